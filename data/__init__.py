@@ -1,0 +1,1 @@
+"""Data: reading, labelling, balancing, decontamination and rendering of problems and judge triplets."""

@@ -1,0 +1,44 @@
+"""Prompt templates: text files with ``{{field}}`` places, filled from an explicit list of fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rewards.errors import InputError
+
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+# Gold answer and label are absent on purpose: a template cannot leak what it is never given.
+GENERATE_FIELDS = ("problem",)
+JUDGE_FIELDS = ("problem", "response")
+
+
+def load_template(path: str | Path, fields: Sequence[str]) -> str:
+    """Read a template and check that it uses exactly ``fields``.
+
+    Raises:
+        InputError: the file is missing, names an unknown field, or leaves one out.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError("no such prompt template", "give the path of a text file", file=path)
+    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    used = set(_PLACE.findall(text))
+    for name in sorted(used - set(fields)):
+        raise InputError(f"unknown field {{{{{name}}}}}", f"use only {', '.join(fields)}", file=path, field=name)
+    for name in fields:
+        if name not in used:
+            raise InputError(f"{{{{{name}}}}} does not occur", "add it to the template", file=path, field=name)
+    return text
+
+
+def render(template: str, values: Mapping[str, str]) -> str:
+    """Fill every place in one pass, so that braces inside a value are left alone."""
+    return _PLACE.sub(lambda place: values[place.group(1)], template)
+
+
+def as_chat(prompt: str) -> list[dict[str, str]]:
+    """One user turn in the chat form that verl and the tokenizer's template take."""
+    return [{"role": "user", "content": prompt}]
