@@ -1,0 +1,140 @@
+"""What is evaluated (Item), what the policy wrote (Sample), and the graded row on disk (Record)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from rewards.errors import InputError
+from rewards.types import Problem
+
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+CUT = "length"  # the finish reason of an output that ran into its token limit
+OVERSIZE = "prompt_too_long"  # never sampled: scores 0 and is counted, so that row counts stay right
+
+
+@dataclass(frozen=True)
+class Item:
+    """One prompt of an evaluation set; ``label`` is None for a generate prompt.
+
+    ``problem.id`` is the cluster of the intervals: all judge prompts of one problem share it.
+    """
+
+    id: str
+    set: str
+    problem: Problem
+    prompt: list[dict[str, str]]
+    label: bool | None = None
+
+    @property
+    def kind(self) -> str:
+        return "generate" if self.label is None else "judge"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One response before grading. Token counts are those of the policy's own tokens.
+
+    ``thinking_tokens`` runs to the end of the last closing think tag; ``mean_logprob`` is per token, under the
+    distribution that was sampled from. Both are None where only text is known.
+    """
+
+    item: Item
+    index: int
+    response: str
+    prompt_text: str = ""
+    tokens: int | None = None
+    thinking_tokens: int | None = None
+    finish_reason: str = "stop"
+    mean_logprob: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One graded response, flat, as it is written to ``samples.jsonl``."""
+
+    set: str
+    kind: str
+    decoding: str
+    id: str
+    problem_id: str
+    sample: int
+    prompt: str
+    response: str
+    answer: str | None
+    gold: str | None
+    label: bool | None
+    verdict: bool | None
+    score: float
+    reason: str
+    seconds: float
+    tokens: int | None
+    thinking_tokens: int | None
+    finish_reason: str
+    mean_logprob: float | None
+    seed: int | None
+
+    @property
+    def outcome(self) -> str:
+        """``correct``, else ``truncated`` if the output was cut, else ``wrong``."""
+        if self.score == 1.0:
+            return "correct"
+        return "truncated" if self.finish_reason == CUT else "wrong"
+
+
+def thinking_text(response: str) -> str:
+    """The text up to the last closing think tag, tags stripped; "" where the tag never closes."""
+    return response.rpartition(THINK_CLOSE)[0].replace(THINK_OPEN, "").strip()
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write one JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
+    with path.open("w", encoding="utf-8") as out:
+        out.writelines(lines)
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read what ``write_records`` wrote.
+
+    Raises:
+        InputError: a line is no JSON object or lacks a field.
+    """
+    # Not splitlines(): a response may hold other line ends, such as U+2028, unescaped.
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [_parse(line, path, row) for row, line in enumerate(lines, start=1) if line]
+
+
+def _parse(line: str, path: Path, row: int) -> Record:
+    remedy = "write the file anew with judgerlvr.evaluate"
+    try:
+        values: Mapping[str, Any] = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"not JSON ({error.msg})", remedy, file=path, row=row) from error
+    for wanted in fields(Record):
+        if wanted.name not in values:
+            raise InputError("missing", remedy, file=path, row=row, field=wanted.name)
+    return Record(**{wanted.name: values[wanted.name] for wanted in fields(Record)})
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def directory_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of a folder's visible files: the identity of a model directory."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            total.update(f"{name}\0{file_hash(path)}\n".encode())
+    return total.hexdigest()
