@@ -1,0 +1,101 @@
+"""Read a YAML file and ``key=value`` overrides into a checked Config."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from judgerlvr.config.schema import Config
+from rewards.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def resolve_path(path: str | Path) -> Path:
+    """An existing path as given, else the same path inside the checkout (shipped prompts, models, configs)."""
+    given = Path(path).expanduser()
+    shipped = ROOT / given
+    return shipped if not given.exists() and shipped.exists() else given
+
+
+def keys(schema: type = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, dataclass field) of every leaf and section of the schema, in order."""
+    instance = schema()
+    for item in fields(instance):
+        name = f"{prefix}{item.name}"
+        yield name, item
+        value = getattr(instance, item.name)
+        if is_dataclass(value):
+            yield from keys(type(value), name + ".")
+
+
+def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _check_known(names: Sequence[str], source: str) -> None:
+    known = [name for name, _ in keys()]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise InputError(f"unknown key {name!r}", f"did you mean {near!r}?", file=source, field=name)
+
+
+def _merge(config: DictConfig, flat: Sequence[tuple[str, Any]], source: str) -> None:
+    _check_known([name for name, _ in flat], source)
+    for name, value in flat:
+        try:
+            OmegaConf.update(config, name, value)
+        except OmegaConfBaseException as error:
+            message = str(error).splitlines()[0]
+            raise InputError(message, f"see --help for what {name} takes", file=source, field=name) from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError("no such config file", "give --config FILE.yaml", file=path)
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"not YAML: {' '.join(str(error).split())}", "mend the file", file=path) from error
+    if not isinstance(tree, dict):
+        raise InputError("holds no keys", "write `key: value` lines", file=path)
+    return tree
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"{text!r} is not key=value", "write e.g. seed=1", file="command line")
+    return name, yaml.safe_load(value) if value else ""
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """The schema's defaults, then the file, then the overrides; later wins.
+
+    Raises:
+        InputError: unreadable file, unknown key (the nearest one is named) or a value of the wrong type.
+    """
+    config = OmegaConf.structured(Config)
+    file = resolve_path(path)
+    _merge(config, list(_flat(_read_yaml(file))), str(file))
+    _merge(config, [_parse_override(text) for text in overrides], "command line")
+    loaded = OmegaConf.to_object(config)
+    assert isinstance(loaded, Config)
+    return loaded
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved configuration as it is written into the run folder."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))

@@ -1,0 +1,243 @@
+"""Every key of a run's configuration, with its documentation beside it.
+
+The same file serves both stages, evaluation and data preparation. Whatever can be derived is not a key:
+mini- and micro-batches, worker counts and verl's settings follow from these and are printed at start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+def doc(default: Any, text: str) -> Any:
+    """A field with its help text; mutable defaults are copied for each instance."""
+    if isinstance(default, list | dict):
+        return field(default_factory=lambda: type(default)(default), metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+def section(kind: type) -> Any:
+    return field(default_factory=kind)
+
+
+class Loss(StrEnum):
+    grpo = "grpo"
+    gspo = "gspo"
+
+
+class Overlong(StrEnum):
+    mask = "mask"
+    penalty = "penalty"
+    wrong = "wrong"
+
+
+class View(StrEnum):
+    solution = "solution"
+    full_response = "full_response"
+
+
+class Extraction(StrEnum):
+    strict = "strict"
+    lenient = "lenient"
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+class Action(StrEnum):
+    stop = "stop"
+    warn = "warn"
+
+
+@dataclass
+class Model:
+    path: str = doc(
+        "judgerlvr/tinyworld/base/qwen3_moe", "Directory of the starting policy (transformers format)."
+    )
+    trust_remote_code: bool = doc(False, "Let transformers run code that lies in the model directory.")
+
+
+@dataclass
+class Data:
+    train: list[str] = doc([], "Training problems (JSONL, JSON or parquet); empty: the tiny world is generated.")
+    heldout: list[str] = doc([], "Held-out problems for validation during training; never trained on.")
+    evaluation: list[str] = doc([], "Evaluation sets that training data must not overlap (n-gram check).")
+    contamination: str = doc("stop", "What an overlap with an evaluation set does: stop | drop.")
+    prompt: str = doc("configs/prompts/generate.txt", "Template of the generation prompt; field {{problem}}.")
+    tiny_train: int = doc(2000, "Problems generated for training when data.train is empty.")
+    tiny_heldout: int = doc(400, "Problems generated for validation and evaluation when data.heldout is empty.")
+
+
+@dataclass
+class JudgeData:
+    responses: list[str] = doc([], "Files of candidate solutions; empty: sampled from judge.sample_from.")
+    sample_from: list[str] = doc([], "Model directories to sample candidates from; empty: the starting policy.")
+    samples_per_problem: int = doc(8, "Candidates sampled for each problem and model.")
+    problems: int = doc(0, "Training problems to sample candidates for; 0: all.")
+    candidates: str = doc("fixed", "fixed, or refresh_every:N to re-sample from the current policy each N steps.")
+    prompt: str = doc(
+        "configs/prompts/judge.txt", "Template of the judge prompt; fields {{problem}} {{response}}."
+    )
+    view: View = doc(View.solution, "What the judge sees: solution (after the thinking part) | full_response.")
+    verdicts: list[str] = doc(["Yes", "No"], "Verdict words, boxed, for a right and a wrong solution.")
+    cap_per_problem: int = doc(4, "Most right and most wrong solutions kept for one problem.")
+    heldout_problems: int = doc(100, "Problems held out of judge training to measure balanced accuracy.")
+
+
+@dataclass
+class Batch:
+    prompts_per_step: Any = doc(
+        32, "Prompts in a step; judge stage only: match_tokens (the generate stage's tokens)."
+    )
+    samples_per_prompt: int = doc(8, "Responses sampled for each prompt: the group.")
+    updates_per_step: int = doc(4, "Optimiser updates made from one step's samples.")
+
+
+@dataclass
+class Plateau:
+    steps: int = doc(0, "Stop when held-out balanced accuracy has not improved for this many steps; 0: off.")
+    min_gain: float = doc(0.005, "The least gain in balanced accuracy that counts as an improvement.")
+
+
+@dataclass
+class Stop:
+    steps: int = doc(100, "Stop after this many steps.")
+    generated_tokens: int = doc(0, "Stop once this many tokens were sampled in all; 0: no limit.")
+    hours: float = doc(0.0, "Stop once the run has taken this long; 0: no limit.")
+    plateau: Plateau = section(Plateau)
+
+
+@dataclass
+class Algorithm:
+    loss: Loss = doc(Loss.grpo, "grpo (token-level ratio) | gspo (sequence-level ratio, steadier for MoE).")
+    clip_low: float = doc(0.2, "Lower clip range of the probability ratio (gspo: 3e-4 is usual).")
+    clip_high: float = doc(0.28, "Upper clip range; above clip_low is DAPO's clip-higher (gspo: 4e-4).")
+    divide_by_std: bool = doc(True, "Divide the advantage by the group's std; false is Dr.GRPO's switch.")
+    dynamic_sampling: bool = doc(True, "Replace groups whose rewards are all equal by fresh prompts (DAPO).")
+    max_extra_rounds: int = doc(2, "Most extra batches of prompts drawn in a step to replace uniform groups.")
+    overlong: Overlong = doc(
+        Overlong.mask, "Truncated responses: mask (no loss) | wrong | penalty (a length term)."
+    )
+    overlong_buffer: int = doc(0, "penalty only: tokens before the limit over which DAPO's penalty grows.")
+    importance_cap: float = doc(2.0, "Cap of the rollout/trainer importance weights (TIS); 0: off.")
+
+
+@dataclass
+class Optimizer:
+    lr: float = doc(1e-6, "Learning rate after warm-up, constant.")
+    warmup_steps: int = doc(0, "Updates over which the learning rate rises from 0.")
+    weight_decay: float = doc(0.0, "AdamW weight decay.")
+    grad_clip: float = doc(1.0, "Largest norm of the gradient.")
+
+
+@dataclass
+class Validation:
+    every: int = doc(0, "Validate on held-out prompts each so many steps and at the end; 0: never.")
+    prompts: int = doc(200, "Held-out prompts used; 0: all.")
+    samples: int = doc(1, "Responses sampled for each of them.")
+    temperature: float = doc(1.0, "Sampling temperature of validation.")
+
+
+@dataclass
+class Checkpoint:
+    every: int = doc(0, "Save each so many steps and at the end; 0: only at the end.")
+    keep: int = doc(2, "Newest checkpoints kept; 0: all.")
+
+
+@dataclass
+class StageSettings:
+    batch: Batch = section(Batch)
+    stop: Stop = section(Stop)
+    algorithm: Algorithm = section(Algorithm)
+    optimizer: Optimizer = section(Optimizer)
+    validation: Validation = section(Validation)
+    checkpoint: Checkpoint = section(Checkpoint)
+    max_response_tokens: int = doc(8192, "Longest response sampled.")
+
+
+@dataclass
+class JudgeStage(StageSettings):
+    data: JudgeData = section(JudgeData)
+
+
+@dataclass
+class GenerateStage(StageSettings):
+    pass
+
+
+@dataclass
+class Guard:
+    action: Action = doc(Action.stop, "stop | warn")
+    limit: float = doc(0.0, "Threshold; see docs/guards.md.")
+
+
+def guard(action: Action, limit: float, text: str) -> Any:
+    return field(default_factory=lambda: Guard(action, limit), metadata={"help": text})
+
+
+@dataclass
+class Guards:
+    mismatch: Guard = guard(Action.stop, 0.2, "Mean |p_rollout - p_trainer| over a step's tokens above the limit.")
+    hang_minutes: Guard = guard(Action.stop, 60.0, "Minutes without a finished step (a hung weight sync).")
+    constant_verdicts: Guard = guard(
+        Action.stop, 0.02, "Share of the rarer verdict in a judge step below the limit."
+    )
+    zero_rewards: Guard = guard(Action.stop, 3, "Steps in a row whose rewards are all zero reach the limit.")
+    truncation: Guard = guard(Action.warn, 0.5, "Share of truncated responses above the limit.")
+    entropy_floor: Guard = guard(Action.warn, 0.01, "Mean token entropy (nats) below the limit.")
+    entropy_ceiling: Guard = guard(Action.warn, 5.0, "Mean token entropy (nats) above the limit.")
+
+
+@dataclass
+class Reward:
+    verifier: str = doc(
+        "rewards.math:verify", "package.module:function, (problem, answer) -> Result; both stages."
+    )
+    extraction: Extraction = doc(
+        Extraction.strict, "strict: the last complete box | lenient: other usual forms too."
+    )
+    workers: int = doc(2, "Grading processes for each reward actor.")
+    canary_every: int = doc(20, "Steps between gradings of gold answers against themselves; below 100 % stops.")
+
+
+@dataclass
+class Cluster:
+    device: Device = doc(Device.auto, "cpu | gpu | auto (gpu where torch sees one).")
+    nodes: int = doc(1, "Machines.")
+    gpus_per_node: int = doc(1, "GPUs on each machine (CPU: leave 1).")
+    tensor_parallel: int = doc(1, "GPUs that one rollout engine spans.")
+    rollout_memory: float = doc(0.5, "Share of GPU memory (CPU: GiB of KV cache) for the rollout engine.")
+    micro_batch_tokens: int = doc(16384, "Most tokens in one forward pass of the trainer.")
+    offload: bool = doc(False, "Keep parameters and optimiser state in host memory between updates.")
+    attention: str = doc(
+        "auto", "transformers' attn_implementation; auto: flash_attention_2 where installed, else sdpa."
+    )
+
+
+@dataclass
+class Logging:
+    tensorboard: bool = doc(True, "Write TensorBoard files into the run folder.")
+    wandb: bool = doc(False, "Log to Weights & Biases too (the package must be installed).")
+    rollouts_per_step: int = doc(4, "Prompts of each step whose samples are written to rollouts/.")
+
+
+@dataclass
+class Config:
+    name: str = doc("", "Name of the run folder; empty: the stage's name.")
+    runs: str = doc("runs", "Folder that holds the run folders.")
+    seed: int = doc(0, "Seed of data order, sampling and tiny-world generation.")
+    max_prompt_tokens: int = doc(2048, "Longest prompt; longer ones are left out of training, with a count.")
+    temperature: float = doc(1.0, "Sampling temperature of training rollouts (top-p and top-k are always off).")
+    model: Model = section(Model)
+    data: Data = section(Data)
+    judge: JudgeStage = section(JudgeStage)
+    generate: GenerateStage = section(GenerateStage)
+    reward: Reward = section(Reward)
+    guards: Guards = section(Guards)
+    cluster: Cluster = section(Cluster)
+    logging: Logging = section(Logging)

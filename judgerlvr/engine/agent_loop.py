@@ -1,0 +1,42 @@
+"""One prompt, one response: verl's single-turn loop with a seed for each sample and masking of truncated ones."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+
+
+def sample_seed(run_seed: int, step: int, prompt_id: str, sample: int) -> int:
+    """31-bit seed of one sample, a function of what it is and not of when or where it is sampled."""
+    text = f"{run_seed}/{step}/{prompt_id}/{sample}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+class SeededSingleTurn(SingleTurnAgentLoop):
+    """Registered by the ``agent_loops.yaml`` that each run folder holds.
+
+    Truncated responses keep their place in the group but, unless ``overlong`` says otherwise, get a response
+    mask of zeros: no token of them enters the loss (overlong filtering, arXiv 2503.14476 section 3.4).
+    """
+
+    def __init__(self, *args: Any, mask_truncated: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.mask_truncated = mask_truncated
+
+    async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
+        seed = sample_seed(
+            self.rollout_config.seed,
+            int(kwargs["global_steps"]),
+            str(kwargs["extra_info"]["id"]),
+            int(kwargs["session_id"]),
+        )
+        output = await super().run({**sampling_params, "seed": seed}, priority, **kwargs)
+        full = len(output.response_ids) >= self.response_length
+        truncated = full and output.response_ids[-1] != self.tokenizer.eos_token_id
+        output.extra_fields["truncated"] = truncated
+        if self.mask_truncated and truncated:
+            output.response_mask = [0] * len(output.response_mask)
+        return output

@@ -1,0 +1,67 @@
+"""Checkpoints: sealed once complete, loadable by others as they lie, and found again after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+SEAL = "COMPLETE.json"
+STEP = re.compile(r"global_step_(\d+)")
+
+
+def export_dir(checkpoint: Path) -> Path:
+    """The transformers directory inside a checkpoint."""
+    return checkpoint / "actor" / "huggingface"
+
+
+def complete(checkpoints: Path) -> list[Path]:
+    """Sealed checkpoints, oldest first; half-written ones are never among them."""
+    found = [path for path in checkpoints.glob("global_step_*") if (path / SEAL).is_file()]
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    match = STEP.fullmatch(checkpoint.name)
+    assert match, checkpoint
+    return int(match.group(1))
+
+
+def read_seal(checkpoint: Path) -> dict[str, Any]:
+    return json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside the target, sync, rename: a reader sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def match_dtype(export: Path) -> None:
+    """Make config.json name the dtype that the tensors have.
+
+    verl writes fp32 tensors under the base model's bfloat16 config, so that a plain ``from_pretrained`` rounds.
+    """
+    from safetensors import safe_open
+
+    with safe_open(str(next(export.glob("*.safetensors"))), framework="pt") as tensors:
+        dtype = str(tensors.get_tensor(next(iter(tensors.keys()))).dtype).removeprefix("torch.")
+    path = export / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.pop("torch_dtype", None)
+    config["dtype"] = dtype
+    write_atomically(path, json.dumps(config, indent=2) + "\n")
+
+
+def prune(checkpoints: Path, keep: int) -> None:
+    """Remove all but the newest ``keep`` sealed checkpoints; called only after a save has been sealed."""
+    for path in complete(checkpoints)[:-keep] if keep else []:
+        (path / SEAL).unlink()
+        shutil.rmtree(path)

@@ -1,0 +1,83 @@
+"""Is this process what the engine was built for? verl hides plugin errors, so every process is asked."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+
+class PreflightError(Exception):
+    """One line: what is wrong in which process, and what to do."""
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide a run's numbers, for the manifest."""
+    names = ("judgerlvr", "torch", "verl", "vllm", "ray", "transformers", "tensordict", "math-verify")
+    return {name: _version(name) for name in names}
+
+
+def check_process(device: str) -> None:
+    """Check versions and, on CPU, that our platform is the one verl uses.
+
+    Raises:
+        PreflightError: another version of verl or vLLM, or the plugin did not register in this process.
+    """
+    from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
+
+    found = versions()
+    if found["verl"] != VERL_VERSION:
+        raise PreflightError(f"verl {found['verl']} found, {VERL_VERSION} needed; install the lock file")
+    if found["vllm"].split("+")[0] != VLLM_VERSIONS[device]:
+        wanted = f"{VLLM_VERSIONS[device]} needed on {device}"
+        raise PreflightError(f"vllm {found['vllm']} found, {wanted}; install the lock file of this device")
+    if device == "cpu":
+        _check_cpu_platform()
+
+
+def _check_cpu_platform() -> None:
+    from verl.plugin.platform.platform_manager import get_platform
+
+    if os.environ.get("VERL_PLATFORM") != "cpu":
+        raise PreflightError("VERL_PLATFORM=cpu is not set in a worker; pass it in the job's runtime environment")
+    platform = type(get_platform()).__module__
+    if platform != "judgerlvr.engine.cpu_platform":
+        raise PreflightError(f"verl uses platform {platform}: install judgerlvr (pip install -e .) on every node")
+
+
+@ray.remote(num_cpus=0)
+def _check_node(device: str) -> str | None:
+    try:
+        check_process(device)
+    except PreflightError as error:
+        return str(error)
+    return None
+
+
+def check_nodes(device: str) -> None:
+    """Run ``check_process`` on each living node of the cluster.
+
+    Raises:
+        PreflightError: naming the node's address and what it lacks.
+    """
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    answers = ray.get(
+        [
+            _check_node.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ).remote(device)
+            for node in nodes
+        ]
+    )
+    for node, answer in zip(nodes, answers, strict=True):
+        if answer:
+            raise PreflightError(f"node {node['NodeManagerAddress']}: {answer}")

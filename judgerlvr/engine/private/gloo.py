@@ -1,0 +1,26 @@
+"""verl's process group on a CPU."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+
+def use_plain_gloo() -> None:
+    """Make verl's process group plain gloo.
+
+    verl/utils/distributed.py builds "cpu:gloo,cpu:gloo" when the device is a CPU, which torch refuses as a
+    duplicate device type; the function takes ``backend`` but no caller passes it.
+    """
+    from verl.utils import distributed
+
+    original = distributed.initialize_global_process_group_ray
+    if getattr(original, "_judgerlvr", False):
+        return
+
+    @functools.wraps(original)
+    def with_gloo(timeout_second: int | None = None, backend: str | None = None) -> Any:
+        return original(timeout_second=timeout_second, backend=backend or "gloo")
+
+    with_gloo._judgerlvr = True  # type: ignore[attr-defined]
+    distributed.initialize_global_process_group_ray = with_gloo

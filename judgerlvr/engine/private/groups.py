@@ -1,0 +1,39 @@
+"""verl's replay buffer, taken apart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import transfer_queue
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+
+class TerminalGroups(ReplayBuffer):
+    """verl's replay buffer, its snapshot and selection steps under public names.
+
+    The built-in ``sample`` polls every 2 s, orders a batch by arrival, ignores ``max_num_gen_batches`` and never
+    returns while all groups are uniform; the parts it is made of are sound, and are what this class exposes.
+    """
+
+    def snapshot(self, partition: str) -> tuple[dict[str, dict[str, Any]], list[str], set[str], int]:
+        """(trajectory tags by key, prompt uids in submission order, finished uids, prompts still in flight)."""
+        self._sync_metadata_from_transfer_queue()
+        done = self.finished_keys[partition] | self.failure_keys[partition]
+        waiting = len(self.pending_keys[partition]) + len(self.running_keys[partition])
+        return self.partitions[partition], list(self.prompt_global_steps[partition]), done, waiting
+
+    def drop(self, partition: str, uids: set[str]) -> None:
+        self._clear_groups(partition, uids)
+
+    def forget_prompts(self, partition: str, uids: list[str]) -> None:
+        """Remove the prompts' own status entries; their trajectories stay for training."""
+        transfer_queue.kv_clear(partition_id=partition, keys=uids)
+
+    def wait(self) -> None:
+        time.sleep(self.poll_interval)
+
+    def refill(self, prompts: int) -> None:
+        refill: Callable[[int], int] = self.refill_fn
+        refill(prompts)

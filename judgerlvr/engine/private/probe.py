@@ -1,0 +1,29 @@
+"""Log-probabilities of the trainer's current weights, outside a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import transfer_queue
+from transfer_queue import KVBatchMeta
+from verl.workers.utils.padding import response_from_nested
+
+
+def probe_log_probs(trainer: Any, batch: Any, count: int) -> list[dict[str, Any]]:
+    """Log-probabilities under the trainer's current weights of ``count`` sampled responses of ``batch``.
+
+    What an export must reproduce. verl has no call for this outside a step; the worker group's
+    ``compute_log_prob`` and the transfer-queue field it fills are what a step itself uses.
+    """
+    probe = KVBatchMeta(partition_id=batch.partition_id, keys=batch.keys[:count], tags=batch.tags[:count])
+    probe.extra_info.update({"calculate_entropy": False, "compute_loss": False, "temperature": 1.0})
+    trainer.actor_rollout_wg.compute_log_prob(probe)
+    fields = ["prompts", "responses", "log_probs", "response_mask"]
+    data = transfer_queue.kv_batch_get(keys=probe.keys, partition_id=probe.partition_id, select_fields=fields)
+    log_probs = response_from_nested(data["log_probs"], data["response_mask"])
+    return [
+        {"prompt_ids": prompt.tolist(), "response_ids": response.tolist(), "log_probs": values.float().tolist()}
+        for prompt, response, values in zip(
+            data["prompts"].unbind(), data["responses"].unbind(), log_probs.unbind(), strict=True
+        )
+    ]

@@ -1,0 +1,99 @@
+"""What differs between a CPU-only machine and GPU workers: verl settings and environment, nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from judgerlvr.engine.stage import Stage
+
+ACTOR = "actor_rollout_ref.actor"
+ROLLOUT = "actor_rollout_ref.rollout"
+MODEL = "actor_rollout_ref.model"
+
+# Ray counts logical CPUs when it places verl's many small actors; they sleep most of the time, so more of
+# them than cores is right on a laptop.
+LOGICAL_CPUS = 16
+
+
+def environment(device: str, kv_cache_gib: float) -> dict[str, str]:
+    """Environment of the driver and of every worker; both must agree, whoever started Ray."""
+    common = {
+        "HF_HUB_OFFLINE": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    if device == "gpu":
+        return common
+    return common | {
+        "VERL_PLATFORM": "cpu",
+        # verl registers its FSDP engine for cuda and npu only; the code itself runs on any torch device.
+        "VERL_ENGINE_DEVICE": "cuda",
+        "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(kv_cache_gib))),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "OMP_NUM_THREADS": "2",
+        "RAY_memory_monitor_refresh_ms": "0",
+    }
+
+
+def profile(stage: Stage) -> dict[str, Any]:
+    """verl keys (``+``: not in its config tree) of the stage's device."""
+    return _cpu(stage) if stage.device == "cpu" else _gpu(stage)
+
+
+def attention(choice: str, device: str) -> str:
+    """transformers' attention: flash-attention where it is installed and a GPU runs it, else sdpa."""
+    if choice != "auto":
+        return choice
+    has_flash = device == "gpu" and importlib.util.find_spec("flash_attn") is not None
+    return "flash_attention_2" if has_flash else "sdpa"
+
+
+def _cpu(stage: Stage) -> dict[str, Any]:
+    fp32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+    return {
+        f"{MODEL}.use_remove_padding": False,
+        f"{MODEL}.enable_gradient_checkpointing": False,
+        f"{ACTOR}.fsdp_config.dtype": "float32",
+        f"+{ACTOR}.fsdp_config.mixed_precision": fp32,
+        f"{ROLLOUT}.dtype": "float32",
+        f"{ROLLOUT}.enforce_eager": True,
+        f"{ROLLOUT}.free_cache_engine": False,
+        f"+{ROLLOUT}.enable_sleep_mode": False,
+        f"{ROLLOUT}.agent.num_workers": 1,
+        f"{ROLLOUT}.max_num_seqs": 256,
+        f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes": 32,
+        f"+{ROLLOUT}.engine_kwargs.vllm.worker_extension_cls": "judgerlvr.engine.vllm_cpu.CpuWorkerExtension",
+        f"+{ROLLOUT}.engine_kwargs.vllm.distributed_executor_backend": "uni",
+        "reward.num_workers": 1,
+        "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
+        "trainer.device": "cpu",
+    }
+
+
+def _gpu(stage: Stage) -> dict[str, Any]:
+    cluster = stage.config.cluster
+    return {
+        f"{MODEL}.use_remove_padding": True,
+        f"{MODEL}.enable_gradient_checkpointing": True,
+        f"{ACTOR}.fsdp_config.param_offload": cluster.offload,
+        f"{ACTOR}.fsdp_config.optimizer_offload": cluster.offload,
+        f"{ROLLOUT}.gpu_memory_utilization": cluster.rollout_memory,
+        f"{ROLLOUT}.tensor_model_parallel_size": cluster.tensor_parallel,
+        "trainer.device": "cuda",
+    }
+
+
+def ray_init(stage: Stage) -> dict[str, Any]:
+    """Arguments of ``ray.init``: a private cluster, or the running one at ``stage.ray_address``."""
+    env = environment(stage.device, stage.config.cluster.rollout_memory)
+    settings: dict[str, Any] = {"+ray_kwargs.ray_init.runtime_env.env_vars": env}
+    if stage.ray_address:
+        return settings | {"+ray_kwargs.ray_init.address": stage.ray_address}
+    settings["+ray_kwargs.ray_init.include_dashboard"] = False
+    if stage.device == "cpu":
+        settings |= {"ray_kwargs.ray_init.num_cpus": LOGICAL_CPUS, "+ray_kwargs.ray_init.num_gpus": 1}
+    return settings

@@ -1,0 +1,94 @@
+"""Rollouts as they lie in verl's transfer queue, read into plain records and written to the run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transfer_queue
+
+FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "extra_info", "reward_model"]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One sampled response and what became of it.
+
+    ``score`` may hold a length term, ``correct`` never does; ``label`` is the judge label, None when generating.
+    """
+
+    prompt_id: str
+    sample: int
+    prompt_ids: list[int]
+    response_ids: list[int]
+    score: float
+    correct: bool
+    reason: str
+    seconds: float
+    truncated: bool
+    label: bool | None
+
+    @property
+    def tokens(self) -> int:
+        return len(self.response_ids)
+
+
+def read_rollouts(partition: str, uids: list[str], tags: dict[str, Any]) -> dict[str, list[Rollout]]:
+    """Rollouts by prompt uid, prompts in the given order and samples by number."""
+    keys = sorted((key for key in tags if key.split("_")[0] in set(uids)), key=lambda key: int(key.split("_")[1]))
+    groups: dict[str, list[Rollout]] = {uid: [] for uid in uids}
+    if keys:
+        data = transfer_queue.kv_batch_get(keys=keys, partition_id=partition, select_fields=FIELDS)
+        columns = {name: _rows(data[name]) for name in FIELDS}
+        for index, key in enumerate(keys):
+            uid, sample = key.split("_")[:2]
+            groups[uid].append(_rollout(int(sample), {name: columns[name][index] for name in FIELDS}))
+    return {uid: group for uid, group in groups.items() if group}
+
+
+def _rows(column: Any) -> list[Any]:
+    """A nested tensor or a stack of plain objects as a list of rows."""
+    if isinstance(column, torch.Tensor):
+        return list(column.unbind())
+    return column.tolist() if hasattr(column, "tolist") else [getattr(row, "data", row) for row in column]
+
+
+def _rollout(sample: int, row: dict[str, Any]) -> Rollout:
+    graded = row["extra_fields"]["reward_extra_info"]
+    judged = row["extra_info"].get("kind") == "judge"
+    return Rollout(
+        prompt_id=str(row["extra_info"]["id"]),
+        sample=sample,
+        prompt_ids=row["prompts"].tolist(),
+        response_ids=row["responses"].tolist(),
+        score=float(row["rm_scores"].sum()),
+        correct=float(graded["acc"]) > 0,
+        reason=str(graded.get("reason", "")),
+        seconds=float(graded.get("seconds", 0.0)),
+        truncated=bool(row["extra_fields"].get("truncated", False)),
+        label=row["reward_model"]["ground_truth"] == "1" if judged else None,
+    )
+
+
+def write_rollouts(path: Path, step: int, groups: list[list[Rollout]], decode: Callable[[list[int]], str]) -> None:
+    """One JSON line a sample, with the id by which it can be traced to its problem."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8") as file:
+        for rollout in (rollout for group in groups for rollout in group):
+            row = {
+                "step": step,
+                "id": rollout.prompt_id,
+                "sample": rollout.sample,
+                "prompt": decode(rollout.prompt_ids),
+                "response": decode(rollout.response_ids),
+                "score": rollout.score,
+                "reason": rollout.reason,
+                "tokens": rollout.tokens,
+                "truncated": rollout.truncated,
+                "label": rollout.label,
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,0 +1,120 @@
+"""Run one stage: start or join Ray, let verl train in a task-runner actor, and turn its end into a result."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from omegaconf import DictConfig, OmegaConf
+
+from judgerlvr.config.schema import Action
+from judgerlvr.engine.checkpoints import complete, write_atomically
+from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
+from judgerlvr.engine.profiles import environment
+from judgerlvr.engine.render import render, write_agent_loops
+from judgerlvr.engine.stage import Stage
+
+FAILURE = "failure.json"
+WATCH_SECONDS = 10.0
+
+
+class StageFailed(Exception):
+    """A stage ended early; the message is its cause in one line."""
+
+
+def run_stage(stage: Stage) -> Path:
+    """Train the stage to its end and return its last complete checkpoint.
+
+    Raises:
+        StageFailed: verl, a worker, a guard or a check ended the run.
+    """
+    os.environ.update(environment(stage.device, stage.config.cluster.rollout_memory))
+    from verl.trainer.main_ppo import run_ppo
+
+    write_agent_loops(stage)
+    config = render(stage)
+    (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+    try:
+        run_ppo(config, _Bound(stage))
+    except (ray.exceptions.RayError, PreflightError) as error:
+        raise StageFailed(_cause(stage, error)) from error
+    finally:
+        # Frees the placement group: a second stage in the same Ray session would find no free GPU.
+        ray.shutdown()
+    return complete(stage.checkpoints)[-1]
+
+
+def _cause(stage: Stage, error: Exception) -> str:
+    """The watchdog's note if there is one, else the last line of the remote exception."""
+    note = stage.run_dir / FAILURE
+    if note.exists():
+        return str(json.loads(note.read_text(encoding="utf-8"))["cause"])
+    root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
+    lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
+    return f"{type(root).__name__}: {lines[-1].strip()}"
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What ``run_ppo`` takes for a task-runner class: its ``remote()`` gets the stage along."""
+
+    stage: Stage
+
+    def remote(self) -> Any:
+        return StageRunner.remote(self.stage)  # type: ignore[attr-defined]
+
+
+@ray.remote(num_cpus=1)
+class StageRunner:
+    """verl's task runner with this product's trainer."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def run(self, config: DictConfig) -> None:
+        import transfer_queue
+        from verl.trainer.ppo.v1 import AgentLoopManagerTQ
+
+        from judgerlvr.engine.trainer import StageTrainer
+
+        check_process(self.stage.device)
+        check_nodes(self.stage.device)
+        config.transfer_queue.enable = True
+        OmegaConf.resolve(config)
+        transfer_queue.init(config.transfer_queue)
+        try:
+            trainer = StageTrainer(config, self.stage)
+            threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
+            trainer.init()
+            loops = AgentLoopManagerTQ.create(
+                config=config,
+                llm_client=trainer.get_llm_client(),
+                teacher_client=trainer.get_teacher_client(),
+                reward_loop_worker_handles=trainer.get_reward_handles(),
+            )
+            trainer.fit(loops)
+            trainer.logger.finish()
+        finally:
+            transfer_queue.close()
+
+
+def _watch(trainer: Any, stage: Stage) -> None:
+    """End the process when no step finishes for too long: a failed weight sync hangs without an error."""
+    guard = stage.config.guards.hang_minutes
+    while True:
+        time.sleep(WATCH_SECONDS)
+        silent = (time.monotonic() - trainer.heartbeat) / 60
+        if silent < guard.limit:
+            continue
+        cause = f"guard hang_minutes: no step finished for {silent:.0f} min; resume with --resume {stage.run_dir}"
+        print(cause, flush=True)
+        if guard.action is Action.stop:
+            write_atomically(stage.run_dir / FAILURE, json.dumps({"cause": cause}))
+            os._exit(1)
+        trainer.heartbeat = time.monotonic()

@@ -1,0 +1,55 @@
+"""A training stage as plain data: everything the engine needs, nothing that it could work out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from judgerlvr.config.schema import Config, GenerateStage, JudgeStage
+
+Kind = Literal["judge", "generate"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of RL: initial weights, rendered prompts and the reward that grades the responses.
+
+    ``train`` and ``heldout`` are verl parquet files; ``prompts_per_step`` is resolved (never match_tokens).
+    ``resume_from`` is a complete checkpoint directory of this same run, or None.
+    """
+
+    kind: Kind
+    config: Config
+    run_dir: Path
+    init: Path
+    train: Path
+    heldout: Path
+    device: Literal["cpu", "gpu"]
+    prompts_per_step: int
+    reward_function: str
+    reward_kwargs: dict[str, Any] = field(default_factory=dict)
+    resume_from: Path | None = None
+    ray_address: str | None = None
+
+    @property
+    def settings(self) -> JudgeStage | GenerateStage:
+        return self.config.judge if self.kind == "judge" else self.config.generate
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.run_dir / "checkpoints"
+
+
+def derived(stage: Stage) -> dict[str, int]:
+    """Numbers that follow from the three batch numbers, printed at start."""
+    batch = stage.settings.batch
+    samples = stage.prompts_per_step * batch.samples_per_prompt
+    return {
+        "samples per step": samples,
+        "prompts per update": stage.prompts_per_step // batch.updates_per_step,
+        "samples per update": samples // batch.updates_per_step,
+        "steps at most": stage.settings.stop.steps,
+        "samples at most": samples * stage.settings.stop.steps,
+        "longest sequence": stage.config.max_prompt_tokens + stage.settings.max_response_tokens,
+    }
