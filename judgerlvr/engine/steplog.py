@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+PROGRESS = "progress.log"
+
 # Data sources of held-out judge prompts, by label.
 RIGHT, WRONG = "judge_right", "judge_wrong"
 
@@ -39,6 +41,12 @@ def held_out(metrics: Mapping[str, float]) -> dict[str, float]:
     return renamed
 
 
+def say(run_dir: Path, line: str) -> None:
+    """A line for the person who watches: the driver copies this file to its console."""
+    with (run_dir / PROGRESS).open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+
+
 class StepLog:
     """Stands where verl's tracker stands, passes everything on, and adds the run folder's own record.
 
@@ -59,7 +67,7 @@ class StepLog:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         if "sampled/tokens" in metrics:
-            print(self._line(step, metrics, now - self.last), flush=True)
+            say(self.path.parent, self._line(step, metrics, now - self.last))
             self.last = now
             self.on_step(step, metrics)
 

@@ -13,7 +13,7 @@ from judgerlvr.engine import guards
 from judgerlvr.engine.checkpoints import SEAL
 from judgerlvr.engine.private.probe import probe_log_probs
 from judgerlvr.engine.stage import Stage
-from judgerlvr.engine.steplog import StepLog
+from judgerlvr.engine.steplog import StepLog, say
 from judgerlvr.engine.stopping import StopRules
 
 PROBES = 4
@@ -51,7 +51,7 @@ class StageTrainer(PPOTrainerSync):
         super().on_sample_end()
         reason = self.rules.spent(self.replay_buffer.generated_tokens)
         if reason:
-            print(f"stopping after step {self.global_steps}: {reason}", flush=True)
+            say(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
             self.total_training_steps = self.global_steps
             self.config.trainer.save_freq = 1
 
@@ -63,13 +63,14 @@ class StageTrainer(PPOTrainerSync):
         self.last_batch = super().step(metrics, timing_raw)
         return self.last_batch
 
-    def probe_export(self) -> list[dict[str, Any]]:
+    def probe_export(self) -> dict[str, Any]:
         """What transformers must compute from the export: see ``exporting.check_export``."""
-        return probe_log_probs(self, self.last_batch, PROBES * self.actor_rollout_wg.world_size)
+        samples = probe_log_probs(self, self.last_batch, PROBES * self.actor_rollout_wg.world_size)
+        return {"precision": "fp32" if self.stage.device == "cpu" else "bf16", "samples": samples}
 
     def _step(self, step: int, metrics: dict[str, float]) -> None:
         for warning in guards.check(self.stage.config.guards, metrics, self.guard_state):
-            print(f"warning: {warning}", flush=True)
+            say(self.stage.run_dir, f"warning: {warning}")
         self.rules.saw(step, metrics)
 
     def _log_to_run_folder(self) -> None:

@@ -1,0 +1,69 @@
+"""The command line both stages share: options, the list of configuration keys, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
+from pathlib import Path
+
+from judgerlvr.config.load import keys
+from judgerlvr.engine.runner import StageFailed
+from judgerlvr.pipeline.exporting import ExportMismatch
+from rewards.errors import InputError
+
+BAD_INPUT = 2
+FAILED = 1
+DEFAULT_CONFIG = "configs/tiny.yaml"
+
+
+def key_table() -> str:
+    """Every configuration key with its default and its documentation, one a line."""
+    lines = []
+    for name, item in keys():
+        value = item.default_factory() if callable(item.default_factory) else item.default
+        text = item.metadata.get("help", "")
+        if is_dataclass(value):
+            lines += [f"\n  {name}.*  {text}"] if text else [""]
+        else:
+            shown = value if not isinstance(value, str) else repr(str(value))
+            lines.append(f"  {name} = {shown}\n      {text}")
+    return "\n".join(lines)
+
+
+def parser(program: str, summary: str) -> argparse.ArgumentParser:
+    """Options common to both stages; the stage adds its own."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m {program}",
+        description=summary,
+        epilog=f"configuration keys (key=value, or in --config):\n{key_table()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--config", type=Path, default=Path(DEFAULT_CONFIG), help="YAML file (default %(default)s)")
+    made.add_argument("--out", type=Path, help="name of the finished policy (default ckpt/STAGE)")
+    made.add_argument("--resume", type=Path, metavar="RUN", help="continue this run folder: weights, optimiser, data")
+    made.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
+    made.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
+    return made
+
+
+def exit_code(run: Callable[[], None]) -> int:
+    """Run and turn the errors that people can act on into one line and an exit code."""
+    try:
+        run()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except (StageFailed, ExportMismatch) as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def check_exclusive(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """``--resume`` continues a run as it was, so nothing that would change it may stand beside it."""
+    for name in names:
+        if options.resume and getattr(options, name):
+            what = "key=value" if name == "overrides" else f"--{name}"
+            raise InputError(f"--resume and {what} together", f"leave out {what}, or start a new run")

@@ -1,0 +1,76 @@
+"""An exported policy: checked against the trainer's own numbers, then published under a stable name."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from judgerlvr.engine.checkpoints import export_dir
+from rewards.errors import InputError
+
+FP32_TOLERANCE = 1e-5
+LOW_PRECISION_TOLERANCE = 5e-2
+
+
+class ExportMismatch(Exception):
+    """The reloaded export computes other log-probabilities than the trainer did."""
+
+
+def check_export(checkpoint: Path, trust_remote_code: bool = False) -> float:
+    """Reload a checkpoint's export with transformers and compare it with the trainer.
+
+    Returns the largest absolute difference of a token's log-probability over the probe responses that the
+    trainer scored when it saved.
+
+    Raises:
+        ExportMismatch: above 1e-5 in fp32 (5e-2 where the trainer computed in lower precision).
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    export = export_dir(checkpoint)
+    probes = json.loads((checkpoint / "probe.json").read_text(encoding="utf-8"))
+    model = AutoModelForCausalLM.from_pretrained(export, trust_remote_code=trust_remote_code).eval()
+    with torch.no_grad():
+        worst = max(_difference(model, probe) for probe in probes["samples"])
+    tolerance = FP32_TOLERANCE if probes["precision"] == "fp32" else LOW_PRECISION_TOLERANCE
+    if not worst <= tolerance:
+        raise ExportMismatch(
+            f"{export}: log-probabilities differ by {worst:.2e} (> {tolerance:g}) from the trainer's"
+        )
+    return worst
+
+
+def _difference(model: Any, probe: dict[str, Sequence[Any]]) -> float:
+    import torch
+
+    ids = torch.tensor([[*probe["prompt_ids"], *probe["response_ids"]]])
+    logits = model(input_ids=ids).logits[0, len(probe["prompt_ids"]) - 1 : -1].float()
+    response = torch.tensor(probe["response_ids"])
+    log_probs = logits.log_softmax(-1).gather(-1, response[:, None])[:, 0]
+    return (log_probs - torch.tensor(probe["log_probs"])).abs().max().item()
+
+
+def check_link(link: Path, run_dir: Path) -> None:
+    """Refuse to take over a name that is not this run's own.
+
+    Raises:
+        InputError: ``link`` exists and is a file, a directory, or a link into another run.
+    """
+    if not link.is_symlink() and not link.exists():
+        return
+    if link.is_symlink() and run_dir.resolve() in Path(os.path.realpath(link)).parents:
+        return
+    raise InputError("exists and is not this run's export", "give another --out, or remove it", file=link)
+
+
+def publish(link: Path, export: Path) -> None:
+    """Point ``link`` at ``export`` in one step: a reader sees the old target or the new one."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(export.resolve(), link.parent.resolve()))
+    temporary.replace(link)
