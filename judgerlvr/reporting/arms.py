@@ -1,0 +1,140 @@
+"""Arms of a comparison: which run plays which part, and what it cost from the base model on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from judgerlvr.reporting.runs import Measured, Run
+from judgerlvr.reporting.svg import COLOURS
+
+BASE, JUDGE, JUDGERLVR, VANILLA = "base", "after judge", "JudgeRLVR", "vanilla"
+ORDER = (BASE, JUDGE, JUDGERLVR, VANILLA)
+BASE_LABELS = ("base", "init", "step_0")
+FINAL_LABELS = ("final", "last", "end")
+# The engine's names first; the others are accepted so that runs of other trainers can be shown too.
+ACCURACY = ("sampled/accuracy", "critic/score/mean", "reward/mean")
+LENGTH = ("sampled/tokens", "response_length/mean")
+TOKENS = ("sampling/generated_tokens", "generated_tokens")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One evaluated model. ``steps`` and ``tokens`` count from the base model, the judging stage included."""
+
+    name: str
+    run: Run
+    measured: Measured
+    steps: int | None
+    tokens: int | None
+
+    @property
+    def colour(self) -> str:
+        return colour_of(self.name)
+
+
+def colour_of(name: str) -> str:
+    """The same colour for the same part in every plot."""
+    return COLOURS[ORDER.index(name) if name in ORDER else len(ORDER) + sum(name.encode()) % 3]
+
+
+def first_of(row: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    """The first of these metrics that the row has."""
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def parent_of(run: Run, runs: Sequence[Run]) -> Run | None:
+    """The run whose weights this one started from, if it is among ``runs``: by name, else by hash."""
+    parent = run.manifest.get("parent") or {}
+    others = [other for other in runs if other is not run]
+    name, digest = parent.get("run") or parent.get("name"), parent.get("model_hash") or parent.get("hash")
+    by_name = [other for other in others if name and other.name == name]
+    by_hash = [other for other in others if digest and other.manifest.get("model_hash") == digest]
+    return next(iter(by_name + by_hash), None)
+
+
+def part_of(run: Run, runs: Sequence[Run]) -> str:
+    """The run's part in the comparison, from its stage and its parent; else its own name."""
+    if run.stage == "judge":
+        return JUDGE
+    parent = parent_of(run, runs)
+    after_judge = parent is not None or (run.manifest.get("parent") or {}).get("stage") == "judge"
+    if run.stage == "generate":
+        return JUDGERLVR if after_judge else VANILLA
+    return run.name
+
+
+def cost_before(run: Run, runs: Sequence[Run]) -> tuple[int, int]:
+    """Steps and generated tokens that the run's ancestors spent."""
+    parent = parent_of(run, runs)
+    if parent is None:
+        return 0, 0
+    steps, tokens = cost_before(parent, runs)
+    return steps + (last_step(parent) or 0), tokens + (tokens_at(parent, None) or 0)
+
+
+def last_step(run: Run) -> int | None:
+    """The last training step on record."""
+    trained = [row["step"] for row in run.metrics if first_of(row, LENGTH) is not None]
+    return int(trained[-1]) if trained else run.manifest.get("steps")
+
+
+def tokens_at(run: Run, step: int | None) -> int | None:
+    """Tokens the run had generated after ``step`` (None: its last)."""
+    spent = [
+        value
+        for row in run.metrics
+        if (value := first_of(row, TOKENS)) is not None and (step is None or row["step"] <= step)
+    ]
+    return int(spent[-1]) if spent else None
+
+
+def find_arms(runs: Sequence[Run]) -> list[Arm]:
+    """Every evaluated model of the runs: base first, then by part, in the order given."""
+    arms = [_arm(run, measured, runs) for run in runs for measured in run.evaluations]
+    rank = {name: place for place, name in enumerate(ORDER)}
+    return sorted(arms, key=lambda arm: rank.get(arm.name.split(" @")[0], len(ORDER)))
+
+
+def _arm(run: Run, measured: Measured, runs: Sequence[Run]) -> Arm:
+    label = measured.label
+    if label in BASE_LABELS:
+        return Arm(BASE, run, measured, 0, 0)
+    part = part_of(run, runs)
+    step = _step_of(measured)
+    before_steps, before_tokens = cost_before(run, runs)
+    steps, tokens = (last_step(run) if step is None else step), tokens_at(run, step)
+    final = (
+        label in FINAL_LABELS or label == run.folder.name or step == last_step(run) or len(run.evaluations) == 1
+    )
+    return Arm(
+        name=part if final else f"{part} @ {label}",
+        run=run,
+        measured=measured,
+        steps=None if steps is None else steps + before_steps,
+        tokens=None if tokens is None else tokens + before_tokens,
+    )
+
+
+def _step_of(measured: Measured) -> int | None:
+    """The step of the evaluated checkpoint: as noted in the summary, else from a label such as ``step_12``."""
+    noted = measured.summary.get("step")
+    if noted is not None:
+        return int(noted)
+    found = re.fullmatch(r"(?:global_)?step_(\d+)", measured.label)
+    return int(found[1]) if found else None
+
+
+def seeds_of(runs: Sequence[Run]) -> set[int]:
+    """Distinct training seeds, from the manifests or the resolved configs."""
+    found = set()
+    for run in runs:
+        path = run.folder / "config.yaml"
+        config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        seed = run.manifest.get("seed", (config or {}).get("seed"))
+        found |= set() if seed is None else {int(seed)}
+    return found
