@@ -21,14 +21,17 @@ class Decoding:
     top_p: float = 1.0
     max_tokens: int = 1024
     seed: int = 0
+    stored: bool = False  # responses were given, not sampled here: all settings but n are unknown
 
     @property
     def greedy(self) -> bool:
-        return self.temperature == 0.0
+        return self.temperature == 0.0 and not self.stored
 
     @property
     def name(self) -> str:
         """Short label of this setting, such as ``T=1.0`` or ``greedy``."""
+        if self.stored:
+            return "stored"
         if self.greedy:
             return "greedy"
         return f"T={self.temperature:g}" + (f" top_p={self.top_p:g}" if self.top_p < 1 else "")

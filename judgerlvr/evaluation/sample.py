@@ -7,6 +7,7 @@ changing its order changes no sample's seed.
 from __future__ import annotations
 
 import gc
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any
 
 import torch
 
-from data.prompts import as_chat, render
 from judgerlvr.evaluation.decoding import Decoding, sample_seed
+from judgerlvr.evaluation.items import generate_items
 from judgerlvr.evaluation.lengths import count_thinking_tokens
 from judgerlvr.evaluation.records import OVERSIZE, THINK_OPEN, Item, Sample
 from rewards.errors import InputError
@@ -52,6 +53,14 @@ def encode_prompt(tokenizer: Any, prompt: list[dict[str, str]]) -> list[int]:
     """Token ids of a chat prompt, ready for the answer to follow."""
     ids: list[int] = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
     return ids
+
+
+def needed_context(model_dir: Path, items: Sequence[Item], max_tokens: int) -> int:
+    """Tokens that the engine must hold: the longest prompt and a whole response, within the model's context."""
+    tokenizer = load_tokenizer(model_dir)
+    longest = max(len(encode_prompt(tokenizer, item.prompt)) for item in items)
+    config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
+    return min(longest + max_tokens, int(config.get("max_position_embeddings", longest + max_tokens)))
 
 
 class Sampler:
@@ -159,11 +168,6 @@ class _Request:
         self.item, self.index, self.ids, self.seed = item, index, ids, seed
 
 
-def generate_items(problems: Sequence[Problem], template: str, name: str) -> list[Item]:
-    """Items that ask for a solution of each problem, as set ``name``."""
-    return [Item(p.id, name, p, as_chat(render(template, {"problem": p.text}))) for p in problems]
-
-
 def sample_candidates(
     model_dirs: Sequence[Path],
     problems: Sequence[Problem],
@@ -178,7 +182,7 @@ def sample_candidates(
     items = generate_items(problems, template, "candidates")
     rows = []
     for model_dir in model_dirs:
-        with Sampler(model_dir, engine=engine) as sampler:
+        with Sampler(model_dir, needed_context(model_dir, items, decoding.max_tokens), engine) as sampler:
             rows += [_candidate(sample, model_dir.name) for sample in sampler.sample(items, decoding)]
     return rows
 

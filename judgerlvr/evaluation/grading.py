@@ -1,0 +1,98 @@
+"""Grading samples: the one path that validation in training and offline evaluation share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Protocol
+
+from judgerlvr.evaluation.decoding import Decoding
+from judgerlvr.evaluation.records import Record, Sample
+from judgerlvr.evaluation.summary import summarise
+from rewards.extract import final_answer
+from rewards.types import Problem, Reason, Result
+from rewards.verdict import grade_verdict
+
+
+class Grader(Protocol):
+    """What grading needs of ``rewards.pool.GraderPool``."""
+
+    def grade_many(self, pairs: Sequence[tuple[Problem, str]]) -> list[Result]: ...
+
+
+def grade_samples(
+    samples: Sequence[Sample],
+    grader: Grader,
+    decoding: Decoding,
+    words: tuple[str, str] = ("Yes", "No"),
+    lenient: bool = False,
+) -> list[Record]:
+    """Grade answers by ``grader`` and verdicts by their label, in the order of ``samples``.
+
+    ``words`` are the verdicts for a right and a wrong solution. ``lenient`` must be the extraction that ``grader``
+    was made with; it only fills the record's ``answer``.
+    """
+    solving = [sample for sample in samples if sample.item.label is None]
+    answers = iter(grader.grade_many([(sample.item.problem, sample.response) for sample in solving]))
+    records = []
+    for sample in samples:
+        label = sample.item.label
+        if label is None:
+            result = next(answers)
+            answer = final_answer(sample.response, lenient=lenient).answer
+            records.append(_record(sample, decoding, result, answer, None))
+        else:
+            result = grade_verdict(sample.response, label, words)
+            verdict = _verdict(result, label)
+            answer = None if verdict is None else words[not verdict]
+            records.append(_record(sample, decoding, result, answer, verdict))
+    return records
+
+
+def _verdict(result: Result, label: bool) -> bool | None:
+    """What was said: the label if it was met, its opposite if it was missed, None if nothing could be read."""
+    if result.reason is Reason.CORRECT:
+        return label
+    return not label if result.reason is Reason.WRONG else None
+
+
+def _record(
+    sample: Sample, decoding: Decoding, result: Result, answer: str | None, verdict: bool | None
+) -> Record:
+    item = sample.item
+    return Record(
+        set=item.set,
+        kind=item.kind,
+        decoding=decoding.name,
+        id=item.id,
+        problem_id=item.problem.id,
+        sample=sample.index,
+        prompt=sample.prompt_text,
+        response=sample.response,
+        answer=answer,
+        gold=item.problem.gold,
+        label=item.label,
+        verdict=verdict,
+        score=result.score,
+        reason=str(result.reason),
+        seconds=result.seconds,
+        tokens=sample.tokens,
+        thinking_tokens=sample.thinking_tokens,
+        finish_reason=sample.finish_reason,
+        mean_logprob=sample.mean_logprob,
+        seed=sample.seed,
+    )
+
+
+def rows_by_set(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """Records of each (set, kind), in order of first appearance of the set."""
+    order = {key: place for place, key in enumerate(dict.fromkeys((r.set, r.kind) for r in records))}
+    for _, group in groupby(sorted(records, key=lambda r: order[r.set, r.kind]), key=lambda r: (r.set, r.kind)):
+        yield list(group)
+
+
+def summarise_sets(
+    records: Sequence[Record], decoding: Decoding, min_check_tokens: int = 1
+) -> list[dict[str, Any]]:
+    """One row of numbers for each (set, kind)."""
+    return [summarise(rows, decoding, min_check_tokens) for rows in rows_by_set(records)]

@@ -1,0 +1,47 @@
+"""From data files to the items of an evaluation set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data.problems import read_problems
+from data.prompts import as_chat, render
+from data.reading import read_rows
+from judgerlvr.evaluation.records import Item
+from rewards.errors import InputError
+from rewards.types import Problem
+
+JUDGE_LABELS = {"1": True, "0": False}
+
+
+def generate_items(problems: Sequence[Problem], template: str, name: str) -> list[Item]:
+    """Items that ask for a solution of each problem, as set ``name``."""
+    return [Item(p.id, name, p, as_chat(render(template, {"problem": p.text}))) for p in problems]
+
+
+def read_generate_items(path: Path, template: str) -> list[Item]:
+    """Every problem of a file; the set is called after the file."""
+    return generate_items(read_problems(path), template, path.stem)
+
+
+def read_judge_items(path: Path) -> list[Item]:
+    """Judge prompts of a rendered judge set (verl rows of kind ``judge``).
+
+    Raises:
+        InputError: a row is of another kind or lacks a field.
+    """
+    return [_judge_item(row, path, number) for number, row in enumerate(read_rows(path), start=1)]
+
+
+def _judge_item(row: Mapping[str, Any], path: Path, number: int) -> Item:
+    remedy = "make the file with judgerlvr's judge data preparation"
+    try:
+        extra = row["extra_info"]
+        label = JUDGE_LABELS[row["reward_model"]["ground_truth"]]
+        problem = Problem(str(extra["problem_id"]), extra["problem"])
+        prompt = [dict(turn) for turn in row["prompt"]]
+        return Item(str(extra["id"]), path.stem, problem, prompt, label)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"not a judge row ({error})", remedy, file=path, row=number) from error

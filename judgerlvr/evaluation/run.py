@@ -1,0 +1,123 @@
+"""One evaluation from items to files: sampled from a model directory, or given as stored responses."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from judgerlvr.evaluation.decoding import Decoding
+from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
+from judgerlvr.evaluation.records import Item, Record, Sample, directory_hash, file_hash, write_records
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to sample and how to read what was sampled; stored with every result.
+
+    ``verdicts`` are the words for a right and a wrong solution. A judge trace counts as checking from
+    ``min_check_tokens`` thinking tokens on.
+    """
+
+    decoding: Decoding = field(default_factory=Decoding)
+    verifier: str = "rewards.math:verify"
+    extraction: str = "strict"
+    verdicts: tuple[str, str] = ("Yes", "No")
+    min_check_tokens: int = 1
+
+    @property
+    def decodings(self) -> list[Decoding]:
+        """The chosen setting and greedy: arms of different entropy differ in length by decoding alone."""
+        return [self.decoding] if self.decoding.greedy else [self.decoding, self.decoding.as_greedy()]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data file, as it is named in the summary: its rows, and how many of them were used."""
+
+    file: str
+    sha256: str
+    rows: int
+    used: int
+
+
+@dataclass
+class Evaluation:
+    """Graded records and one row of numbers for each set, kind and decoding."""
+
+    records: list[Record] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, samples: Sequence[Sample], decoding: Decoding, grader: Grader, settings: Settings) -> None:
+        """Grade samples that share a decoding and append their records and numbers."""
+        graded = grade_samples(samples, grader, decoding, settings.verdicts, settings.extraction == "lenient")
+        self.records += graded
+        self.results += summarise_sets(graded, decoding, settings.min_check_tokens)
+
+    def summary(
+        self, settings: Settings, sources: Iterable[Source], model: Path | None = None, limit: int | None = None
+    ) -> dict[str, Any]:
+        """Everything of ``summary.json``: what was evaluated, how, and the numbers."""
+        return {
+            "model": None if model is None else {"path": str(model), "hash": directory_hash(model)},
+            "data": [asdict(source) for source in sources],
+            "limit": limit,
+            "settings": asdict(settings),
+            "generated_tokens": sum(record.tokens or 0 for record in self.records),
+            "results": self.results,
+        }
+
+
+def evaluate_model(
+    model_dir: Path,
+    items: Sequence[Item],
+    settings: Settings,
+    grader: Grader,
+    engine: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Sample every item from one model directory, in each decoding, and grade: one engine for all sets.
+
+    Generate and judge items go together; a step-by-step use gives the same records as one whole call.
+    """
+    from judgerlvr.evaluation.sample import Sampler, needed_context
+
+    evaluation = Evaluation()
+    context = needed_context(model_dir, items, settings.decoding.max_tokens)
+    with Sampler(model_dir, context, engine) as sampler:
+        for decoding in settings.decodings:
+            evaluation.add(sampler.sample(items, decoding, progress), decoding, grader, settings)
+    return evaluation
+
+
+def evaluate_responses(samples: Sequence[Sample], settings: Settings, grader: Grader) -> Evaluation:
+    """Grade stored responses; samples of one item count as its repeated samples."""
+    counts = Counter((sample.item.set, sample.item.id) for sample in samples)
+    evaluation = Evaluation()
+    evaluation.add(samples, Decoding(n=max(counts.values()), stored=True), grader, settings)
+    return evaluation
+
+
+def describe_source(path: Path, rows: int, used: int) -> Source:
+    """The summary's entry of a data file."""
+    return Source(str(path), file_hash(path), rows, used)
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, summary: Mapping[str, Any]) -> None:
+    """Write ``samples.jsonl`` and, last, ``summary.json``, so that a summary always has its samples."""
+    write_records(folder / "samples.jsonl", evaluation.records)
+    text = json.dumps(without_nan(summary), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+
+
+def without_nan(value: Any) -> Any:
+    """The same data with null for nan, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,105 @@
+"""The printed table: every number stands in a row that names its sampling settings and its entropy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MISSING = "-"
+FOOTER = "entropy: mean -log p of the sampled tokens (nats); [low, high]: 95 % bootstrap over problems"
+
+Row = Mapping[str, Any]
+
+
+def format_summary(summary: Row) -> str:
+    """The generate rows and the judge rows of a ``summary.json``, and what was evaluated."""
+    lines = _header(summary)
+    for kind, numbers in (("generate", _generate_cells), ("judge", _judge_cells)):
+        rows = [_settings(row) | numbers(row) for row in summary["results"] if row["kind"] == kind]
+        if rows:
+            lines += ["", f"{kind}:", *align([list(rows[0]), *(list(row.values()) for row in rows)])]
+    return "\n".join([*lines, "", FOOTER])
+
+
+def _header(summary: Row) -> list[str]:
+    model = summary["model"]
+    lines = [f"model {model['path']} (sha256 {model['hash'][:12]})"] if model else []
+    lines += [f"data {row['file']}: {row['used']} of {row['rows']} rows" for row in summary["data"]]
+    if summary["limit"] is not None:
+        lines.append(f"limit: the first {summary['limit']} rows of each file")
+    return lines
+
+
+def _settings(row: Row) -> dict[str, str]:
+    decoding = row["decoding"]
+    return {
+        "set": row["set"],
+        "decoding": decoding["name"],
+        "n": str(decoding["n"]),
+        "max tokens": MISSING if decoding["stored"] else str(decoding["max_tokens"]),
+        "seed": MISSING if decoding["stored"] else str(decoding["seed"]),
+        "entropy": number(row["entropy"]),
+        "problems": str(row["problems"]),
+        "samples": str(row["samples"]),
+        "accuracy": interval(row["accuracy"]),
+    }
+
+
+def _generate_cells(row: Row) -> dict[str, str]:
+    best = [number(value["value"]) for value in row["pass_at_k"].values()]
+    return {"pass@n": best[-1] if best else MISSING} | _length_cells(row)
+
+
+def _judge_cells(row: Row) -> dict[str, str]:
+    judge = row["judge"]
+    return {
+        "balanced": interval(judge["balanced_accuracy"]),
+        "precision": number(judge["precision"]["value"]),
+        "recall": number(judge["recall"]["value"]),
+        "no verdict": str(judge["confusion"]["yes_none"] + judge["confusion"]["no_none"]),
+        "checking": number(judge["checking"]["share"]),
+        "balanced if checking": interval(judge["checking"]["balanced_accuracy"]),
+    } | _length_cells(row)
+
+
+def _length_cells(row: Row) -> dict[str, str]:
+    """Mean tokens with interval and median, means by outcome and part, and what was cut."""
+    if "tokens" not in row:
+        return {"tokens": MISSING}
+    cells = {"tokens": interval(row["tokens"]["all"]["mean"], 1), "median": f"{row['tokens']['all']['median']:g}"}
+    for outcome in ("correct", "wrong", "truncated"):
+        cells[outcome] = _mean(row["tokens"][outcome])
+    cells |= {"thinking": _mean(row["thinking_tokens"]["all"]), "solution": _mean(row["solution_tokens"]["all"])}
+    return cells | {
+        "area": number(row["at_caps"]["area"]),
+        "cut": str(row["truncated"]),
+        "too long": str(row["prompts_too_long"]),
+    }
+
+
+def _mean(length: Row) -> str:
+    return MISSING if length["mean"] is None else f"{length['mean']['value']:.1f}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number, or a dash where there is none."""
+    return MISSING if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def interval(estimate: Mapping[str, float | None], digits: int = 3) -> str:
+    """``value [low, high]``."""
+    value, low, high = (number(estimate[key], digits) for key in ("value", "low", "high"))
+    return value if value == MISSING else f"{value} [{low}, {high}]"
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of columns: the first to the left, all others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
