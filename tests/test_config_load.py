@@ -1,0 +1,63 @@
+"""The configuration: precedence, refusals with a remedy, and that no shipped file rots."""
+
+import pytest
+
+from judgerlvr.config.load import ROOT, keys, load_config, to_yaml
+from rewards.errors import InputError
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_config_loads(path):
+    load_config(path)
+
+
+def test_override_wins_over_file_and_file_over_default(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("seed: 3\ngenerate: {stop: {steps: 7}}\n")
+    config = load_config(file, ["generate.stop.steps=9"])
+    assert (config.seed, config.generate.stop.steps, config.judge.stop.steps) == (3, 9, 100)
+
+
+def test_resolved_config_loads_to_itself(tmp_path):
+    first = load_config("configs/tiny.yaml", ["judge.batch.prompts_per_step=match_tokens"])
+    file = tmp_path / "config.yaml"
+    file.write_text(to_yaml(first))
+    assert load_config(file) == first
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("generate.stop.step=4", "did you mean 'generate.stop.steps'"),
+        ("sed=4", "did you mean 'seed'"),
+        ("generate.stop.steps=many", "Integer"),
+        ("cluster.device=tpu", "auto, cpu, gpu"),
+        ("generate.algorithm.overlong=cut", "mask, penalty, wrong"),
+        ("seed", "key=value"),
+    ],
+)
+def test_bad_override_names_field_and_remedy(override, says):
+    with pytest.raises(InputError, match=says) as caught:
+        load_config("configs/tiny.yaml", [override])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "seed: [\n", "nope: 1\n"])
+def test_bad_file_is_one_clear_line(tmp_path, text):
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_config(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_key_is_documented():
+    undocumented = [
+        name for name, item in keys() if "help" not in item.metadata and "." in name and not is_group(item)
+    ]
+    assert undocumented == []
+
+
+def is_group(item) -> bool:
+    return hasattr(item.default_factory, "__dataclass_fields__") or callable(item.default_factory)
