@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from judgerlvr.cli import exit_code
 from judgerlvr.reporting.page import render_page
 from judgerlvr.reporting.runs import read_run
 from rewards.errors import InputError
@@ -35,17 +36,12 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
     if out.is_dir() or not out.parent.is_dir():
         raise InputError("cannot write a page here", "give --out FILE in an existing folder", file=out)
     out.write_text(page, encoding="utf-8")
+    print(f"written: {out}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    try:
-        write_report(options.runs, options.out)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"written: {options.out}")
-    return 0
+    return exit_code(lambda: write_report(options.runs, options.out))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -122,19 +121,3 @@ def _parse(line: str, path: Path, row: int) -> Record:
         if wanted.name not in values:
             raise InputError("missing", remedy, file=path, row=row, field=wanted.name)
     return Record(**{wanted.name: values[wanted.name] for wanted in fields(Record)})
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def directory_hash(folder: Path) -> str:
-    """SHA-256 over names and contents of a folder's visible files: the identity of a model directory."""
-    total = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            total.update(f"{name}\0{file_hash(path)}\n".encode())
-    return total.hexdigest()

@@ -12,7 +12,8 @@ from typing import Any
 
 from judgerlvr.evaluation.decoding import Decoding
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
-from judgerlvr.evaluation.records import Item, Record, Sample, directory_hash, file_hash, write_records
+from judgerlvr.evaluation.records import Item, Record, Sample, write_records
+from judgerlvr.pipeline.manifest import file_hash, model_hash
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Evaluation:
     ) -> dict[str, Any]:
         """Everything of ``summary.json``: what was evaluated, how, and the numbers."""
         return {
-            "model": None if model is None else {"path": str(model), "hash": directory_hash(model)},
+            "model": None if model is None else {"path": str(model), "hash": model_hash(model)},
             "data": [asdict(source) for source in sources],
             "limit": limit,
             "settings": asdict(settings),

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from judgerlvr.reporting.runs import Measured, Run
+from judgerlvr.reporting.runs import Measured, Run, read_run
 from judgerlvr.reporting.svg import COLOURS
 
 BASE, JUDGE, JUDGERLVR, VANILLA = "base", "after judge", "JudgeRLVR", "vanilla"
@@ -48,24 +48,29 @@ def first_of(row: Mapping[str, Any], names: Sequence[str]) -> float | None:
 
 
 def parent_of(run: Run, runs: Sequence[Run]) -> Run | None:
-    """The run whose weights this one started from, if it is among ``runs``: by name, else by hash."""
-    parent = run.manifest.get("parent") or {}
-    others = [other for other in runs if other is not run]
-    name, digest = parent.get("run") or parent.get("name"), parent.get("model_hash") or parent.get("hash")
-    by_name = [other for other in others if name and other.name == name]
-    by_hash = [other for other in others if digest and other.manifest.get("model_hash") == digest]
-    return next(iter(by_name + by_hash), None)
+    """The run whose weights this one started from, if it is among ``runs``."""
+    name = (run.manifest.get("parent") or {}).get("run")
+    return next((other for other in runs if name and other is not run and other.name == name), None)
 
 
 def part_of(run: Run, runs: Sequence[Run]) -> str:
-    """The run's part in the comparison, from its stage and its parent; else its own name."""
+    """The run's part in the comparison, from its own stage and its parent's; else its own name."""
     if run.stage == "judge":
         return JUDGE
+    if run.stage != "generate":
+        return run.name
+    if not (run.manifest.get("parent") or {}).get("run"):
+        return VANILLA
+    return JUDGERLVR if _parent_stage(run, runs) == "judge" else run.name
+
+
+def _parent_stage(run: Run, runs: Sequence[Run]) -> str | None:
+    """Stage of the run that this one started from, among ``runs`` or beside it on disk."""
     parent = parent_of(run, runs)
-    after_judge = parent is not None or (run.manifest.get("parent") or {}).get("stage") == "judge"
-    if run.stage == "generate":
-        return JUDGERLVR if after_judge else VANILLA
-    return run.name
+    if parent is not None:
+        return parent.stage
+    beside = run.folder.absolute().parent / str(run.manifest["parent"]["run"])
+    return read_run(beside).stage if beside.is_dir() else None
 
 
 def cost_before(run: Run, runs: Sequence[Run]) -> tuple[int, int]:
