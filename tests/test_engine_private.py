@@ -1,4 +1,4 @@
-"""The private names of verl and vLLM that the engine relies on. A failure here: read the new version, mend, re-pin."""
+"""The private names of verl and vLLM that the engine relies on. Moved? Read the new version, mend, pin again."""
 
 import importlib.metadata
 import inspect

@@ -16,6 +16,7 @@ class Stage:
     """One run of RL: initial weights, rendered prompts and the reward that grades the responses.
 
     ``train`` and ``heldout`` are verl parquet files; ``prompts_per_step`` is resolved (never match_tokens).
+    ``tokens_before`` were sampled before the first step (candidates) and count in the token budget.
     ``resume_from`` is a complete checkpoint directory of this same run, or None.
     """
 
@@ -29,6 +30,7 @@ class Stage:
     prompts_per_step: int
     reward_function: str
     reward_kwargs: dict[str, Any] = field(default_factory=dict)
+    tokens_before: int = 0
     resume_from: Path | None = None
     ray_address: str | None = None
 

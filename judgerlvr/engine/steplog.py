@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 PROGRESS = "progress.log"
+METRICS = "metrics.jsonl"
 
 # Data sources of held-out judge prompts, by label.
 RIGHT, WRONG = "judge_right", "judge_wrong"

@@ -13,7 +13,7 @@ from judgerlvr.engine import guards
 from judgerlvr.engine.checkpoints import SEAL
 from judgerlvr.engine.private.probe import probe_log_probs
 from judgerlvr.engine.stage import Stage
-from judgerlvr.engine.steplog import StepLog, say
+from judgerlvr.engine.steplog import METRICS, StepLog, say
 from judgerlvr.engine.stopping import StopRules
 
 PROBES = 4
@@ -36,6 +36,7 @@ class StageTrainer(PPOTrainerSync):
     def on_init_end(self) -> None:
         super().on_init_end()
         self.replay_buffer.decode = self.tokenizer.decode
+        self.replay_buffer.generated_tokens = self.stage.tokens_before
         if self.stage.resume_from:
             self.restore(json.loads((self.stage.resume_from / SEAL).read_text(encoding="utf-8")))
 
@@ -75,7 +76,7 @@ class StageTrainer(PPOTrainerSync):
 
     def _log_to_run_folder(self) -> None:
         if not isinstance(self.logger, StepLog):
-            path = self.stage.run_dir / "metrics.jsonl"
+            path = self.stage.run_dir / METRICS
             self.logger = StepLog(self.logger, path, self.stage.kind, self.total_training_steps, self._step)
 
     def progress(self) -> dict[str, Any]:

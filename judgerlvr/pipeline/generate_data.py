@@ -1,0 +1,66 @@
+"""Prompts of the generate stage: problems read or generated, rendered, filtered by length, written for verl."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from data.decontaminate import check_overlap
+from data.problems import read_problems
+from data.verl_rows import render_generate_rows, write_parquet
+
+from data.prompts import GENERATE_FIELDS, load_template
+from judgerlvr.config.load import resolve_path
+from judgerlvr.config.schema import Config
+from judgerlvr.engine.stage import Stage
+from judgerlvr.pipeline.lengths import drop_long, token_counter
+from judgerlvr.pipeline.manifest import write_manifest
+from judgerlvr.pipeline.rewards import reward_settings
+from judgerlvr.tinyworld.problems import generate_problems
+from rewards.types import Problem
+
+
+def load_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
+    """(training, held-out) problems: the files of the config, or the tiny world where none are named.
+
+    Raises:
+        InputError: an unreadable or faulty file, or training problems that occur in an evaluation set.
+    """
+    data = config.data
+    train = _read(data.train) or _tiny(data.tiny_train, config.seed, "train")
+    heldout = _read(data.heldout) or _tiny(data.tiny_heldout, config.seed, "heldout")
+    return check_overlap(train, [resolve_path(path) for path in data.evaluation], data.contamination), heldout
+
+
+def _read(paths: list[str]) -> list[Problem]:
+    return [problem for path in paths for problem in read_problems(resolve_path(path))]
+
+
+def _tiny(count: int, seed: int, split: Any) -> list[Problem]:
+    return [Problem(row["id"], row["problem"], row["gold"]) for row in generate_problems(count, seed, split)]
+
+
+def prepare_generate(config: Config, run_dir: Path, init: Path, device: Any, ray_address: str | None) -> Stage:
+    """Write the parquet files and the manifest of a generate run."""
+    train, heldout = load_problems(config)
+    template = load_template(resolve_path(config.data.prompt), GENERATE_FIELDS)
+    count = token_counter(init, config.model.trust_remote_code)
+    files = {"train": train, "heldout": heldout}
+    dropped = {}
+    for name, problems in files.items():
+        rows, dropped[name] = drop_long(render_generate_rows(problems, template), config.max_prompt_tokens, count)
+        write_parquet(run_dir / "data" / f"{name}.parquet", rows)
+    stage = Stage(
+        kind="generate",
+        config=config,
+        run_dir=run_dir,
+        init=init,
+        train=run_dir / "data" / "train.parquet",
+        heldout=run_dir / "data" / "heldout.parquet",
+        device=device,
+        prompts_per_step=config.generate.batch.prompts_per_step,
+        ray_address=ray_address,
+        **reward_settings("generate", config),
+    )
+    write_manifest(stage, {"problems": len(train), "too_long": dropped})
+    return stage

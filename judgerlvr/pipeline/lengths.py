@@ -1,0 +1,34 @@
+"""Prompt lengths in the policy's own tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rewards.errors import InputError
+
+CountTokens = Callable[[list[dict[str, str]]], int]
+
+
+def token_counter(model: Path, trust_remote_code: bool = False) -> CountTokens:
+    """A function from a chat prompt to its length once the model's template is applied."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=trust_remote_code)
+    return lambda chat: len(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
+
+
+def drop_long(
+    rows: Sequence[dict[str, Any]], longest: int, count_tokens: CountTokens
+) -> tuple[list[dict[str, Any]], int]:
+    """(rows whose prompt fits, number left out): verl would cut such prompts on the left without a word.
+
+    Raises:
+        InputError: no prompt fits.
+    """
+    kept = [row for row in rows if count_tokens(row["prompt"]) <= longest]
+    if rows and not kept:
+        problem = f"all {len(rows)} prompts are longer than {longest} tokens (prompt too long)"
+        raise InputError(problem, "raise max_prompt_tokens", field="max_prompt_tokens")
+    return kept, len(rows) - len(kept)

@@ -1,0 +1,66 @@
+"""A model directory, checked as far as its files tell, before any weight is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rewards.errors import InputError
+
+
+def check_model(directory: Path, longest: int, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a usable policy.
+
+    Raises:
+        InputError: missing files, no chat template, a tokenizer larger than the embedding, or a context shorter
+            than prompt plus response.
+    """
+    config = _read_config(directory)
+    if not any(directory.glob("*.safetensors")):
+        raise InputError("no *.safetensors in the model directory", "give a complete checkpoint", file=directory)
+    context = config.get("max_position_embeddings", longest)
+    if context < longest:
+        remedy = "lower max_prompt_tokens or max_response_tokens"
+        raise InputError(f"context of {context} tokens < {longest} needed", remedy, file=directory)
+    tokenizer = _load_tokenizer(directory, trust_remote_code)
+    vocabulary = config.get("vocab_size", len(tokenizer))
+    if len(tokenizer) > vocabulary:
+        problem = f"vocab mismatch: tokenizer has {len(tokenizer)} tokens, the model {vocabulary}"
+        raise InputError(problem, "use the tokenizer that the model was trained with", file=directory)
+    return tokenizer
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    path = directory / "config.json"
+    if not path.is_file():
+        raise InputError(
+            "no model here (config.json is missing)", "give a transformers checkpoint", file=directory
+        )
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"not JSON ({error})", "download the checkpoint again", file=path) from error
+
+
+def _load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    if not (directory / "tokenizer_config.json").is_file():
+        raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
+    tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
+    if not tokenizer.chat_template:
+        raise InputError("the tokenizer has no chat template", "add chat_template.jinja", file=directory)
+    if tokenizer.eos_token_id is None:
+        raise InputError("the tokenizer has no end-of-sequence token", "set eos_token", file=directory)
+    return tokenizer
+
+
+def pick_device(choice: str) -> str:
+    """cpu or gpu; auto is gpu where torch sees one."""
+    import torch
+
+    found = "gpu" if torch.cuda.is_available() else "cpu"
+    if choice == "gpu" and found == "cpu":
+        raise InputError("no GPU is visible here", "set cluster.device=cpu", field="cluster.device")
+    return found if choice == "auto" else choice

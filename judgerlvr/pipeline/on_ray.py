@@ -1,0 +1,50 @@
+"""Sampling as a Ray task: on whichever worker has the GPUs, in a process that frees them when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from judgerlvr.config.schema import Config
+from judgerlvr.engine.profiles import LOGICAL_CPUS, environment
+from judgerlvr.evaluation.decoding import Decoding
+from judgerlvr.evaluation.sample import sample_candidates
+from rewards.types import Problem
+
+
+def run_on_ray(config: Config, device: str, address: str | None, function: Callable[..., Any], *args: Any) -> Any:
+    """``function(*args)`` in one task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards."""
+    env = environment(device, config.cluster.rollout_memory)
+    local = {"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {}
+    settings: dict[str, Any] = {"address": address} if address else {"include_dashboard": False, **local}
+    ray.init(runtime_env={"env_vars": env}, **settings)
+    try:
+        task = ray.remote(num_gpus=config.cluster.tensor_parallel, max_calls=1)(function)
+        return ray.get(task.remote(*args))
+    finally:
+        ray.shutdown()
+
+
+def engine_arguments(config: Config, device: str) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM`` that follow from the cluster's keys."""
+    if device == "cpu":
+        return {}
+    cluster = config.cluster
+    return {"tensor_parallel_size": cluster.tensor_parallel, "gpu_memory_utilization": cluster.rollout_memory}
+
+
+def sample_on_ray(
+    config: Config, device: str, address: str | None, models: list[Path], problems: list[Problem], template: str
+) -> list[dict[str, Any]]:
+    """Candidates for the judge set: rows of problem, gold, response and the tokens sampled."""
+    decoding = Decoding(
+        n=config.judge.data.samples_per_problem,
+        temperature=config.temperature,
+        max_tokens=config.generate.max_response_tokens,
+        seed=config.seed,
+    )
+    engine = engine_arguments(config, device)
+    return run_on_ray(config, device, address, sample_candidates, models, problems, template, decoding, engine)
