@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from judgerlvr.evaluation.decoding import Decoding
 from judgerlvr.evaluation.records import Record, Sample
 from judgerlvr.evaluation.summary import summarise
-from rewards.extract import final_answer
-from rewards.types import Problem, Reason, Result
-from rewards.verdict import grade_verdict
+from rewards.extract import Mode, final_answer
+from rewards.thinking import prompt_opens_thinking
+from rewards.types import Problem, Result
+from rewards.verdict import DEFAULT_WORDS, NO_VERDICT, grade_verdict
 
 
 class Grader(Protocol):
@@ -24,36 +25,29 @@ def grade_samples(
     samples: Sequence[Sample],
     grader: Grader,
     decoding: Decoding,
-    words: tuple[str, str] = ("Yes", "No"),
-    lenient: bool = False,
+    words: Sequence[str] = DEFAULT_WORDS,
+    mode: Mode = "strict",
 ) -> list[Record]:
     """Grade answers by ``grader`` and verdicts by their label, in the order of ``samples``.
 
-    ``words`` are the verdicts for a right and a wrong solution. ``lenient`` must be the extraction that ``grader``
-    was made with; it only fills the record's ``answer``.
+    ``words`` are the verdicts for a right and a wrong solution. ``mode`` must be the extraction that ``grader``
+    was made with, as must its ``thinking_open``; here it only fills the record's ``answer``.
     """
     solving = [sample for sample in samples if sample.item.label is None]
     answers = iter(grader.grade_many([(sample.item.problem, sample.response) for sample in solving]))
     records = []
     for sample in samples:
-        label = sample.item.label
+        label, opened = sample.item.label, prompt_opens_thinking(sample.prompt_text)
         if label is None:
-            result = next(answers)
-            answer = final_answer(sample.response, lenient=lenient).answer
-            records.append(_record(sample, decoding, result, answer, None))
+            found = final_answer(sample.response, mode=mode, thinking_open=opened)
+            answer = None if found.free else found.answer  # a free answer is the response, not worth repeating
+            records.append(_record(sample, decoding, next(answers), answer, None))
         else:
-            result = grade_verdict(sample.response, label, words)
-            verdict = _verdict(result, label)
+            result = grade_verdict(sample.response, label, words, thinking_open=opened)
+            verdict = None if result.parts["verdict"] == NO_VERDICT else bool(result.parts["verdict"])
             answer = None if verdict is None else words[not verdict]
             records.append(_record(sample, decoding, result, answer, verdict))
     return records
-
-
-def _verdict(result: Result, label: bool) -> bool | None:
-    """What was said: the label if it was met, its opposite if it was missed, None if nothing could be read."""
-    if result.reason is Reason.CORRECT:
-        return label
-    return not label if result.reason is Reason.WRONG else None
 
 
 def _record(

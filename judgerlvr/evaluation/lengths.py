@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from judgerlvr.evaluation.records import THINK_CLOSE, THINK_OPEN
+from rewards.thinking import THINK_CLOSE, THINK_OPEN
 
 
 def count_thinking_tokens(

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rewards.errors import InputError
+from rewards.thinking import THINK_CLOSE, THINK_OPEN
 from rewards.types import Problem
 
-THINK_OPEN = "<think>"
-THINK_CLOSE = "</think>"
 CUT = "length"  # the finish reason of an output that ran into its token limit
 OVERSIZE = "prompt_too_long"  # never sampled: scores 0 and is counted, so that row counts stay right
 

@@ -14,6 +14,11 @@ from judgerlvr.evaluation.decoding import Decoding
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
 from judgerlvr.evaluation.records import Item, Record, Sample, write_records
 from judgerlvr.pipeline.manifest import file_hash, model_hash
+from rewards.extract import Mode
+from rewards.pool import GraderPool
+from rewards.thinking import prompt_opens_thinking
+from rewards.verdict import DEFAULT_WORDS
+from rewards.verifier import DEFAULT_VERIFIER
 
 
 @dataclass(frozen=True)
@@ -25,10 +30,11 @@ class Settings:
     """
 
     decoding: Decoding = field(default_factory=Decoding)
-    verifier: str = "rewards.math:verify"
-    extraction: str = "strict"
-    verdicts: tuple[str, str] = ("Yes", "No")
+    verifier: str = DEFAULT_VERIFIER
+    extraction: Mode = "strict"
+    verdicts: tuple[str, ...] = DEFAULT_WORDS
     min_check_tokens: int = 1
+    workers: int = 2
 
     @property
     def decodings(self) -> list[Decoding]:
@@ -55,7 +61,7 @@ class Evaluation:
 
     def add(self, samples: Sequence[Sample], decoding: Decoding, grader: Grader, settings: Settings) -> None:
         """Grade samples that share a decoding and append their records and numbers."""
-        graded = grade_samples(samples, grader, decoding, settings.verdicts, settings.extraction == "lenient")
+        graded = grade_samples(samples, grader, decoding, settings.verdicts, settings.extraction)
         self.records += graded
         self.results += summarise_sets(graded, decoding, settings.min_check_tokens)
 
@@ -77,30 +83,37 @@ def evaluate_model(
     model_dir: Path,
     items: Sequence[Item],
     settings: Settings,
-    grader: Grader,
     engine: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Sample every item from one model directory, in each decoding, and grade: one engine for all sets.
 
-    Generate and judge items go together; a step-by-step use gives the same records as one whole call.
+    Generate and judge items go together.
     """
     from judgerlvr.evaluation.sample import Sampler, needed_context
 
     evaluation = Evaluation()
     context = needed_context(model_dir, items, settings.decoding.max_tokens)
     with Sampler(model_dir, context, engine) as sampler:
-        for decoding in settings.decodings:
-            evaluation.add(sampler.sample(items, decoding, progress), decoding, grader, settings)
+        opened = prompt_opens_thinking(sampler.prompt_text(items[0]))
+        with open_grader(settings, opened) as grader:
+            for decoding in settings.decodings:
+                evaluation.add(sampler.sample(items, decoding, progress), decoding, grader, settings)
     return evaluation
 
 
-def evaluate_responses(samples: Sequence[Sample], settings: Settings, grader: Grader) -> Evaluation:
+def evaluate_responses(samples: Sequence[Sample], settings: Settings) -> Evaluation:
     """Grade stored responses; samples of one item count as its repeated samples."""
     counts = Counter((sample.item.set, sample.item.id) for sample in samples)
     evaluation = Evaluation()
-    evaluation.add(samples, Decoding(n=max(counts.values()), stored=True), grader, settings)
+    with open_grader(settings) as grader:
+        evaluation.add(samples, Decoding(n=max(counts.values()), stored=True), grader, settings)
     return evaluation
+
+
+def open_grader(settings: Settings, thinking_open: bool = False) -> GraderPool:
+    """The grading processes for these settings; ``thinking_open`` as the rendered prompt leaves it."""
+    return GraderPool(settings.verifier, settings.workers, mode=settings.extraction, thinking_open=thinking_open)
 
 
 def describe_source(path: Path, rows: int, used: int) -> Source:

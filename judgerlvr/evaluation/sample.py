@@ -19,8 +19,9 @@ import torch
 from judgerlvr.evaluation.decoding import Decoding, sample_seed
 from judgerlvr.evaluation.items import generate_items
 from judgerlvr.evaluation.lengths import count_thinking_tokens
-from judgerlvr.evaluation.records import OVERSIZE, THINK_OPEN, Item, Sample
+from judgerlvr.evaluation.records import OVERSIZE, Item, Sample
 from rewards.errors import InputError
+from rewards.thinking import prompt_opens_thinking
 from rewards.types import Problem
 
 # One process, 1 GiB of KV cache and threads that float: measured to run on 2 shared cores.
@@ -102,6 +103,11 @@ class Sampler:
         gc.collect()
         cleanup_dist_env_and_memory()
 
+    def prompt_text(self, item: Item) -> str:
+        """The rendered prompt, special tokens and all."""
+        text: str = self.tokenizer.decode(encode_prompt(self.tokenizer, item.prompt))
+        return text
+
     def sample(self, items: Sequence[Item], decoding: Decoding, progress: bool = False) -> list[Sample]:
         """``decoding.n`` samples of each item, item by item.
 
@@ -148,7 +154,7 @@ class Sampler:
             response=self._decode(ids),
             prompt_text=prompt_text,
             tokens=len(ids),
-            thinking_tokens=count_thinking_tokens(ids, self._decode, prompt_text.rstrip().endswith(THINK_OPEN)),
+            thinking_tokens=count_thinking_tokens(ids, self._decode, prompt_opens_thinking(prompt_text)),
             finish_reason=output.finish_reason,
             mean_logprob=output.cumulative_logprob / len(ids),
             seed=request.seed,
