@@ -117,10 +117,11 @@ class Demo:
         return export_dir(complete(self.out / name / "checkpoints")[-1])
 
     def _evaluate(self, model: Path, out: Path) -> None:
-        heldout = [self.out / name / "data" / "heldout.parquet" for name in ("generate", "judge")]
+        problems = self.out / "generate" / "data" / "heldout.jsonl"
+        judged = self.out / "judge" / "data" / "heldout.parquet"
         call(
             "evaluate",
-            *("--model", model, "--data", heldout[0], "--judge-data", heldout[1], "--out", out),
+            *("--model", model, "--data", problems, "--judge-data", judged, "--out", out),
             *("--limit", EVALUATED_PROBLEMS, "--n", SAMPLES, "--temperature", self.config.temperature),
             *("--max-tokens", self.config.generate.max_response_tokens, "--prompt", self.config.data.prompt),
         )

@@ -29,6 +29,8 @@ def environment(device: str, kv_cache_gib: float) -> dict[str, str]:
         return common
     return common | {
         "VERL_PLATFORM": "cpu",
+        # Names the plugin where judgerlvr is on the path but not installed, as in a packed Ray job.
+        "VERL_USE_EXTERNAL_MODULES": "judgerlvr.engine.plugin",
         # verl registers its FSDP engine for cuda and npu only; the code itself runs on any torch device.
         "VERL_ENGINE_DEVICE": "cuda",
         "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(kv_cache_gib))),

@@ -59,7 +59,7 @@ def first_prompt(kind: Kind, config: Config, problem: Problem) -> str:
 
 def _grade_gold(config: Config, problem: Problem) -> None:
     reward = config.reward
-    with GraderPool(reward.verifier, workers=1, extraction=str(reward.extraction)) as pool:
+    with GraderPool(reward.verifier, workers=1, mode=str(reward.extraction)) as pool:
         if canary(pool, [problem]):
             remedy = "mend the gold answer, or set reward.verifier to one that reads it"
             raise InputError(f"gold {problem.gold!r} of problem {problem.id} fails against itself", remedy)

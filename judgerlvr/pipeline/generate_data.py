@@ -7,6 +7,7 @@ from typing import Any
 
 from data.decontaminate import check_overlap
 from data.problems import read_problems
+from data.reading import write_jsonl
 from data.verl_rows import render_generate_rows, write_parquet
 
 from data.prompts import GENERATE_FIELDS, load_template
@@ -40,6 +41,10 @@ def _tiny(count: int, seed: int, split: Any) -> list[Problem]:
     return [Problem(row["id"], row["problem"], row["gold"]) for row in generate_problems(count, seed, split)]
 
 
+def _plain(problem: Problem) -> dict[str, Any]:
+    return {"id": problem.id, "problem": problem.text, "gold": problem.gold}
+
+
 def prepare_generate(config: Config, run_dir: Path, init: Path, device: Any, ray_address: str | None) -> Stage:
     """Write the parquet files and the manifest of a generate run."""
     train, heldout = load_problems(config)
@@ -50,6 +55,8 @@ def prepare_generate(config: Config, run_dir: Path, init: Path, device: Any, ray
     for name, problems in files.items():
         rows, dropped[name] = drop_long(render_generate_rows(problems, template), config.max_prompt_tokens, count)
         write_parquet(run_dir / "data" / f"{name}.parquet", rows)
+    # The same held-out problems as plain rows, for ``judgerlvr.evaluate --data``.
+    write_jsonl(run_dir / "data" / "heldout.jsonl", [_plain(problem) for problem in heldout])
     stage = Stage(
         kind="generate",
         config=config,

@@ -73,7 +73,7 @@ def collect_candidates(
 def make_judge_set(config: Config, candidates: Sequence[Candidate]) -> JudgeSet:
     """Label by the verifier, keep mixed problems, balance classes, hold problems out, decontaminate."""
     judge, reward = config.judge.data, config.reward
-    with GraderPool(reward.verifier, workers=reward.workers, extraction=str(reward.extraction)) as pool:
+    with GraderPool(reward.verifier, workers=reward.workers, mode=str(reward.extraction)) as pool:
         return build_judge_set(
             candidates,
             grade_many=pool.grade_many,

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Submit a stage to a running Ray cluster, stream its log, and return its exit code.
+#
+#   scripts/submit_ray.sh --storage DIR stage1_judge    [--config FILE] [key=value ...]
+#   scripts/submit_ray.sh --storage DIR stage2_generate --init DIR/ckpt/judge [key=value ...]
+#
+# DIR lies on a file system that every node sees: runs and finished policies go there. The cluster is the one at
+# $RAY_ADDRESS (default http://127.0.0.1:8265); Ray's token authentication stays as the cluster has it.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+[ "${1:-}" = --storage ] && [ $# -ge 3 ] || usage
+storage=$2; stage=$3; shift 3
+case $stage in stage1_judge) kind=judge ;; stage2_generate) kind=generate ;; *) usage ;; esac
+case $storage in /*) ;; *) echo "submit: --storage must be an absolute path that every node sees" >&2; exit 2 ;; esac
+bin=${JUDGERLVR_VENV:-$root/.venv}/bin
+[ -x "$bin/ray" ] || { echo "submit: no $bin/ray; run make setup, or set JUDGERLVR_VENV" >&2; exit 2; }
+address=${RAY_ADDRESS:-http://127.0.0.1:8265}
+out=(); case " $* " in *" --out "* | *" --resume "*) ;; *) out=(--out "$storage/ckpt/$kind") ;; esac
+runs=(); case " $* " in *" --resume "*) ;; *) runs=("runs=$storage/runs") ;; esac
+# Packed and sent: the checkout without what it has grown. Workers import it from the job's working directory.
+excludes='[".venv*", ".git", "runs", "ckpt", "outputs", "docs", "tests", "benchmarks"]'
+exec "$bin/ray" job submit --address "$address" --working-dir "$root" \
+  --runtime-env-json "{\"excludes\": $excludes}" \
+  -- "$bin/python" -m "judgerlvr.$stage" "$@" "${runs[@]}" "${out[@]}"
