@@ -1,0 +1,56 @@
+r"""Finding ``\boxed{...}`` in text, in one pass and without regular expressions over its content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_COMMAND = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
+_BRACE_OR_ESCAPE = re.compile(r"\\.|[{}]", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Box:
+    """One outermost box: ``content`` is None when its braces never close. ``start`` and ``end`` index the text."""
+
+    content: str | None
+    start: int
+    end: int
+
+
+def outer_boxes(text: str) -> list[Box]:
+    """All outermost boxes from left to right; an unterminated one is the last, since it swallows the rest."""
+    boxes: list[Box] = []
+    position = 0
+    while (command := _COMMAND.search(text, position)) is not None:
+        box = _box_at(text, command)
+        boxes.append(box)
+        if box.content is None:
+            break
+        position = box.end
+    return boxes
+
+
+def _box_at(text: str, command: re.Match[str]) -> Box:
+    opening = command.end()
+    while opening < len(text) and text[opening].isspace():
+        opening += 1
+    closing = closing_brace(text, opening)
+    if closing is None:
+        return Box(None, command.start(), len(text))
+    return Box(text[opening + 1 : closing], command.start(), closing + 1)
+
+
+def closing_brace(text: str, opening: int) -> int | None:
+    """Index of the brace that closes the one at ``opening``; escaped braces do not count; None if there is none."""
+    if not text.startswith("{", opening):
+        return None
+    depth = 0
+    for token in _BRACE_OR_ESCAPE.finditer(text, opening):
+        if token.group() == "{":
+            depth += 1
+        elif token.group() == "}":
+            depth -= 1
+            if depth == 0:
+                return token.start()
+    return None

@@ -1,0 +1,89 @@
+"""Is this answer that gold? One policy (docs/rewards.md), applied in one order: identity, exact, words, engine."""
+
+from __future__ import annotations
+
+from rewards.engine import engine_equal, engine_equal_in_text
+from rewards.listings import read_listing, same_listing
+from rewards.normalise import clean, illegal_characters, without_invisible
+from rewards.numerals import Numeral, read_numeral, same_number
+from rewards.operators import MAX_CHARACTERS, too_costly, unevaluated
+from rewards.types import Reason, Result
+from rewards.words import as_words, choice_letter, split_name, split_unit
+
+
+def compare(*, gold: str, answer: str) -> Result:
+    """Compare under the strict policy; unbounded in time where the engine is needed."""
+    quick = compare_quick(gold=gold, answer=answer)
+    if quick is not None:
+        return quick
+    equal = engine_equal(gold=clean(without_invisible(gold)), answer=clean(answer))
+    if equal is None:
+        return _result(Reason.UNPARSABLE, symbolic=True)
+    return _result(Reason.CORRECT if equal else Reason.WRONG, symbolic=True)
+
+
+def compare_quick(*, gold: str, answer: str) -> Result | None:
+    """Everything that needs no engine, in time linear in the answer; None when the engine has to decide."""
+    reason = _decide(gold, answer)
+    return None if reason is None else _result(reason)
+
+
+def _result(reason: Reason, *, symbolic: bool = False) -> Result:
+    return Result(float(reason is Reason.CORRECT), reason, {"answered": 1.0, "symbolic": float(symbolic)})
+
+
+def _decide(gold: str, answer: str) -> Reason | None:
+    if answer.strip() == gold.strip() != "":
+        return Reason.CORRECT
+    if len(answer) > MAX_CHARACTERS:
+        return Reason.TOO_COMPLEX
+    if illegal_characters(answer):
+        return Reason.UNPARSABLE
+    wanted, given = clean(without_invisible(gold)), clean(answer)
+    if not given or not wanted:
+        return Reason.UNPARSABLE
+    if given == wanted:
+        return Reason.CORRECT
+    return _decide_cleaned(wanted, given)
+
+
+def _decide_cleaned(gold: str, answer: str) -> Reason | None:
+    gold_name, gold_value = split_name(gold)
+    answer_name, answer_value = split_name(answer)
+    if gold_name and answer_name and gold_name != answer_name:
+        gold_value, answer_value = gold, answer  # x = 7 against y = 7: the engine compares the equations
+    number, unit = _quantity(gold_value)
+    if number is not None:
+        return _against_number(number, unit, gold_value, answer_value)
+    listing = read_listing(gold_value)
+    if listing is not None and (given := read_listing(answer_value)) is not None:
+        return _scored(same_listing(listing, given))
+    if (words := as_words(gold)) is not None:
+        return _scored(as_words(answer) == words)
+    if (letter := choice_letter(gold)) is not None and (given_letter := choice_letter(answer)) is not None:
+        return _scored(letter == given_letter)
+    if unevaluated(gold, answer, rational=listing is not None):
+        return Reason.UNEVALUATED
+    return too_costly(answer)
+
+
+def _quantity(text: str) -> tuple[Numeral | None, str]:
+    number = read_numeral(text)
+    if number is not None:
+        return number, ""
+    value, unit = split_unit(text)
+    return (read_numeral(value), unit) if value != text else (None, "")
+
+
+def _against_number(gold: Numeral, unit: str, gold_text: str, answer: str) -> Reason:
+    """An exact gold needs no engine: what is not plain arithmetic on numerals is not an answer to it."""
+    number, given_unit = _quantity(answer)
+    if number is not None:
+        return _scored(same_number(gold, number) and (not unit or not given_unit or unit == given_unit))
+    if unevaluated(gold_text, answer, rational=True):
+        return Reason.UNEVALUATED
+    return Reason.WRONG if any(ch.isalnum() for ch in answer) else Reason.UNPARSABLE
+
+
+def _scored(equal: bool) -> Reason:
+    return Reason.CORRECT if equal else Reason.WRONG

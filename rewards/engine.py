@@ -1,0 +1,47 @@
+"""The one place that talks to math-verify, the symbolic engine. Import costs seconds, so it waits for first use."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import Any
+
+
+def engine_equal(*, gold: str, answer: str) -> bool | None:
+    """Whether the engine finds two delimited answers equal; None if it cannot read ``answer``.
+
+    No time limit here: a caller in the main thread of a worker process has one (see ``worker``).
+    """
+    return _equal(_delimited(gold), _delimited(answer))
+
+
+def engine_equal_in_text(*, gold: str, text: str) -> bool | None:
+    """The same with the engine's own search for an answer in free text, on both sides (lenient mode)."""
+    return _equal(gold, text)
+
+
+def _delimited(text: str) -> str:
+    return f"\\boxed{{{text}}}"
+
+
+def _equal(gold: str, answer: str) -> bool | None:
+    from math_verify import verify
+
+    parsed = _parse(answer)
+    if not parsed:
+        return None
+    return bool(
+        verify(_parse_gold(gold), parsed, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=False)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _parse_gold(text: str) -> list[Any]:
+    return _parse(text)
+
+
+def _parse(text: str) -> list[Any]:
+    from math_verify import parse
+
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns of every call without its own timeout
+    return list(parse(text, parsing_timeout=None))

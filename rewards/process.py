@@ -1,0 +1,53 @@
+"""The pool's end of the nursery process: start it, order forks and kills, notice its death."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+
+from rewards import wire
+
+
+class Nursery:
+    """One running nursery. ``control`` becomes readable when it is ready, has failed, or has died."""
+
+    def __init__(self, verifier: str) -> None:
+        # Packets keep one order and its socket together.
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.inbox = wire.Inbox(self.control)
+        self.ready = False
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "rewards.nursery", str(theirs.fileno()), verifier],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # What this process can import, the verifier's process must be able to import too.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                # Ctrl-C goes to the trainer, which then closes the pool; the nursery follows the control socket.
+                start_new_session=True,
+            )
+
+    def fork(self, number: int, inner_seconds: float, megabytes: int) -> socket.socket:
+        """Order a worker and return its socket; raises OSError when the nursery is gone."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            order = f"fork:{number}:{inner_seconds}:{megabytes}".encode()
+            socket.send_fds(self.control, [order], [theirs.fileno()])
+        return ours
+
+    def kill(self, number: int) -> None:
+        """Order the death of a worker. The nursery does it, because only it knows that the id is still its child's."""
+        with contextlib.suppress(OSError):
+            self.control.send(f"kill:{number}".encode())
+
+    def stop(self) -> None:
+        """Close the control socket, on which the nursery kills its workers and ends; wait for that."""
+        self.control.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

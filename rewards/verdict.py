@@ -1,0 +1,76 @@
+"""The judge's reward: one exact boxed verdict at the very end of the solution part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rewards.boxes import Box, outer_boxes
+from rewards.errors import InputError
+from rewards.thinking import solution_part
+from rewards.types import Reason, Result
+
+# Closers of mathematics and markdown, a full stop, and end-of-text markers may follow the verdict; words may not.
+_TAIL = re.compile(r"(?:[\s.$*]|\\[\])]|<\|(?:im_end|endoftext|eot_id|end_of_text)\|>|</s>)*")
+_WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}\\]*)\}")
+DEFAULT_WORDS = ("Yes", "No")
+NO_VERDICT = -1.0
+
+
+def grade_verdict(
+    completion: str, label: bool, words: Sequence[str] = DEFAULT_WORDS, *, thinking_open: bool = False
+) -> Result:
+    """Score 1 iff the last box is exactly the verdict word of ``label`` and nothing but closers follows it.
+
+    Args:
+        completion: sampled text without the prompt.
+        label: True when the judged solution is correct.
+        words: verdict words for correct and for wrong, in this order; compared to the letter, in this case.
+
+    Raises:
+        InputError: ``words`` are not two different, non-empty words.
+    """
+    check_words(words)
+    verdict, reason = read_verdict(completion, words, thinking_open=thinking_open)
+    if verdict is not None:
+        reason = Reason.CORRECT if verdict == label else Reason.WRONG
+    parts = {"verdict": NO_VERDICT if verdict is None else float(verdict), "label": float(label)}
+    return Result(float(reason is Reason.CORRECT), reason, parts)
+
+
+def read_verdict(
+    completion: str, words: Sequence[str] = DEFAULT_WORDS, *, thinking_open: bool = False
+) -> tuple[bool | None, Reason]:
+    """The verdict as a truth value, or None and the reason why there is none."""
+    solution = solution_part(completion, thinking_open=thinking_open)
+    boxes = outer_boxes(solution) if solution is not None else []
+    if solution is None or not boxes:
+        return None, Reason.NO_FINAL_ANSWER
+    last = boxes[-1]
+    word = _word(last)
+    if not word:
+        return None, Reason.TRUNCATED
+    if word not in words or not _TAIL.fullmatch(solution, last.end) or _hedged(solution, boxes, words):
+        return None, Reason.BAD_VERDICT
+    return word == words[0], Reason.CORRECT
+
+
+def _word(box: Box) -> str:
+    content = (box.content or "").strip()
+    wrapped = _WRAPPER.fullmatch(content)
+    return wrapped.group(1).strip() if wrapped else content
+
+
+def _hedged(solution: str, boxes: list[Box], words: Sequence[str]) -> bool:
+    """Both verdicts side by side ("\\boxed{Yes} / \\boxed{No}") are no verdict; after real text the last one counts."""
+    if len(boxes) < 2 or _word(boxes[-2]) not in words or _word(boxes[-2]) == _word(boxes[-1]):
+        return False
+    between = solution[boxes[-2].end : boxes[-1].start]
+    return len(re.findall(r"\w+", between)) < 2
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Raise InputError unless ``words`` are two different words that can stand in a box."""
+    usable = [word for word in words if isinstance(word, str) and word and word == word.strip()]
+    if isinstance(words, str) or len(usable) != 2 or len(set(words)) != 2 or len(words) != 2:
+        raise InputError(f"verdict words are {words!r}", "give two different words, the one for correct first")

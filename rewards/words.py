@@ -1,0 +1,106 @@
+"""Answers in words, choice letters, units and the names before an equals sign."""
+
+from __future__ import annotations
+
+import re
+
+_TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+_WORDS = re.compile(r"[^\W\d_]+(?:[\s'’.,-]+[^\W\d_]+)*[.!]?")
+_ARTICLE = re.compile(r"^(?:the|an|a)\s+", re.IGNORECASE)
+_CHOICE = re.compile(r"\(?([A-Za-z])\)?[.:]?")
+_CHOICE_WITH_TEXT = re.compile(r"\(([A-Z])\)(?P<rest>.*)", re.DOTALL)
+_SHORTEST_WORD = 4
+_SHORT_WORDS = {"yes", "no", "odd", "one", "two", "six", "ten", "red", "mon", "tue", "sun", "all"}
+
+_HEDGES = {"or", "and", "not", "no", "maybe", "perhaps", "possibly", "either", "approximately", "about", "wrong"}
+_SAME_UNIT = {
+    name: group[0]
+    for group in (
+        ("m", "meter", "metre"),
+        ("cm", "centimeter", "centimetre"),
+        ("mm", "millimeter", "millimetre"),
+        ("km", "kilometer", "kilometre"),
+        ("in", "inch", "inche"),
+        ("ft", "foot", "feet"),
+        ("s", "sec", "second"),
+        ("min", "minute"),
+        ("h", "hr", "hour"),
+        ("g", "gram"),
+        ("kg", "kilogram"),
+        ("l", "liter", "litre"),
+        ("degree", "deg", r"^\circ"),
+        ("dollar", "usd", "$"),
+        ("unit", "sq unit", "square unit", "cubic unit"),
+    )
+    for name in group
+}
+_PLAIN_UNIT = (
+    r"(?:sq\.?\s+|square\s+|cubic\s+)?(?:[ckm]m|meters?|metres?|centimeters?|kilometers?|inch(?:es)?|feet|foot|ft|yards?|miles?"
+    r"|mph|kg|grams?|pounds?|liters?|litres?|gallons?|seconds?|minutes?|hours?|days?|weeks?|months?|years?|dollars?"
+    r"|cents?|degrees?|units?|people|students|ways|points?|times)"
+)
+_UNIT = re.compile(
+    r"(?P<number>.*[0-9})%])\s*(?P<unit>(?:\\(?:text|mathrm|textrm|mbox|operatorname)\s*\{\s*(?P<text>[^{}]*)\}"
+    rf"(?:\s*\^\s*\{{?[23]\}}?)?|\^\s*\{{?\s*\\circ\s*\}}?(?:\s*[CF])?|(?P<plain>{_PLAIN_UNIT})(?:\s*\^\s*\{{?[23]\}}?)?))",
+    re.DOTALL,
+)
+_CURRENCY = re.compile(r"^([-+]?)\s*(?:\\\$|\$|€|£|\\pounds|\\euro|US\\\$)\s*(?=[-+]?[0-9.])")
+_CURRENCY_AFTER = re.compile(r"(?<=[0-9])\s*(?:\\\$|\$|€|£)$")
+# A name: one symbol with subscript, primes or arguments, a segment or an angle; no arithmetic, no bare digits.
+_SYMBOL = r"(?:\\(?!frac|sqrt|text|d?frac|int|sum)[A-Za-z]+|[A-Za-z]+)"
+_NAME = re.compile(
+    rf"(?:\\(?:angle|triangle|overline|mathrm|text|operatorname)\s*)?[{{|]?\s*{_SYMBOL}(?:\s+{_SYMBOL})?"
+    r"(?:_(?:\{[^{}]*\}|\w))?'*\s*(?:\([^()=]{1,12}\))?(?:\s*:\s*[A-Za-z])?\s*[}|]?"
+)
+
+
+def as_words(text: str) -> str | None:
+    """Case-folded words if cleaned text is an answer in words, else None (a short run of letters is a product)."""
+    bare = _TEXT_COMMAND.sub(r" \1 ", text).strip()
+    wrapped = bare != text.strip() or " " in bare
+    if not _WORDS.fullmatch(bare):
+        return None
+    if len(bare) < _SHORTEST_WORD and bare.casefold() not in _SHORT_WORDS and not (wrapped and len(bare) > 1):
+        return None
+    return _ARTICLE.sub("", " ".join(re.findall(r"\w+", bare.casefold())))
+
+
+def choice_letter(text: str) -> str | None:
+    """``B``, ``(B)``, ``B.``, or ``(B)`` followed by that choice's text; None if a second letter is offered."""
+    bare = _TEXT_COMMAND.sub(r"\1", text).strip()
+    if match := _CHOICE.fullmatch(bare):
+        return match[1]
+    if (match := _CHOICE_WITH_TEXT.fullmatch(bare)) and not re.search(
+        r"\([A-Za-z]\)|\b(?:or|and)\b", match["rest"]
+    ):
+        return match[1]
+    return None
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    """``(number, unit)``; the unit is canonical and empty where there is none. Hedging words are no unit."""
+    without = _CURRENCY_AFTER.sub("", _CURRENCY.sub(r"\1", text))
+    match = _UNIT.fullmatch(without)
+    if match is None:
+        return without, "dollar" if without != text else ""
+    words = re.findall(r"[a-z]+", (match["text"] or match["plain"] or "degree").casefold())
+    if len(words) > 4 or _HEDGES & set(words) or re.search(r"[0-9=\\]", match["text"] or ""):
+        return text, ""
+    return match["number"].strip(), " ".join(_SAME_UNIT.get(_singular(word), _singular(word)) for word in words)
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 2 and word.endswith("s") else word
+
+
+def split_name(text: str) -> tuple[str, str]:
+    """``("x", "7")`` for ``x = 7``; the name is empty where there is no single equation with a name on its left."""
+    name, equals, value = text.partition("=")
+    if (
+        not equals
+        or "=" in value
+        or name.endswith((" :", "<", ">", "!", "\\"))
+        or not _NAME.fullmatch(name.strip())
+    ):
+        return "", text
+    return re.sub(r"[\s{}]", "", name), value.strip()
