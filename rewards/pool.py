@@ -41,6 +41,7 @@ class GraderPool:
         limits: PoolLimits | None = None,
     ) -> None:
         """Raises InputError when ``verifier`` cannot be imported."""
+        self.verifier = verifier
         self._verifier = load_verifier(verifier)
         self._mode: Mode = mode
         self._thinking_open = thinking_open

@@ -37,13 +37,13 @@ async def generate_score(
     *,
     verifier: str = DEFAULT_VERIFIER,
     workers: int = 2,
-    mode: Mode = "strict",
+    extraction: Mode = "strict",
     thinking_open: bool = False,
     reward_router_address: str | None = None,
     reward_model_tokenizer: Any = None,
 ) -> dict[str, float | str]:
     """Stage 2 and evaluation: grade the final answer of ``solution_str`` against ``ground_truth``."""
-    pool = shared_pool(verifier, workers, mode, thinking_open)
+    pool = shared_pool(verifier, workers, extraction, thinking_open)
     return _record(await pool.grade_async(_problem(ground_truth, extra_info or {}), solution_str))
 
 
@@ -55,10 +55,14 @@ async def judge_score(
     *,
     words: Sequence[str] = DEFAULT_WORDS,
     thinking_open: bool = False,
+    workers: int = 0,
     reward_router_address: str | None = None,
     reward_model_tokenizer: Any = None,
 ) -> dict[str, float | str]:
-    """Stage 1: grade the verdict against the label ``ground_truth`` ("1" = the shown solution is correct)."""
+    """Stage 1: grade the verdict against the label ``ground_truth`` ("1" = the shown solution is correct).
+
+    Reading a verdict needs no process of its own; ``workers`` is taken so that both stages can share settings.
+    """
     started = perf_counter()
     result = grade_verdict(solution_str, _label(ground_truth), tuple(words), thinking_open=thinking_open)
     return _record(replace(result, seconds=perf_counter() - started))
