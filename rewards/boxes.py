@@ -18,12 +18,15 @@ class Box:
     end: int
 
 
-def outer_boxes(text: str) -> list[Box]:
-    """All outermost boxes from left to right; an unterminated one is the last, since it swallows the rest."""
+def outer_boxes(text: str, *, forgiving: bool = False) -> list[Box]:
+    r"""All outermost boxes from left to right; an unterminated one is the last, since it swallows the rest.
+
+    ``forgiving`` lets a ``\}`` without its ``\{`` close a box that nothing else closes.
+    """
     boxes: list[Box] = []
     position = 0
     while (command := _COMMAND.search(text, position)) is not None:
-        box = _box_at(text, command)
+        box = _box_at(text, command, forgiving)
         boxes.append(box)
         if box.content is None:
             break
@@ -31,14 +34,17 @@ def outer_boxes(text: str) -> list[Box]:
     return boxes
 
 
-def _box_at(text: str, command: re.Match[str]) -> Box:
+def _box_at(text: str, command: re.Match[str], forgiving: bool) -> Box:
     opening = command.end()
     while opening < len(text) and text[opening].isspace():
         opening += 1
     closing = closing_brace(text, opening)
-    if closing is None:
+    if closing is not None:
+        return Box(text[opening + 1 : closing], command.start(), closing + 1)
+    escaped = text.find(r"\}", opening) if forgiving and text.startswith("{", opening) else -1
+    if escaped < 0 or r"\{" in text[opening:escaped]:
         return Box(None, command.start(), len(text))
-    return Box(text[opening + 1 : closing], command.start(), closing + 1)
+    return Box(text[opening + 1 : escaped], command.start(), escaped + 2)
 
 
 def closing_brace(text: str, opening: int) -> int | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from rewards.engine import engine_equal, engine_equal_in_text
+from rewards.engine import engine_equal, engine_equal_in_text, find_in_text
 from rewards.listings import read_listing, same_listing
 from rewards.normalise import clean, illegal_characters, without_invisible
 from rewards.numerals import Numeral, read_numeral, same_number
 from rewards.operators import MAX_CHARACTERS, too_costly, unevaluated
 from rewards.types import Reason, Result
 from rewards.words import as_words, choice_letter, split_name, split_unit
+
+
+# A response no longer than this may be nothing but the answer.
+_ANSWER_CHARACTERS = 200
 
 
 def compare(*, gold: str, answer: str) -> Result:
@@ -26,6 +30,21 @@ def compare_quick(*, gold: str, answer: str) -> Result | None:
     """Everything that needs no engine, in time linear in the answer; None when the engine has to decide."""
     reason = _decide(gold, answer)
     return None if reason is None else _result(reason)
+
+
+def compare_in_text(*, gold: str, text: str) -> Result:
+    """Compare with whatever answer ``text`` holds (lenient mode); the same refusals hold for what is found."""
+    if len(text) <= _ANSWER_CHARACTERS and compare(gold=gold, answer=text).score:
+        return _result(Reason.CORRECT, symbolic=True)
+    found = find_in_text(text)
+    if found is None:
+        return _result(Reason.NO_FINAL_ANSWER, symbolic=True)
+    exact = _decide(gold, found)
+    if exact in (Reason.CORRECT, Reason.UNEVALUATED, Reason.TOO_COMPLEX):
+        return _result(exact, symbolic=True)
+    both_numbers = _quantity(clean(gold))[0] is not None and _quantity(clean(found))[0] is not None
+    equal = not both_numbers and engine_equal_in_text(gold=gold, text=text)
+    return _result(Reason.CORRECT if equal else Reason.WRONG, symbolic=True)
 
 
 def _result(reason: Reason, *, symbolic: bool = False) -> Result:

@@ -15,8 +15,14 @@ def engine_equal(*, gold: str, answer: str) -> bool | None:
     return _equal(_delimited(gold), _delimited(answer))
 
 
+def find_in_text(text: str) -> str | None:
+    """The answer the engine finds in free text, in its own normalised spelling; None if there is none."""
+    strings = [found for found in _parse(text) if isinstance(found, str)]
+    return strings[-1] if strings else None
+
+
 def engine_equal_in_text(*, gold: str, text: str) -> bool | None:
-    """The same with the engine's own search for an answer in free text, on both sides (lenient mode)."""
+    """``engine_equal`` with the engine's own search for an answer, on both sides (lenient mode)."""
     return _equal(gold, text)
 
 

@@ -16,21 +16,30 @@ Mode = Literal["strict", "lenient"]
 _EMPTY = re.compile(r"(?:\s|~|\\[\s,;:!]|\\q?quad\b|\\(?:text|mathrm|textbf)\s*\{\s*\}|[{}$])*")
 # What may stand between two boxes that are the members of one answer: "\boxed{1}, \boxed{2} and \boxed{3}".
 _JOINER = re.compile(r"(?:[\s$&,;/]|\\[,;: ()\[\]]|\\q?quad\b|\\(?:text|mathrm)\s*\{|\}|and\b|or\b)*")
-_JOINER_WORD = re.compile(r"[,;/&]|and|or")
-_SAID = re.compile(r"(?i:(?:final\s+)?answer(?:\s+is)?)\s*[:=]?\s*(?:\*\*)?\s*")
+_JOINER_WORD = re.compile(r"[,;/&]|\b(?:and|or)\b")
+_LONGEST_JOINER = 40
+_SAID_LATER = re.compile(r"(?i:final answer(?: is)?\b)")
+# The engine's search in free text is slower than linear; an answer stands near the end.
+_FREE_CHARACTERS = 4000
+
+
+class FreeText(str):
+    """An answer that no box delimits (lenient mode only): the verifier has to look for it inside this text."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """The final answer, or the reason why there is none.
-
-    ``free`` marks an answer that no box delimits (lenient mode only), so that the comparison has to look for it
-    inside ``answer``.
-    """
+    """The final answer, or the reason why there is none."""
 
     answer: str | None
     reason: Reason | None = None
-    free: bool = False
+
+    @property
+    def free(self) -> bool:
+        """Whether ``answer`` is a text that holds the answer somewhere."""
+        return isinstance(self.answer, FreeText)
 
 
 def final_answer(
@@ -51,33 +60,45 @@ def final_answer(
     solution = solution_part(completion.removeprefix(prompt), thinking_open=thinking_open)
     if solution is None:
         return Extraction(None, Reason.NO_FINAL_ANSWER)
-    boxes = outer_boxes(solution)
-    if boxes:
-        return _from_boxes(solution, boxes)
+    boxes = outer_boxes(solution, forgiving=mode == "lenient")
+    if boxes and not (mode == "lenient" and _SAID_LATER.search(solution, boxes[-1].end)):
+        return _from_boxes(solution, boxes, loose=mode == "lenient")
     if mode == "strict" or _EMPTY.fullmatch(solution):
         return Extraction(None, Reason.NO_FINAL_ANSWER)
-    return Extraction(solution.strip(), free=True)
+    return Extraction(FreeText(solution.strip()[-_FREE_CHARACTERS:]))
 
 
-def _from_boxes(solution: str, boxes: list[Box]) -> Extraction:
+def boxed_answer(text: str) -> str | None:
+    """Content of the last complete box of any text (or of the last few, where they are one answer), else None."""
+    boxes = outer_boxes(text, forgiving=True)
+    return _from_boxes(text, boxes, loose=True).answer if boxes else None
+
+
+def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
     last = boxes[-1].content
     if last is None or _EMPTY.fullmatch(last):
         return Extraction(None, Reason.TRUNCATED)
-    members = [_unnest(box.content or "") for box in _joined_tail(solution, boxes)]
+    members = [_unnest(box.content or "") for box in _joined_tail(solution, boxes, loose)]
     if all(member == members[-1] for member in members):
         return Extraction(members[-1])
     return Extraction(", ".join(members))
 
 
-def _joined_tail(solution: str, boxes: list[Box]) -> list[Box]:
-    """The last box and those before it that it is joined to by a comma, "and" or "or"."""
+def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:
+    """The last box and those before it that are members of the same answer."""
     first = len(boxes) - 1
-    while first > 0:
-        between = solution[boxes[first - 1].end : boxes[first].start]
-        if len(between) > 40 or not _JOINER.fullmatch(between) or not _JOINER_WORD.search(between):
-            break
+    while first > 0 and _joins(solution[boxes[first - 1].end : boxes[first].start], loose):
         first -= 1
     return boxes[first:]
+
+
+def _joins(between: str, loose: bool) -> bool:
+    """Strict: a comma, "and" or "or" and nothing else. Loose: any short text with one of them, or no letters at all."""
+    if len(between) > _LONGEST_JOINER:
+        return False
+    if loose:
+        return bool(_JOINER_WORD.search(between)) or not re.search(r"[A-Za-z0-9]", between)
+    return bool(_JOINER.fullmatch(between) and _JOINER_WORD.search(between))
 
 
 def _unnest(content: str) -> str:

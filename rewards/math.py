@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from rewards.compare import compare, compare_quick
+from rewards.compare import compare, compare_in_text, compare_quick
 from rewards.errors import InputError
+from rewards.extract import FreeText
+from rewards.gold import gold_answer
 from rewards.types import Problem, Result
 
 
@@ -15,15 +17,17 @@ def verify(problem: Problem, answer: str) -> Result:
     Raises:
         InputError: the problem has no gold answer.
     """
+    if isinstance(answer, FreeText):
+        return compare_in_text(gold=_gold(problem), text=answer)
     return compare(gold=_gold(problem), answer=answer)
 
 
 def verify_quick(problem: Problem, answer: str) -> Result | None:
     """The part of ``verify`` that is exact, bounded and free of the engine; None when the engine is needed."""
-    return compare_quick(gold=_gold(problem), answer=answer)
+    return None if isinstance(answer, FreeText) else compare_quick(gold=_gold(problem), answer=answer)
 
 
 def _gold(problem: Problem) -> str:
     if problem.gold is None:
         raise InputError(f"problem {problem.id!r} has no gold answer", "give one, or name another verifier")
-    return problem.gold
+    return gold_answer(problem.gold)

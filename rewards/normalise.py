@@ -37,9 +37,10 @@ _SIGNS = str.maketrans(
     }
 )
 _NO_MEANING = re.compile(
-    r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|nolimits)(?![A-Za-z])\.?|\\!|&(?=\s*=)"
+    r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|nolimits)(?![A-Za-z])\.?|(?<!\\)\\!|&(?=\s*=)"
 )
-_SPACES = re.compile(r"(?:\\[,;: ]|~|\\q?quad(?![A-Za-z])|\\thinspace|\s)+")
+_GROUP_COMMA = re.compile(r",\\!\s*(?=[0-9]{3}(?![0-9]))")
+_SPACES = re.compile(r"(?:(?<!\\)\\[,;: ]|~|\\q?quad(?![A-Za-z])|\\thinspace|\s)+")
 _FRACTIONS = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _PERCENT = re.compile(
     r"\\%|\\text\s*\{\s*(?:%|\\%|percent)\s*\}|(?<=\d)\s*(?:percent(?:age)?|pct)\b", re.IGNORECASE
@@ -77,7 +78,7 @@ def clean(text: str) -> str:
     if r"\begin" not in text:
         text = _DOUBLED_BACKSLASH.sub(r"\\", text)
     text = _FRACTIONS.sub(r"\\frac", text)
-    text = _NO_MEANING.sub("", text)
+    text = _NO_MEANING.sub("", _GROUP_COMMA.sub(",", text))
     text = _PERCENT.sub("%", text).replace("{,}", ",").replace("{.}", ".")
     text = _SPACES.sub(" ", text).strip()
     return _peel(_MENTIONS_AFTER.split(text, maxsplit=1)[0])

@@ -11,7 +11,7 @@ _DEPTH_LIMIT = 30
 _EXPONENT_LIMIT = 400
 
 _PLAIN = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
-_GROUPED = r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+"
+_GROUPED = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])|[1-9][0-9]{0,2}(?: [0-9]{3})+(?![0-9])"
 _TOKEN = re.compile(
     rf"\s*(?:(?P<number>(?:{_GROUPED}|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)"
     r"|(?P<frac>\\frac(?![A-Za-z]))|(?P<op>[-+*/(){}]|\\(?:times|cdot|div)(?![A-Za-z])))",
