@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rewards.engine import engine_equal, engine_equal_in_text, find_in_text
-from rewards.listings import read_listing, same_listing
+from rewards.listings import differ_in_count, read_listing, same_listing
 from rewards.normalise import clean, illegal_characters, without_invisible
 from rewards.numerals import Numeral, read_numeral, same_number
 from rewards.operators import MAX_CHARACTERS, too_costly, unevaluated
 from rewards.types import Reason, Result
-from rewards.words import as_words, choice_letter, split_name, split_unit
+from rewards.words import as_words, choice_letter, false_equation, split_name, split_unit
 
 
 # A response no longer than this may be nothing but the answer.
@@ -20,7 +20,10 @@ def compare(*, gold: str, answer: str) -> Result:
     quick = compare_quick(gold=gold, answer=answer)
     if quick is not None:
         return quick
-    equal = engine_equal(gold=clean(without_invisible(gold)), answer=clean(answer))
+    wanted, given = clean(without_invisible(gold)), clean(answer)
+    if "=" not in wanted:
+        given = split_name(given)[1]
+    equal = engine_equal(gold=wanted, answer=given)
     if equal is None:
         return _result(Reason.UNPARSABLE, symbolic=True)
     return _result(Reason.CORRECT if equal else Reason.WRONG, symbolic=True)
@@ -83,7 +86,13 @@ def _decide_cleaned(gold: str, answer: str) -> Reason | None:
         return _scored(letter == given_letter)
     if unevaluated(gold, answer, rational=listing is not None):
         return Reason.UNEVALUATED
-    return too_costly(answer)
+    return too_costly(answer) or _other_shape(gold, answer)
+
+
+def _other_shape(gold: str, answer: str) -> Reason | None:
+    """WRONG for what the engine would forgive: more answers than asked for, or an equation that is not asked for."""
+    equation_unasked = "=" not in gold and false_equation(answer)
+    return Reason.WRONG if equation_unasked or differ_in_count(gold, answer) else None
 
 
 def _quantity(text: str) -> tuple[Numeral | None, str]:

@@ -11,7 +11,7 @@ _SEPARATOR_WORD = re.compile(
     r",?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|\\(?:lor|land|vee|wedge)(?![A-Za-z])|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*"
 )
 _BRACKETS = {("(", ")"): "tuple", ("[", "]"): "closed", ("(", "]"): "left open", ("[", ")"): "right open"}
-_SET = ((r"\{", r"\}"), (r"\lbrace", r"\rbrace"), ("{", "}"))
+_SET = ((r"\{", r"\}"), (r"\lbrace", r"\rbrace"))
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ def same_listing(gold: Listing, answer: Listing) -> bool:
     """Order counts inside brackets and not in a bare list or a set; brackets of a tuple may be left out if it is kept."""
     kinds = {gold.kind, answer.kind}
     if kinds <= {"bare", "set"}:
-        return _same_members(gold.members, answer.members, as_set="set" in kinds)
+        return _same_members(gold.members, answer.members)
     if len(kinds) > 1 and kinds != {"bare", "tuple"}:
         return False
     return len(gold.members) == len(answer.members) and all(map(same_number, gold.members, answer.members))
 
 
-def _same_members(gold: tuple[Numeral, ...], answer: tuple[Numeral, ...], *, as_set: bool) -> bool:
-    wanted, left = (_distinct(gold), _distinct(answer)) if as_set else (list(gold), list(answer))
+def _same_members(gold: tuple[Numeral, ...], answer: tuple[Numeral, ...]) -> bool:
+    wanted, left = _distinct(gold), _distinct(answer)
     if len(wanted) != len(left):
         return False
     for member in wanted:
@@ -88,3 +88,16 @@ def _same_members(gold: tuple[Numeral, ...], answer: tuple[Numeral, ...], *, as_
 
 def _distinct(members: tuple[Numeral, ...]) -> list[Numeral]:
     return list({member.value: member for member in members}.values())
+
+
+def differ_in_count(gold: str, answer: str) -> bool:
+    """Whether two cleaned texts surely offer different numbers of answers at their top level."""
+    counts = _distinct_count(gold), _distinct_count(answer)
+    return None not in counts and counts[0] != counts[1]
+
+
+def _distinct_count(text: str) -> int | None:
+    """None where a sign like \\pm, outer brackets, or two kinds of separators leave the count open."""
+    if r"\pm" in text or r"\mp" in text or (";" in text and "," in text) or _split_brackets(text)[0] != "bare":
+        return None
+    return len({item.replace(" ", "") for item in split_top(_SEPARATOR_WORD.sub(",", text))})

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from rewards.boxes import closing_brace
+
 # Signs that stand for exactly one ASCII or LaTeX spelling. Digits of other scripts are deliberately absent:
 # NFKC would also turn 2⁵ into 25.
 _SIGNS = str.maketrans(
@@ -49,8 +51,11 @@ _WHOLE_WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|hbox|bm|boldsymbol|underline"
     r"|emph|ensuremath|boxed|fbox)\s*\{([^{}]*)\}"
 )
-_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
-_MENTIONS_AFTER = re.compile(r"\\approx(?![A-Za-z])|\\simeq(?![A-Za-z])")
+_DELIMITERS = ((r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
+_APPROXIMATELY = re.compile(r"\\(?:approx|simeq)(?![A-Za-z])")
+_NAME_ONLY = re.compile(r"\s*\\?[A-Za-z]+(?:_\w|_\{\w*\})?\s*")
+_MATH_SHIFT = re.compile(r"(?<!\\)\$")
+_INNER_BOX = re.compile(r"\\(?:boxed|fbox)(?=\s*\{)")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
 
 
@@ -81,7 +86,13 @@ def clean(text: str) -> str:
     text = _NO_MEANING.sub("", _GROUP_COMMA.sub(",", text))
     text = _PERCENT.sub("%", text).replace("{,}", ",").replace("{.}", ".")
     text = _SPACES.sub(" ", text).strip()
-    return _peel(_MENTIONS_AFTER.split(text, maxsplit=1)[0])
+    return _INNER_BOX.sub("", _peel(_first_claim(_MATH_SHIFT.sub("", text))))
+
+
+def _first_claim(text: str) -> str:
+    """``a \\approx b`` claims a, unless a is just the name of what b is."""
+    first, *others = _APPROXIMATELY.split(text)
+    return others[0] if others and _NAME_ONLY.fullmatch(first) else first
 
 
 def _peel(text: str) -> str:
@@ -95,6 +106,8 @@ def _peel(text: str) -> str:
                 text = inner
         wrapped = _WHOLE_WRAPPER.fullmatch(text)
         text = wrapped.group(1) if wrapped else text
+        if text.startswith("{") and closing_brace(text, 0) == len(text) - 1:
+            text = text[1:-1]  # LaTeX prints no plain brace
         if text.endswith((".", ",", ";")) and not text.endswith("\\,"):
             text = text[:-1]
     return text

@@ -40,7 +40,7 @@ _PLAIN_UNIT = (
     r"|cents?|degrees?|units?|people|students|ways|points?|times)"
 )
 _UNIT = re.compile(
-    r"(?P<number>.*[0-9})%])\s*(?P<unit>(?:\\(?:text|mathrm|textrm|mbox|operatorname)\s*\{\s*(?P<text>[^{}]*)\}"
+    r"(?P<number>.*[0-9})%])\s*(?P<unit>(?:\\(?:text|textbf|textrm|textnormal|mathrm|mbox|operatorname)\s*\{\s*(?P<text>[^{}]*)\}"
     rf"(?:\s*\^\s*\{{?[23]\}}?)?|\^\s*\{{?\s*\\circ\s*\}}?(?:\s*[CF])?|(?P<plain>{_PLAIN_UNIT})(?:\s*\^\s*\{{?[23]\}}?)?))",
     re.DOTALL,
 )
@@ -48,8 +48,9 @@ _CURRENCY = re.compile(r"^([-+]?)\s*(?:\\\$|\$|€|£|\\pounds|\\euro|US\\\$)\s*
 _CURRENCY_AFTER = re.compile(r"(?<=[0-9])\s*(?:\\\$|\$|€|£)$")
 # A name: one symbol with subscript, primes or arguments, a segment or an angle; no arithmetic, no bare digits.
 _SYMBOL = r"(?:\\(?!frac|sqrt|text|d?frac|int|sum)[A-Za-z]+|[A-Za-z]+)"
+_EQUALS = re.compile(r"(?<![<>!:\\])=(?!=)")
 _NAME = re.compile(
-    rf"(?:\\(?:angle|triangle|overline|mathrm|text|operatorname)\s*)?[{{|]?\s*{_SYMBOL}(?:\s+{_SYMBOL})?"
+    rf"\(\s*{_SYMBOL}(?:\s*,\s*{_SYMBOL})+\s*\)|(?:\\(?:angle|triangle|overline|mathrm|text|operatorname)\s*)?[{{|]?\s*{_SYMBOL}(?:\s+{_SYMBOL})?"
     r"(?:_(?:\{[^{}]*\}|\w))?'*\s*(?:\([^()=]{1,12}\))?(?:\s*:\s*[A-Za-z])?\s*[}|]?"
 )
 
@@ -94,13 +95,21 @@ def _singular(word: str) -> str:
 
 
 def split_name(text: str) -> tuple[str, str]:
-    """``("x", "7")`` for ``x = 7``; the name is empty where there is no single equation with a name on its left."""
-    name, equals, value = text.partition("=")
-    if (
-        not equals
-        or "=" in value
-        or name.endswith((" :", "<", ">", "!", "\\"))
-        or not _NAME.fullmatch(name.strip())
-    ):
+    """``("x", "7")`` for ``x = 7`` and for the chain ``x = 3 + 4 = 7``; the name is empty where there is none.
+
+    ``n = 1, 2`` names a list; ``x = 1, y = 2`` is several equations and has no one name.
+    """
+    name, *values = _EQUALS.split(text)
+    if not values or not _NAME.fullmatch(name.strip()) or (len(values) > 1 and _several(values)):
         return "", text
-    return re.sub(r"[\s{}]", "", name), value.strip()
+    return re.sub(r"[\s{}]", "", name), values[-1].strip()
+
+
+def _several(values: list[str]) -> bool:
+    return any("," in value or ";" in value or "text" in value for value in values)
+
+
+def false_equation(text: str) -> bool:
+    """Whether a lone equation claims more than a value: its left side is no name ("8 = 7", "x + 1 = 7")."""
+    name, *values = _EQUALS.split(text)
+    return bool(values) and not _several(values) and not _NAME.fullmatch(name.strip())
