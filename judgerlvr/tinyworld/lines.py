@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Response:
-    """A response taken apart; ``thinking`` holds step lines only, ``words`` everything else in the thinking part."""
+    """A response taken apart; ``thinking`` holds step lines only, ``words`` the other lines of that part."""
 
     thinking: list[Line]
     words: list[str]

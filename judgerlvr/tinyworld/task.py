@@ -37,7 +37,7 @@ class WorldConfig:
 
 @dataclass(frozen=True)
 class Chain:
-    """A problem: a start value, then one (operation, operand) for each further variable, all modulo ``modulus``."""
+    """A problem: a start value, then an (operation, operand) for each further variable, all modulo ``modulus``."""
 
     modulus: int
     start: int

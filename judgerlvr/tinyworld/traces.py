@@ -57,7 +57,7 @@ class Tracer:
         return respond(thinking, [*map(str, final), f"\\boxed{{{final[-1].result}}}"])
 
     def judge(self, draw: random.Random, chain: Chain, shown: list[Line]) -> str:
-        """A whole judging response: recompute each shown step, stop at the first that differs, give the verdict."""
+        """A judging response: recompute the shown steps, stop at the first that differs, give the verdict."""
         if draw.random() < self.config.guess:
             return respond([], [verdict(draw.random() < 0.5)])
         checks, value = [], chain.start

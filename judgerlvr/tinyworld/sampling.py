@@ -1,0 +1,53 @@
+"""Plain sampling with transformers, for checking a base model without the RL engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from judgerlvr.tinyworld.tokenizer import chat
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One response; ``length`` in tokens, the end token counted; ``ended`` is False when the cap cut it off."""
+
+    text: str
+    length: int
+    ended: bool
+
+
+@torch.no_grad()
+def sample(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: list[str],
+    max_response: int,
+    temperature: float = 1.0,
+    rows: int = 512,
+) -> list[Sample]:
+    """One response a prompt, drawn from the whole distribution (no top-k, no top-p); temperature 0 is greedy."""
+    drawn = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    how = drawn if temperature else {"do_sample": False}
+    samples: list[Sample] = []
+    for at in range(0, len(prompts), rows):
+        texts = [chat(prompt, tokenizer) for prompt in prompts[at : at + rows]]
+        inputs = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left").to(model.device)
+        ids = model.generate(
+            input_ids=inputs.input_ids,
+            attention_mask=inputs.attention_mask,
+            max_new_tokens=max_response,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            **how,
+        )
+        samples += [read_sample(row, tokenizer) for row in ids[:, inputs.input_ids.shape[1] :].tolist()]
+    return samples
+
+
+def read_sample(ids: list[int], tokenizer: PreTrainedTokenizerFast) -> Sample:
+    ended = tokenizer.eos_token_id in ids
+    length = ids.index(tokenizer.eos_token_id) + 1 if ended else len(ids)
+    return Sample(tokenizer.decode(ids[:length], skip_special_tokens=True), length, ended)
