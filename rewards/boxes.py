@@ -48,7 +48,7 @@ def _box_at(text: str, command: re.Match[str], forgiving: bool) -> Box:
 
 
 def closing_brace(text: str, opening: int) -> int | None:
-    """Index of the brace that closes the one at ``opening``; escaped braces do not count; None if there is none."""
+    """Index of the brace that closes the one at ``opening``, or None; escaped braces do not count."""
     if not text.startswith("{", opening):
         return None
     depth = 0

@@ -5,11 +5,10 @@ from __future__ import annotations
 from rewards.engine import engine_equal, engine_equal_in_text, find_in_text
 from rewards.listings import differ_in_count, read_listing, same_listing
 from rewards.normalise import clean, illegal_characters, without_invisible
-from rewards.numerals import Numeral, read_numeral, same_number
 from rewards.operators import MAX_CHARACTERS, too_costly, unevaluated
+from rewards.quantities import Quantity, read_quantity, read_ratio, same_quantity
 from rewards.types import Reason, Result
-from rewards.words import as_words, choice_letter, false_equation, split_name, split_unit
-
+from rewards.words import as_words, choice_letter, false_equation, split_name
 
 # A response no longer than this may be nothing but the answer.
 _ANSWER_CHARACTERS = 200
@@ -45,7 +44,7 @@ def compare_in_text(*, gold: str, text: str) -> Result:
     exact = _decide(gold, found)
     if exact in (Reason.CORRECT, Reason.UNEVALUATED, Reason.TOO_COMPLEX):
         return _result(exact, symbolic=True)
-    both_numbers = _quantity(clean(gold))[0] is not None and _quantity(clean(found))[0] is not None
+    both_numbers = read_quantity(clean(gold)) is not None and read_quantity(clean(found)) is not None
     equal = not both_numbers and engine_equal_in_text(gold=gold, text=text)
     return _result(Reason.CORRECT if equal else Reason.WRONG, symbolic=True)
 
@@ -74,9 +73,12 @@ def _decide_cleaned(gold: str, answer: str) -> Reason | None:
     answer_name, answer_value = split_name(answer)
     if gold_name and answer_name and gold_name != answer_name:
         gold_value, answer_value = gold, answer  # x = 7 against y = 7: the engine compares the equations
-    number, unit = _quantity(gold_value)
-    if number is not None:
-        return _against_number(number, unit, gold_value, answer_value)
+    quantity = read_quantity(gold_value)
+    if quantity is not None:
+        return _against_quantity(quantity, gold_value, answer_value)
+    ratios = read_ratio(gold_value), read_ratio(answer_value)
+    if None not in ratios:
+        return _scored(ratios[0] == ratios[1])
     listing = read_listing(gold_value)
     if listing is not None and (given := read_listing(answer_value)) is not None:
         return _scored(same_listing(listing, given))
@@ -90,24 +92,16 @@ def _decide_cleaned(gold: str, answer: str) -> Reason | None:
 
 
 def _other_shape(gold: str, answer: str) -> Reason | None:
-    """WRONG for what the engine would forgive: more answers than asked for, or an equation that is not asked for."""
+    """WRONG for what the engine would forgive: another number of answers, or an equation nobody asked for."""
     equation_unasked = "=" not in gold and false_equation(answer)
     return Reason.WRONG if equation_unasked or differ_in_count(gold, answer) else None
 
 
-def _quantity(text: str) -> tuple[Numeral | None, str]:
-    number = read_numeral(text)
-    if number is not None:
-        return number, ""
-    value, unit = split_unit(text)
-    return (read_numeral(value), unit) if value != text else (None, "")
-
-
-def _against_number(gold: Numeral, unit: str, gold_text: str, answer: str) -> Reason:
+def _against_quantity(gold: Quantity, gold_text: str, answer: str) -> Reason:
     """An exact gold needs no engine: what is not plain arithmetic on numerals is not an answer to it."""
-    number, given_unit = _quantity(answer)
-    if number is not None:
-        return _scored(same_number(gold, number) and (not unit or not given_unit or unit == given_unit))
+    quantity = read_quantity(answer)
+    if quantity is not None:
+        return _scored(same_quantity(gold, quantity))
     if unevaluated(gold_text, answer, rational=True):
         return Reason.UNEVALUATED
     return Reason.WRONG if any(ch.isalnum() for ch in answer) else Reason.UNPARSABLE

@@ -1,10 +1,12 @@
-"""The one place that talks to math-verify, the symbolic engine. Import costs seconds, so it waits for first use."""
+"""The one place that talks to math-verify, the symbolic engine. It is imported at first use (a second)."""
 
 from __future__ import annotations
 
 import logging
 from functools import lru_cache
 from typing import Any
+
+from rewards.spotcheck import contradicted
 
 
 def engine_equal(*, gold: str, answer: str) -> bool | None:
@@ -33,12 +35,11 @@ def _delimited(text: str) -> str:
 def _equal(gold: str, answer: str) -> bool | None:
     from math_verify import verify
 
-    parsed = _parse(answer)
-    if not parsed:
+    wanted, given = _parse_gold(gold), _parse(answer)
+    if not given:
         return None
-    return bool(
-        verify(_parse_gold(gold), parsed, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=False)
-    )
+    equal = verify(wanted, given, allow_set_relation_comp=True, timeout_seconds=None, raise_on_error=False)
+    return bool(equal) and not (wanted[:1] and contradicted(wanted[0], given[0]))
 
 
 @lru_cache(maxsize=1024)

@@ -93,7 +93,7 @@ def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:
 
 
 def _joins(between: str, loose: bool) -> bool:
-    """Strict: a comma, "and" or "or" and nothing else. Loose: any short text with one of them, or no letters at all."""
+    """Strict: a comma, "and" or "or" alone. Loose: any short text with one of them, or without letters."""
     if len(between) > _LONGEST_JOINER:
         return False
     if loose:

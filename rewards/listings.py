@@ -10,6 +10,7 @@ from rewards.numerals import Numeral, read_numeral, same_number
 _SEPARATOR_WORD = re.compile(
     r",?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|\\(?:lor|land|vee|wedge)(?![A-Za-z])|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*"
 )
+_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?$")
 _BRACKETS = {("(", ")"): "tuple", ("[", "]"): "closed", ("(", "]"): "left open", ("[", ")"): "right open"}
 _SET = ((r"\{", r"\}"), (r"\lbrace", r"\rbrace"))
 
@@ -28,7 +29,7 @@ def read_listing(text: str) -> Listing | None:
     members: list[Numeral] = []
     for item in split_top(_SEPARATOR_WORD.sub(",", body)):
         both_signs = item.startswith(r"\pm")
-        numeral = read_numeral(item.removeprefix(r"\pm").strip())
+        numeral = read_numeral(_DEGREES.sub("", item.removeprefix(r"\pm")).strip())
         if numeral is None:
             return None
         members.append(numeral)
@@ -65,7 +66,7 @@ def split_top(text: str) -> list[str]:
 
 
 def same_listing(gold: Listing, answer: Listing) -> bool:
-    """Order counts inside brackets and not in a bare list or a set; brackets of a tuple may be left out if it is kept."""
+    """Order counts inside brackets, not in bare lists and sets; a tuple in order may lack its brackets."""
     kinds = {gold.kind, answer.kind}
     if kinds <= {"bare", "set"}:
         return _same_members(gold.members, answer.members)

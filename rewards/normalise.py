@@ -62,7 +62,7 @@ _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
 def illegal_characters(text: str) -> bool:
     """NUL and other controls, invisible and direction marks, and digits that are not 0-9."""
     if text.isascii():
-        return any(ch < " " and ch not in "\t\n\r" or ch == "\x7f" for ch in text)
+        return any((ch < " " and ch not in "\t\n\r") or ch == "\x7f" for ch in text)
     return any(_illegal(ch) for ch in text)
 
 

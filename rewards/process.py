@@ -39,7 +39,7 @@ class Nursery:
         return ours
 
     def kill(self, number: int) -> None:
-        """Order the death of a worker. The nursery does it, because only it knows that the id is still its child's."""
+        """Order the death of a worker; only the nursery knows that a process id is still its child's."""
         with contextlib.suppress(OSError):
             self.control.send(f"kill:{number}".encode())
 

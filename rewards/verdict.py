@@ -62,7 +62,7 @@ def _word(box: Box) -> str:
 
 
 def _hedged(solution: str, boxes: list[Box], words: Sequence[str]) -> bool:
-    """Both verdicts side by side ("\\boxed{Yes} / \\boxed{No}") are no verdict; after real text the last one counts."""
+    """Both verdicts side by side are no verdict; after real text ("... wait, ...") the last one counts."""
     if len(boxes) < 2 or _word(boxes[-2]) not in words or _word(boxes[-2]) == _word(boxes[-1]):
         return False
     between = solution[boxes[-2].end : boxes[-1].start]

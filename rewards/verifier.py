@@ -17,7 +17,7 @@ Quick = Callable[[Problem, str], Result | None]
 class LoadedVerifier:
     """A verifier and, where its module has a ``<function>_quick``, the part that runs in the caller's process.
 
-    By offering ``<function>_quick(problem, answer) -> Result | None`` a verifier promises that this part is bounded
+    By offering ``<function>_quick(problem, answer) -> Result | None`` a verifier promises that it is bounded
     (None hands the sample to a worker) and that its results depend on gold and answer alone, so that equal
     answers of a group are graded once.
     """

@@ -1,51 +1,18 @@
-"""Answers in words, choice letters, units and the names before an equals sign."""
+"""Answers in words, choice letters, and the names before an equals sign."""
 
 from __future__ import annotations
 
 import re
 
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
-_WORDS = re.compile(r"[^\W\d_]+(?:[\s'’.,-]+[^\W\d_]+)*[.!]?")
+_WORDS = re.compile(r"[^\W\d_]+(?:(?:[\s'’.,]+|-)[^\W\d_]+)*[.!]?")
+_LETTERS = re.compile(r"[A-Za-z](?:\s*(?:,\s*and|,|and)\s*[A-Za-z])+")
 _ARTICLE = re.compile(r"^(?:the|an|a)\s+", re.IGNORECASE)
 _CHOICE = re.compile(r"\(?([A-Za-z])\)?[.:]?")
 _CHOICE_WITH_TEXT = re.compile(r"\(([A-Z])\)(?P<rest>.*)", re.DOTALL)
 _SHORTEST_WORD = 4
 _SHORT_WORDS = {"yes", "no", "odd", "one", "two", "six", "ten", "red", "mon", "tue", "sun", "all"}
 
-_HEDGES = {"or", "and", "not", "no", "maybe", "perhaps", "possibly", "either", "approximately", "about", "wrong"}
-_SAME_UNIT = {
-    name: group[0]
-    for group in (
-        ("m", "meter", "metre"),
-        ("cm", "centimeter", "centimetre"),
-        ("mm", "millimeter", "millimetre"),
-        ("km", "kilometer", "kilometre"),
-        ("in", "inch", "inche"),
-        ("ft", "foot", "feet"),
-        ("s", "sec", "second"),
-        ("min", "minute"),
-        ("h", "hr", "hour"),
-        ("g", "gram"),
-        ("kg", "kilogram"),
-        ("l", "liter", "litre"),
-        ("degree", "deg", r"^\circ"),
-        ("dollar", "usd", "$"),
-        ("unit", "sq unit", "square unit", "cubic unit"),
-    )
-    for name in group
-}
-_PLAIN_UNIT = (
-    r"(?:sq\.?\s+|square\s+|cubic\s+)?(?:[ckm]m|meters?|metres?|centimeters?|kilometers?|inch(?:es)?|feet|foot|ft|yards?|miles?"
-    r"|mph|kg|grams?|pounds?|liters?|litres?|gallons?|seconds?|minutes?|hours?|days?|weeks?|months?|years?|dollars?"
-    r"|cents?|degrees?|units?|people|students|ways|points?|times)"
-)
-_UNIT = re.compile(
-    r"(?P<number>.*[0-9})%])\s*(?P<unit>(?:\\(?:text|textbf|textrm|textnormal|mathrm|mbox|operatorname)\s*\{\s*(?P<text>[^{}]*)\}"
-    rf"(?:\s*\^\s*\{{?[23]\}}?)?|\^\s*\{{?\s*\\circ\s*\}}?(?:\s*[CF])?|(?P<plain>{_PLAIN_UNIT})(?:\s*\^\s*\{{?[23]\}}?)?))",
-    re.DOTALL,
-)
-_CURRENCY = re.compile(r"^([-+]?)\s*(?:\\\$|\$|€|£|\\pounds|\\euro|US\\\$)\s*(?=[-+]?[0-9.])")
-_CURRENCY_AFTER = re.compile(r"(?<=[0-9])\s*(?:\\\$|\$|€|£)$")
 # A name: one symbol with subscript, primes or arguments, a segment or an angle; no arithmetic, no bare digits.
 _SYMBOL = r"(?:\\(?!frac|sqrt|text|d?frac|int|sum)[A-Za-z]+|[A-Za-z]+)"
 _EQUALS = re.compile(r"(?<![<>!:\\])=(?!=)")
@@ -59,7 +26,9 @@ def as_words(text: str) -> str | None:
     """Case-folded words if cleaned text is an answer in words, else None (a short run of letters is a product)."""
     bare = _TEXT_COMMAND.sub(r" \1 ", text).strip()
     wrapped = bare != text.strip() or " " in bare
-    if not _WORDS.fullmatch(bare):
+    if _LETTERS.fullmatch(bare):  # several choices, in any order
+        return " ".join(sorted(re.findall(r"\b[A-Za-z]\b", bare)))
+    if not _WORDS.fullmatch(bare) or max(map(len, re.findall(r"\w+", bare))) < 2:
         return None
     if len(bare) < _SHORTEST_WORD and bare.casefold() not in _SHORT_WORDS and not (wrapped and len(bare) > 1):
         return None
@@ -76,22 +45,6 @@ def choice_letter(text: str) -> str | None:
     ):
         return match[1]
     return None
-
-
-def split_unit(text: str) -> tuple[str, str]:
-    """``(number, unit)``; the unit is canonical and empty where there is none. Hedging words are no unit."""
-    without = _CURRENCY_AFTER.sub("", _CURRENCY.sub(r"\1", text))
-    match = _UNIT.fullmatch(without)
-    if match is None:
-        return without, "dollar" if without != text else ""
-    words = re.findall(r"[a-z]+", (match["text"] or match["plain"] or "degree").casefold())
-    if len(words) > 4 or _HEDGES & set(words) or re.search(r"[0-9=\\]", match["text"] or ""):
-        return text, ""
-    return match["number"].strip(), " ".join(_SAME_UNIT.get(_singular(word), _singular(word)) for word in words)
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 2 and word.endswith("s") else word
 
 
 def split_name(text: str) -> tuple[str, str]:

@@ -8,8 +8,8 @@ import signal
 import socket
 import time
 import traceback
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
 
