@@ -204,6 +204,8 @@ class Dispatcher:
             self._bury(worker)
 
     def _hear_worker(self, worker: _Worker) -> None:
+        if worker.number not in self._workers:
+            return  # buried by an earlier event of the same round
         messages = worker.inbox.read()
         if messages is None:
             self._bury(worker)

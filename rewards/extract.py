@@ -18,6 +18,7 @@ _EMPTY = re.compile(r"(?:\s|~|\\[\s,;:!]|\\q?quad\b|\\(?:text|mathrm|textbf)\s*\
 _JOINER = re.compile(r"(?:[\s$&,;/]|\\[,;: ()\[\]]|\\q?quad\b|\\(?:text|mathrm)\s*\{|\}|and\b|or\b)*")
 _JOINER_WORD = re.compile(r"[,;/&]|\b(?:and|or)\b")
 _LONGEST_JOINER = 40
+_DEEPEST_BOX = 5
 _SAID_LATER = re.compile(r"(?i:final answer(?: is)?\b)")
 # The engine's search in free text is slower than linear; an answer stands near the end.
 _FREE_CHARACTERS = 4000
@@ -102,8 +103,11 @@ def _joins(between: str, loose: bool) -> bool:
 
 
 def _unnest(content: str) -> str:
-    """Take off boxes that wrap the whole content: a box in a box is one answer."""
+    """Take off boxes that wrap the whole content: a box in a box is one answer (each level costs a pass)."""
     content = content.strip()
-    while len(inner := outer_boxes(content)) == 1 and inner[0].start == 0 and inner[0].end == len(content):
+    for _ in range(_DEEPEST_BOX):
+        inner = outer_boxes(content)
+        if len(inner) != 1 or inner[0].start != 0 or inner[0].end != len(content):
+            break
         content = (inner[0].content or "").strip()
     return content

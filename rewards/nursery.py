@@ -28,6 +28,11 @@ def main(control_fd: int, verifier_path: str) -> None:
     """Fork a worker for each socket that arrives, kill workers on request, die with the parent."""
     parent = os.getppid()
     control = socket.socket(fileno=control_fd)
+    with contextlib.suppress(BrokenPipeError):  # the pool was closed while this process started
+        _raise_children(control, verifier_path, parent)
+
+
+def _raise_children(control: socket.socket, verifier_path: str, parent: int) -> None:
     try:
         verifier = load_verifier(verifier_path).verify
     except (InputError, ImportError) as error:
