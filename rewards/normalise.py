@@ -108,6 +108,6 @@ def _peel(text: str) -> str:
         text = wrapped.group(1) if wrapped else text
         if text.startswith("{") and closing_brace(text, 0) == len(text) - 1:
             text = text[1:-1]  # LaTeX prints no plain brace
-        if text.endswith((".", ",", ";")) and not text.endswith("\\,"):
+        if text.endswith((".", ",", ";", "\\")):
             text = text[:-1]
     return text

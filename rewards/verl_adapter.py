@@ -18,6 +18,7 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.append(_ROOT)  # a plain verl config may name this file without the package being installed
 
+from rewards.audit import Audit  # noqa: E402
 from rewards.errors import InputError  # noqa: E402
 from rewards.extract import Mode  # noqa: E402
 from rewards.shared import shared_pool  # noqa: E402
@@ -39,12 +40,22 @@ async def generate_score(
     workers: int = 2,
     extraction: Mode = "strict",
     thinking_open: bool = False,
+    audit_share: float = 0.01,
+    slow_seconds: float = 1.0,
+    dump_dir: str | None = None,
     reward_router_address: str | None = None,
     reward_model_tokenizer: Any = None,
 ) -> dict[str, float | str]:
-    """Stage 2 and evaluation: grade the final answer of ``solution_str`` against ``ground_truth``."""
+    """Stage 2 and evaluation: grade the final answer of ``solution_str`` against ``ground_truth``.
+
+    ``audit_share`` of the samples is graded again by the second grader; samples over ``slow_seconds`` and
+    disagreements are appended to files in ``dump_dir``.
+    """
     pool = shared_pool(verifier, workers, extraction, thinking_open)
-    return _record(await pool.grade_async(_problem(ground_truth, extra_info or {}), solution_str))
+    problem = _problem(ground_truth, extra_info or {})
+    result = await pool.grade_async(problem, solution_str)
+    audit = Audit(audit_share, slow_seconds, Path(dump_dir) if dump_dir else None, extraction, thinking_open)
+    return _record(result) | audit.check(problem, solution_str, result)
 
 
 async def judge_score(
