@@ -110,7 +110,10 @@ def test_memory_hoarding_is_refused(odd):
 
 
 def test_a_bug_in_a_verifier_is_raised_and_not_scored(odd):
-    with GraderPool(odd, workers=1, limits=SHORT) as pool, pytest.raises(VerifierError, match="a bug in the verifier"):
+    with (
+        GraderPool(odd, workers=1, limits=SHORT) as pool,
+        pytest.raises(VerifierError, match="a bug in the verifier"),
+    ):
         pool.grade(*boxed("7", "bug"))
 
 

@@ -209,9 +209,7 @@ VERDICTS_WORTH_NOTHING = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("completion", "reasons"), VERDICTS_WORTH_NOTHING, ids=range(len(VERDICTS_WORTH_NOTHING))
-)
+@pytest.mark.parametrize(("completion", "reasons"), VERDICTS_WORTH_NOTHING, ids=range(len(VERDICTS_WORTH_NOTHING)))
 def test_bad_verdict_on_a_correct_solution_scores_zero(completion, reasons):
     result = grade_verdict(completion, label=True)
     assert (result.score, result.reason in reasons) == (0.0, True), result.reason
