@@ -1,0 +1,80 @@
+"""Where each query's own sequence begins: packing, left padding and cached prefixes seen as one thing.
+
+Causal ranges and the grid of selection blocks both start at a query's own sequence, so that a packed or padded
+batch gives what the sequences give one by one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Segments:
+    """``starts`` [batch, queries]: index, on the key axis, of the first key a query may see.
+
+    ``offset`` is the key index of the first query: the number of cached keys. A query sees its own key.
+    """
+
+    starts: Tensor
+    offset: int = 0
+
+    @property
+    def keys(self) -> int:
+        """Length of the key axis after this forward's keys are appended."""
+        return self.offset + self.starts.shape[1]
+
+    @property
+    def queries(self) -> Tensor:
+        """Key index of each query, [queries]."""
+        return torch.arange(self.offset, self.keys, device=self.starts.device)
+
+    @property
+    def positions(self) -> Tensor:
+        """Position of each query in its own sequence, [batch, queries]; feeds RoPE and the block grid."""
+        return self.queries - self.starts
+
+
+def whole(batch: int, length: int, offset: int = 0, device: torch.device | str = "cpu") -> Segments:
+    """One unpadded sequence a row."""
+    return Segments(torch.zeros(batch, length, dtype=torch.long, device=device), offset)
+
+
+def from_lengths(cu_seqlens: Tensor, total: int) -> Segments:
+    """One packed row of ``total`` tokens cut at ``cu_seqlens`` [n + 1]; tokens after the last cut are one more."""
+    where = torch.arange(total, device=cu_seqlens.device)
+    cuts = cu_seqlens.to(where.dtype)
+    last = torch.searchsorted(cuts, where, right=True) - 1
+    return Segments(cuts[last][None])
+
+
+def from_positions(position_ids: Tensor) -> Segments:
+    """Rows packed by restarting ``position_ids`` [batch, length]: a sequence starts where the count breaks."""
+    where = torch.arange(position_ids.shape[1], device=position_ids.device)
+    broken = position_ids[:, 1:] != position_ids[:, :-1] + 1
+    breaks = torch.cat([broken.new_zeros(len(position_ids), 1), broken], dim=1)
+    return Segments((where * breaks).cummax(dim=1).values)
+
+
+def from_mask(attention_mask: Tensor, length: int) -> Segments:
+    """Rows with padding outside one run of ones: ``attention_mask`` [batch, cached + length].
+
+    A padded query before its row's first token sees only itself, so that no softmax is empty.
+    """
+    keys = attention_mask.shape[1]
+    first = attention_mask.ne(0).to(torch.int8).argmax(dim=1, keepdim=True)
+    queries = torch.arange(keys - length, keys, device=attention_mask.device)
+    return Segments(torch.minimum(first, queries), keys - length)
+
+
+def check_mask(attention_mask: Tensor) -> None:
+    """Raise ValueError when a row's ones are not one run: a hole has no place in a grid of blocks."""
+    kept = attention_mask.ne(0).to(torch.int8)
+    runs = kept.diff(dim=1, prepend=torch.zeros_like(kept[:, :1]))
+    if bool((runs.eq(1).sum(dim=1) > 1).any()):
+        raise ValueError(
+            "attention_mask has a hole between tokens of a row; HySparse takes padding at the ends only"
+        )
