@@ -50,9 +50,7 @@ def grade_samples(
     return records
 
 
-def _record(
-    sample: Sample, decoding: Decoding, result: Result, answer: str | None, verdict: bool | None
-) -> Record:
+def _record(sample: Sample, decoding: Decoding, result: Result, answer: str | None, verdict: bool | None) -> Record:
     item = sample.item
     return Record(
         set=item.set,
@@ -85,8 +83,6 @@ def rows_by_set(records: Sequence[Record]) -> Iterator[list[Record]]:
         yield list(group)
 
 
-def summarise_sets(
-    records: Sequence[Record], decoding: Decoding, min_check_tokens: int = 1
-) -> list[dict[str, Any]]:
+def summarise_sets(records: Sequence[Record], decoding: Decoding, min_check_tokens: int = 1) -> list[dict[str, Any]]:
     """One row of numbers for each (set, kind)."""
     return [summarise(rows, decoding, min_check_tokens) for rows in rows_by_set(records)]

@@ -1,0 +1,149 @@
+"""Evaluate a model directory, or grade stored responses.
+
+    python -m judgerlvr.evaluate --model DIR --data FILE... [--judge-data FILE...]
+    python -m judgerlvr.evaluate --responses FILE... [--extraction lenient]
+
+Each number is printed in a row with its sampling settings, greedy beside the chosen temperature. Samples and
+numbers go to ``samples.jsonl`` and ``summary.json`` in the output folder. See docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data.prompts import GENERATE_FIELDS, load_template
+from judgerlvr.cli import exit_code
+from judgerlvr.evaluation.decoding import Decoding
+from judgerlvr.evaluation.items import read_generate_items, read_judge_items
+from judgerlvr.evaluation.records import Item
+from judgerlvr.evaluation.responses import read_stored
+from judgerlvr.evaluation.run import (
+    Evaluation,
+    Settings,
+    Source,
+    describe_source,
+    evaluate_model,
+    evaluate_responses,
+    write_evaluation,
+)
+from judgerlvr.evaluation.table import format_summary
+from rewards.errors import InputError
+from rewards.verdict import check_words
+from rewards.verifier import load_verifier
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    summary = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m judgerlvr.evaluate", description=summary)
+    what = parser.add_argument_group("what")
+    what.add_argument("--model", type=Path, help="model directory (transformers format)")
+    what.add_argument("--data", type=Path, nargs="+", default=[], help="problem files (JSONL, JSON, parquet)")
+    what.add_argument("--judge-data", type=Path, nargs="+", default=[], help="rendered judge sets (parquet)")
+    what.add_argument("--responses", type=Path, nargs="+", default=[], help="grade these instead of sampling")
+    what.add_argument("--limit", type=int, help="use only the first rows of each file (default: all)")
+    what.add_argument("--out", type=Path, help="output folder (default: runs/eval/NAME)")
+    how = parser.add_argument_group("sampling")
+    how.add_argument("--n", type=int, default=4, help="samples of each prompt (default %(default)s)")
+    how.add_argument("--temperature", type=float, default=1.0, help="0 is greedy alone (default %(default)s)")
+    how.add_argument("--top-p", type=float, default=1.0, help="nucleus (default %(default)s: off)")
+    how.add_argument("--max-tokens", type=int, default=1024, help="longest response (default %(default)s)")
+    how.add_argument("--seed", type=int, default=0, help="of all samples (default %(default)s)")
+    how.add_argument("--prompt", type=Path, default=Path("configs/prompts/generate.txt"), help="template")
+    how.add_argument("--engine", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of vllm.LLM")
+    grading = parser.add_argument_group("grading")
+    grading.add_argument("--verifier", default="rewards.math:verify", help="package.module:function")
+    grading.add_argument("--extraction", choices=("strict", "lenient"), default="strict", help="of the answer")
+    grading.add_argument("--verdicts", nargs=2, default=["Yes", "No"], help="words for right and wrong")
+    grading.add_argument("--min-check-tokens", type=int, default=1, help="thinking tokens of a judge that checks")
+    grading.add_argument("--workers", type=int, default=2, help="grading processes (default %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def check_arguments(options: argparse.Namespace) -> None:
+    sampled = bool(options.data or options.judge_data)
+    if sampled == bool(options.responses):
+        raise InputError("nothing or too much to evaluate", "give either --data/--judge-data or --responses")
+    if sampled and options.model is None:
+        raise InputError("no model to sample from", "give --model DIR")
+    for name, least in (("n", 1), ("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
+    if not 0 < options.top_p <= 1:
+        raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    n = 1 if options.temperature == 0 else options.n
+    return Settings(
+        decoding=Decoding(n, options.temperature, options.top_p, options.max_tokens, options.seed),
+        verifier=options.verifier,
+        extraction=options.extraction,
+        verdicts=tuple(options.verdicts),
+        min_check_tokens=options.min_check_tokens,
+        workers=options.workers,
+    )
+
+
+def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` pairs; a value is JSON where it parses, else text."""
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--engine {pair!r} has no value", "write KEY=VALUE")
+        try:
+            arguments[key] = json.loads(value)
+        except json.JSONDecodeError:
+            arguments[key] = value
+    return arguments
+
+
+def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
+    """The items of all files, cut to the limit, and where they are from."""
+    template = load_template(options.prompt, GENERATE_FIELDS)
+    files = [(path, read_generate_items(path, template)) for path in options.data]
+    files += [(path, read_judge_items(path)) for path in options.judge_data]
+    used = [(path, items, items[: options.limit]) for path, items in files]
+    sources = [describe_source(path, len(items), len(kept)) for path, items, kept in used]
+    return [item for _, _, kept in used for item in kept], sources
+
+
+def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
+    items, sources = read_items(options)
+    load_verifier(settings.verifier)  # a wrong name must not cost an engine's start
+    check_words(settings.verdicts)
+    engine = engine_arguments(options.engine)
+    return evaluate_model(options.model, items, settings, engine, sys.stderr.isatty()), sources
+
+
+def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
+    files = [(path, read_stored(path, options.model)) for path in options.responses]
+    used = [(path, samples, samples[: options.limit]) for path, samples in files]
+    sources = [describe_source(path, len(samples), len(kept)) for path, samples, kept in used]
+    return evaluate_responses([sample for _, _, kept in used for sample in kept], settings), sources
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    check_arguments(options)
+    settings = settings_of(options)
+    evaluation, sources = (grade_stored if options.responses else sample_and_grade)(options, settings)
+    summary = evaluation.summary(settings, sources, options.model, options.limit)
+    folder = options.out or Path("runs/eval") / (options.model or options.responses[0]).stem
+    write_evaluation(folder, evaluation, summary)
+    print(format_summary(summary))
+    print(f"written: {folder / 'samples.jsonl'}, {folder / 'summary.json'}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    return exit_code(lambda: evaluate(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""Stored responses as samples: graded like fresh ones, without an engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data.responses import read_responses
+from judgerlvr.evaluation.lengths import count_thinking_tokens
+from judgerlvr.evaluation.records import Item, Sample
+
+
+def read_stored(path: Path, model_dir: Path | None = None) -> list[Sample]:
+    """One sample a row; rows that name a ``model`` form one set for each model, all others one for the file.
+
+    ``model_dir`` only lends its tokenizer, for lengths; without it the samples have none.
+
+    Raises:
+        InputError: a row lacks problem, gold or response.
+    """
+    tokenizer = None
+    if model_dir is not None:
+        from judgerlvr.evaluation.sample import load_tokenizer
+
+        tokenizer = load_tokenizer(model_dir)
+    seen: Counter[tuple[str, str]] = Counter()
+    samples = []
+    for candidate in read_responses(path):
+        item = Item(candidate.problem.id, candidate.model or path.stem, candidate.problem, [])
+        index = seen[item.set, item.id]
+        seen[item.set, item.id] += 1
+        tokens, thinking = (None, None) if tokenizer is None else _lengths(tokenizer, candidate.response)
+        samples.append(Sample(item, index, candidate.response, "", tokens, thinking, candidate.finish_reason))
+    return samples
+
+
+def _lengths(tokenizer: Any, response: str) -> tuple[int, int]:
+    """(all, thinking) tokens of a text."""
+
+    def decode(ids: Sequence[int]) -> str:
+        text: str = tokenizer.decode(ids)
+        return text
+
+    ids = tokenizer.encode(response, add_special_tokens=False)
+    return len(ids), count_thinking_tokens(ids, decode)
