@@ -8,9 +8,6 @@ from typing import Any
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-# Tokens at the end of a prompt that surely hold what a chat template adds after the last turn.
-TEMPLATE_TAIL = 16
-
 
 def sample_seed(run_seed: int, step: int, prompt_id: str, sample: int) -> int:
     """31-bit seed of one sample, a function of what it is and not of when or where it is sampled."""
@@ -40,9 +37,6 @@ class SeededSingleTurn(SingleTurnAgentLoop):
         full = len(output.response_ids) >= self.response_length
         truncated = full and output.response_ids[-1] != self.tokenizer.eos_token_id
         output.extra_fields["truncated"] = truncated
-        # The reward grades the response alone and cannot see that a template opened the thinking part.
-        tail = self.tokenizer.decode(output.prompt_ids[-TEMPLATE_TAIL:])
-        output.extra_fields["thinking_open"] = tail.rstrip().endswith("<think>")
         if self.mask_truncated and truncated:
             output.response_mask = [0] * len(output.response_mask)
         return output

@@ -42,20 +42,14 @@ def _entropy_floor(m: Mapping[str, float], limit: float) -> str | None:
     value = m.get("actor/entropy")
     low = value is not None and value < limit
     return (
-        f"entropy {value:.3g} < {limit:g}: exploration has collapsed; raise clip_high or stop earlier"
-        if low
-        else None
+        f"entropy {value:.3g} < {limit:g}: exploration has collapsed; raise clip_high or stop earlier" if low else None
     )
 
 
 def _entropy_ceiling(m: Mapping[str, float], limit: float) -> str | None:
     value = m.get("actor/entropy")
     high = value is not None and value > limit
-    return (
-        f"entropy {value:.3g} > {limit:g}: the policy drifts; lower clip_high or the learning rate"
-        if high
-        else None
-    )
+    return f"entropy {value:.3g} > {limit:g}: the policy drifts; lower clip_high or the learning rate" if high else None
 
 
 def _zero_rewards(m: Mapping[str, float], limit: float, state: GuardState) -> str | None:
@@ -63,9 +57,7 @@ def _zero_rewards(m: Mapping[str, float], limit: float, state: GuardState) -> st
     if state.zero_steps < limit:
         return None
     reasons = ", ".join(f"{key[7:]} {value:.0f}" for key, value in m.items() if key.startswith("reason/"))
-    return (
-        f"all rewards were zero for {state.zero_steps} steps ({reasons}); check the answer format and the verifier"
-    )
+    return f"all rewards were zero for {state.zero_steps} steps ({reasons}); check the answer format and the verifier"
 
 
 def check(guards: Guards, metrics: Mapping[str, float], state: GuardState) -> list[str]:

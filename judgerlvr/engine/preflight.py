@@ -72,9 +72,9 @@ def check_nodes(device: str) -> None:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     answers = ray.get(
         [
-            _check_node.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(device)
+            _check_node.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+                device
+            )
             for node in nodes
         ]
     )

@@ -55,6 +55,7 @@ def attention(choice: str, device: str) -> str:
 
 
 def _cpu(stage: Stage) -> dict[str, Any]:
+    longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
     fp32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
     return {
         f"{MODEL}.use_remove_padding": False,
@@ -67,6 +68,10 @@ def _cpu(stage: Stage) -> dict[str, Any]:
         f"+{ROLLOUT}.enable_sleep_mode": False,
         f"{ROLLOUT}.agent.num_workers": 1,
         f"{ROLLOUT}.max_num_seqs": 256,
+        # vLLM rewinds the generator of a seeded request whose prompt was cut in chunks, which torch's CPU
+        # generator cannot do; whole prompts are never rewound.
+        f"{ROLLOUT}.enable_chunked_prefill": False,
+        f"{ROLLOUT}.max_num_batched_tokens": max(8192, longest),
         f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes": 32,
         f"+{ROLLOUT}.engine_kwargs.vllm.worker_extension_cls": "judgerlvr.engine.vllm_cpu.CpuWorkerExtension",
         f"+{ROLLOUT}.engine_kwargs.vllm.distributed_executor_backend": "uni",

@@ -75,6 +75,8 @@ def _data(stage: Stage) -> dict[str, Any]:
         "data.train_files": str(stage.train),
         "data.val_files": str(stage.heldout),
         "data.train_batch_size": stage.prompts_per_step,
+        # Replacements of uniform groups are drawn one by one; verl fetches whole loader batches.
+        "data.gen_batch_size": 1 if stage.settings.algorithm.dynamic_sampling else None,
         "data.max_prompt_length": stage.config.max_prompt_tokens,
         "data.max_response_length": stage.settings.max_response_tokens,
         "data.val_max_samples": stage.settings.validation.prompts or -1,

@@ -14,9 +14,7 @@ from judgerlvr.engine.checkpoints import SEAL, export_dir, match_dtype, prune, w
 class SealCheckpoint(CheckpointCallback):
     """Mends the export, adds the trainer's own state and seals the checkpoint."""
 
-    def on_save(
-        self, trainer: Any, global_step: int, checkpoint_dir: str, async_save: bool = False, **_: Any
-    ) -> None:
+    def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, async_save: bool = False, **_: Any) -> None:
         checkpoint = Path(checkpoint_dir)
         match_dtype(export_dir(checkpoint))
         probe = trainer.probe_export()

@@ -16,7 +16,7 @@ class Stage:
     """One run of RL: initial weights, rendered prompts and the reward that grades the responses.
 
     ``train`` and ``heldout`` are verl parquet files; ``prompts_per_step`` is resolved (never match_tokens).
-    ``tokens_before`` were sampled before the first step (candidates) and count in the token budget.
+    ``tokens_before`` were sampled for candidates since ``resume_from`` was saved; they count in the token budget.
     ``resume_from`` is a complete checkpoint directory of this same run, or None.
     """
 

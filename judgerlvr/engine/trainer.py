@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from judgerlvr.engine import guards
+from judgerlvr.engine.canary import Canary
 from judgerlvr.engine.checkpoints import SEAL
 from judgerlvr.engine.private.probe import probe_log_probs
 from judgerlvr.engine.stage import Stage
@@ -29,6 +30,7 @@ class StageTrainer(PPOTrainerSync):
         self.logger: Any = None  # verl sets its tracker when training starts
         self.rules = StopRules(stage.settings.stop)
         self.guard_state = guards.GuardState()
+        self.canary = Canary(stage)
         # The watchdog waits for a first step: how long a cluster takes to come up is not known.
         self.heartbeat = float("inf")
         self.last_batch: Any = None
@@ -45,6 +47,7 @@ class StageTrainer(PPOTrainerSync):
 
     def on_train_begin(self) -> None:
         self._log_to_run_folder()
+        self.canary.check(0)
         self.heartbeat = time.monotonic()
 
     def on_sample_end(self) -> None:
@@ -73,6 +76,7 @@ class StageTrainer(PPOTrainerSync):
         for warning in guards.check(self.stage.config.guards, metrics, self.guard_state):
             say(self.stage.run_dir, f"warning: {warning}")
         self.rules.saw(step, metrics)
+        self.canary.check(step)
 
     def _log_to_run_folder(self) -> None:
         if not isinstance(self.logger, StepLog):
@@ -90,6 +94,6 @@ class StageTrainer(PPOTrainerSync):
         }
 
     def restore(self, progress: dict[str, Any]) -> None:
-        self.replay_buffer.generated_tokens = progress["generated_tokens"]
+        self.replay_buffer.generated_tokens += progress["generated_tokens"]
         self.rules.restore(progress["seconds"], progress["plateau"])
         self.guard_state.zero_steps = progress["zero_steps"]

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from data.responses import read_responses
-from rewards.canary import canary
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
+from data.responses import read_responses
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.stage import Kind
 from judgerlvr.pipeline.generate_data import load_problems
 from judgerlvr.pipeline.models import check_model
+from judgerlvr.pipeline.rewards import grader_pool
+from rewards.canary import canary
 from rewards.errors import InputError
-from rewards.pool import GraderPool
 from rewards.types import Problem
 
 PLACEHOLDER = "(a sampled solution)"
@@ -40,7 +40,7 @@ def dry_run(kind: Kind, config: Config, init: Path, device: str, ray_address: st
     prompt = first_prompt(kind, config, train[0])
     ids = tokenizer.apply_chat_template(as_chat(prompt), add_generation_prompt=True, return_dict=False)
     print(f"first prompt ({len(ids)} of at most {config.max_prompt_tokens} tokens):\n{tokenizer.decode(ids)}")
-    _grade_gold(config, train[0])
+    _grade_gold(config, tokenizer, train[0])
     _print_sizes(kind, config)
     print(f"memory: about {memory_gib(init, config):.1f} GiB for each GPU's weights, gradients and optimiser")
     _print_cluster(config, device, ray_address)
@@ -57,9 +57,8 @@ def first_prompt(kind: Kind, config: Config, problem: Problem) -> str:
     return render(template, {"problem": shown.problem.text if shown else problem.text, "response": response})
 
 
-def _grade_gold(config: Config, problem: Problem) -> None:
-    reward = config.reward
-    with GraderPool(reward.verifier, workers=1, mode=str(reward.extraction)) as pool:
+def _grade_gold(config: Config, tokenizer: Any, problem: Problem) -> None:
+    with grader_pool(config, tokenizer, workers=1) as pool:
         if canary(pool, [problem]):
             remedy = "mend the gold answer, or set reward.verifier to one that reads it"
             raise InputError(f"gold {problem.gold!r} of problem {problem.id} fails against itself", remedy)

@@ -38,9 +38,7 @@ def check_export(checkpoint: Path, trust_remote_code: bool = False) -> float:
         worst = max(_difference(model, probe) for probe in probes["samples"])
     tolerance = FP32_TOLERANCE if probes["precision"] == "fp32" else LOW_PRECISION_TOLERANCE
     if not worst <= tolerance:
-        raise ExportMismatch(
-            f"{export}: log-probabilities differ by {worst:.2e} (> {tolerance:g}) from the trainer's"
-        )
+        raise ExportMismatch(f"{export}: log-probabilities differ by {worst:.2e} (> {tolerance:g}) from the trainer's")
     return worst
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from data.decontaminate import check_overlap
 from data.problems import read_problems
+from data.prompts import GENERATE_FIELDS, load_template
 from data.reading import write_jsonl
 from data.verl_rows import render_generate_rows, write_parquet
-
-from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.stage import Stage
 from judgerlvr.pipeline.lengths import drop_long, token_counter
 from judgerlvr.pipeline.manifest import write_manifest
+from judgerlvr.pipeline.models import load_tokenizer
 from judgerlvr.pipeline.rewards import reward_settings
 from judgerlvr.tinyworld.problems import generate_problems
 from rewards.types import Problem
@@ -49,7 +49,8 @@ def prepare_generate(config: Config, run_dir: Path, init: Path, device: Any, ray
     """Write the parquet files and the manifest of a generate run."""
     train, heldout = load_problems(config)
     template = load_template(resolve_path(config.data.prompt), GENERATE_FIELDS)
-    count = token_counter(init, config.model.trust_remote_code)
+    tokenizer = load_tokenizer(init, config.model.trust_remote_code)
+    count = token_counter(tokenizer)
     files = {"train": train, "heldout": heldout}
     dropped = {}
     for name, problems in files.items():
@@ -67,7 +68,7 @@ def prepare_generate(config: Config, run_dir: Path, init: Path, device: Any, ray
         device=device,
         prompts_per_step=config.generate.batch.prompts_per_step,
         ray_address=ray_address,
-        **reward_settings("generate", config),
+        **reward_settings("generate", config, tokenizer),
     )
     write_manifest(stage, {"problems": len(train), "too_long": dropped})
     return stage

@@ -9,30 +9,31 @@ from typing import Any
 
 from data.judge_set import JudgeSet, build_judge_set
 from data.label import Triplet
-from data.reading import write_jsonl
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
+from data.reading import read_rows, write_jsonl
 from data.responses import Candidate, candidates_from_rows, read_responses
 from data.verl_rows import render_judge_rows, write_parquet
-
-from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.load import resolve_path
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Extraction
 from judgerlvr.engine.stage import Stage
 from judgerlvr.engine.steplog import RIGHT, WRONG
 from judgerlvr.pipeline.generate_data import load_problems
 from judgerlvr.pipeline.lengths import drop_long, token_counter
 from judgerlvr.pipeline.manifest import write_manifest
 from judgerlvr.pipeline.match_tokens import matched_prompts
+from judgerlvr.pipeline.models import load_tokenizer
 from judgerlvr.pipeline.on_ray import sample_on_ray
-from judgerlvr.pipeline.rewards import reward_settings
-from rewards.pool import GraderPool
+from judgerlvr.pipeline.rewards import grader_pool, reward_settings
+from rewards.types import Problem
 
 
 def prepare_judge(config: Config, run_dir: Path, init: Path, device: Any, ray_address: str | None) -> Stage:
     """Write candidates, judge set, data card, parquet files and the manifest of a judge run."""
     candidates, tokens = collect_candidates(config, run_dir, init, device, ray_address)
-    judge_set = make_judge_set(config, candidates)
-    dropped = write_judge_set(config, run_dir, init, judge_set)
+    tokenizer = load_tokenizer(init, config.model.trust_remote_code)
+    judge_set = make_judge_set(config, tokenizer, candidates, config.judge.data.heldout_problems)
+    dropped = write_judge_set(config, run_dir, tokenizer, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if prompts == MATCH_TOKENS:
         prompts = matched_prompts(config, init, device, ray_address, judge_set.train)
@@ -47,7 +48,7 @@ def prepare_judge(config: Config, run_dir: Path, init: Path, device: Any, ray_ad
         prompts_per_step=prompts,
         tokens_before=tokens,
         ray_address=ray_address,
-        **reward_settings("judge", config),
+        **reward_settings("judge", config, tokenizer),
     )
     extra = {"candidates": len(candidates), "candidate_tokens": tokens, "too_long": dropped}
     write_manifest(stage, extra)
@@ -61,36 +62,62 @@ def collect_candidates(
     judge = config.judge.data
     if judge.responses:
         return [row for path in judge.responses for row in read_responses(resolve_path(path))], 0
-    problems = load_problems(config)[0][: judge.problems or None]
-    template = load_template(resolve_path(config.data.prompt), GENERATE_FIELDS)
     models = [resolve_path(path).resolve() for path in judge.sample_from] or [init]
-    print(f"  sampling {judge.samples_per_problem} candidates for {len(problems)} problems", flush=True)
-    rows = sample_on_ray(config, device, ray_address, models, problems, template)
+    rows = _sample(config, device, ray_address, models, _problems(config))
     write_jsonl(run_dir / "data" / "candidates.jsonl", rows)
     return candidates_from_rows(rows), sum(row["tokens"] for row in rows)
 
 
-def make_judge_set(config: Config, candidates: Sequence[Candidate]) -> JudgeSet:
+def resample(stage: Stage, policy: Path, step: int) -> tuple[Path, int]:
+    """Candidates of ``policy`` for the problems not held out; (training parquet, tokens sampled)."""
+    config, run_dir = stage.config, stage.run_dir
+    heldout = {row["extra_info"]["problem_id"] for row in read_rows(stage.heldout)}
+    problems = [problem for problem in _problems(config) if problem.id not in heldout]
+    rows = _sample(config, stage.device, stage.ray_address, [policy], problems)
+    write_jsonl(run_dir / "data" / f"candidates-{step}.jsonl", rows)
+    tokenizer = load_tokenizer(policy, config.model.trust_remote_code)
+    judge_set = make_judge_set(config, tokenizer, candidates_from_rows(rows), heldout_problems=0)
+    train, _ = drop_long(render_splits(config, judge_set)["train"], config.max_prompt_tokens, token_counter(tokenizer))
+    path = run_dir / "data" / f"train-{step}.parquet"
+    write_parquet(path, train)
+    return path, sum(row["tokens"] for row in rows)
+
+
+def _problems(config: Config) -> list[Problem]:
+    return load_problems(config)[0][: config.judge.data.problems or None]
+
+
+def _sample(
+    config: Config, device: str, ray_address: str | None, models: list[Path], problems: list[Problem]
+) -> list[dict[str, Any]]:
+    template = load_template(resolve_path(config.data.prompt), GENERATE_FIELDS)
+    samples = config.judge.data.samples_per_problem
+    print(f"  sampling {samples} candidates for {len(problems)} problems", flush=True)
+    return sample_on_ray(config, device, ray_address, models, problems, template)
+
+
+def make_judge_set(config: Config, tokenizer: Any, candidates: Sequence[Candidate], heldout_problems: int) -> JudgeSet:
     """Label by the verifier, keep mixed problems, balance classes, hold problems out, decontaminate."""
-    judge, reward = config.judge.data, config.reward
-    with GraderPool(reward.verifier, workers=reward.workers, mode=str(reward.extraction)) as pool:
+    judge = config.judge.data
+    with grader_pool(config, tokenizer) as pool:
         return build_judge_set(
             candidates,
             grade_many=pool.grade_many,
             view=str(judge.view),
+            lenient=config.reward.extraction is Extraction.lenient,
             cap_per_problem=judge.cap_per_problem,
-            heldout_problems=judge.heldout_problems,
+            heldout_problems=heldout_problems,
             seed=config.seed,
             eval_files=[resolve_path(path) for path in config.data.evaluation],
             contamination=config.data.contamination,
         )
 
 
-def write_judge_set(config: Config, run_dir: Path, init: Path, judge_set: JudgeSet) -> dict[str, int]:
+def write_judge_set(config: Config, run_dir: Path, tokenizer: Any, judge_set: JudgeSet) -> dict[str, int]:
     """Render both splits to parquet beside the data card; returns how many prompts were too long."""
     folder = run_dir / "data"
     rendered = render_splits(config, judge_set)
-    count = token_counter(init, config.model.trust_remote_code)
+    count = token_counter(tokenizer)
     dropped = {}
     for name, rows in rendered.items():
         kept, dropped[name] = drop_long(rows, config.max_prompt_tokens, count)
@@ -103,10 +130,9 @@ def write_judge_set(config: Config, run_dir: Path, init: Path, judge_set: JudgeS
 def render_splits(config: Config, judge_set: JudgeSet) -> dict[str, list[dict[str, Any]]]:
     """Rows of both splits; held-out ones are two sources, so that verl validates each class by itself."""
     template = load_template(resolve_path(config.judge.data.prompt), JUDGE_FIELDS)
-    words = (config.judge.data.verdicts[0], config.judge.data.verdicts[1])
 
     def rows(triplets: Sequence[Triplet]) -> list[dict[str, Any]]:
-        return render_judge_rows(triplets, template, words)
+        return render_judge_rows(triplets, template)
 
     heldout = [
         row | {"data_source": RIGHT if row["reward_model"]["ground_truth"] == "1" else WRONG}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from rewards.errors import InputError
@@ -11,11 +10,8 @@ from rewards.errors import InputError
 CountTokens = Callable[[list[dict[str, str]]], int]
 
 
-def token_counter(model: Path, trust_remote_code: bool = False) -> CountTokens:
+def token_counter(tokenizer: Any) -> CountTokens:
     """A function from a chat prompt to its length once the model's template is applied."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=trust_remote_code)
     return lambda chat: len(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from statistics import fmean
 
 from data.label import Triplet
-
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config

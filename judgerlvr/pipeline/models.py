@@ -23,7 +23,7 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     if context < longest:
         remedy = "lower max_prompt_tokens or max_response_tokens"
         raise InputError(f"context of {context} tokens < {longest} needed", remedy, file=directory)
-    tokenizer = _load_tokenizer(directory, trust_remote_code)
+    tokenizer = load_tokenizer(directory, trust_remote_code)
     vocabulary = config.get("vocab_size", len(tokenizer))
     if len(tokenizer) > vocabulary:
         problem = f"vocab mismatch: tokenizer has {len(tokenizer)} tokens, the model {vocabulary}"
@@ -34,16 +34,15 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
 def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
-        raise InputError(
-            "no model here (config.json is missing)", "give a transformers checkpoint", file=directory
-        )
+        raise InputError("no model here (config.json is missing)", "give a transformers checkpoint", file=directory)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON ({error})", "download the checkpoint again", file=path) from error
 
 
-def _load_tokenizer(directory: Path, trust_remote_code: bool) -> Any:
+def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a model directory; an InputError says what it lacks."""
     from transformers import AutoTokenizer
 
     if not (directory / "tokenizer_config.json").is_file():

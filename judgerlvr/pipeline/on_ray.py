@@ -16,7 +16,7 @@ from rewards.types import Problem
 
 
 def run_on_ray(config: Config, device: str, address: str | None, function: Callable[..., Any], *args: Any) -> Any:
-    """``function(*args)`` in one task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards."""
+    """``function(*args)`` in a task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards."""
     env = environment(device, config.cluster.rollout_memory)
     local = {"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {}
     settings: dict[str, Any] = {"address": address} if address else {"include_dashboard": False, **local}

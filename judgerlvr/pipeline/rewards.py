@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from data.prompts import as_chat
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.stage import Kind
+from rewards.extract import Mode
+from rewards.pool import GraderPool
+from rewards.thinking import prompt_opens_thinking
 
 ADAPTER = ROOT / "rewards" / "verl_adapter.py"
 FUNCTIONS = {"judge": "judge_score", "generate": "generate_score"}
 
 
-def reward_settings(kind: Kind, config: Config) -> dict[str, Any]:
+def template_opens_thinking(tokenizer: Any) -> bool:
+    """Whether the model's chat template itself opens the thinking part, as Qwen3-style templates may."""
+    prompt = tokenizer.apply_chat_template(as_chat("1+1?"), add_generation_prompt=True, tokenize=False)
+    return prompt_opens_thinking(prompt)
+
+
+def reward_settings(kind: Kind, config: Config, tokenizer: Any) -> dict[str, Any]:
     """``reward_function`` and ``reward_kwargs`` of a Stage."""
-    kwargs: dict[str, Any] = {"workers": config.reward.workers}
+    kwargs: dict[str, Any] = {"thinking_open": template_opens_thinking(tokenizer)}
     if kind == "judge":
         kwargs["words"] = list(config.judge.data.verdicts)
     else:
-        kwargs |= {"verifier": config.reward.verifier, "extraction": str(config.reward.extraction)}
+        reward = config.reward
+        kwargs |= {"verifier": reward.verifier, "extraction": str(reward.extraction), "workers": reward.workers}
     return {"reward_function": f"{ADAPTER}:{FUNCTIONS[kind]}", "reward_kwargs": kwargs}
+
+
+def grader_pool(config: Config, tokenizer: Any, workers: int | None = None) -> GraderPool:
+    """The pool that labels candidates and grades the canary: the same settings as the stage-2 reward."""
+    return GraderPool(
+        config.reward.verifier,
+        workers=workers or config.reward.workers,
+        mode=cast(Mode, str(config.reward.extraction)),
+        thinking_open=template_opens_thinking(tokenizer),
+    )

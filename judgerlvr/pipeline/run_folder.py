@@ -44,9 +44,7 @@ def _free_name(runs: Path, kind: Kind) -> str:
 def check_space(folder: Path) -> None:
     free = shutil.disk_usage(folder).free / 2**30
     if free < LEAST_FREE_GIB:
-        raise InputError(
-            f"no space left ({free:.2f} GiB free)", "free some, or set runs= to another disk", file=folder
-        )
+        raise InputError(f"no space left ({free:.2f} GiB free)", "free some, or set runs= to another disk", file=folder)
 
 
 def open_run(run_dir: Path, kind: Kind) -> tuple[Config, Path | None]:
@@ -56,9 +54,7 @@ def open_run(run_dir: Path, kind: Kind) -> tuple[Config, Path | None]:
         InputError: no run there, or a run of the other stage.
     """
     if not (run_dir / CONFIG).is_file() or not (run_dir / MANIFEST).is_file():
-        raise InputError(
-            "no run to resume (config.yaml or manifest.json is missing)", "start afresh", file=run_dir
-        )
+        raise InputError("no run to resume (config.yaml or manifest.json is missing)", "start afresh", file=run_dir)
     stage = read_manifest(run_dir)["stage"]
     if stage != kind:
         raise InputError(f"is a {stage} run", "resume it with the entry point of that stage", file=run_dir)

@@ -6,10 +6,11 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from judgerlvr.cli import check_exclusive
-from judgerlvr.config.check import check_config
+from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.checkpoints import export_dir
@@ -19,9 +20,10 @@ from judgerlvr.pipeline.console import last_lines, quiet
 from judgerlvr.pipeline.dry_run import dry_run
 from judgerlvr.pipeline.exporting import check_export, check_link, publish
 from judgerlvr.pipeline.generate_data import prepare_generate
-from judgerlvr.pipeline.judge_data import prepare_judge
+from judgerlvr.pipeline.judge_data import prepare_judge, resample
 from judgerlvr.pipeline.manifest import update_manifest
 from judgerlvr.pipeline.models import check_model, pick_device
+from judgerlvr.pipeline.refresh import train_in_segments
 from judgerlvr.pipeline.run_folder import new_run, open_run
 from judgerlvr.pipeline.state import load_stage, save_stage, trim_metrics
 
@@ -104,12 +106,17 @@ def _resume(kind: Kind, options: argparse.Namespace) -> None:
     _train(stage, link)
 
 
+def _train_to_the_end(stage: Stage) -> Path:
+    every = refresh_every(stage.config) if stage.kind == "judge" else 0
+    return train_in_segments(stage, every, partial(resample, stage)) if every else run_stage(stage)
+
+
 def _train(stage: Stage, link: Path) -> None:
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
     try:
         with quiet(stage.run_dir):
-            checkpoint = run_stage(stage)
+            checkpoint = _train_to_the_end(stage)
     except Exception:
         print(f"{last_lines(stage.run_dir)}\nresume with: --resume {stage.run_dir}", flush=True)
         raise

@@ -21,6 +21,7 @@ VALUES = ("kind", "device", "prompts_per_step", "reward_function", "reward_kwarg
 def save_stage(stage: Stage) -> None:
     paths = {name: str(getattr(stage, name)) for name in PATHS}
     values = {name: getattr(stage, name) for name in VALUES}
+    values["saved_at"] = step_of(stage.resume_from) if stage.resume_from else -1
     write_atomically(stage.run_dir / STATE, json.dumps(paths | values, indent=2))
 
 
@@ -40,6 +41,9 @@ def load_stage(run_dir: Path, config: Config, checkpoint: Path | None, ray_addre
             raise InputError(
                 "differs from what the run began with", "restore the file, or start anew", file=paths[name]
             )
+    saved_at = saved.pop("saved_at")
+    if checkpoint and step_of(checkpoint) > saved_at:
+        saved["tokens_before"] = 0  # the checkpoint has counted them
     return Stage(config=config, run_dir=run_dir, resume_from=checkpoint, ray_address=ray_address, **paths, **saved)
 
 

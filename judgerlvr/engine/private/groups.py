@@ -10,6 +10,10 @@ import transfer_queue
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 
+class RolloutError(Exception):
+    """A response could not be generated or graded; verl would train on what is left of the group."""
+
+
 class TerminalGroups(ReplayBuffer):
     """verl's replay buffer, its snapshot and selection steps under public names.
 
@@ -20,8 +24,11 @@ class TerminalGroups(ReplayBuffer):
     def snapshot(self, partition: str) -> tuple[dict[str, dict[str, Any]], list[str], set[str], int]:
         """(trajectory tags by key, prompt uids in submission order, finished uids, prompts still in flight)."""
         self._sync_metadata_from_transfer_queue()
-        done = self.finished_keys[partition] | self.failure_keys[partition]
+        if self.failure_keys[partition]:
+            count = len(self.failure_keys[partition])
+            raise RolloutError(f"{count} prompts failed in the rollout engine; its error is in engine.log")
         waiting = len(self.pending_keys[partition]) + len(self.running_keys[partition])
+        done = set(self.finished_keys[partition])
         return self.partitions[partition], list(self.prompt_global_steps[partition]), done, waiting
 
     def drop(self, partition: str, uids: set[str]) -> None:

@@ -35,8 +35,6 @@ def receive_weights(worker: Any, use_shm: bool) -> list[tuple[str, torch.Tensor]
     def keep(bucket: Iterable[tuple[str, torch.Tensor]], _last: bool) -> None:
         received.extend((name, tensor.clone()) for name, tensor in bucket)
 
-    receiver = BucketedWeightReceiver(
-        zmq_handle=worker._get_zmq_handle(), device=torch.device("cpu"), use_shm=use_shm
-    )
+    receiver = BucketedWeightReceiver(zmq_handle=worker._get_zmq_handle(), device=torch.device("cpu"), use_shm=use_shm)
     receiver.receive_weights(on_bucket_received=keep)
     return received

@@ -1,0 +1,104 @@
+"""Problems from the files that people have: several names for the same column, several ways to write a gold answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from data.reading import Row, read_rows
+from rewards.boxes import outer_boxes
+from rewards.errors import InputError
+from rewards.types import Problem, Result
+
+TEXT_FIELDS = ("problem", "question", "prompt")
+GOLD_FIELDS = ("gold", "answer", "ground_truth", "final_answer")
+ID_FIELDS = ("id", "problem_id", "unique_id")
+GSM8K_ANSWER = re.compile(r"####\s*(.+?)\s*$")
+
+
+def read_problems(path: str | Path) -> list[Problem]:
+    """Problems of a file (JSONL, JSON, parquet; also parquet made for verl), in order.
+
+    Raises:
+        InputError: a row without text or gold, a field of the wrong type, or an id that occurs twice.
+    """
+    path = Path(path)
+    problems = [parse_problem(row, path, number) for number, row in enumerate(read_rows(path), start=1)]
+    seen: dict[str, int] = {}
+    for number, problem in enumerate(problems, start=1):
+        if problem.id in seen:
+            text = f"duplicate id {problem.id!r} (also row {seen[problem.id]})"
+            raise InputError(text, "give each problem an id of its own", file=path, row=number, field="id")
+        seen[problem.id] = number
+    return problems
+
+
+def parse_problem(row: Row, path: Path, number: int) -> Problem:
+    """One row; raises an InputError that names the field."""
+    extra = row.get("extra_info") or {}
+    text = extra.get("problem") or _text(row, path, number)
+    name = next((row[field] for field in ID_FIELDS if row.get(field) not in (None, "")), None)
+    name = name if name is not None else extra.get("id")
+    return Problem(
+        id=str(name) if name is not None else f"{path.stem}-{number}",
+        text=text,
+        gold=_gold(row, path, number),
+        meta=extra or {key: value for key, value in row.items() if key not in (*TEXT_FIELDS, *GOLD_FIELDS)},
+    )
+
+
+def _text(row: Row, path: Path, number: int) -> str:
+    field = next((name for name in TEXT_FIELDS if name in row), None)
+    if field is None:
+        remedy = f"add one of {', '.join(TEXT_FIELDS)}"
+        raise InputError("no problem text", remedy, file=path, row=number, field=TEXT_FIELDS[0])
+    value = row[field]
+    if isinstance(value, list):
+        value = _last_user_turn(value)
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"is {type(value).__name__} or empty", "write text", file=path, row=number, field=field)
+    return value
+
+
+def _last_user_turn(chat: Sequence[Any]) -> Any:
+    turns = [turn.get("content") for turn in chat if isinstance(turn, dict) and turn.get("role") == "user"]
+    return turns[-1] if turns else None
+
+
+def _gold(row: Row, path: Path, number: int) -> str:
+    """The final answer: after ``####``, as given, or the last box of a worked solution."""
+    model = row.get("reward_model")
+    field = next((name for name in GOLD_FIELDS if row.get(name) not in (None, "")), None)
+    if isinstance(model, dict) and model.get("ground_truth") not in (None, ""):
+        return _as_text(model["ground_truth"], path, number, "reward_model.ground_truth")
+    if field is not None:
+        value = _as_text(row[field], path, number, field)
+        marked = GSM8K_ANSWER.search(value)
+        return marked.group(1) if marked else value
+    boxes = outer_boxes(row["solution"]) if isinstance(row.get("solution"), str) else []
+    if boxes and boxes[-1].content:
+        return boxes[-1].content
+    remedy = f"add one of {', '.join(GOLD_FIELDS)}"
+    raise InputError("no gold answer", remedy, file=path, row=number, field=GOLD_FIELDS[1])
+
+
+def _as_text(value: Any, path: Path, number: int, field: str) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        kind = f"{len(value)} answers" if isinstance(value, list) else type(value).__name__
+        raise InputError(f"gold is {kind}", "write one answer, as text or number", file=path, row=number, field=field)
+    return str(value).strip()
+
+
+def check_golds(problems: Sequence[Problem], verify: Callable[[Problem, str], Result], path: Path) -> None:
+    """Raise an InputError for the first gold that the verifier does not accept as its own answer."""
+    for number, problem in enumerate(problems, start=1):
+        if problem.gold is not None and not verify(problem, problem.gold).score:
+            remedy = "mend it, or use a reward.verifier that reads it"
+            text = f"gold {problem.gold!r} is unparsable: it fails against itself"
+            raise InputError(text, remedy, file=path, row=number, field="gold")

@@ -1,0 +1,45 @@
+"""``judge.data.candidates: refresh_every:N``: judge what the current policy writes, not what the first one wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from judgerlvr.engine.checkpoints import export_dir, step_of
+from judgerlvr.engine.runner import run_stage
+from judgerlvr.engine.stage import Stage
+from judgerlvr.pipeline.manifest import file_hash, read_manifest, update_manifest
+from judgerlvr.pipeline.state import save_stage
+
+# (policy, step) -> (new training parquet, tokens sampled for it)
+Resample = Callable[[Path, int], tuple[Path, int]]
+
+
+def train_in_segments(stage: Stage, every: int, resample: Resample) -> Path:
+    """Train ``every`` steps at a time with fresh candidates between; returns the last checkpoint.
+
+    Weights, optimiser and counters go on; the data order starts afresh with each new set of candidates.
+    """
+    total = stage.settings.stop.steps
+    done = step_of(stage.resume_from) if stage.resume_from else 0
+    while True:
+        target = min(total, (done // every + 1) * every)
+        checkpoint = run_stage(_until(stage, target))
+        done = step_of(checkpoint)
+        if done < target or done >= total:
+            return checkpoint
+        train, tokens = resample(export_dir(checkpoint), done)
+        # verl takes a checkpoint without loader state as "read the data from its start".
+        (checkpoint / "data.pt").rename(checkpoint / "data.before-refresh.pt")
+        stage = replace(stage, train=train, resume_from=checkpoint, tokens_before=tokens)
+        save_stage(stage)
+        hashes = read_manifest(stage.run_dir)["data"] | {"train": file_hash(train)}
+        update_manifest(stage.run_dir, data=hashes)
+
+
+def _until(stage: Stage, step: int) -> Stage:
+    """The same stage with an earlier last step."""
+    judge = stage.config.judge
+    stop = replace(judge.stop, steps=step)
+    return replace(stage, config=replace(stage.config, judge=replace(judge, stop=stop)))

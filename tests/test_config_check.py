@@ -1,0 +1,43 @@
+"""Cross-field checks: each fault names its key and a remedy, before anything is loaded."""
+
+import pytest
+
+from judgerlvr.config.check import check_config, refresh_every
+from judgerlvr.config.load import ROOT, load_config
+from rewards.errors import InputError
+
+FAULTS = {
+    "temperature=0": "temperature",
+    "max_prompt_tokens=0": "max_prompt_tokens",
+    "data.contamination=ignore": "data.contamination",
+    "judge.data.verdicts=[Yes,Yes]": "judge.data.verdicts",
+    "judge.data.candidates=sometimes": "judge.data.candidates",
+    "generate.batch.prompts_per_step=match_tokens": "generate.batch.prompts_per_step",
+    "judge.batch.prompts_per_step=-1": "judge.batch.prompts_per_step",
+    "judge.batch.prompts_per_step=many": "judge.batch.prompts_per_step",
+    "generate.batch.updates_per_step=5": "generate.batch.updates_per_step",
+    "generate.batch.samples_per_prompt=1": "generate.batch.samples_per_prompt",
+    "generate.stop.steps=0": "generate.stop.steps",
+    "generate.max_response_tokens=0": "generate.max_response_tokens",
+    "generate.algorithm.clip_low=0.5": "generate.algorithm.clip_high",
+    "generate.algorithm.overlong=penalty": "generate.algorithm.overlong_buffer",
+    "generate.optimizer.lr=0": "generate.optimizer.lr",
+    "cluster.tensor_parallel=3": "cluster.tensor_parallel",
+}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_config_passes(path):
+    check_config(load_config(path))
+
+
+@pytest.mark.parametrize("override", FAULTS)
+def test_fault_names_its_key(override):
+    with pytest.raises(InputError) as caught:
+        check_config(load_config("configs/tiny.yaml", [override]))
+    assert f"field {FAULTS[override]!r}" in str(caught.value)
+
+
+def test_refresh_interval_is_read_from_the_candidates_key():
+    assert refresh_every(load_config("configs/tiny.yaml", ["judge.data.candidates=refresh_every:7"])) == 7
+    assert refresh_every(load_config("configs/tiny.yaml")) == 0
