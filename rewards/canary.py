@@ -22,9 +22,7 @@ def canary(pool: GraderPool, golds: Iterable[Problem]) -> list[str]:
     problems = [problem for problem in golds if problem.gold is not None]
     graded = pool.grade_many([(problem, f"\\boxed{{{problem.gold}}}") for problem in problems])
     in_worker = [pool.submit_answer(problem, problem.gold or "", in_worker=True) for problem in problems]
-    failures = [
-        _line(problem, result) for problem, result in zip(problems, graded, strict=True) if not result.score
-    ]
+    failures = [_line(problem, result) for problem, result in zip(problems, graded, strict=True) if not result.score]
     for problem, future in zip(problems, in_worker, strict=True):
         if not future.result().score:
             failures.append(_line(problem, future.result()) + " (in a worker)")

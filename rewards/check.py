@@ -78,9 +78,7 @@ def _pair(row: Any, path: Path, number: int) -> dict[str, Any]:
     for name, aliases in (("prediction", PREDICTION_FIELDS), ("gold", GOLD_FIELDS)):
         found = next((alias for alias in aliases if alias in row), None)
         if found is None:
-            raise InputError(
-                f"no {name}", f"name it one of {', '.join(aliases)}", file=path, row=number, field=name
-            )
+            raise InputError(f"no {name}", f"name it one of {', '.join(aliases)}", file=path, row=number, field=name)
         pair[name] = "" if row[found] is None else str(row[found])
     if not pair["gold"].strip():
         raise InputError("empty gold", "give the reference answer", file=path, row=number, field="gold")
@@ -148,9 +146,7 @@ def report(rows: Sequence[Mapping[str, Any]], results: Sequence[Result], example
     counts = reason_counts(results)
     lines += [f"{reason:<16}{count:>8}{count / len(results):>9.1%}" for reason, count in counts.items() if count]
     times = second_percentiles(results)
-    lines.append(
-        f"{len(results)} rows; seconds p50 {times['p50']:.4f}, p99 {times['p99']:.4f}, max {times['max']:.4f}"
-    )
+    lines.append(f"{len(results)} rows; seconds p50 {times['p50']:.4f}, p99 {times['p99']:.4f}, max {times['max']:.4f}")
     pairs = list(zip(rows, results, strict=True))
     labelled = [(row, result) for row, result in pairs if "expected" in row]
     if labelled:

@@ -8,7 +8,7 @@ from rewards.normalise import clean, illegal_characters, without_invisible
 from rewards.operators import MAX_CHARACTERS, too_costly, unevaluated
 from rewards.quantities import Quantity, read_quantity, read_ratio, same_quantity
 from rewards.types import Reason, Result
-from rewards.words import as_words, choice_letter, false_equation, split_name
+from rewards.words import as_words, choice_letter, false_equation, split_name, unwrapped
 
 # A response no longer than this may be nothing but the answer.
 _ANSWER_CHARACTERS = 200
@@ -63,7 +63,7 @@ def _decide(gold: str, answer: str) -> Reason | None:
     wanted, given = clean(without_invisible(gold)), clean(answer)
     if not given or not wanted:
         return Reason.UNPARSABLE
-    if given == wanted:
+    if given == wanted or unwrapped(given) == unwrapped(wanted):
         return Reason.CORRECT
     return _decide_cleaned(wanted, given)
 

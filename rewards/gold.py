@@ -8,9 +8,7 @@ from functools import lru_cache
 from rewards.extract import boxed_answer
 
 _AFTER_MARK = re.compile(r"####\s*(.+?)\s*$")
-_SAID = re.compile(
-    r"(?i:final answer is|answer is)\s*:?\s*(.+?)\s*(?:\.\s*I hope it is correct.*|\.?\s*$)", re.DOTALL
-)
+_SAID = re.compile(r"(?i:final answer is|answer is)\s*:?\s*(.+?)\s*(?:\.\s*I hope it is correct.*|\.?\s*$)", re.DOTALL)
 _SHORTEST_SOLUTION = 40
 
 

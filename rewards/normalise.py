@@ -27,6 +27,7 @@ _SIGNS = str.maketrans(
         "\u2265": r"\ge ",
         "\u2260": r"\ne ",
         "\u2248": r"\approx ",
+        "\u2205": r"\emptyset ",
         "\u222a": r"\cup ",
         "\u2208": r"\in ",
         "\u2211": r"\sum ",
@@ -43,10 +44,9 @@ _NO_MEANING = re.compile(
 )
 _GROUP_COMMA = re.compile(r",\\!\s*(?=[0-9]{3}(?![0-9]))")
 _SPACES = re.compile(r"(?:(?<!\\)\\[,;: ]|~|\\q?quad(?![A-Za-z])|\\thinspace|\s)+")
+_SPELLINGS = ((r"\langle", "("), (r"\rangle", ")"), (r"\varnothing", r"\emptyset"))
 _FRACTIONS = re.compile(r"\\[dtc]frac(?![A-Za-z])")
-_PERCENT = re.compile(
-    r"\\%|\\text\s*\{\s*(?:%|\\%|percent)\s*\}|(?<=\d)\s*(?:percent(?:age)?|pct)\b", re.IGNORECASE
-)
+_PERCENT = re.compile(r"\\%|\\text\s*\{\s*(?:%|\\%|percent)\s*\}|(?<=\d)\s*(?:percent(?:age)?|pct)\b", re.IGNORECASE)
 _WHOLE_WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|hbox|bm|boldsymbol|underline"
     r"|emph|ensuremath|boxed|fbox)\s*\{([^{}]*)\}"
@@ -83,6 +83,8 @@ def clean(text: str) -> str:
     if r"\begin" not in text:
         text = _DOUBLED_BACKSLASH.sub(r"\\", text)
     text = _FRACTIONS.sub(r"\\frac", text)
+    for spelling, usual in _SPELLINGS:
+        text = text.replace(spelling, usual)
     text = _NO_MEANING.sub("", _GROUP_COMMA.sub(",", text))
     text = _PERCENT.sub("%", text).replace("{,}", ",").replace("{.}", ".")
     text = _SPACES.sub(" ", text).strip()

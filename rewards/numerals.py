@@ -25,6 +25,9 @@ _SCIENTIFIC = re.compile(
 _SPELLED_OPERATORS = {r"\times": "*", r"\cdot": "*", r"\div": "/"}
 
 
+_REPEATING = re.compile(r"([+-]?)([0-9]*)\.([0-9]*)\\overline\s*\{\s*([0-9]+)\s*\}", re.ASCII)
+
+
 @dataclass(frozen=True)
 class Numeral:
     """An exact value; ``percent`` means that ``value`` was written as 100 times that with a percent sign.
@@ -45,9 +48,7 @@ def read_numeral(text: str) -> Numeral | None:
     body = text[:-1].rstrip() if percent else text
     if not body or sum(map(str.isdigit, body)) > _DIGITS_LIMIT or ("," in body and "(" in body):
         return None  # "(1,234)" is a pair
-    value = _scientific(body)
-    if value is None:
-        value = _Arithmetic(body).value()
+    value = next((value for read in (_scientific, _repeating, _arithmetic) if (value := read(body)) is not None), None)
     if value is None:
         return None
     return Numeral(value / 100 if percent else value, percent, _significant(body))
@@ -59,6 +60,19 @@ def _scientific(text: str) -> Fraction | None:
         return None
     exponent = int(match["braced"] or match["bare"] or match["e"])
     return Fraction(match["mantissa"]) * Fraction(10) ** exponent if abs(exponent) <= _EXPONENT_LIMIT else None
+
+
+def _repeating(text: str) -> Fraction | None:
+    match = _REPEATING.fullmatch(text)
+    if match is None:
+        return None
+    sign, whole, start, period = match.groups()
+    value = Fraction(f"{whole or 0}.{start or 0}") + Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(start))
+    return -value if sign == "-" else value
+
+
+def _arithmetic(text: str) -> Fraction | None:
+    return _Arithmetic(text).value()
 
 
 def _significant(body: str) -> int | None:

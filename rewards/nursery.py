@@ -53,9 +53,7 @@ def _raise_children(control: socket.socket, verifier_path: str, parent: int) -> 
         _kill_all(children)
 
 
-def _obey(
-    message: str, fds: list[int], children: dict[int, int], control: socket.socket, verifier: Verifier
-) -> None:
+def _obey(message: str, fds: list[int], children: dict[int, int], control: socket.socket, verifier: Verifier) -> None:
     verb, number, *limits = message.split(":")
     if verb == "fork":
         children[int(number)] = _fork(fds[0], WorkerLimits(float(limits[0]), int(limits[1])), control, verifier)

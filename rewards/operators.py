@@ -65,7 +65,9 @@ def too_costly(text: str) -> Reason | None:
     if sum(map(text.count, "+-*/^!_=")) > _MAX_OPERATORS or re.search(rf"[0-9]{{{_MAX_LITERAL_DIGITS}}}", text):
         return Reason.TOO_COMPLEX
     exponents = re.findall(r"(?:\^|\*\*)\s*[{(]?\s*-?\s*([0-9]+)", text)
-    big_factorial = re.search(r"(?:[0-9]{4,}|[)}\]]|!)\s*!(?!=)", text)
+    big_factorial = re.search(r"[0-9]{4,}\s*!|![)}\]\s]*!", text) or (
+        re.search(r"[)}\]]\s*!(?!=)", text) and re.search(r"\^|\*\*|[0-9]{4}", text)
+    )
     if big_factorial or len(exponents) > 40 or any(int(number) > _MAX_EXPONENT for number in exponents):
         return Reason.TOO_COMPLEX
     nested = re.search(r"(?:\^|\*\*)\s*[{(]?[^{}()]{0,20}(?:\^|\*\*)\s*[{(]?[^{}()]{0,20}(?:\^|\*\*)", text)

@@ -15,7 +15,7 @@ from time import perf_counter
 from types import TracebackType
 
 from rewards.dispatch import Dispatcher, Job, PoolLimits
-from rewards.extract import Mode, final_answer
+from rewards.extract import FreeText, Mode, final_answer
 from rewards.grade import no_answer
 from rewards.types import Problem, Result
 from rewards.verifier import DEFAULT_VERIFIER, load_verifier
@@ -49,7 +49,7 @@ class GraderPool:
         self._finalizer = weakref.finalize(self, self._dispatcher.close)
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._graded: OrderedDict[tuple[str | None, str], Future[Result]] = OrderedDict()
+        self._graded: OrderedDict[tuple[str | None, str, bool], Future[Result]] = OrderedDict()
         self._owner = os.getpid()
 
     def grade(self, problem: Problem, completion: str) -> Result:
@@ -89,7 +89,7 @@ class GraderPool:
 
     def _send_once(self, problem: Problem, answer: str) -> Future[Result]:
         """Equal answers to equal golds (a group often holds several) share one verification."""
-        key = (problem.gold, answer)
+        key = (problem.gold, answer, isinstance(answer, FreeText))
         with self._lock:
             future = self._graded.get(key)
             if future is None:

@@ -84,9 +84,7 @@ def same_quantity(gold: Quantity, answer: Quantity) -> bool:
     if gold.base != 10 or answer.base != 10:
         written = answer.digits or str(answer.number.value)
         return gold.digits == written and answer.base in (10, gold.base)
-    return same_number(gold.number, answer.number) and (
-        not gold.unit or not answer.unit or gold.unit == answer.unit
-    )
+    return same_number(gold.number, answer.number) and (not gold.unit or not answer.unit or gold.unit == answer.unit)
 
 
 def read_ratio(text: str) -> tuple[int, ...] | None:

@@ -22,6 +22,11 @@ _NAME = re.compile(
 )
 
 
+def unwrapped(text: str) -> str:
+    """Cleaned text without its text commands, spaces collapsed."""
+    return " ".join(_TEXT_COMMAND.sub(r"\1", text).split())
+
+
 def as_words(text: str) -> str | None:
     """Case-folded words if cleaned text is an answer in words, else None (a short run of letters is a product)."""
     bare = _TEXT_COMMAND.sub(r" \1 ", text).strip()
@@ -40,9 +45,7 @@ def choice_letter(text: str) -> str | None:
     bare = _TEXT_COMMAND.sub(r"\1", text).strip()
     if match := _CHOICE.fullmatch(bare):
         return match[1]
-    if (match := _CHOICE_WITH_TEXT.fullmatch(bare)) and not re.search(
-        r"\([A-Za-z]\)|\b(?:or|and)\b", match["rest"]
-    ):
+    if (match := _CHOICE_WITH_TEXT.fullmatch(bare)) and not re.search(r"\([A-Za-z]\)|\b(?:or|and)\b", match["rest"]):
         return match[1]
     return None
 

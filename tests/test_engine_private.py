@@ -33,9 +33,7 @@ def test_custom_sampler_still_gets_these_arguments():
         assert f"{name}=" in source
 
 
-@pytest.mark.parametrize(
-    "hook", ["on_init_end", "on_validate_begin", "on_train_begin", "on_sample_end", "on_step_end"]
-)
+@pytest.mark.parametrize("hook", ["on_init_end", "on_validate_begin", "on_train_begin", "on_sample_end", "on_step_end"])
 def test_trainer_hook_is_called(hook):
     assert f"self.{hook}()" in inspect.getsource(trainer_base.PPOTrainer)
 

@@ -39,9 +39,7 @@ def test_generate_and_judge_samples_are_graded_in_their_order():
 
 
 def test_own_verdict_words():
-    records = grade_samples(
-        [sample("j", "\\boxed{sound}", label=True)], ExactGrader(), DECODING, ("sound", "flawed")
-    )
+    records = grade_samples([sample("j", "\\boxed{sound}", label=True)], ExactGrader(), DECODING, ("sound", "flawed"))
     assert (records[0].score, records[0].answer) == (1.0, "sound")
 
 

@@ -105,9 +105,7 @@ def test_lengths_are_split_by_outcome_and_part():
 
 
 def test_only_judge_traces_with_thinking_count_as_checking():
-    checks = record(
-        kind="judge", label=True, verdict=True, response="<think>\nb=1 ok\n</think>", thinking_tokens=9
-    )
+    checks = record(kind="judge", label=True, verdict=True, response="<think>\nb=1 ok\n</think>", thinking_tokens=9)
     short = record(kind="judge", label=True, verdict=True, response="<think>\nok\n</think>", thinking_tokens=3)
     guess = record(kind="judge", label=False, verdict=True, response="<think>\n</think>", score=0.0)
     wrong = record(kind="judge", label=False, verdict=False, response="<think>\nbad\n</think>", thinking_tokens=9)

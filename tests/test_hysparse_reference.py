@@ -4,6 +4,7 @@ import pytest
 import torch
 from hysparse_loops import crowded_share, loop_full, loop_selection, loop_sparse, loop_window
 
+from judgerlvr.hysparse.gates import apply_gate
 from judgerlvr.hysparse.ops import reference
 from judgerlvr.hysparse.ops.selection import Selection, group_scores, select_blocks
 from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole
@@ -57,9 +58,7 @@ def test_window_attention_matches_a_loop(name, sinks):
     segments = SEGMENTS[name]
     q, k, v, bias = case(4, 2, segments, sinks)
     expected = loop_window(q, k, v, segments, 7, bias)
-    torch.testing.assert_close(
-        reference.window_attention(q, k, v, segments, 7, bias), expected, rtol=1e-10, atol=1e-12
-    )
+    torch.testing.assert_close(reference.window_attention(q, k, v, segments, 7, bias), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_window_attention_needs_the_newest_keys_only():
@@ -99,10 +98,11 @@ def test_sinks_of_minus_infinity_are_a_plain_softmax():
 
 
 def test_gates_isolate_the_branches():
-    sparse, window = torch.randn(2, 1, 4, 5, DIM)
-    shut, open_ = torch.tensor(-200.0), torch.tensor(200.0)
-    assert torch.equal(reference.gated_sum(sparse, window, open_, shut), sparse)
-    assert torch.equal(reference.gated_sum(sparse, window, shut, open_), window)
+    out = torch.randn(1, 4, 5, DIM)
+    per_head = torch.tensor([200.0, -200.0, 200.0, 200.0]).expand(1, 5, 4)
+    gated = apply_gate(out, per_head)
+    assert torch.equal(gated[:, [0, 2, 3]], out[:, [0, 2, 3]])
+    assert gated[:, 1].abs().max() == 0
 
 
 def test_selected_blocks_are_best_by_maximum_not_by_mass():

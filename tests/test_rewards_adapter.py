@@ -26,9 +26,7 @@ def load(name: str = "custom_module_1"):
     return module
 
 
-def score(
-    function: str = "compute_score", completion: str = "\\boxed{7}", truth: str = "7", info=None, **settings
-):
+def score(function: str = "compute_score", completion: str = "\\boxed{7}", truth: str = "7", info=None, **settings):
     call = getattr(load(), function)(
         data_source="x", solution_str=completion, ground_truth=truth, extra_info=info or {}, **settings
     )
@@ -90,9 +88,7 @@ def test_a_disputed_reward_is_written_down(tmp_path):
 
 
 def test_a_slow_reward_is_written_down(tmp_path):
-    Audit(share=0.0, folder=tmp_path).check(
-        Problem("p", "", "7"), "\\boxed{7}", Result(1.0, Reason.CORRECT, {}, 3.0)
-    )
+    Audit(share=0.0, folder=tmp_path).check(Problem("p", "", "7"), "\\boxed{7}", Result(1.0, Reason.CORRECT, {}, 3.0))
     assert len(list(tmp_path.glob("slow-*.jsonl"))) == 1
 
 
@@ -100,3 +96,23 @@ def test_the_audit_takes_its_share():
     audit, right = Audit(share=0.1), Result(1.0, Reason.CORRECT)
     taken = sum(audit.check(Problem(str(n), "", "7"), "\\boxed{7}", right)["audited"] for n in range(3000))
     assert 200 < taken < 400
+
+
+@pytest.mark.engine
+def test_it_works_inside_a_ray_actor():
+    import ray
+
+    ray.init(num_cpus=1, include_dashboard=False)
+    try:
+
+        @ray.remote
+        class Actor:
+            async def score(self, truth: str) -> float:
+                from rewards.verl_adapter import generate_score
+
+                return (await generate_score("x", "\\boxed{(x+1)^2}", truth, workers=1))["score"]
+
+        actor = Actor.remote()
+        assert ray.get([actor.score.remote(truth) for truth in ("x^2+2x+1", "x^2+2x+2")]) == [1.0, 0.0]
+    finally:
+        ray.shutdown()

@@ -24,9 +24,7 @@ def write(path: Path, rows) -> str:
 
 def test_table_of_reasons(tmp_path, capsys):
     rows = [("7", "\\boxed{7}", 1), ("7", "\\boxed{8}", 1), ("7", "7", 0)]
-    file = write(
-        tmp_path / "pairs.jsonl", [dict(zip(("gold", "pred", "expected"), row, strict=True)) for row in rows]
-    )
+    file = write(tmp_path / "pairs.jsonl", [dict(zip(("gold", "pred", "expected"), row, strict=True)) for row in rows])
     assert main([file, "--out", str(tmp_path / "out.jsonl")]) == 0
     shown = capsys.readouterr().out
     assert "expected labels: 2 of 3 agree" in shown and "no_final_answer" in shown
