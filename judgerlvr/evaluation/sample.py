@@ -33,6 +33,10 @@ CPU_ENVIRONMENT = {
 # Without chunked prefill: a prompt cut in two rewinds its seeded generator, which the CPU generator cannot do.
 CPU_ENGINE = {"dtype": "float32", "enforce_eager": True, "enable_chunked_prefill": False}
 GPU_ENGINE = {"dtype": "bfloat16"}
+# "processed": log-probabilities of the distribution that is sampled from, temperature included.
+ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
+# What the libraries say of themselves; what concerns a sample is counted and printed by us.
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 
 def _prepare_environment() -> bool:
@@ -44,7 +48,6 @@ def _prepare_environment() -> bool:
         os.environ.setdefault(name, value)
     if on_cpu:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     return on_cpu
 
 
@@ -54,6 +57,8 @@ def load_tokenizer(model_dir: Path) -> Any:
     Raises:
         InputError: no model directory, or its tokenizer has no chat template.
     """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     from transformers import AutoTokenizer
 
     if not (model_dir / "config.json").is_file():
@@ -92,9 +97,8 @@ class Sampler:
         on_cpu = _prepare_environment()
         import vllm  # after the environment, which it reads on import
 
-        settings = {**(CPU_ENGINE if on_cpu else GPU_ENGINE), "max_model_len": max_model_len, **(engine or {})}
-        # "processed": log-probabilities of the distribution that is sampled from, temperature included.
-        self._llm = vllm.LLM(model=str(model_dir), logprobs_mode="processed_logprobs", **settings)
+        settings = ENGINE | (CPU_ENGINE if on_cpu else GPU_ENGINE) | {"max_model_len": max_model_len}
+        self._llm = vllm.LLM(model=str(model_dir), **(settings | dict(engine or {})))
         self.context: int = self._llm.llm_engine.model_config.max_model_len
 
     def __enter__(self) -> Sampler:

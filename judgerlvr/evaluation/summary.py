@@ -44,8 +44,9 @@ def summarise(records: Sequence[Record], decoding: Decoding, min_check_tokens: i
         numbers["judge"] = judge_numbers(records, min_check_tokens)
     else:
         numbers["pass_at_k"] = _pass_curve(scores, clusters, decoding.n)
-    if all(record.tokens is not None for record in records):
-        numbers |= length_numbers(records, decoding.max_tokens)
+    sampled = [record for record in records if record.finish_reason != OVERSIZE]
+    if sampled and all(record.tokens is not None for record in sampled):
+        numbers |= length_numbers(sampled, decoding.max_tokens)
     return numbers
 
 
