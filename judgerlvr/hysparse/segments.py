@@ -75,6 +75,43 @@ def check_mask(attention_mask: Tensor) -> None:
     kept = attention_mask.ne(0).to(torch.int8)
     runs = kept.diff(dim=1, prepend=torch.zeros_like(kept[:, :1]))
     if bool((runs.eq(1).sum(dim=1) > 1).any()):
-        raise ValueError(
-            "attention_mask has a hole between tokens of a row; HySparse takes padding at the ends only"
-        )
+        raise ValueError("attention_mask has a hole between tokens of a row; HySparse takes padding at the ends only")
+
+
+def segments_of(
+    shape: tuple[int, int],
+    past: int,
+    position_ids: Tensor | None,
+    attention_mask: Tensor | None,
+    cu_seqlens: Tensor | None,
+    device: torch.device,
+) -> Segments:
+    """Segments of one forward over ``shape`` (batch, length) new tokens after ``past`` cached ones.
+
+    ``cu_seqlens`` wins; otherwise a mask and restarting positions both cut. Raises ValueError for a mask that is not
+    [batch, past + length], for a mask with holes, and for packed rows on top of a cache.
+    """
+    batch, length = shape
+    if cu_seqlens is not None:
+        _refuse(batch > 1 or past > 0, "cu_seqlens describes one packed row without a cache")
+        return from_lengths(cu_seqlens, length)
+    found = [whole(batch, length, past, device)]
+    if attention_mask is not None:
+        wrong = attention_mask.shape != (batch, past + length)
+        _refuse(wrong, f"attention_mask must be [{batch}, {past + length}], not {list(attention_mask.shape)}")
+        if not torch.compiler.is_compiling():
+            check_mask(attention_mask)
+        found.append(from_mask(attention_mask, length))
+    if position_ids is not None and past == 0:
+        found.append(from_positions(position_ids))
+    elif position_ids is not None and attention_mask is None and not torch.compiler.is_compiling():
+        _refuse(bool(from_positions(position_ids).starts.any()), "packed rows cannot continue a cache")
+    starts = found[0].starts
+    for more in found[1:]:
+        starts = torch.maximum(starts, more.starts)
+    return Segments(starts, past)
+
+
+def _refuse(condition: bool, reason: str) -> None:
+    if condition:
+        raise ValueError(reason)

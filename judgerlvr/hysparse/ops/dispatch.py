@@ -1,64 +1,49 @@
-"""Which implementation of an operation runs: the PyTorch reference on CPU, Triton kernels on CUDA."""
+"""Which implementation of the operations runs: the PyTorch reference on CPU, Triton kernels on CUDA."""
 
 from __future__ import annotations
 
 import os
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from judgerlvr.hysparse.ops import reference
-from judgerlvr.hysparse.ops.selection import Selection
-from judgerlvr.hysparse.segments import Segments
+from judgerlvr.hysparse.ops.reference import (
+    causal_attention,
+    full_attention_with_selection,
+    sparse_attention,
+    window_attention,
+)
 
 BACKEND_VARIABLE = "JUDGERLVR_HYSPARSE_BACKEND"
 REFERENCE = "reference"
 
 
-def backend(device_type: str) -> ModuleType:
-    """Module with the operations for ``device_type``.
+@dataclass(frozen=True)
+class Operations:
+    """One implementation; arguments and results are those of the functions of the same name in ``reference``."""
 
-    Raises RuntimeError naming what is missing when there is none; setting JUDGERLVR_HYSPARSE_BACKEND=reference
-    runs the reference on any device, in memory quadratic in the sequence.
+    causal_attention: Callable[..., Tensor]
+    full_attention_with_selection: Callable[..., tuple[Tensor, Tensor]]
+    sparse_attention: Callable[..., Tensor]
+    window_attention: Callable[..., Tensor]
+
+
+REFERENCE_OPERATIONS = Operations(causal_attention, full_attention_with_selection, sparse_attention, window_attention)
+
+
+def operations(device_type: str) -> Operations:
+    """The implementation for ``device_type``.
+
+    Raises RuntimeError naming what is missing when there is none; JUDGERLVR_HYSPARSE_BACKEND=reference runs the
+    reference on any device, in memory quadratic in the sequence.
     """
     chosen = os.environ.get(BACKEND_VARIABLE, "")
     if chosen not in ("", REFERENCE):
         raise RuntimeError(f"{BACKEND_VARIABLE}={chosen} is unknown; unset it, or set it to {REFERENCE!r}")
     if device_type == "cpu" or chosen == REFERENCE:
-        return reference
+        return REFERENCE_OPERATIONS
     raise RuntimeError(
         f"HySparse has no kernels for device {device_type!r}: the package holds no Triton operations; "
         f"run on CPU, or set {BACKEND_VARIABLE}={REFERENCE} (memory grows with the square of the sequence)"
     )
-
-
-def full_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, sinks: Tensor | None = None) -> Tensor:
-    """Causal attention of a full layer that selects nothing; see ``reference.full_attention``."""
-    out: Tensor = backend(q.device.type).full_attention(q, k, v, segments, max(segments.keys, 1), sinks).out
-    return out
-
-
-def full_attention_with_selection(
-    q: Tensor, k: Tensor, v: Tensor, segments: Segments, selection: Selection, sinks: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Output and selected block indices of a full layer; see ``reference.full_attention_with_selection``."""
-    pair: tuple[Tensor, Tensor] = backend(q.device.type).full_attention_with_selection(
-        q, k, v, segments, selection, sinks
-    )
-    return pair
-
-
-def sparse_attention(
-    q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, sinks: Tensor | None = None
-) -> Tensor:
-    """Attention over selected blocks of shared K and V; see ``reference.sparse_attention``."""
-    out: Tensor = backend(q.device.type).sparse_attention(q, k, v, indices, segments, block, sinks)
-    return out
-
-
-def window_attention(
-    q: Tensor, k: Tensor, v: Tensor, segments: Segments, window: int, sinks: Tensor | None = None
-) -> Tensor:
-    """Attention over a layer's own last tokens; see ``reference.window_attention``."""
-    out: Tensor = backend(q.device.type).window_attention(q, k, v, segments, window, sinks)
-    return out

@@ -1,4 +1,4 @@
-"""Equations 1-9 of HySparse (arXiv 2602.03560), literally: the naive twin of every kernel and the path on CPU.
+"""Equations 1-7 of HySparse (arXiv 2602.03560), literally: the naive twin of every kernel and the path on CPU.
 
 Every intermediate of size queries x keys is materialised. Logits and softmax are at least float32; float64 inputs
 stay float64. Heads come before tokens: q [batch, heads, queries, dim], k and v [batch, kv_heads, keys, dim].
@@ -16,11 +16,11 @@ from judgerlvr.hysparse.segments import Segments
 
 
 @dataclass(frozen=True)
-class FullAttention:
+class FullPass:
     """What a full layer knows after its pass.
 
     ``out`` [batch, heads, queries, dim]; ``lse`` [batch, heads, queries] log of the softmax denominator, the sink
-    included; ``block_max`` [batch, heads, queries, blocks] largest logit of each block, -inf where none is visible.
+    included; ``block_max`` [batch, heads, queries, blocks] largest logit of each block, -inf where none is seen.
     Blocks count from each query's own sequence start.
     """
 
@@ -67,17 +67,23 @@ def attend(logits: Tensor, v: Tensor, sinks: Tensor | None) -> tuple[Tensor, Ten
 
 def full_attention(
     q: Tensor, k: Tensor, v: Tensor, segments: Segments, block: int, sinks: Tensor | None = None
-) -> FullAttention:
+) -> FullPass:
     """Equations 1-3 up to the block maximum: causal attention that also emits each block's largest logit."""
     logits = logits_of(q, k).masked_fill(~visible(segments, k.shape[2])[:, None], -torch.inf)
     out, lse = attend(logits, v, sinks)
     grid = block_of_key(segments, block)[:, None].expand_as(logits)
     empty = logits.new_full((*logits.shape[:-1], blocks_of(segments.keys, block)), -torch.inf)
     block_max = empty.scatter_reduce(-1, grid, logits.detach(), "amax")
-    return FullAttention(out, lse, block_max)
+    return FullPass(out, lse, block_max)
 
 
-def block_probabilities(full: FullAttention, kv_heads: int) -> Tensor:
+def causal_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, sinks: Tensor | None = None) -> Tensor:
+    """Equations 1 and 2 alone, for a full layer that no sparse layer follows."""
+    logits = logits_of(q, k).masked_fill(~visible(segments, k.shape[2])[:, None], -torch.inf)
+    return attend(logits, v, sinks)[0]
+
+
+def block_probabilities(full: FullPass, kv_heads: int) -> Tensor:
     """Equation 3 as printed, with the exponential: S of each KV head, [batch, kv_heads, queries, blocks]."""
     probabilities = (full.block_max - full.lse.detach()[..., None]).exp()
     return probabilities.unflatten(1, (kv_heads, -1)).amax(dim=2)
@@ -117,8 +123,3 @@ def window_attention(
     near = where > segments.queries[:, None] - window
     seen = (visible(segments, k.shape[2], first) & near)[:, None]
     return attend(logits_of(q, k).masked_fill(~seen, -torch.inf), v, sinks)[0]
-
-
-def gated_sum(sparse: Tensor, window: Tensor, gate_sparse: Tensor, gate_window: Tensor) -> Tensor:
-    """Equations 8 and 9: the branches weighted by the sigmoids of their gates' logits."""
-    return gate_sparse.sigmoid() * sparse + gate_window.sigmoid() * window

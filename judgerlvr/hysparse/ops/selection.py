@@ -36,8 +36,8 @@ def group_scores(block_max: Tensor, lse: Tensor, kv_heads: int) -> Tensor:
     """Log of the largest attention probability in each block, over the query heads of a group.
 
     ``block_max`` [batch, heads, queries, blocks] holds raw logit maxima, -inf where nothing is visible, and
-    ``lse`` [batch, heads, queries] the log normaliser. Heads differ in their normaliser, so it is subtracted before
-    the group's maximum. Returns [batch, kv_heads, queries, blocks].
+    ``lse`` [batch, heads, queries] the log normaliser: heads differ in it, so it is subtracted before the group's
+    maximum. Returns [batch, kv_heads, queries, blocks].
     """
     scores = block_max - lse[..., None]
     return scores.unflatten(1, (kv_heads, -1)).amax(dim=2)

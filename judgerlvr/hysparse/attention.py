@@ -1,0 +1,149 @@
+"""The two kinds of attention layer: full ones that select, sparse ones that share K, V and the selection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache
+from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRMSNorm, rotate_half
+
+from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.gates import apply_gate, gate_projection
+from judgerlvr.hysparse.layout import serves_sparse
+from judgerlvr.hysparse.ops.dispatch import operations
+from judgerlvr.hysparse.segments import Segments
+
+
+@dataclass(frozen=True)
+class Step:
+    """What all layers of one forward share: RoPE's (cos, sin), where sequences begin, and the cache if any."""
+
+    rotary: tuple[Tensor, Tensor]
+    segments: Segments
+    cache: Cache | None
+
+
+@dataclass
+class SelectedBlocks:
+    """Indices that a full layer hands to the sparse layers of its hybrid block.
+
+    Written once a forward: activation checkpointing runs the full layer again, and a second selection that differed
+    by rounding would give gradients of another function.
+    """
+
+    indices: Tensor | None = None
+
+
+class Projections(nn.Module):
+    """Query, output and (unless shared from elsewhere) key and value projections, with RoPE and optional QK norm."""
+
+    def __init__(self, config: HySparseConfig, layer: int, own_keys: bool) -> None:
+        super().__init__()
+        self.layer, self.head_dim = layer, config.head_dim
+        width, kv_width = (n * config.head_dim for n in (config.num_attention_heads, config.num_key_value_heads))
+        bias = config.attention_bias
+        self.q_proj = nn.Linear(config.hidden_size, width, bias=bias)
+        self.o_proj = nn.Linear(width, config.hidden_size, bias=bias)
+        if own_keys:
+            self.k_proj = nn.Linear(config.hidden_size, kv_width, bias=bias)
+            self.v_proj = nn.Linear(config.hidden_size, kv_width, bias=bias)
+        norms = config.qk_norm
+        self.q_norm = Qwen3MoeRMSNorm(config.head_dim, config.rms_norm_eps) if norms else nn.Identity()
+        self.k_norm = Qwen3MoeRMSNorm(config.head_dim, config.rms_norm_eps) if norms and own_keys else nn.Identity()
+
+    def heads(self, flat: Tensor) -> Tensor:
+        """[batch, tokens, heads * dim] to [batch, tokens, heads, dim]."""
+        return flat.unflatten(-1, (-1, self.head_dim))
+
+    def query(self, hidden: Tensor, step: Step) -> Tensor:
+        """Rotated queries, [batch, heads, tokens, dim]."""
+        q = self.q_norm(self.heads(self.q_proj(hidden))).transpose(1, 2)
+        return rotate(q, step)
+
+    def keys_values(self, hidden: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Rotated keys and values, cached ones first: a window layer's cache holds its newest only."""
+        k = rotate(self.k_norm(self.heads(self.k_proj(hidden))).transpose(1, 2), step)
+        v = self.heads(self.v_proj(hidden)).transpose(1, 2)
+        if step.cache is not None:
+            k, v = step.cache.update(k, v, self.layer)
+        return k, v
+
+    def output(self, heads: Tensor) -> Tensor:
+        """Output projection of [batch, heads, tokens, dim]."""
+        projected: Tensor = self.o_proj(heads.transpose(1, 2).flatten(2))
+        return projected
+
+
+def rotate(heads: Tensor, step: Step) -> Tensor:
+    """RoPE by each token's own position; shared keys are thus shared as rotated."""
+    cos, sin = (part[:, None] for part in step.rotary)
+    rotated: Tensor = heads * cos + rotate_half(heads) * sin
+    return rotated
+
+
+def sink_biases(config: HySparseConfig) -> nn.Parameter:
+    """One learnable softmax sink a query head, float32, starting at 0."""
+    return nn.Parameter(torch.zeros(config.num_attention_heads, dtype=torch.float32))
+
+
+class FullAttention(Projections):
+    """Equations 1-3. Returns its output and the K, V that the sparse layers after it attend to."""
+
+    def __init__(self, config: HySparseConfig, layer: int) -> None:
+        super().__init__(config, layer, own_keys=True)
+        self.selects = serves_sparse(config.layer_types, layer) and config.branches != "window"
+        self.selection = config.selection
+        self.gate = gate_projection(config) if config.gate_full else None
+        self.sinks = sink_biases(config) if config.sinks_full else None
+
+    def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        q = self.query(hidden, step)
+        k, v = self.keys_values(hidden, step)
+        run = operations(q.device.type)
+        if self.selects and blocks.indices is None:
+            out, blocks.indices = run.full_attention_with_selection(q, k, v, step.segments, self.selection, self.sinks)
+        else:
+            out = run.causal_attention(q, k, v, step.segments, self.sinks)
+        if self.gate is not None:
+            out = apply_gate(out, self.gate(hidden))
+        return self.output(out), k, v
+
+
+class SparseAttention(Projections):
+    """Equations 4-9: one query, a branch over shared K, V and a branch over an own window, gated and summed."""
+
+    def __init__(self, config: HySparseConfig, layer: int) -> None:
+        super().__init__(config, layer, own_keys=config.branches != "sparse")
+        self.branches, self.block, self.window = config.branches, config.select_block, config.sliding_window
+        gated = config.gates != "none"
+        has_sparse, has_window = config.branches != "window", config.branches != "sparse"
+        self.g_sparse = gate_projection(config) if gated and has_sparse else None
+        self.g_swa = gate_projection(config) if gated and has_window else None
+        self.sinks_sparse = sink_biases(config) if config.sinks and has_sparse else None
+        self.sinks_swa = sink_biases(config) if config.sinks and has_window else None
+
+    def forward(self, hidden: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
+        q = self.query(hidden, step)
+        outputs = []
+        if self.branches != "window":
+            outputs.append(gated(self.shared(q, k, v, blocks, step), self.g_sparse, hidden))
+        if self.branches != "sparse":
+            outputs.append(gated(self.windowed(q, hidden, step), self.g_swa, hidden))
+        return self.output(sum(outputs[1:], outputs[0]))
+
+    def shared(self, q: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
+        """Branch over the selected blocks of the full layer's K and V."""
+        run = operations(q.device.type)
+        return run.sparse_attention(q, k, v, blocks.indices, step.segments, self.block, self.sinks_sparse)
+
+    def windowed(self, q: Tensor, hidden: Tensor, step: Step) -> Tensor:
+        """Branch over the layer's own last tokens."""
+        k, v = self.keys_values(hidden, step)
+        return operations(q.device.type).window_attention(q, k, v, step.segments, self.window, self.sinks_swa)
+
+
+def gated(out: Tensor, gate: nn.Linear | None, hidden: Tensor) -> Tensor:
+    """``out`` under its gate, or as it is when the configuration has none."""
+    return out if gate is None else apply_gate(out, gate(hidden))

@@ -1,0 +1,92 @@
+"""HySparseConfig: a Qwen3-MoE configuration (dense when ``num_experts`` is 0) plus how its layers share attention."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from transformers import Qwen3MoeConfig
+
+from judgerlvr.hysparse.layout import check_layer_types, layer_types
+from judgerlvr.hysparse.ops.selection import Selection
+from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
+
+GATES = ("element", "head", "none")
+BRANCHES = ("both", "sparse", "window")
+
+
+class HySparseConfig(Qwen3MoeConfig):
+    """Fields beyond Qwen3-MoE's; defaults follow the paper, or docs/hysparse.md where it is silent.
+
+    ``layer_types`` wins over ``sparse_ratio`` (sparse layers after each full one) and ``closing_full``.
+    ``select_tokens`` counts tokens, forced blocks included; ``sliding_window`` counts the query's own token.
+    ``branches`` "window" turns the model into the window-hybrid baseline, "sparse" drops the window branch.
+    ``assumed`` names fields that the paper does not give.
+    Raises ValueError for settings that no model can have.
+    """
+
+    model_type = "hysparse"
+    base_model_tp_plan = None
+    base_model_ep_plan = None
+    base_model_pp_plan = None
+
+    head_dim: int = 128
+    num_experts: int = 0
+    use_sliding_window: bool = True
+    sliding_window: int | None = 128
+    sparse_ratio: int = 3
+    closing_full: bool = True
+    layer_types: list[str] | None = None
+    select_block: int = 64
+    select_tokens: int = 1024
+    forced_first_blocks: int = 0
+    forced_local_blocks: int = 0
+    branches: str = "both"
+    gates: str = "element"
+    gate_bias: bool = False
+    gate_full: bool = False
+    sinks: bool = True
+    sinks_full: bool = False
+    qk_norm: bool = False
+    assumed: list[str] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.layer_types is None:
+            self.layer_types = layer_types(self.num_hidden_layers, self.sparse_ratio, self.closing_full)
+        self.assumed = self.assumed or []
+        super().__post_init__(**kwargs)
+        check_layer_types(self.layer_types)
+        self._check_selection()
+        self._check_choices()
+
+    @property
+    def selection(self) -> Selection:
+        """How a full layer picks blocks for the sparse layers after it."""
+        count = self.select_tokens // self.select_block
+        return Selection(self.select_block, count, self.forced_first_blocks, self.forced_local_blocks)
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Save config.json with the model's code beside it, loadable with ``trust_remote_code=True``."""
+        self.auto_map = dict(AUTO_MAP)
+        super().save_pretrained(save_directory, *args, **kwargs)
+        write_code(save_directory)
+
+    def _check_selection(self) -> None:
+        if self.select_block < 1 or self.select_tokens % self.select_block or self.select_tokens < self.select_block:
+            raise ValueError(
+                f"select_tokens {self.select_tokens} must be a positive multiple of select_block {self.select_block}"
+            )
+        forced = self.forced_first_blocks + self.forced_local_blocks
+        if forced > self.selection.count:
+            raise ValueError(f"{forced} forced blocks do not fit in {self.selection.count} selected ones")
+        if self.sliding_window is None or self.sliding_window < 2:
+            raise ValueError(f"sliding_window must be at least 2, not {self.sliding_window}")
+
+    def _check_choices(self) -> None:
+        for field, allowed in (("gates", GATES), ("branches", BRANCHES)):
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field} must be one of {', '.join(allowed)}, not {getattr(self, field)!r}")
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"{self.num_attention_heads} query heads cannot be split over {self.num_key_value_heads} KV heads"
+            )

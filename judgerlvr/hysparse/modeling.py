@@ -1,0 +1,216 @@
+"""HySparseForCausalLM: Qwen3(-MoE) blocks whose sparse layers attend with a full layer's K, V and selection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache, GenerationMixin
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import MoeCausalLMOutputWithPast, MoeModelOutputWithPast
+from transformers.models.qwen3_moe.modeling_qwen3_moe import (
+    Qwen3MoeMLP,
+    Qwen3MoePreTrainedModel,
+    Qwen3MoeRMSNorm,
+    Qwen3MoeRotaryEmbedding,
+    Qwen3MoeSparseMoeBlock,
+    Qwen3MoeTopKRouter,
+    load_balancing_loss_func,
+)
+from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from judgerlvr.hysparse.attention import FullAttention, SelectedBlocks, SparseAttention, Step
+from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.layout import FULL
+from judgerlvr.hysparse.segments import segments_of
+
+SINKS = ["sinks", "sinks_sparse", "sinks_swa"]
+
+
+def feed_forward(config: HySparseConfig, layer: int) -> nn.Module:
+    """Mixture of experts where the configuration has one in this layer, a dense MLP otherwise."""
+    every = config.decoder_sparse_step
+    if config.num_experts > 0 and layer not in config.mlp_only_layers and (layer + 1) % every == 0:
+        return Qwen3MoeSparseMoeBlock(config)
+    return Qwen3MoeMLP(config, intermediate_size=config.intermediate_size)
+
+
+class HySparseDecoderLayer(GradientCheckpointingLayer):
+    """Attention of either kind and a feed-forward block, each on a normalised residual stream."""
+
+    def __init__(self, config: HySparseConfig, layer: int) -> None:
+        super().__init__()
+        self.is_full = config.layer_types[layer] == FULL
+        self.self_attn = FullAttention(config, layer) if self.is_full else SparseAttention(config, layer)
+        self.mlp = feed_forward(config, layer)
+        self.input_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.post_attention_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+    def forward(
+        self, hidden: Tensor, k: Tensor | None, v: Tensor | None, blocks: SelectedBlocks, step: Step
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden states, and the K, V in force: a full layer replaces those it was given."""
+        normed = self.input_layernorm(hidden)
+        if self.is_full:
+            attended, k, v = self.self_attn(normed, blocks, step)
+        else:
+            attended = self.self_attn(normed, k, v, blocks, step)
+        hidden = hidden + attended
+        return hidden + self.mlp(self.post_attention_layernorm(hidden)), k, v
+
+
+class HySparsePreTrainedModel(Qwen3MoePreTrainedModel):
+    """Registration of the model's parts with transformers."""
+
+    config: HySparseConfig
+    config_class = HySparseConfig
+    _no_split_modules = ["HySparseDecoderLayer"]  # noqa: RUF012
+    _keep_in_fp32_modules_strict = SINKS
+    _can_record_outputs = {  # noqa: RUF012
+        "router_logits": OutputRecorder(Qwen3MoeTopKRouter, index=0),
+        "hidden_states": OutputRecorder(HySparseDecoderLayer, index=0),
+    }
+
+    def _check_and_adjust_attn_implementation(self, *args: Any, **kwargs: Any) -> str:
+        # Trainers ask for flash attention by default; the operations come from ops.dispatch whatever they ask for.
+        return "eager"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        for name in SINKS:
+            sinks = getattr(module, name, None)
+            if isinstance(sinks, nn.Parameter):
+                nn.init.zeros_(sinks)
+
+
+class HySparseModel(HySparsePreTrainedModel):
+    """Embedding, decoder layers and final norm."""
+
+    def __init__(self, config: HySparseConfig) -> None:
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.layers = nn.ModuleList(HySparseDecoderLayer(config, n) for n in range(config.num_hidden_layers))
+        self.norm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.rotary_emb = Qwen3MoeRotaryEmbedding(config=config)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        cu_seqlens: Tensor | None = None,
+        **kwargs: Any,
+    ) -> MoeModelOutputWithPast:
+        """Final hidden states [batch, tokens, hidden_size].
+
+        ``attention_mask`` [batch, cached + tokens] marks padding; ``cu_seqlens`` [n + 1], or ``position_ids``
+        [batch, tokens] that restart, cut packed rows. Raises ValueError where ``segments_of`` does.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        hidden = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        cache = self._cache(use_cache, past_key_values)
+        step = self._step(hidden, cache, position_ids, attention_mask, cu_seqlens)
+        hidden = self._run_layers(hidden, step)
+        return MoeModelOutputWithPast(last_hidden_state=self.norm(hidden), past_key_values=cache)
+
+    def _cache(self, use_cache: bool | None, given: Cache | None) -> Cache | None:
+        if self.gradient_checkpointing and self.training:
+            return None
+        return DynamicCache(config=self.config) if use_cache and given is None else given
+
+    def _step(
+        self,
+        hidden: Tensor,
+        cache: Cache | None,
+        position_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        cu_seqlens: Tensor | None,
+    ) -> Step:
+        past = 0 if cache is None else cache.get_seq_length()
+        shape = (hidden.shape[0], hidden.shape[1])
+        segments = segments_of(shape, past, position_ids, attention_mask, cu_seqlens, hidden.device)
+        positions = segments.positions if position_ids is None else position_ids
+        return Step(self.rotary_emb(hidden, positions), segments, cache)
+
+    def _run_layers(self, hidden: Tensor, step: Step) -> Tensor:
+        k = v = None
+        blocks = SelectedBlocks()
+        for layer in self.layers:
+            if layer.is_full:
+                blocks = SelectedBlocks()
+            hidden, k, v = layer(hidden, k, v, blocks, step)
+        return hidden
+
+
+class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
+    """Language model head over HySparseModel."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
+
+    def __init__(self, config: HySparseConfig) -> None:
+        super().__init__(config)
+        self.model = HySparseModel(config)
+        self.vocab_size = config.vocab_size
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_router_logits: bool | None = None,
+        cu_seqlens: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> MoeCausalLMOutputWithPast:
+        """Logits [batch, tokens kept, vocab_size], and the loss where ``labels`` (-100 = ignored) are given."""
+        config = self.config
+        router = config.output_router_logits if output_router_logits is None else output_router_logits
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            output_router_logits=router and config.num_experts > 0,
+            cu_seqlens=cu_seqlens,
+            **kwargs,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(outputs.last_hidden_state[:, kept, :])
+        loss = None if labels is None else self.loss_function(logits, labels, self.vocab_size, **kwargs)
+        balance = self._balance_loss(outputs.router_logits, attention_mask)
+        if loss is not None and balance is not None:
+            loss = loss + config.router_aux_loss_coef * balance
+        return MoeCausalLMOutputWithPast(
+            loss=loss,
+            aux_loss=balance,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            router_logits=outputs.router_logits,
+        )
+
+    def _balance_loss(self, router_logits: Any, attention_mask: Tensor | None) -> Tensor | None:
+        if not router_logits:
+            return None
+        config = self.config
+        return load_balancing_loss_func(router_logits, config.num_experts, config.num_experts_per_tok, attention_mask)

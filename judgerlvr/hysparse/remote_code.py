@@ -1,0 +1,50 @@
+"""Copies the model's own source into a saved directory, so that it loads where this package is not installed.
+
+transformers' loader of remote code knows one flat folder and relative imports only, hence the renaming.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+AUTO_MAP = {
+    "AutoConfig": "hysparse_config.HySparseConfig",
+    "AutoModelForCausalLM": "hysparse_modeling.HySparseForCausalLM",
+}
+# Everything hysparse_modeling imports, directly or not; a test loads a saved directory without the package.
+MODULES = (
+    "config",
+    "remote_code",
+    "layout",
+    "segments",
+    "gates",
+    "attention",
+    "modeling",
+    "ops.selection",
+    "ops.reference",
+    "ops.dispatch",
+)
+PREFIX = "hysparse_"
+PACKAGE_IMPORT = re.compile(r"^from judgerlvr\.hysparse\.([\w.]+) import ", flags=re.MULTILINE)
+
+
+def flat_name(module: str) -> str:
+    """Module name inside a saved directory: ``ops.selection`` becomes ``hysparse_ops_selection``."""
+    return PREFIX + module.replace(".", "_")
+
+
+def flatten(source: str) -> str:
+    """The source with imports of this package turned into relative imports of its flat copies."""
+    return PACKAGE_IMPORT.sub(lambda match: f"from .{flat_name(match[1])} import ", source)
+
+
+def write_code(folder: str | os.PathLike[str]) -> None:
+    """Write the flat copies into ``folder``; from a model that was itself loaded as remote code too."""
+    here = Path(__file__).parent
+    for module in MODULES:
+        flat = f"{flat_name(module)}.py"
+        packaged = here / (module.replace(".", "/") + ".py")
+        source = flatten(packaged.read_text()) if packaged.exists() else (here / flat).read_text()
+        (Path(folder) / flat).write_text(source)
