@@ -13,12 +13,14 @@ Row = Mapping[str, Any]
 
 
 def format_summary(summary: Row) -> str:
-    """The generate rows and the judge rows of a ``summary.json``, and what was evaluated."""
+    """What was evaluated, then scores and lengths of the generate rows and of the judge rows."""
     lines = _header(summary)
-    for kind, numbers in (("generate", _generate_cells), ("judge", _judge_cells)):
-        rows = [_settings(row) | numbers(row) for row in summary["results"] if row["kind"] == kind]
-        if rows:
-            lines += ["", f"{kind}:", *align([list(rows[0]), *(list(row.values()) for row in rows)])]
+    for kind, scores in (("generate", _generate_cells), ("judge", _judge_cells)):
+        rows = [row for row in summary["results"] if row["kind"] == kind]
+        for title, cells in (("scores", scores), ("lengths", _length_cells)):
+            table = [_settings(row) | cells(row) for row in rows if title == "scores" or "tokens" in row]
+            if table:
+                lines += ["", f"{kind}, {title}:", *align([list(table[0]), *(list(row.values()) for row in table)])]
     return "\n".join([*lines, "", FOOTER])
 
 
@@ -32,50 +34,49 @@ def _header(summary: Row) -> list[str]:
 
 
 def _settings(row: Row) -> dict[str, str]:
-    decoding = row["decoding"]
-    return {
-        "set": row["set"],
-        "decoding": decoding["name"],
-        "n": str(decoding["n"]),
-        "max tokens": MISSING if decoding["stored"] else str(decoding["max_tokens"]),
-        "seed": MISSING if decoding["stored"] else str(decoding["seed"]),
-        "entropy": number(row["entropy"]),
-        "problems": str(row["problems"]),
-        "samples": str(row["samples"]),
-        "accuracy": interval(row["accuracy"]),
-    }
+    return {"set": row["set"], "decoding": describe_decoding(row["decoding"]), "entropy": number(row["entropy"])}
+
+
+def describe_decoding(decoding: Row) -> str:
+    """All sampling settings of a row in one cell."""
+    if decoding["stored"]:
+        return f"stored n={decoding['n']}"
+    return f"{decoding['name']} n={decoding['n']} max={decoding['max_tokens']} seed={decoding['seed']}"
 
 
 def _generate_cells(row: Row) -> dict[str, str]:
     best = [number(value["value"]) for value in row["pass_at_k"].values()]
-    return {"pass@n": best[-1] if best else MISSING} | _length_cells(row)
+    return {
+        "problems": str(row["problems"]),
+        "samples": str(row["samples"]),
+        "accuracy": interval(row["accuracy"]),
+        "pass@n": best[-1] if best else MISSING,
+        "too long": str(row["prompts_too_long"]),
+    }
 
 
 def _judge_cells(row: Row) -> dict[str, str]:
     judge = row["judge"]
     return {
+        "problems": str(row["problems"]),
+        "samples": str(row["samples"]),
+        "accuracy": interval(row["accuracy"]),
         "balanced": interval(judge["balanced_accuracy"]),
         "precision": number(judge["precision"]["value"]),
         "recall": number(judge["recall"]["value"]),
         "no verdict": str(judge["confusion"]["yes_none"] + judge["confusion"]["no_none"]),
         "checking": number(judge["checking"]["share"]),
         "balanced if checking": interval(judge["checking"]["balanced_accuracy"]),
-    } | _length_cells(row)
+    }
 
 
 def _length_cells(row: Row) -> dict[str, str]:
     """Mean tokens with interval and median, means by outcome and part, and what was cut."""
-    if "tokens" not in row:
-        return {"tokens": MISSING}
     cells = {"tokens": interval(row["tokens"]["all"]["mean"], 1), "median": f"{row['tokens']['all']['median']:g}"}
     for outcome in ("correct", "wrong", "truncated"):
         cells[outcome] = _mean(row["tokens"][outcome])
     cells |= {"thinking": _mean(row["thinking_tokens"]["all"]), "solution": _mean(row["solution_tokens"]["all"])}
-    return cells | {
-        "area": number(row["at_caps"]["area"]),
-        "cut": str(row["truncated"]),
-        "too long": str(row["prompts_too_long"]),
-    }
+    return cells | {"area": number(row["at_caps"]["area"]), "cut": str(row["truncated"])}
 
 
 def _mean(length: Row) -> str:
