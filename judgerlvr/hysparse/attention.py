@@ -93,7 +93,7 @@ class FullAttention(Projections):
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__(config, layer, own_keys=True)
-        self.selects = serves_sparse(config.layer_types, layer) and config.branches != "window"
+        self.selects = serves_sparse(config.kinds, layer) and config.branches != "window"
         self.selection = config.selection
         self.gate = gate_projection(config) if config.gate_full else None
         self.sinks = sink_biases(config) if config.sinks_full else None

@@ -55,9 +55,14 @@ class HySparseConfig(Qwen3MoeConfig):
             self.layer_types = layer_types(self.num_hidden_layers, self.sparse_ratio, self.closing_full)
         self.assumed = self.assumed or []
         super().__post_init__(**kwargs)
-        check_layer_types(self.layer_types)
+        check_layer_types(self.kinds)
         self._check_selection()
         self._check_choices()
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kind of each layer, as ``layout`` names them."""
+        return list(self.layer_types or ())
 
     @property
     def selection(self) -> Selection:

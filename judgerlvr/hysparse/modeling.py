@@ -42,7 +42,7 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__()
-        self.is_full = config.layer_types[layer] == FULL
+        self.is_full = config.kinds[layer] == FULL
         self.self_attn = FullAttention(config, layer) if self.is_full else SparseAttention(config, layer)
         self.mlp = feed_forward(config, layer)
         self.input_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)

@@ -43,8 +43,16 @@ def flatten(source: str) -> str:
 def write_code(folder: str | os.PathLike[str]) -> None:
     """Write the flat copies into ``folder``; from a model that was itself loaded as remote code too."""
     here = Path(__file__).parent
-    for module in MODULES:
+    packaged = {module: here / (module.replace(".", "/") + ".py") for module in MODULES}
+    for module, file in packaged.items():
         flat = f"{flat_name(module)}.py"
-        packaged = here / (module.replace(".", "/") + ".py")
-        source = flatten(packaged.read_text()) if packaged.exists() else (here / flat).read_text()
+        source = flatten(file.read_text()) if file.exists() else (here / flat).read_text()
+        if file.exists() and module == "remote_code":
+            source += keep_together()
         (Path(folder) / flat).write_text(source)
+
+
+def keep_together() -> str:
+    """Imports that never run: the loader copies what a file names, and saving again needs every file."""
+    lines = [f"    from .{flat_name(module)} import *" for module in MODULES if module != "remote_code"]
+    return "\n".join(["", "if False:", *lines, ""])
