@@ -7,6 +7,7 @@ from rewards.listings import differ_in_count, read_listing, same_listing
 from rewards.normalise import clean, illegal_characters, without_invisible
 from rewards.operators import MAX_CHARACTERS, too_costly, unevaluated
 from rewards.quantities import Quantity, read_quantity, read_ratio, same_quantity
+from rewards.refute import surely_different
 from rewards.types import Reason, Result
 from rewards.words import as_words, choice_letter, false_equation, split_name, unwrapped
 
@@ -88,13 +89,14 @@ def _decide_cleaned(gold: str, answer: str) -> Reason | None:
         return _scored(letter == given_letter)
     if unevaluated(gold, answer, rational=listing is not None):
         return Reason.UNEVALUATED
-    return too_costly(answer) or _other_shape(gold, answer)
+    return too_costly(answer) or _refuted(gold, answer)
 
 
-def _other_shape(gold: str, answer: str) -> Reason | None:
-    """WRONG for what the engine would forgive: another number of answers, or an equation nobody asked for."""
+def _refuted(gold: str, answer: str) -> Reason | None:
+    """WRONG for what the engine would forgive (more answers, an equation nobody asked for) or need not look at."""
     equation_unasked = "=" not in gold and false_equation(answer)
-    return Reason.WRONG if equation_unasked or differ_in_count(gold, answer) else None
+    different = equation_unasked or differ_in_count(gold, answer) or surely_different(gold, answer)
+    return Reason.WRONG if different else None
 
 
 def _against_quantity(gold: Quantity, gold_text: str, answer: str) -> Reason:

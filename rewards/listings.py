@@ -25,7 +25,7 @@ class Listing:
 
 def read_listing(text: str) -> Listing | None:
     """Two or more exact numbers in one pair of brackets or none, else None. ``text`` is cleaned."""
-    kind, body = _split_brackets(text)
+    kind, body = outer_brackets(text)
     members: list[Numeral] = []
     for item in split_top(_SEPARATOR_WORD.sub(",", body)):
         both_signs = item.startswith(r"\pm")
@@ -40,7 +40,8 @@ def read_listing(text: str) -> Listing | None:
     return Listing(kind, tuple(members))
 
 
-def _split_brackets(text: str) -> tuple[str, str]:
+def outer_brackets(text: str) -> tuple[str, str]:
+    """Kind of a listing (see ``Listing``) and what its brackets enclose."""
     for opening, closing in _SET:
         if text.startswith(opening) and text.endswith(closing):
             return "set", text[len(opening) : -len(closing)].strip()
@@ -99,6 +100,6 @@ def differ_in_count(gold: str, answer: str) -> bool:
 
 def _distinct_count(text: str) -> int | None:
     """None where a sign like \\pm, outer brackets, or two kinds of separators leave the count open."""
-    if r"\pm" in text or r"\mp" in text or (";" in text and "," in text) or _split_brackets(text)[0] != "bare":
+    if r"\pm" in text or r"\mp" in text or (";" in text and "," in text) or outer_brackets(text)[0] != "bare":
         return None
     return len({item.replace(" ", "") for item in split_top(_SEPARATOR_WORD.sub(",", text))})
