@@ -1,0 +1,114 @@
+"""The command: refusals before an engine starts, stored responses, and the public evaluation sets."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from judgerlvr.evaluate import main
+from judgerlvr.evaluation.items import read_generate_items, read_judge_items
+from rewards.errors import InputError
+
+ROW = {"id": "1", "problem": "1+1?", "gold": "2", "response": "</think>\\boxed{2}"}
+
+
+def write_rows(path: Path, rows) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    return write_rows(tmp_path / "data.jsonl", [ROW])
+
+
+@pytest.fixture(scope="session")
+def public_data() -> Path:
+    folder = os.environ.get("JUDGERLVR_TEST_DATA")
+    if not folder:
+        pytest.skip("JUDGERLVR_TEST_DATA is not set")
+    return Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "nothing or too much"),
+        (["--data", "{data}"], "no model"),
+        (["--data", "{data}", "--responses", "{data}", "--model", "m"], "nothing or too much"),
+        (["--data", "{data}", "--model", "no-such-folder"], "no model here"),
+        (["--data", "{data}", "--model", "m", "--n", "0"], "--n is 0"),
+        (["--data", "{data}", "--model", "m", "--top-p", "0"], "--top-p is 0"),
+        (["--data", "{data}", "--model", "m", "--prompt", "none.txt"], "none.txt"),
+        (["--data", "{data}", "--model", "m", "--engine", "x"], "KEY=VALUE"),
+        (["--data", "{data}", "--model", "m", "--verifier", "rewards.none:x"], "rewards.none"),
+        (["--data", "{data}", "--model", "m", "--verdicts", "Yes", "Yes"], "verdict words"),
+        (["--judge-data", "{data}", "--model", "m"], "not a judge row"),
+        (["--responses", "none.jsonl"], "none.jsonl"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(data, tmp_path, capsys, arguments, said):
+    filled = [str(data) if word == "{data}" else word for word in arguments]
+    assert main([*filled, "--out", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert said in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_stored_responses_are_graded_by_model_and_counted_by_the_limit(tmp_path, capsys):
+    rows = [
+        ROW | {"model": "a"},
+        ROW | {"model": "a", "response": "\\boxed{3}"},
+        ROW | {"model": "b"},
+        ROW | {"model": "c"},
+    ]
+    path = write_rows(tmp_path / "r.jsonl", rows)
+    assert main(["--responses", str(path), "--limit", "3", "--out", str(tmp_path / "out")]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert {row["set"]: row["accuracy"]["value"] for row in summary["results"]} == {"a": 0.5, "b": 1.0}
+    assert summary["data"][0]["rows"] == 4
+    assert "limit: the first 3 rows" in capsys.readouterr().out
+
+
+def test_judge_rows_keep_id_label_and_problem(tmp_path):
+    row = {
+        "prompt": [{"role": "user", "content": "judge"}],
+        "reward_model": {"ground_truth": "0"},
+        "extra_info": {"id": "p1-0", "problem_id": "p1", "problem": "1+1?", "kind": "judge"},
+    }
+    item = read_judge_items(write_rows(tmp_path / "j.jsonl", [row]))[0]
+    assert (item.id, item.problem.id, item.label, item.kind) == ("p1-0", "p1", False, "judge")
+
+
+@pytest.mark.parametrize("truth", ["2", None, 1.5])
+def test_judge_rows_of_another_kind_name_the_row(tmp_path, truth):
+    row = {"prompt": [], "reward_model": {"ground_truth": truth}, "extra_info": {"id": 1, "problem": "x"}}
+    with pytest.raises(InputError, match="row 1"):
+        read_judge_items(write_rows(tmp_path / "j.jsonl", [row]))
+
+
+@pytest.mark.parametrize(("name", "rows"), [("gsm8k-test", 1319), ("math500", 500), ("aime24", 30)])
+def test_public_sets_have_all_their_rows(public_data, name, rows):
+    items = read_generate_items(public_data / "eval" / f"{name}.jsonl", "{{problem}}")
+    assert len({item.id for item in items}) == rows
+    assert all(item.problem.gold for item in items)
+
+
+def test_lenient_grading_reproduces_the_four_models_marks(public_data, tmp_path, capsys):
+    lines = (public_data / "labelled-responses" / "gsm8k-solutions-660.jsonl").read_text().splitlines()
+    rows, marks = [], {}
+    for number, line in enumerate(lines):
+        problem = json.loads(line)
+        gold = problem["ground_truth"].rpartition("A: ")[2]
+        for model, answer in problem.items():
+            if isinstance(answer, dict):
+                about = {"id": str(number), "problem": problem["question"], "gold": gold, "model": model}
+                rows.append(about | {"response": answer["solution"]})
+                marks.setdefault(model, []).append(answer["is_correct"])
+    path = write_rows(tmp_path / "responses.jsonl", rows)
+    assert main(["--responses", str(path), "--extraction", "lenient", "--out", str(tmp_path / "out")]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    expected = {model: sum(values) / len(values) for model, values in marks.items()}
+    assert {row["set"]: row["accuracy"]["value"] for row in summary["results"]} == expected
