@@ -46,7 +46,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--judge-data", type=Path, nargs="+", default=[], help="rendered judge sets (parquet)")
     what.add_argument("--responses", type=Path, nargs="+", default=[], help="grade these instead of sampling")
     what.add_argument("--limit", type=int, help="use only the first rows of each file (default: all)")
-    what.add_argument("--out", type=Path, help="output folder (default: runs/eval/NAME)")
+    what.add_argument("--out", type=Path, help="output folder (default: runs/eval/NAME-HASH)")
     how = parser.add_argument_group("sampling")
     how.add_argument("--n", type=int, default=4, help="samples of each prompt (default %(default)s)")
     how.add_argument("--temperature", type=float, default=1.0, help="0 is greedy alone (default %(default)s)")
@@ -82,6 +82,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     n = 1 if options.temperature == 0 else options.n
     return Settings(
         decoding=Decoding(n, options.temperature, options.top_p, options.max_tokens, options.seed),
+        prompt=str(options.prompt),
         verifier=options.verifier,
         extraction=options.extraction,
         verdicts=tuple(options.verdicts),
@@ -129,12 +130,18 @@ def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evalu
     return evaluate_responses([sample for _, _, kept in used for sample in kept], settings), sources
 
 
+def default_name(evaluated: Path, summary: dict[str, Any]) -> str:
+    """The model's or file's name with the start of its hash, so that no evaluation overwrites another model's."""
+    digest = summary["model"]["hash"] if summary["model"] else summary["data"][0]["sha256"]
+    return f"{evaluated.stem}-{digest[:8]}"
+
+
 def evaluate(options: argparse.Namespace) -> None:
     check_arguments(options)
     settings = settings_of(options)
     evaluation, sources = (grade_stored if options.responses else sample_and_grade)(options, settings)
     summary = evaluation.summary(settings, sources, options.model, options.limit)
-    folder = options.out or Path("runs/eval") / (options.model or options.responses[0]).stem
+    folder = options.out or Path("runs/eval") / default_name(options.model or options.responses[0], summary)
     write_evaluation(folder, evaluation, summary)
     print(format_summary(summary))
     print(f"written: {folder / 'samples.jsonl'}, {folder / 'summary.json'}")

@@ -30,6 +30,7 @@ class Settings:
     """
 
     decoding: Decoding = field(default_factory=Decoding)
+    prompt: str = ""  # file of the generation prompt's template
     verifier: str = DEFAULT_VERIFIER
     extraction: Mode = "strict"
     verdicts: tuple[str, ...] = DEFAULT_WORDS
@@ -54,10 +55,14 @@ class Source:
 
 @dataclass
 class Evaluation:
-    """Graded records and one row of numbers for each set, kind and decoding."""
+    """Graded records and one row of numbers for each set, kind and decoding.
+
+    ``context`` is what prompt and response together may take; None where nothing was sampled.
+    """
 
     records: list[Record] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
+    context: int | None = None
 
     def add(self, samples: Sequence[Sample], decoding: Decoding, grader: Grader, settings: Settings) -> None:
         """Grade samples that share a decoding and append their records and numbers."""
@@ -73,6 +78,7 @@ class Evaluation:
             "model": None if model is None else {"path": str(model), "hash": model_hash(model)},
             "data": [asdict(source) for source in sources],
             "limit": limit,
+            "context": self.context,
             "settings": asdict(settings),
             "generated_tokens": sum(record.tokens or 0 for record in self.records),
             "results": self.results,
@@ -86,15 +92,13 @@ def evaluate_model(
     engine: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Sample every item from one model directory, in each decoding, and grade: one engine for all sets.
-
-    Generate and judge items go together.
-    """
+    """Sample every item from one model directory, in each decoding, and grade: one engine for all of them."""
     from judgerlvr.evaluation.sample import Sampler, needed_context
 
     evaluation = Evaluation()
     context = needed_context(model_dir, items, settings.decoding.max_tokens)
     with Sampler(model_dir, context, engine) as sampler:
+        evaluation.context = sampler.context
         opened = prompt_opens_thinking(sampler.prompt_text(items[0]))
         with open_grader(settings, opened) as grader:
             for decoding in settings.decodings:

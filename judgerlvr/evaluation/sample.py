@@ -10,6 +10,7 @@ import gc
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -134,8 +135,8 @@ class Sampler:
             for index in range(decoding.n)
         ]
         fitting = [request for request in requests if len(request.ids) < self.context]
-        outputs = dict(zip(map(id, fitting), self._generate(fitting, decoding, progress), strict=True))
-        return [self._to_sample(request, outputs.get(id(request))) for request in requests]
+        outputs = dict(zip(fitting, self._generate(fitting, decoding, progress), strict=True))
+        return [self._to_sample(request, outputs.get(request)) for request in requests]
 
     def _generate(self, requests: Sequence[_Request], decoding: Decoding, progress: bool) -> list[Any]:
         from vllm import SamplingParams, TokensPrompt
@@ -179,13 +180,14 @@ class Sampler:
         return text
 
 
+@dataclass(frozen=True, eq=False, slots=True)
 class _Request:
-    """One sample to draw."""
+    """One sample to draw; hashed by identity."""
 
-    __slots__ = ("ids", "index", "item", "seed")
-
-    def __init__(self, item: Item, index: int, ids: list[int], seed: int) -> None:
-        self.item, self.index, self.ids, self.seed = item, index, ids, seed
+    item: Item
+    index: int
+    ids: list[int]
+    seed: int
 
 
 def sample_candidates(
