@@ -113,9 +113,7 @@ def _arm(run: Run, measured: Measured, runs: Sequence[Run]) -> Arm:
     step = _step_of(measured)
     before_steps, before_tokens = cost_before(run, runs)
     steps, tokens = (last_step(run) if step is None else step), tokens_at(run, step)
-    final = (
-        label in FINAL_LABELS or label == run.folder.name or step == last_step(run) or len(run.evaluations) == 1
-    )
+    final = label in FINAL_LABELS or label == run.folder.name or step == last_step(run) or len(run.evaluations) == 1
     return Arm(
         name=part if final else f"{part} @ {label}",
         run=run,

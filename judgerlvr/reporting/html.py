@@ -26,9 +26,7 @@ def table(head: Sequence[object], rows: Sequence[Sequence[object]], note: str = 
     top = "".join(f"<th>{text(cell)}</th>" for cell in head)
     body = "".join(_row(row) for row in rows)
     below = f"<p class='note'>{text(note)}</p>" if note else ""
-    return Markup(
-        f"<div class='wide'><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>{below}"
-    )
+    return Markup(f"<div class='wide'><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>{below}")
 
 
 def _row(row: Sequence[object]) -> str:
@@ -53,9 +51,7 @@ def estimate(value: Mapping[str, float | None] | None, digits: int = 3, scale: f
     number = f"{value['value'] * scale:.{digits}f}"
     if value["low"] is None or value["high"] is None:
         return number
-    return Markup(
-        f"{number} <small>[{value['low'] * scale:.{digits}f}, {value['high'] * scale:.{digits}f}]</small>"
-    )
+    return Markup(f"{number} <small>[{value['low'] * scale:.{digits}f}, {value['high'] * scale:.{digits}f}]</small>")
 
 
 def number(value: float | None, digits: int = 3) -> str:

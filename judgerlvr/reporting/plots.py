@@ -44,9 +44,7 @@ def _reader(names: Sequence[str]) -> Callable[[dict[str, Any]], float | None]:
     return lambda row: first_of(row, names)
 
 
-def _through_stages(
-    runs: Sequence[Run], value: Callable[[dict[str, Any]], float | None], axis: str
-) -> list[Series]:
+def _through_stages(runs: Sequence[Run], value: Callable[[dict[str, Any]], float | None], axis: str) -> list[Series]:
     """One line a run, placed after what its ancestors had spent; judging is dashed."""
     lines = []
     for run in runs:

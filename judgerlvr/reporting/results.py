@@ -24,9 +24,7 @@ def results_table(arms: Sequence[Arm]) -> Markup:
     rows: list[list[object]] = [_result(arm, greedy) for arm in arms for greedy in (False, True)]
     present = {arm.name for arm in arms}
     rows += [[part, *[NOT_RUN] * (len(RESULT_HEAD) - 1)] for part in ORDER if part not in present]
-    note = (
-        "[low, high]: 95 % bootstrap over problems. Steps and tokens count from the base model, judging included."
-    )
+    note = "[low, high]: 95 % bootstrap over problems. Steps and tokens count from the base model, judging included."
     return table(RESULT_HEAD, rows, note)
 
 
@@ -106,9 +104,7 @@ def _differences(judged: Arm, vanilla: Arm) -> list[object]:
     if not shared:
         return [NOT_RUN, NOT_RUN]
     sums = np.array([[*ours[problem], *theirs[problem]] for problem in shared])
-    points = metrics.bootstrap(
-        sums[:, [0, 2, 3, 5]], lambda t: metrics.ratio(t[..., :2]) - metrics.ratio(t[..., 2:])
-    )
+    points = metrics.bootstrap(sums[:, [0, 2, 3, 5]], lambda t: metrics.ratio(t[..., :2]) - metrics.ratio(t[..., 2:]))
     change = metrics.bootstrap(
         sums[:, [1, 2, 4, 5]], lambda t: metrics.ratio(t[..., :2]) / metrics.ratio(t[..., 2:]) - 1
     )
@@ -176,9 +172,7 @@ def verdict_table(arms: Sequence[Arm]) -> Markup:
             cells = [str(judge["confusion"][cell]) for cell in CELLS]
             scores = [estimate(judge[name]) for name in ("precision", "recall")]
             checking = judge["checking"]
-            rows.append(
-                [arm.name, *cells, *scores, number(checking["share"]), estimate(checking["balanced_accuracy"])]
-            )
+            rows.append([arm.name, *cells, *scores, number(checking["share"]), estimate(checking["balanced_accuracy"])])
     return table(head, rows, "right / wrong: the label of the shown solution. Sampled rows.")
 
 

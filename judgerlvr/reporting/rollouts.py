@@ -38,13 +38,9 @@ def _first_samples(arm: Arm, kind: str) -> dict[tuple[str, str], Record]:
 def _block(records: Mapping[str, Record]) -> Markup:
     first = next(iter(records.values()))
     wanted = (
-        f"gold {first.gold}"
-        if first.label is None
-        else f"the shown solution is {'right' if first.label else 'wrong'}"
+        f"gold {first.gold}" if first.label is None else f"the shown solution is {'right' if first.label else 'wrong'}"
     )
-    columns = "".join(
-        f"<div><h4>{text(name)} {_badge(r)}</h4>{_pre(r.response)}</div>" for name, r in records.items()
-    )
+    columns = "".join(f"<div><h4>{text(name)} {_badge(r)}</h4>{_pre(r.response)}</div>" for name, r in records.items())
     head = f"<summary>{text(first.id)} ({text(wanted)})</summary>{_pre(first.prompt)}"
     return Markup(f"<details open>{head}<div class='columns'>{columns}</div></details>")
 
