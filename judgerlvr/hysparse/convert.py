@@ -66,12 +66,12 @@ class Start:
     """Values the new parts start from.
 
     Gate weights start at zero, so that ``gate_sparse`` and ``gate_window`` (0 to 1) hold for every token; at the
-    default both branches count half. ``sink`` is the logit of every sink: at -10 it takes under 1/20,000 of a
+    default the window branch, which holds the source layer's own attention, leads. ``sink`` is the logit of every sink: at -10 it takes under 1/20,000 of a
     branch whose largest logit is 0, and still gets a gradient.
     """
 
-    gate_sparse: float = 0.5
-    gate_window: float = 0.5
+    gate_sparse: float = 0.1
+    gate_window: float = 0.9
     sink: float = -10.0
 
 

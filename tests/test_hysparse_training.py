@@ -1,0 +1,73 @@
+"""FSDP2, activation checkpointing and torch.compile give the gradients of the plain model."""
+
+import socket
+
+import pytest
+import torch
+from hysparse_models import NAMES, assert_selection_bites, make_model, random_ids
+from torch import distributed
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+from judgerlvr.hysparse.segments import whole
+
+RANKS, LENGTH = 2, 60
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def loss_of(model, ids):
+    return model(ids, labels=ids, use_cache=False).loss
+
+
+def plain_gradients(name, **changes):
+    model = make_model(name, **changes).train()
+    assert_selection_bites(model, whole(RANKS, LENGTH))
+    loss_of(model, random_ids(RANKS, LENGTH)).backward()
+    return {key: parameter.grad for key, parameter in model.named_parameters()}
+
+
+def run_rank(rank, port, folder):
+    """What one of the ranks does; models one after the other, since most of the time goes to starting processes."""
+    torch.set_num_threads(1)
+    address = f"tcp://127.0.0.1:{port}"
+    distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=RANKS)
+    gradients = {name: sharded_gradients(rank, name) for name in NAMES}
+    if rank == 0:
+        torch.save(gradients, folder / "gradients.pt")
+    distributed.destroy_process_group()
+
+
+def sharded_gradients(rank, name):
+    """Gradients of one rank's row of the batch, averaged over ranks; each decoder layer is a shard unit."""
+    model = make_model(name).train()
+    model.gradient_checkpointing_enable()
+    mesh = init_device_mesh("cpu", (RANKS,))
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    loss_of(model, random_ids(RANKS, LENGTH)[rank : rank + 1]).backward()
+    return {key: parameter.grad.full_tensor() for key, parameter in model.named_parameters()}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_fsdp2_with_checkpointing_on_two_ranks(tmp_path):
+    torch.multiprocessing.spawn(run_rank, (free_port(), tmp_path), nprocs=RANKS)
+    sharded = torch.load(tmp_path / "gradients.pt")
+    torch.testing.assert_close(sharded, {name: plain_gradients(name) for name in NAMES}, **CLOSE)
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compiled_model(backend):
+    shallow = {"num_hidden_layers": 4}
+    expected = plain_gradients("tiny", **shallow)
+    torch.compiler.reset()
+    model = make_model("tiny", **shallow).train()
+    compiled = torch.compile(model, backend=backend)
+    loss_of(compiled, random_ids(RANKS, LENGTH)).backward()
+    gradients = {key: parameter.grad for key, parameter in model.named_parameters()}
+    torch.testing.assert_close(gradients, expected, **CLOSE)
