@@ -75,11 +75,8 @@ def _gold_and_answers(kind: str, rng: random.Random) -> tuple[str, list[str]]:
     if form == "polynomial":
         return f"{a}x^2+{b}x+{c}", [f"{c}+{b}x+{a}x^2", f"x({a}x+{b})+{c}", f"{a}x^2+{b}x-{c}", f"{a}x^2+{c}x"]
     if form == "tuple":
-        return f"({a}, {b}, \\sqrt{{{c}}})", [
-            f"({a},{b},\\sqrt{{{c}}})",
-            f"({b}, {a}, \\sqrt{{{c}}})",
-            f"({a}, {b}, {c})",
-        ]
+        others = [f"({a},{b},\\sqrt{{{c}}})", f"({a},{b},\\frac{{{c}}}{{\\sqrt{{{c}}}}})", f"({b}, {a}, \\sqrt{{{c}}})"]
+        return f"({a}, {b}, \\sqrt{{{c}}})", others
     return f"\\{{{a}, {b}, {c}\\}}", [f"\\{{{c}, {b}, {a}\\}}", f"{a}, {b}, {c}", f"\\{{{a}, {b}\\}}"]
 
 

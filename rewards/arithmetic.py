@@ -127,7 +127,7 @@ class Arithmetic:
         if self._peek() == r"\frac":
             start = self._at
             part = self._atom()
-            if 0 < part < 1 and "-" not in self._tokens[start : self._at]:
+            if isinstance(part, Fraction) and 0 < part < 1 and "-" not in self._tokens[start : self._at]:
                 return whole + part
             raise SyntaxRefused  # neither a mixed number nor an unmistakable product
         following = self._tokens[self._at : self._at + 3]

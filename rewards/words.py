@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+# A space beside a sign, but not the one that makes "1, 234" two numbers.
+_IDLE_SPACE = re.compile(r" (?![\w\\.])|(?<![\w.,]) |(?<=,) (?![0-9]{3}(?![0-9]))")
 _WORDS = re.compile(r"[^\W\d_]+(?:(?:[\s'’.,]+|-)[^\W\d_]+)*[.!]?")
 _LETTERS = re.compile(r"[A-Za-z](?:\s*(?:,\s*and|,|and)\s*[A-Za-z])+")
 _ARTICLE = re.compile(r"^(?:the|an|a)\s+", re.IGNORECASE)
@@ -23,8 +25,8 @@ _NAME = re.compile(
 
 
 def unwrapped(text: str) -> str:
-    """Cleaned text without its text commands, spaces collapsed."""
-    return " ".join(_TEXT_COMMAND.sub(r"\1", text).split())
+    """Cleaned text without its text commands and without the spaces that separate nothing."""
+    return _IDLE_SPACE.sub("", " ".join(_TEXT_COMMAND.sub(r"\1", text).split()))
 
 
 def as_words(text: str) -> str | None:
