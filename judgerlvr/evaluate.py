@@ -18,6 +18,7 @@ from typing import Any
 
 from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import exit_code
+from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.decoding import Decoding
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from judgerlvr.evaluation.records import Item
@@ -107,7 +108,7 @@ def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
 
 def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
     """The items of all files, cut to the limit, and where they are from."""
-    template = load_template(options.prompt, GENERATE_FIELDS)
+    template = load_template(resolve_path(options.prompt), GENERATE_FIELDS)
     files = [(path, read_generate_items(path, template)) for path in options.data]
     files += [(path, read_judge_items(path)) for path in options.judge_data]
     used = [(path, items, items[: options.limit]) for path, items in files]
@@ -138,6 +139,7 @@ def default_name(evaluated: Path, summary: dict[str, Any]) -> str:
 
 def evaluate(options: argparse.Namespace) -> None:
     check_arguments(options)
+    options.model = options.model and resolve_path(options.model)
     settings = settings_of(options)
     evaluation, sources = (grade_stored if options.responses else sample_and_grade)(options, settings)
     summary = evaluation.summary(settings, sources, options.model, options.limit)
