@@ -9,13 +9,15 @@ import numpy as np
 
 from judgerlvr.evaluation import metrics
 from judgerlvr.evaluation.summary import OUTCOMES, TRANSITION_WORDS
-from judgerlvr.reporting.arms import BASE, JUDGE, JUDGERLVR, ORDER, VANILLA, Arm
+from judgerlvr.reporting.arms import JUDGE, JUDGERLVR, ORDER, VANILLA, Arm
 from judgerlvr.reporting.html import NOT_RUN, Markup, count, estimate, number, table, text
 
 Row = Mapping[str, Any]
 
 RESULT_HEAD = ["arm", "run", "decoding", "entropy", "steps", "generated tokens", "problems", "accuracy"]
 RESULT_HEAD += ["mean tokens", "median", "truncated", "judge balanced accuracy", "judge prompts"]
+# Label by verdict, as the keys of ``metrics.Confusion``.
+CELLS = ("yes_yes", "yes_no", "yes_none", "no_yes", "no_no", "no_none")
 NEAR = 0.1  # budgets of generated tokens this close count as equal; the table prints both
 
 
@@ -176,16 +178,12 @@ def verdict_table(arms: Sequence[Arm]) -> Markup:
     return table(head, rows, "right / wrong: the label of the shown solution. Sampled rows.")
 
 
-CELLS = ("yes_yes", "yes_no", "yes_none", "no_yes", "no_no", "no_none")
-SPREAD_PARTS = (BASE, JUDGE, JUDGERLVR, VANILLA)
-
-
 def seeds_table(arms: Sequence[Arm]) -> Markup:
     """Mean over the seeds of each part with its range; "" unless a part has been run more than once."""
     rows: list[list[object]] = []
-    for part in SPREAD_PARTS:
+    for part in (JUDGE, JUDGERLVR, VANILLA):
         found = [row for arm in arms if arm.name == part and (row := arm.measured.row("generate"))]
-        if len(found) > 1 and part != BASE:
+        if len(found) > 1:
             accuracy = [row["accuracy"]["value"] for row in found]
             lengths = [row["tokens"]["all"]["mean"]["value"] for row in found if "tokens" in row]
             rows.append([part, len(found), _range(accuracy, 3), _range(lengths, 1)])
