@@ -29,6 +29,8 @@ def check_arguments(options: argparse.Namespace) -> None:
             f"steps {options.min_steps} to {options.max_steps} are out of range",
             "give 1 <= --min-steps <= --max-steps <= 25",
         )
+    if min(options.train, options.heldout) < 1:
+        raise InputError("a split would be empty", "give --train and --heldout of at least 1")
     # A tenth of all one-step problems is about 180: asking for more would never end.
     if options.max_steps == 1 and max(options.train, options.heldout) > 100:
         raise InputError("too few one-step problems exist", "raise --max-steps or ask for at most 100")

@@ -16,8 +16,9 @@ def base_path(architecture: str = "qwen3_moe") -> Path:
 
 
 def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write bf16 weights under a bf16 config, the tokenizer and the end token. ``model`` itself becomes bf16."""
-    model = model.to(torch.bfloat16)
+    """Write bf16 weights under a bf16 config, the tokenizer and the end token; ``model``'s parameters become bf16."""
+    for parameter in model.parameters():  # not the buffers: rotary frequencies stay fp32
+        parameter.data = parameter.data.to(torch.bfloat16)
     model.config.dtype = torch.bfloat16
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -57,9 +57,7 @@ def restates(response: Response) -> bool:
 def consistent(shown: Shown, judged: Response) -> bool:
     """Whether marks and verdict follow from the judge's own recomputation."""
     theirs = shown.results
-    marks = [
-        line.mark == ("ok" if theirs.get(line.variable) == line.result else "bad") for line in judged.thinking
-    ]
+    marks = [line.mark == ("ok" if theirs.get(line.variable) == line.result else "bad") for line in judged.thinking]
     all_ok = all(line.mark == "ok" for line in judged.thinking)
     complete = len(judged.thinking) == len(shown.chain.steps) or not all_ok
     return all(marks) and complete and judged.box == ("Yes" if all_ok else "No")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rewards.thinking import solution_part
+
 _LINE = re.compile(r"([a-z])=(\d+)([-+*])(\d+)=(\d+)(?: (ok|bad))?")
 _LAST_BOX = re.compile(r"\\boxed\{(\w+)\}$")
 
@@ -45,9 +47,9 @@ def read_line(text: str) -> Line | None:
 
 def read_response(text: str) -> Response:
     """Take a response apart. Without ``</think>`` everything counts as thinking and there is no solution."""
-    head, tag, tail = text.rpartition("</think>")
-    thinking, solution = (head, tail.strip()) if tag else (tail, "")
-    inner = thinking.removeprefix("<think>").strip().split("\n")
+    thinking, tag, _ = text.rpartition("</think>")
+    solution = (solution_part(text) or "").strip() if tag else ""
+    inner = (thinking if tag else text).removeprefix("<think>").strip().split("\n")
     words = [line for line in inner if line and read_line(line) is None]
     box = _LAST_BOX.search(solution)
     return Response(_lines(inner), words, _lines(solution.split("\n")), box[1] if box else None, solution)

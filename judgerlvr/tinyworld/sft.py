@@ -115,9 +115,7 @@ def train(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tracer: Tracer, config: SFTConfig, log: Log = print
 ) -> list[float]:
     """Train in place (bf16 autocast on a GPU, fp32 on a CPU); returns each step's mean loss a response token."""
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay)
     batches = iter(DataLoader(Examples(tracer, tokenizer, config), batch_size=None, num_workers=config.workers))
     losses: list[float] = []
     began = time.monotonic()
@@ -135,9 +133,7 @@ def train(
     return losses
 
 
-def update(
-    model: PreTrainedModel, optimizer: torch.optim.Optimizer, parts: list[Batch], router_loss: float
-) -> float:
+def update(model: PreTrainedModel, optimizer: torch.optim.Optimizer, parts: list[Batch], router_loss: float) -> float:
     """One optimiser step over all parts of a batch; returns the mean loss a response token."""
     total = sum(int((labels[:, 1:] != IGNORED).sum()) for _, labels in parts)
     mean = 0.0

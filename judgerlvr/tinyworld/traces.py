@@ -62,9 +62,7 @@ class Tracer:
             return respond([], [verdict(draw.random() < 0.5)])
         checks, value = [], chain.start
         for (operation, operand), step in zip(chain.steps, shown, strict=True):
-            line = Line(
-                step.variable, value, operation, operand, self.world.state(draw, operation, value, operand)
-            )
+            line = Line(step.variable, value, operation, operand, self.world.state(draw, operation, value, operand))
             agrees = line.result == step.result
             checks.append(f"{line} {'ok' if agrees else 'bad'}")
             if not agrees:
