@@ -12,6 +12,7 @@ from rewards.boxes import outer_boxes
 from rewards.errors import InputError
 from rewards.types import Problem, Result
 
+# Compared in lower case: SVAMP writes Body, Question and Answer.
 TEXT_FIELDS = ("problem", "question", "prompt")
 GOLD_FIELDS = ("gold", "answer", "ground_truth", "final_answer")
 ID_FIELDS = ("id", "problem_id", "unique_id")
@@ -37,6 +38,7 @@ def read_problems(path: str | Path) -> list[Problem]:
 
 def parse_problem(row: Row, path: Path, number: int) -> Problem:
     """One row; raises an InputError that names the field."""
+    row = {key.lower(): value for key, value in row.items()}
     extra = row.get("extra_info") or {}
     text = extra.get("problem") or _text(row, path, number)
     name = next((row[field] for field in ID_FIELDS if row.get(field) not in (None, "")), None)
@@ -57,6 +59,8 @@ def _text(row: Row, path: Path, number: int) -> str:
     value = row[field]
     if isinstance(value, list):
         value = _last_user_turn(value)
+    if field == "question" and isinstance(row.get("body"), str):
+        value = f"{row['body'].rstrip()} {value}"
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"is {type(value).__name__} or empty", "write text", file=path, row=number, field=field)
     return value

@@ -56,8 +56,8 @@ def candidates_from_rows(rows: Iterable[Mapping[str, Any]]) -> list[Candidate]:
 def _candidate(row: dict[str, Any], path: Path, number: int) -> Candidate:
     response = row.get("response")
     if not isinstance(response, str) or not response.strip():
-        problem = "missing" if "response" not in row else f"{type(response).__name__} or empty"
-        raise InputError(problem, "give the response's text", file=path, row=number, field="response")
+        fault = "missing" if "response" not in row else f"{type(response).__name__} or empty"
+        raise InputError(fault, "give the response's text", file=path, row=number, field="response")
     problem = parse_problem(row, path, number)
     if not any(row.get(name) for name in ("id", "problem_id", "unique_id")):
         problem = Problem(problem.text, problem.text, problem.gold, problem.meta)

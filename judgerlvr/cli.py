@@ -42,9 +42,7 @@ def parser(program: str, summary: str) -> argparse.ArgumentParser:
     )
     made.add_argument("--config", type=Path, default=Path(DEFAULT_CONFIG), help="YAML file (default %(default)s)")
     made.add_argument("--out", type=Path, help="name of the finished policy (default ckpt/STAGE)")
-    made.add_argument(
-        "--resume", type=Path, metavar="RUN", help="continue this run folder: weights, optimiser, data"
-    )
+    made.add_argument("--resume", type=Path, metavar="RUN", help="continue this run folder: weights, optimiser, data")
     made.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     made.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
     return made

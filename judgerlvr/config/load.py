@@ -15,6 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from judgerlvr.config.schema import Config
 from rewards.errors import InputError
 
+# Keys under this one belong to vLLM, which checks them itself.
+OPEN = "cluster.rollout_engine."
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,7 +50,7 @@ def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _check_known(names: Sequence[str], source: str) -> None:
     known = [name for name, _ in keys()]
     for name in names:
-        if name not in known:
+        if name not in known and not name.startswith(OPEN):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise InputError(f"unknown key {name!r}", f"did you mean {near!r}?", file=source, field=name)
 
@@ -56,7 +59,7 @@ def _merge(config: DictConfig, flat: Sequence[tuple[str, Any]], source: str) -> 
     _check_known([name for name, _ in flat], source)
     for name, value in flat:
         try:
-            OmegaConf.update(config, name, value)
+            OmegaConf.update(config, name, value, force_add=name.startswith(OPEN))
         except OmegaConfBaseException as error:
             message = str(error).splitlines()[0]
             raise InputError(message, f"see --help for what {name} takes", file=source, field=name) from error

@@ -56,9 +56,7 @@ class Action(StrEnum):
 
 @dataclass
 class Model:
-    path: str = doc(
-        "judgerlvr/tinyworld/base/qwen3_moe", "Directory of the starting policy (transformers format)."
-    )
+    path: str = doc("judgerlvr/tinyworld/base/qwen3_moe", "Directory of the starting policy (transformers format).")
     trust_remote_code: bool = doc(False, "Let transformers run code that lies in the model directory.")
 
 
@@ -80,9 +78,7 @@ class JudgeData:
     samples_per_problem: int = doc(8, "Candidates sampled for each problem and model.")
     problems: int = doc(0, "Training problems to sample candidates for; 0: all.")
     candidates: str = doc("fixed", "fixed, or refresh_every:N to re-sample from the current policy each N steps.")
-    prompt: str = doc(
-        "configs/prompts/judge.txt", "Template of the judge prompt; fields {{problem}} {{response}}."
-    )
+    prompt: str = doc("configs/prompts/judge.txt", "Template of the judge prompt; fields {{problem}} {{response}}.")
     view: View = doc(View.solution, "What the judge sees: solution (after the thinking part) | full_response.")
     verdicts: list[str] = doc(["Yes", "No"], "Verdict words, boxed, for a right and a wrong solution.")
     cap_per_problem: int = doc(4, "Most right and most wrong solutions kept for one problem.")
@@ -91,9 +87,7 @@ class JudgeData:
 
 @dataclass
 class Batch:
-    prompts_per_step: Any = doc(
-        32, "Prompts in a step; judge stage only: match_tokens (the generate stage's tokens)."
-    )
+    prompts_per_step: Any = doc(32, "Prompts in a step; judge stage only: match_tokens (the generate stage's tokens).")
     samples_per_prompt: int = doc(8, "Responses sampled for each prompt: the group.")
     updates_per_step: int = doc(4, "Optimiser updates made from one step's samples.")
 
@@ -120,9 +114,7 @@ class Algorithm:
     divide_by_std: bool = doc(True, "Divide the advantage by the group's std; false is Dr.GRPO's switch.")
     dynamic_sampling: bool = doc(True, "Replace groups whose rewards are all equal by fresh prompts (DAPO).")
     max_extra_rounds: int = doc(2, "Most extra batches of prompts drawn in a step to replace uniform groups.")
-    overlong: Overlong = doc(
-        Overlong.mask, "Truncated responses: mask (no loss) | wrong | penalty (a length term)."
-    )
+    overlong: Overlong = doc(Overlong.mask, "Truncated responses: mask (no loss) | wrong | penalty (a length term).")
     overlong_buffer: int = doc(0, "penalty only: tokens before the limit over which DAPO's penalty grows.")
     importance_cap: float = doc(2.0, "Cap of the rollout/trainer importance weights (TIS); 0: off.")
 
@@ -184,9 +176,7 @@ def guard(action: Action, limit: float, text: str) -> Any:
 class Guards:
     mismatch: Guard = guard(Action.stop, 0.2, "Mean |p_rollout - p_trainer| over a step's tokens above the limit.")
     hang_minutes: Guard = guard(Action.stop, 60.0, "Minutes without a finished step (a hung weight sync).")
-    constant_verdicts: Guard = guard(
-        Action.stop, 0.02, "Share of the rarer verdict in a judge step below the limit."
-    )
+    constant_verdicts: Guard = guard(Action.stop, 0.02, "Share of the rarer verdict in a judge step below the limit.")
     zero_rewards: Guard = guard(Action.stop, 3, "Steps in a row whose rewards are all zero reach the limit.")
     truncation: Guard = guard(Action.warn, 0.5, "Share of truncated responses above the limit.")
     entropy_floor: Guard = guard(Action.warn, 0.01, "Mean token entropy (nats) below the limit.")
@@ -195,12 +185,8 @@ class Guards:
 
 @dataclass
 class Reward:
-    verifier: str = doc(
-        "rewards.math:verify", "package.module:function, (problem, answer) -> Result; both stages."
-    )
-    extraction: Extraction = doc(
-        Extraction.strict, "strict: the last complete box | lenient: other usual forms too."
-    )
+    verifier: str = doc("rewards.math:verify", "package.module:function, (problem, answer) -> Result; both stages.")
+    extraction: Extraction = doc(Extraction.strict, "strict: the last complete box | lenient: other usual forms too.")
     workers: int = doc(2, "Grading processes for each reward actor.")
     canary_every: int = doc(20, "Steps between gradings of gold answers against themselves; below 100 % stops.")
 
@@ -212,6 +198,9 @@ class Cluster:
     gpus_per_node: int = doc(1, "GPUs on each machine (CPU: leave 1).")
     tensor_parallel: int = doc(1, "GPUs that one rollout engine spans.")
     rollout_memory: float = doc(0.5, "Share of GPU memory (CPU: GiB of KV cache) for the rollout engine.")
+    rollout_engine: dict[str, Any] = doc(
+        {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
+    )
     micro_batch_tokens: int = doc(16384, "Most tokens in one forward pass of the trainer.")
     offload: bool = doc(False, "Keep parameters and optimiser state in host memory between updates.")
     attention: str = doc(

@@ -22,6 +22,8 @@ def environment(device: str, kv_cache_gib: float) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "false",
+        # Top-k and top-p are never used, and without flashinfer installed vLLM would not start.
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",
         "VLLM_LOGGING_LEVEL": "WARNING",
         "VLLM_NO_USAGE_STATS": "1",
     }
@@ -38,12 +40,16 @@ def environment(device: str, kv_cache_gib: float) -> dict[str, str]:
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
         "OMP_NUM_THREADS": "2",
         "RAY_memory_monitor_refresh_ms": "0",
+        # Ray runs its workers at niceness 15, behind everything else on the machine.
+        "RAY_worker_niceness": "0",
     }
 
 
 def profile(stage: Stage) -> dict[str, Any]:
     """verl keys (``+``: not in its config tree) of the stage's device."""
-    return _cpu(stage) if stage.device == "cpu" else _gpu(stage)
+    engine = stage.config.cluster.rollout_engine
+    further = {f"+{ROLLOUT}.engine_kwargs.vllm.{name}": value for name, value in engine.items()}
+    return (_cpu(stage) if stage.device == "cpu" else _gpu(stage)) | further
 
 
 def attention(choice: str, device: str) -> str:

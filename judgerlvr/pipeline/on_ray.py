@@ -17,7 +17,8 @@ from rewards.types import Problem
 
 def run_on_ray(config: Config, device: str, address: str | None, function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)`` in a task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards."""
-    env = environment(device, config.cluster.rollout_memory)
+    # The engine runs in the task's own process: a forked one could not use CUDA, and a task ends anyway.
+    env = environment(device, config.cluster.rollout_memory) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     local = {"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {}
     settings: dict[str, Any] = {"address": address} if address else {"include_dashboard": False, **local}
     ray.init(runtime_env={"env_vars": env}, **settings)
@@ -30,10 +31,14 @@ def run_on_ray(config: Config, device: str, address: str | None, function: Calla
 
 def engine_arguments(config: Config, device: str) -> dict[str, Any]:
     """Arguments of ``vllm.LLM`` that follow from the cluster's keys."""
-    if device == "cpu":
-        return {}
     cluster = config.cluster
-    return {"tensor_parallel_size": cluster.tensor_parallel, "gpu_memory_utilization": cluster.rollout_memory}
+    if device == "cpu":
+        return dict(cluster.rollout_engine)
+    return {
+        **cluster.rollout_engine,
+        "tensor_parallel_size": cluster.tensor_parallel,
+        "gpu_memory_utilization": cluster.rollout_memory,
+    }
 
 
 def sample_on_ray(

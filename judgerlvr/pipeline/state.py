@@ -35,7 +35,7 @@ def load_stage(run_dir: Path, config: Config, checkpoint: Path | None, ray_addre
     if not path.is_file():
         raise InputError("the run died while its data was prepared", "start a new run", file=run_dir)
     saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    paths = {name: Path(saved.pop(name)) for name in PATHS}
+    paths: dict[str, Any] = {name: Path(saved.pop(name)) for name in PATHS}
     for name, digest in read_manifest(run_dir)["data"].items():
         if file_hash(paths[name]) != digest:
             raise InputError(

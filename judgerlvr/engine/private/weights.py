@@ -19,7 +19,7 @@ def reload_cpu_weights(model_runner: Any, weights: Iterable[tuple[str, torch.Ten
 
     module: Any
     for module in model_runner.get_model().modules():
-        quant_method = getattr(module, "quant_method", None)
+        quant_method: Any = getattr(module, "quant_method", None)
         if getattr(quant_method, "moe_kernel", None) is not None:
             quant_method.moe_kernel = None
     with set_current_vllm_config(model_runner.vllm_config):
