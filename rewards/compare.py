@@ -5,7 +5,8 @@ from __future__ import annotations
 from rewards.engine import engine_equal, engine_equal_in_text, find_in_text
 from rewards.listings import differ_in_count, read_listing, same_listing
 from rewards.normalise import clean, illegal_characters, without_invisible
-from rewards.operators import MAX_CHARACTERS, too_costly, unevaluated
+from rewards.numerals import same_number
+from rewards.operators import MAX_CHARACTERS, MAX_NESTING, nesting, too_costly, unevaluated
 from rewards.quantities import Quantity, read_quantity, read_ratio, same_quantity
 from rewards.refute import surely_different
 from rewards.types import Reason, Result
@@ -57,7 +58,7 @@ def _result(reason: Reason, *, symbolic: bool = False) -> Result:
 def _decide(gold: str, answer: str) -> Reason | None:
     if answer.strip() == gold.strip() != "":
         return Reason.CORRECT
-    if len(answer) > MAX_CHARACTERS:
+    if len(answer) > MAX_CHARACTERS or nesting(answer) > MAX_NESTING:
         return Reason.TOO_COMPLEX
     if illegal_characters(answer):
         return Reason.UNPARSABLE
@@ -74,7 +75,7 @@ def _decide_cleaned(gold: str, answer: str) -> Reason | None:
     answer_name, answer_value = split_name(answer)
     if gold_name and answer_name and gold_name != answer_name:
         gold_value, answer_value = gold, answer  # x = 7 against y = 7: the engine compares the equations
-    quantity = read_quantity(gold_value)
+    quantity = _one_quantity(gold_value)
     if quantity is not None:
         return _against_quantity(quantity, gold_value, answer_value)
     ratios = read_ratio(gold_value), read_ratio(answer_value)
@@ -99,9 +100,19 @@ def _refuted(gold: str, answer: str) -> Reason | None:
     return Reason.WRONG if different else None
 
 
+def _one_quantity(text: str) -> Quantity | None:
+    """A quantity, or a list that says one value several ways ("1/2 or 0.5")."""
+    quantity = read_quantity(text)
+    listing = read_listing(text) if quantity is None else None
+    if listing is None or listing.kind != "bare":
+        return quantity
+    first, *others = listing.members
+    return Quantity(first) if all(same_number(first, other) for other in others) else None
+
+
 def _against_quantity(gold: Quantity, gold_text: str, answer: str) -> Reason:
     """An exact gold needs no engine: what is not plain arithmetic on numerals is not an answer to it."""
-    quantity = read_quantity(answer)
+    quantity = _one_quantity(answer)
     if quantity is not None:
         return _scored(same_quantity(gold, quantity))
     if unevaluated(gold_text, answer, rational=True):

@@ -79,7 +79,7 @@ def without_invisible(text: str) -> str:
 @lru_cache(maxsize=4096)
 def clean(text: str) -> str:
     """One spelling for what is typeset alike; meaning (order, signs, brackets, letters' case) is kept."""
-    text = text.translate(_SIGNS)
+    text = _MATH_SHIFT.sub("", text.translate(_SIGNS))
     if r"\begin" not in text:
         text = _DOUBLED_BACKSLASH.sub(r"\\", text)
     text = _FRACTIONS.sub(r"\\frac", text)
@@ -88,7 +88,7 @@ def clean(text: str) -> str:
     text = _NO_MEANING.sub("", _GROUP_COMMA.sub(",", text))
     text = _PERCENT.sub("%", text).replace("{,}", ",").replace("{.}", ".")
     text = _SPACES.sub(" ", text).strip()
-    return _INNER_BOX.sub("", _peel(_first_claim(_MATH_SHIFT.sub("", text))))
+    return _peel(_INNER_BOX.sub("", _peel(_first_claim(text))))
 
 
 def _first_claim(text: str) -> str:

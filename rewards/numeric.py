@@ -70,13 +70,9 @@ class _Parser:
             raise CannotRead(token)
 
     def total(self) -> complex:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise CannotRead("too deep")
         result = self._product()
         while self.peek() in ("+", "-"):
             result = result + self._product() if self._take() == "+" else result - self._product()
-        self._depth -= 1
         return result
 
     def _product(self) -> complex:
@@ -99,9 +95,10 @@ class _Parser:
         return result
 
     def _signed(self) -> complex:
-        if self.peek() in ("+", "-"):
-            return self._signed() if self._take() == "+" else -self._signed()
-        return self._power()
+        sign = 1
+        while self.peek() in ("+", "-"):
+            sign = -sign if self._take() == "-" else sign
+        return sign * self._power()
 
     def _power(self) -> complex:
         base = self._atom()
@@ -117,10 +114,20 @@ class _Parser:
         if token[:1].isdigit() and len(token) > 1 and "." not in token:
             self._tokens[self._at] = token[1:]
             return complex(int(token[0]))
-        return -self._argument() if token == "-" and self._take() else self._atom()
+        if token == "-":
+            self._take()
+            return -self._atom()
+        return self._atom()
 
     def _atom(self) -> complex:
-        token = self._take()
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise CannotRead("too deep")
+        result = self._bare_atom(self._take())
+        self._depth -= 1
+        return result
+
+    def _bare_atom(self, token: str) -> complex:
         if token[:1].isdigit() or token[:1] == ".":
             return complex(float(token))
         if token in self._variables:

@@ -7,7 +7,7 @@ import re
 from rewards.types import Reason
 
 MAX_CHARACTERS = 2000
-_MAX_NESTING = 40
+MAX_NESTING = 40
 _MAX_LITERAL_DIGITS = 100
 _MAX_EXPONENT = 1000
 _MAX_OPERATORS = 200
@@ -60,7 +60,7 @@ def is_constant(text: str) -> bool:
 
 def too_costly(text: str) -> Reason | None:
     """Refusal before parsing, by size, nesting and magnitudes alone; linear in the length of the text."""
-    if len(text) > MAX_CHARACTERS or _nesting(text) > _MAX_NESTING or text.count(r"\frac") > _MAX_FRACTIONS:
+    if len(text) > MAX_CHARACTERS or nesting(text) > MAX_NESTING or text.count(r"\frac") > _MAX_FRACTIONS:
         return Reason.TOO_COMPLEX
     if sum(map(text.count, "+-*/^!_=")) > _MAX_OPERATORS or re.search(rf"[0-9]{{{_MAX_LITERAL_DIGITS}}}", text):
         return Reason.TOO_COMPLEX
@@ -74,7 +74,8 @@ def too_costly(text: str) -> Reason | None:
     return Reason.TOO_COMPLEX if nested else None
 
 
-def _nesting(text: str) -> int:
+def nesting(text: str) -> int:
+    """Deepest level of brackets of any kind, counted without matching them."""
     depth = deepest = 0
     for ch in text:
         if ch in "{([":

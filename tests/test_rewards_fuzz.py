@@ -134,6 +134,18 @@ def test_equality_of_numbers_is_symmetric(first, second):
         assert same_number(left, right) == same_number(right, left)
 
 
+@pytest.mark.parametrize(
+    "piece", sorted({*PIECES, "\\frac1", "1,", "(1,", "x=", "a_", "1/", "--", "\\sqrt[", "A,", "{1}"})
+)
+def test_a_piece_repeated_for_long_never_raises_in_the_caller(piece):
+    for text in ((piece * 1990)[:1990], "1" + (piece * 1990)[:1988] + "1", (piece * 995)[:995] + "}" * 995):
+        compare_quick(gold="7", answer=text)
+        compare_quick(gold="x+1", answer=text)
+        compare_quick(gold=text, answer="1,2")
+        second_opinion(gold="x+1", answer=text)
+        final_answer(f"\\boxed{{{text * 50}}}")
+
+
 def run_through_the_pool(count: int) -> set[float]:
     """Draw ``count`` (gold, completion) pairs and grade them all; the scores seen."""
     pairs: list[tuple[Problem, str]] = []
