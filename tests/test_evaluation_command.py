@@ -89,7 +89,7 @@ def test_judge_rows_of_another_kind_name_the_row(tmp_path, truth):
         read_judge_items(write_rows(tmp_path / "j.jsonl", [row]))
 
 
-@pytest.mark.parametrize(("name", "rows"), [("gsm8k-test", 1319), ("math500", 500), ("aime24", 30)])
+@pytest.mark.parametrize(("name", "rows"), [("gsm8k-test", 1319), ("math500", 500), ("aime24", 30), ("svamp", 1000)])
 def test_public_sets_have_all_their_rows(public_data, name, rows):
     items = read_generate_items(public_data / "eval" / f"{name}.jsonl", "{{problem}}")
     assert len({item.id for item in items}) == rows
