@@ -8,6 +8,7 @@ from hysparse_models import NAMES, assert_selection_bites, logits_of, make_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from judgerlvr.hysparse.attention import FullAttention
+from judgerlvr.hysparse.ops import dispatch, reference
 from judgerlvr.hysparse.presets import preset
 from judgerlvr.hysparse.segments import from_lengths, from_mask, whole
 
@@ -107,8 +108,6 @@ def gradients(model, ids):
 
 
 def count_selections(monkeypatch):
-    from judgerlvr.hysparse.ops import reference
-
     calls, select = [], reference.select_blocks
     monkeypatch.setattr(reference, "select_blocks", lambda *args: calls.append(1) or select(*args))
     return calls
@@ -178,11 +177,17 @@ def test_mask_with_a_hole_is_refused():
         make_model()(random_ids(1, 9), attention_mask=mask)
 
 
-def test_cuda_without_kernels_says_what_is_missing(monkeypatch):
-    from judgerlvr.hysparse.ops import dispatch
-
+@pytest.mark.parametrize(
+    ("device", "package", "missing"),
+    [("cuda", "triton", "triton is not installed"), ("cuda", "judgerlvr", "judgerlvr is not"), ("xpu", "", "'cuda' only")],
+)
+def test_a_device_without_kernels_says_what_is_missing(monkeypatch, device, package, missing):
     monkeypatch.delenv(dispatch.BACKEND_VARIABLE, raising=False)
-    with pytest.raises(RuntimeError, match="no Triton operations"):
-        dispatch.operations("cuda")
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: None if name == package else name)
+    with pytest.raises(RuntimeError, match=missing):
+        dispatch.operations(device)
+
+
+def test_the_reference_can_be_asked_for_on_any_device(monkeypatch):
     monkeypatch.setenv(dispatch.BACKEND_VARIABLE, "reference")
     assert dispatch.operations("cuda") is dispatch.REFERENCE_OPERATIONS

@@ -1,22 +1,18 @@
 """HySparse (arXiv 2602.03560): full layers that hand their KV and their selection to the sparse layers after them.
 
-Importing the package registers the model type ``hysparse`` with transformers' Auto classes.
+Importing the package registers the model type ``hysparse`` with transformers' Auto classes. Without transformers
+the operations under ``ops`` still import: their kernels are tested where only torch and triton are installed.
 """
 
 from __future__ import annotations
 
-from transformers import AutoConfig, AutoModelForCausalLM
+from importlib.util import find_spec
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
+if find_spec("transformers"):
+    from judgerlvr.hysparse.config import HySparseConfig
+    from judgerlvr.hysparse.modeling import HySparseForCausalLM
+    from judgerlvr.hysparse.registration import register
 
-__all__ = ["HySparseConfig", "HySparseForCausalLM", "register"]
+    __all__ = ["HySparseConfig", "HySparseForCausalLM", "register"]
 
-
-def register() -> None:
-    """Make AutoConfig and AutoModelForCausalLM know ``hysparse``; repeating it changes nothing."""
-    AutoConfig.register(HySparseConfig.model_type, HySparseConfig, exist_ok=True)
-    AutoModelForCausalLM.register(HySparseConfig, HySparseForCausalLM, exist_ok=True)
-
-
-register()
+    register()

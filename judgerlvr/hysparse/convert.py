@@ -66,8 +66,9 @@ class Start:
     """Values the new parts start from.
 
     Gate weights start at zero, so that ``gate_sparse`` and ``gate_window`` (0 to 1) hold for every token; at the
-    default the window branch, which holds the source layer's own attention, leads. ``sink`` is the logit of every sink: at -10 it takes under 1/20,000 of a
-    branch whose largest logit is 0, and still gets a gradient.
+    default the window branch, which computes the source layer's own attention cut to a window, leads. ``sink`` is
+    the logit of every sink: at -10 it takes under 1/20,000 of a branch whose largest logit is 0, and still gets a
+    gradient.
     """
 
     gate_sparse: float = 0.1

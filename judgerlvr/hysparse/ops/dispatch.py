@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 
 from torch import Tensor
 
@@ -17,6 +20,7 @@ from judgerlvr.hysparse.ops.reference import (
 
 BACKEND_VARIABLE = "JUDGERLVR_HYSPARSE_BACKEND"
 REFERENCE = "reference"
+KERNELS = "judgerlvr.hysparse.ops.triton.attention"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,33 @@ def operations(device_type: str) -> Operations:
         raise RuntimeError(f"{BACKEND_VARIABLE}={chosen} is unknown; unset it, or set it to {REFERENCE!r}")
     if device_type == "cpu" or chosen == REFERENCE:
         return REFERENCE_OPERATIONS
-    raise RuntimeError(
-        f"HySparse has no kernels for device {device_type!r}: the package holds no Triton operations; "
-        f"run on CPU, or set {BACKEND_VARIABLE}={REFERENCE} (memory grows with the square of the sequence)"
+    missing = missing_for(device_type)
+    if missing:
+        raise RuntimeError(
+            f"HySparse cannot run on device {device_type!r}: {missing}; run on CPU, or set "
+            f"{BACKEND_VARIABLE}={REFERENCE} (memory grows with the square of the sequence)"
+        )
+    return triton_operations()
+
+
+def missing_for(device_type: str) -> str:
+    """What keeps the Triton kernels from running on the device; empty when nothing does."""
+    if device_type != "cuda":
+        return "it has kernels for 'cuda' only"
+    if not find_spec("triton"):
+        return "the package triton is not installed"
+    if not find_spec("judgerlvr"):
+        return "code saved with a model holds the reference only, and the package judgerlvr is not installed"
+    return ""
+
+
+@cache
+def triton_operations() -> Operations:
+    """Operations on Triton kernels; imported late, since triton exists for GPUs only."""
+    kernels = import_module(KERNELS)
+    return Operations(
+        kernels.causal_attention,
+        kernels.full_attention_with_selection,
+        kernels.sparse_attention,
+        kernels.window_attention,
     )

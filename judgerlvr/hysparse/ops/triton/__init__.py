@@ -1,0 +1,1 @@
+"""Triton kernels of the operations in ``ops.reference``, for CUDA and, in tests, Triton's interpreter."""

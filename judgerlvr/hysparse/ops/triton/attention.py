@@ -1,0 +1,192 @@
+"""The operations of ``ops.reference`` on Triton kernels, with gradients; same arguments, same results.
+
+Head dims are powers of two from 16; selection blocks are 16, 32, 64 or 128 tokens; query heads a KV head are a
+power of two. Other shapes raise ValueError, float64 too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from judgerlvr.hysparse.ops.selection import Selection, blocks_of, group_scores, select_blocks
+from judgerlvr.hysparse.ops.triton import flash, sparse
+from judgerlvr.hysparse.ops.triton.tiles import block_readers, queries_a_tile, union_tiles
+from judgerlvr.hysparse.segments import Segments
+
+BLOCK_M = 128
+BLOCK_N = 64
+BACKWARD_TILE = 64
+# Queries whose block maxima are held at once: 0.5 GB for 32 heads and 2,048 blocks (128k tokens).
+CHUNK = 2048
+BLOCKS = (16, 32, 64, 128)
+
+
+def check(q: Tensor, k: Tensor, block: int | None = None) -> None:
+    """Raise ValueError for shapes that the kernels do not take."""
+    group, dim = q.shape[1] // k.shape[1], q.shape[-1]
+    wrong = [f"{name} {size}" for name, size in (("group", group), ("head dim", dim)) if size & (size - 1)]
+    wrong += [f"head dim {dim} below 16"] if dim < 16 else []
+    wrong += ["float64"] if q.dtype == torch.float64 else []
+    wrong += [f"block {block}"] if block is not None and block not in BLOCKS else []
+    if wrong:
+        raise ValueError(f"no Triton kernel for {', '.join(wrong)}; the reference takes it")
+
+
+def shape_of(q: Tensor, k: Tensor) -> dict[str, int]:
+    """Compile-time constants that every kernel takes."""
+    return {"HEADS": q.shape[1], "GROUP": q.shape[1] // k.shape[1], "DIM": q.shape[-1]}
+
+
+def sink_gradient(sinks: Tensor | None, lse: Tensor, delta: Tensor) -> Tensor | None:
+    """Gradient of the sinks [heads]: a sink takes probability exp(sink - lse) and gives no value."""
+    if sinks is None:
+        return None
+    share = (sinks.float()[None, :, None] - lse).exp()
+    return -(share * delta).sum((0, 2)).to(sinks.dtype)
+
+
+class RangeAttention(torch.autograd.Function):
+    """Causal or window attention; also returns block maxima's selection when asked."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, segments: Segments, window: int,
+        selection: Selection | None,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
+        chunk = CHUNK if selection is not None else q.shape[2]
+        picked = [
+            run_chunk(q, k, v, sinks, segments, window, selection, out, lse, first, chunk)
+            for first in range(0, q.shape[2], chunk)
+        ]
+        ctx.save_for_backward(q, k, v, sinks, out, lse, segments.starts)
+        ctx.offset, ctx.window = segments.offset, window
+        indices = torch.cat([part for part in picked if part is not None], dim=2) if selection else None
+        if indices is not None:
+            ctx.mark_non_differentiable(indices)
+        return out, indices
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        q, k, v, sinks, out, lse, starts = ctx.saved_tensors
+        grad_out = grad_out.contiguous()
+        delta = (grad_out.float() * out.float()).sum(-1)
+        segments = Segments(starts, ctx.offset)
+        grads = tuple(torch.empty_like(tensor) for tensor in (q, k, v))
+        tensors = (q, k, v, starts, lse, delta, grad_out)
+        sizes = (q.shape[2], k.shape[2], segments.keys - k.shape[2], ctx.offset, ctx.window, q.shape[-1] ** -0.5)
+        options = {"BLOCK_M": BACKWARD_TILE, "BLOCK_N": BACKWARD_TILE, "WINDOWED": ctx.window > 0, **shape_of(q, k)}
+        grid = (triton.cdiv(q.shape[2], BACKWARD_TILE), q.shape[0] * q.shape[1])
+        flash.backward_q_kernel[grid](*tensors, grads[0], *sizes, **options)
+        grid = (triton.cdiv(k.shape[2], BACKWARD_TILE), k.shape[0] * k.shape[1])
+        flash.backward_kv_kernel[grid](*tensors, grads[1], grads[2], *sizes, **options)
+        return *grads, sink_gradient(sinks, lse, delta), None, None, None
+
+
+def run_chunk(
+    q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, segments: Segments, window: int,
+    selection: Selection | None, out: Tensor, lse: Tensor, first: int, chunk: int,
+) -> Tensor | None:  # fmt: skip
+    """Attend for queries from ``first`` on, writing ``out`` and ``lse``; returns their selected indices, if any."""
+    queries = q.shape[2]
+    chunk = min(chunk, queries - first)
+    block = selection.block if selection else BLOCK_N
+    blocks = blocks_of(segments.offset + first + chunk, block) if selection else 1
+    maxima = q.new_full((*q.shape[:2], blocks, chunk), -torch.inf, dtype=torch.float32) if selection else lse
+    first_key = segments.keys - k.shape[2]
+    grid = (triton.cdiv(chunk, BLOCK_M), q.shape[0] * q.shape[1])
+    flash.forward_kernel[grid](
+        q, k, v, segments.starts, sinks, out, lse, maxima,
+        queries, k.shape[2], first_key, segments.offset, first, chunk, blocks, window, q.shape[-1] ** -0.5,
+        **shape_of(q, k), BLOCK_M=BLOCK_M, BLOCK_N=block,
+        HAS_SINKS=sinks is not None, EMIT=selection is not None, WINDOWED=window > 0,
+    )  # fmt: skip
+    if selection is None:
+        return None
+    part = slice(first, first + chunk)
+    scores = group_scores(maxima.transpose(2, 3), lse[:, :, part], k.shape[1])
+    return select_blocks(scores, segments.positions[:, part] // block, selection)
+
+
+class SelectedAttention(torch.autograd.Function):
+    """Attention over the selected blocks of shared keys and values."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, indices: Tensor, segments: Segments, block: int
+    ) -> Tensor:
+        out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
+        width = queries_a_tile(q.shape[1] // k.shape[1])
+        union = union_tiles(indices, segments, block, width)
+        tiles, slots = union.begin.shape[2:]
+        sizes = (q.shape[2], k.shape[2], segments.offset, slots)
+        sparse.sparse_forward_kernel[(tiles, k.shape[0] * k.shape[1])](
+            q, k, v, sinks, union.begin, union.bits, union.count, out, lse, *sizes, q.shape[-1] ** -0.5,
+            **shape_of(q, k), WIDTH=width, BLOCK=block, HAS_SINKS=sinks is not None,
+        )  # fmt: skip
+        ctx.save_for_backward(q, k, v, sinks, out, lse)
+        ctx.union, ctx.sizes, ctx.block = union, sizes, block
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, sinks, out, lse = ctx.saved_tensors
+        union, scale = ctx.union, q.shape[-1] ** -0.5
+        grad_out = grad_out.contiguous()
+        delta = (grad_out.float() * out.float()).sum(-1)
+        options = {"WIDTH": union.width, "BLOCK": ctx.block, **shape_of(q, k)}
+        grad_q = torch.empty_like(q)
+        grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)
+        tiles, pairs = union.begin.shape[2], k.shape[0] * k.shape[1]
+        sparse.sparse_backward_q_kernel[(tiles, pairs)](
+            q, k, v, union.begin, union.bits, union.count, lse, delta, grad_out, grad_q, *ctx.sizes, scale, **options
+        )
+        readers = block_readers(union, k.shape[2], ctx.block)
+        sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
+            q, k, v, union.begin, union.bits, readers.entry, readers.low, readers.high, lse, delta, grad_out,
+            grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
+        )  # fmt: skip
+        return grad_q, grad_k.to(k.dtype), grad_v.to(v.dtype), sink_gradient(sinks, lse, delta), None, None, None
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, sinks: Tensor | None = None) -> Tensor:
+    """See ``reference.causal_attention``."""
+    check(q, k)
+    out: Tensor = RangeAttention.apply(*dense(q, k, v), sinks, segments, 0, None)[0]
+    return out
+
+
+def full_attention_with_selection(
+    q: Tensor, k: Tensor, v: Tensor, segments: Segments, selection: Selection, sinks: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """See ``reference.full_attention_with_selection``."""
+    check(q, k, selection.block)
+    out, indices = RangeAttention.apply(*dense(q, k, v), sinks, segments, 0, selection)
+    return out, indices
+
+
+def sparse_attention(
+    q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, sinks: Tensor | None = None
+) -> Tensor:
+    """See ``reference.sparse_attention``."""
+    check(q, k, block)
+    out: Tensor = SelectedAttention.apply(*dense(q, k, v), sinks, indices, segments, block)
+    return out
+
+
+def window_attention(
+    q: Tensor, k: Tensor, v: Tensor, segments: Segments, window: int, sinks: Tensor | None = None
+) -> Tensor:
+    """See ``reference.window_attention``."""
+    check(q, k)
+    out: Tensor = RangeAttention.apply(*dense(q, k, v), sinks, segments, window, None)[0]
+    return out
+
+
+def dense(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Contiguous tensors, as the kernels index them."""
+    return tuple(tensor.contiguous() for tensor in tensors)

@@ -1,0 +1,133 @@
+"""Kernels of attention over selected blocks: a program treats a union tile, its queries times the heads of a group."""
+
+# Kernel arguments are pointers and scalars that Triton types itself.
+# ruff: noqa: ANN001, ANN201
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from judgerlvr.hysparse.ops.triton.flash import normaliser, score_gradient, softmax_step
+
+
+@triton.jit
+def tile_rows(tile, batch, kv_head, queries, HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr):
+    """Rows of a union tile: which of its queries each is, where that row lies in [batch, heads, queries], if at all."""
+    number = tl.arange(0, WIDTH * GROUP)
+    token = number // GROUP
+    row = tile * WIDTH + token
+    head = kv_head * GROUP + number % GROUP
+    return token, head, row, (batch * HEADS + head).to(tl.int64) * queries + row, row < queries
+
+
+@triton.jit
+def chosen_keys(bits, token, cols, where, live, keys):
+    """Which row sees which column: its bit selects the block, and causality bounds it."""
+    selected = ((bits >> token.to(tl.int64)) & 1) == 1
+    return (selected & live)[:, None] & (cols <= where[:, None]) & (cols < keys)
+
+
+@triton.jit
+def sparse_forward_kernel(
+    q, k, v, sinks, begins, bits, counts, out, lse,
+    queries, keys, offset, slots, scale,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, HAS_SINKS: tl.constexpr,
+):  # fmt: skip
+    """Output and log normaliser of one tile over its union of blocks."""
+    kv_heads: tl.constexpr = HEADS // GROUP
+    batch = tl.program_id(1) // kv_heads
+    kv_head = tl.program_id(1) % kv_heads
+    token, head, row, q_row, live = tile_rows(tl.program_id(0), batch, kv_head, queries, HEADS, GROUP, WIDTH)
+    dims = tl.arange(0, DIM)
+    q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+    m = tl.full([WIDTH * GROUP], -float("inf"), tl.float32)
+    total = tl.zeros([WIDTH * GROUP], tl.float32)
+    acc = tl.zeros([WIDTH * GROUP, DIM], tl.float32)
+    pair = (batch * kv_heads + kv_head).to(tl.int64)
+    union = pair * tl.num_programs(0) + tl.program_id(0)
+    for n in range(0, tl.load(counts + union)):
+        cols = tl.load(begins + union * slots + n) + tl.arange(0, BLOCK)
+        at = (pair * keys + cols)[:, None] * DIM + dims
+        k_tile = tl.load(k + at, mask=(cols < keys)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(cols < keys)[:, None], other=0.0)
+        seen = chosen_keys(tl.load(bits + union * slots + n), token, cols, offset + row, live, keys)
+        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        m, total, acc = softmax_step(tl.where(seen, scores, -float("inf")), m, total, acc, v_tile)
+    denominator = normaliser(m, total, sinks, head, HAS_SINKS)
+    result = acc * tl.exp(m - denominator)[:, None]
+    tl.store(out + q_row[:, None] * DIM + dims, result.to(out.dtype.element_ty), mask=live[:, None])
+    tl.store(lse + q_row, denominator, mask=live)
+
+
+@triton.jit
+def sparse_backward_q_kernel(
+    q, k, v, begins, bits, counts, lse, delta, grad_out, grad_q,
+    queries, keys, offset, slots, scale,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Gradient of a tile's queries, over the same union as the forward pass."""
+    kv_heads: tl.constexpr = HEADS // GROUP
+    batch = tl.program_id(1) // kv_heads
+    kv_head = tl.program_id(1) % kv_heads
+    token, _, row, q_row, live = tile_rows(tl.program_id(0), batch, kv_head, queries, HEADS, GROUP, WIDTH)
+    dims = tl.arange(0, DIM)
+    q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+    do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+    row_lse = tl.load(lse + q_row, mask=live, other=0.0)
+    row_delta = tl.load(delta + q_row, mask=live, other=0.0)
+    acc = tl.zeros([WIDTH * GROUP, DIM], tl.float32)
+    pair = (batch * kv_heads + kv_head).to(tl.int64)
+    union = pair * tl.num_programs(0) + tl.program_id(0)
+    for n in range(0, tl.load(counts + union)):
+        cols = tl.load(begins + union * slots + n) + tl.arange(0, BLOCK)
+        at = (pair * keys + cols)[:, None] * DIM + dims
+        k_tile = tl.load(k + at, mask=(cols < keys)[:, None], other=0.0)
+        v_tile = tl.load(v + at, mask=(cols < keys)[:, None], other=0.0)
+        seen = chosen_keys(tl.load(bits + union * slots + n), token, cols, offset + row, live, keys)
+        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        _, grad = score_gradient(scores, seen, row_lse, row_delta, v_tile, do_tile)
+        acc += tl.dot(grad.to(k_tile.dtype), k_tile, input_precision="ieee")
+    tl.store(grad_q + q_row[:, None] * DIM + dims, (acc * scale).to(grad_q.dtype.element_ty), mask=live[:, None])
+
+
+@triton.jit
+def sparse_backward_kv_kernel(
+    q, k, v, begins, bits, entries, lows, highs, lse, delta, grad_out, grad_k, grad_v,
+    queries, keys, offset, slots, tiles, scale,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Gradients of BLOCK keys and values in float32, summed over their readers in ascending order: no atomics."""
+    kv_heads: tl.constexpr = HEADS // GROUP
+    batch = tl.program_id(1) // kv_heads
+    kv_head = tl.program_id(1) % kv_heads
+    pair = (batch * kv_heads + kv_head).to(tl.int64)
+    cols = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    held = cols < keys
+    dims = tl.arange(0, DIM)
+    at = (pair * keys + cols)[:, None] * DIM + dims
+    k_tile = tl.load(k + at, mask=held[:, None], other=0.0)
+    v_tile = tl.load(v + at, mask=held[:, None], other=0.0)
+    sum_k = tl.zeros([BLOCK, DIM], tl.float32)
+    sum_v = tl.zeros([BLOCK, DIM], tl.float32)
+    key_tile = pair * tl.num_programs(0) + tl.program_id(0)
+    for n in range(tl.load(lows + key_tile), tl.load(highs + key_tile)):
+        entry = tl.load(entries + pair * tiles * slots + n)
+        begin = tl.load(begins + pair * tiles * slots + entry)
+        token, _, row, q_row, live = tile_rows(entry // slots, batch, kv_head, queries, HEADS, GROUP, WIDTH)
+        q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+        do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+        row_lse = tl.load(lse + q_row, mask=live, other=0.0)
+        row_delta = tl.load(delta + q_row, mask=live, other=0.0)
+        # off the packed grid, a selected block overlaps two of the tiles that own keys
+        inside = (cols >= begin) & (cols < begin + BLOCK)
+        mask = tl.load(bits + pair * tiles * slots + entry)
+        seen = chosen_keys(mask, token, cols, offset + row, live, keys) & inside
+        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
+        weights, grad = score_gradient(scores, seen, row_lse, row_delta, v_tile, do_tile)
+        sum_v += tl.dot(tl.trans(weights.to(do_tile.dtype)), do_tile, input_precision="ieee")
+        sum_k += tl.dot(tl.trans(grad.to(q_tile.dtype)), q_tile, input_precision="ieee")
+    tl.store(grad_k + at, sum_k * scale, mask=held[:, None])
+    tl.store(grad_v + at, sum_v, mask=held[:, None])

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Test the HySparse kernels on a CPU under Triton's interpreter, in an environment of their own: the main one has no triton.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+venv=${JUDGERLVR_KERNELS_VENV:-.venv-kernels}
+lock=scripts/locks/kernels.txt
+wanted=$(sha256sum "$lock" | cut -d' ' -f1)
+if [ "$(cat "$venv/.lock-sha256" 2>/dev/null || true)" != "$wanted" ]; then
+  echo "test_kernels: creating $venv (about 400 MB to download, 1.3 GB on disk)"
+  "${PYTHON:-python3.11}" -m venv "$venv"
+  pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps)
+  # torch alone comes from PyTorch's CPU index where the configured index has only the CUDA build of it.
+  "${pip[@]}" torch==2.13.0+cpu 2>/dev/null \
+    || "${pip[@]}" --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+  "${pip[@]}" -r "$lock"
+  echo "$wanted" > "$venv/.lock-sha256"
+fi
+# Without the repository's pytest settings and conftest, which need the main environment's packages.
+TRITON_INTERPRET=1 PYTHONPATH=$PWD "$venv/bin/python" -m pytest -q -c /dev/null --rootdir . --noconftest \
+  -p no:cacheprovider tests/test_hysparse_kernels.py "$@"
