@@ -10,7 +10,8 @@ from data.balance import balanced, by_problem, mixed_only, split_by_problem, wit
 from data.baselines import baselines
 from data.card import Card, mean_characters
 from data.decontaminate import check_overlap
-from data.label import GradeMany, Labelled, Triplet, label_candidates
+from data.label import Labelled, Triplet, label_candidates
+from data.problems import GradeMany
 from data.responses import Candidate
 from rewards.errors import InputError
 

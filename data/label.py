@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from data.problems import GradeMany
 from data.responses import Candidate
 from rewards.extract import final_answer
 from rewards.thinking import solution_part
 from rewards.types import Problem, Reason, Result
 
-GradeMany = Callable[[Sequence[tuple[Problem, str]]], list[Result]]
 # A response without an answer, or whose grading was cut short, is not a wrong solution but none.
 UNUSABLE = {Reason.NO_FINAL_ANSWER, Reason.TRUNCATED, Reason.TIMEOUT, Reason.TOO_COMPLEX}
 

@@ -13,6 +13,8 @@ from rewards.errors import InputError
 from rewards.types import Problem, Result
 
 # Compared in lower case: SVAMP writes Body, Question and Answer.
+GradeMany = Callable[[Sequence[tuple[Problem, str]]], list[Result]]
+
 TEXT_FIELDS = ("problem", "question", "prompt")
 GOLD_FIELDS = ("gold", "answer", "ground_truth", "final_answer")
 ID_FIELDS = ("id", "problem_id", "unique_id")
@@ -99,10 +101,11 @@ def _as_text(value: Any, path: Path, number: int, field: str) -> str:
     return str(value).strip()
 
 
-def check_golds(problems: Sequence[Problem], verify: Callable[[Problem, str], Result], path: Path) -> None:
-    """Raise an InputError for the first gold that the verifier does not accept as its own answer."""
-    for number, problem in enumerate(problems, start=1):
-        if problem.gold is not None and not verify(problem, problem.gold).score:
+def check_golds(problems: Sequence[Problem], grade_many: GradeMany, path: Path) -> None:
+    """Raise an InputError for the first gold that, boxed as an answer, is not graded as correct."""
+    graded = grade_many([(problem, f"\\boxed{{{problem.gold}}}") for problem in problems])
+    for number, (problem, result) in enumerate(zip(problems, graded, strict=True), start=1):
+        if not result.score:
             remedy = "mend it, or use a reward.verifier that reads it"
-            text = f"gold {problem.gold!r} is unparsable: it fails against itself"
+            text = f"gold {problem.gold!r} is unparsable: against itself it is {result.reason}"
             raise InputError(text, remedy, file=path, row=number, field="gold")

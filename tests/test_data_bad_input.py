@@ -12,7 +12,7 @@ from data.reading import read_rows
 from data.responses import read_responses
 from judgerlvr.pipeline.lengths import drop_long
 from rewards.errors import InputError
-from rewards.math import verify
+from rewards.pool import GraderPool
 from rewards.types import Problem, Reason, Result
 
 GOOD = {"id": "a", "problem": "1+1?", "gold": "2"}
@@ -72,9 +72,9 @@ def test_missing_file(tmp_path):
 
 
 def test_unparsable_gold_names_its_row(tmp_path):
-    problems = [Problem("a", "1+1?", "2"), Problem("b", "1+2?", "\\sum_{n=1}^{3} n")]
-    with pytest.raises(InputError, match=r"row 2, field 'gold': .*unparsable"):
-        check_golds(problems, verify, tmp_path / "a.jsonl")
+    problems = [Problem("a", "1+1?", "2"), Problem("b", "1+2?", "\\frac{")]
+    with GraderPool(workers=1) as pool, pytest.raises(InputError, match=r"row 2, field 'gold': .*unparsable"):
+        check_golds(problems, pool.grade_many, tmp_path / "a.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.decontaminate import check_overlap
-from data.problems import read_problems
+from data.problems import check_golds, read_problems
 from data.prompts import GENERATE_FIELDS, load_template
 from data.reading import write_jsonl
 from data.verl_rows import render_generate_rows, write_parquet
@@ -18,6 +18,7 @@ from judgerlvr.pipeline.manifest import write_manifest
 from judgerlvr.pipeline.models import load_tokenizer
 from judgerlvr.pipeline.rewards import reward_settings
 from judgerlvr.tinyworld.problems import generate_problems
+from rewards.pool import GraderPool
 from rewards.types import Problem
 
 
@@ -28,13 +29,19 @@ def load_problems(config: Config) -> tuple[list[Problem], list[Problem]]:
         InputError: an unreadable or faulty file, or training problems that occur in an evaluation set.
     """
     data = config.data
-    train = _read(data.train) or _tiny(data.tiny_train, config.seed, "train")
-    heldout = _read(data.heldout) or _tiny(data.tiny_heldout, config.seed, "heldout")
+    train = _read(config, data.train) or _tiny(data.tiny_train, config.seed, "train")
+    heldout = _read(config, data.heldout) or _tiny(data.tiny_heldout, config.seed, "heldout")
     return check_overlap(train, [resolve_path(path) for path in data.evaluation], data.contamination), heldout
 
 
-def _read(paths: list[str]) -> list[Problem]:
-    return [problem for path in paths for problem in read_problems(resolve_path(path))]
+def _read(config: Config, paths: list[str]) -> list[Problem]:
+    """Problems of the files, every gold answer graded against itself."""
+    files = [(file, read_problems(file)) for path in paths for file in [resolve_path(path)]]
+    if files:
+        with GraderPool(config.reward.verifier, config.reward.workers) as pool:
+            for file, problems in files:
+                check_golds(problems, pool.grade_many, file)
+    return [problem for _, problems in files for problem in problems]
 
 
 def _tiny(count: int, seed: int, split: Any) -> list[Problem]:
