@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from rewards.refute import surely_different
+
 _TEXT_COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 # A space beside a sign, but not the one that makes "1, 234" two numbers.
 _IDLE_SPACE = re.compile(r" (?![\w\\.])|(?<![\w.,]) |(?<=,) (?![0-9]{3}(?![0-9]))")
@@ -58,9 +60,16 @@ def split_name(text: str) -> tuple[str, str]:
     ``n = 1, 2`` names a list; ``x = 1, y = 2`` is several equations and has no one name.
     """
     name, *values = _EQUALS.split(text)
-    if not values or not _NAME.fullmatch(name.strip()) or (len(values) > 1 and _several(values)):
+    if not values or not _NAME.fullmatch(name.strip()) or not _one_claim(values):
         return "", text
     return re.sub(r"[\s{}]", "", name), values[-1].strip()
+
+
+def _one_claim(values: list[str]) -> bool:
+    """Whether the right sides of a chain can all be the same ("x = 8 = 7" is two claims)."""
+    if len(values) > 1 and _several(values):
+        return False
+    return not any(surely_different(values[-1].strip(), value.strip()) for value in values[:-1])
 
 
 def _several(values: list[str]) -> bool:
@@ -68,6 +77,8 @@ def _several(values: list[str]) -> bool:
 
 
 def false_equation(text: str) -> bool:
-    """Whether a lone equation claims more than a value: its left side is no name ("8 = 7", "x + 1 = 7")."""
+    """Whether an equation claims more than a value: "8 = 7", "x + 1 = 7", "x = 8 = 7"."""
     name, *values = _EQUALS.split(text)
-    return bool(values) and not _several(values) and not _NAME.fullmatch(name.strip())
+    if not values or _several(values):
+        return False
+    return not _NAME.fullmatch(name.strip()) or not _one_claim(values)
