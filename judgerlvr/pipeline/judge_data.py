@@ -17,7 +17,7 @@ from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config, Extraction
 from judgerlvr.engine.stage import Stage
-from judgerlvr.engine.steplog import RIGHT, WRONG
+from judgerlvr.engine.steplog import RIGHT, WRONG, say
 from judgerlvr.pipeline.generate_data import load_problems
 from judgerlvr.pipeline.lengths import drop_long, token_counter
 from judgerlvr.pipeline.manifest import write_manifest
@@ -63,7 +63,7 @@ def collect_candidates(
     if judge.responses:
         return [row for path in judge.responses for row in read_responses(resolve_path(path))], 0
     models = [resolve_path(path).resolve() for path in judge.sample_from] or [init]
-    rows = _sample(config, device, ray_address, models, _problems(config))
+    rows = _sample(config, run_dir, device, ray_address, models, _problems(config))
     write_jsonl(run_dir / "data" / "candidates.jsonl", rows)
     return candidates_from_rows(rows), sum(row["tokens"] for row in rows)
 
@@ -73,7 +73,7 @@ def resample(stage: Stage, policy: Path, step: int) -> tuple[Path, int]:
     config, run_dir = stage.config, stage.run_dir
     heldout = {row["extra_info"]["problem_id"] for row in read_rows(stage.heldout)}
     problems = [problem for problem in _problems(config) if problem.id not in heldout]
-    rows = _sample(config, stage.device, stage.ray_address, [policy], problems)
+    rows = _sample(config, run_dir, stage.device, stage.ray_address, [policy], problems)
     write_jsonl(run_dir / "data" / f"candidates-{step}.jsonl", rows)
     tokenizer = load_tokenizer(policy, config.model.trust_remote_code)
     judge_set = make_judge_set(config, tokenizer, candidates_from_rows(rows), heldout_problems=0)
@@ -88,11 +88,11 @@ def _problems(config: Config) -> list[Problem]:
 
 
 def _sample(
-    config: Config, device: str, ray_address: str | None, models: list[Path], problems: list[Problem]
+    config: Config, run_dir: Path, device: str, ray_address: str | None, models: list[Path], problems: list[Problem]
 ) -> list[dict[str, Any]]:
     template = load_template(resolve_path(config.data.prompt), GENERATE_FIELDS)
     samples = config.judge.data.samples_per_problem
-    print(f"  sampling {samples} candidates for {len(problems)} problems", flush=True)
+    say(run_dir, f"  sampling {samples} candidates for each of {len(problems)} problems")
     return sample_on_ray(config, device, ray_address, models, problems, template)
 
 

@@ -67,7 +67,8 @@ def _run(kind: Kind, options: argparse.Namespace, prepare: Prepare) -> None:
     check_link(request.link, Path(config.runs))
     run_dir = new_run(config, kind)
     print(f"{kind} stage in {run_dir}: {request.init} on {request.device}", flush=True)
-    stage = prepare(request, run_dir)
+    with quiet(run_dir):
+        stage = prepare(request, run_dir)
     save_stage(stage)
     _train(stage, request.link)
 
