@@ -129,37 +129,27 @@ def set_gate(gate: nn.Linear | None, value: float) -> None:
     gate.bias.fill_(max(-SATURATED, min(SATURATED, logit)))
 
 
-def convert_directory(source: Path, out: Path, start: Start, **changes: Any) -> None:
-    """Convert the model in ``source`` and save it, its tokenizer and the model's code to ``out``."""
+def source_directory(source: Path) -> Path:
+    """The directory; raises InputError when it holds no model."""
     if not (source / "config.json").is_file():
         raise InputError("no model there", "give a directory with config.json and weights", file=source)
-    config_from(AutoConfig.from_pretrained(source), **changes)
-    model = convert(AutoModelForCausalLM.from_pretrained(source, dtype="auto"), start, **changes)
-    model.save_pretrained(out)
-    AutoTokenizer.from_pretrained(source).save_pretrained(out)
-    print(
-        f"{out}: {model.num_parameters() / 1e6:,.1f} M parameters, layers {' '.join(k[0] for k in model.config.kinds)}"
-    )
+    return source
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m judgerlvr.hysparse.convert", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("source", type=Path)
-    parser.add_argument("out", type=Path)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that converts."""
+    parser.add_argument("source", type=Path, help="directory of a Qwen3 or Qwen3-MoE model")
+    parser.add_argument("out", type=Path, help="directory of the HySparse model")
     parser.add_argument("--sparse-ratio", type=int, default=3, help="sparse layers after each full one")
     parser.add_argument("--select-block", type=int, default=64, help="tokens a selected block")
     parser.add_argument("--select-tokens", type=int, default=1024, help="selected tokens a query")
     parser.add_argument("--window", type=int, default=128, help="tokens of the window branch")
-    parser.add_argument("--gate-sparse", type=float, default=Start.gate_sparse, help="0 to 1")
-    parser.add_argument("--gate-window", type=float, default=Start.gate_window, help="0 to 1")
-    return exit_code(lambda: run(parser.parse_args(arguments)))
+    parser.add_argument("--gate-sparse", type=float, default=Start.gate_sparse, help="0 to 1 (default %(default)s)")
+    parser.add_argument("--gate-window", type=float, default=Start.gate_window, help="0 to 1 (default %(default)s)")
 
 
-def run(options: argparse.Namespace) -> None:
-    """Convert as the command line says; settings that no model can have become an InputError."""
-    start = Start(options.gate_sparse, options.gate_window)
+def changes_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Configuration fields of ``add_options``' options; raises InputError for settings no model can have."""
     changes = {
         "sparse_ratio": options.sparse_ratio,
         "select_block": options.select_block,
@@ -167,9 +157,30 @@ def run(options: argparse.Namespace) -> None:
         "sliding_window": options.window,
     }
     try:
-        convert_directory(options.source, options.out, start, **changes)
+        config_from(AutoConfig.from_pretrained(source_directory(options.source)), **changes)
     except ValueError as error:
         raise InputError(str(error), "change the options") from error
+    return changes
+
+
+def run(options: argparse.Namespace) -> None:
+    """Convert and save model, tokenizer and the model's code."""
+    changes, start = changes_of(options), Start(options.gate_sparse, options.gate_window)
+    model = convert(AutoModelForCausalLM.from_pretrained(options.source, dtype="auto"), start, **changes)
+    model.save_pretrained(options.out)
+    AutoTokenizer.from_pretrained(options.source).save_pretrained(options.out)
+    kinds = " ".join(kind[0] for kind in model.config.kinds)
+    print(f"{options.out}: {model.num_parameters() / 1e6:,.1f} M parameters, layers {kinds}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m judgerlvr.hysparse.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    return exit_code(lambda: run(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,199 @@
+"""Convert a Qwen3 or Qwen3-MoE checkpoint to HySparse and distil the source into it on texts.
+
+    python -m judgerlvr.hysparse.distill SOURCE OUT --texts FILE [--steps 200] [--sparse-ratio 3] ...
+
+FILE (JSONL, JSON or parquet) has in each row a ``text``, and optionally a ``prompt`` before it that is read and not
+learnt. Its first rows are held out. The loss is the divergence of the source's next-token distribution from the
+student's; texts are packed into rows of ``--length`` tokens. ``OUT/distill.jsonl`` holds one line an evaluation:
+learnt tokens so far, held-out loss of student and source.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from data.reading import read_rows
+from judgerlvr.cli import exit_code
+from judgerlvr.hysparse.convert import Start, add_options, changes_of, convert, source_directory
+from rewards.errors import InputError
+
+IGNORED = -100  # the label that cross_entropy leaves out
+CURVE = "distill.jsonl"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Token ids; the first ``context`` of them are not learnt."""
+
+    ids: Sequence[int]
+    context: int = 0
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Rows of texts one after the other, all [rows, length]: token ids, positions that restart, next tokens."""
+
+    ids: Tensor
+    positions: Tensor
+    labels: Tensor
+
+    def part(self, rows: Tensor) -> Packed:
+        """The rows with these numbers."""
+        return Packed(self.ids[rows], self.positions[rows], self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Optimisation: ``rows`` packed rows a step, linear decay of ``lr`` to zero, evaluation every ``every`` steps."""
+
+    steps: int = 200
+    rows: int = 8
+    lr: float = 3e-4
+    every: int = 20
+    seed: int = 0
+
+
+def pack(texts: Sequence[Text], length: int) -> Packed:
+    """Fill rows with whole texts in order; a text longer than a row is cut to it, a row's rest is padding."""
+    places, row, at = [], 0, 0
+    for text in texts:
+        size = min(len(text.ids), length)
+        if at + size > length:
+            row, at = row + 1, 0
+        places.append((row, at, size))
+        at += size
+    ids = torch.zeros(row + 1, length, dtype=torch.long)
+    positions, labels = torch.arange(length).repeat(row + 1, 1), torch.full_like(ids, IGNORED)
+    for text, (row, at, size) in zip(texts, places, strict=True):
+        ids[row, at : at + size] = torch.tensor(text.ids[:size])
+        positions[row, at:] = torch.arange(length - at)
+        learnt = slice(at + max(text.context, 1), at + size)
+        labels[row, learnt.start - 1 : learnt.stop - 1] = ids[row, learnt]
+    return Packed(ids, positions, labels)
+
+
+def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> list[Text]:
+    """Texts of the file; raises InputError for a row without one, and says how many are longer than ``length``."""
+    texts = []
+    for number, row in enumerate(read_rows(file), start=1):
+        if not isinstance(row.get("text"), str):
+            raise InputError("no text in the row", "put the text to learn there", file, number, "text")
+        context = tokenizer(row.get("prompt", ""), add_special_tokens=False)["input_ids"]
+        learnt = tokenizer(row["text"], add_special_tokens=False)["input_ids"]
+        texts.append(Text(context + learnt, len(context)))
+    cut = sum(len(text.ids) > length for text in texts)
+    if cut:
+        print(f"{cut} of {len(texts)} texts are longer than {length} tokens and were cut")
+    return texts
+
+
+def next_token_logits(model: PreTrainedModel, batch: Packed) -> Tensor:
+    """Float32 logits where a next token exists, [tokens, vocab_size]."""
+    logits = model(batch.ids, position_ids=batch.positions, use_cache=False).logits
+    return logits[batch.labels != IGNORED].float()
+
+
+def divergence(student: PreTrainedModel, source: PreTrainedModel, batch: Packed) -> Tensor:
+    """Mean KL divergence of the student's next-token distribution from the source's, in nats a token."""
+    with torch.no_grad():
+        target = next_token_logits(source, batch).log_softmax(-1)
+    ours = next_token_logits(student, batch).log_softmax(-1)
+    return F.kl_div(ours, target, reduction="batchmean", log_target=True)
+
+
+@torch.no_grad()
+def heldout_loss(model: PreTrainedModel, texts: Packed, rows: int) -> float:
+    """Cross-entropy in nats a token over all rows."""
+    total = 0.0
+    for numbers in torch.arange(len(texts.ids)).split(rows):
+        batch = texts.part(numbers)
+        wanted = batch.labels[batch.labels != IGNORED]
+        total += F.cross_entropy(next_token_logits(model, batch), wanted, reduction="sum").item()
+    return total / int((texts.labels != IGNORED).sum())
+
+
+def batches(texts: Packed, plan: Plan) -> Iterator[Packed]:
+    """Endless shuffled batches."""
+    draw = torch.Generator().manual_seed(plan.seed)
+    while True:
+        for numbers in torch.randperm(len(texts.ids), generator=draw).split(plan.rows):
+            yield texts.part(numbers)
+
+
+def distil(
+    student: PreTrainedModel, source: PreTrainedModel, texts: Packed, heldout: Packed, plan: Plan
+) -> Iterator[dict[str, float]]:
+    """Train ``student`` in place; yields tokens seen and held-out losses before, during and after."""
+    optimiser = torch.optim.AdamW(student.parameters(), lr=plan.lr, weight_decay=0.0)
+    decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 1.0 / plan.steps, total_iters=plan.steps)
+    reference = heldout_loss(source, heldout, plan.rows)
+    tokens = 0
+    for step, batch in enumerate(batches(texts, plan)):
+        if step % plan.every == 0 or step == plan.steps:
+            loss = heldout_loss(student, heldout, plan.rows)
+            yield {"step": step, "tokens": tokens, "heldout": loss, "source": reference, "ratio": loss / reference}
+        if step == plan.steps:
+            return
+        optimiser.zero_grad()
+        divergence(student, source, batch).backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimiser.step()
+        decay.step()
+        tokens += int((batch.labels != IGNORED).sum())
+
+
+def run(options: argparse.Namespace) -> None:
+    """Convert, distil, save; raises InputError for a missing model, bad texts and impossible settings."""
+    source_directory(options.source)
+    tokenizer = AutoTokenizer.from_pretrained(options.source)
+    texts = read_texts(options.texts, tokenizer, options.length)
+    if len(texts) <= options.heldout:
+        raise InputError(f"{len(texts)} texts, all held out", "give more, or a smaller --heldout", options.texts)
+    source = AutoModelForCausalLM.from_pretrained(options.source, dtype=torch.float32).to(options.device)
+    student = convert(source, Start(options.gate_sparse, options.gate_window), **changes_of(options))
+    student.to(options.device)
+    heldout = on(pack(texts[: options.heldout], options.length), options.device)
+    rest = on(pack(texts[options.heldout :], options.length), options.device)
+    plan = Plan(options.steps, options.rows, options.lr, options.every)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with (options.out / CURVE).open("w") as curve:
+        for line in distil(student, source, rest, heldout, plan):
+            print(*(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
+            curve.write(json.dumps(line) + "\n")
+    student.save_pretrained(options.out)
+    tokenizer.save_pretrained(options.out)
+
+
+def on(texts: Packed, device: str) -> Packed:
+    """The rows on another device."""
+    return Packed(texts.ids.to(device), texts.positions.to(device), texts.labels.to(device))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m judgerlvr.hysparse.distill",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    parser.add_argument("--texts", type=Path, required=True, help="file with a text a row")
+    parser.add_argument("--heldout", type=int, default=64, help="rows held out (default %(default)s)")
+    parser.add_argument("--length", type=int, default=1024, help="tokens a packed row (default %(default)s)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    for name, kind in (("steps", int), ("rows", int), ("lr", float), ("every", int)):
+        parser.add_argument(f"--{name}", type=kind, default=getattr(Plan, name), help="(default %(default)s)")
+    return exit_code(lambda: run(parser.parse_args(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
