@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import is_dataclass
 from pathlib import Path
 
@@ -59,11 +59,3 @@ def exit_code(run: Callable[[], None]) -> int:
         print(f"failed: {error}", file=sys.stderr)
         return FAILED
     return 0
-
-
-def check_exclusive(options: argparse.Namespace, names: Sequence[str]) -> None:
-    """``--resume`` continues a run as it was, so nothing that would change it may stand beside it."""
-    for name in names:
-        if options.resume and getattr(options, name):
-            what = "key=value" if name == "overrides" else f"--{name}"
-            raise InputError(f"--resume and {what} together", f"leave out {what}, or start a new run")

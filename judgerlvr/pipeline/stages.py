@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from judgerlvr.cli import check_exclusive
 from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.checkpoints import export_dir
-from judgerlvr.engine.runner import run_stage
+from judgerlvr.engine.runner import StageFailed, run_stage
 from judgerlvr.engine.stage import Kind, Stage, derived
 from judgerlvr.pipeline.console import last_lines, quiet
 from judgerlvr.pipeline.dry_run import dry_run
@@ -55,7 +54,7 @@ def run_generate_stage(options: argparse.Namespace) -> None:
 
 
 def _run(kind: Kind, options: argparse.Namespace, prepare: Prepare) -> None:
-    check_exclusive(options, ("overrides", "init"))
+    _check_exclusive(options, "overrides", "init")
     if options.resume:
         _resume(kind, options)
         return
@@ -71,6 +70,14 @@ def _run(kind: Kind, options: argparse.Namespace, prepare: Prepare) -> None:
         stage = prepare(request, run_dir)
     save_stage(stage)
     _train(stage, request.link)
+
+
+def _check_exclusive(options: argparse.Namespace, *names: str) -> None:
+    """``--resume`` continues a run as it was, so nothing that would change it may stand beside it."""
+    for name in names:
+        if options.resume and getattr(options, name):
+            what = "key=value" if name == "overrides" else f"--{name}"
+            raise InputError(f"--resume and {what} together", f"leave out {what}, or start a new run")
 
 
 def _check(kind: Kind, config: Config, options: argparse.Namespace) -> Request:
@@ -118,7 +125,7 @@ def _train(stage: Stage, link: Path) -> None:
     try:
         with quiet(stage.run_dir):
             checkpoint = _train_to_the_end(stage)
-    except Exception:
+    except StageFailed:
         print(f"{last_lines(stage.run_dir)}\nresume with: --resume {stage.run_dir}", flush=True)
         raise
     worst = check_export(checkpoint, stage.config.model.trust_remote_code)
