@@ -25,6 +25,7 @@ from judgerlvr.pipeline.models import check_model, pick_device
 from judgerlvr.pipeline.refresh import train_in_segments
 from judgerlvr.pipeline.run_folder import new_run, open_run
 from judgerlvr.pipeline.state import load_stage, save_stage, trim_metrics
+from rewards.errors import InputError
 
 
 @dataclass(frozen=True)
