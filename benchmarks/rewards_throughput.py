@@ -197,7 +197,8 @@ def main() -> None:
     options = parser.parse_args()
     groups = make_groups(random.Random(20261124))
     distinct = statistics.mean(len(set(group)) for group in groups)
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    load = f"load average {os.getloadavg()[1]:.1f}"
+    machine = f"{os.cpu_count()} cores ({load}), {platform.machine()}, Python {platform.python_version()}"
     lines = [
         "# Throughput of the rewards",
         "",

@@ -16,11 +16,12 @@ from typing import Any
 
 from rewards import wire
 from rewards.errors import InputError
-from rewards.process import Nursery
+from rewards.process import Nursery, process_clock
 from rewards.types import Problem, Reason, Result
 
 _START_SECONDS = 120.0
 _STARTS_WITHOUT_PROGRESS = 5
+_MOST_PATIENCE = 10  # outer limits that a worker without a processor is waited for
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ class _Worker:
     sock: socket.socket
     inbox: wire.Inbox
     jobs: deque[Job] = field(default_factory=deque)
+    begun: float = 0.0  # wall clock at the start of the current sample
     deadline: float = 0.0
+    pid: int = 0
+    used: float = 0.0  # its processor seconds at the start of the current sample
 
 
 class Dispatcher:
@@ -196,8 +200,12 @@ class Dispatcher:
             if worker.jobs:
                 self._send(worker)
 
+    def _start_clock(self, worker: _Worker) -> None:
+        worker.begun = monotonic()
+        worker.deadline = worker.begun + self._limits.outer_seconds
+
     def _send(self, worker: _Worker) -> None:
-        worker.deadline = monotonic() + self._limits.outer_seconds
+        self._start_clock(worker)
         try:
             wire.send(worker.sock, [(job.number, job.problem, job.answer) for job in worker.jobs])
         except OSError:
@@ -210,11 +218,15 @@ class Dispatcher:
         if messages is None:
             self._bury(worker)
         for message in messages or ():
-            self._take_result(worker, message)
+            if isinstance(message, int):
+                worker.pid = message
+            else:
+                self._take_result(worker, message)
 
-    def _take_result(self, worker: _Worker, message: tuple[int, Any]) -> None:
+    def _take_result(self, worker: _Worker, message: tuple[int, Any, float]) -> None:
         job = worker.jobs.popleft()
-        worker.deadline = monotonic() + self._limits.outer_seconds
+        worker.used = message[2]
+        self._start_clock(worker)
         self._fruitless_starts = 0
         if isinstance(message[1], Result):
             job.future.set_result(message[1])
@@ -228,10 +240,21 @@ class Dispatcher:
     def _kill_overdue(self) -> None:
         now = monotonic()
         for worker in list(self._workers.values()):
-            if worker.jobs and worker.deadline <= now:
+            if not worker.jobs or worker.deadline > now:
+                continue
+            if self._starved(worker, now):
+                worker.deadline = now + self._limits.outer_seconds / 8
+            else:
                 self._nursery.kill(worker.number)
                 self._time_out(worker.jobs.popleft())
                 self._bury(worker)
+
+    def _starved(self, worker: _Worker, now: float) -> bool:
+        """Whether the worker is waiting for a processor rather than using one: a busy machine times nobody out."""
+        if now - worker.begun > _MOST_PATIENCE * self._limits.outer_seconds:
+            return False
+        clock = process_clock(worker.pid)
+        return clock is not None and clock.runnable and clock.seconds - worker.used < self._limits.outer_seconds / 2
 
     def _time_out(self, job: Job) -> None:
         job.future.set_result(Result(0.0, Reason.TIMEOUT, {"answered": 1.0}, self._limits.outer_seconds))

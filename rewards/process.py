@@ -7,8 +7,28 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 from rewards import wire
+
+
+@dataclass(frozen=True)
+class ProcessClock:
+    """Processor seconds a process has used, and whether it is running or waiting for a processor (not asleep)."""
+
+    seconds: float
+    runnable: bool
+
+
+def process_clock(pid: int) -> ProcessClock | None:
+    """Read it from the kernel; None when the process is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    ticks = int(fields[11]) + int(fields[12])
+    return ProcessClock(ticks / os.sysconf("SC_CLK_TCK"), fields[0] == "R")
 
 
 class Nursery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import signal
 import socket
@@ -42,13 +43,14 @@ def serve(sock: socket.socket, verifier: Verifier, limits: WorkerLimits) -> None
     """Grade until the pool closes the socket. Runs in the main thread of its process (signals)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit_memory(limits.megabytes)
+    wire.send(sock, os.getpid())
     inbox = wire.Inbox(sock)
     while (batches := inbox.wait()) is not None:
         for batch in batches:
             for number, problem, answer in batch:
                 with _reporting(sock, number):
                     result = grade_one(verifier, problem, answer, limits.seconds)
-                wire.send(sock, (number, result))
+                wire.send(sock, (number, result, time.process_time()))
 
 
 class _reporting:
@@ -62,7 +64,7 @@ class _reporting:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, _trace: object) -> None:
         if value is not None:
-            wire.send(self._sock, (self._number, "".join(traceback.format_exception(value))))
+            wire.send(self._sock, (self._number, "".join(traceback.format_exception(value)), time.process_time()))
 
 
 def grade_one(verifier: Verifier, problem: Problem, answer: str, seconds: float) -> Result:
