@@ -25,8 +25,7 @@ from rewards.types import Problem, Reason
 
 ODD_VERIFIER = """
     import os, time
-    from rewards.process import process_clock
-from rewards.types import Reason, Result
+    from rewards.types import Reason, Result
 
     def verify(problem, answer):
         if answer == "hang":
@@ -249,8 +248,7 @@ def test_killing_the_nursery_loses_no_result():
 PARENT = """
     import sys, time
     from rewards.pool import GraderPool
-    from rewards.process import process_clock
-from rewards.types import Problem
+    from rewards.types import Problem
     pool = GraderPool({verifier!r}, workers=2)
     pool.start()
     hung = [pool.submit(Problem("p", "", "7"), "\\\\boxed{{spin}}") for _ in range({hung})]
