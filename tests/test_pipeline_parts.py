@@ -122,8 +122,8 @@ def test_verdict_metrics_against_a_naive_count():
         replace(ROLLOUT, label=False),
     ]
     metrics = step_metrics("judge", rollouts)
-    assert metrics["judge/recall_right"] == 1 / 2
-    assert metrics["judge/recall_wrong"] == 2 / 3
+    assert metrics["judge/correct/accuracy"] == 1 / 2
+    assert metrics["judge/wrong/accuracy"] == 2 / 3
     assert metrics["judge/balanced_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
     assert metrics["judge/accepted"] == 1 / 4
 

@@ -9,8 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rewards.shortcuts import Judgement, class_statistics, shortcut_statistics
+
 if TYPE_CHECKING:
     from judgerlvr.engine.rollouts import Rollout
+
+# Reasons that a readable verdict leaves; all others mean that there was none.
+VERDICT_GIVEN = ("correct", "wrong")
 
 
 def step_metrics(kind: str, rollouts: Sequence[Rollout]) -> dict[str, float]:
@@ -45,13 +50,19 @@ def _grading_seconds(rollouts: Sequence[Rollout]) -> dict[str, float]:
 
 
 def _verdicts(rollouts: Sequence[Rollout]) -> dict[str, float]:
-    """Recall on right and on wrong solutions, balanced accuracy, and the share of accepting verdicts."""
-    right = [r.correct for r in rollouts if r.label]
-    wrong = [r.correct for r in rollouts if r.label is False]
-    given = [r.label == r.correct for r in rollouts if r.reason in ("correct", "wrong")]
-    metrics = {f"judge/{name}": fmean(v) for name, v in (("recall_right", right), ("recall_wrong", wrong)) if v}
-    if right and wrong:
-        metrics["judge/balanced_accuracy"] = (fmean(right) + fmean(wrong)) / 2
-    if given:
-        metrics["judge/accepted"] = fmean(given)
-    return metrics
+    """Accuracy by class, share of accepting verdicts, and the shortcuts' scores on one sample of each prompt.
+
+    One sample, because the others of its group show the same solution and would give its label away.
+    """
+    rows = [_judgement(rollout) for rollout in rollouts]
+    firsts = [row for rollout, row in zip(rollouts, rows, strict=True) if rollout.sample == 0]
+    metrics = {f"judge/{name}": value for name, value in class_statistics(rows).items()}
+    metrics |= {f"shortcut/{name}": value for name, value in shortcut_statistics(firsts).items()}
+    given = [row.verdict for row in rows if row.verdict is not None]
+    return metrics | ({"judge/accepted": fmean(given)} if given else {})
+
+
+def _judgement(rollout: Rollout) -> Judgement:
+    label = bool(rollout.label)
+    verdict = (label is rollout.correct) if rollout.reason in VERDICT_GIVEN else None
+    return Judgement(label, rollout.answer, rollout.shown_characters, verdict)

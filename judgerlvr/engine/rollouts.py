@@ -18,7 +18,8 @@ FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "extra_info", "re
 class Rollout:
     """One sampled response and what became of it.
 
-    ``score`` may hold a length term, ``correct`` never does; ``label`` is the judge label, None when generating.
+    ``score`` may hold a length term, ``correct`` never does; ``label`` is the judge label, None when
+    generating; ``answer`` and ``shown_characters`` describe the judged solution, for the shortcut baselines.
     """
 
     prompt_id: str
@@ -31,6 +32,8 @@ class Rollout:
     seconds: float
     truncated: bool
     label: bool | None
+    answer: str = ""
+    shown_characters: int = 0
 
     @property
     def tokens(self) -> int:
@@ -71,6 +74,8 @@ def _rollout(sample: int, row: dict[str, Any]) -> Rollout:
         seconds=float(graded.get("seconds", 0.0)),
         truncated=bool(row["extra_fields"].get("truncated", False)),
         label=row["reward_model"]["ground_truth"] == "1" if judged else None,
+        answer=str(row["extra_info"].get("answer", "")),
+        shown_characters=len(row["extra_info"].get("response", "")),
     )
 
 
