@@ -99,10 +99,11 @@ async def compute_score(
     )
 
 
-def _problem(ground_truth: str, extra_info: Mapping[str, Any]) -> Problem:
+def _problem(ground_truth: str | None, extra_info: Mapping[str, Any]) -> Problem:
     """verl's row as a Problem; what it adds for its own use (turns, scores of tools) stays behind."""
     meta = {key: value for key, value in extra_info.items() if key not in ("num_turns", "rollout_reward_scores")}
-    return Problem(str(meta.get("id", "")), str(meta.get("problem", "")), str(ground_truth), meta)
+    gold = None if ground_truth is None else str(ground_truth)  # some verifiers need none
+    return Problem(str(meta.get("id", "")), str(meta.get("problem", "")), gold, meta)
 
 
 def _label(ground_truth: str) -> bool:
