@@ -147,13 +147,17 @@ def test_sinks_of_minus_infinity_and_none_agree():
     )
 
 
-def test_half_precision_stays_within_a_hundredth_of_float32():
+@pytest.mark.parametrize("shared_in_float32", [False, True])
+def test_half_precision_stays_within_a_hundredth_of_float32(shared_in_float32):
     segments = on_device(whole(1, 100))
     exact = case(segments, dim=64)
     indices = chosen_indices(segments, exact)
     half = [t if t.ndim == 1 else t.to(HALF) for t in exact]
     rounded = [t.float() for t in half]
+    if shared_in_float32:
+        half[1:3] = rounded[1:3]
     got = outcome(attention.sparse_attention, *half, indices, segments, SELECTION.block)
+    assert [got[0].dtype, got[2].dtype] == [HALF, half[1].dtype]
     expected = outcome(reference.sparse_attention, *rounded, indices, segments, SELECTION.block)
     errors = [((a.float() - b).norm() / b.norm()).item() for a, b in zip(got, expected, strict=True)]
     assert max(errors) <= 1e-2

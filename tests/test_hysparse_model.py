@@ -141,6 +141,16 @@ def test_half_precision_keeps_sinks_in_float32(tmp_path):
     assert logits_of(model, random_ids(1, LENGTH)).isfinite().all()
 
 
+def test_half_precision_sums_shared_gradients_in_float32(monkeypatch):
+    model, ids = make_model().to(torch.bfloat16).train(), random_ids(1, LENGTH)
+    seen, layer = [], model.model.layers[1].self_attn
+    shared = layer.shared
+    monkeypatch.setattr(layer, "shared", lambda q, k, *rest: seen.append((q.dtype, k.dtype)) or shared(q, k, *rest))
+    assert all(grad.isfinite().all() for grad in gradients(model, ids).values())
+    logits_of(model, ids)
+    assert seen == [(torch.bfloat16, torch.float32), (torch.bfloat16, torch.bfloat16)]
+
+
 def test_closing_layer_is_full_and_selects_nothing():
     layers = make_model().model.layers
     assert [isinstance(layer.self_attn, FullAttention) for layer in layers] == [1, 0, 0, 1, 0, 0, 1]
@@ -179,7 +189,11 @@ def test_mask_with_a_hole_is_refused():
 
 @pytest.mark.parametrize(
     ("device", "package", "missing"),
-    [("cuda", "triton", "triton is not installed"), ("cuda", "judgerlvr", "judgerlvr is not"), ("xpu", "", "'cuda' only")],
+    [
+        ("cuda", "triton", "triton is not installed"),
+        ("cuda", "judgerlvr", "judgerlvr is not"),
+        ("xpu", "", "'cuda' only"),
+    ],
 )
 def test_a_device_without_kernels_says_what_is_missing(monkeypatch, device, package, missing):
     monkeypatch.delenv(dispatch.BACKEND_VARIABLE, raising=False)

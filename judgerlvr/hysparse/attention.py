@@ -83,6 +83,13 @@ def rotate(heads: Tensor, step: Step) -> Tensor:
     return rotated
 
 
+def summed_in_float32(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """K and V for the sparse layers: float32 in training, where each of them adds to one gradient."""
+    if k.requires_grad and k.dtype.itemsize < torch.float32.itemsize:
+        return k.float(), v.float()
+    return k, v
+
+
 def sink_biases(config: HySparseConfig) -> nn.Parameter:
     """One learnable softmax sink a query head, float32, starting at 0."""
     return nn.Parameter(torch.zeros(config.num_attention_heads, dtype=torch.float32))
@@ -108,7 +115,7 @@ class FullAttention(Projections):
             out = run.causal_attention(q, k, v, step.segments, self.sinks)
         if self.gate is not None:
             out = apply_gate(out, self.gate(hidden))
-        return self.output(out), k, v
+        return self.output(out), *summed_in_float32(k, v)
 
 
 class SparseAttention(Projections):

@@ -53,7 +53,7 @@ def logits_of(q: Tensor, k: Tensor) -> Tensor:
 
 
 def attend(logits: Tensor, v: Tensor, sinks: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Softmax over masked ``logits`` (-inf = hidden) times ``v``: output in v's dtype, and the log normaliser.
+    """Softmax over masked ``logits`` (-inf = hidden) times ``v``: output and log normaliser, both wide.
 
     ``sinks`` [heads] adds exp(sink) to the denominator of its head and nothing to the numerator.
     """
@@ -62,7 +62,7 @@ def attend(logits: Tensor, v: Tensor, sinks: Tensor | None) -> tuple[Tensor, Ten
         lse = torch.logaddexp(lse, wide(sinks)[None, :, None].expand_as(lse))
     weights = (logits - lse[..., None]).exp()
     values = wide(v).repeat_interleave(logits.shape[1] // v.shape[1], dim=1)
-    return (weights @ values).to(v.dtype), lse
+    return weights @ values, lse
 
 
 def full_attention(
@@ -74,13 +74,13 @@ def full_attention(
     grid = block_of_key(segments, block)[:, None].expand_as(logits)
     empty = logits.new_full((*logits.shape[:-1], blocks_of(segments.keys, block)), -torch.inf)
     block_max = empty.scatter_reduce(-1, grid, logits.detach(), "amax")
-    return FullPass(out, lse, block_max)
+    return FullPass(out.to(q.dtype), lse, block_max)
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, sinks: Tensor | None = None) -> Tensor:
     """Equations 1 and 2 alone, for a full layer that no sparse layer follows."""
     logits = logits_of(q, k).masked_fill(~visible(segments, k.shape[2])[:, None], -torch.inf)
-    return attend(logits, v, sinks)[0]
+    return attend(logits, v, sinks)[0].to(q.dtype)
 
 
 def block_probabilities(full: FullPass, kv_heads: int) -> Tensor:
@@ -103,12 +103,15 @@ def full_attention_with_selection(
 def sparse_attention(
     q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, sinks: Tensor | None = None
 ) -> Tensor:
-    """Equations 6 and 7: attention of q over the selected blocks of the full layer's K and V."""
+    """Equations 6 and 7: attention of q over the selected blocks of the full layer's K and V.
+
+    Of half-precision models, K and V may come in float32, so that their gradients are summed in it.
+    """
     chosen = selected_mask(indices, blocks_of(segments.keys, block))
     grid = block_of_key(segments, block)[:, None].expand(*chosen.shape[:-1], segments.keys)
     seen = chosen.gather(-1, grid) & visible(segments, k.shape[2])[:, None]
     seen = seen.repeat_interleave(q.shape[1] // k.shape[1], dim=1)
-    return attend(logits_of(q, k).masked_fill(~seen, -torch.inf), v, sinks)[0]
+    return attend(logits_of(q, k).masked_fill(~seen, -torch.inf), v, sinks)[0].to(q.dtype)
 
 
 def window_attention(
@@ -122,4 +125,4 @@ def window_attention(
     where = torch.arange(first, segments.keys, device=q.device)
     near = where > segments.queries[:, None] - window
     seen = (visible(segments, k.shape[2], first) & near)[:, None]
-    return attend(logits_of(q, k).masked_fill(~seen, -torch.inf), v, sinks)[0]
+    return attend(logits_of(q, k).masked_fill(~seen, -torch.inf), v, sinks)[0].to(q.dtype)

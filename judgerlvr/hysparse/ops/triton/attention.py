@@ -113,7 +113,7 @@ def run_chunk(
 
 
 class SelectedAttention(torch.autograd.Function):
-    """Attention over the selected blocks of shared keys and values."""
+    """Attention over the selected blocks of shared keys and values, which may be float32 for half-precision queries."""
 
     @staticmethod
     def forward(
@@ -125,8 +125,8 @@ class SelectedAttention(torch.autograd.Function):
         tiles, slots = union.begin.shape[2:]
         sizes = (q.shape[2], k.shape[2], segments.offset, slots)
         sparse.sparse_forward_kernel[(tiles, k.shape[0] * k.shape[1])](
-            q, k, v, sinks, union.begin, union.bits, union.count, out, lse, *sizes, q.shape[-1] ** -0.5,
-            **shape_of(q, k), WIDTH=width, BLOCK=block, HAS_SINKS=sinks is not None,
+            q, k.to(q.dtype), v.to(q.dtype), sinks, union.begin, union.bits, union.count, out, lse, *sizes,
+            q.shape[-1] ** -0.5, **shape_of(q, k), WIDTH=width, BLOCK=block, HAS_SINKS=sinks is not None,
         )  # fmt: skip
         ctx.save_for_backward(q, k, v, sinks, out, lse)
         ctx.union, ctx.sizes, ctx.block = union, sizes, block
@@ -136,6 +136,7 @@ class SelectedAttention(torch.autograd.Function):
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, sinks, out, lse = ctx.saved_tensors
         union, scale = ctx.union, q.shape[-1] ** -0.5
+        wide, k, v = k.dtype, k.to(q.dtype), v.to(q.dtype)
         grad_out = grad_out.contiguous()
         delta = (grad_out.float() * out.float()).sum(-1)
         options = {"WIDTH": union.width, "BLOCK": ctx.block, **shape_of(q, k)}
@@ -150,7 +151,7 @@ class SelectedAttention(torch.autograd.Function):
             q, k, v, union.begin, union.bits, readers.entry, readers.low, readers.high, lse, delta, grad_out,
             grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
         )  # fmt: skip
-        return grad_q, grad_k.to(k.dtype), grad_v.to(v.dtype), sink_gradient(sinks, lse, delta), None, None, None
+        return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None, None
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, sinks: Tensor | None = None) -> Tensor:
