@@ -21,6 +21,7 @@ from rewards.types import Problem, Reason, Result
 
 _START_SECONDS = 120.0
 _STARTS_WITHOUT_PROGRESS = 5
+_DEATHS_WITHOUT_PROGRESS = 60
 _MOST_PATIENCE = 10  # outer limits that a worker without a processor is waited for
 
 
@@ -69,6 +70,7 @@ class _Worker:
     deadline: float = 0.0
     pid: int = 0
     used: float = 0.0  # its processor seconds at the start of the current sample
+    raised: bool = False  # the verifier did, in the sample before
 
 
 class Dispatcher:
@@ -86,7 +88,8 @@ class Dispatcher:
         self._settled = threading.Event()  # ready, or failed
         self._workers: dict[int, _Worker] = {}
         self._forked = 0
-        self._fruitless_starts = 0
+        self._fruitless_starts = self._fruitless_deaths = 0
+        self._nursery: Nursery | None = None
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         for end in (self._wake_read, self._wake_write):
@@ -141,50 +144,54 @@ class Dispatcher:
 
     def _run(self) -> None:
         try:
-            self._open_nursery()
+            nursery = self._open_nursery()
             while not self._closed and self._failure is None:
-                self._staff()
+                nursery = self._nursery or nursery
+                self._staff(nursery)
                 self._hand_out()
                 for key, _ in self._selector.select(self._until_next_deadline()):
                     handler: Callable[[], None] = key.data
                     handler()
-                self._kill_overdue()
+                self._kill_overdue(nursery)
+        except OSError as error:
+            self._failure = PoolLost(f"the grading processes cannot be started: {error}")
         finally:
             self._shut_down()
 
-    def _open_nursery(self) -> None:
-        self._nursery = Nursery(self._verifier)
-        self._selector.register(self._nursery.control, selectors.EVENT_READ, self._hear_nursery)
+    def _open_nursery(self) -> Nursery:
+        nursery = self._nursery = Nursery(self._verifier)
+        self._selector.register(nursery.control, selectors.EVENT_READ, partial(self._hear_nursery, nursery))
+        return nursery
 
-    def _hear_nursery(self) -> None:
-        messages = self._nursery.inbox.read()
+    def _hear_nursery(self, nursery: Nursery) -> None:
+        messages = nursery.inbox.read()
         if messages is None:
-            self._replace_nursery()
+            self._replace_nursery(nursery)
             return
         for kind, detail in messages:
             if kind == "failed":
                 self._failure = InputError(detail, "fix the verifier", field="verifier")
             else:
-                self._nursery.ready = True
+                nursery.ready = True
                 self._settled.set()
 
-    def _replace_nursery(self) -> None:
+    def _replace_nursery(self, nursery: Nursery) -> None:
         """It died, and its workers with it: start another, unless that keeps happening without a single result."""
         for worker in list(self._workers.values()):
-            self._bury(worker)
-        self._selector.unregister(self._nursery.control)
-        self._nursery.stop()
+            self._bury(worker, blame=False)
+        self._selector.unregister(nursery.control)
+        nursery.stop()
         self._fruitless_starts += 1
         if self._fruitless_starts > _STARTS_WITHOUT_PROGRESS:
             self._failure = PoolLost("the grading processes die at start; run python -m rewards.nursery by hand")
         else:
             self._open_nursery()
 
-    def _staff(self) -> None:
-        while self._nursery.ready and len(self._workers) < self._size:
+    def _staff(self, nursery: Nursery) -> None:
+        while nursery.ready and len(self._workers) < self._size:
             self._forked += 1
             try:
-                sock = self._nursery.fork(self._forked, self._limits.inner_seconds, self._limits.megabytes)
+                sock = nursery.fork(self._forked, self._limits.inner_seconds, self._limits.megabytes)
             except OSError:
                 return  # the nursery's end of stream is about to be read
             worker = self._workers[self._forked] = _Worker(self._forked, sock, wire.Inbox(sock))
@@ -227,17 +234,18 @@ class Dispatcher:
         job = worker.jobs.popleft()
         worker.used = message[2]
         self._start_clock(worker)
-        self._fruitless_starts = 0
+        self._fruitless_starts = self._fruitless_deaths = 0
         if isinstance(message[1], Result):
             job.future.set_result(message[1])
         else:
+            worker.raised = True
             job.future.set_exception(VerifierError(message[1]))
 
     def _until_next_deadline(self) -> float | None:
         deadlines = [worker.deadline for worker in self._workers.values() if worker.jobs]
         return max(0.0, min(deadlines) - monotonic()) if deadlines else None
 
-    def _kill_overdue(self) -> None:
+    def _kill_overdue(self, nursery: Nursery) -> None:
         now = monotonic()
         for worker in list(self._workers.values()):
             if not worker.jobs or worker.deadline > now:
@@ -245,9 +253,9 @@ class Dispatcher:
             if self._starved(worker, now):
                 worker.deadline = now + self._limits.outer_seconds / 8
             else:
-                self._nursery.kill(worker.number)
+                nursery.kill(worker.number)
                 self._time_out(worker.jobs.popleft())
-                self._bury(worker)
+                self._bury(worker, blame=False)
 
     def _starved(self, worker: _Worker, now: float) -> bool:
         """Whether the worker is waiting for a processor rather than using one: a busy machine times nobody out."""
@@ -259,13 +267,19 @@ class Dispatcher:
     def _time_out(self, job: Job) -> None:
         job.future.set_result(Result(0.0, Reason.TIMEOUT, {"answered": 1.0}, self._limits.outer_seconds))
 
-    def _bury(self, worker: _Worker) -> None:
-        """Forget a dead worker; samples it had not begun go back to the head of the queue."""
+    def _bury(self, worker: _Worker, blame: bool = True) -> None:
+        """Forget a dead worker and put its samples back at the head of the queue.
+
+        ``blame``: it died by itself or by a stranger's hand, perhaps of the first of them.
+        """
         if self._workers.pop(worker.number, None) is None:
             return
         self._selector.unregister(worker.sock)
         worker.sock.close()
-        if worker.jobs:
+        if worker.jobs and blame and not worker.raised:
+            self._fruitless_deaths += 1
+            if self._fruitless_deaths > _DEATHS_WITHOUT_PROGRESS:
+                self._failure = PoolLost("worker after worker dies without a result; look at their standard error")
             worker.jobs[0].crashes += 1
             if worker.jobs[0].crashes >= self._limits.tries_after_crash:
                 self._time_out(worker.jobs.popleft())
@@ -280,7 +294,8 @@ class Dispatcher:
             job.future.set_exception(self._failure)
         for worker in self._workers.values():
             worker.sock.close()
-        self._nursery.stop()
+        if self._nursery is not None:
+            self._nursery.stop()
         self._selector.close()
         self._wake_read.close()
         self._wake_write.close()

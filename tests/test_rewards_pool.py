@@ -284,3 +284,16 @@ def test_a_forked_child_may_not_use_its_parents_pool(shared):
             os._exit(42)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
+
+
+def test_workers_that_all_die_stop_the_run_instead_of_scoring_zero(odd):
+    with GraderPool(odd, workers=1, limits=SHORT) as pool, pytest.raises(PoolLost):
+        pool.grade_many([boxed(str(n), "crash") for n in range(40)])
+
+
+@pytest.mark.parametrize("evil", ["hang", "bug"])
+def test_samples_behind_a_killer_are_not_blamed_for_it(odd, evil):
+    with GraderPool(odd, workers=1, limits=PoolLimits(inner_seconds=0.2, outer_seconds=0.4)) as pool:
+        evils = [pool.submit(*boxed("7", evil)) for _ in range(5)]
+        assert pool.grade(*boxed("7")).reason is Reason.CORRECT
+        assert all(future.done() for future in evils)
