@@ -33,7 +33,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the demo's runs (default runs/demo, runs/demo-2, ...)")
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="configuration (default %(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
-    return parser.parse_args(arguments)
+    return parser.parse_intermixed_args(arguments)
 
 
 def call(module: str, *arguments: object) -> None:

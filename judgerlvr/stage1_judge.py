@@ -16,7 +16,9 @@ from judgerlvr.pipeline.stages import run_judge_stage
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser("judgerlvr.stage1_judge", "Stage 1: judge RL on labelled solutions.").parse_args(arguments)
+    options = parser("judgerlvr.stage1_judge", "Stage 1: judge RL on labelled solutions.").parse_intermixed_args(
+        arguments
+    )
     return exit_code(lambda: run_judge_stage(options))
 
 

@@ -19,7 +19,7 @@ from judgerlvr.pipeline.stages import run_generate_stage
 def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser("judgerlvr.stage2_generate", "Stage 2: generation RL, from the judge or from the base.")
     commands.add_argument("--init", type=Path, metavar="DIR", help="start from these weights (e.g. ckpt/judge)")
-    options = commands.parse_args(arguments)
+    options = commands.parse_intermixed_args(arguments)
     return exit_code(lambda: run_generate_stage(options))
 
 

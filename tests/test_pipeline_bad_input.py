@@ -92,6 +92,14 @@ def test_name_of_the_policy_is_taken(capsys, tmp_path):
     assert "give another --out" in refused(capsys, stage2)
 
 
+def test_policy_of_an_earlier_run_is_not_replaced(capsys, tmp_path):
+    export = tmp_path / "runs" / "generate" / "checkpoints"
+    export.mkdir(parents=True)
+    (tmp_path / "ckpt").mkdir()
+    (tmp_path / "ckpt" / "generate").symlink_to(export)
+    assert "give another --out" in refused(capsys, stage2)
+
+
 def test_no_space_left(capsys, monkeypatch):
     monkeypatch.setattr(run_folder, "LEAST_FREE_GIB", 1e9)
     assert "no space left" in refused(capsys, stage2)
@@ -138,3 +146,8 @@ def test_dry_run_starts_nothing(capsys, tmp_path):
     assert "graded against itself is correct" in printed
     assert "samples a step" in printed
     assert not (tmp_path / "runs").exists()
+
+
+def test_overrides_may_stand_between_options(capsys):
+    assert stage2(["data.tiny_train=10", "--config", "configs/tiny.yaml", "seed=1", "--dry-run", "seed=2"]) == 0
+    assert "10 training problems" in capsys.readouterr().out

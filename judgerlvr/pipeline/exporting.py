@@ -52,15 +52,15 @@ def _difference(model: Any, probe: dict[str, Sequence[Any]]) -> float:
     return (log_probs - torch.tensor(probe["log_probs"])).abs().max().item()
 
 
-def check_link(link: Path, run_dir: Path) -> None:
-    """Refuse to take over a name that is not this run's own.
+def check_link(link: Path, run_dir: Path | None) -> None:
+    """Refuse to take over a name that is not this run's own; ``run_dir`` is None for a run that has none yet.
 
     Raises:
         InputError: ``link`` exists and is a file, a directory, or a link into another run.
     """
     if not link.is_symlink() and not link.exists():
         return
-    if link.is_symlink() and run_dir.resolve() in Path(os.path.realpath(link)).parents:
+    if run_dir and link.is_symlink() and run_dir.resolve() in Path(os.path.realpath(link)).parents:
         return
     raise InputError("exists and is not this run's export", "give another --out, or remove it", file=link)
 

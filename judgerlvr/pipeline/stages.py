@@ -64,7 +64,7 @@ def _run(kind: Kind, options: argparse.Namespace, prepare: Prepare) -> None:
     if options.dry_run:
         dry_run(request.kind, config, request.init, request.device, request.ray_address)
         return
-    check_link(request.link, Path(config.runs))
+    check_link(request.link, None)
     run_dir = new_run(config, kind)
     print(f"{kind} stage in {run_dir}: {request.init} on {request.device}", flush=True)
     with quiet(run_dir):
