@@ -262,7 +262,7 @@ class Dispatcher:
         if now - worker.begun > _MOST_PATIENCE * self._limits.outer_seconds:
             return False
         clock = process_clock(worker.pid)
-        return clock is not None and clock.runnable and clock.seconds - worker.used < self._limits.outer_seconds / 2
+        return clock is not None and clock.runnable and clock.seconds - worker.used < self._limits.outer_seconds / 8
 
     def _time_out(self, job: Job) -> None:
         job.future.set_result(Result(0.0, Reason.TIMEOUT, {"answered": 1.0}, self._limits.outer_seconds))
