@@ -8,3 +8,5 @@ bin=${JUDGERLVR_VENV:-.venv}/bin
 "$bin/ruff" format --check .
 "$bin/mypy"
 "$bin/python" -m pytest "$@"
+# The HySparse kernels need triton, which the main environment leaves out.
+scripts/test_kernels.sh

@@ -7,7 +7,7 @@ lock=scripts/locks/kernels.txt
 wanted=$(sha256sum "$lock" | cut -d' ' -f1)
 if [ "$(cat "$venv/.lock-sha256" 2>/dev/null || true)" != "$wanted" ]; then
   echo "test_kernels: creating $venv (about 400 MB to download, 1.3 GB on disk)"
-  "${PYTHON:-python3.11}" -m venv "$venv"
+  "${PYTHON:-$(command -v python3.11 || command -v python3)}" -m venv "$venv"
   pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps)
   # torch alone comes from PyTorch's CPU index where the configured index has only the CUDA build of it.
   "${pip[@]}" torch==2.13.0+cpu 2>/dev/null \
