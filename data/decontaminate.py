@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data.problems import read_problems
@@ -27,9 +28,26 @@ def ngrams(text: str) -> set[tuple[str, ...]]:
 
 
 def overlapping(problems: Sequence[Problem], evaluation: Sequence[Problem]) -> list[Problem]:
-    """Problems at least half of whose n-grams occur in the evaluation problems."""
-    known = set().union(*(ngrams(problem.text) for problem in evaluation)) if evaluation else set()
-    return [p for p in problems if (grams := ngrams(p.text)) and len(grams & known) >= SHARE * len(grams)]
+    """Problems that share at least half of their own n-grams, or half of an evaluation problem's.
+
+    The second catches an evaluation problem that stands inside a longer prompt.
+    """
+    known = [ngrams(problem.text) for problem in evaluation]
+    where: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for place, grams in enumerate(known):
+        for gram in grams:
+            where[gram].append(place)
+    return [problem for problem in problems if _overlaps(ngrams(problem.text), known, where)]
+
+
+def _overlaps(
+    grams: set[tuple[str, ...]], known: Sequence[set[tuple[str, ...]]], where: Mapping[tuple[str, ...], list[int]]
+) -> bool:
+    shared = [gram for gram in grams if gram in where]
+    if shared and len(shared) >= SHARE * len(grams):
+        return True
+    hits = Counter(place for gram in shared for place in where[gram])
+    return any(count >= SHARE * len(known[place]) for place, count in hits.items())
 
 
 def check_overlap(problems: Sequence[Problem], eval_files: Sequence[Path], action: str = "stop") -> list[Problem]:

@@ -47,6 +47,7 @@ FILES = {
     "missing gold": ("a.jsonl", jsonl(GOOD, without(GOOD, "gold")), read_problems, ["row 2", "'answer'", "add one of"]),
     "two golds": ("a.jsonl", jsonl(GOOD | {"gold": ["1", "2"]}), read_problems, ["row 1", "'gold'", "2 answers"]),
     "gold is an object": ("a.jsonl", jsonl(GOOD | {"gold": {"x": 1}}), read_problems, ["row 1", "'gold'", "dict"]),
+    "gold is not a number": ("a.jsonl", b'{"problem": "1?", "gold": NaN}\n', read_problems, ["'gold'", "nan"]),
     "duplicate id": ("a.jsonl", jsonl(GOOD, GOOD), read_problems, ["row 2", "'id'", "also row 1"]),
     "missing response": ("a.jsonl", jsonl(GOOD), read_responses, ["row 1", "'response'", "missing"]),
     "empty response": ("a.jsonl", jsonl(ANSWER | {"response": " "}), read_responses, ["row 1", "'response'", "empty"]),

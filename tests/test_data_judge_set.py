@@ -6,7 +6,7 @@ import pytest
 
 from data.balance import balanced, by_problem, mixed_only, split_by_problem, without_duplicates
 from data.baselines import balanced_accuracy, baselines
-from data.decontaminate import check_overlap, ngrams
+from data.decontaminate import check_overlap, ngrams, overlapping
 from data.judge_set import build_judge_set
 from data.label import Triplet, label_candidates
 from data.prompts import JUDGE_FIELDS, load_template
@@ -135,3 +135,11 @@ def test_dropping_contaminated_problems_keeps_the_rest(tmp_path):
     path.write_text('{"problem": "one two three four five six seven eight nine", "gold": "1"}\n')
     rows = [Problem("a", "one two three four five six seven eight nine"), Problem("b", "another problem")]
     assert [p.id for p in check_overlap(rows, [path], "drop")] == ["b"]
+
+
+def test_evaluation_problem_inside_a_longer_prompt_is_found(tmp_path):
+    known = "one two three four five six seven eight nine ten"
+    padding = " ".join(f"word{n}" for n in range(120))
+    assert overlapping([Problem("a", f"{known} {padding}"), Problem("b", padding)], [Problem("e", known)]) == [
+        Problem("a", f"{known} {padding}")
+    ]
