@@ -14,12 +14,14 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from rewards.dispatch import PoolLimits
 from rewards.pool import GraderPool
+from rewards.process import process_clock
 from rewards.types import Problem, Reason, Result
 
 Pair = tuple[str, str]  # gold, completion
@@ -116,14 +118,29 @@ def by_pool(pool: GraderPool, pairs: Sequence[Pair]) -> list[Result]:
     return pool.grade_many([(Problem("", "", gold), completion) for gold, completion in pairs])
 
 
-def timed(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
+@dataclass
+class Cost:
+    """Wall seconds, and processor seconds of this process and everything below it."""
+
+    wall: float
+    processor: float
+
+
+def measured(function: Callable[[], object]) -> Cost:
+    wall, processor = time.perf_counter(), tree_seconds(os.getpid())
     function()
-    return time.perf_counter() - started
+    return Cost(time.perf_counter() - wall, tree_seconds(os.getpid()) - processor)
 
 
-def interleaved(groups: Sequence[list[Pair]]) -> dict[str, list[float]]:
-    """Seconds of each block for each grader; who goes first rotates. All are started and warm."""
+def tree_seconds(pid: int) -> float:
+    """Processor seconds used by a process and its living descendants; these graders end none of theirs."""
+    clock = process_clock(pid)
+    below = [int(word) for task in Path(f"/proc/{pid}/task").glob("*/children") for word in task.read_text().split()]
+    return (clock.seconds if clock else 0.0) + sum(map(tree_seconds, below))
+
+
+def interleaved(groups: Sequence[list[Pair]]) -> dict[str, list[Cost]]:
+    """Cost of each block for each grader; who goes first rotates. All are started and warm."""
     size = len(groups) // BLOCKS
     blocks = [[pair for group in groups[at : at + size] for pair in group] for at in range(0, len(groups), size)]
     with GraderPool(workers=2) as pool:
@@ -135,12 +152,12 @@ def interleaved(groups: Sequence[list[Pair]]) -> dict[str, list[float]]:
         pool.start()
         for grade in graders.values():
             grade([("x+1", "\\boxed{1+x}"), ("1", "\\boxed{1}")])
-        seconds: dict[str, list[float]] = {name: [] for name in graders}
+        costs: dict[str, list[Cost]] = {name: [] for name in graders}
         for number, block in enumerate(blocks):
             names = list(graders)
             for name in names[number % 3 :] + names[: number % 3]:
-                seconds[name].append(timed(lambda name=name, block=block: graders[name](block)))  # type: ignore[misc]
-    return seconds
+                costs[name].append(measured(lambda name=name, block=block: graders[name](block)))  # type: ignore[misc]
+    return costs
 
 
 def under_attack(groups: Sequence[list[Pair]]) -> list[str]:
@@ -176,18 +193,18 @@ def under_attack(groups: Sequence[list[Pair]]) -> list[str]:
     ]
 
 
-def table(seconds: dict[str, list[float]]) -> list[str]:
-    serial = seconds["math-verify, serial"]
+def table(costs: dict[str, list[Cost]]) -> list[str]:
+    serial = costs["math-verify, serial"]
     answers = GROUP * GROUPS
     lines = [
-        "| grader | seconds | answers/s | times serial (median of blocks) | range |",
+        "| grader | seconds | answers/s | times serial: median of blocks (range) | processor seconds |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, mine in seconds.items():
-        ratios = [theirs / own for theirs, own in zip(serial, mine, strict=True)]
-        spread = f"{min(ratios):.1f}-{max(ratios):.1f}"
-        rate, middle = answers / sum(mine), statistics.median(ratios)
-        lines.append(f"| {name} | {sum(mine):.1f} | {rate:.0f} | {middle:.1f} | {spread} |")
+    for name, mine in costs.items():
+        ratios = [theirs.wall / own.wall for theirs, own in zip(serial, mine, strict=True)]
+        wall, processor = sum(cost.wall for cost in mine), sum(cost.processor for cost in mine)
+        spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})"
+        lines.append(f"| {name} | {wall:.1f} | {answers / wall:.0f} | {spread} | {processor:.1f} |")
     return lines
 
 
