@@ -75,7 +75,7 @@ def prepare_generate(config: Config, run_dir: Path, init: Path, device: Any, ray
         device=device,
         prompts_per_step=config.generate.batch.prompts_per_step,
         ray_address=ray_address,
-        **reward_settings("generate", config, tokenizer),
+        **reward_settings("generate", config, tokenizer, run_dir),
     )
     write_manifest(stage, {"problems": len(train), "too_long": dropped})
     return stage

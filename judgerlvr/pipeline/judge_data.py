@@ -48,7 +48,7 @@ def prepare_judge(config: Config, run_dir: Path, init: Path, device: Any, ray_ad
         prompts_per_step=prompts,
         tokens_before=tokens,
         ray_address=ray_address,
-        **reward_settings("judge", config, tokenizer),
+        **reward_settings("judge", config, tokenizer, run_dir),
     )
     extra = {"candidates": len(candidates), "candidate_tokens": tokens, "too_long": dropped}
     write_manifest(stage, extra)

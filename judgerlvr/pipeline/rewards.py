@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 from data.prompts import as_chat
@@ -22,14 +23,15 @@ def template_opens_thinking(tokenizer: Any) -> bool:
     return prompt_opens_thinking(prompt)
 
 
-def reward_settings(kind: Kind, config: Config, tokenizer: Any) -> dict[str, Any]:
-    """``reward_function`` and ``reward_kwargs`` of a Stage."""
+def reward_settings(kind: Kind, config: Config, tokenizer: Any, run_dir: Path) -> dict[str, Any]:
+    """``reward_function`` and ``reward_kwargs`` of a Stage; slow and disputed gradings go to ``run_dir/disputed``."""
     kwargs: dict[str, Any] = {"thinking_open": template_opens_thinking(tokenizer)}
     if kind == "judge":
         kwargs["words"] = list(config.judge.data.verdicts)
     else:
         reward = config.reward
         kwargs |= {"verifier": reward.verifier, "extraction": str(reward.extraction), "workers": reward.workers}
+        kwargs["dump_dir"] = str(run_dir / "disputed")
     return {"reward_function": f"{ADAPTER}:{FUNCTIONS[kind]}", "reward_kwargs": kwargs}
 
 
