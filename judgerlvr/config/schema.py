@@ -83,6 +83,7 @@ class JudgeData:
     verdicts: list[str] = doc(["Yes", "No"], "Verdict words, boxed, for a right and a wrong solution.")
     cap_per_problem: int = doc(4, "Most right and most wrong solutions kept for one problem.")
     heldout_problems: int = doc(100, "Problems held out of judge training to measure balanced accuracy.")
+    shuffle_labels: bool = doc(False, "Control: permute the training labels; nothing about judging can be learnt then.")
 
 
 @dataclass
@@ -204,7 +205,8 @@ class Cluster:
     micro_batch_tokens: int = doc(16384, "Most tokens in one forward pass of the trainer.")
     offload: bool = doc(False, "Keep parameters and optimiser state in host memory between updates.")
     attention: str = doc(
-        "auto", "transformers' attn_implementation; auto: flash_attention_2 where installed, else sdpa."
+        "auto",
+        "transformers' attn_implementation; auto: flash_attention_2 where installed, else sdpa (CPU: packed_sdpa).",
     )
 
 

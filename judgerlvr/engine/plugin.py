@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 if os.environ.get("VERL_PLATFORM") == "cpu":
-    from judgerlvr.engine import cpu_platform  # noqa: F401  (registers the platform)
+    from judgerlvr.engine import cpu_platform, packed_attention  # noqa: F401  (both register themselves)
     from judgerlvr.engine.private.gloo import use_plain_gloo
 
     use_plain_gloo()

@@ -11,6 +11,8 @@ from judgerlvr.engine.stage import Stage
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
 MODEL = "actor_rollout_ref.model"
+# Name of ``packed_attention``'s function among transformers' attentions.
+PACKED = "packed_sdpa"
 
 # Ray counts logical CPUs when it places verl's many small actors; they sleep most of the time, so more of
 # them than cores is right on a laptop.
@@ -56,18 +58,19 @@ def profile(stage: Stage) -> dict[str, Any]:
 
 
 def attention(choice: str, device: str) -> str:
-    """transformers' attention: flash-attention where it is installed and a GPU runs it, else sdpa."""
+    """transformers' attention: flash-attention where it is installed and a GPU runs it."""
     if choice != "auto":
         return choice
-    has_flash = device == "gpu" and importlib.util.find_spec("flash_attn") is not None
-    return "flash_attention_2" if has_flash else "sdpa"
+    if device == "cpu":
+        return PACKED
+    return "flash_attention_2" if importlib.util.find_spec("flash_attn") is not None else "sdpa"
 
 
 def _cpu(stage: Stage) -> dict[str, Any]:
     longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
     fp32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
     return {
-        f"{MODEL}.use_remove_padding": False,
+        f"{MODEL}.use_remove_padding": True,
         f"{MODEL}.enable_gradient_checkpointing": False,
         f"{ACTOR}.fsdp_config.dtype": "float32",
         f"+{ACTOR}.fsdp_config.mixed_precision": fp32,
