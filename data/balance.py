@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from data.label import Triplet
 
@@ -45,3 +46,10 @@ def split_by_problem(triplets: Sequence[Triplet], heldout: int, seed: int) -> tu
     train = [t for group in groups[heldout:] for t in group]
     random.Random(seed).shuffle(train)
     return train, [t for group in groups[:heldout] for t in group]
+
+
+def shuffled_labels(triplets: Sequence[Triplet], seed: int) -> list[Triplet]:
+    """The control: the same triplets with their labels permuted, so that a label says nothing about its solution."""
+    labels = [triplet.label for triplet in triplets]
+    random.Random(seed).shuffle(labels)
+    return [replace(triplet, label=label) for triplet, label in zip(triplets, labels, strict=True)]

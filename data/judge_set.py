@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.balance import balanced, by_problem, mixed_only, split_by_problem, without_duplicates
+from data.balance import balanced, by_problem, mixed_only, shuffled_labels, split_by_problem, without_duplicates
 from data.baselines import baselines
 from data.card import Card, mean_characters
 from data.decontaminate import check_overlap
@@ -36,8 +36,11 @@ def build_judge_set(
     seed: int = 0,
     eval_files: Sequence[Path] = (),
     contamination: str = "stop",
+    shuffle_labels: bool = False,
 ) -> JudgeSet:
     """JudgeRLVR section 2.1 as a pipeline; every step's count goes into the card.
+
+    ``shuffle_labels`` permutes the training labels, never the held-out ones: the control of a learning claim.
 
     Raises:
         InputError: contaminated problems, or nothing left to judge.
@@ -66,7 +69,9 @@ def build_judge_set(
         "training": len(train),
         "held out": len(heldout),
     }
-    settings = {"view": view, "cap per problem": cap_per_problem, "seed": seed}
+    settings = {"view": view, "cap per problem": cap_per_problem, "seed": seed, "labels shuffled": shuffle_labels}
+    if shuffle_labels:
+        train = shuffled_labels(train, seed)
     return JudgeSet(train, heldout, _card(labelled, kept, counts, settings))
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from data.balance import balanced, by_problem, mixed_only, split_by_problem, without_duplicates
+from data.balance import balanced, by_problem, mixed_only, shuffled_labels, split_by_problem, without_duplicates
 from data.baselines import balanced_accuracy, baselines
 from data.decontaminate import check_overlap, ngrams, overlapping
 from data.judge_set import build_judge_set
@@ -51,6 +51,13 @@ def test_balance_is_a_function_of_the_seed():
 def test_duplicates_go_within_a_problem_only():
     rows = [triplet("a", 1, True, "x"), triplet("a", 2, True, "x"), triplet("b", 1, True, "x")]
     assert [t.id for t in without_duplicates(rows)] == ["a-1", "b-1"]
+
+
+def test_shuffled_labels_keep_their_count_and_lose_their_solution():
+    triplets = balanced(pool(60), cap=2, seed=0)
+    shuffled = shuffled_labels(triplets, seed=0)
+    assert sum(t.label for t in shuffled) == sum(t.label for t in triplets)
+    assert 0.3 < sum(a.label == b.label for a, b in zip(shuffled, triplets, strict=True)) / len(triplets) < 0.7
 
 
 def test_no_problem_is_on_both_sides_of_the_split():

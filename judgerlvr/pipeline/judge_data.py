@@ -110,6 +110,7 @@ def make_judge_set(config: Config, tokenizer: Any, candidates: Sequence[Candidat
             seed=config.seed,
             eval_files=[resolve_path(path) for path in config.data.evaluation],
             contamination=config.data.contamination,
+            shuffle_labels=judge.shuffle_labels,
         )
 
 
