@@ -24,7 +24,15 @@ def commands(tmp_path, monkeypatch):
     """Options as parsed by each command of one demo, in order, with the modules' work left out."""
     monkeypatch.chdir(tmp_path)
     out, seen = tmp_path / "demo", []
-    runs = iter([("judge", [10], JUDGE_TOKENS), ("generate", [14], GENERATE_TOKENS), ("vanilla", [24, 27], 0)])
+    config = load_config("configs/tiny.yaml")
+    judge, both = config.judge.stop.steps, config.judge.stop.steps + config.generate.stop.steps
+    runs = iter(
+        [
+            ("judge", [judge], JUDGE_TOKENS),
+            ("generate", [both - judge], GENERATE_TOKENS),
+            ("vanilla", [both, both + 3], 0),
+        ]
+    )
 
     def stage(options):
         seen.append(("stage", options))
@@ -71,4 +79,6 @@ def test_vanilla_gets_the_tokens_of_both_stages(commands):
 def test_vanilla_is_evaluated_at_equal_steps_and_at_equal_tokens(commands):
     out, seen = commands
     folders = [options.out for kind, options in seen if kind == "evaluate"]
-    assert folders[-2:] == [out / "vanilla" / "eval" / "final", out / "vanilla" / "eval" / "step_24"]
+    config = load_config("configs/tiny.yaml")
+    equal = f"step_{config.judge.stop.steps + config.generate.stop.steps}"
+    assert folders[-2:] == [out / "vanilla" / "eval" / "final", out / "vanilla" / "eval" / equal]

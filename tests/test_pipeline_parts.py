@@ -52,8 +52,12 @@ def test_parent_run_is_found_through_the_link(tmp_path):
 
 def test_matched_prompts_cost_the_same_tokens():
     config = load_config("configs/tiny.yaml")
+    generate = config.generate.batch
     prompts = prompts_for(config, generate_tokens=64.0, judge_tokens=16.0)
-    assert prompts * config.judge.batch.samples_per_prompt * 16 == 32 * 8 * 64
+    assert (
+        prompts * config.judge.batch.samples_per_prompt * 16
+        == generate.prompts_per_step * generate.samples_per_prompt * 64
+    )
 
 
 def test_matched_prompts_divide_by_the_updates():

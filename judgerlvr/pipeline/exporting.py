@@ -12,7 +12,8 @@ from judgerlvr.engine.checkpoints import export_dir
 from rewards.errors import InputError
 
 FP32_TOLERANCE = 1e-5
-LOW_PRECISION_TOLERANCE = 5e-2
+# Of the mean: under bf16 a single token may be routed to another expert and differ by much more.
+LOW_PRECISION_TOLERANCE = 2e-2
 
 
 class ExportMismatch(Exception):
@@ -22,11 +23,11 @@ class ExportMismatch(Exception):
 def check_export(checkpoint: Path, trust_remote_code: bool = False) -> float:
     """Reload a checkpoint's export with transformers and compare it with the trainer.
 
-    Returns the largest absolute difference of a token's log-probability over the probe responses that the
-    trainer scored when it saved.
+    Returns the absolute difference of a token's log-probability over the probe responses that the trainer scored
+    when it saved: the largest in fp32, the mean where the trainer computed in lower precision.
 
     Raises:
-        ExportMismatch: above 1e-5 in fp32 (5e-2 where the trainer computed in lower precision).
+        ExportMismatch: above 1e-5 in fp32, above 2e-2 in lower precision.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -35,21 +36,24 @@ def check_export(checkpoint: Path, trust_remote_code: bool = False) -> float:
     probes = json.loads((checkpoint / "probe.json").read_text(encoding="utf-8"))
     model = AutoModelForCausalLM.from_pretrained(export, trust_remote_code=trust_remote_code).eval()
     with torch.no_grad():
-        worst = max(_difference(model, probe) for probe in probes["samples"])
-    tolerance = FP32_TOLERANCE if probes["precision"] == "fp32" else LOW_PRECISION_TOLERANCE
-    if not worst <= tolerance:
-        raise ExportMismatch(f"{export}: log-probabilities differ by {worst:.2e} (> {tolerance:g}) from the trainer's")
-    return worst
+        differences = torch.cat([_difference(model, probe) for probe in probes["samples"]])
+    exact = probes["precision"] == "fp32"
+    found = (differences.max() if exact else differences.mean()).item()
+    tolerance = FP32_TOLERANCE if exact else LOW_PRECISION_TOLERANCE
+    if not found <= tolerance:
+        raise ExportMismatch(f"{export}: log-probabilities differ by {found:.2e} (> {tolerance:g}) from the trainer's")
+    return found
 
 
-def _difference(model: Any, probe: dict[str, Sequence[Any]]) -> float:
+def _difference(model: Any, probe: dict[str, Sequence[Any]]) -> Any:
+    """Absolute difference at each response token, a float tensor (tokens,)."""
     import torch
 
     ids = torch.tensor([[*probe["prompt_ids"], *probe["response_ids"]]])
     logits = model(input_ids=ids).logits[0, len(probe["prompt_ids"]) - 1 : -1].float()
     response = torch.tensor(probe["response_ids"])
     log_probs = logits.log_softmax(-1).gather(-1, response[:, None])[:, 0]
-    return (log_probs - torch.tensor(probe["log_probs"])).abs().max().item()
+    return (log_probs - torch.tensor(probe["log_probs"])).abs()
 
 
 def check_link(link: Path, run_dir: Path | None) -> None:

@@ -129,7 +129,7 @@ def _train(stage: Stage, link: Path) -> None:
     except StageFailed:
         print(f"{last_lines(stage.run_dir)}\nresume with: --resume {stage.run_dir}", flush=True)
         raise
-    worst = check_export(checkpoint, stage.config.model.trust_remote_code)
-    update_manifest(stage.run_dir, export=str(export_dir(checkpoint)), export_difference=worst)
+    difference = check_export(checkpoint, stage.config.model.trust_remote_code)
+    update_manifest(stage.run_dir, export=str(export_dir(checkpoint)), export_difference=difference)
     publish(link, export_dir(checkpoint))
-    print(f"done: {link} -> {export_dir(checkpoint)} (reloaded, log-probabilities within {worst:.1e})", flush=True)
+    print(f"done: {link} -> {export_dir(checkpoint)} (reloaded, log-probabilities within {difference:.1e})", flush=True)
