@@ -123,6 +123,10 @@ def test_finished_policy_is_published_and_was_checked(whole, folder):
     assert manifest["length_term"] == "no"
 
 
+def test_tensorboard_files_lie_in_the_run_folder(whole):
+    assert list((whole / "tensorboard").glob("events.out.tfevents.*"))
+
+
 def test_training_changed_the_weights(whole):
     first, last = weights(whole, 1), weights(whole, STEPS)
     assert any(not torch.equal(first[name], last[name]) for name in first)

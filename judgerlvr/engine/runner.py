@@ -85,6 +85,8 @@ class StageRunner:
 
         check_process(self.stage.device)
         check_nodes(self.stage.device)
+        # verl's tracker would write into the directory that the command happens to be run from.
+        os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / "tensorboard")
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         transfer_queue.init(config.transfer_queue)
