@@ -1,11 +1,11 @@
 """What this product adds to a verl step: its trainer against verl's own, everything else equal.
 
-    python benchmarks/step_cost.py OUT_DIR [--steps 20] [--rounds 2] [key=value ...]
+    python benchmarks/step_cost.py OUT_DIR [--steps 43] [key=value ...]
 
-Runs A (StageTrainer) and B (verl's TaskRunnerV1 and PPOTrainerSync) in turn, A B A B, with one rendered
-configuration: same plugin, sampler, agent loop, data and seeds. A step's cost is the time between two lines of
-verl's file logger, so that logging and hooks outside verl's own timer count. The first two steps of each run are
-warm-up. Prints medians with a 95 % bootstrap interval, and their ratio.
+Two runs, ours (StageTrainer) and bare (verl's TaskRunnerV1 and PPOTrainerSync), with one rendered configuration: same
+plugin, sampler, agent loop, data and seeds. They step in turn, ours, bare, ours, bare (``turns``), and a step is
+everything between two fetches of prompts. The first two steps of each run are warm-up. Prints medians with a 95 %
+bootstrap interval, and the ratio of paired steps.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from pathlib import Path
 import numpy as np
 
 WARM_UP = 2
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.5
+KINDS = ("ours", "bare")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=20, help="steps of each run")
-    parser.add_argument("--rounds", type=int, default=2, help="runs of each kind")
-    parser.add_argument("--run", choices=("ours", "bare"), help="internal: do one run of this kind")
+    parser.add_argument("--steps", type=int, default=43, help="of each run; all but the first two and the last count")
+    parser.add_argument("--run", choices=KINDS, help="internal: do the run of this kind")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     return parser.parse_args()
 
 
 def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
-    """Train in this process; verl's file logger writes to the path that the parent watches."""
+    """Train in this process, in turn with the other kind."""
     import ray
+    from omegaconf import OmegaConf
 
     from judgerlvr.config.load import load_config, resolve_path
     from judgerlvr.engine import runner
@@ -45,16 +46,21 @@ def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
     from judgerlvr.pipeline.generate_data import prepare_generate
     from judgerlvr.pipeline.models import pick_device
 
-    config = load_config("configs/tiny.yaml", [f"generate.stop.steps={steps}", *overrides])
+    settings = [f"generate.stop.steps={steps}", "generate.algorithm.dynamic_sampling=false", *overrides]
+    config = load_config("configs/tiny.yaml", settings)
     device = pick_device(config.cluster.device)
     os.environ.update(environment(device, config.cluster.rollout_memory))
-    stage = prepare_generate(config, out, resolve_path(config.model.path).resolve(), device, None)
+    stage = prepare_generate(config, out / kind, resolve_path(config.model.path).resolve(), device, None)
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 
     write_agent_loops(stage)
     rendered = render(stage)
     rendered.trainer.logger = ["file"]
     rendered.trainer.save_freq = -1
+    rendered.data.custom_cls.path = str(Path(__file__).with_name("turns.py"))
+    rendered.data.custom_cls.name = "TurnTaking"
+    turns = {"folder": str(out), "name": kind, "other": KINDS[1 - KINDS.index(kind)]}
+    OmegaConf.update(rendered, "data.turns", turns, force_add=True)
     try:
         if kind == "ours":
             run_ppo(rendered, runner._Bound(stage))
@@ -65,34 +71,42 @@ def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
         ray.shutdown()
 
 
-def timed_run(kind: str, out: Path, options: argparse.Namespace) -> list[float]:
-    """Seconds between successive steps of one run in a process of its own."""
-    out.mkdir(parents=True)
-    log = out / "steps.jsonl"
-    command = [
-        sys.executable,
-        __file__,
-        str(out),
-        "--run",
-        kind,
-        "--steps",
-        str(options.steps),
-        *options.overrides,
-    ]
-    environment = os.environ | {"VERL_FILE_LOGGER_PATH": str(log.absolute())}
-    with (out / "engine.log").open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-        stamps: list[float] = []
-        while process.poll() is None:
-            lines = log.read_bytes().count(b"\n") if log.exists() else 0
-            stamps += [time.monotonic()] * (lines - len(stamps))
-            time.sleep(POLL_SECONDS)
-    if process.returncode:
-        raise SystemExit(f"{kind} failed; see {out / 'engine.log'}")
-    return list(np.diff(stamps)[WARM_UP - 1 :])
+def start(kind: str, options: argparse.Namespace) -> subprocess.Popen[bytes]:
+    (options.out / kind).mkdir()
+    command = [sys.executable, __file__, str(options.out), "--run", kind, "--steps", str(options.steps)]
+    environment = os.environ | {"VERL_FILE_LOGGER_PATH": str(options.out / kind / "steps.jsonl")}
+    with (options.out / kind / "engine.log").open("w") as log:
+        return subprocess.Popen([*command, *options.overrides], stdout=log, stderr=log, env=environment)
 
 
-def median_interval(values: list[float], seed: int = 0) -> tuple[float, float, float]:
+def run_both(options: argparse.Namespace) -> None:
+    """Start both, give the first turn once both are ready, and let one finish alone when the other has ended."""
+    from turns import TURN, give_turn
+
+    running = {kind: start(kind, options) for kind in KINDS}
+    while running:
+        time.sleep(POLL_SECONDS)
+        if not (options.out / TURN).exists() and all((options.out / f"{kind}.ready").exists() for kind in KINDS):
+            give_turn(options.out, KINDS[0])
+        for kind in [kind for kind, process in running.items() if process.poll() is not None]:
+            if running.pop(kind).returncode:
+                for process in running.values():
+                    process.terminate()
+                raise SystemExit(f"{kind} failed; see {options.out / kind / 'engine.log'}")
+            (options.out / f"{kind}.done").touch()
+            for other in running:
+                give_turn(options.out, other)
+
+
+def seconds(log: Path) -> np.ndarray:
+    """Length of each step after warm-up; the last one has no end, since nothing is fetched after it."""
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    starts = [event["start"] for event in events if "start" in event]
+    ends = [event["end"] for event in events if "end" in event]
+    return np.array(ends[WARM_UP:]) - np.array(starts[WARM_UP : len(ends)])
+
+
+def median_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
     """(median, 2.5 %, 97.5 %) by bootstrap."""
     draws = np.random.default_rng(seed).choice(values, (2000, len(values)))
     low, high = np.percentile(np.median(draws, axis=1), [2.5, 97.5])
@@ -101,18 +115,25 @@ def median_interval(values: list[float], seed: int = 0) -> tuple[float, float, f
 
 def main() -> None:
     options = parse_arguments()
+    options.out = options.out.absolute()
     if options.run:
         one_run(options.run, options.out, options.steps, options.overrides)
         return
-    seconds: dict[str, list[float]] = {"ours": [], "bare": []}
-    for number in range(options.rounds):
-        for kind, values in seconds.items():
-            values += timed_run(kind, options.out / f"{kind}-{number}", options)
-    result = {kind: median_interval(values) for kind, values in seconds.items()}
-    for kind, (median, low, high) in result.items():
-        print(f"{kind}: median {median:.3f} s a step [{low:.3f}, {high:.3f}], {len(seconds[kind])} steps")
-    print(f"ratio of medians: {result['ours'][0] / result['bare'][0]:.3f}")
-    (options.out / "step_cost.json").write_text(json.dumps(seconds))
+    options.out.mkdir(parents=True)
+    run_both(options)
+    steps = {kind: seconds(options.out / f"{kind}.jsonl") for kind in KINDS}
+    for kind, values in steps.items():
+        print(
+            "{}: median {:.3f} s a step [{:.3f}, {:.3f}], {} steps".format(kind, *median_interval(values), len(values))
+        )
+    paired = min(map(len, steps.values()))
+    ratio = median_interval(steps["ours"][:paired] / steps["bare"][:paired])
+    print("ours / bare, paired steps: median {:.3f} [{:.3f}, {:.3f}]".format(*ratio))
+    result = {kind: values.tolist() for kind, values in steps.items()} | {
+        "ratio": ratio,
+        "overrides": options.overrides,
+    }
+    (options.out / "step_cost.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":
