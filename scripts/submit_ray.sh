@@ -5,7 +5,7 @@
 #   scripts/submit_ray.sh --storage DIR stage2_generate --init DIR/ckpt/judge [key=value ...]
 #
 # DIR lies on a file system that every node sees: runs and finished policies go there. The cluster is the one at
-# $RAY_ADDRESS (default http://127.0.0.1:8265); Ray's token authentication stays as the cluster has it.
+# $RAY_ADDRESS (default http://127.0.0.1:8265). Ray's token is used where there is one (`ray get-auth-token --generate`).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
@@ -16,10 +16,13 @@ case $storage in /*) ;; *) echo "submit: --storage must be an absolute path that
 bin=${JUDGERLVR_VENV:-$root/.venv}/bin
 [ -x "$bin/ray" ] || { echo "submit: no $bin/ray; run make setup, or set JUDGERLVR_VENV" >&2; exit 2; }
 address=${RAY_ADDRESS:-http://127.0.0.1:8265}
+# `ray start` turns authentication on when it finds a token; `ray job submit` only when it is told to.
+token=${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}
+if [ -n "${RAY_AUTH_TOKEN:-}" ] || [ -s "$token" ]; then export RAY_AUTH_MODE=${RAY_AUTH_MODE:-token}; fi
 out=(); case " $* " in *" --out "* | *" --resume "*) ;; *) out=(--out "$storage/ckpt/$kind") ;; esac
 runs=(); case " $* " in *" --resume "*) ;; *) runs=("runs=$storage/runs") ;; esac
 # Packed and sent: the checkout without what it has grown. Workers import it from the job's working directory.
-excludes='[".venv*", ".git", "runs", "ckpt", "outputs", "docs", "tests", "benchmarks"]'
+excludes='[".*", "/runs", "/ckpt", "/outputs", "/docs", "/tests", "/benchmarks"]'
 exec "$bin/ray" job submit --address "$address" --working-dir "$root" \
   --runtime-env-json "{\"excludes\": $excludes}" \
   -- "$bin/python" -m "judgerlvr.$stage" "$@" "${runs[@]}" "${out[@]}"

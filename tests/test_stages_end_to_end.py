@@ -41,7 +41,6 @@ SMALL = [
     "generate.validation.prompts=8",
     "data.tiny_train=64",
     "data.tiny_heldout=16",
-    "logging.tensorboard=false",
 ]
 
 

@@ -112,7 +112,8 @@ def ray_init(stage: Stage) -> dict[str, Any]:
     settings: dict[str, Any] = {"+ray_kwargs.ray_init.runtime_env.env_vars": env}
     if stage.ray_address:
         return settings | {"+ray_kwargs.ray_init.address": stage.ray_address}
-    settings["+ray_kwargs.ray_init.include_dashboard"] = False
+    # Without an address Ray would join whatever cluster was last started on this machine.
+    settings |= {"+ray_kwargs.ray_init.address": "local", "+ray_kwargs.ray_init.include_dashboard": False}
     if stage.device == "cpu":
         settings |= {"ray_kwargs.ray_init.num_cpus": LOGICAL_CPUS, "+ray_kwargs.ray_init.num_gpus": 1}
     return settings

@@ -20,7 +20,8 @@ def run_on_ray(config: Config, device: str, address: str | None, function: Calla
     # The engine runs in the task's own process: a forked one could not use CUDA, and a task ends anyway.
     env = environment(device, config.cluster.rollout_memory) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     local = {"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {}
-    settings: dict[str, Any] = {"address": address} if address else {"include_dashboard": False, **local}
+    private = {"address": "local", "include_dashboard": False, **local}
+    settings: dict[str, Any] = {"address": address} if address else private
     ray.init(runtime_env={"env_vars": env}, **settings)
     try:
         task = ray.remote(num_gpus=config.cluster.tensor_parallel, max_calls=1)(function)
