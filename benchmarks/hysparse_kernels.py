@@ -1,6 +1,6 @@
 """HySparse's kernels beside library attention on one GPU: one table, medians, the roofline beside each row.
 
-    PYTHONPATH=. python benchmarks/hysparse_kernels.py OUT_DIR [--contexts 32768 65536 131072] [--groups 4 16] [--seconds 420]
+    PYTHONPATH=. python benchmarks/hysparse_kernels.py OUT_DIR [--contexts 32768 65536] [--groups 4 16] [--seconds 420]
 
 Baselines are SDPA on cuDNN and on flash, flex_attention, and FA3 where vLLM brings it. Ours: the full layer with
 block maxima and selection, attention over selected blocks, and the window, forward and backward. Indices come from

@@ -142,7 +142,7 @@ def backward_q_kernel(
         if WINDOWED:
             seen = seen & (cols > where[:, None] - window)
         scores = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
-        _, grad = score_gradient(scores, seen, row_lse, row_delta, v_tile, do_tile)
+        _weights, grad = score_gradient(scores, seen, row_lse, row_delta, v_tile, do_tile)
         acc += tl.dot(grad.to(k_tile.dtype), k_tile, input_precision="ieee")
     tl.store(grad_q + q_row[:, None] * DIM + dims, (acc * scale).to(grad_q.dtype.element_ty), mask=live[:, None])
 

@@ -72,7 +72,7 @@ def sparse_backward_q_kernel(
     kv_heads: tl.constexpr = HEADS // GROUP
     batch = tl.program_id(1) // kv_heads
     kv_head = tl.program_id(1) % kv_heads
-    token, _, row, q_row, live = tile_rows(tl.program_id(0), batch, kv_head, queries, HEADS, GROUP, WIDTH)
+    token, _head, row, q_row, live = tile_rows(tl.program_id(0), batch, kv_head, queries, HEADS, GROUP, WIDTH)
     dims = tl.arange(0, DIM)
     q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
     do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
@@ -88,7 +88,7 @@ def sparse_backward_q_kernel(
         v_tile = tl.load(v + at, mask=(cols < keys)[:, None], other=0.0)
         seen = chosen_keys(tl.load(bits + union * slots + n), token, cols, offset + row, live, keys)
         scores = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
-        _, grad = score_gradient(scores, seen, row_lse, row_delta, v_tile, do_tile)
+        _weights, grad = score_gradient(scores, seen, row_lse, row_delta, v_tile, do_tile)
         acc += tl.dot(grad.to(k_tile.dtype), k_tile, input_precision="ieee")
     tl.store(grad_q + q_row[:, None] * DIM + dims, (acc * scale).to(grad_q.dtype.element_ty), mask=live[:, None])
 
@@ -116,7 +116,7 @@ def sparse_backward_kv_kernel(
     for n in range(tl.load(lows + key_tile), tl.load(highs + key_tile)):
         entry = tl.load(entries + pair * tiles * slots + n)
         begin = tl.load(begins + pair * tiles * slots + entry)
-        token, _, row, q_row, live = tile_rows(entry // slots, batch, kv_head, queries, HEADS, GROUP, WIDTH)
+        token, _head, row, q_row, live = tile_rows(entry // slots, batch, kv_head, queries, HEADS, GROUP, WIDTH)
         q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
         do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
         row_lse = tl.load(lse + q_row, mask=live, other=0.0)
