@@ -76,7 +76,7 @@ def test_selection_does_not_depend_on_the_chunking(monkeypatch):
     segments = on_device(SEGMENTS["packed"])
     q, k, v, sinks, _ = case(segments)
     at_once = attention.full_attention_with_selection(q, k, v, segments, SELECTION, sinks)
-    monkeypatch.setattr(attention, "CHUNK", 48)
+    monkeypatch.setattr(attention, "MAXIMA_BYTES", 1)
     torch.testing.assert_close(attention.full_attention_with_selection(q, k, v, segments, SELECTION, sinks), at_once)
 
 

@@ -14,14 +14,12 @@ from torch import Tensor
 
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of, group_scores, select_blocks
 from judgerlvr.hysparse.ops.triton import flash, sparse
+from judgerlvr.hysparse.ops.triton.launch import fitted, rows_of
 from judgerlvr.hysparse.ops.triton.tiles import block_readers, queries_a_tile, union_tiles
 from judgerlvr.hysparse.segments import Segments
 
-BLOCK_M = 128
-BLOCK_N = 64
-BACKWARD_TILE = 64
-# Queries whose block maxima are held at once: 0.5 GB for 32 heads and 2,048 blocks (128k tokens).
-CHUNK = 2048
+# Block maxima of the full layer are held for as many queries at once as fit: 2,048 at 32 heads and 128k tokens.
+MAXIMA_BYTES = 2**29
 BLOCKS = (16, 32, 64, 128)
 
 
@@ -58,7 +56,7 @@ class RangeAttention(torch.autograd.Function):
         selection: Selection | None,
     ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
         out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
-        chunk = CHUNK if selection is not None else q.shape[2]
+        chunk = q.shape[2] if selection is None else chunk_of(q, segments, selection)
         picked = [
             run_chunk(q, k, v, sinks, segments, window, selection, out, lse, first, chunk)
             for first in range(0, q.shape[2], chunk)
@@ -75,16 +73,45 @@ class RangeAttention(torch.autograd.Function):
         q, k, v, sinks, out, lse, starts = ctx.saved_tensors
         grad_out = grad_out.contiguous()
         delta = (grad_out.float() * out.float()).sum(-1)
-        segments = Segments(starts, ctx.offset)
         grads = tuple(torch.empty_like(tensor) for tensor in (q, k, v))
-        tensors = (q, k, v, starts, lse, delta, grad_out)
-        sizes = (q.shape[2], k.shape[2], segments.keys - k.shape[2], ctx.offset, ctx.window, q.shape[-1] ** -0.5)
-        options = {"BLOCK_M": BACKWARD_TILE, "BLOCK_N": BACKWARD_TILE, "WINDOWED": ctx.window > 0, **shape_of(q, k)}
-        grid = (triton.cdiv(q.shape[2], BACKWARD_TILE), q.shape[0] * q.shape[1])
-        flash.backward_q_kernel[grid](*tensors, grads[0], *sizes, **options)
-        grid = (triton.cdiv(k.shape[2], BACKWARD_TILE), k.shape[0] * k.shape[1])
-        flash.backward_kv_kernel[grid](*tensors, grads[1], grads[2], *sizes, **options)
+        range_backward(q, k, v, Segments(starts, ctx.offset), ctx.window, lse, delta, grad_out, grads)
         return *grads, sink_gradient(sinks, lse, delta), None, None, None
+
+
+def range_backward(
+    q: Tensor, k: Tensor, v: Tensor, segments: Segments, window: int, lse: Tensor, delta: Tensor, grad_out: Tensor,
+    grads: tuple[Tensor, ...],
+) -> None:  # fmt: skip
+    """Write the gradients of q, k and v into ``grads``."""
+    first_key = segments.keys - k.shape[2]
+    sizes = (q.shape[2], k.shape[2], first_key, segments.offset, window, q.shape[-1] ** -0.5)
+    tiles = fitted("backward_q", q.shape[-1], q.itemsize)
+    options = {"BLOCK_M": tiles.rows, "BLOCK_N": tiles.cols, "WINDOWED": window > 0, **shape_of(q, k), **tiles.options}
+    grid = (triton.cdiv(q.shape[2], tiles.rows), q.shape[0] * q.shape[1])
+    flash.backward_q_kernel[grid](
+        q, rows_of(k, tiles.cols), rows_of(v, tiles.cols), segments.starts, lse, delta, grad_out, grads[0], *sizes,
+        **options,
+    )  # fmt: skip
+    tiles = fitted("backward_kv", q.shape[-1], q.itemsize)
+    options |= {"BLOCK_M": tiles.rows, "BLOCK_N": tiles.cols, **tiles.options}
+    grid = (triton.cdiv(k.shape[2], tiles.cols), k.shape[0] * k.shape[1])
+    flash.backward_kv_kernel[grid](
+        rows_of(q, tiles.rows), rows_of(grad_out, tiles.rows), k, v, segments.starts,
+        reader_ends(segments, first_key, k.shape[2], tiles.cols), lse, delta, grads[1], grads[2], *sizes, **options,
+    )  # fmt: skip
+
+
+def reader_ends(segments: Segments, first_key: int, keys: int, cols: int) -> Tensor:
+    """First query that begins after each key tile, int32 [batch, key tiles]: starts never decrease along a row."""
+    last = torch.arange(first_key + cols - 1, first_key + keys + cols - 1, cols, device=segments.starts.device)
+    tiles = last.expand(segments.starts.shape[0], -1).contiguous()
+    return torch.searchsorted(segments.starts, tiles, right=True).int()
+
+
+def chunk_of(q: Tensor, segments: Segments, selection: Selection) -> int:
+    """Queries whose block maxima fit into MAXIMA_BYTES, a multiple of 128."""
+    row = q.shape[0] * q.shape[1] * blocks_of(segments.keys, selection.block) * torch.float32.itemsize
+    return max(1, MAXIMA_BYTES // row // 128) * 128
 
 
 def run_chunk(
@@ -94,16 +121,18 @@ def run_chunk(
     """Attend for queries from ``first`` on, writing ``out`` and ``lse``; returns their selected indices, if any."""
     queries = q.shape[2]
     chunk = min(chunk, queries - first)
-    block = selection.block if selection else BLOCK_N
+    tiles = fitted("window" if window else "forward", q.shape[-1], q.itemsize)
+    cols = max(tiles.cols, selection.block) if selection else tiles.cols
+    block = selection.block if selection else cols
     blocks = blocks_of(segments.offset + first + chunk, block) if selection else 1
     maxima = q.new_full((*q.shape[:2], blocks, chunk), -torch.inf, dtype=torch.float32) if selection else lse
     first_key = segments.keys - k.shape[2]
-    grid = (triton.cdiv(chunk, BLOCK_M), q.shape[0] * q.shape[1])
+    grid = (triton.cdiv(chunk, tiles.rows), q.shape[0] * q.shape[1])
     flash.forward_kernel[grid](
-        q, k, v, segments.starts, sinks, out, lse, maxima,
+        q, rows_of(k, cols), rows_of(v, cols), segments.starts, sinks, out, lse, maxima,
         queries, k.shape[2], first_key, segments.offset, first, chunk, blocks, window, q.shape[-1] ** -0.5,
-        **shape_of(q, k), BLOCK_M=BLOCK_M, BLOCK_N=block,
-        HAS_SINKS=sinks is not None, EMIT=selection is not None, WINDOWED=window > 0,
+        **shape_of(q, k), BLOCK_M=tiles.rows, BLOCK_N=cols, BLOCK=block,
+        HAS_SINKS=sinks is not None, EMIT=selection is not None, WINDOWED=window > 0, **tiles.options,
     )  # fmt: skip
     if selection is None:
         return None
@@ -124,9 +153,11 @@ class SelectedAttention(torch.autograd.Function):
         union = union_tiles(indices, segments, block, width)
         tiles, slots = union.begin.shape[2:]
         sizes = (q.shape[2], k.shape[2], segments.offset, slots)
+        launch = fitted("sparse_forward", q.shape[-1], q.itemsize).options
         sparse.sparse_forward_kernel[(tiles, k.shape[0] * k.shape[1])](
-            q, k.to(q.dtype), v.to(q.dtype), sinks, union.begin, union.bits, union.count, out, lse, *sizes,
-            q.shape[-1] ** -0.5, **shape_of(q, k), WIDTH=width, BLOCK=block, HAS_SINKS=sinks is not None,
+            q, *(rows_of(shared.to(q.dtype), block) for shared in (k, v)), sinks, union.begin, union.bits, union.count,
+            out, lse, *sizes, q.shape[-1] ** -0.5, **shape_of(q, k), WIDTH=width, BLOCK=block,
+            HAS_SINKS=sinks is not None, **launch,
         )  # fmt: skip
         ctx.save_for_backward(q, k, v, sinks, out, lse)
         ctx.union, ctx.sizes, ctx.block = union, sizes, block
@@ -144,12 +175,14 @@ class SelectedAttention(torch.autograd.Function):
         grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)
         tiles, pairs = union.begin.shape[2], k.shape[0] * k.shape[1]
         sparse.sparse_backward_q_kernel[(tiles, pairs)](
-            q, k, v, union.begin, union.bits, union.count, lse, delta, grad_out, grad_q, *ctx.sizes, scale, **options
-        )
+            q, rows_of(k, ctx.block), rows_of(v, ctx.block), union.begin, union.bits, union.count, lse, delta, grad_out,
+            grad_q, *ctx.sizes, scale, **options, **fitted("sparse_backward_q", q.shape[-1], q.itemsize).options,
+        )  # fmt: skip
         readers = block_readers(union, k.shape[2], ctx.block)
         sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
-            q, k, v, union.begin, union.bits, readers.entry, readers.low, readers.high, lse, delta, grad_out,
-            grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
+            q, k, v, union.begin, union.bits, readers.order, readers.entry, readers.low, readers.high, lse, delta,
+            grad_out, grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
+            **fitted("sparse_backward_kv", q.shape[-1], q.itemsize).options,
         )  # fmt: skip
         return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None, None
 

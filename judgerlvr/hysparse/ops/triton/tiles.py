@@ -63,12 +63,14 @@ class BlockReaders:
     """The union's entries sorted by where their block begins: who reads each tile of keys.
 
     ``entry`` [batch, kv_heads, tiles * slots] indexes the flattened union; those of key tile n are
-    ``entry[low[n] : high[n]]``, blocks that overlap it. ``low`` and ``high`` are [batch, kv_heads, key tiles].
+    ``entry[low[n] : high[n]]``, blocks that overlap it. ``low`` and ``high`` are [batch, kv_heads, key tiles], as is
+    ``order``: the key tiles, those with the most readers first.
     """
 
     entry: Tensor
     low: Tensor
     high: Tensor
+    order: Tensor
 
 
 def block_readers(union: UnionTiles, keys: int, block: int) -> BlockReaders:
@@ -79,7 +81,8 @@ def block_readers(union: UnionTiles, keys: int, block: int) -> BlockReaders:
     low = torch.searchsorted(begins, edges - block, right=True)
     last = torch.minimum(edges + block, torch.full_like(edges, keys))
     high = torch.searchsorted(begins, last)
-    return BlockReaders(entry.int(), low.int(), high.int())
+    order = (high - low).argsort(dim=-1, descending=True, stable=True)
+    return BlockReaders(entry.int(), low.int(), high.int(), order.int())
 
 
 def mean_union(union: UnionTiles) -> float:
