@@ -12,10 +12,11 @@ import torch
 import triton
 from torch import Tensor
 
-from judgerlvr.hysparse.ops.selection import Selection, blocks_of, group_scores, select_blocks
+from judgerlvr.hysparse.ops.selection import Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import flash, sparse
-from judgerlvr.hysparse.ops.triton.launch import fitted, rows_of
-from judgerlvr.hysparse.ops.triton.tiles import block_readers, queries_a_tile, union_tiles
+from judgerlvr.hysparse.ops.triton.blocks import select, share
+from judgerlvr.hysparse.ops.triton.launch import fitted, rows_of, union_options
+from judgerlvr.hysparse.ops.triton.tiles import UnionTiles
 from judgerlvr.hysparse.segments import Segments
 
 # Block maxima of the full layer are held for as many queries at once as fit: 2,048 at 32 heads and 128k tokens.
@@ -43,8 +44,8 @@ def sink_gradient(sinks: Tensor | None, lse: Tensor, delta: Tensor) -> Tensor | 
     """Gradient of the sinks [heads]: a sink takes probability exp(sink - lse) and gives no value."""
     if sinks is None:
         return None
-    share = (sinks.float()[None, :, None] - lse).exp()
-    return -(share * delta).sum((0, 2)).to(sinks.dtype)
+    taken = (sinks.float()[None, :, None] - lse).exp()
+    return -(taken * delta).sum((0, 2)).to(sinks.dtype)
 
 
 class RangeAttention(torch.autograd.Function):
@@ -57,13 +58,13 @@ class RangeAttention(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
         out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
         chunk = q.shape[2] if selection is None else chunk_of(q, segments, selection)
-        picked = [
-            run_chunk(q, k, v, sinks, segments, window, selection, out, lse, first, chunk)
-            for first in range(0, q.shape[2], chunk)
-        ]
+        indices = None if selection is None else q.new_empty(index_shape(q, k, selection), dtype=torch.int32)
+        for first in range(0, q.shape[2], chunk):
+            maxima = run_chunk(q, k, v, sinks, segments, window, selection, out, lse, first, chunk)
+            if selection is not None and indices is not None:
+                select(maxima, lse, segments, selection, first, indices)
         ctx.save_for_backward(q, k, v, sinks, out, lse, segments.starts)
         ctx.offset, ctx.window = segments.offset, window
-        indices = torch.cat([part for part in picked if part is not None], dim=2) if selection else None
         if indices is not None:
             ctx.mark_non_differentiable(indices)
         return out, indices
@@ -108,6 +109,11 @@ def reader_ends(segments: Segments, first_key: int, keys: int, cols: int) -> Ten
     return torch.searchsorted(segments.starts, tiles, right=True).int()
 
 
+def index_shape(q: Tensor, k: Tensor, selection: Selection) -> tuple[int, ...]:
+    """Shape of the selected indices."""
+    return q.shape[0], k.shape[1], q.shape[2], selection.count
+
+
 def chunk_of(q: Tensor, segments: Segments, selection: Selection) -> int:
     """Queries whose block maxima fit into MAXIMA_BYTES, a multiple of 128."""
     row = q.shape[0] * q.shape[1] * blocks_of(segments.keys, selection.block) * torch.float32.itemsize
@@ -117,15 +123,18 @@ def chunk_of(q: Tensor, segments: Segments, selection: Selection) -> int:
 def run_chunk(
     q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, segments: Segments, window: int,
     selection: Selection | None, out: Tensor, lse: Tensor, first: int, chunk: int,
-) -> Tensor | None:  # fmt: skip
-    """Attend for queries from ``first`` on, writing ``out`` and ``lse``; returns their selected indices, if any."""
+) -> Tensor:  # fmt: skip
+    """Attend for queries from ``first`` on, writing ``out`` and ``lse``; returns their block maxima if selecting.
+
+    The maxima [batch, heads, blocks, chunk] are uninitialised after each query's own block.
+    """
     queries = q.shape[2]
     chunk = min(chunk, queries - first)
     tiles = fitted("window" if window else "forward", q.shape[-1], q.itemsize)
     cols = max(tiles.cols, selection.block) if selection else tiles.cols
     block = selection.block if selection else cols
     blocks = blocks_of(segments.offset + first + chunk, block) if selection else 1
-    maxima = q.new_full((*q.shape[:2], blocks, chunk), -torch.inf, dtype=torch.float32) if selection else lse
+    maxima = q.new_empty((*q.shape[:2], blocks, chunk), dtype=torch.float32) if selection else lse
     first_key = segments.keys - k.shape[2]
     grid = (triton.cdiv(chunk, tiles.rows), q.shape[0] * q.shape[1])
     flash.forward_kernel[grid](
@@ -134,11 +143,7 @@ def run_chunk(
         **shape_of(q, k), BLOCK_M=tiles.rows, BLOCK_N=cols, BLOCK=block,
         HAS_SINKS=sinks is not None, EMIT=selection is not None, WINDOWED=window > 0, **tiles.options,
     )  # fmt: skip
-    if selection is None:
-        return None
-    part = slice(first, first + chunk)
-    scores = group_scores(maxima.transpose(2, 3), lse[:, :, part], k.shape[1])
-    return select_blocks(scores, segments.positions[:, part] // block, selection)
+    return maxima
 
 
 class SelectedAttention(torch.autograd.Function):
@@ -146,21 +151,20 @@ class SelectedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, indices: Tensor, segments: Segments, block: int
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, union: UnionTiles, segments: Segments
     ) -> Tensor:
         out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
-        width = queries_a_tile(q.shape[1] // k.shape[1])
-        union = union_tiles(indices, segments, block, width)
+        width, block = union.width, union.block
         tiles, slots = union.begin.shape[2:]
         sizes = (q.shape[2], k.shape[2], segments.offset, slots)
-        launch = fitted("sparse_forward", q.shape[-1], q.itemsize).options
+        launch = launch_options("sparse_forward", q, k, union)
         sparse.sparse_forward_kernel[(tiles, k.shape[0] * k.shape[1])](
             q, *(rows_of(shared.to(q.dtype), block) for shared in (k, v)), sinks, union.begin, union.bits, union.count,
             out, lse, *sizes, q.shape[-1] ** -0.5, **shape_of(q, k), WIDTH=width, BLOCK=block,
             HAS_SINKS=sinks is not None, **launch,
         )  # fmt: skip
         ctx.save_for_backward(q, k, v, sinks, out, lse)
-        ctx.union, ctx.sizes, ctx.block = union, sizes, block
+        ctx.union, ctx.sizes = union, sizes
         return out
 
     @staticmethod
@@ -170,21 +174,26 @@ class SelectedAttention(torch.autograd.Function):
         wide, k, v = k.dtype, k.to(q.dtype), v.to(q.dtype)
         grad_out = grad_out.contiguous()
         delta = (grad_out.float() * out.float()).sum(-1)
-        options = {"WIDTH": union.width, "BLOCK": ctx.block, **shape_of(q, k)}
+        options = {"WIDTH": union.width, "BLOCK": union.block, **shape_of(q, k)}
         grad_q = torch.empty_like(q)
         grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)
         tiles, pairs = union.begin.shape[2], k.shape[0] * k.shape[1]
         sparse.sparse_backward_q_kernel[(tiles, pairs)](
-            q, rows_of(k, ctx.block), rows_of(v, ctx.block), union.begin, union.bits, union.count, lse, delta, grad_out,
-            grad_q, *ctx.sizes, scale, **options, **fitted("sparse_backward_q", q.shape[-1], q.itemsize).options,
+            q, rows_of(k, union.block), rows_of(v, union.block), union.begin, union.bits, union.count, lse, delta,
+            grad_out, grad_q, *ctx.sizes, scale, **options, **launch_options("sparse_backward_q", q, k, union),
         )  # fmt: skip
-        readers = block_readers(union, k.shape[2], ctx.block)
+        readers = union.readers
         sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
             q, k, v, union.begin, union.bits, readers.order, readers.entry, readers.low, readers.high, lse, delta,
             grad_out, grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
-            **fitted("sparse_backward_kv", q.shape[-1], q.itemsize).options,
+            **launch_options("sparse_backward_kv", q, k, union),
         )  # fmt: skip
-        return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None, None
+        return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None
+
+
+def launch_options(kernel: str, q: Tensor, k: Tensor, union: UnionTiles) -> dict[str, int]:
+    """Launch options of a kernel over the union's tiles."""
+    return union_options(kernel, union.width * q.shape[1] // k.shape[1], q.shape[-1], q.itemsize)
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, sinks: Tensor | None = None) -> Tensor:
@@ -204,11 +213,13 @@ def full_attention_with_selection(
 
 
 def sparse_attention(
-    q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, sinks: Tensor | None = None
-) -> Tensor:
-    """See ``reference.sparse_attention``."""
+    q: Tensor, k: Tensor, v: Tensor, shared: UnionTiles | Tensor, segments: Segments, block: int,
+    sinks: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """See ``reference.sparse_attention``; ``shared`` is what ``share`` makes of the indices, or the indices."""
     check(q, k, block)
-    out: Tensor = SelectedAttention.apply(*dense(q, k, v), sinks, indices, segments, block)
+    union = share(shared, segments, block, q.shape[1] // k.shape[1]) if isinstance(shared, Tensor) else shared
+    out: Tensor = SelectedAttention.apply(*dense(q, k, v), sinks, union, segments)
     return out
 
 

@@ -64,7 +64,10 @@ def visit_keys(
             if WINDOWED:
                 seen = seen & (cols > where[:, None] - window) & (cols >= begin[:, None])
             scores = tl.where(seen, scores, -float("inf"))
-        if EMIT:
+        if EMIT and BLOCK_N == BLOCK:
+            peak = tl.max(scores, 1)
+            tl.store(maxima + at + (tile - segment) // BLOCK * stride, peak * scale, mask=mine)
+        elif EMIT:
             parts: tl.constexpr = BLOCK_N // BLOCK
             best = tl.max(tl.reshape(scores, [scores.shape[0], parts, BLOCK]), 2)
             number = (tile - segment) // BLOCK + tl.arange(0, parts)

@@ -19,7 +19,8 @@ TILES_VARIABLE = "JUDGERLVR_HYSPARSE_TILES"
 class Tiles:
     """Queries (rows) and keys (cols) of a tile, warps of a program, stages of its software pipeline.
 
-    Kernels over selected blocks take their rows and cols from the union tile and the block, and leave both at 0.
+    A 0 is derived: kernels over selected blocks read a block at a time, the union that the forward kernel's rows
+    imply (queries x heads), with a warp for 16 of its rows. ``select`` counts tokens and the blocks of a step.
     """
 
     rows: int
@@ -38,13 +39,14 @@ class Tiles:
 
 # The first of each is the default.
 CANDIDATES = {
-    "forward": (Tiles(128, 128, 8, 2), Tiles(128, 64, 8, 3), Tiles(128, 64, 4, 3)),
-    "window": (Tiles(64, 64, 4, 3), Tiles(128, 64, 8, 2)),
-    "backward_q": (Tiles(128, 64, 8, 2), Tiles(64, 64, 4, 2), Tiles(64, 128, 4, 2)),
-    "backward_kv": (Tiles(64, 128, 8, 2), Tiles(64, 64, 4, 2), Tiles(128, 64, 8, 2)),
-    "sparse_forward": (Tiles(0, 0, 4, 3), Tiles(0, 0, 4, 2), Tiles(0, 0, 8, 3)),
-    "sparse_backward_q": (Tiles(0, 0, 4, 2), Tiles(0, 0, 4, 3), Tiles(0, 0, 8, 2)),
-    "sparse_backward_kv": (Tiles(0, 0, 4, 2), Tiles(0, 0, 8, 2), Tiles(0, 0, 4, 1)),
+    "forward": (Tiles(128, 128, 8, 2), Tiles(128, 64, 8, 3), Tiles(128, 64, 8, 2), Tiles(64, 64, 4, 2)),
+    "window": (Tiles(64, 64, 4, 3), Tiles(128, 64, 8, 2), Tiles(64, 64, 4, 2)),
+    "backward_q": (Tiles(128, 64, 8, 2), Tiles(64, 64, 4, 2), Tiles(128, 64, 8, 3), Tiles(128, 128, 8, 1)),
+    "backward_kv": (Tiles(128, 64, 8, 2), Tiles(64, 64, 4, 2), Tiles(64, 64, 8, 2), Tiles(64, 128, 8, 1)),
+    "sparse_forward": (Tiles(64, 0, 0, 3), Tiles(64, 0, 0, 2), Tiles(128, 0, 0, 3), Tiles(128, 0, 0, 2)),
+    "sparse_backward_q": (Tiles(0, 0, 0, 2), Tiles(0, 0, 0, 3)),
+    "sparse_backward_kv": (Tiles(0, 0, 0, 2), Tiles(0, 0, 0, 1), Tiles(0, 0, 0, 3)),
+    "select": (Tiles(32, 16, 1, 1), Tiles(32, 32, 2, 1), Tiles(64, 16, 2, 1)),
 }
 TABLE = {kernel: candidates[0] for kernel, candidates in CANDIDATES.items()}
 
@@ -70,6 +72,12 @@ def fitted(kernel: str, dim: int, itemsize: int) -> Tiles:
     excess = max(1, dim * itemsize // 256)
     rows, cols = (max(min(size, 16), size // excess) for size in (tiles.rows, tiles.cols))
     return Tiles(rows, cols, tiles.warps if excess == 1 else 4, tiles.stages if excess == 1 else 1)
+
+
+def union_options(kernel: str, rows: int, dim: int, itemsize: int) -> dict[str, int]:
+    """Launch options of a kernel over union tiles of ``rows`` queries x heads."""
+    stages = TABLE[kernel].stages if dim * itemsize <= 256 else 1
+    return {"num_warps": 4 if rows <= 64 else 8, "num_stages": stages}
 
 
 def rows_of(tensor: Tensor, rows: int) -> TensorDescriptor:

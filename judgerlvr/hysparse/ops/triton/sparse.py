@@ -23,11 +23,10 @@ def tile_rows(tile, batch, kv_head, queries, HEADS: tl.constexpr, GROUP: tl.cons
 
 
 @triton.jit
-def chosen_keys(bits, token, cols, where, live):
-    """Which row sees which column: its bit selects the block, and causality bounds it."""
+def last_chosen(bits, token, where, live):
+    """Last key that each row may see of a block: its own if its bit selects the block, else none."""
     selected = ((bits >> token.to(tl.int64)) & 1) == 1
-    limit = tl.where(selected & live, where, -1)
-    return cols <= limit[:, None]
+    return tl.where(selected & live, where, -1)
 
 
 @triton.jit
@@ -54,7 +53,7 @@ def sparse_forward_kernel(
         k_tile = keys_of.load([key_row + begin, 0])
         v_tile = values_of.load([key_row + begin, 0])
         cols = begin + tl.arange(0, BLOCK)
-        seen = chosen_keys(tl.load(bits + union * slots + n), token, cols, offset + row, live)
+        seen = cols <= last_chosen(tl.load(bits + union * slots + n), token, offset + row, live)[:, None]
         scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
         scores = tl.where(seen, scores, -float("inf"))
         m, total, acc = softmax_step(scores, tl.max(scores, 1), scale, m, total, acc, v_tile)
@@ -88,7 +87,7 @@ def sparse_backward_q_kernel(
         k_tile = keys_of.load([key_row + begin, 0])
         v_tile = values_of.load([key_row + begin, 0])
         cols = begin + tl.arange(0, BLOCK)
-        seen = chosen_keys(tl.load(bits + union * slots + n), token, cols, offset + row, live)
+        seen = cols <= last_chosen(tl.load(bits + union * slots + n), token, offset + row, live)[:, None]
         scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
         _weights, grad = score_gradient(scores, seen, scale, row_lse, row_delta, v_tile, do_tile)
         acc = tl.dot(grad.to(k_tile.dtype), k_tile, acc, input_precision="ieee")
@@ -130,8 +129,8 @@ def sparse_backward_kv_kernel(
         row_delta = tl.load(delta + q_row, mask=live, other=0.0)
         # off the packed grid, a selected block overlaps two of the tiles that own keys
         inside = (cols >= begin) & (cols < begin + BLOCK)
-        mask = tl.load(bits + pair * tiles * slots + entry)
-        seen = chosen_keys(mask, token, cols, offset + row, live) & inside
+        last = last_chosen(tl.load(bits + pair * tiles * slots + entry), token, offset + row, live)
+        seen = (cols <= last[:, None]) & inside
         scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
         weights, grad = score_gradient(scores, seen, scale, row_lse, row_delta, v_tile, do_tile)
         sum_v = tl.dot(weights.to(do_tile.dtype).T, do_tile, sum_v, input_precision="ieee")
