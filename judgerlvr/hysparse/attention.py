@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +31,12 @@ class SelectedBlocks:
     """Indices that a full layer hands to the sparse layers of its hybrid block.
 
     Written once a forward: activation checkpointing runs the full layer again, and a second selection that differed
-    by rounding would give gradients of another function.
+    by rounding would give gradients of another function. ``shared`` is what the operations make of the indices for
+    all sparse layers; the first of them asks for it.
     """
 
     indices: Tensor | None = None
+    shared: Any = None
 
 
 class Projections(nn.Module):
@@ -143,7 +146,9 @@ class SparseAttention(Projections):
     def shared(self, q: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         """Branch over the selected blocks of the full layer's K and V."""
         run = operations(q.device.type)
-        return run.sparse_attention(q, k, v, blocks.indices, step.segments, self.block, self.sinks_sparse)
+        if blocks.shared is None:
+            blocks.shared = run.share(blocks.indices, step.segments, self.block, q.shape[1] // k.shape[1])
+        return run.sparse_attention(q, k, v, blocks.shared, step.segments, self.block, self.sinks_sparse)
 
     def windowed(self, q: Tensor, hidden: Tensor, step: Step) -> Tensor:
         """Branch over the layer's own last tokens."""
