@@ -4,8 +4,8 @@
 
 Baselines are SDPA on cuDNN and on flash, flex_attention, and FA3 where vLLM brings it. Ours: the full layer with
 block maxima and selection, attention over selected blocks, and the window, forward and backward. Indices come from
-sets that drift with overlap 0.9, from independent draws, and from a trained model with --indices FILE. The stack of
-36 layers at 1:3 (9 full, 27 sparse) is derived from the layers' times, not run.
+sets that drift with overlap 0.9, from independent draws, and from a trained model with --indices FILE. Stacks are
+derived from the layers' times, not run: 36 layers at 1:3 (9 full, 27 sparse) and, decoding, 49 with 5 full.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from hysparse.case import DEVICE, DTYPE, Case
+from hysparse.decoding import decoding
 from hysparse.libraries import baselines
 from hysparse.prefill import full, sparse, stacks, window
 from hysparse.table import Row, Table, Work
@@ -31,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=420, help="begin no row after this; what remains is skipped")
     parser.add_argument("--indices", type=Path, help="a trained model's indices, .pt")
     parser.add_argument("--only", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--decode-batch", type=int, default=64, help="rows that decode at the first context")
     parser.add_argument("--kv-heads", type=int, default=8)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--block", type=int, default=64)
@@ -59,6 +61,7 @@ PARTS: dict[str, Callable[[Case], None]] = {
     "window": window,
     "sparse": sparse,
     "stacks": stacks,
+    "decoding": decoding,
 }
 
 

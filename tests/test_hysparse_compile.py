@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from judgerlvr.hysparse.ops.triton import flash, select, sparse
+from judgerlvr.hysparse.ops.triton import decode, flash, select, sparse
 from judgerlvr.hysparse.ops.triton.launch import TABLE, union_options
 
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -23,6 +23,8 @@ SHARED_MEMORY = 227 * 1024
 TYPES = (
     dict.fromkeys(("q", "k", "v", "out", "grad_out", "grad_q"), "*bf16")
     | dict.fromkeys(("lse", "maxima", "delta", "sinks", "grad_k", "grad_v"), "*fp32")
+    | dict.fromkeys(("parts", "lse_parts", "near_sinks"), "*fp32")
+    | dict.fromkeys(("gate", "near_gate"), "*bf16")
     | dict.fromkeys(("starts", "bits"), "*i64")
     | dict.fromkeys(("begins", "counts", "entries", "lows", "highs", "ends", "order", "indices"), "*i32")
     | {"scale": "fp32"}
@@ -31,7 +33,8 @@ TYPES = (
 
 def compiled(kernel, options, rows, cols, **constants):
     """The kernel, compiled for head dim 128 in bfloat16."""
-    described = {"keys_of": cols, "values_of": cols, "queries_of": rows, "grads_of": rows}
+    described = {"queries_of": rows, "grads_of": rows}
+    described |= dict.fromkeys(("keys_of", "values_of", "near_keys_of", "near_values_of"), cols)
     types = {name: f"tensordesc<bf16[{size},128]>" for name, size in described.items()} | TYPES
     constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
     signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in kernel.arg_names}
@@ -80,3 +83,15 @@ def test_selection_and_union(group):
     shape = {"HEADS": 8 * group, "GROUP": group, "TOKENS": tiles.rows, "KEPT": 16, "STEP": tiles.cols}
     assert compiled(select.select_kernel, tiles.options, 0, 0, **shape)
     assert compiled(select.union_kernel, {}, 0, 0, KV_HEADS=8, WIDTH=64 // group, KEPT=16)
+
+
+@pytest.mark.parametrize("group", [1, 4, 16])
+def test_decoding(group):
+    options = TABLE["decode"].options
+    shape = {"HEADS": 8 * group, "GROUP": group, "ROWS": 16, "DIM": 128, "BLOCK": 64, "EMIT": True, "KEPT": 16}
+    flags = {"SPLITS": 4, "HAS_SINKS": True, "GATED": True}
+    for kernel in (decode.split_kernel, decode.merge_kernel, decode.sparse_decode_kernel):
+        assert compiled(kernel, options, 0, 64, **shape, **flags).metadata.shared <= SHARED_MEMORY
+    tiles = TABLE["decode_select"]
+    shape |= {"TOKENS": tiles.rows, "STEP": tiles.cols}
+    assert compiled(select.select_kernel, tiles.options, 0, 0, **shape)

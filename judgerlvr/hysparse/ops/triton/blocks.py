@@ -22,12 +22,13 @@ def select(maxima: Tensor, lse: Tensor, segments: Segments, selection: Selection
     The naive twin is ``ops.selection``: equal scores go to the lower block here too.
     """
     batch, heads, blocks, chunk = maxima.shape
-    tiles = TABLE["select"]
+    tiles = TABLE["decode_select" if chunk == 1 else "select"]
     kept = max(2, triton.next_power_of_2(selection.count))
+    step = max(kept, min(tiles.cols, triton.next_power_of_2(blocks)))
     select_kernel[(triton.cdiv(chunk, tiles.rows), batch * indices.shape[1])](
         maxima, lse, segments.starts, indices, indices.shape[2], segments.offset, first, chunk, blocks,
         selection.count, selection.first, selection.local, selection.block,
-        HEADS=heads, GROUP=heads // indices.shape[1], TOKENS=tiles.rows, KEPT=kept, STEP=max(kept, tiles.cols),
+        HEADS=heads, GROUP=heads // indices.shape[1], TOKENS=tiles.rows, KEPT=kept, STEP=step,
         **tiles.options,
     )  # fmt: skip
 

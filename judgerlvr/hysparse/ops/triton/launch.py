@@ -46,6 +46,9 @@ CANDIDATES = {
     "sparse_forward": (Tiles(64, 0, 0, 3), Tiles(64, 0, 0, 2), Tiles(128, 0, 0, 3), Tiles(128, 0, 0, 2)),
     "sparse_backward_q": (Tiles(0, 0, 0, 2), Tiles(0, 0, 0, 3)),
     "sparse_backward_kv": (Tiles(0, 0, 0, 2), Tiles(0, 0, 0, 1), Tiles(0, 0, 0, 3)),
+    "decode": (Tiles(0, 0, 4, 3), Tiles(0, 0, 4, 4), Tiles(0, 0, 2, 3)),
+    # one query a row: the blocks of a step lie across the threads
+    "decode_select": (Tiles(1, 512, 4, 1), Tiles(1, 256, 2, 1)),
     "select": (Tiles(32, 16, 1, 1), Tiles(32, 32, 2, 1), Tiles(64, 16, 2, 1)),
 }
 TABLE = {kernel: candidates[0] for kernel, candidates in CANDIDATES.items()}
