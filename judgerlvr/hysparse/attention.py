@@ -136,12 +136,26 @@ class SparseAttention(Projections):
 
     def forward(self, hidden: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         q = self.query(hidden, step)
+        fused = operations(q.device.type).sparse_decode
+        if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
+            return self.output(self.decoded(fused, q, hidden, k, v, blocks, step))
         outputs = []
         if self.branches != "window":
             outputs.append(gated(self.shared(q, k, v, blocks, step), self.g_sparse, hidden))
         if self.branches != "sparse":
             outputs.append(gated(self.windowed(q, hidden, step), self.g_swa, hidden))
         return self.output(sum(outputs[1:], outputs[0]))
+
+    def decoded(
+        self, fused: Any, q: Tensor, hidden: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step
+    ) -> Tensor:
+        """Both branches and their gates for one new token a row, in one launch."""
+        near = self.keys_values(hidden, step)
+        sinks = None if self.sinks_sparse is None else (self.sinks_sparse, self.sinks_swa)
+        gates = None
+        if self.g_sparse is not None and self.g_swa is not None:
+            gates = tuple(gate(hidden)[:, 0].unflatten(-1, (q.shape[1], -1)) for gate in (self.g_sparse, self.g_swa))
+        return fused(q, k, v, blocks.indices, step.segments, self.block, near, self.window, sinks, gates)
 
     def shared(self, q: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         """Branch over the selected blocks of the full layer's K and V."""

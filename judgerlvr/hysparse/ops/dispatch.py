@@ -27,13 +27,17 @@ KERNELS = "judgerlvr.hysparse.ops.triton.attention"
 
 @dataclass(frozen=True)
 class Operations:
-    """One implementation; arguments and results are those of the functions of the same name in ``reference``."""
+    """One implementation; arguments and results are those of the functions of the same name in ``reference``.
+
+    ``sparse_decode``, where there is one, computes a sparse layer's gated sum for one query a row, without gradients.
+    """
 
     causal_attention: Callable[..., Tensor]
     full_attention_with_selection: Callable[..., tuple[Tensor, Tensor]]
     share: Callable[..., Any]
     sparse_attention: Callable[..., Tensor]
     window_attention: Callable[..., Tensor]
+    sparse_decode: Callable[..., Tensor] | None = None
 
 
 REFERENCE_OPERATIONS = Operations(
@@ -82,4 +86,5 @@ def triton_operations() -> Operations:
         kernels.share,
         kernels.sparse_attention,
         kernels.window_attention,
+        kernels.sparse_decode,
     )

@@ -15,6 +15,8 @@ from torch import Tensor
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import flash, sparse
 from judgerlvr.hysparse.ops.triton.blocks import select, share
+from judgerlvr.hysparse.ops.triton.decoding import Branches, full_decode
+from judgerlvr.hysparse.ops.triton.decoding import sparse_decode as run_sparse_decode
 from judgerlvr.hysparse.ops.triton.launch import fitted, rows_of, union_options
 from judgerlvr.hysparse.ops.triton.tiles import UnionTiles
 from judgerlvr.hysparse.segments import Segments
@@ -208,6 +210,8 @@ def full_attention_with_selection(
 ) -> tuple[Tensor, Tensor]:
     """See ``reference.full_attention_with_selection``."""
     check(q, k, selection.block)
+    if q.shape[2] == 1 and not torch.is_grad_enabled():
+        return full_decode(q, k, v, segments, selection, sinks)
     out, indices = RangeAttention.apply(*dense(q, k, v), sinks, segments, 0, selection)
     return out, indices
 
@@ -230,6 +234,15 @@ def window_attention(
     check(q, k)
     out: Tensor = RangeAttention.apply(*dense(q, k, v), sinks, segments, window, None)[0]
     return out
+
+
+def sparse_decode(
+    q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, near: tuple[Tensor, Tensor],
+    window: int, sinks: tuple[Tensor, Tensor] | None, gates: tuple[Tensor, Tensor] | None,
+) -> Tensor:  # fmt: skip
+    """Gated sum of a sparse layer's branches for one query a row; see ``decoding.Branches`` for the shapes."""
+    check(q, k, block)
+    return run_sparse_decode(q, k, v, indices, segments, block, Branches(*near, window, sinks, gates))
 
 
 def dense(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -54,6 +54,7 @@ def full_decode(
     q: Tensor, k: Tensor, v: Tensor, segments: Segments, selection: Selection, sinks: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Output [batch, heads, 1, dim] and indices int32 [batch, kv_heads, 1, count] of one query a row."""
+    q, k, v = (tensor.contiguous() for tensor in (q, k, v))
     (batch, heads, _, dim), (kv_heads, keys) = q.shape, k.shape[1:3]
     span = split_span(keys, batch * kv_heads, selection.block)
     splits, blocks = triton.cdiv(keys, span), blocks_of(keys, selection.block)
@@ -79,14 +80,15 @@ def sparse_decode(
 ) -> Tensor:
     """Gated sum of both branches, [batch, heads, 1, dim]: one program a row and KV head."""
     out, count = q.new_empty(q.shape), indices.shape[-1]
-    near_k, near_v = branches.near_k, branches.near_v
-    sinks, gates = branches.sinks or (None, None), branches.gates or (None, None)
-    wide_gate = gates[0] is not None and gates[0].shape[-1] == q.shape[-1]
+    q, k, v, near_k, near_v = (tensor.contiguous() for tensor in (q, k, v, branches.near_k, branches.near_v))
+    sinks = branches.sinks or (None, None)
+    gates = tuple(gate.contiguous() for gate in branches.gates or ())
+    wide_gate = bool(gates) and gates[0].shape[-1] == q.shape[-1]
     decode.sparse_decode_kernel[(k.shape[0] * k.shape[1],)](
         q, *(rows_of(tensor, block) for tensor in (k, v, near_k, near_v)), indices, segments.starts,
-        *sinks, *gates, out, k.shape[2], near_k.shape[2], branches.window, count,
+        *sinks, *(gates or (None, None)), out, k.shape[2], near_k.shape[2], branches.window, count,
         q.shape[-1] if wide_gate else 1, int(wide_gate), q.shape[-1] ** -0.5,
         **shapes(q, k), BLOCK=block, KEPT=triton.next_power_of_2(count),
-        HAS_SINKS=branches.sinks is not None, GATED=branches.gates is not None, **TABLE["decode"].options,
+        HAS_SINKS=branches.sinks is not None, GATED=bool(gates), **TABLE["decode"].options,
     )  # fmt: skip
     return out

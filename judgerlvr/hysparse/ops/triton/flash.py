@@ -50,7 +50,7 @@ def normaliser(m, total, sinks, head, HAS_SINKS: tl.constexpr):
 @triton.jit
 def visit_keys(
     low, high, q_tile, m, total, acc, keys_of, values_of, key_row, begin, where, mine, window, scale,
-    maxima, at, stride, segment,
+    maxima, at, chunk, segment,
     BLOCK_N: tl.constexpr, BLOCK: tl.constexpr, EMIT: tl.constexpr, WINDOWED: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
     """Attend to the keys [low, high) in tiles; without MASKED every row sees every one of them."""
@@ -66,14 +66,14 @@ def visit_keys(
             scores = tl.where(seen, scores, -float("inf"))
         if EMIT and BLOCK_N == BLOCK:
             peak = tl.max(scores, 1)
-            tl.store(maxima + at + (tile - segment) // BLOCK * stride, peak * scale, mask=mine)
+            tl.store(maxima + at + ((tile - segment) // BLOCK).to(tl.int64) * chunk, peak * scale, mask=mine)
         elif EMIT:
             parts: tl.constexpr = BLOCK_N // BLOCK
             best = tl.max(tl.reshape(scores, [scores.shape[0], parts, BLOCK]), 2)
             number = (tile - segment) // BLOCK + tl.arange(0, parts)
             # the last tile may reach past the last block
             held = mine[:, None] & (segment + number * BLOCK < high)
-            tl.store(maxima + at[:, None] + number * stride, best * scale, mask=held)
+            tl.store(maxima + at[:, None] + number.to(tl.int64) * chunk, best * scale, mask=held)
             peak = tl.max(best, 1)
         else:
             peak = tl.max(scores, 1)
@@ -107,7 +107,6 @@ def forward_kernel(
     q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
     key_row = (batch * (HEADS // GROUP) + head // GROUP) * keys - first_key
     at = tl.program_id(1).to(tl.int64) * blocks * chunk + local
-    stride = chunk.to(tl.int64)
     m = tl.full([BLOCK_M], -float("inf"), tl.float32)
     total = tl.zeros([BLOCK_M], tl.float32)
     acc = tl.zeros([BLOCK_M, DIM], tl.float32)
@@ -126,11 +125,11 @@ def forward_kernel(
             first = segment + tl.where(alone, shared, 0)
             m, total, acc = visit_keys(
                 segment, first, q_tile, m, total, acc, keys_of, values_of, key_row, begin, where, live, window, scale,
-                maxima, at, stride, segment, BLOCK_N, BLOCK, EMIT, WINDOWED, False,
+                maxima, at, chunk, segment, BLOCK_N, BLOCK, EMIT, WINDOWED, False,
             )  # fmt: skip
         m, total, acc = visit_keys(
             first, high, q_tile, m, total, acc, keys_of, values_of, key_row, begin, where, mine, window, scale,
-            maxima, at, stride, segment, BLOCK_N, BLOCK, EMIT, WINDOWED, True,
+            maxima, at, chunk, segment, BLOCK_N, BLOCK, EMIT, WINDOWED, True,
         )  # fmt: skip
         segment = tl.min(tl.where(begin > segment, begin, FAR))
 
