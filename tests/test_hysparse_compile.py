@@ -77,6 +77,10 @@ def test_kernels_over_ranges(kernel, entry, emit, windowed):
     assert built.metadata.shared <= SHARED_MEMORY
 
 
+def test_delta():
+    assert compiled(flash.delta_kernel, {}, 0, 0, DIM=128, ROWS=64)
+
+
 @pytest.mark.parametrize("group", [1, 4, 16])
 def test_selection_and_union(group):
     tiles = TABLE["select"]

@@ -50,8 +50,10 @@ def selecting(case: Case) -> Callable[[], None]:
 def full(case: Case) -> None:
     """Our full layer: alone, and with block maxima and selection."""
     segments, selection = case.segments, case.selection
-    case.both("full", lambda q, k, v: attention.causal_attention(q, k, v, segments), case.work())
+    inputs = [tensor.detach() for tensor in case.inputs]
     row = functools.partial(Row, case.context, case.group)
+    plain = functools.partial(attention.causal_attention, *inputs, segments)
+    case.table.measure(row("full"), case.work(), lambda: plain)
     case.table.measure(row("full + maxima"), case.work(), lambda: functools.partial(with_maxima, case))
     # every visible block's maximum is read once
     maxima = Work(bytes=2.0 * case.heads * case.context**2 / case.options.block)

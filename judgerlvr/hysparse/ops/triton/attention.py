@@ -23,6 +23,7 @@ from judgerlvr.hysparse.segments import Segments
 
 # Block maxima of the full layer are held for as many queries at once as fit: 2,048 at 32 heads and 128k tokens.
 MAXIMA_BYTES = 2**29
+DELTA_ROWS = 64
 BLOCKS = (16, 32, 64, 128)
 
 
@@ -40,6 +41,15 @@ def check(q: Tensor, k: Tensor, block: int | None = None) -> None:
 def shape_of(q: Tensor, k: Tensor) -> dict[str, int]:
     """Compile-time constants that every kernel takes."""
     return {"HEADS": q.shape[1], "GROUP": q.shape[1] // k.shape[1], "DIM": q.shape[-1]}
+
+
+def delta_of(out: Tensor, grad_out: Tensor) -> Tensor:
+    """Output times its gradient summed over the head dim, float32 [batch, heads, queries]; both are contiguous."""
+    delta = out.new_empty(out.shape[:3], dtype=torch.float32)
+    flash.delta_kernel[(triton.cdiv(delta.numel(), DELTA_ROWS),)](
+        out, grad_out, delta, delta.numel(), DIM=out.shape[-1], ROWS=DELTA_ROWS
+    )
+    return delta
 
 
 def sink_gradient(sinks: Tensor | None, lse: Tensor, delta: Tensor) -> Tensor | None:
@@ -75,7 +85,7 @@ class RangeAttention(torch.autograd.Function):
     def backward(ctx: Any, grad_out: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
         q, k, v, sinks, out, lse, starts = ctx.saved_tensors
         grad_out = grad_out.contiguous()
-        delta = (grad_out.float() * out.float()).sum(-1)
+        delta = delta_of(out, grad_out)
         grads = tuple(torch.empty_like(tensor) for tensor in (q, k, v))
         range_backward(q, k, v, Segments(starts, ctx.offset), ctx.window, lse, delta, grad_out, grads)
         return *grads, sink_gradient(sinks, lse, delta), None, None, None
@@ -175,7 +185,7 @@ class SelectedAttention(torch.autograd.Function):
         union, scale = ctx.union, q.shape[-1] ** -0.5
         wide, k, v = k.dtype, k.to(q.dtype), v.to(q.dtype)
         grad_out = grad_out.contiguous()
-        delta = (grad_out.float() * out.float()).sum(-1)
+        delta = delta_of(out, grad_out)
         options = {"WIDTH": union.width, "BLOCK": union.block, **shape_of(q, k)}
         grad_q = torch.empty_like(q)
         grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)

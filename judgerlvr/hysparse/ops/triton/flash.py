@@ -140,6 +140,16 @@ def forward_kernel(
 
 
 @triton.jit
+def delta_kernel(out, grad_out, delta, rows, DIM: tl.constexpr, ROWS: tl.constexpr):
+    """Products of output and its gradient summed over the head dim, float32: what the softmax subtracts."""
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    at = row[:, None] * DIM + tl.arange(0, DIM)
+    held = (row < rows)[:, None]
+    product = tl.load(out + at, mask=held, other=0.0).to(tl.float32) * tl.load(grad_out + at, mask=held, other=0.0)
+    tl.store(delta + row, tl.sum(product, 1), mask=row < rows)
+
+
+@triton.jit
 def score_gradient(scores, seen, scale, lse, delta, v_tile, grad_out):
     """Probabilities and the gradient of the scaled logits, from raw products and the saved normaliser."""
     weights = tl.where(seen, tl.exp2(scores * (scale * LOG2E) - (lse * LOG2E)[:, None]), 0.0)
