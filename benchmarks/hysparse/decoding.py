@@ -37,14 +37,29 @@ def decoding(case: Case) -> None:
     row = functools.partial(Row, case.context, case.group, note=f"batch {batch}")
     for name, backend in zip(DENSE, (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION), strict=False):
         library = functools.partial(sdpa, q, k, v, backend)
-        case.table.measure(row(f"decode {name}"), Work(bytes=token * case.context), lambda library=library: library)
+        case.table.measure(
+            row(f"decode {name}"), Work(bytes=token * case.context), lambda library=library: captured(library)
+        )
     segments = whole(batch, 1, case.context - 1, DEVICE)
     full = functools.partial(kernels.full_decode, q, k, v, segments, case.selection)
-    case.table.measure(row(f"decode {DENSE[-1]}"), Work(bytes=token * case.context), lambda: full)
-    sparse = functools.partial(sparse_layer, case, q, k, v, random)
+    case.table.measure(row(f"decode {DENSE[-1]}"), Work(bytes=token * case.context), lambda: captured(full))
     read = token * (min(case.context, o.block * o.count) + o.window)
-    case.table.measure(row("decode sparse + window + gates"), Work(bytes=read), sparse)
+    case.table.measure(
+        row("decode sparse + window + gates"), Work(bytes=read), lambda: captured(sparse_layer(case, q, k, v, random))
+    )
     derive(case)
+
+
+def captured(call: Callable[[], object]) -> Callable[[], object]:
+    """Replays of a CUDA graph of the call, as a server decodes: at these times launches would weigh."""
+    if DEVICE == "cpu":
+        return call
+    call()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call()
+    return graph.replay
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor, backend: SDPBackend) -> Tensor:
