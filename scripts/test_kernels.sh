@@ -16,5 +16,7 @@ if [ "$(cat "$venv/.lock-sha256" 2>/dev/null || true)" != "$wanted" ]; then
   echo "$wanted" > "$venv/.lock-sha256"
 fi
 # Without the repository's pytest settings and conftest, which need the main environment's packages.
-OMP_NUM_THREADS=1 TRITON_INTERPRET=1 PYTHONPATH=$PWD "$venv/bin/python" -m pytest -q -c /dev/null --rootdir . --noconftest \
-  -p no:cacheprovider tests/test_hysparse_kernels.py "$@"
+export OMP_NUM_THREADS=1 PYTHONPATH=$PWD
+pytest=("$venv/bin/python" -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider)
+"${pytest[@]}" tests/test_hysparse_compile.py
+TRITON_INTERPRET=1 "${pytest[@]}" tests/test_hysparse_kernels.py tests/test_hysparse_decode.py "$@"

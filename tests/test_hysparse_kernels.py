@@ -76,7 +76,7 @@ def test_selection_does_not_depend_on_the_chunking(monkeypatch):
     segments = on_device(SEGMENTS["packed"])
     q, k, v, sinks, _ = case(segments)
     at_once = attention.full_attention_with_selection(q, k, v, segments, SELECTION, sinks)
-    monkeypatch.setattr(attention, "CHUNK", 48)
+    monkeypatch.setattr(attention, "MAXIMA_BYTES", 1)
     torch.testing.assert_close(attention.full_attention_with_selection(q, k, v, segments, SELECTION, sinks), at_once)
 
 
@@ -161,6 +161,44 @@ def test_half_precision_stays_within_a_hundredth_of_float32(shared_in_float32):
     expected = outcome(reference.sparse_attention, *rounded, indices, segments, SELECTION.block)
     errors = [((a.float() - b).norm() / b.norm()).item() for a, b in zip(got, expected, strict=True)]
     assert max(errors) <= 1e-2
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_union_kernel_gives_what_its_twin_gives(name):
+    segments = on_device(SEGMENTS[name])
+    indices = chosen_indices(segments, case(segments))
+    ours = attention.share(indices, segments, SELECTION.block, 2)
+    theirs = union_tiles(indices, segments, SELECTION.block, ours.width)
+    held = torch.arange(theirs.begin.shape[-1], device=DEVICE) < theirs.count[..., None]
+    assert torch.equal(ours.count, theirs.count)
+    assert torch.equal(ours.begin, theirs.begin)
+    assert torch.equal(ours.bits[held], theirs.bits[held])
+
+
+@pytest.mark.parametrize("selection", [Selection(16, 4, first=1), Selection(16, 4, local=2), Selection(16, 8, 1, 1)])
+def test_selection_kernel_forces_blocks_and_breaks_ties_as_the_reference(selection):
+    """Logits of 0 make all scores of a query equal."""
+    segments = on_device(SEGMENTS["packed"])
+    for scale in (0, 1):
+        q, k, v, sinks, _ = case(segments)
+        indices, expected = (
+            module.full_attention_with_selection(q * scale, k, v, segments, selection, sinks)[1]
+            for module in (attention, reference)
+        )
+        assert torch.equal(indices, expected)
+
+
+def test_a_union_may_be_shared_by_layers():
+    segments = on_device(SEGMENTS["whole"])
+    q, k, v, sinks, _ = case(segments)
+    indices = chosen_indices(segments, (q, k, v, sinks, None))
+    shared = attention.share(indices, segments, SELECTION.block, 2)
+    for one in (q, 2 * q):
+        torch.testing.assert_close(
+            attention.sparse_attention(one, k, v, shared, segments, SELECTION.block, sinks),
+            reference.sparse_attention(one, k, v, indices, segments, SELECTION.block, sinks),
+            **CLOSE,
+        )
 
 
 def test_union_tiles_hold_each_querys_blocks():

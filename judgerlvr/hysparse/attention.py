@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +31,12 @@ class SelectedBlocks:
     """Indices that a full layer hands to the sparse layers of its hybrid block.
 
     Written once a forward: activation checkpointing runs the full layer again, and a second selection that differed
-    by rounding would give gradients of another function.
+    by rounding would give gradients of another function. ``shared`` is what the operations make of the indices for
+    all sparse layers; the first of them asks for it.
     """
 
     indices: Tensor | None = None
+    shared: Any = None
 
 
 class Projections(nn.Module):
@@ -133,6 +136,9 @@ class SparseAttention(Projections):
 
     def forward(self, hidden: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         q = self.query(hidden, step)
+        fused = operations(q.device.type).sparse_decode
+        if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
+            return self.output(self.decoded(fused, q, hidden, k, v, blocks, step))
         outputs = []
         if self.branches != "window":
             outputs.append(gated(self.shared(q, k, v, blocks, step), self.g_sparse, hidden))
@@ -140,10 +146,23 @@ class SparseAttention(Projections):
             outputs.append(gated(self.windowed(q, hidden, step), self.g_swa, hidden))
         return self.output(sum(outputs[1:], outputs[0]))
 
+    def decoded(
+        self, fused: Any, q: Tensor, hidden: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step
+    ) -> Tensor:
+        """Both branches and their gates for one new token a row, in one launch."""
+        near = self.keys_values(hidden, step)
+        sinks = None if self.sinks_sparse is None else (self.sinks_sparse, self.sinks_swa)
+        gates = None
+        if self.g_sparse is not None and self.g_swa is not None:
+            gates = tuple(gate(hidden)[:, 0].unflatten(-1, (q.shape[1], -1)) for gate in (self.g_sparse, self.g_swa))
+        return fused(q, k, v, blocks.indices, step.segments, self.block, near, self.window, sinks, gates)
+
     def shared(self, q: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         """Branch over the selected blocks of the full layer's K and V."""
         run = operations(q.device.type)
-        return run.sparse_attention(q, k, v, blocks.indices, step.segments, self.block, self.sinks_sparse)
+        if blocks.shared is None:
+            blocks.shared = run.share(blocks.indices, step.segments, self.block, q.shape[1] // k.shape[1])
+        return run.sparse_attention(q, k, v, blocks.shared, step.segments, self.block, self.sinks_sparse)
 
     def windowed(self, q: Tensor, hidden: Tensor, step: Step) -> Tensor:
         """Branch over the layer's own last tokens."""

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from torch import Tensor
 
 from judgerlvr.hysparse.ops.reference import (
     causal_attention,
     full_attention_with_selection,
+    share,
     sparse_attention,
     window_attention,
 )
@@ -25,15 +27,22 @@ KERNELS = "judgerlvr.hysparse.ops.triton.attention"
 
 @dataclass(frozen=True)
 class Operations:
-    """One implementation; arguments and results are those of the functions of the same name in ``reference``."""
+    """One implementation; arguments and results are those of the functions of the same name in ``reference``.
+
+    ``sparse_decode``, where there is one, computes a sparse layer's gated sum for one query a row, without gradients.
+    """
 
     causal_attention: Callable[..., Tensor]
     full_attention_with_selection: Callable[..., tuple[Tensor, Tensor]]
+    share: Callable[..., Any]
     sparse_attention: Callable[..., Tensor]
     window_attention: Callable[..., Tensor]
+    sparse_decode: Callable[..., Tensor] | None = None
 
 
-REFERENCE_OPERATIONS = Operations(causal_attention, full_attention_with_selection, sparse_attention, window_attention)
+REFERENCE_OPERATIONS = Operations(
+    causal_attention, full_attention_with_selection, share, sparse_attention, window_attention
+)
 
 
 def operations(device_type: str) -> Operations:
@@ -74,6 +83,8 @@ def triton_operations() -> Operations:
     return Operations(
         kernels.causal_attention,
         kernels.full_attention_with_selection,
+        kernels.share,
         kernels.sparse_attention,
         kernels.window_attention,
+        kernels.sparse_decode,
     )

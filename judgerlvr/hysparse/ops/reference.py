@@ -100,6 +100,11 @@ def full_attention_with_selection(
     return full.out, indices
 
 
+def share(indices: Tensor, segments: Segments, block: int, group: int) -> Tensor:
+    """What the sparse layers after a full layer read its selection as; the kernels prepare it once for all of them."""
+    return indices
+
+
 def sparse_attention(
     q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, sinks: Tensor | None = None
 ) -> Tensor:

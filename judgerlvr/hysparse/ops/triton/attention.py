@@ -12,16 +12,18 @@ import torch
 import triton
 from torch import Tensor
 
-from judgerlvr.hysparse.ops.selection import Selection, blocks_of, group_scores, select_blocks
+from judgerlvr.hysparse.ops.selection import Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import flash, sparse
-from judgerlvr.hysparse.ops.triton.tiles import block_readers, queries_a_tile, union_tiles
+from judgerlvr.hysparse.ops.triton.blocks import select, share
+from judgerlvr.hysparse.ops.triton.decoding import Branches, full_decode
+from judgerlvr.hysparse.ops.triton.decoding import sparse_decode as run_sparse_decode
+from judgerlvr.hysparse.ops.triton.launch import fitted, rows_of, union_options
+from judgerlvr.hysparse.ops.triton.tiles import UnionTiles
 from judgerlvr.hysparse.segments import Segments
 
-BLOCK_M = 128
-BLOCK_N = 64
-BACKWARD_TILE = 64
-# Queries whose block maxima are held at once: 0.5 GB for 32 heads and 2,048 blocks (128k tokens).
-CHUNK = 2048
+# Block maxima of the full layer are held for as many queries at once as fit: 2,048 at 32 heads and 128k tokens.
+MAXIMA_BYTES = 2**29
+DELTA_ROWS = 64
 BLOCKS = (16, 32, 64, 128)
 
 
@@ -41,12 +43,21 @@ def shape_of(q: Tensor, k: Tensor) -> dict[str, int]:
     return {"HEADS": q.shape[1], "GROUP": q.shape[1] // k.shape[1], "DIM": q.shape[-1]}
 
 
+def delta_of(out: Tensor, grad_out: Tensor) -> Tensor:
+    """Output times its gradient summed over the head dim, float32 [batch, heads, queries]; both are contiguous."""
+    delta = out.new_empty(out.shape[:3], dtype=torch.float32)
+    flash.delta_kernel[(triton.cdiv(delta.numel(), DELTA_ROWS),)](
+        out, grad_out, delta, delta.numel(), DIM=out.shape[-1], ROWS=DELTA_ROWS
+    )
+    return delta
+
+
 def sink_gradient(sinks: Tensor | None, lse: Tensor, delta: Tensor) -> Tensor | None:
     """Gradient of the sinks [heads]: a sink takes probability exp(sink - lse) and gives no value."""
     if sinks is None:
         return None
-    share = (sinks.float()[None, :, None] - lse).exp()
-    return -(share * delta).sum((0, 2)).to(sinks.dtype)
+    taken = (sinks.float()[None, :, None] - lse).exp()
+    return -(taken * delta).sum((0, 2)).to(sinks.dtype)
 
 
 class RangeAttention(torch.autograd.Function):
@@ -58,14 +69,14 @@ class RangeAttention(torch.autograd.Function):
         selection: Selection | None,
     ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
         out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
-        chunk = CHUNK if selection is not None else q.shape[2]
-        picked = [
-            run_chunk(q, k, v, sinks, segments, window, selection, out, lse, first, chunk)
-            for first in range(0, q.shape[2], chunk)
-        ]
+        chunk = q.shape[2] if selection is None else chunk_of(q, segments, selection)
+        indices = None if selection is None else q.new_empty(index_shape(q, k, selection), dtype=torch.int32)
+        for first in range(0, q.shape[2], chunk):
+            maxima = run_chunk(q, k, v, sinks, segments, window, selection, out, lse, first, chunk)
+            if selection is not None and indices is not None:
+                select(maxima, lse, segments, selection, first, indices)
         ctx.save_for_backward(q, k, v, sinks, out, lse, segments.starts)
         ctx.offset, ctx.window = segments.offset, window
-        indices = torch.cat([part for part in picked if part is not None], dim=2) if selection else None
         if indices is not None:
             ctx.mark_non_differentiable(indices)
         return out, indices
@@ -74,42 +85,77 @@ class RangeAttention(torch.autograd.Function):
     def backward(ctx: Any, grad_out: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
         q, k, v, sinks, out, lse, starts = ctx.saved_tensors
         grad_out = grad_out.contiguous()
-        delta = (grad_out.float() * out.float()).sum(-1)
-        segments = Segments(starts, ctx.offset)
+        delta = delta_of(out, grad_out)
         grads = tuple(torch.empty_like(tensor) for tensor in (q, k, v))
-        tensors = (q, k, v, starts, lse, delta, grad_out)
-        sizes = (q.shape[2], k.shape[2], segments.keys - k.shape[2], ctx.offset, ctx.window, q.shape[-1] ** -0.5)
-        options = {"BLOCK_M": BACKWARD_TILE, "BLOCK_N": BACKWARD_TILE, "WINDOWED": ctx.window > 0, **shape_of(q, k)}
-        grid = (triton.cdiv(q.shape[2], BACKWARD_TILE), q.shape[0] * q.shape[1])
-        flash.backward_q_kernel[grid](*tensors, grads[0], *sizes, **options)
-        grid = (triton.cdiv(k.shape[2], BACKWARD_TILE), k.shape[0] * k.shape[1])
-        flash.backward_kv_kernel[grid](*tensors, grads[1], grads[2], *sizes, **options)
+        range_backward(q, k, v, Segments(starts, ctx.offset), ctx.window, lse, delta, grad_out, grads)
         return *grads, sink_gradient(sinks, lse, delta), None, None, None
+
+
+def range_backward(
+    q: Tensor, k: Tensor, v: Tensor, segments: Segments, window: int, lse: Tensor, delta: Tensor, grad_out: Tensor,
+    grads: tuple[Tensor, ...],
+) -> None:  # fmt: skip
+    """Write the gradients of q, k and v into ``grads``."""
+    first_key = segments.keys - k.shape[2]
+    sizes = (q.shape[2], k.shape[2], first_key, segments.offset, window, q.shape[-1] ** -0.5)
+    tiles = fitted("backward_q", q.shape[-1], q.itemsize)
+    options = {"BLOCK_M": tiles.rows, "BLOCK_N": tiles.cols, "WINDOWED": window > 0, **shape_of(q, k), **tiles.options}
+    grid = (triton.cdiv(q.shape[2], tiles.rows), q.shape[0] * q.shape[1])
+    flash.backward_q_kernel[grid](
+        q, rows_of(k, tiles.cols), rows_of(v, tiles.cols), segments.starts, lse, delta, grad_out, grads[0], *sizes,
+        **options,
+    )  # fmt: skip
+    tiles = fitted("backward_kv", q.shape[-1], q.itemsize)
+    options |= {"BLOCK_M": tiles.rows, "BLOCK_N": tiles.cols, **tiles.options}
+    grid = (triton.cdiv(k.shape[2], tiles.cols), k.shape[0] * k.shape[1])
+    flash.backward_kv_kernel[grid](
+        rows_of(q, tiles.rows), rows_of(grad_out, tiles.rows), k, v, segments.starts,
+        reader_ends(segments, first_key, k.shape[2], tiles.cols), lse, delta, grads[1], grads[2], *sizes, **options,
+    )  # fmt: skip
+
+
+def reader_ends(segments: Segments, first_key: int, keys: int, cols: int) -> Tensor:
+    """First query that begins after each key tile, int32 [batch, key tiles]: starts never decrease along a row."""
+    last = torch.arange(first_key + cols - 1, first_key + keys + cols - 1, cols, device=segments.starts.device)
+    tiles = last.expand(segments.starts.shape[0], -1).contiguous()
+    return torch.searchsorted(segments.starts, tiles, right=True).int()
+
+
+def index_shape(q: Tensor, k: Tensor, selection: Selection) -> tuple[int, ...]:
+    """Shape of the selected indices."""
+    return q.shape[0], k.shape[1], q.shape[2], selection.count
+
+
+def chunk_of(q: Tensor, segments: Segments, selection: Selection) -> int:
+    """Queries whose block maxima fit into MAXIMA_BYTES, a multiple of 128."""
+    row = q.shape[0] * q.shape[1] * blocks_of(segments.keys, selection.block) * torch.float32.itemsize
+    return max(1, MAXIMA_BYTES // row // 128) * 128
 
 
 def run_chunk(
     q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, segments: Segments, window: int,
     selection: Selection | None, out: Tensor, lse: Tensor, first: int, chunk: int,
-) -> Tensor | None:  # fmt: skip
-    """Attend for queries from ``first`` on, writing ``out`` and ``lse``; returns their selected indices, if any."""
+) -> Tensor:  # fmt: skip
+    """Attend for queries from ``first`` on, writing ``out`` and ``lse``; returns their block maxima if selecting.
+
+    The maxima [batch, heads, blocks, chunk] are uninitialised after each query's own block.
+    """
     queries = q.shape[2]
     chunk = min(chunk, queries - first)
-    block = selection.block if selection else BLOCK_N
+    tiles = fitted("window" if window else "forward", q.shape[-1], q.itemsize)
+    cols = max(tiles.cols, selection.block) if selection else tiles.cols
+    block = selection.block if selection else cols
     blocks = blocks_of(segments.offset + first + chunk, block) if selection else 1
-    maxima = q.new_full((*q.shape[:2], blocks, chunk), -torch.inf, dtype=torch.float32) if selection else lse
+    maxima = q.new_empty((*q.shape[:2], blocks, chunk), dtype=torch.float32) if selection else lse
     first_key = segments.keys - k.shape[2]
-    grid = (triton.cdiv(chunk, BLOCK_M), q.shape[0] * q.shape[1])
+    grid = (triton.cdiv(chunk, tiles.rows), q.shape[0] * q.shape[1])
     flash.forward_kernel[grid](
-        q, k, v, segments.starts, sinks, out, lse, maxima,
+        q, rows_of(k, cols), rows_of(v, cols), segments.starts, sinks, out, lse, maxima,
         queries, k.shape[2], first_key, segments.offset, first, chunk, blocks, window, q.shape[-1] ** -0.5,
-        **shape_of(q, k), BLOCK_M=BLOCK_M, BLOCK_N=block,
-        HAS_SINKS=sinks is not None, EMIT=selection is not None, WINDOWED=window > 0,
+        **shape_of(q, k), BLOCK_M=tiles.rows, BLOCK_N=cols, BLOCK=block,
+        HAS_SINKS=sinks is not None, EMIT=selection is not None, WINDOWED=window > 0, **tiles.options,
     )  # fmt: skip
-    if selection is None:
-        return None
-    part = slice(first, first + chunk)
-    scores = group_scores(maxima.transpose(2, 3), lse[:, :, part], k.shape[1])
-    return select_blocks(scores, segments.positions[:, part] // block, selection)
+    return maxima
 
 
 class SelectedAttention(torch.autograd.Function):
@@ -117,19 +163,20 @@ class SelectedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, indices: Tensor, segments: Segments, block: int
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, union: UnionTiles, segments: Segments
     ) -> Tensor:
         out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
-        width = queries_a_tile(q.shape[1] // k.shape[1])
-        union = union_tiles(indices, segments, block, width)
+        width, block = union.width, union.block
         tiles, slots = union.begin.shape[2:]
         sizes = (q.shape[2], k.shape[2], segments.offset, slots)
+        launch = launch_options("sparse_forward", q, k, union)
         sparse.sparse_forward_kernel[(tiles, k.shape[0] * k.shape[1])](
-            q, k.to(q.dtype), v.to(q.dtype), sinks, union.begin, union.bits, union.count, out, lse, *sizes,
-            q.shape[-1] ** -0.5, **shape_of(q, k), WIDTH=width, BLOCK=block, HAS_SINKS=sinks is not None,
+            q, *(rows_of(shared.to(q.dtype), block) for shared in (k, v)), sinks, union.begin, union.bits, union.count,
+            out, lse, *sizes, q.shape[-1] ** -0.5, **shape_of(q, k), WIDTH=width, BLOCK=block,
+            HAS_SINKS=sinks is not None, **launch,
         )  # fmt: skip
         ctx.save_for_backward(q, k, v, sinks, out, lse)
-        ctx.union, ctx.sizes, ctx.block = union, sizes, block
+        ctx.union, ctx.sizes = union, sizes
         return out
 
     @staticmethod
@@ -138,20 +185,27 @@ class SelectedAttention(torch.autograd.Function):
         union, scale = ctx.union, q.shape[-1] ** -0.5
         wide, k, v = k.dtype, k.to(q.dtype), v.to(q.dtype)
         grad_out = grad_out.contiguous()
-        delta = (grad_out.float() * out.float()).sum(-1)
-        options = {"WIDTH": union.width, "BLOCK": ctx.block, **shape_of(q, k)}
+        delta = delta_of(out, grad_out)
+        options = {"WIDTH": union.width, "BLOCK": union.block, **shape_of(q, k)}
         grad_q = torch.empty_like(q)
         grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)
         tiles, pairs = union.begin.shape[2], k.shape[0] * k.shape[1]
         sparse.sparse_backward_q_kernel[(tiles, pairs)](
-            q, k, v, union.begin, union.bits, union.count, lse, delta, grad_out, grad_q, *ctx.sizes, scale, **options
-        )
-        readers = block_readers(union, k.shape[2], ctx.block)
-        sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
-            q, k, v, union.begin, union.bits, readers.entry, readers.low, readers.high, lse, delta, grad_out,
-            grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
+            q, rows_of(k, union.block), rows_of(v, union.block), union.begin, union.bits, union.count, lse, delta,
+            grad_out, grad_q, *ctx.sizes, scale, **options, **launch_options("sparse_backward_q", q, k, union),
         )  # fmt: skip
-        return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None, None
+        readers = union.readers
+        sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
+            q, k, v, union.begin, union.bits, readers.order, readers.entry, readers.low, readers.high, lse, delta,
+            grad_out, grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
+            **launch_options("sparse_backward_kv", q, k, union),
+        )  # fmt: skip
+        return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None
+
+
+def launch_options(kernel: str, q: Tensor, k: Tensor, union: UnionTiles) -> dict[str, int]:
+    """Launch options of a kernel over the union's tiles."""
+    return union_options(kernel, union.width * q.shape[1] // k.shape[1], q.shape[-1], q.itemsize)
 
 
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, sinks: Tensor | None = None) -> Tensor:
@@ -166,16 +220,20 @@ def full_attention_with_selection(
 ) -> tuple[Tensor, Tensor]:
     """See ``reference.full_attention_with_selection``."""
     check(q, k, selection.block)
+    if q.shape[2] == 1 and not torch.is_grad_enabled():
+        return full_decode(q, k, v, segments, selection, sinks)
     out, indices = RangeAttention.apply(*dense(q, k, v), sinks, segments, 0, selection)
     return out, indices
 
 
 def sparse_attention(
-    q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, sinks: Tensor | None = None
-) -> Tensor:
-    """See ``reference.sparse_attention``."""
+    q: Tensor, k: Tensor, v: Tensor, shared: UnionTiles | Tensor, segments: Segments, block: int,
+    sinks: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """See ``reference.sparse_attention``; ``shared`` is what ``share`` makes of the indices, or the indices."""
     check(q, k, block)
-    out: Tensor = SelectedAttention.apply(*dense(q, k, v), sinks, indices, segments, block)
+    union = share(shared, segments, block, q.shape[1] // k.shape[1]) if isinstance(shared, Tensor) else shared
+    out: Tensor = SelectedAttention.apply(*dense(q, k, v), sinks, union, segments)
     return out
 
 
@@ -186,6 +244,15 @@ def window_attention(
     check(q, k)
     out: Tensor = RangeAttention.apply(*dense(q, k, v), sinks, segments, window, None)[0]
     return out
+
+
+def sparse_decode(
+    q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, near: tuple[Tensor, Tensor],
+    window: int, sinks: tuple[Tensor, Tensor] | None, gates: tuple[Tensor, Tensor] | None,
+) -> Tensor:  # fmt: skip
+    """Gated sum of a sparse layer's branches for one query a row; see ``decoding.Branches`` for the shapes."""
+    check(q, k, block)
+    return run_sparse_decode(q, k, v, indices, segments, block, Branches(*near, window, sinks, gates))
 
 
 def dense(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from judgerlvr.hysparse.ops.triton.flash import normaliser, score_gradient, softmax_step
+from judgerlvr.hysparse.ops.triton.flash import LN2, normaliser, score_gradient, softmax_step
 
 
 @triton.jit
@@ -23,15 +23,15 @@ def tile_rows(tile, batch, kv_head, queries, HEADS: tl.constexpr, GROUP: tl.cons
 
 
 @triton.jit
-def chosen_keys(bits, token, cols, where, live, keys):
-    """Which row sees which column: its bit selects the block, and causality bounds it."""
+def last_chosen(bits, token, where, live):
+    """Last key that each row may see of a block: its own if its bit selects the block, else none."""
     selected = ((bits >> token.to(tl.int64)) & 1) == 1
-    return (selected & live)[:, None] & (cols <= where[:, None]) & (cols < keys)
+    return tl.where(selected & live, where, -1)
 
 
 @triton.jit
 def sparse_forward_kernel(
-    q, k, v, sinks, begins, bits, counts, out, lse,
+    q, keys_of, values_of, sinks, begins, bits, counts, out, lse,
     queries, keys, offset, slots, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, HAS_SINKS: tl.constexpr,
@@ -46,25 +46,26 @@ def sparse_forward_kernel(
     m = tl.full([WIDTH * GROUP], -float("inf"), tl.float32)
     total = tl.zeros([WIDTH * GROUP], tl.float32)
     acc = tl.zeros([WIDTH * GROUP, DIM], tl.float32)
-    pair = (batch * kv_heads + kv_head).to(tl.int64)
-    union = pair * tl.num_programs(0) + tl.program_id(0)
+    key_row = tl.program_id(1) * keys
+    union = tl.program_id(1).to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
     for n in range(0, tl.load(counts + union)):
-        cols = tl.load(begins + union * slots + n) + tl.arange(0, BLOCK)
-        at = (pair * keys + cols)[:, None] * DIM + dims
-        k_tile = tl.load(k + at, mask=(cols < keys)[:, None], other=0.0)
-        v_tile = tl.load(v + at, mask=(cols < keys)[:, None], other=0.0)
-        seen = chosen_keys(tl.load(bits + union * slots + n), token, cols, offset + row, live, keys)
-        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
-        m, total, acc = softmax_step(tl.where(seen, scores, -float("inf")), m, total, acc, v_tile)
+        begin = tl.load(begins + union * slots + n)
+        k_tile = keys_of.load([key_row + begin, 0])
+        v_tile = values_of.load([key_row + begin, 0])
+        cols = begin + tl.arange(0, BLOCK)
+        seen = cols <= last_chosen(tl.load(bits + union * slots + n), token, offset + row, live)[:, None]
+        scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
+        scores = tl.where(seen, scores, -float("inf"))
+        m, total, acc = softmax_step(scores, tl.max(scores, 1), scale, m, total, acc, v_tile)
     denominator = normaliser(m, total, sinks, head, HAS_SINKS)
-    result = acc * tl.exp(m - denominator)[:, None]
+    result = acc * tl.exp2(m - denominator)[:, None]
     tl.store(out + q_row[:, None] * DIM + dims, result.to(out.dtype.element_ty), mask=live[:, None])
-    tl.store(lse + q_row, denominator, mask=live)
+    tl.store(lse + q_row, denominator * LN2, mask=live)
 
 
 @triton.jit
 def sparse_backward_q_kernel(
-    q, k, v, begins, bits, counts, lse, delta, grad_out, grad_q,
+    q, keys_of, values_of, begins, bits, counts, lse, delta, grad_out, grad_q,
     queries, keys, offset, slots, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -72,39 +73,44 @@ def sparse_backward_q_kernel(
     kv_heads: tl.constexpr = HEADS // GROUP
     batch = tl.program_id(1) // kv_heads
     kv_head = tl.program_id(1) % kv_heads
-    token, _, row, q_row, live = tile_rows(tl.program_id(0), batch, kv_head, queries, HEADS, GROUP, WIDTH)
+    token, _head, row, q_row, live = tile_rows(tl.program_id(0), batch, kv_head, queries, HEADS, GROUP, WIDTH)
     dims = tl.arange(0, DIM)
     q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
     do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
     row_lse = tl.load(lse + q_row, mask=live, other=0.0)
     row_delta = tl.load(delta + q_row, mask=live, other=0.0)
     acc = tl.zeros([WIDTH * GROUP, DIM], tl.float32)
-    pair = (batch * kv_heads + kv_head).to(tl.int64)
-    union = pair * tl.num_programs(0) + tl.program_id(0)
+    key_row = tl.program_id(1) * keys
+    union = tl.program_id(1).to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
     for n in range(0, tl.load(counts + union)):
-        cols = tl.load(begins + union * slots + n) + tl.arange(0, BLOCK)
-        at = (pair * keys + cols)[:, None] * DIM + dims
-        k_tile = tl.load(k + at, mask=(cols < keys)[:, None], other=0.0)
-        v_tile = tl.load(v + at, mask=(cols < keys)[:, None], other=0.0)
-        seen = chosen_keys(tl.load(bits + union * slots + n), token, cols, offset + row, live, keys)
-        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
-        _, grad = score_gradient(scores, seen, row_lse, row_delta, v_tile, do_tile)
-        acc += tl.dot(grad.to(k_tile.dtype), k_tile, input_precision="ieee")
+        begin = tl.load(begins + union * slots + n)
+        k_tile = keys_of.load([key_row + begin, 0])
+        v_tile = values_of.load([key_row + begin, 0])
+        cols = begin + tl.arange(0, BLOCK)
+        seen = cols <= last_chosen(tl.load(bits + union * slots + n), token, offset + row, live)[:, None]
+        scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
+        _weights, grad = score_gradient(scores, seen, scale, row_lse, row_delta, v_tile, do_tile)
+        acc = tl.dot(grad.to(k_tile.dtype), k_tile, acc, input_precision="ieee")
     tl.store(grad_q + q_row[:, None] * DIM + dims, (acc * scale).to(grad_q.dtype.element_ty), mask=live[:, None])
 
 
 @triton.jit
 def sparse_backward_kv_kernel(
-    q, k, v, begins, bits, entries, lows, highs, lse, delta, grad_out, grad_k, grad_v,
+    q, k, v, begins, bits, order, entries, lows, highs, lse, delta, grad_out, grad_k, grad_v,
     queries, keys, offset, slots, tiles, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of BLOCK keys and values in float32, summed over their readers in ascending order: no atomics."""
+    """Gradients of BLOCK keys and values in float32, summed over their readers in ascending order: no atomics.
+
+    ``order`` puts the key tiles with the most readers first, since the first blocks may have hundreds of times the
+    others' readers and must not begin last.
+    """
     kv_heads: tl.constexpr = HEADS // GROUP
     batch = tl.program_id(1) // kv_heads
     kv_head = tl.program_id(1) % kv_heads
-    pair = (batch * kv_heads + kv_head).to(tl.int64)
-    cols = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    pair = tl.program_id(1).to(tl.int64)
+    owned = tl.load(order + pair * tl.num_programs(0) + tl.program_id(0)).to(tl.int32)
+    cols = owned * BLOCK + tl.arange(0, BLOCK)
     held = cols < keys
     dims = tl.arange(0, DIM)
     at = (pair * keys + cols)[:, None] * DIM + dims
@@ -112,22 +118,22 @@ def sparse_backward_kv_kernel(
     v_tile = tl.load(v + at, mask=held[:, None], other=0.0)
     sum_k = tl.zeros([BLOCK, DIM], tl.float32)
     sum_v = tl.zeros([BLOCK, DIM], tl.float32)
-    key_tile = pair * tl.num_programs(0) + tl.program_id(0)
+    key_tile = pair * tl.num_programs(0) + owned
     for n in range(tl.load(lows + key_tile), tl.load(highs + key_tile)):
         entry = tl.load(entries + pair * tiles * slots + n)
         begin = tl.load(begins + pair * tiles * slots + entry)
-        token, _, row, q_row, live = tile_rows(entry // slots, batch, kv_head, queries, HEADS, GROUP, WIDTH)
+        token, _head, row, q_row, live = tile_rows(entry // slots, batch, kv_head, queries, HEADS, GROUP, WIDTH)
         q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
         do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
         row_lse = tl.load(lse + q_row, mask=live, other=0.0)
         row_delta = tl.load(delta + q_row, mask=live, other=0.0)
         # off the packed grid, a selected block overlaps two of the tiles that own keys
         inside = (cols >= begin) & (cols < begin + BLOCK)
-        mask = tl.load(bits + pair * tiles * slots + entry)
-        seen = chosen_keys(mask, token, cols, offset + row, live, keys) & inside
-        scores = tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee") * scale
-        weights, grad = score_gradient(scores, seen, row_lse, row_delta, v_tile, do_tile)
-        sum_v += tl.dot(tl.trans(weights.to(do_tile.dtype)), do_tile, input_precision="ieee")
-        sum_k += tl.dot(tl.trans(grad.to(q_tile.dtype)), q_tile, input_precision="ieee")
+        last = last_chosen(tl.load(bits + pair * tiles * slots + entry), token, offset + row, live)
+        seen = (cols <= last[:, None]) & inside
+        scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
+        weights, grad = score_gradient(scores, seen, scale, row_lse, row_delta, v_tile, do_tile)
+        sum_v = tl.dot(weights.to(do_tile.dtype).T, do_tile, sum_v, input_precision="ieee")
+        sum_k = tl.dot(grad.to(q_tile.dtype).T, q_tile, sum_k, input_precision="ieee")
     tl.store(grad_k + at, sum_k * scale, mask=held[:, None])
     tl.store(grad_v + at, sum_v, mask=held[:, None])

@@ -7,6 +7,7 @@ cache for itself; 16 neighbouring queries together fill it and share their reads
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -14,32 +15,39 @@ from torch import Tensor
 from judgerlvr.hysparse.ops.selection import PADDING
 from judgerlvr.hysparse.segments import Segments
 
-ROWS = 64
 BITS = 64
+SMALLEST_PRODUCT = 16
 
 
-def queries_a_tile(group: int) -> int:
-    """Neighbouring queries in a tile: enough for 64 rows of queries x heads, at least 8 and at most 64."""
-    return min(BITS, max(8, ROWS // group))
+def queries_a_tile(group: int, rows: int = 64) -> int:
+    """Neighbouring queries in a tile of ``rows`` queries x heads: what a matrix instruction takes, 64 at most."""
+    return min(BITS, max(1, SMALLEST_PRODUCT // group, rows // group))
 
 
 @dataclass(frozen=True)
 class UnionTiles:
-    """Selected blocks of each tile of ``width`` queries, per batch row and KV head.
+    """Selected blocks of ``block`` keys of each tile of ``width`` queries, per batch row and KV head.
 
     ``begin`` [batch, kv_heads, tiles, slots] int32: key index at which a block begins, ascending; only the first
-    ``count`` [batch, kv_heads, tiles] slots hold one. ``bits`` int64, same shape: bit i is set when query i of the
-    tile selected the block.
+    ``count`` [batch, kv_heads, tiles] slots hold one, the others the length of the key axis, ``keys``. ``bits`` int64,
+    same shape: bit i is set when query i of the tile selected the block.
     """
 
     begin: Tensor
     bits: Tensor
     count: Tensor
     width: int
+    keys: int
+    block: int
+
+    @cached_property
+    def readers(self) -> BlockReaders:
+        """Who reads each tile of keys; worked out at the first backward pass, for all layers that share the union."""
+        return block_readers(self)
 
 
 def union_tiles(indices: Tensor, segments: Segments, block: int, width: int) -> UnionTiles:
-    """Union of the selections of every ``width`` neighbouring queries; nothing is read back to the host."""
+    """Union of the selections of every ``width`` neighbouring queries: the naive twin of ``union_kernel``."""
     batch, kv_heads, queries, chosen = indices.shape
     beyond = segments.keys
     begins = segments.starts[:, None, :, None] + indices.long() * block
@@ -55,7 +63,7 @@ def union_tiles(indices: Tensor, segments: Segments, block: int, width: int) -> 
     bits = torch.zeros_like(flat).scatter_add(-1, slot, bit)
     begin = torch.full_like(flat, beyond).scatter(-1, slot, flat)
     count = (begin < beyond).sum(-1)
-    return UnionTiles(begin.int(), bits, count.int(), width)
+    return UnionTiles(begin.int(), bits, count.int(), width, segments.keys, block)
 
 
 @dataclass(frozen=True)
@@ -63,23 +71,27 @@ class BlockReaders:
     """The union's entries sorted by where their block begins: who reads each tile of keys.
 
     ``entry`` [batch, kv_heads, tiles * slots] indexes the flattened union; those of key tile n are
-    ``entry[low[n] : high[n]]``, blocks that overlap it. ``low`` and ``high`` are [batch, kv_heads, key tiles].
+    ``entry[low[n] : high[n]]``, blocks that overlap it. ``low`` and ``high`` are [batch, kv_heads, key tiles], as is
+    ``order``: the key tiles, those with the most readers first.
     """
 
     entry: Tensor
     low: Tensor
     high: Tensor
+    order: Tensor
 
 
-def block_readers(union: UnionTiles, keys: int, block: int) -> BlockReaders:
+def block_readers(union: UnionTiles) -> BlockReaders:
     """Invert the union, for a backward pass that owns keys and so needs no atomic additions."""
+    keys, block = union.keys, union.block
     begins, entry = union.begin.flatten(2).sort(dim=-1, stable=True)
     tiles = torch.arange(0, keys, block, device=begins.device, dtype=begins.dtype)
     edges = tiles.expand(*begins.shape[:2], -1).contiguous()
     low = torch.searchsorted(begins, edges - block, right=True)
     last = torch.minimum(edges + block, torch.full_like(edges, keys))
     high = torch.searchsorted(begins, last)
-    return BlockReaders(entry.int(), low.int(), high.int())
+    order = (high - low).argsort(dim=-1, descending=True, stable=True)
+    return BlockReaders(entry.int(), low.int(), high.int(), order.int())
 
 
 def mean_union(union: UnionTiles) -> float:

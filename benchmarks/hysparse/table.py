@@ -1,0 +1,151 @@
+"""A table of timings that survives its rows: each is measured under guard, printed and written as it comes."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+# Data sheet of an H100 SXM: dense bfloat16, and HBM.
+PEAK_FLOPS = 989e12
+PEAK_BYTES = 3.35e12
+# A call longer than this is timed three times instead of do_bench's dozens.
+SLOW_MS = 60.0
+
+
+@dataclass
+class Row:
+    """One timing. ``floor_ms`` is the larger of operations over peak rate and bytes over HBM bandwidth."""
+
+    context: int
+    group: int
+    what: str
+    source: str = ""
+    ms: float | None = None
+    tflops: float | None = None
+    floor_ms: float | None = None
+    note: str = ""
+
+    @property
+    def key(self) -> tuple[int, int, str, str]:
+        return self.context, self.group, self.what, self.source
+
+
+@dataclass
+class Work:
+    """What a row must do at least: floating-point operations, and bytes of HBM traffic."""
+
+    flops: float = 0.0
+    bytes: float = 0.0
+
+    @property
+    def floor_ms(self) -> float:
+        return 1e3 * max(self.flops / PEAK_FLOPS, self.bytes / PEAK_BYTES)
+
+
+def median_ms(call: Callable[[], object]) -> float:
+    """Median milliseconds of a call after one that warms up: do_bench's, or of three where a call is slow."""
+    if not torch.cuda.is_available():
+        begun = time.perf_counter()
+        call()
+        return 1e3 * (time.perf_counter() - begun)
+    from triton.testing import do_bench
+
+    call()
+    once = timed_once(call)
+    if once > SLOW_MS:
+        return sorted([once, timed_once(call), timed_once(call)])[1]
+    return do_bench(call, warmup=20, rep=100, return_mode="median")
+
+
+def timed_once(call: Callable[[], object]) -> float:
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    call()
+    end.record()
+    torch.cuda.synchronize()
+    return begin.elapsed_time(end)
+
+
+@dataclass
+class Table:
+    """Rows so far; those that would begin after ``seconds`` are recorded as skipped."""
+
+    out: Path
+    seconds: float
+    rows: list[Row] = field(default_factory=list)
+    begun: float = field(default_factory=time.perf_counter)
+
+    @property
+    def left(self) -> float:
+        return self.seconds - (time.perf_counter() - self.begun)
+
+    def measure(self, row: Row, work: Work, make: Callable[[], Callable[[], object]]) -> float | None:
+        """Time what ``make`` returns; an error's text takes the place of the time."""
+        row.floor_ms = work.floor_ms
+        # compiling aside, a row takes about eight calls at a third of the peak
+        if self.left < 24e-3 * work.floor_ms:
+            row.note = "skipped: out of time"
+            return self.add(row)
+        try:
+            row.ms = median_ms(make())
+        except Exception as error:  # noqa: BLE001 - whatever one kernel raises must not lose the other rows
+            row.note = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if row.ms and work.flops:
+            row.tflops = work.flops / row.ms / 1e9
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return self.add(row)
+
+    def add(self, row: Row) -> float | None:
+        self.rows.append(row)
+        print(line(row), flush=True)
+        self.write()
+        return row.ms
+
+    def find(self, context: int, group: int, what: str, source: str = "") -> float | None:
+        """Milliseconds of a row measured before; None where it failed or is missing."""
+        return next((row.ms for row in self.rows if row.key == (context, group, what, source)), None)
+
+    def write(self) -> None:
+        head = heading()
+        record = {**head, "rows": [asdict(row) for row in self.rows]}
+        (self.out / "hysparse-kernels.json").write_text(json.dumps(record, indent=1) + "\n")
+        lines = [f"{name}: {value}  " for name, value in head.items()]
+        lines += ["", "| context | group | what | indices | ms | TFLOP/s | floor, ms | note |", "|" + " --- |" * 8]
+        (self.out / "hysparse-kernels.md").write_text("\n".join([*lines, *(line(row) for row in self.rows)]) + "\n")
+
+
+def line(row: Row) -> str:
+    numbers = ["" if x is None else f"{x:.4g}" for x in (row.ms, row.tflops, row.floor_ms)]
+    cells = [str(row.context), str(row.group), row.what, row.source, *numbers, row.note.replace("|", "/")]
+    return f"| {' | '.join(cells)} |"
+
+
+def heading() -> dict[str, str]:
+    """Card, versions, command and date of this run."""
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else f"none ({platform.machine()} CPU)"
+    versions = {name: version(name) for name in ("torch", "triton", "vllm")}
+    return {
+        "card": card,
+        "versions": ", ".join(f"{name} {found}" for name, found in versions.items() if found),
+        "cudnn": str(torch.backends.cudnn.version() if torch.cuda.is_available() else None),
+        "command": shlex.join(["python", *sys.argv]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
+    }
+
+
+def version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

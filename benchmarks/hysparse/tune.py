@@ -1,0 +1,77 @@
+"""Compare the candidate tiles of each kernel, and run what follows with the fastest."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from hysparse.case import DEVICE, Case
+from hysparse.indices import drifting
+from hysparse.prefill import selecting, with_maxima
+from hysparse.table import Row, Work
+from torch import Tensor
+
+from judgerlvr.hysparse.ops.triton import attention
+from judgerlvr.hysparse.ops.triton.launch import CANDIDATES, TABLE
+
+PER_GROUP = ("sparse_forward", "sparse_backward_q", "sparse_backward_kv", "select")
+
+
+def tune(case: Case) -> None:
+    """At the first context: all kernels for the first group, and for others those whose tiles hold the group."""
+    if case.context != case.options.contexts[0]:
+        return
+    kernels = list(CANDIDATES) if case.group == case.options.groups[0] else PER_GROUP
+    for kernel in kernels:
+        make = functools.partial(CALLS[kernel], case)
+        times = {}
+        for tiles in CANDIDATES[kernel]:
+            TABLE[kernel] = tiles
+            ms = case.table.measure(Row(case.context, case.group, f"tune {kernel} {tiles}"), Work(), make)
+            times[tiles] = float("inf") if ms is None else ms
+        TABLE[kernel] = min(CANDIDATES[kernel], key=times.__getitem__)
+    chosen = ",".join(f"{kernel}={tiles}" for kernel, tiles in TABLE.items())
+    case.table.add(Row(case.context, case.group, "tuned", note=chosen))
+
+
+def backward(case: Case, call: Callable[..., Tensor]) -> Callable[[], object]:
+    """The backward pass alone, over one forward pass's graph."""
+    out = call(*case.inputs)
+    return lambda: torch.autograd.grad(out, case.inputs, case.grad, retain_graph=True)
+
+
+def full_backward(case: Case) -> Callable[[], object]:
+    return backward(case, lambda q, k, v: attention.causal_attention(q, k, v, case.segments))
+
+
+def window_forward(case: Case) -> Callable[[], object]:
+    inputs = [tensor.detach() for tensor in case.inputs]
+    return lambda: attention.window_attention(*inputs, case.segments, case.options.window, case.sinks)
+
+
+def sparse_call(case: Case) -> Callable[..., Tensor]:
+    o = case.options
+    indices = drifting(case.context, o.kv_heads, o.block, o.count, 0.9, DEVICE)
+    union = attention.share(indices, case.segments, o.block, case.group)
+    return lambda q, k, v: attention.sparse_attention(q, k, v, union, case.segments, o.block, case.sinks)
+
+
+def sparse_forward(case: Case) -> Callable[[], object]:
+    return functools.partial(sparse_call(case), *(tensor.detach() for tensor in case.inputs))
+
+
+def sparse_backward(case: Case) -> Callable[[], object]:
+    return backward(case, sparse_call(case))
+
+
+CALLS: dict[str, Callable[[Case], Callable[[], object]]] = {
+    "forward": lambda case: functools.partial(with_maxima, case),
+    "window": window_forward,
+    "backward_q": full_backward,
+    "backward_kv": full_backward,
+    "sparse_forward": sparse_forward,
+    "sparse_backward_q": sparse_backward,
+    "sparse_backward_kv": sparse_backward,
+    "select": selecting,
+}

@@ -1,0 +1,95 @@
+"""Kernels that choose blocks from block maxima, and that join the choices of neighbouring queries."""
+
+# Kernel arguments are pointers and scalars that Triton types itself.
+# ruff: noqa: ANN001, ANN201
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+NOTHING = tl.constexpr(-(1 << 63))
+BEYOND = tl.constexpr(0x7FFFFFFF)
+INFINITY_BITS = tl.constexpr(0x7F800000)
+
+
+@triton.jit
+def ranked(score, number, own, first, local):
+    """One int64 a block that sorts as the selection ranks: score, forced blocks on top, equal scores by lower block."""
+    bits = score.to(tl.int32, bitcast=True)
+    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    forced = (number < first) | (number > own - local)
+    ordered = tl.where(forced, INFINITY_BITS, ordered)
+    key = (ordered.to(tl.int64) << 32) | (number ^ BEYOND).to(tl.int64)
+    return tl.where(number <= own, key, NOTHING)
+
+
+@triton.jit
+def select_kernel(
+    maxima, lse, starts, indices,
+    queries, offset, from_query, chunk, blocks, count, first, local, block,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, TOKENS: tl.constexpr, KEPT: tl.constexpr, STEP: tl.constexpr,
+):  # fmt: skip
+    """Ascending indices of the ``count`` best blocks of TOKENS queries, padded with -1; KEPT is the next power of two.
+
+    ``maxima`` [batch, heads, blocks, chunk] as the forward kernel leaves it: what follows a query's own block is not
+    read. A step sorts STEP new blocks and merges them with the KEPT best so far.
+    """
+    kv_heads: tl.constexpr = HEADS // GROUP
+    batch = tl.program_id(1) // kv_heads
+    kv_head = tl.program_id(1) % kv_heads
+    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
+    live = token < chunk
+    row = from_query + token
+    own = (offset + row - tl.load(starts + batch * queries + row, mask=live, other=0).to(tl.int32)) // block
+    own = tl.where(live, own, -1)
+    head = (batch * HEADS + kv_head * GROUP).to(tl.int64)
+    best = tl.full([TOKENS, KEPT], NOTHING, tl.int64)
+    for low in range(0, tl.max(own) + 1, STEP):
+        number = (low + tl.arange(0, STEP))[None, :]
+        held = number <= own[:, None]
+        score = tl.full([TOKENS, STEP], -float("inf"), tl.float32)
+        for member in tl.static_range(GROUP):
+            at = ((head + member) * blocks + number) * chunk + token[:, None]
+            normaliser = tl.load(lse + (head + member) * queries + row, mask=live, other=0.0)
+            score = tl.maximum(score, tl.load(maxima + at, mask=held, other=-float("inf")) - normaliser[:, None])
+        fresh = tl.topk(ranked(score, number, own[:, None], first, local), KEPT)
+        best = tl.topk(tl.reshape(tl.join(best, fresh), [TOKENS, 2 * KEPT]), KEPT)
+    slot = tl.arange(0, KEPT)[None, :]
+    number = (best & 0xFFFFFFFF).to(tl.int32) ^ BEYOND
+    number = tl.sort(tl.where((best == NOTHING) | (slot >= count), BEYOND, number))
+    at = ((batch * kv_heads + kv_head).to(tl.int64) * queries + row)[:, None] * count + slot
+    tl.store(indices + at, tl.where(number == BEYOND, -1, number), mask=live[:, None] & (slot < count))
+
+
+@triton.jit
+def union_kernel(
+    indices, starts, begins, bits, counts,
+    queries, count, slots, block,
+    KV_HEADS: tl.constexpr, WIDTH: tl.constexpr, KEPT: tl.constexpr,
+):  # fmt: skip
+    """Union of the selections of WIDTH neighbouring queries: where its blocks begin, and who selected each.
+
+    ``bits`` and the slots of ``begins`` that stay unused are filled beforehand. Setting bits commutes, so that the
+    atomic operations give the same result in any order.
+    """
+    batch = tl.program_id(1) // KV_HEADS
+    number = tl.arange(0, WIDTH * KEPT)
+    query = number // KEPT
+    row = tl.program_id(0) * WIDTH + query
+    held = (row < queries) & (number % KEPT < count)
+    at = (tl.program_id(1).to(tl.int64) * queries + row) * count + number % KEPT
+    chosen = tl.load(indices + at, mask=held, other=-1)
+    start = tl.load(starts + batch * queries + row, mask=held, other=0).to(tl.int32)
+    # 64 queries at most share a tile, and fewer than 2 ** 25 keys a row
+    keys = tl.sort(tl.where(chosen >= 0, (start + chosen * block) * 64 + query, BEYOND))
+    begin = keys >> 6
+    before = tl.gather(begin, tl.maximum(number - 1, 0), 0)
+    fresh = (keys != BEYOND) & ((number == 0) | (begin != before))
+    slot = tl.cumsum(fresh.to(tl.int32), 0) - 1
+    tile = tl.program_id(1).to(tl.int64) * tl.num_programs(0) + tl.program_id(0)
+    tl.store(begins + tile * slots + slot, begin, mask=fresh)
+    bit = tl.full([WIDTH * KEPT], 1, tl.int64) << (keys & 63).to(tl.int64)
+    tl.atomic_or(bits + tile * slots + slot, bit, mask=keys != BEYOND, sem="relaxed")
+    tl.store(counts + tile, tl.sum(fresh.to(tl.int32), 0))

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Test the HySparse kernels on this machine's GPU; needs torch, triton and pytest, and runs in parallel with pytest-xdist.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=${PYTHON:-python3}
+"$python" -c 'import torch; raise SystemExit(0 if torch.cuda.is_available() else "test_kernels_gpu: torch sees no GPU")'
+# Most of the time goes into compiling, on one core a test.
+workers=()
+if "$python" -c 'import xdist' 2>/dev/null; then workers=(-n "${JUDGERLVR_TEST_WORKERS:-8}"); fi
+PYTHONPATH=$PWD "$python" -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider "${workers[@]}" \
+  tests/test_hysparse_kernels.py tests/test_hysparse_decode.py tests/test_hysparse_gpu.py "$@"
