@@ -31,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=43, help="of each run; all but the first two and the last count")
     parser.add_argument("--run", choices=KINDS, help="internal: do the run of this kind")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
