@@ -25,15 +25,15 @@ class Step:
     cache: Cache | None
 
 
-@dataclass
 class SelectedBlocks:
     """Indices that a full layer hands to the sparse layers of its hybrid block.
 
     Written once a forward: activation checkpointing runs the full layer again, and a second selection that differed
-    by rounding would give gradients of another function.
+    by rounding would give gradients of another function. Not a dataclass: FSDP2's mixed precision copies those.
     """
 
-    indices: Tensor | None = None
+    def __init__(self) -> None:
+        self.indices: Tensor | None = None
 
 
 class Projections(nn.Module):

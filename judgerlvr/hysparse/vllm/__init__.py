@@ -11,9 +11,9 @@ ARCHITECTURE = "HySparseForCausalLM"
 
 def register() -> None:
     """Make vLLM know the architecture and transformers the model type; repeating it changes nothing."""
-    import judgerlvr.hysparse  # noqa: F401  (registers the configuration with transformers)
     from vllm import ModelRegistry
 
+    import judgerlvr.hysparse  # noqa: F401  (registers the configuration with transformers)
     from judgerlvr.hysparse.vllm.compat import register_custom_backend
 
     if ARCHITECTURE not in ModelRegistry.get_supported_archs():

@@ -75,7 +75,7 @@ class Projections(nn.Module):
         dtype = torch.get_default_dtype()
         dtype = sink_dtype(dtype, torch.get_default_device().type) if stock else torch.float32
         parameter = nn.Parameter(torch.zeros(self.heads, dtype=dtype), requires_grad=False)
-        parameter.weight_loader = sharded_weight_loader(0)  # type: ignore[attr-defined]
+        parameter.weight_loader = sharded_weight_loader(0)
         return parameter
 
     def stock_attention(self, name: str, sinks: nn.Parameter | None, window: int | None = None) -> Attention:

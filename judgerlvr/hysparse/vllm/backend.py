@@ -28,8 +28,8 @@ from vllm.v1.attention.backend import (
 from judgerlvr.hysparse.ops.dispatch import operations
 from judgerlvr.hysparse.ops.selection import PADDING, Selection
 from judgerlvr.hysparse.vllm.checks import check_group
-from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape, keys_and_values
-from judgerlvr.hysparse.vllm.paged import QueryBatch, query_batches
+from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape
+from judgerlvr.hysparse.vllm.paged import QueryBatch, keys_and_values, query_batches
 
 # FlashAttention, which serves the window layers on a GPU, takes pages of multiples of this only.
 PAGE_STEP = 16
@@ -134,7 +134,8 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
         self.selection, self.source, self.sinks = selection, source, sinks
         # [tokens of a step, kv_heads, count] block numbers of each token's own request.
         shape = (max_tokens, self.num_kv_heads, selection.count)
-        self.selected = torch.full(shape, PADDING, dtype=torch.int32) if source is None else source.selected
+        own = torch.full(shape if source is None else (0,), PADDING, dtype=torch.int32)
+        self.selected: Tensor = own if source is None else source.selected
 
     def do_kv_cache_update(
         self, layer: Any, key: Tensor, value: Tensor, kv_cache: Tensor, slot_mapping: Tensor

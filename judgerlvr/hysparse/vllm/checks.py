@@ -45,7 +45,7 @@ def _check_cache(vllm_config: Any, config: Any) -> None:
         _check_page(cache.block_size, config.select_block)
     if cache.cache_dtype not in ("auto", "float16", "bfloat16"):
         raise ValueError(
-            f"HySparse: kv_cache_dtype {cache.cache_dtype} is not implemented for shared caches; set kv_cache_dtype=auto"
+            f"HySparse: kv_cache_dtype {cache.cache_dtype} is not implemented for it; set kv_cache_dtype=auto"
         )
     if cache.kv_sharing_fast_prefill:
         raise ValueError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 # Blocks and model body of the stock Qwen3-MoE: HySparse differs from it in attention only. ``decoder_layer_type``
 # of the body is how vLLM's own variants replace the layer.
@@ -63,11 +63,3 @@ def merged_window(kv_cache_spec: Any) -> int | None:
     """Window of a full-attention group that had to take in window layers; None when it holds full layers only."""
     window: int | None = getattr(kv_cache_spec, "sliding_window", None)
     return window
-
-
-def keys_and_values(kv_cache: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
-    """Cached K and V at ``slots`` [rows, keys] (page * page size + offset), each [rows, kv_heads, keys, dim]."""
-    page = kv_cache.shape[2]
-    both = kv_cache[slots // page, :, slots % page].transpose(1, 2)
-    k, v = both.chunk(2, dim=-1)
-    return k, v

@@ -85,3 +85,10 @@ def _batch(group: list[Piece], block_table: Tensor, page: int) -> QueryBatch:
     where = (torch.arange(keys, device=device) - padding).clamp(min=0)  # padding reads key 0, and is masked
     slots = block_table[rows[:, None], where // page].long() * page + where % page
     return QueryBatch(tokens, slots, Segments(padding.expand(-1, queries), keys - queries))
+
+
+def keys_and_values(kv_cache: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
+    """K and V, each [rows, kv_heads, keys, dim], at ``slots`` of a cache [pages, kv_heads, page, 2 * dim]."""
+    page = kv_cache.shape[2]
+    k, v = kv_cache[slots // page, :, slots % page].transpose(1, 2).chunk(2, dim=-1)
+    return k, v
