@@ -21,7 +21,7 @@ from judgerlvr.hysparse.vllm.compat import (
     Qwen3MoeSparseMoeBlock,
     restore_expert_loaders,
 )
-from judgerlvr.hysparse.vllm.weights import split_experts
+from judgerlvr.hysparse.vllm.weights import head_from_embedding, split_experts
 
 
 def feed_forward(vllm_config: Any, layer: int, prefix: str) -> nn.Module:
@@ -97,7 +97,7 @@ class HySparseForCausalLM(nn.Module, SupportsPP):
         Returns the names of this model's tensors that were set.
         """
         restore_expert_loaders(self)
-        if self.config.tie_word_embeddings:  # trainers send the head as well
-            weights = (pair for pair in weights if not pair[0].startswith("lm_head."))
+        if self.config.tie_word_embeddings:
+            weights = head_from_embedding(weights)
         loaded: set[str] = AutoWeightsLoader(self).load_weights(split_experts(weights))
         return loaded

@@ -1,4 +1,4 @@
-"""Checkpoint tensors as vLLM's Qwen3-MoE loader wants them: one tensor an expert and projection."""
+"""Checkpoint tensors as vLLM's Qwen3-MoE loader wants them: experts one by one, a tied head by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 GATE_UP, DOWN = ".mlp.experts.gate_up_proj", ".mlp.experts.down_proj"
 
 
@@ -27,3 +28,16 @@ def split_experts(weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, 
                 yield f"{base}.{expert}.down_proj.weight", down
         else:
             yield name, tensor
+
+
+def head_from_embedding(weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """The head of a tied model beside its embedding, whether it is sent or not.
+
+    Checkpoints lack it, trainers send it; and on CPU, vLLM repacks the head's own copy in a weight update.
+    """
+    for name, tensor in weights:
+        if name == HEAD:
+            continue
+        yield name, tensor
+        if name == EMBEDDING:
+            yield HEAD, tensor
