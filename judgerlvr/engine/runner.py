@@ -83,8 +83,9 @@ class StageRunner:
 
         from judgerlvr.engine.trainer import StageTrainer
 
-        check_process(self.stage.device)
-        check_nodes(self.stage.device)
+        model_type = json.loads((self.stage.init / "config.json").read_text(encoding="utf-8")).get("model_type", "")
+        check_process(self.stage.device, model_type)
+        check_nodes(self.stage.device, model_type)
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         transfer_queue.init(config.transfer_queue)
