@@ -29,11 +29,12 @@ class SelectedBlocks:
     """Indices that a full layer hands to the sparse layers of its hybrid block.
 
     Written once a forward: activation checkpointing runs the full layer again, and a second selection that differed
-    by rounding would give gradients of another function. Not a dataclass: FSDP2's mixed precision copies those.
+    by rounding would give gradients of another function. ``indices`` given from outside, as a rollout chose them,
+    are used as they are. Not a dataclass: FSDP2's mixed precision copies those.
     """
 
-    def __init__(self) -> None:
-        self.indices: Tensor | None = None
+    def __init__(self, indices: Tensor | None = None) -> None:
+        self.indices = indices
 
 
 class Projections(nn.Module):
