@@ -18,7 +18,7 @@ from judgerlvr.tinyworld.checkpoint import save_checkpoint
 from judgerlvr.tinyworld.experts import use_all_experts
 from judgerlvr.tinyworld.figures import table
 from judgerlvr.tinyworld.gates import measure
-from judgerlvr.tinyworld.model import SHAPES, fresh_model, make_config
+from judgerlvr.tinyworld.model import SHAPES, fresh_model, has_experts, make_config
 from judgerlvr.tinyworld.sft import SFTConfig, train
 from judgerlvr.tinyworld.task import World
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
@@ -44,7 +44,7 @@ def pretrain(options: argparse.Namespace, tracer: Tracer, tokenizer: PreTrainedT
     model = fresh_model(make_config(options.architecture, tokenizer), options.seed)
     if torch.cuda.is_available():
         model = model.to("cuda")
-        if options.architecture == "qwen3_moe":
+        if has_experts(model.config):
             use_all_experts(model)
     config = SFTConfig(
         steps=options.steps,

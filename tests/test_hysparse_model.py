@@ -8,6 +8,7 @@ from hysparse_models import NAMES, assert_selection_bites, logits_of, make_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from judgerlvr.hysparse.attention import FullAttention
+from judgerlvr.hysparse.capture import trainer_choices
 from judgerlvr.hysparse.ops import dispatch, reference
 from judgerlvr.hysparse.presets import preset
 from judgerlvr.hysparse.segments import from_lengths, from_mask, whole
@@ -205,3 +206,30 @@ def test_a_device_without_kernels_says_what_is_missing(monkeypatch, device, pack
 def test_the_reference_can_be_asked_for_on_any_device(monkeypatch):
     monkeypatch.setenv(dispatch.BACKEND_VARIABLE, "reference")
     assert dispatch.operations("cuda") is dispatch.REFERENCE_OPERATIONS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_replaying_the_own_choices_changes_nothing(name):
+    model, ids = make_model(name), random_ids(1, 60)
+    chosen, expected = trainer_choices(model, ids[0].tolist())
+    _, replayed = trainer_choices(model, ids[0].tolist(), chosen)
+    torch.testing.assert_close(replayed, expected, rtol=0, atol=1e-5)
+
+
+def test_replaying_other_choices_changes_crowded_rows_only():
+    """Every row reads its own block alone: as before where there is no other, another result elsewhere."""
+    model, ids = make_model(), random_ids(1, 60)
+    chosen, expected = trainer_choices(model, ids[0].tolist())
+    own = torch.full_like(chosen, -1)
+    own[..., 0] = (torch.arange(60) // model.config.select_block)[None, :, None]
+    _, replayed = trainer_choices(model, ids[0].tolist(), own)
+    first = model.config.select_block
+    torch.testing.assert_close(replayed[:first], expected[:first], rtol=0, atol=1e-5)
+    assert (replayed[first:] - expected[first:]).abs().max() > 1e-2
+
+
+def test_indices_that_miss_a_token_are_refused():
+    model, ids = make_model(), random_ids(1, 60)
+    chosen, _ = trainer_choices(model, ids[0].tolist())
+    with pytest.raises(ValueError, match="one row a token"):
+        trainer_choices(model, ids[0].tolist(), chosen[:, 1:])

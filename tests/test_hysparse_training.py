@@ -7,7 +7,7 @@ import torch
 from hysparse_models import NAMES, assert_selection_bites, make_model, random_ids
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from judgerlvr.hysparse.segments import whole
 
@@ -42,9 +42,11 @@ def sharded_gradients(rank, name):
     model = make_model(name).train()
     model.gradient_checkpointing_enable()
     mesh = init_device_mesh("cpu", (RANKS,))
+    # With a policy, as trainers set one, FSDP2 rebuilds every dataclass among a layer's arguments.
+    policy = MixedPrecisionPolicy(param_dtype=torch.float32, reduce_dtype=torch.float32)
     for layer in model.model.layers:
-        fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
     loss_of(model, random_ids(RANKS, LENGTH)[rank : rank + 1]).backward()
     return {key: parameter.grad.full_tensor() for key, parameter in model.named_parameters()}
 

@@ -17,11 +17,12 @@ from judgerlvr.tinyworld.experts import use_all_experts
 from judgerlvr.tinyworld.figures import balanced, mean, rate
 from judgerlvr.tinyworld.gates import judge_gates, measure
 from judgerlvr.tinyworld.model import SHAPES, fresh_model, make_config
-from judgerlvr.tinyworld.sft import IGNORED, SFTConfig, collate, learning_rate, train
+from judgerlvr.tinyworld.sft import IGNORED, Examples, SFTConfig, collate, learning_rate, train
 from judgerlvr.tinyworld.task import World
 from judgerlvr.tinyworld.traces import Tracer
 
 ROOT = Path(__file__).parents[1]
+BASES = sorted(folder.name for folder in base_path().parent.iterdir() if (folder / "config.json").is_file())
 SMALL = {"hidden_size": 64, "num_attention_heads": 2, "num_key_value_heads": 1, "num_hidden_layers": 2}
 
 
@@ -39,13 +40,13 @@ def load(architecture):
     return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32), AutoTokenizer.from_pretrained(path)
 
 
-@pytest.mark.parametrize("architecture", SHAPES)
+@pytest.mark.parametrize("architecture", BASES)
 def test_vocabulary_is_the_tokenizers(architecture):
     model, tokenizer = load(architecture)
     assert model.config.vocab_size == len(tokenizer) == model.get_input_embeddings().weight.shape[0]
 
 
-@pytest.mark.parametrize("architecture", SHAPES)
+@pytest.mark.parametrize("architecture", BASES)
 def test_logits_are_finite(architecture):
     model, tokenizer = load(architecture)
     with torch.no_grad():
@@ -53,14 +54,14 @@ def test_logits_are_finite(architecture):
     assert torch.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("architecture", SHAPES)
+@pytest.mark.parametrize("architecture", BASES)
 def test_weights_are_small_and_bf16(architecture):
     weights = base_path(architecture) / "model.safetensors"
     assert weights.stat().st_size <= 12 * 2**20
     assert AutoModelForCausalLM.from_pretrained(base_path(architecture), dtype="auto").dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("architecture", SHAPES)
+@pytest.mark.parametrize("architecture", BASES)
 def test_card_is_there(architecture):
     card = (base_path(architecture) / "README.md").read_text()
     assert "license: apache-2.0" in card and "| generation accuracy |" in card
@@ -85,17 +86,35 @@ def test_twenty_steps_lower_the_loss(architecture):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_script_writes_a_checkpoint_that_loads(tmp_path):
-    command = [sys.executable, "scripts/make_base_model.py", "--out", str(tmp_path / "base"), "--gate-problems", "0"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, "--steps", "20", "--rows", "4"], check=True, cwd=ROOT, env=environment)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
-    assert sum(parameter.numel() for parameter in model.parameters()) == 3_398_976
+@pytest.mark.parametrize(("architecture", "parameters"), [("qwen3_moe", 3_398_976), ("hysparse_moe", 3_693_936)])
+def test_script_writes_a_checkpoint_that_loads(architecture, parameters, tmp_path):
+    options = ["--architecture", architecture, "--out", str(tmp_path), "--gate-problems", "0"]
+    command = [sys.executable, "scripts/make_base_model.py", *options, "--steps", "20", "--rows", "4"]
+    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+    assert (tmp_path / "model.safetensors").stat().st_size <= 10 * 2**20
+    assert not list(tmp_path.glob("*.py"))
 
 
-def test_saved_checkpoint_gives_the_same_logits(tmp_path):
+def test_qwen3_bases_are_committed():
+    assert {"qwen3", "qwen3_moe"} <= set(BASES)
+
+
+@pytest.mark.parametrize("architecture", ["hysparse", "hysparse_moe"])
+def test_a_quarter_of_the_queries_must_choose(architecture):
     tokenizer = AutoTokenizer.from_pretrained(base_path())
-    model = fresh_model(make_config("qwen3_moe", tokenizer, SMALL), seed=0)
+    selection = make_config(architecture, tokenizer).selection
+    draw = random.Random(0)
+    examples = Examples(Tracer(World()), tokenizer, SFTConfig(judge_share=0.0)).examples(draw, 40)
+    seen = [token // selection.block + 1 for ids, _ in examples for token in range(len(ids))]
+    assert sum(blocks > selection.count for blocks in seen) >= 0.25 * len(seen)
+
+
+@pytest.mark.parametrize("architecture", ["qwen3_moe", "hysparse"])
+def test_saved_checkpoint_gives_the_same_logits(architecture, tmp_path):
+    tokenizer = AutoTokenizer.from_pretrained(base_path())
+    model = fresh_model(make_config(architecture, tokenizer, SMALL), seed=0)
     save_checkpoint(model, tokenizer, tmp_path)
     again = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     ids = torch.arange(20)[None, :]
@@ -103,9 +122,10 @@ def test_saved_checkpoint_gives_the_same_logits(tmp_path):
         assert torch.equal(model.float()(ids).logits, again(ids).logits)
 
 
-def test_all_experts_equal_routed_experts():
+@pytest.mark.parametrize("architecture", ["qwen3_moe", "hysparse_moe"])
+def test_all_experts_equal_routed_experts(architecture):
     tokenizer = AutoTokenizer.from_pretrained(base_path())
-    model = fresh_model(make_config("qwen3_moe", tokenizer, SMALL), seed=0)
+    model = fresh_model(make_config(architecture, tokenizer, SMALL), seed=0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     ids = torch.arange(40)[None, :]

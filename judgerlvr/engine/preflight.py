@@ -26,11 +26,11 @@ def versions() -> dict[str, str]:
     return {name: _version(name) for name in names}
 
 
-def check_process(device: str) -> None:
-    """Check versions and, on CPU, that our platform is the one verl uses.
+def check_process(device: str, model_type: str = "") -> None:
+    """Check versions, that vLLM can find HySparse if that is the model and, on CPU, that verl uses our platform.
 
     Raises:
-        PreflightError: another version of verl or vLLM, or the plugin did not register in this process.
+        PreflightError: another version of verl or vLLM, or a plugin did not register in this process.
     """
     from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
 
@@ -40,8 +40,18 @@ def check_process(device: str) -> None:
     if found["vllm"].split("+")[0] != VLLM_VERSIONS[device]:
         wanted = f"{VLLM_VERSIONS[device]} needed on {device}"
         raise PreflightError(f"vllm {found['vllm']} found, {wanted}; install the lock file of this device")
+    if model_type == "hysparse":
+        _check_vllm_plugin()
     if device == "cpu":
         _check_cpu_platform()
+
+
+def _check_vllm_plugin() -> None:
+    allowed = os.environ.get("VLLM_PLUGINS")
+    if allowed is not None and "hysparse" not in allowed.split(","):
+        raise PreflightError(f"VLLM_PLUGINS={allowed} leaves HySparse out of vLLM; add hysparse to it, or unset it")
+    if not importlib.metadata.entry_points(group="vllm.general_plugins", name="hysparse"):
+        raise PreflightError("vLLM finds no plugin for HySparse: install judgerlvr (pip install -e .) on every node")
 
 
 def _check_cpu_platform() -> None:
@@ -55,15 +65,15 @@ def _check_cpu_platform() -> None:
 
 
 @ray.remote(num_cpus=0)
-def _check_node(device: str) -> str | None:
+def _check_node(device: str, model_type: str) -> str | None:
     try:
-        check_process(device)
+        check_process(device, model_type)
     except PreflightError as error:
         return str(error)
     return None
 
 
-def check_nodes(device: str) -> None:
+def check_nodes(device: str, model_type: str = "") -> None:
     """Run ``check_process`` on each living node of the cluster.
 
     Raises:
@@ -73,7 +83,7 @@ def check_nodes(device: str) -> None:
     answers = ray.get(
         [
             _check_node.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-                device
+                device, model_type
             )
             for node in nodes
         ]

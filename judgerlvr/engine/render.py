@@ -92,6 +92,8 @@ def _policy(stage: Stage) -> dict[str, Any]:
     return {
         f"{MODEL}.path": str(stage.init),
         f"{MODEL}.trust_remote_code": stage.config.model.trust_remote_code,
+        # Imported before a process reads the model's configuration: registers model type "hysparse".
+        f"{MODEL}.external_lib": "judgerlvr.hysparse",
         f"+{MODEL}.override_config.attn_implementation": attention(cluster.attention, stage.device),
         f"{ACTOR}.strategy": "fsdp2",
         f"{ACTOR}.ppo_mini_batch_size": stage.prompts_per_step // updates,

@@ -83,8 +83,9 @@ class StageRunner:
 
         from judgerlvr.engine.trainer import StageTrainer
 
-        check_process(self.stage.device)
-        check_nodes(self.stage.device)
+        model_type = json.loads((self.stage.init / "config.json").read_text(encoding="utf-8")).get("model_type", "")
+        check_process(self.stage.device, model_type)
+        check_nodes(self.stage.device, model_type)
         # verl's tracker would write into the directory that the command happens to be run from.
         os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / "tensorboard")
         config.transfer_queue.enable = True

@@ -40,7 +40,7 @@ ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 
-def _prepare_environment() -> bool:
+def prepare_environment() -> bool:
     """Set what vLLM and torch read at their first import, leaving what the user has set; True on a CPU."""
     import torch
 
@@ -95,7 +95,7 @@ class Sampler:
         self, model_dir: Path, max_model_len: int | None = None, engine: Mapping[str, Any] | None = None
     ) -> None:
         self.tokenizer = load_tokenizer(model_dir)
-        on_cpu = _prepare_environment()
+        on_cpu = prepare_environment()
         import vllm  # after the environment, which it reads on import
 
         settings = ENGINE | (CPU_ENGINE if on_cpu else GPU_ENGINE) | {"max_model_len": max_model_len}

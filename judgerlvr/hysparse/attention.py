@@ -26,17 +26,18 @@ class Step:
     cache: Cache | None
 
 
-@dataclass
 class SelectedBlocks:
     """Indices that a full layer hands to the sparse layers of its hybrid block.
 
     Written once a forward: activation checkpointing runs the full layer again, and a second selection that differed
-    by rounding would give gradients of another function. ``shared`` is what the operations make of the indices for
-    all sparse layers; the first of them asks for it.
+    by rounding would give gradients of another function. ``indices`` given from outside, as a rollout chose them,
+    are used as they are. ``shared`` is what the operations make of the indices for all sparse layers; the first of
+    them asks for it. Not a dataclass: FSDP2's mixed precision copies those.
     """
 
-    indices: Tensor | None = None
-    shared: Any = None
+    def __init__(self, indices: Tensor | None = None) -> None:
+        self.indices = indices
+        self.shared: Any = None
 
 
 class Projections(nn.Module):

@@ -109,19 +109,23 @@ class HySparseModel(HySparsePreTrainedModel):
         inputs_embeds: Tensor | None = None,
         use_cache: bool | None = None,
         cu_seqlens: Tensor | None = None,
+        block_indices: Tensor | None = None,
         **kwargs: Any,
     ) -> MoeModelOutputWithPast:
         """Final hidden states [batch, tokens, hidden_size].
 
         ``attention_mask`` [batch, cached + tokens] marks padding; ``cu_seqlens`` [n + 1], or ``position_ids``
-        [batch, tokens] that restart, cut packed rows. Raises ValueError where ``segments_of`` does.
+        [batch, tokens] that restart, cut packed rows. ``block_indices`` int32 [selecting layers, batch, kv_heads,
+        tokens, count] replaces the model's own selection. Raises ValueError where ``segments_of`` does, and for
+        indices of another shape.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         hidden = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         cache = self._cache(use_cache, past_key_values)
         step = self._step(hidden, cache, position_ids, attention_mask, cu_seqlens)
-        hidden = self._run_layers(hidden, step)
+        self._check_indices(block_indices, hidden)
+        hidden = self._run_layers(hidden, step, block_indices)
         return MoeModelOutputWithPast(last_hidden_state=self.norm(hidden), past_key_values=cache)
 
     def _cache(self, use_cache: bool | None, given: Cache | None) -> Cache | None:
@@ -143,12 +147,20 @@ class HySparseModel(HySparsePreTrainedModel):
         positions = segments.positions if position_ids is None else position_ids
         return Step(self.rotary_emb(hidden, positions), segments, cache)
 
-    def _run_layers(self, hidden: Tensor, step: Step) -> Tensor:
+    def _check_indices(self, given: Tensor | None, hidden: Tensor) -> None:
+        config = self.config
+        layers = sum(layer.is_full and layer.self_attn.selects for layer in self.layers)
+        wanted = (layers, hidden.shape[0], config.num_key_value_heads, hidden.shape[1], config.selection.count)
+        if given is not None and given.shape != wanted:
+            raise ValueError(f"block_indices must be {list(wanted)}, one row a token, not {list(given.shape)}")
+
+    def _run_layers(self, hidden: Tensor, step: Step, given: Tensor | None) -> Tensor:
         k = v = None
         blocks = SelectedBlocks()
+        replayed = iter(() if given is None else given)
         for layer in self.layers:
             if layer.is_full:
-                blocks = SelectedBlocks()
+                blocks = SelectedBlocks(next(replayed, None) if layer.self_attn.selects else None)
             hidden, k, v = layer(hidden, k, v, blocks, step)
         return hidden
 
@@ -177,6 +189,7 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
         use_cache: bool | None = None,
         output_router_logits: bool | None = None,
         cu_seqlens: Tensor | None = None,
+        block_indices: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> MoeCausalLMOutputWithPast:
@@ -192,6 +205,7 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
             use_cache=use_cache,
             output_router_logits=router and config.num_experts > 0,
             cu_seqlens=cu_seqlens,
+            block_indices=block_indices,
             **kwargs,
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep

@@ -5,6 +5,7 @@ transformers' loader of remote code knows one flat folder and relative imports o
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -50,6 +51,16 @@ def write_code(folder: str | os.PathLike[str]) -> None:
         if file.exists() and module == "remote_code":
             source += keep_together()
         (Path(folder) / flat).write_text(source)
+
+
+def remove_code(folder: str | os.PathLike[str]) -> None:
+    """Undo ``write_code``: a directory that is read where the package is installed needs no copies."""
+    for file in Path(folder).glob(f"{PREFIX}*.py"):
+        file.unlink()
+    path = Path(folder) / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.pop("auto_map", None):
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def keep_together() -> str:

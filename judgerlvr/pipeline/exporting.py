@@ -32,6 +32,8 @@ def check_export(checkpoint: Path, trust_remote_code: bool = False) -> float:
     import torch
     from transformers import AutoModelForCausalLM
 
+    import judgerlvr.hysparse  # noqa: F401  (registers the model type)
+
     export = export_dir(checkpoint)
     probes = json.loads((checkpoint / "probe.json").read_text(encoding="utf-8"))
     model = AutoModelForCausalLM.from_pretrained(export, trust_remote_code=trust_remote_code).eval()

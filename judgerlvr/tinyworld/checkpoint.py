@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from judgerlvr.hysparse.remote_code import remove_code
+
 _BASES = Path(__file__).parent / "base"
 
 
@@ -23,4 +25,5 @@ def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, 
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out)
+    remove_code(out)  # a base lies in the package that its code would be a copy of
     tokenizer.save_pretrained(out)

@@ -16,6 +16,8 @@ from transformers import (
     Qwen3MoeForCausalLM,
 )
 
+from judgerlvr.hysparse import HySparseConfig, HySparseForCausalLM
+
 _COMMON: dict[str, Any] = {
     "hidden_size": 192,
     "num_hidden_layers": 6,
@@ -27,17 +29,40 @@ _COMMON: dict[str, Any] = {
     "tie_word_embeddings": True,
     "dtype": "bfloat16",
 }
-# Keys are the names that transformers gives to the architectures.
+_DENSE: dict[str, Any] = {"intermediate_size": 512}
+_EXPERTS: dict[str, Any] = _DENSE | {
+    "moe_intermediate_size": 192,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "norm_topk_prob": True,
+}
+# Two hybrid blocks of one full and two sparse layers. Texts of the world have about 90 tokens: three queries in ten
+# see more than the four blocks of 16 that they may choose.
+_HYSPARSE: dict[str, Any] = {
+    "sparse_ratio": 2,
+    "closing_full": False,
+    "select_block": 16,
+    "select_tokens": 64,
+    "sliding_window": 32,
+    "qk_norm": True,  # as the Qwen3 bases have it
+}
+# Keys are the names that transformers gives to the architectures; HySparse with experts is one of ours.
 SHAPES: dict[str, dict[str, Any]] = {
-    "qwen3_moe": _COMMON
-    | {
-        "intermediate_size": 512,
-        "moe_intermediate_size": 192,
-        "num_experts": 4,
-        "num_experts_per_tok": 2,
-        "norm_topk_prob": True,
-    },
-    "qwen3": _COMMON | {"intermediate_size": 512},
+    "qwen3_moe": _COMMON | _EXPERTS,
+    "qwen3": _COMMON | _DENSE,
+    "hysparse_moe": _COMMON | _EXPERTS | _HYSPARSE,
+    "hysparse": _COMMON | _DENSE | _HYSPARSE,
+}
+_CONFIGS: dict[str, type[PreTrainedConfig]] = {
+    "qwen3_moe": Qwen3MoeConfig,
+    "qwen3": Qwen3Config,
+    "hysparse_moe": HySparseConfig,
+    "hysparse": HySparseConfig,
+}
+_MODELS: dict[str, type[PreTrainedModel]] = {
+    "qwen3_moe": Qwen3MoeForCausalLM,
+    "qwen3": Qwen3ForCausalLM,
+    "hysparse": HySparseForCausalLM,
 }
 
 
@@ -45,9 +70,8 @@ def make_config(
     architecture: str, tokenizer: PreTrainedTokenizerFast, shape: Mapping[str, Any] | None = None
 ) -> PreTrainedConfig:
     """The configuration of a preset, with single keys replaced by ``shape``; its vocabulary is the tokenizer's."""
-    kind = Qwen3MoeConfig if architecture == "qwen3_moe" else Qwen3Config
     values = SHAPES[architecture] | dict(shape or {})
-    return kind(
+    return _CONFIGS[architecture](
         **values,
         vocab_size=len(tokenizer),
         bos_token_id=None,
@@ -59,5 +83,9 @@ def make_config(
 def fresh_model(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
     """A randomly initialised model in fp32, ready to train."""
     torch.manual_seed(seed)
-    kind = Qwen3MoeForCausalLM if config.model_type == "qwen3_moe" else Qwen3ForCausalLM
-    return kind._from_config(config, dtype=torch.float32)
+    return _MODELS[config.model_type]._from_config(config, dtype=torch.float32)
+
+
+def has_experts(config: PreTrainedConfig) -> bool:
+    """Whether the model has a router, and so a load-balancing loss."""
+    return getattr(config, "num_experts", 0) > 0

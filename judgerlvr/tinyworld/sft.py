@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from data.prompts import render
 from judgerlvr.tinyworld.lines import read_response
+from judgerlvr.tinyworld.model import has_experts
 from judgerlvr.tinyworld.prompts import GENERATE, JUDGE
 from judgerlvr.tinyworld.tokenizer import chat
 from judgerlvr.tinyworld.traces import Tracer
@@ -94,7 +95,7 @@ def collate(examples: list[tuple[list[int], int]], pad: int) -> Batch:
 def response_loss(model: PreTrainedModel, batch: Batch, router_loss: float) -> tuple[torch.Tensor, int]:
     """Summed cross entropy of the response tokens plus their share of the router's loss, and their number."""
     ids, labels = (part.to(model.device, non_blocking=True) for part in batch)
-    routed = {"output_router_logits": True} if router_loss and model.config.model_type == "qwen3_moe" else {}
+    routed = {"output_router_logits": True} if router_loss and has_experts(model.config) else {}
     output = model(input_ids=ids, use_cache=False, **routed)
     logits, targets = output.logits[:, :-1].float(), labels[:, 1:]
     loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
@@ -114,7 +115,7 @@ def learning_rate(config: SFTConfig, step: int, elapsed: float) -> float:
 def train(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tracer: Tracer, config: SFTConfig, log: Log = print
 ) -> list[float]:
-    """Train in place (bf16 autocast on a GPU, fp32 on a CPU); returns each step's mean loss a response token."""
+    """Train in place (in the precision of ``autocast``); returns each step's mean loss a response token."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay)
     batches = iter(DataLoader(Examples(tracer, tokenizer, config), batch_size=None, num_workers=config.workers))
     losses: list[float] = []
@@ -133,12 +134,18 @@ def train(
     return losses
 
 
+def autocast(model: PreTrainedModel) -> torch.autocast:
+    """bf16 on a GPU, fp32 on a CPU. HySparse stays in fp32: rounded logits would choose other blocks than RL's fp32."""
+    rounded = model.device.type == "cuda" and model.config.model_type != "hysparse"
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=rounded)
+
+
 def update(model: PreTrainedModel, optimizer: torch.optim.Optimizer, parts: list[Batch], router_loss: float) -> float:
     """One optimiser step over all parts of a batch; returns the mean loss a response token."""
     total = sum(int((labels[:, 1:] != IGNORED).sum()) for _, labels in parts)
     mean = 0.0
     for part in parts:
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
+        with autocast(model):
             loss, _ = response_loss(model, part, router_loss)
         (loss / total).backward()
         mean += float(loss.detach()) / total

@@ -1,0 +1,50 @@
+"""How often do rollout and trainer choose the same blocks? Their arithmetic differs, and a choice is discrete.
+
+A row is one token; a choice is one (token, full layer that selects, KV head). Only choices among more blocks than may
+be selected can differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from judgerlvr.hysparse.ops.selection import Selection
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """``crowded``: share of rows that see more blocks than they may select. ``equal``: share of such rows' choices
+    with equal sets, 1 where there are none. ``differing`` [tokens]: rows in which any choice differs."""
+
+    crowded: float
+    equal: float
+    differing: Tensor
+
+
+def crowded_rows(tokens: int, selection: Selection) -> Tensor:
+    """Boolean [tokens]: the row sees more blocks than it may select."""
+    return torch.arange(tokens) // selection.block + 1 > selection.count
+
+
+def agreement(rollout: Tensor, trainer: Tensor, selection: Selection) -> Agreement:
+    """Compare indices of one whole sequence, both int [layers, tokens, kv_heads, count], ascending, padded with -1.
+
+    Raises ValueError when a token is missing on one side: a share of what happens to be there would be no measure.
+    """
+    if rollout.shape != trainer.shape:
+        raise ValueError(f"rollout has indices {list(rollout.shape)}, trainer {list(trainer.shape)}")
+    crowded = crowded_rows(rollout.shape[1], selection)
+    same = (rollout == trainer).all(dim=-1)
+    judged = same[:, crowded]
+    equal = judged.double().mean().item() if judged.numel() else 1.0
+    return Agreement(crowded.double().mean().item(), equal, ~same.all(dim=2).all(dim=0))
+
+
+def split_difference(log_probs: Tensor, others: Tensor, differing: Tensor) -> dict[str, float]:
+    """Mean absolute difference of log-probabilities [tokens] over agreeing and differing rows; absent ones left out."""
+    gap = (log_probs - others).abs()
+    parts = {"agreeing": gap[~differing], "differing": gap[differing]}
+    return {name: part.mean().item() for name, part in parts.items() if len(part)}

@@ -1,0 +1,159 @@
+"""The attention modules of ``judgerlvr.hysparse.attention`` on vLLM's layers, caches and tensor parallelism."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from vllm.distributed import get_tensor_model_parallel_world_size
+from vllm.model_executor.layers.attention import Attention
+from vllm.model_executor.layers.layernorm import RMSNorm
+from vllm.model_executor.layers.linear import ColumnParallelLinear, QKVParallelLinear, RowParallelLinear
+from vllm.model_executor.layers.rotary_embedding import get_rope
+from vllm.model_executor.model_loader.weight_utils import sharded_weight_loader
+
+from judgerlvr.hysparse.layout import serves_sparse, source_layer
+from judgerlvr.hysparse.vllm.backend import backend_for
+from judgerlvr.hysparse.vllm.compat import sink_dtype, source_impl
+
+
+class Projections(nn.Module):
+    """q, k, v and output projections, QK norm and RoPE; parameters have the checkpoint's names."""
+
+    def __init__(self, vllm_config: Any, layer: int, prefix: str) -> None:
+        super().__init__()
+        config = self.config = vllm_config.model_config.hf_text_config
+        self.vllm_config, self.layer, self.prefix = vllm_config, layer, prefix
+        ranks = get_tensor_model_parallel_world_size()
+        self.heads, self.kv_heads = config.num_attention_heads // ranks, config.num_key_value_heads // ranks
+        self.head_dim, bias = config.head_dim, config.attention_bias
+        self.qkv_proj = QKVParallelLinear(
+            config.hidden_size,
+            config.head_dim,
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            bias=bias,
+            prefix=f"{prefix}.qkv_proj",
+        )
+        width = config.num_attention_heads * config.head_dim
+        self.o_proj = RowParallelLinear(width, config.hidden_size, bias=bias, prefix=f"{prefix}.o_proj")
+        self.q_norm = RMSNorm(config.head_dim, eps=config.rms_norm_eps) if config.qk_norm else None
+        self.k_norm = RMSNorm(config.head_dim, eps=config.rms_norm_eps) if config.qk_norm else None
+        self.rotary_emb = get_rope(
+            config.head_dim, max_position=config.max_position_embeddings, rope_parameters=config.rope_parameters
+        )
+
+    def project(self, positions: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated q [tokens, heads * dim] and k [tokens, kv_heads * dim], and v."""
+        qkv, _ = self.qkv_proj(hidden)
+        kv_width = self.kv_heads * self.head_dim
+        q, k, v = qkv.split([self.heads * self.head_dim, kv_width, kv_width], dim=-1)
+        q, k = self.rotary_emb(positions, self._normed(q, self.q_norm), self._normed(k, self.k_norm))
+        return q, k, v
+
+    def output(self, heads: Tensor) -> Tensor:
+        projected: Tensor = self.o_proj(heads)[0]
+        return projected
+
+    def make_gate(self, name: str) -> ColumnParallelLinear:
+        """Projection to one gate logit an element of the heads' output, or one a head."""
+        config = self.config
+        width = config.num_attention_heads * (config.head_dim if config.gates == "element" else 1)
+        return ColumnParallelLinear(config.hidden_size, width, bias=config.gate_bias, prefix=f"{self.prefix}.{name}")
+
+    def gated(self, out: Tensor, gate: ColumnParallelLinear | None, hidden: Tensor) -> Tensor:
+        """``out`` [tokens, heads * dim] times the sigmoid of its gate, as ``gates.apply_gate`` does."""
+        if gate is None:
+            return out
+        logits = gate(hidden)[0].unflatten(-1, (self.heads, -1))
+        gated: Tensor = out.unflatten(-1, (self.heads, -1)) * logits.sigmoid()
+        return gated.flatten(-2)
+
+    def make_sinks(self, stock: bool) -> nn.Parameter:
+        """This rank's part of one sink a query head: float32, or as vLLM's ``stock`` kernels take them."""
+        dtype = torch.get_default_dtype()
+        dtype = sink_dtype(dtype, torch.get_default_device().type) if stock else torch.float32
+        parameter = nn.Parameter(torch.zeros(self.heads, dtype=dtype), requires_grad=False)
+        parameter.weight_loader = sharded_weight_loader(0)
+        return parameter
+
+    def stock_attention(self, name: str, sinks: nn.Parameter | None, window: int | None = None) -> Attention:
+        """Attention on the backend that vLLM picks for the device."""
+        given = {} if sinks is None else {"sinks": sinks}
+        return self._attention(name, per_layer_sliding_window=window, **given)
+
+    def own_attention(self, name: str, **arguments: Any) -> Attention:
+        """Attention on the HySparse backend, in either role."""
+        selection = self.config.selection
+        return self._attention(name, attn_backend=backend_for(selection.block), selection=selection, **arguments)
+
+    def _attention(self, name: str, **arguments: Any) -> Attention:
+        return Attention(
+            self.heads,
+            self.head_dim,
+            self.head_dim**-0.5,
+            num_kv_heads=self.kv_heads,
+            cache_config=self.vllm_config.cache_config,
+            prefix=f"{self.prefix}.{name}",
+            **arguments,
+        )
+
+    def _normed(self, flat: Tensor, norm: RMSNorm | None) -> Tensor:
+        return flat if norm is None else norm(flat.unflatten(-1, (-1, self.head_dim))).flatten(-2)
+
+
+class FullAttention(Projections):
+    """Equations 1-3. A full layer that no sparse layer follows runs on vLLM's own backend."""
+
+    def __init__(self, vllm_config: Any, layer: int, prefix: str) -> None:
+        super().__init__(vllm_config, layer, prefix)
+        config = self.config
+        selects = serves_sparse(config.kinds, layer) and config.branches != "window"
+        self.sinks = self.make_sinks(stock=not selects) if config.sinks_full else None
+        self.gate = self.make_gate("gate") if config.gate_full else None
+        tokens = vllm_config.scheduler_config.max_num_batched_tokens
+        if selects:
+            self.attn = self.own_attention("attn", sinks=self.sinks, max_tokens=tokens)
+        else:
+            self.attn = self.stock_attention("attn", self.sinks)
+
+    def forward(self, positions: Tensor, hidden: Tensor) -> Tensor:
+        out = self.attn(*self.project(positions, hidden))
+        return self.output(self.gated(out, self.gate, hidden))
+
+
+class SparseAttention(Projections):
+    """Equations 4-9: a branch over the full layer's cache and selection, a branch over an own window."""
+
+    def __init__(self, vllm_config: Any, layer: int, prefix: str) -> None:
+        super().__init__(vllm_config, layer, prefix)
+        config = self.config
+        gates = config.gates != "none"
+        has_sparse, has_window = config.branches != "window", config.branches != "sparse"
+        if not has_window:
+            self.k_norm = None  # the projection keeps its rows for k and v, which the checkpoint lacks: they go unread
+        self.g_sparse = self.make_gate("g_sparse") if gates and has_sparse else None
+        self.g_swa = self.make_gate("g_swa") if gates and has_window else None
+        self.sinks_sparse = self.make_sinks(stock=False) if config.sinks and has_sparse else None
+        self.sinks_swa = self.make_sinks(stock=True) if config.sinks and has_window else None
+        self.attn_sparse = self._shared() if has_sparse else None
+        window = config.sliding_window
+        self.attn_swa = self.stock_attention("attn_swa", self.sinks_swa, window) if has_window else None
+
+    def _shared(self) -> Attention:
+        target = source_layer(self.config.kinds, self.layer)
+        name = self.prefix.replace(f".{self.layer}.", f".{target}.") + ".attn"
+        source = source_impl(name, self.vllm_config)
+        return self.own_attention(
+            "attn_sparse", kv_sharing_target_layer_name=name, source=source, sinks=self.sinks_sparse
+        )
+
+    def forward(self, positions: Tensor, hidden: Tensor) -> Tensor:
+        q, k, v = self.project(positions, hidden)
+        outputs = []
+        if self.attn_sparse is not None:
+            outputs.append(self.gated(self.attn_sparse(q, None, None), self.g_sparse, hidden))
+        if self.attn_swa is not None:
+            outputs.append(self.gated(self.attn_swa(q, k, v), self.g_swa, hidden))
+        return self.output(sum(outputs[1:], outputs[0]))

@@ -1,0 +1,88 @@
+"""Set-ups that would be wrong without any error, refused when the engine starts: what, why, and what to set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from judgerlvr.hysparse.layout import FULL
+from judgerlvr.hysparse.vllm.compat import merged_window
+
+
+def check_engine(vllm_config: Any) -> None:
+    """Raise ValueError with one line for a vLLM configuration that HySparse cannot serve."""
+    config = vllm_config.model_config.hf_text_config
+    _check_cache(vllm_config, config)
+    _check_parallel(vllm_config.parallel_config, config)
+    _check_features(vllm_config)
+
+
+def check_group(kv_cache_spec: Any, config: Any) -> None:
+    """Raise ValueError for the cache group of the full layers when windows were merged into it, or pages are odd."""
+    if merged_window(kv_cache_spec) is not None:
+        raise ValueError(
+            "HySparse: window layers and full layers share one KV cache group, so windows cost as much as full "
+            "attention; set disable_hybrid_kv_cache_manager=False and drop options that turn it on"
+        )
+    _check_page(kv_cache_spec.block_size, config.select_block)
+
+
+def _check_page(page: int, block: int) -> None:
+    if page % block:
+        raise ValueError(
+            f"HySparse: a cache page of {page} tokens cuts selection blocks of {block}; set block_size to a multiple "
+            f"of {block}"
+        )
+
+
+def _check_cache(vllm_config: Any, config: Any) -> None:
+    if vllm_config.scheduler_config.disable_hybrid_kv_cache_manager:
+        raise ValueError(
+            "HySparse: the hybrid KV cache manager is off, so every window layer would hold a full cache; set "
+            "disable_hybrid_kv_cache_manager=False, and drop KV connectors that turn it off"
+        )
+    cache = vllm_config.cache_config
+    if getattr(cache, "user_specified_block_size", False):
+        _check_page(cache.block_size, config.select_block)
+    if cache.cache_dtype not in ("auto", "float16", "bfloat16"):
+        raise ValueError(
+            f"HySparse: kv_cache_dtype {cache.cache_dtype} is not implemented for it; set kv_cache_dtype=auto"
+        )
+    if cache.kv_sharing_fast_prefill:
+        raise ValueError(
+            "HySparse: kv_sharing_fast_prefill skips layers that share a cache, but sparse layers compute new hidden "
+            "states; set kv_sharing_fast_prefill=False"
+        )
+
+
+def _check_parallel(parallel: Any, config: Any) -> None:
+    ranks = parallel.tensor_parallel_size
+    if ranks > config.num_key_value_heads:
+        raise ValueError(
+            f"HySparse: tensor_parallel_size {ranks} splits the query heads of a KV head, whose selection is their "
+            f"joint maximum; set tensor_parallel_size to at most {config.num_key_value_heads}"
+        )
+    _check_stages(parallel.pipeline_parallel_size, config)
+    if parallel.use_ubatching:
+        raise ValueError("HySparse: two micro-batches at a time would write one index buffer; set enable_dbo=False")
+    for name in ("decode_context_parallel_size", "prefill_context_parallel_size"):
+        if getattr(parallel, name, 1) > 1:
+            raise ValueError(f"HySparse: {name} > 1 scatters the keys that a block is scored on; set {name}=1")
+
+
+def _check_stages(stages: int, config: Any) -> None:
+    from vllm.distributed.utils import get_pp_indices
+
+    for rank in range(stages if stages > 1 else 0):
+        begin, _ = get_pp_indices(config.num_hidden_layers, rank, stages)
+        if config.layer_types[begin] != FULL:
+            raise ValueError(
+                f"HySparse: pipeline stage {rank} would begin at sparse layer {begin}, away from the full layer whose "
+                "cache it reads; set VLLM_PP_LAYER_PARTITION so that stages begin at full layers"
+            )
+
+
+def _check_features(vllm_config: Any) -> None:
+    if vllm_config.quant_config is not None:
+        raise ValueError("HySparse: quantised weights are not implemented; load a bf16 or fp32 checkpoint")
+    if vllm_config.speculative_config is not None:
+        raise ValueError("HySparse: speculative decoding has not been tested with it; drop speculative_config")

@@ -1,0 +1,65 @@
+"""Every reach into what vLLM 0.24 (GPU lock) and 0.31 (CPU lock) do not promise to keep, and where they differ.
+
+``tests/test_hysparse_vllm_checks.py`` fails when one of these names moves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+# Blocks and model body of the stock Qwen3-MoE: HySparse differs from it in attention only. ``decoder_layer_type``
+# of the body is how vLLM's own variants replace the layer.
+from vllm.model_executor.models.qwen3_moe import Qwen3MoeMLP, Qwen3MoeModel, Qwen3MoeSparseMoeBlock
+
+__all__ = ["Qwen3MoeMLP", "Qwen3MoeModel", "Qwen3MoeSparseMoeBlock"]
+
+# In both versions a name in ``AttentionBackendEnum`` is needed; 0.24 has this placeholder only.
+BACKEND_NAME = "CUSTOM"
+
+
+def register_custom_backend(path: str) -> None:
+    """Name the class that stands for the placeholder backend."""
+    from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
+
+    register_backend(AttentionBackendEnum[BACKEND_NAME], path)
+
+
+def cache_shape(pages: int, page: int, kv_heads: int, head_dim: int) -> tuple[int, int, int, int]:
+    """Shape of one layer's cache: K and V side by side in the last dimension.
+
+    0.31 hands every backend this view. 0.24 asks the backend, and lets groups share raw memory, so pages come first.
+    """
+    return pages, kv_heads, page, 2 * head_dim
+
+
+def sink_dtype(model_dtype: torch.dtype, device_type: str) -> torch.dtype:
+    """What the stock window kernel takes: FlashAttention 3 the model's type, CPU_ATTN float32 (not copied then)."""
+    return torch.float32 if device_type == "cpu" else model_dtype
+
+
+def source_impl(layer_name: str, vllm_config: Any) -> Any:
+    """The attention implementation of a layer that is already built; vLLM's own KV sharing looks it up here."""
+    return vllm_config.compilation_config.static_forward_context[layer_name].impl
+
+
+def restore_expert_loaders(model: nn.Module) -> None:
+    """Give expert tensors their loader back: post-processing replaces the tensors and drops it in some versions.
+
+    verl does so for the architectures that it lists, which are not ours.
+    """
+    for module in model.modules():
+        loader = getattr(module, "weight_loader", None)
+        if not getattr(loader, "supports_moe_loading", False):
+            continue
+        for parameter in module.parameters(recurse=False):
+            if not hasattr(parameter, "weight_loader"):
+                parameter.weight_loader = loader
+
+
+def merged_window(kv_cache_spec: Any) -> int | None:
+    """Window of a full-attention group that had to take in window layers; None when it holds full layers only."""
+    window: int | None = getattr(kv_cache_spec, "sliding_window", None)
+    return window

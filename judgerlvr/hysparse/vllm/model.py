@@ -1,0 +1,103 @@
+"""HySparseForCausalLM in vLLM: the stock Qwen3-MoE body with HySparse attention in its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+from vllm.model_executor.layers.layernorm import RMSNorm
+from vllm.model_executor.layers.logits_processor import LogitsProcessor
+from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+from vllm.model_executor.models.interfaces import SupportsPP
+from vllm.model_executor.models.utils import AutoWeightsLoader, extract_layer_index, maybe_prefix
+
+from judgerlvr.hysparse.layout import FULL
+from judgerlvr.hysparse.vllm.attention import FullAttention, SparseAttention
+from judgerlvr.hysparse.vllm.checks import check_engine
+from judgerlvr.hysparse.vllm.compat import (
+    Qwen3MoeMLP,
+    Qwen3MoeModel,
+    Qwen3MoeSparseMoeBlock,
+    restore_expert_loaders,
+)
+from judgerlvr.hysparse.vllm.weights import head_from_embedding, split_experts
+
+
+def feed_forward(vllm_config: Any, layer: int, prefix: str) -> nn.Module:
+    """Mixture of experts where the configuration has one in this layer, a dense MLP otherwise."""
+    config = vllm_config.model_config.hf_text_config
+    every = config.decoder_sparse_step
+    if config.num_experts > 0 and layer not in config.mlp_only_layers and (layer + 1) % every == 0:
+        return Qwen3MoeSparseMoeBlock(vllm_config=vllm_config, prefix=prefix)
+    return Qwen3MoeMLP(config.hidden_size, config.intermediate_size, config.hidden_act, prefix=prefix)
+
+
+class HySparseDecoderLayer(nn.Module):
+    """Attention of either kind and a feed-forward block; vLLM carries the residual stream beside the hidden states."""
+
+    def __init__(self, vllm_config: Any, prefix: str = "") -> None:
+        super().__init__()
+        config, layer = vllm_config.model_config.hf_text_config, extract_layer_index(prefix)
+        kind = FullAttention if config.kinds[layer] == FULL else SparseAttention
+        self.self_attn = kind(vllm_config, layer, f"{prefix}.self_attn")
+        self.mlp = feed_forward(vllm_config, layer, f"{prefix}.mlp")
+        self.input_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+
+    def forward(self, positions: Tensor, hidden: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
+        if residual is None:
+            residual, hidden = hidden, self.input_layernorm(hidden)
+        else:
+            hidden, residual = self.input_layernorm(hidden, residual)
+        hidden = self.self_attn(positions, hidden)
+        hidden, residual = self.post_attention_layernorm(hidden, residual)
+        return self.mlp(hidden), residual
+
+
+class HySparseForCausalLM(nn.Module, SupportsPP):
+    """Dense and mixture-of-experts HySparse. Raises ValueError where ``checks`` refuses the set-up."""
+
+    packed_modules_mapping = {"qkv_proj": ["q_proj", "k_proj", "v_proj"], "gate_up_proj": ["gate_proj", "up_proj"]}  # noqa: RUF012
+
+    def __init__(self, *, vllm_config: Any, prefix: str = "") -> None:
+        super().__init__()
+        check_engine(vllm_config)
+        config = self.config = vllm_config.model_config.hf_text_config
+        self.model = Qwen3MoeModel(
+            vllm_config=vllm_config, prefix=maybe_prefix(prefix, "model"), decoder_layer_type=HySparseDecoderLayer
+        )
+        self.lm_head = ParallelLMHead(config.vocab_size, config.hidden_size, prefix=maybe_prefix(prefix, "lm_head"))
+        if config.tie_word_embeddings:
+            self.lm_head = self.lm_head.tie_weights(self.model.embed_tokens)
+        self.logits_processor = LogitsProcessor(config.vocab_size)
+        self.make_empty_intermediate_tensors = self.model.make_empty_intermediate_tensors
+
+    def embed_input_ids(self, input_ids: Tensor) -> Tensor:
+        embedded: Tensor = self.model.embed_input_ids(input_ids)
+        return embedded
+
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        positions: Tensor,
+        intermediate_tensors: Any = None,
+        inputs_embeds: Tensor | None = None,
+    ) -> Any:
+        """Final hidden states [tokens, hidden_size], or what the next pipeline stage needs."""
+        return self.model(input_ids, positions, intermediate_tensors, inputs_embeds)
+
+    def compute_logits(self, hidden_states: Tensor) -> Tensor | None:
+        logits: Tensor | None = self.logits_processor(self.lm_head, hidden_states)
+        return logits
+
+    def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
+        """Load checkpoint tensors by their names in transformers; any part of them, any number of times.
+
+        Returns the names of this model's tensors that were set.
+        """
+        restore_expert_loaders(self)
+        if self.config.tie_word_embeddings:
+            weights = head_from_embedding(weights)
+        loaded: set[str] = AutoWeightsLoader(self).load_weights(split_experts(weights))
+        return loaded

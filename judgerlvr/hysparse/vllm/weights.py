@@ -1,0 +1,43 @@
+"""Checkpoint tensors as vLLM's Qwen3-MoE loader wants them: experts one by one, a tied head by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from torch import Tensor
+
+EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+GATE_UP, DOWN = ".mlp.experts.gate_up_proj", ".mlp.experts.down_proj"
+
+
+def split_experts(weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """Fused expert tensors, as transformers saves them, by expert; everything else, as verl sends it, unchanged.
+
+    ``gate_up_proj`` is [experts, 2 * inner, hidden], ``down_proj`` [experts, hidden, inner].
+    """
+    for name, tensor in weights:
+        if name.endswith(GATE_UP):
+            base = name.removesuffix(".gate_up_proj")
+            for expert, fused in enumerate(tensor):
+                gate, up = fused.chunk(2, dim=0)
+                yield f"{base}.{expert}.gate_proj.weight", gate
+                yield f"{base}.{expert}.up_proj.weight", up
+        elif name.endswith(DOWN):
+            base = name.removesuffix(".down_proj")
+            for expert, down in enumerate(tensor):
+                yield f"{base}.{expert}.down_proj.weight", down
+        else:
+            yield name, tensor
+
+
+def head_from_embedding(weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    """The head of a tied model beside its embedding, whether it is sent or not.
+
+    Checkpoints lack it, trainers send it; and on CPU, vLLM repacks the head's own copy in a weight update.
+    """
+    for name, tensor in weights:
+        if name == HEAD:
+            continue
+        yield name, tensor
+        if name == EMBEDDING:
+            yield HEAD, tensor

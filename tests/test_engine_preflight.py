@@ -1,0 +1,25 @@
+"""What a process lacks is said in one line."""
+
+import importlib.metadata
+
+import pytest
+
+from judgerlvr.engine.preflight import PreflightError, check_process
+
+
+def test_this_process_serves_hysparse():
+    check_process("cpu", "hysparse")
+
+
+def test_plugin_left_out_by_the_environment(monkeypatch):
+    monkeypatch.setenv("VLLM_PLUGINS", "other")
+    check_process("cpu", "qwen3")
+    with pytest.raises(PreflightError, match="add hysparse to it"):
+        check_process("cpu", "hysparse")
+
+
+def test_plugin_not_installed_in_the_process(monkeypatch):
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: ())
+    check_process("cpu", "qwen3")
+    with pytest.raises(PreflightError, match=r"vLLM finds no plugin for HySparse: install judgerlvr"):
+        check_process("cpu", "hysparse")

@@ -1,0 +1,137 @@
+"""Wrong set-ups stop at start with one line, and the names of vLLM that the plugin reaches for are still there."""
+
+import copy
+import inspect
+import os
+
+import pytest
+import torch
+
+from judgerlvr.evaluation.sample import CPU_ENVIRONMENT
+from judgerlvr.hysparse.presets import preset
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """vLLM's own configuration of an engine for the tiny preset."""
+    for name, value in CPU_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from vllm.engine.arg_utils import EngineArgs
+
+    folder = tmp_path_factory.mktemp("config")
+    preset("tiny", head_dim=32, architectures=["HySparseForCausalLM"]).save_pretrained(folder)
+    arguments = EngineArgs(
+        model=str(folder), skip_tokenizer_init=True, dtype="float32", enforce_eager=True, block_size=64
+    )
+    return arguments.create_engine_config()
+
+
+def test_good_configuration_passes(good):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    check_engine(good)
+
+
+# Attribute of vLLM's configuration, a wrong value, and what the line must say.
+WRONG = {
+    "hybrid manager off": ("scheduler_config.disable_hybrid_kv_cache_manager", True, "disable_hybrid_kv_cache_manager"),
+    "page cuts a block": ("cache_config.block_size", 24, "set block_size to a multiple of 16"),
+    "8-bit cache": ("cache_config.cache_dtype", "fp8", "set kv_cache_dtype=auto"),
+    "fast prefill": ("cache_config.kv_sharing_fast_prefill", True, "set kv_sharing_fast_prefill=False"),
+    "too many ranks": ("parallel_config.tensor_parallel_size", 4, "set tensor_parallel_size to at most 2"),
+    "cut hybrid block": (
+        "parallel_config.pipeline_parallel_size",
+        2,
+        "begin at sparse layer 4.*VLLM_PP_LAYER_PARTITION",
+    ),
+    "two batches": ("parallel_config.enable_dbo", True, "set enable_dbo=False"),
+    "split context": ("parallel_config.decode_context_parallel_size", 2, "set decode_context_parallel_size=1"),
+    "quantised": ("quant_config", object(), "load a bf16 or fp32 checkpoint"),
+    "speculation": ("speculative_config", object(), "drop speculative_config"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_set_up_is_one_line_with_a_remedy(good, case):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    path, value, remedy = WRONG[case]
+    config = copy.copy(good)
+    owner = config
+    for name in path.split(".")[:-1]:
+        setattr(owner, name, copy.copy(getattr(owner, name)))
+        owner = getattr(owner, name)
+    assert hasattr(owner, path.split(".")[-1])
+    object.__setattr__(owner, path.split(".")[-1], value)
+    with pytest.raises(ValueError, match=f"^HySparse: .*{remedy}") as caught:
+        check_engine(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_stages_that_begin_at_full_layers_pass(good, monkeypatch):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    config = copy.copy(good)
+    config.parallel_config = copy.copy(good.parallel_config)
+    config.parallel_config.pipeline_parallel_size = 2
+    monkeypatch.setenv("VLLM_PP_LAYER_PARTITION", "3,4")
+    check_engine(config)
+
+
+def full_group(**changes):
+    from vllm.v1.kv_cache_interface import FullAttentionSpec
+
+    return FullAttentionSpec(**{"block_size": 64, "num_kv_heads": 2, "head_size": 32, "dtype": torch.float32} | changes)
+
+
+def test_group_with_merged_windows_is_refused():
+    from judgerlvr.hysparse.vllm.checks import check_group
+
+    check_group(full_group(), preset("tiny"))
+    merged = type(full_group()).merge([full_group(), full_group(sliding_window=32)])
+    with pytest.raises(ValueError, match="share one KV cache group"):
+        check_group(merged, preset("tiny"))
+
+
+def test_group_with_odd_pages_is_refused():
+    from judgerlvr.hysparse.vllm.checks import check_group
+
+    with pytest.raises(ValueError, match=r"page of 16 tokens cuts selection blocks of 64; set block_size"):
+        check_group(full_group(block_size=16), preset("small"))
+
+
+def test_names_in_vllm():
+    from vllm.model_executor.layers.attention import Attention
+    from vllm.model_executor.layers.fused_moe.routed_experts import RoutedExperts
+    from vllm.v1.attention.backend import AttentionMetadataBuilder, CommonAttentionMetadata
+
+    from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, Qwen3MoeModel
+
+    # vLLM's compile decorator hides the signature.
+    assert "decoder_layer_type: type" in inspect.getsource(inspect.getmodule(Qwen3MoeModel))
+    assert {"attn_backend", "kv_sharing_target_layer_name", "per_layer_sliding_window", "extra_impl_args"} <= set(
+        inspect.signature(Attention.__init__).parameters
+    )
+    assert RoutedExperts.weight_loader.supports_moe_loading
+    build = inspect.signature(AttentionMetadataBuilder.build).parameters
+    assert list(build)[1:] == ["common_prefix_len", "common_attn_metadata", "fast_build"]
+    assert {"query_start_loc", "seq_lens", "block_table_tensor"} <= set(CommonAttentionMetadata.__dataclass_fields__)
+    from vllm.v1.attention.backends.registry import AttentionBackendEnum
+
+    assert BACKEND_NAME in AttentionBackendEnum.__members__
+
+
+def test_expert_loaders_are_given_back():
+    from vllm.model_executor.layers.fused_moe.routed_experts import RoutedExperts
+
+    from judgerlvr.hysparse.vllm.compat import restore_expert_loaders
+
+    class Experts(torch.nn.Module):
+        weight_loader = RoutedExperts.weight_loader
+
+    experts = Experts()
+    experts.w2_weight = torch.nn.Parameter(torch.zeros(2))
+    restore_expert_loaders(torch.nn.Sequential(experts))
+    assert experts.w2_weight.weight_loader == experts.weight_loader
