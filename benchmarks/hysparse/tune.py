@@ -19,10 +19,10 @@ PER_GROUP = ("sparse_forward", "sparse_backward_q", "sparse_backward_kv", "selec
 
 
 def tune(case: Case) -> None:
-    """At the first context: all kernels for the first group, and for others those whose tiles hold the group."""
+    """At the first context: all kernels with a call here, and for later groups those whose tiles hold the group."""
     if case.context != case.options.contexts[0]:
         return
-    kernels = list(CANDIDATES) if case.group == case.options.groups[0] else PER_GROUP
+    kernels = tuple(CALLS) if case.group == case.options.groups[0] else PER_GROUP
     for kernel in kernels:
         make = functools.partial(CALLS[kernel], case)
         times = {}

@@ -81,7 +81,7 @@ class StepLog:
             f"reward {m.get('critic/score/mean', float('nan')):.3f}",
             f"tokens {m['sampled/tokens']:.1f}",
             f"entropy {m.get('actor/entropy', float('nan')):.3f}",
-            f"mismatch {m.get('training/rollout_probs_diff_max', float('nan')):.1e}",
+            f"mismatch {m.get('training/rollout_probs_diff_mean', float('nan')):.1e}",
             f"{seconds:.1f} s",
             f"ETA {left / 60:.1f} min",
         ]
