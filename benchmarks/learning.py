@@ -1,0 +1,104 @@
+"""What several seeds of the demo learnt, with spread: a table of the evaluations that the runs made.
+
+    python benchmarks/learning.py DEMO_DIR DEMO_DIR ... [--shuffled RUN_DIR RUN_DIR ...]
+
+A DEMO_DIR is what ``judgerlvr.demo --out DEMO_DIR seed=N`` left. A shuffled RUN_DIR is a judge run with
+``judge.data.shuffle_labels=true`` whose policy was evaluated into RUN_DIR/eval/final on the same held-out prompts; they
+are given in the order of the demos' seeds. Prints, over seeds, the mean and the smallest and largest value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+ARMS = {
+    "base": "judge/eval/base",
+    "after judge": "judge/eval/final",
+    "JudgeRLVR": "generate/eval/final",
+    "vanilla, equal steps": "vanilla/eval/step_*",
+    "vanilla, equal tokens": "vanilla/eval/final",
+}
+COLUMNS = ("accuracy", "greedy", "tokens", "greedy tokens", "judge", "judge, checking")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("demos", type=Path, nargs="+", help="folders of demo runs")
+    parser.add_argument("--shuffled", type=Path, nargs="*", default=[], help="judge runs with shuffled labels")
+    return parser.parse_args()
+
+
+def results(folder: Path) -> dict[tuple[str, bool], dict[str, Any]]:
+    """(kind, greedy) -> result of one evaluation."""
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return {(row["kind"], row["decoding"]["temperature"] == 0): row for row in summary["results"]}
+
+
+def figures(folder: Path) -> dict[str, float]:
+    """The columns of the table; judge accuracies are balanced, ``checking`` counts traces that recompute a step."""
+    found = results(folder)
+    row: dict[str, float] = {}
+    if ("generate", False) in found:
+        sampled, greedy = found["generate", False], found["generate", True]
+        row |= {"accuracy": sampled["accuracy"]["value"], "greedy": greedy["accuracy"]["value"]}
+        row |= {
+            name: part["tokens"]["all"]["mean"]["value"]
+            for name, part in (("tokens", sampled), ("greedy tokens", greedy))
+        }
+    judge = found["judge", False]["judge"]
+    row |= {"judge": judge["balanced_accuracy"]["value"]}
+    row |= {"judge, checking": judge["checking"]["balanced_accuracy"]["value"]}
+    return row
+
+
+def demo_figures(demo: Path) -> dict[str, dict[str, float]]:
+    """Arm -> columns; where equal steps spent equal tokens, one evaluation is both."""
+    rows = {}
+    for arm, pattern in ARMS.items():
+        folders = sorted(demo.glob(pattern), key=lambda path: int(re.sub(r"\D", "", path.name) or 0))
+        rows[arm] = figures(folders[-1] if folders else demo / ARMS["vanilla, equal tokens"])
+    return rows
+
+
+def spread(values: list[float], scale: float = 1.0) -> str:
+    digits = 3 if max(values) < 2 else 1
+    low, mean, high = min(values), statistics.fmean(values), max(values)
+    return f"{mean * scale:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def gains(seeds: list[dict[str, dict[str, float]]], start: str, end: str, column: str) -> str:
+    """Points gained between two arms of the same seed."""
+    points = [100 * (seed[end][column] - seed[start][column]) for seed in seeds]
+    return f"{statistics.fmean(points):+.1f} points ({', '.join(f'{point:+.1f}' for point in points)})"
+
+
+def main() -> None:
+    options = parse_arguments()
+    seeds = [demo_figures(demo) for demo in options.demos]
+    print(f"| policy, {len(seeds)} seeds | " + " | ".join(COLUMNS) + " |")
+    print("| --- " * (len(COLUMNS) + 1) + "|")
+    for arm in ARMS:
+        print(f"| {arm} | " + " | ".join(spread([seed[arm][column] for seed in seeds]) for column in COLUMNS) + " |")
+    for start, end, column in (
+        ("base", "after judge", "judge"),
+        ("base", "after judge", "judge, checking"),
+        ("base", "after judge", "accuracy"),
+        ("base", "JudgeRLVR", "accuracy"),
+        ("vanilla, equal steps", "JudgeRLVR", "accuracy"),
+        ("vanilla, equal tokens", "JudgeRLVR", "accuracy"),
+    ):
+        print(f"{column}, {start} -> {end}: {gains(seeds, start, end, column)}")
+    shuffled = [
+        seed | {"shuffled": figures(run / "eval" / "final")} for seed, run in zip(seeds, options.shuffled, strict=False)
+    ]
+    if shuffled:
+        print(f"judge, base -> shuffled labels: {gains(shuffled, 'base', 'shuffled', 'judge')}")
+
+
+if __name__ == "__main__":
+    main()
