@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -13,29 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from stage_runs import SMALL, write_candidates
 
-from data.reading import write_jsonl
 from judgerlvr.config.load import ROOT
-from judgerlvr.tinyworld.problems import generate_problems
-from judgerlvr.tinyworld.task import World, parse_chain
-from judgerlvr.tinyworld.traces import Tracer
 
 pytestmark = pytest.mark.slow
 LIMIT = 900
-SMALL = [
-    "judge.batch.prompts_per_step=8",
-    "judge.batch.samples_per_prompt=4",
-    "judge.batch.updates_per_step=2",
-    "judge.stop.steps=2",
-    "judge.algorithm.dynamic_sampling=false",
-    "judge.data.heldout_problems=10",
-    "generate.batch.prompts_per_step=8",
-    "generate.batch.samples_per_prompt=4",
-    "generate.batch.updates_per_step=2",
-    "generate.stop.steps=2",
-    "generate.algorithm.dynamic_sampling=false",
-    "data.tiny_train=64",
-]
+SETTINGS = [*SMALL, "judge.stop.steps=2", "generate.stop.steps=2", "generate.algorithm.dynamic_sampling=false"]
 
 
 def free_port():
@@ -72,14 +55,8 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def candidates(tmp_path_factory):
-    draw, tracer = random.Random(0), Tracer(World())
-    rows = [
-        {**problem, "response": tracer.solve(draw, parse_chain(problem["problem"]))}
-        for problem in generate_problems(60, 0)
-        for _ in range(6)
-    ]
     path = tmp_path_factory.mktemp("data") / "candidates.jsonl"
-    write_jsonl(path, rows)
+    write_candidates(path)
     return f"judge.data.responses=[{path}]"
 
 
@@ -94,10 +71,10 @@ def submitted(cluster, candidates, tmp_path_factory):
     """Storage after stage 1, then stage 2 from its policy, both submitted."""
     storage = tmp_path_factory.mktemp("storage")
     submit = ["scripts/submit_ray.sh", "--storage", storage]
-    judge = run([*submit, "stage1_judge", *SMALL, candidates], cluster)
+    judge = run([*submit, "stage1_judge", *SETTINGS, candidates], cluster)
     assert judge.returncode == 0, judge.stdout + judge.stderr
     init = storage / "ckpt" / "judge"
-    generate = run([*submit, "stage2_generate", "--init", init, *SMALL], cluster)
+    generate = run([*submit, "stage2_generate", "--init", init, *SETTINGS], cluster)
     assert generate.returncode == 0, generate.stdout + generate.stderr
     return storage
 
@@ -108,10 +85,10 @@ def local(candidates, tmp_path_factory):
     folder = tmp_path_factory.mktemp("local")
     python = [sys.executable, "-m"]
     runs, init = f"runs={folder / 'runs'}", folder / "ckpt" / "judge"
-    judge = run([*python, "judgerlvr.stage1_judge", *SMALL, candidates, runs, "--out", init])
+    judge = run([*python, "judgerlvr.stage1_judge", *SETTINGS, candidates, runs, "--out", init])
     assert judge.returncode == 0, judge.stdout + judge.stderr
     out = folder / "ckpt" / "generate"
-    generate = run([*python, "judgerlvr.stage2_generate", "--init", init, *SMALL, runs, "--out", out])
+    generate = run([*python, "judgerlvr.stage2_generate", "--init", init, *SETTINGS, runs, "--out", out])
     assert generate.returncode == 0, generate.stdout + generate.stderr
     return folder
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,34 +11,23 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from stage_runs import SMALL, write_candidates
 
-from data.reading import write_jsonl
 from judgerlvr.config.load import ROOT
 from judgerlvr.engine.checkpoints import SEAL, export_dir
 from judgerlvr.engine.steplog import read_metrics
-from judgerlvr.tinyworld.problems import generate_problems
-from judgerlvr.tinyworld.task import World, parse_chain
-from judgerlvr.tinyworld.traces import Tracer
 
 pytestmark = pytest.mark.engine
 STEPS = 3
 LIMIT = 600
-SMALL = [
-    "judge.batch.prompts_per_step=8",
-    "judge.batch.samples_per_prompt=4",
-    "judge.batch.updates_per_step=2",
+SETTINGS = [
+    *SMALL,
     f"judge.stop.steps={STEPS}",
-    "judge.algorithm.dynamic_sampling=false",
     "judge.checkpoint.every=1",
     "judge.checkpoint.keep=0",
-    "judge.data.heldout_problems=10",
-    "generate.batch.prompts_per_step=8",
-    "generate.batch.samples_per_prompt=4",
-    "generate.batch.updates_per_step=2",
     "generate.stop.steps=1",
     "generate.validation.every=1",
     "generate.validation.prompts=8",
-    "data.tiny_train=64",
     "data.tiny_heldout=16",
 ]
 
@@ -58,19 +46,13 @@ def run(module, *arguments):
 def folder(tmp_path_factory):
     """Candidates written by the tiny world's tracer: mixed outcomes without sampling a model."""
     folder = tmp_path_factory.mktemp("stages")
-    draw, tracer = random.Random(0), Tracer(World())
-    rows = [
-        {**problem, "response": tracer.solve(draw, parse_chain(problem["problem"]))}
-        for problem in generate_problems(60, 0)
-        for _ in range(6)
-    ]
-    write_jsonl(folder / "candidates.jsonl", rows)
+    write_candidates(folder / "candidates.jsonl")
     return folder
 
 
 def judge_arguments(folder, name):
     responses = f"judge.data.responses=[{folder / 'candidates.jsonl'}]"
-    return [*SMALL, responses, f"runs={folder / 'runs'}", f"name={name}", "--out", folder / "ckpt" / name]
+    return [*SETTINGS, responses, f"runs={folder / 'runs'}", f"name={name}", "--out", folder / "ckpt" / name]
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +148,7 @@ def test_a_taken_name_is_left_alone(whole, folder):
 def test_generate_stage_starts_from_the_judge(whole, folder):
     init = folder / "ckpt" / "whole"
     out = ["--out", folder / "ckpt" / "generate"]
-    done = run("stage2_generate", *SMALL, f"runs={folder / 'runs'}", "name=generate", "--init", init, *out)
+    done = run("stage2_generate", *SETTINGS, f"runs={folder / 'runs'}", "name=generate", "--init", init, *out)
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((folder / "runs" / "generate" / "manifest.json").read_text())
     assert manifest["parent"]["run"] == "whole"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from stage_runs import SMALL
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.engine.steplog import read_metrics
@@ -12,13 +13,10 @@ from judgerlvr.tinyworld.checkpoint import base_path
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 LIMIT, STEPS = 600, 2
-SMALL = [
-    "generate.batch.prompts_per_step=8",
-    "generate.batch.samples_per_prompt=4",
-    "generate.batch.updates_per_step=2",
+SETTINGS = [
+    *SMALL,
     f"generate.stop.steps={STEPS}",
     "generate.algorithm.dynamic_sampling=false",
-    "data.tiny_train=64",
     "data.tiny_heldout=16",
     "logging.tensorboard=false",
     "cluster.device=cpu",
@@ -38,7 +36,7 @@ def run(module, *arguments):
 def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
     run("hysparse.convert", base_path(source), tmp_path / "model", *SHAPE)
     where = [f"model.path={tmp_path / 'model'}", f"runs={tmp_path / 'runs'}", "--out", tmp_path / "ckpt"]
-    run("stage2_generate", *SMALL, *where)
+    run("stage2_generate", *SETTINGS, *where)
     folder = tmp_path / "runs" / "generate"
     steps = [row for row in read_metrics(folder / "metrics.jsonl") if "sampled/tokens" in row]
     assert len(steps) == STEPS
