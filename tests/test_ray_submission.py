@@ -35,6 +35,8 @@ def cluster(tmp_path_factory):
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
     ray = Path(sys.executable).with_name("ray")
     options = [f"--port={gcs}", f"--dashboard-port={port}", "--num-cpus=16", "--num-gpus=1", "--disable-usage-stats"]
+    # Ray's fixed ports would collide with any other cluster on this machine.
+    options += [f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}"]
     with (folder / "head.log").open("w") as log:
         head = subprocess.Popen(
             [ray, "start", "--head", "--block", "--dashboard-host=127.0.0.1", *options],

@@ -166,7 +166,7 @@ class GenerateStage(StageSettings):
 @dataclass
 class Guard:
     action: Action = doc(Action.stop, "stop | warn")
-    limit: float = doc(0.0, "Threshold; see docs/guards.md.")
+    limit: float = doc(0.0, "Threshold; see docs/training.md.")
 
 
 def guard(action: Action, limit: float, text: str) -> Any:
