@@ -61,14 +61,16 @@ def demo_figures(demo: Path) -> dict[str, dict[str, float]]:
     rows = {}
     for arm, pattern in ARMS.items():
         folders = sorted(demo.glob(pattern), key=lambda path: int(re.sub(r"\D", "", path.name) or 0))
+        if not folders and arm != "vanilla, equal steps":
+            raise SystemExit(f"{demo}: no {pattern}; evaluate that policy first")
         rows[arm] = figures(folders[-1] if folders else demo / ARMS["vanilla, equal tokens"])
     return rows
 
 
-def spread(values: list[float], scale: float = 1.0) -> str:
+def spread(values: list[float]) -> str:
     digits = 3 if max(values) < 2 else 1
     low, mean, high = min(values), statistics.fmean(values), max(values)
-    return f"{mean * scale:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 def gains(seeds: list[dict[str, dict[str, float]]], start: str, end: str, column: str) -> str:

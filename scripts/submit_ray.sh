@@ -23,6 +23,17 @@ out=(); case " $* " in *" --out "* | *" --resume "*) ;; *) out=(--out "$storage/
 runs=(); case " $* " in *" --resume "*) ;; *) runs=("runs=$storage/runs") ;; esac
 # Packed and sent: the checkout without what it has grown. Workers import it from the job's working directory.
 excludes='[".*", "/runs", "/ckpt", "/outputs", "/docs", "/tests", "/benchmarks"]'
-exec "$bin/ray" job submit --address "$address" --working-dir "$root" \
+job=judgerlvr-$kind-$(date +%Y%m%d-%H%M%S)-$$
+status=0
+"$bin/ray" job submit --address "$address" --submission-id "$job" --working-dir "$root" \
   --runtime-env-json "{\"excludes\": $excludes}" \
-  -- "$bin/python" -m "judgerlvr.$stage" "$@" "${runs[@]}" "${out[@]}"
+  -- "$bin/python" -m "judgerlvr.$stage" "$@" "${runs[@]}" "${out[@]}" || status=$?
+[ "$status" -eq 0 ] && exit 0
+# `ray job submit` returns 1 for whatever went wrong; the cluster knows the stage's own code.
+code=$("$bin/python" - "$address" "$job" <<'PYTHON' 2>/dev/null || true
+import sys
+from ray.job_submission import JobSubmissionClient
+print(JobSubmissionClient(sys.argv[1]).get_job_info(sys.argv[2]).driver_exit_code or "")
+PYTHON
+)
+exit "${code:-$status}"

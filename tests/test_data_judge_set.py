@@ -60,6 +60,18 @@ def test_shuffled_labels_keep_their_count_and_lose_their_solution():
     assert 0.3 < sum(a.label == b.label for a, b in zip(shuffled, triplets, strict=True)) / len(triplets) < 0.7
 
 
+def test_the_control_permutes_training_labels_and_leaves_the_held_out_ones():
+    names = [f"p{number}" for number in range(40)]
+    problems = [Candidate(Problem(p, p, "7"), f"{w} {p}{n}") for p in names for n in range(3) for w in ("right", "no")]
+    plain, control = (
+        build_judge_set(problems, grade_many=grade_many, heldout_problems=10, shuffle_labels=shuffle)
+        for shuffle in (False, True)
+    )
+    assert control.heldout == plain.heldout
+    assert [t.id for t in control.train] == [t.id for t in plain.train]
+    assert [t.label for t in control.train] != [t.label for t in plain.train]
+
+
 def test_no_problem_is_on_both_sides_of_the_split():
     train, heldout = split_by_problem(pool(), 2, seed=0)
     assert not {t.problem.id for t in train} & {t.problem.id for t in heldout}

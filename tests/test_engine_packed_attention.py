@@ -65,6 +65,19 @@ def test_a_model_gives_the_packed_logits_of_separate_runs():
     torch.testing.assert_close(packed, alone, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("asked", [{"sliding_window": 8}, {"softcap": 30.0}, {"s_aux": torch.zeros(4)}])
+def test_another_attention_than_plain_causal_is_refused(asked):
+    q = inputs(4)
+    with pytest.raises(ValueError, match="set cluster"):
+        packed_sdpa(torch.nn.Identity(), q, q, q, None, position_ids=positions(), **asked)
+
+
+def test_a_window_that_no_sequence_reaches_is_plain_causal():
+    q = inputs(4)
+    out, _ = packed_sdpa(torch.nn.Identity(), q, q, q, None, position_ids=positions(), sliding_window=max(LENGTHS))
+    assert torch.equal(out, packed_sdpa(torch.nn.Identity(), q, q, q, None, position_ids=positions())[0])
+
+
 @pytest.mark.parametrize("rows, shift", [(2, 0), (1, 3)])
 def test_an_unpacked_batch_is_refused(rows, shift):
     q = torch.zeros(rows, 2, 6, 8)

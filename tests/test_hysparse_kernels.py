@@ -30,6 +30,7 @@ SEGMENTS = {
     "left padded": from_mask(torch.tensor([[0] * 5 + [1] * 145, [1] * 150]), 150),
     "cached": whole(1, 9, offset=131),
     "short": whole(1, 5),
+    "expanded": Segments(torch.tensor([[3], [0]]).expand(-1, 70), 40),
 }
 
 

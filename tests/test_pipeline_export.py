@@ -45,12 +45,22 @@ def test_in_fp32_one_token_off_is_refused(checkpoint):
 
 def test_in_bf16_one_token_may_take_another_route(checkpoint):
     folder, log_probs = checkpoint
-    write_probe(folder, "bf16", [log_probs[0] + 0.06, *log_probs[1:]])
-    assert check_export(folder) == pytest.approx(0.06 / len(RESPONSE), abs=1e-4)
+    write_probe(folder, "bf16", [log_probs[0] + 0.03, *log_probs[1:]])
+    assert check_export(folder) == pytest.approx(0.03, abs=1e-4)
+
+
+def test_in_bf16_one_token_far_off_is_refused(checkpoint):
+    """A lost expert shows at few tokens; the mean over many would hide it."""
+    folder, log_probs = checkpoint
+    samples = [{"prompt_ids": PROMPT, "response_ids": RESPONSE, "log_probs": log_probs}] * 200
+    samples.append(samples[0] | {"log_probs": [log_probs[0] + 1.5, *log_probs[1:]]})
+    (folder / "probe.json").write_text(json.dumps({"precision": "bf16", "samples": samples}))
+    with pytest.raises(ExportMismatch):
+        check_export(folder)
 
 
 def test_in_bf16_other_weights_are_refused(checkpoint):
     folder, log_probs = checkpoint
-    write_probe(folder, "bf16", [value + 0.1 for value in log_probs])
+    write_probe(folder, "bf16", [value + 0.02 for value in log_probs])
     with pytest.raises(ExportMismatch):
         check_export(folder)

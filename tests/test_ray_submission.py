@@ -47,12 +47,15 @@ def cluster(tmp_path_factory):
         )
     environment |= {"RAY_ADDRESS": f"http://127.0.0.1:{port}"}
     deadline = time.monotonic() + 180
-    # A head node takes jobs only once its agent has registered.
-    while run([ray, "job", "submit", "--", "true"], environment).returncode and time.monotonic() < deadline:
-        time.sleep(2)
-    yield environment
-    os.killpg(head.pid, signal.SIGTERM)
-    head.wait(60)
+    try:
+        # A head node takes jobs only once its agent has registered.
+        while run([ray, "job", "submit", "--", "true"], environment).returncode:
+            assert time.monotonic() < deadline, (folder / "head.log").read_text()
+            time.sleep(2)
+        yield environment
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        head.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -109,5 +112,5 @@ def test_the_second_job_started_from_the_first_one_s_policy(submitted):
 def test_a_failing_job_returns_its_code_and_its_cause(cluster, tmp_path):
     words = ["scripts/submit_ray.sh", "--storage", tmp_path, "stage1_judge", "judge.stop.stepz=1"]
     done = run(words, cluster)
-    assert done.returncode != 0
+    assert done.returncode == 2, done.stdout + done.stderr
     assert "judge.stop.steps" in done.stdout + done.stderr

@@ -26,6 +26,9 @@ def packed_sdpa(
     dropout: float = 0.0,
     scaling: float | None = None,
     position_ids: torch.Tensor | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention of each sequence of a packed batch by itself.
@@ -34,13 +37,18 @@ def packed_sdpa(
     ``position_ids`` int (1, tokens), 0 where a sequence starts. Returns ((1, tokens, heads, head_dim), None).
 
     Raises:
-        ValueError: not a packed batch: more than one row, a mask, or positions that do not start at 0.
+        ValueError: not a packed batch (more than one row, a mask, positions that do not start at 0), or an attention
+            other than plain causal: a sliding window shorter than the longest sequence, a softcap, sinks.
     """
+    if softcap is not None or s_aux is not None:
+        raise ValueError(f"{NAME} has no softcap and no sinks; set cluster.attention=sdpa or eager")
     if query.shape[0] != 1 or attention_mask is not None or position_ids is None or position_ids[0, 0] != 0:
         raise ValueError(f"{NAME} takes one packed row with position_ids and no mask; set cluster.attention=sdpa")
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     out = torch.empty_like(tokens[0])
     for index, length in _buckets(position_ids[0]):
+        if sliding_window is not None and length > sliding_window:
+            raise ValueError(f"{NAME} has no window, {length} tokens > {sliding_window}; set cluster.attention=sdpa")
         q, k, v = (_pad(tensor, index, length) for tensor in tokens)
         # Padding is on the right, where a causal query never looks.
         attended = scaled_dot_product_attention(

@@ -22,6 +22,10 @@ class Segments:
     starts: Tensor
     offset: int = 0
 
+    def __post_init__(self) -> None:
+        # Kernels index the rows of ``starts`` by its shape; an expanded tensor would send them out of bounds.
+        object.__setattr__(self, "starts", self.starts.contiguous())
+
     @property
     def keys(self) -> int:
         """Length of the key axis after this forward's keys are appended."""

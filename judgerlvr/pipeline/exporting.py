@@ -12,8 +12,10 @@ from judgerlvr.engine.checkpoints import export_dir
 from rewards.errors import InputError
 
 FP32_TOLERANCE = 1e-5
-# Of the mean: under bf16 a single token may be routed to another expert and differ by much more.
-LOW_PRECISION_TOLERANCE = 2e-2
+# Under bf16 a single token may be routed to another expert: 0.06 was seen of a faithful export. A lost expert of
+# the tiny base moves one by 2.8; damage below these limits is found in fp32 only.
+LOW_PRECISION_TOLERANCE = 1.0
+LOW_PRECISION_MEAN = 1e-2
 
 
 class ExportMismatch(Exception):
@@ -23,11 +25,11 @@ class ExportMismatch(Exception):
 def check_export(checkpoint: Path, trust_remote_code: bool = False) -> float:
     """Reload a checkpoint's export with transformers and compare it with the trainer.
 
-    Returns the absolute difference of a token's log-probability over the probe responses that the trainer scored
-    when it saved: the largest in fp32, the mean where the trainer computed in lower precision.
+    Returns the largest absolute difference of a token's log-probability over the probe responses that the trainer
+    scored when it saved.
 
     Raises:
-        ExportMismatch: above 1e-5 in fp32, above 2e-2 in lower precision.
+        ExportMismatch: above 1e-5 in fp32; in lower precision above 1, or above 1e-2 in the mean.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -40,11 +42,12 @@ def check_export(checkpoint: Path, trust_remote_code: bool = False) -> float:
     with torch.no_grad():
         differences = torch.cat([_difference(model, probe) for probe in probes["samples"]])
     exact = probes["precision"] == "fp32"
-    found = (differences.max() if exact else differences.mean()).item()
-    tolerance = FP32_TOLERANCE if exact else LOW_PRECISION_TOLERANCE
-    if not found <= tolerance:
-        raise ExportMismatch(f"{export}: log-probabilities differ by {found:.2e} (> {tolerance:g}) from the trainer's")
-    return found
+    limits = (FP32_TOLERANCE, FP32_TOLERANCE) if exact else (LOW_PRECISION_TOLERANCE, LOW_PRECISION_MEAN)
+    found = differences.max().item(), differences.mean().item()
+    if not all(value <= limit for value, limit in zip(found, limits, strict=True)):
+        text = "log-probabilities differ by {:.2e} at most, {:.2e} in the mean".format(*found)
+        raise ExportMismatch(f"{export}: {text} from the trainer's (limits {limits[0]:g}, {limits[1]:g})")
+    return found[0]
 
 
 def _difference(model: Any, probe: dict[str, Sequence[Any]]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from judgerlvr.hysparse.layout import FULL
-from judgerlvr.hysparse.vllm.compat import merged_window
+from judgerlvr.hysparse.vllm.compat import get_pp_indices, merged_window
 
 
 def check_engine(vllm_config: Any) -> None:
@@ -41,7 +41,7 @@ def _check_cache(vllm_config: Any, config: Any) -> None:
             "disable_hybrid_kv_cache_manager=False, and drop KV connectors that turn it off"
         )
     cache = vllm_config.cache_config
-    if getattr(cache, "user_specified_block_size", False):
+    if cache.user_specified_block_size:
         _check_page(cache.block_size, config.select_block)
     if cache.cache_dtype not in ("auto", "float16", "bfloat16"):
         raise ValueError(
@@ -65,13 +65,11 @@ def _check_parallel(parallel: Any, config: Any) -> None:
     if parallel.use_ubatching:
         raise ValueError("HySparse: two micro-batches at a time would write one index buffer; set enable_dbo=False")
     for name in ("decode_context_parallel_size", "prefill_context_parallel_size"):
-        if getattr(parallel, name, 1) > 1:
+        if getattr(parallel, name) > 1:
             raise ValueError(f"HySparse: {name} > 1 scatters the keys that a block is scored on; set {name}=1")
 
 
 def _check_stages(stages: int, config: Any) -> None:
-    from vllm.distributed.utils import get_pp_indices
-
     for rank in range(stages if stages > 1 else 0):
         begin, _ = get_pp_indices(config.num_hidden_layers, rank, stages)
         if config.layer_types[begin] != FULL:

@@ -10,11 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
+# How vLLM cuts layers into pipeline stages.
+from vllm.distributed.utils import get_pp_indices
+
 # Blocks and model body of the stock Qwen3-MoE: HySparse differs from it in attention only. ``decoder_layer_type``
 # of the body is how vLLM's own variants replace the layer.
 from vllm.model_executor.models.qwen3_moe import Qwen3MoeMLP, Qwen3MoeModel, Qwen3MoeSparseMoeBlock
 
-__all__ = ["Qwen3MoeMLP", "Qwen3MoeModel", "Qwen3MoeSparseMoeBlock"]
+__all__ = ["Qwen3MoeMLP", "Qwen3MoeModel", "Qwen3MoeSparseMoeBlock", "get_pp_indices"]
 
 # In both versions a name in ``AttentionBackendEnum`` is needed; 0.24 has this placeholder only.
 BACKEND_NAME = "CUSTOM"
