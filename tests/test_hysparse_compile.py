@@ -77,6 +77,15 @@ def test_kernels_over_ranges(kernel, entry, emit, windowed):
     assert built.metadata.shared <= SHARED_MEMORY
 
 
+def test_the_largest_block_fits_the_forward_that_emits_maxima():
+    tiles, cols = TABLE["forward"], 128  # a tile holds whole blocks
+    shape = {"HEADS": 32, "GROUP": 4, "DIM": 128, "BLOCK_M": tiles.rows, "BLOCK_N": cols, "BLOCK": 128}
+    flags = {"HAS_SINKS": False, "EMIT": True, "WINDOWED": False}
+    built = compiled(flash.forward_kernel, tiles.options, tiles.rows, cols, **shape, **flags)
+    assert built.metadata.shared <= SHARED_MEMORY
+    assert "wgmma" in built.asm["ptx"]
+
+
 def test_delta():
     assert compiled(flash.delta_kernel, {}, 0, 0, DIM=128, ROWS=64)
 
