@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 WARM_UP = 2
+CACHE_BLOCKS = 4096
 POLL_SECONDS = 0.5
 KINDS = ("ours", "bare")
 
@@ -49,6 +50,9 @@ def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
     settings = [f"generate.stop.steps={steps}", "generate.algorithm.dynamic_sampling=false", *overrides]
     config = load_config("configs/tiny.yaml", settings)
     device = pick_device(config.cluster.device)
+    if device == "gpu":
+        # The engine that starts second finds less free memory; sleeping and waking take time in proportion to the cache.
+        config.cluster.rollout_engine["num_gpu_blocks_override"] = CACHE_BLOCKS
     os.environ.update(environment(device, config.cluster.rollout_memory))
     stage = prepare_generate(config, out / kind, resolve_path(config.model.path).resolve(), device, None)
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
