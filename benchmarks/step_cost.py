@@ -51,7 +51,7 @@ def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
     config = load_config("configs/tiny.yaml", settings)
     device = pick_device(config.cluster.device)
     if device == "gpu":
-        # The engine that starts second finds less free memory; sleeping and waking take time in proportion to the cache.
+        # The second engine finds less free memory; sleeping and waking take time in proportion to the cache.
         config.cluster.rollout_engine["num_gpu_blocks_override"] = CACHE_BLOCKS
     os.environ.update(environment(device, config.cluster.rollout_memory))
     stage = prepare_generate(config, out / kind, resolve_path(config.model.path).resolve(), device, None)
