@@ -4,7 +4,8 @@
 
 A DEMO_DIR is what ``judgerlvr.demo --out DEMO_DIR seed=N`` left. A shuffled RUN_DIR is a judge run with
 ``judge.data.shuffle_labels=true`` whose policy was evaluated into RUN_DIR/eval/final on the same held-out prompts; they
-are given in the order of the demos' seeds. Prints, over seeds, the mean and the smallest and largest value.
+are given in the order of the demos' seeds. Prints, over the seeds that have an arm, the mean and the smallest and largest
+value, and the gains seed by seed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ ARMS = {
     "vanilla, equal steps": "vanilla/eval/step_*",
     "vanilla, equal tokens": "vanilla/eval/final",
 }
+GAINS = (
+    ("base", "after judge", "judge"),
+    ("base", "after judge", "judge, checking"),
+    ("base", "shuffled labels", "judge"),
+    ("base", "after judge", "accuracy"),
+    ("base", "JudgeRLVR", "accuracy"),
+    ("vanilla, equal steps", "JudgeRLVR", "accuracy"),
+    ("vanilla, equal tokens", "JudgeRLVR", "accuracy"),
+)
 COLUMNS = ("accuracy", "greedy", "tokens", "greedy tokens", "judge", "judge, checking")
 
 
@@ -57,13 +67,14 @@ def figures(folder: Path) -> dict[str, float]:
 
 
 def demo_figures(demo: Path) -> dict[str, dict[str, float]]:
-    """Arm -> columns; where equal steps spent equal tokens, one evaluation is both."""
+    """Arm -> columns, of the arms that were evaluated; where equal steps spent equal tokens, one evaluation is both."""
     rows = {}
     for arm, pattern in ARMS.items():
         folders = sorted(demo.glob(pattern), key=lambda path: int(re.sub(r"\D", "", path.name) or 0))
-        if not folders and arm != "vanilla, equal steps":
-            raise SystemExit(f"{demo}: no {pattern}; evaluate that policy first")
-        rows[arm] = figures(folders[-1] if folders else demo / ARMS["vanilla, equal tokens"])
+        if folders:
+            rows[arm] = figures(folders[-1])
+    if "vanilla, equal tokens" in rows:
+        rows.setdefault("vanilla, equal steps", rows["vanilla, equal tokens"])
     return rows
 
 
@@ -74,32 +85,29 @@ def spread(values: list[float]) -> str:
 
 
 def gains(seeds: list[dict[str, dict[str, float]]], start: str, end: str, column: str) -> str:
-    """Points gained between two arms of the same seed."""
-    points = [100 * (seed[end][column] - seed[start][column]) for seed in seeds]
-    return f"{statistics.fmean(points):+.1f} points ({', '.join(f'{point:+.1f}' for point in points)})"
+    """Points gained between two arms of the same seed, over the seeds that have both."""
+    both = [seed for seed in seeds if start in seed and end in seed]
+    points = [100 * (seed[end][column] - seed[start][column]) for seed in both]
+    text = ", ".join(f"{point:+.1f}" for point in points)
+    return f"| {column}, {start} -> {end} | {statistics.fmean(points):+.1f} | {text} |"
 
 
 def main() -> None:
     options = parse_arguments()
     seeds = [demo_figures(demo) for demo in options.demos]
-    print(f"| policy, {len(seeds)} seeds | " + " | ".join(COLUMNS) + " |")
-    print("| --- " * (len(COLUMNS) + 1) + "|")
-    for arm in ARMS:
-        print(f"| {arm} | " + " | ".join(spread([seed[arm][column] for seed in seeds]) for column in COLUMNS) + " |")
-    for start, end, column in (
-        ("base", "after judge", "judge"),
-        ("base", "after judge", "judge, checking"),
-        ("base", "after judge", "accuracy"),
-        ("base", "JudgeRLVR", "accuracy"),
-        ("vanilla, equal steps", "JudgeRLVR", "accuracy"),
-        ("vanilla, equal tokens", "JudgeRLVR", "accuracy"),
-    ):
-        print(f"{column}, {start} -> {end}: {gains(seeds, start, end, column)}")
-    shuffled = [
-        seed | {"shuffled": figures(run / "eval" / "final")} for seed, run in zip(seeds, options.shuffled, strict=False)
-    ]
-    if shuffled:
-        print(f"judge, base -> shuffled labels: {gains(shuffled, 'base', 'shuffled', 'judge')}")
+    for seed, run in zip(seeds, options.shuffled or [None] * len(seeds), strict=True):
+        if run:
+            seed["shuffled labels"] = figures(run / "eval" / "final")
+    print("| policy | seeds | " + " | ".join(COLUMNS) + " |")
+    print("| --- " * (len(COLUMNS) + 2) + "|")
+    for arm in (*ARMS, "shuffled labels"):
+        rows = [seed[arm] for seed in seeds if arm in seed]
+        cells = [spread([row[column] for row in rows]) if rows and column in rows[0] else "-" for column in COLUMNS]
+        print(f"| {arm} | {len(rows)} | " + " | ".join(cells) + " |")
+    print("\n| points gained | mean | each seed |\n| --- | --- | --- |")
+    for start, end, column in GAINS:
+        if any(start in seed and end in seed for seed in seeds):
+            print(gains(seeds, start, end, column))
 
 
 if __name__ == "__main__":
