@@ -4,8 +4,8 @@
 
 A DEMO_DIR is what ``judgerlvr.demo --out DEMO_DIR seed=N`` left. A shuffled RUN_DIR is a judge run with
 ``judge.data.shuffle_labels=true`` whose policy was evaluated into RUN_DIR/eval/final on the same held-out prompts; they
-are given in the order of the demos' seeds. Prints, over the seeds that have an arm, the mean and the smallest and largest
-value, and the gains seed by seed.
+are given in the order of the demos' seeds. Prints, over the seeds that have an arm, the mean and the smallest and the
+largest value, and the gains seed by seed.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ bin=${JUDGERLVR_VENV:-.venv}/bin
 log=$(mktemp)
 scripts/test_kernels.sh > "$log" 2>&1 &
 kernels=$!
-trap 'kill "$kernels" 2>/dev/null || true; rm -f "$log"' EXIT
+trap 'pkill -P "$kernels" 2>/dev/null || true; kill "$kernels" 2>/dev/null || true; rm -f "$log"' EXIT
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
