@@ -32,10 +32,7 @@ ODD_VERIFIER = """
             time.sleep(600)
         if answer == "spin":
             while True:
-                try:
-                    pow(3, 10**6)
-                except Exception:
-                    pass
+                pow(3, 10**6)
         if answer == "crash":
             os._exit(9)
         if answer == "bug":
