@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from hysparse_models import make_model, random_ids
+from ports import free_port
 from transformers import AutoTokenizer
 
 from judgerlvr.evaluation.sample import CPU_ENVIRONMENT
@@ -21,12 +21,6 @@ pytestmark = pytest.mark.engine
 SHAPE = {"head_dim": 32, "select_block": 16, "select_tokens": 64, "sliding_window": 32, "max_position_embeddings": 512}
 PROMPTS, NEW_TOKENS, THREADS = 200, 16, 8
 START_LIMIT = 300
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

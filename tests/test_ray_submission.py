@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ports import free_port
 from safetensors.torch import load_file
 from stage_runs import SMALL, write_candidates
 
@@ -19,12 +19,6 @@ from judgerlvr.config.load import ROOT
 pytestmark = pytest.mark.slow
 LIMIT = 900
 SETTINGS = [*SMALL, "judge.stop.steps=2", "generate.stop.steps=2", "generate.algorithm.dynamic_sampling=false"]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

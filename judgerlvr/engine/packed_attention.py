@@ -14,8 +14,6 @@ from transformers import AttentionInterface
 
 from judgerlvr.engine.profiles import PACKED
 
-NAME = PACKED
-
 
 def packed_sdpa(
     module: torch.nn.Module,
@@ -41,15 +39,16 @@ def packed_sdpa(
             other than plain causal: a sliding window shorter than the longest sequence, a softcap, sinks.
     """
     if softcap is not None or s_aux is not None:
-        raise ValueError(f"{NAME} has no softcap and no sinks; set cluster.attention=sdpa or eager")
+        raise ValueError(f"{PACKED} has no softcap and no sinks; set cluster.attention=sdpa or eager")
     if query.shape[0] != 1 or attention_mask is not None or position_ids is None or position_ids[0, 0] != 0:
-        raise ValueError(f"{NAME} takes one packed row with position_ids and no mask; set cluster.attention=sdpa")
+        raise ValueError(f"{PACKED} takes one packed row with position_ids and no mask; set cluster.attention=sdpa")
     tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     out = torch.empty_like(tokens[0])
-    for index, length in _buckets(position_ids[0]):
-        if sliding_window is not None and length > sliding_window:
-            raise ValueError(f"{NAME} has no window, {length} tokens > {sliding_window}; set cluster.attention=sdpa")
-        q, k, v = (_pad(tensor, index, length) for tensor in tokens)
+    for index in _buckets(position_ids[0]):
+        longest = index.shape[1]
+        if sliding_window is not None and longest > sliding_window:
+            raise ValueError(f"{PACKED} has no window, {longest} tokens > {sliding_window}; set cluster.attention=sdpa")
+        q, k, v = (_pad(tensor, index) for tensor in tokens)
         # Padding is on the right, where a causal query never looks.
         attended = scaled_dot_product_attention(
             q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=True
@@ -59,23 +58,22 @@ def packed_sdpa(
     return out[None], None
 
 
-def _buckets(positions: torch.Tensor) -> list[tuple[torch.Tensor, int]]:
-    """(token index (sequences, longest), -1 on padding; longest) of sequences whose lengths share a power of two."""
+def _buckets(positions: torch.Tensor) -> list[torch.Tensor]:
+    """Token indices (sequences, longest), -1 on padding, of sequences whose lengths share a power of two."""
     starts = (positions == 0).nonzero().flatten()
     lengths = torch.diff(starts, append=starts.new_tensor([len(positions)]))
-    octaves = lengths.float().log2().floor()
+    octaves = lengths.double().log2().floor()
     buckets = []
     for octave in octaves.unique():
         first, count = starts[octaves == octave], lengths[octaves == octave]
         steps = torch.arange(int(count.max()), device=positions.device)
-        index = torch.where(steps < count[:, None], first[:, None] + steps, -1)
-        buckets.append((index, len(steps)))
+        buckets.append(torch.where(steps < count[:, None], first[:, None] + steps, -1))
     return buckets
 
 
-def _pad(tokens: torch.Tensor, index: torch.Tensor, length: int) -> torch.Tensor:
+def _pad(tokens: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """(tokens, heads, dim) -> (sequences, heads, length, dim); padding repeats a real token."""
-    return tokens[index.clamp(min=0)].view(len(index), length, *tokens.shape[1:]).transpose(1, 2)
+    return tokens[index.clamp(min=0)].transpose(1, 2)
 
 
-AttentionInterface.register(NAME, packed_sdpa)
+AttentionInterface.register(PACKED, packed_sdpa)

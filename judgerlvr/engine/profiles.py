@@ -106,14 +106,17 @@ def _gpu(stage: Stage) -> dict[str, Any]:
     }
 
 
-def ray_init(stage: Stage) -> dict[str, Any]:
-    """Arguments of ``ray.init``: a private cluster, or the running one at ``stage.ray_address``."""
-    env = environment(stage.device, stage.config.cluster.rollout_memory)
-    settings: dict[str, Any] = {"+ray_kwargs.ray_init.runtime_env.env_vars": env}
-    if stage.ray_address:
-        return settings | {"+ray_kwargs.ray_init.address": stage.ray_address}
+def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
+    """Arguments of ``ray.init``: the running cluster at ``address``, or a private one."""
+    if address:
+        return {"address": address}
     # Without an address Ray would join whatever cluster was last started on this machine.
-    settings |= {"+ray_kwargs.ray_init.address": "local", "+ray_kwargs.ray_init.include_dashboard": False}
-    if stage.device == "cpu":
-        settings |= {"ray_kwargs.ray_init.num_cpus": LOGICAL_CPUS, "+ray_kwargs.ray_init.num_gpus": 1}
-    return settings
+    private: dict[str, Any] = {"address": "local", "include_dashboard": False}
+    return private | ({"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {})
+
+
+def ray_init(stage: Stage) -> dict[str, Any]:
+    """The same for verl's configuration, with the environment of its workers."""
+    env = environment(stage.device, stage.config.cluster.rollout_memory)
+    arguments = cluster_arguments(stage.device, stage.ray_address) | {"runtime_env.env_vars": env}
+    return {f"+ray_kwargs.ray_init.{name}": value for name, value in arguments.items()}

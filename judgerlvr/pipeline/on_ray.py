@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from judgerlvr.config.schema import Config
-from judgerlvr.engine.profiles import LOGICAL_CPUS, environment
+from judgerlvr.engine.profiles import cluster_arguments, environment
 from judgerlvr.evaluation.decoding import Decoding
 from judgerlvr.evaluation.sample import sample_candidates
 from rewards.types import Problem
@@ -19,10 +19,7 @@ def run_on_ray(config: Config, device: str, address: str | None, function: Calla
     """``function(*args)`` in a task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards."""
     # The engine runs in the task's own process: a forked one could not use CUDA, and a task ends anyway.
     env = environment(device, config.cluster.rollout_memory) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    local = {"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {}
-    private = {"address": "local", "include_dashboard": False, **local}
-    settings: dict[str, Any] = {"address": address} if address else private
-    ray.init(runtime_env={"env_vars": env}, **settings)
+    ray.init(runtime_env={"env_vars": env}, **cluster_arguments(device, address))
     try:
         task = ray.remote(num_gpus=config.cluster.tensor_parallel, max_calls=1)(function)
         return ray.get(task.remote(*args))
