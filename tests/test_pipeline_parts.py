@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from data.hashing import file_sha256
 from judgerlvr.config.load import load_config
 from judgerlvr.engine.checkpoints import SEAL
 from judgerlvr.engine.rollout_stats import step_metrics
@@ -12,7 +13,7 @@ from judgerlvr.engine.rollouts import Rollout
 from judgerlvr.engine.steplog import METRICS, held_out, read_metrics
 from judgerlvr.pipeline import refresh
 from judgerlvr.pipeline.exporting import check_link, publish
-from judgerlvr.pipeline.manifest import MANIFEST, file_hash, parent_run
+from judgerlvr.pipeline.manifest import MANIFEST, parent_run
 from judgerlvr.pipeline.match_tokens import prompts_for
 from judgerlvr.pipeline.state import load_stage, save_stage, trim_metrics
 from rewards.errors import InputError
@@ -69,7 +70,7 @@ def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
     stage = make_stage("judge", tokens_before=500)
     for name in ("train", "heldout"):
         getattr(stage, name).write_text("x")
-    hashes = {name: file_hash(getattr(stage, name)) for name in ("train", "heldout")}
+    hashes = {name: file_sha256(getattr(stage, name)) for name in ("train", "heldout")}
     (tmp_path / MANIFEST).write_text(json.dumps({"data": hashes}))
     save_stage(stage)
     assert load_stage(tmp_path, stage.config, None, None).tokens_before == 500

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.hashing import file_sha256
 from judgerlvr.evaluation.decoding import Decoding
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
 from judgerlvr.evaluation.records import Item, Record, Sample, write_records
-from judgerlvr.pipeline.manifest import file_hash, model_hash
+from judgerlvr.pipeline.manifest import model_hash
 from rewards.extract import Mode
 from rewards.pool import GraderPool
 from rewards.thinking import prompt_opens_thinking
@@ -122,7 +123,7 @@ def open_grader(settings: Settings, thinking_open: bool = False) -> GraderPool:
 
 def describe_source(path: Path, rows: int, used: int) -> Source:
     """The summary's entry of a data file."""
-    return Source(str(path), file_hash(path), rows, used)
+    return Source(str(path), file_sha256(path), rows, used)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, summary: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from data.hashing import file_sha256
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Overlong
 from judgerlvr.engine.checkpoints import write_atomically
@@ -29,10 +30,6 @@ def model_hash(directory: Path) -> str:
             while chunk := file.read(1 << 22):
                 digest.update(chunk)
     return digest.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def git_commit() -> str:
@@ -55,7 +52,7 @@ def write_manifest(stage: Stage, extra: dict[str, Any]) -> None:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "length_term": "yes" if algorithm.overlong is Overlong.penalty else "no",
         "parent": {"path": str(stage.init), "hash": model_hash(stage.init), "run": parent_run(stage.init)},
-        "data": {"train": file_hash(stage.train), "heldout": file_hash(stage.heldout)},
+        "data": {"train": file_sha256(stage.train), "heldout": file_sha256(stage.heldout)},
         "device": stage.device,
         "machine": platform.platform(),
         "versions": versions(),

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from data.hashing import file_sha256
 from judgerlvr.engine.checkpoints import export_dir, step_of
 from judgerlvr.engine.runner import run_stage
 from judgerlvr.engine.stage import Stage
-from judgerlvr.pipeline.manifest import file_hash, read_manifest, update_manifest
+from judgerlvr.pipeline.manifest import read_manifest, update_manifest
 from judgerlvr.pipeline.state import save_stage
 
 # (policy, step) -> (new training parquet, tokens sampled for it)
@@ -34,7 +35,7 @@ def train_in_segments(stage: Stage, every: int, resample: Resample) -> Path:
         (checkpoint / "data.pt").rename(checkpoint / "data.before-refresh.pt")
         stage = replace(stage, train=train, resume_from=checkpoint, tokens_before=tokens)
         save_stage(stage)
-        hashes = read_manifest(stage.run_dir)["data"] | {"train": file_hash(train)}
+        hashes = read_manifest(stage.run_dir)["data"] | {"train": file_sha256(train)}
         update_manifest(stage.run_dir, data=hashes)
 
 

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from data.hashing import file_sha256
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.checkpoints import step_of, write_atomically
 from judgerlvr.engine.stage import Stage
 from judgerlvr.engine.steplog import METRICS, read_metrics
-from judgerlvr.pipeline.manifest import file_hash, read_manifest
+from judgerlvr.pipeline.manifest import read_manifest
 from rewards.errors import InputError
 
 STATE = "stage.json"
@@ -37,7 +38,7 @@ def load_stage(run_dir: Path, config: Config, checkpoint: Path | None, ray_addre
     saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     paths: dict[str, Any] = {name: Path(saved.pop(name)) for name in PATHS}
     for name, digest in read_manifest(run_dir)["data"].items():
-        if file_hash(paths[name]) != digest:
+        if file_sha256(paths[name]) != digest:
             raise InputError(
                 "differs from what the run began with", "restore the file, or start anew", file=paths[name]
             )
