@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from judgerlvr.hysparse.ops.triton import decode, flash, select, sparse
+from judgerlvr.hysparse.ops.triton import blocks, decode, flash, select, sparse
 from judgerlvr.hysparse.ops.triton.launch import TABLE, union_options
 
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -92,9 +92,14 @@ def test_delta():
 
 @pytest.mark.parametrize("group", [1, 4, 16])
 def test_selection_and_union(group):
-    tiles = TABLE["select"]
+    tiles = TABLE["select_sorted"]
     shape = {"HEADS": 8 * group, "GROUP": group, "TOKENS": tiles.rows, "KEPT": 16, "STEP": tiles.cols}
     assert compiled(select.select_kernel, tiles.options, 0, 0, **shape)
+    tiles, held = TABLE["select"], 512
+    shape = {"HEADS": 8 * group, "GROUP": group, "TOKENS": tiles.rows, "KEPT": 16, "HELD": held}
+    warps = tiles.rows * held // (32 * tiles.cols)
+    built = compiled(select.threshold_kernel, {"num_warps": warps, "maxnreg": blocks.REGISTERS}, 0, 0, **shape)
+    assert ".maxnreg 128" in built.asm["ptx"]
     assert compiled(select.union_kernel, {}, 0, 0, KV_HEADS=8, WIDTH=64 // group, KEPT=16)
 
 

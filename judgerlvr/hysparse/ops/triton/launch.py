@@ -20,7 +20,8 @@ class Tiles:
     """Queries (rows) and keys (cols) of a tile, warps of a program, stages of its software pipeline.
 
     A 0 is derived: kernels over selected blocks read a block at a time, the union that the forward kernel's rows
-    imply (queries x heads), with a warp for 16 of its rows. ``select`` counts tokens and the blocks of a step.
+    imply (queries x heads), with a warp for 16 of its rows. ``select`` counts tokens and scores a thread holds,
+    ``select_sorted`` and ``decode_select`` tokens and the blocks of a step.
     """
 
     rows: int
@@ -49,7 +50,8 @@ CANDIDATES = {
     "decode": (Tiles(0, 0, 4, 3), Tiles(0, 0, 4, 4), Tiles(0, 0, 2, 3)),
     # one query a row: the blocks of a step lie across the threads
     "decode_select": (Tiles(1, 512, 4, 1), Tiles(1, 256, 2, 1)),
-    "select": (Tiles(32, 16, 1, 1), Tiles(32, 32, 2, 1), Tiles(64, 16, 2, 1)),
+    "select": (Tiles(16, 32, 0, 1), Tiles(8, 32, 0, 1), Tiles(16, 16, 0, 1), Tiles(8, 64, 0, 1)),
+    "select_sorted": (Tiles(32, 16, 1, 1),),
 }
 TABLE = {kernel: candidates[0] for kernel, candidates in CANDIDATES.items()}
 
