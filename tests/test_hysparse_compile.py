@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from judgerlvr.hysparse.ops.triton import blocks, decode, flash, select, sparse
+from judgerlvr.hysparse.ops.triton import attention, blocks, decode, flash, gating, select, sparse
 from judgerlvr.hysparse.ops.triton.launch import TABLE, union_options
 
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -24,7 +24,8 @@ TYPES = (
     dict.fromkeys(("q", "k", "v", "out", "grad_out", "grad_q"), "*bf16")
     | dict.fromkeys(("lse", "maxima", "delta", "sinks", "grad_k", "grad_v"), "*fp32")
     | dict.fromkeys(("parts", "lse_parts", "near_sinks"), "*fp32")
-    | dict.fromkeys(("gate", "near_gate"), "*bf16")
+    | dict.fromkeys(("gate", "near_gate", "one", "other", "gate_one", "gate_other"), "*bf16")
+    | dict.fromkeys(("grad_one", "grad_other", "grad_gate_one", "grad_gate_other"), "*bf16")
     | dict.fromkeys(("starts", "bits"), "*i64")
     | dict.fromkeys(("begins", "counts", "entries", "lows", "highs", "ends", "order", "indices"), "*i32")
     | {"scale": "fp32"}
@@ -88,6 +89,13 @@ def test_the_largest_block_fits_the_forward_that_emits_maxima():
 
 def test_delta():
     assert compiled(flash.delta_kernel, {}, 0, 0, DIM=128, ROWS=64)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_gates(wide):
+    shape = {"HEADS": 32, "DIM": 128, "ROWS": attention.GATE_ROWS, "WIDE": wide}
+    assert compiled(gating.gated_sum_kernel, {}, 0, 0, **shape)
+    assert compiled(gating.gated_sum_backward_kernel, {}, 0, 0, **shape)
 
 
 @pytest.mark.parametrize("group", [1, 4, 16])

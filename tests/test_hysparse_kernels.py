@@ -191,6 +191,23 @@ def test_selection_kernels_force_blocks_and_break_ties_as_the_reference(selectio
         assert torch.equal(indices, expected)
 
 
+@pytest.mark.parametrize("width", [1, 16])
+def test_gated_sum(width):
+    """A gate an element and a gate a head; 37 tokens fill no tile."""
+    draw = torch.Generator().manual_seed(0)
+    shapes = [(2, 3, 37, 16)] * 2 + [(2, 37, 3 * width)] * 2
+    one, other, *gates = (torch.randn(s, generator=draw).to(DEVICE).requires_grad_() for s in shapes)
+    weights = [gate.sigmoid().unflatten(-1, (3, width)).transpose(1, 2) for gate in gates]
+    expected = one * weights[0] + other * weights[1]
+    got = attention.gated_sum(one, other, *gates)
+    torch.testing.assert_close(got, expected, **CLOSE)
+    grad = torch.randn(expected.shape, generator=draw).to(DEVICE)
+    inputs = (one, other, *gates)
+    torch.testing.assert_close(
+        torch.autograd.grad(got, inputs, grad), torch.autograd.grad(expected, inputs, grad), **CLOSE
+    )
+
+
 def test_a_union_may_be_shared_by_layers():
     segments = on_device(SEGMENTS["whole"])
     q, k, v, sinks, _ = case(segments)

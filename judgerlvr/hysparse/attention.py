@@ -148,6 +148,10 @@ class SparseAttention(Projections):
         fused = operations(q.device.type).sparse_decode
         if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
             return self.output(self.decoded(fused, q, hidden, k, v, blocks, step))
+        fused = operations(q.device.type).gated_sum
+        if fused is not None and self.g_sparse is not None and self.g_swa is not None:
+            gates = (self.g_sparse(hidden), self.g_swa(hidden))
+            return self.output(fused(self.shared(q, k, v, blocks, step), self.windowed(q, hidden, step), *gates))
         outputs = []
         if self.branches != "window":
             outputs.append(gated(self.shared(q, k, v, blocks, step), self.g_sparse, hidden))

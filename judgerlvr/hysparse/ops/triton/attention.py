@@ -13,7 +13,7 @@ import triton
 from torch import Tensor
 
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
-from judgerlvr.hysparse.ops.triton import flash, sparse
+from judgerlvr.hysparse.ops.triton import flash, gating, sparse
 from judgerlvr.hysparse.ops.triton.blocks import select, share
 from judgerlvr.hysparse.ops.triton.decoding import Branches, full_decode
 from judgerlvr.hysparse.ops.triton.decoding import sparse_decode as run_sparse_decode
@@ -24,6 +24,7 @@ from judgerlvr.hysparse.segments import Segments
 # Block maxima of the full layer are held for as many queries at once as fit: 2,048 at 32 heads and 128k tokens.
 MAXIMA_BYTES = 2**29
 DELTA_ROWS = 64
+GATE_ROWS = 16
 BLOCKS = (16, 32, 64, 128)
 
 
@@ -253,6 +254,39 @@ def sparse_decode(
     """Gated sum of a sparse layer's branches for one query a row; see ``decoding.Branches`` for the shapes."""
     check(q, k, block)
     return run_sparse_decode(q, k, v, indices, segments, block, Branches(*near, window, sinks, gates))
+
+
+class GatedSum(torch.autograd.Function):
+    """Equations 8 and 9 for both branches of a sparse layer."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+        one, _, gate, _ = tensors
+        batch, heads, tokens, dim = one.shape
+        out = one.new_empty(batch, tokens, heads, dim)
+        ctx.save_for_backward(*tensors)
+        ctx.shape = {"HEADS": heads, "DIM": dim, "ROWS": GATE_ROWS, "WIDE": gate.shape[-1] == heads * dim}
+        gating.gated_sum_kernel[(triton.cdiv(tokens, GATE_ROWS), batch * heads)](*tensors, out, tokens, **ctx.shape)
+        return out.transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, ...]:
+        tensors = ctx.saved_tensors
+        batch, heads, tokens, _ = tensors[0].shape
+        grads = tuple(torch.empty_like(tensor) for tensor in tensors)
+        gating.gated_sum_backward_kernel[(triton.cdiv(tokens, GATE_ROWS), batch * heads)](
+            *tensors, grad_out.transpose(1, 2).contiguous(), *grads, tokens, **ctx.shape
+        )
+        return grads
+
+
+def gated_sum(one: Tensor, other: Tensor, gate_one: Tensor, gate_other: Tensor) -> Tensor:
+    """Sum of two branches [batch, heads, tokens, dim], each times the sigmoid of its gate's logits.
+
+    Logits are [batch, tokens, heads * (dim or 1)]. The sum lies token by token in memory, ready for the projection.
+    """
+    out: Tensor = GatedSum.apply(*dense(one, other, gate_one, gate_other))
+    return out
 
 
 def dense(*tensors: Tensor) -> tuple[Tensor, ...]:
