@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=6e-4)
     parser.add_argument("--warmup", type=int, default=60, help="steps")
     parser.add_argument("--hops", type=int, default=2, help="most links of a query")
-    parser.add_argument("--symbols", type=int, default=512)
+    parser.add_argument("--symbols", type=int, default=320)
     parser.add_argument("--ratio", type=int, default=12, help="sparse layers after each full one")
     parser.add_argument("--block", type=int, default=64)
     parser.add_argument("--select-tokens", type=int, default=512)

@@ -33,7 +33,7 @@ TYPES = (
 
 
 def compiled(kernel, options, rows, cols, **constants):
-    """The kernel, compiled for head dim 128 in bfloat16; ``rows`` and ``cols`` are the sizes of its descriptors' boxes."""
+    """The kernel, compiled for head dim 128 in bfloat16; ``rows`` and ``cols`` are its descriptors' boxes."""
     described = dict.fromkeys(("queries_of", "grads_of", "outputs_of", "query_grads_of"), rows)
     described |= dict.fromkeys(("keys_of", "values_of", "near_keys_of", "near_values_of"), cols)
     types = {name: f"tensordesc<bf16[{size},128]>" for name, size in described.items()} | TYPES

@@ -92,6 +92,6 @@ def rows_of(tensor: Tensor, rows: int) -> TensorDescriptor:
 
 
 def tiles_of(tensor: Tensor, group: int, width: int) -> TensorDescriptor:
-    """Descriptor of a contiguous [batch, heads, tokens, dim] tensor, read ``group`` heads x ``width`` tokens at once."""
+    """Descriptor of a contiguous [batch, heads, tokens, dim] tensor, read ``group`` heads x ``width`` tokens a time."""
     flat = tensor.view(-1, *tensor.shape[2:])
     return TensorDescriptor.from_tensor(flat, [group, width, tensor.shape[-1]])
