@@ -1,11 +1,12 @@
 """HySparse's kernels beside library attention on one GPU: one table, medians, the roofline beside each row.
 
-    PYTHONPATH=. python benchmarks/hysparse_kernels.py OUT_DIR [--contexts 32768 65536] [--groups 4 16] [--seconds 420]
+    PYTHONPATH=. python benchmarks/hysparse_kernels.py OUT_DIR [--contexts 32768 65536] [--groups 4 16] [--seconds 240]
 
-Baselines are SDPA on cuDNN and on flash, flex_attention, and FA3 where vLLM brings it. Ours: the full layer with
-block maxima and selection, attention over selected blocks, and the window, forward and backward. Indices come from
-sets that drift with overlap 0.9, from independent draws, and from a trained model with --indices FILE. Stacks are
-derived from the layers' times, not run: 36 layers at 1:3 (9 full, 27 sparse) and, decoding, 49 with 5 full.
+Baselines are SDPA on cuDNN and on flash, flex_attention, and FA3 where it or vLLM is installed. Ours: the full layer
+with block maxima and selection, attention over selected blocks, the window, and the gated sum, forward and backward.
+Indices come from a trained model with --indices FILE, from sets that drift with overlap 0.9, and from independent
+draws. A block of a full and three sparse layers is timed as one; stacks are derived, not run: 36 layers at 1:3 (9
+blocks) and, decoding, 49 with 5 full. --only tune --tune KERNEL compares candidates of a kernel's tiles.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from pathlib import Path
 import torch
 from hysparse.case import DEVICE, DTYPE, Case
 from hysparse.decoding import decoding
-from hysparse.libraries import baselines
-from hysparse.prefill import full, sparse, stacks, window
+from hysparse.hybrid_block import hybrid_block
+from hysparse.libraries import baselines, slow_baselines
+from hysparse.prefill import full, gates, sparse, stacks, window
 from hysparse.table import Row, Table, Work
-from hysparse.tune import tune
+from hysparse.tune import CALLS, tune
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -29,9 +31,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--contexts", type=int, nargs="+", default=[32768, 65536, 131072])
     parser.add_argument("--groups", type=int, nargs="+", default=[4, 16], help="query heads a KV head")
-    parser.add_argument("--seconds", type=float, default=420, help="begin no row after this; what remains is skipped")
+    parser.add_argument("--seconds", type=float, default=240, help="begin no row after this; what remains is skipped")
     parser.add_argument("--indices", type=Path, help="a trained model's indices, .pt")
-    parser.add_argument("--only", nargs="+", default=list(PARTS), choices=list(PARTS))
+    parser.add_argument("--only", nargs="+", default=list(DEFAULT), choices=list(PARTS))
+    parser.add_argument("--tune", nargs="+", default=list(CALLS), choices=list(CALLS), help="kernels of the part tune")
     parser.add_argument("--decode-batch", type=int, default=64, help="rows that decode at the first context")
     parser.add_argument("--kv-heads", type=int, default=8)
     parser.add_argument("--dim", type=int, default=128)
@@ -56,24 +59,32 @@ def ceilings(case: Case) -> None:
 PARTS: dict[str, Callable[[Case], None]] = {
     "ceilings": ceilings,
     "tune": tune,
-    "baselines": baselines,
     "full": full,
+    "baselines": baselines,
     "window": window,
+    "gates": gates,
     "sparse": sparse,
+    "block": hybrid_block,
     "stacks": stacks,
     "decoding": decoding,
+    "slow_baselines": slow_baselines,
 }
+DEFAULT = tuple(part for part in PARTS if part != "tune")
+# After all cases: the longest to compile and the least to learn from.
+LAST = ("slow_baselines",)
 
 
 def main() -> int:
     options = parse_arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     table = Table(options.out, options.seconds)
-    for group in options.groups:
-        for context in options.contexts:
-            case = Case(table, options, context, group)
-            for part in options.only:
-                PARTS[part](case)
+    for late in (False, True):
+        parts = [part for part in PARTS if part in options.only and (part in LAST) == late]
+        for group in options.groups if parts else ():
+            for context in options.contexts:
+                case = Case(table, options, context, group)
+                for part in parts:
+                    PARTS[part](case)
     print(f"written to {options.out}/hysparse-kernels.md")
     return 0
 

@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from judgerlvr.hysparse.ops.triton import decode, flash, select, sparse
+from judgerlvr.hysparse.ops.triton import attention, blocks, decode, flash, gating, select, sparse
 from judgerlvr.hysparse.ops.triton.launch import TABLE, union_options
 
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -24,7 +24,8 @@ TYPES = (
     dict.fromkeys(("q", "k", "v", "out", "grad_out", "grad_q"), "*bf16")
     | dict.fromkeys(("lse", "maxima", "delta", "sinks", "grad_k", "grad_v"), "*fp32")
     | dict.fromkeys(("parts", "lse_parts", "near_sinks"), "*fp32")
-    | dict.fromkeys(("gate", "near_gate"), "*bf16")
+    | dict.fromkeys(("gate", "near_gate", "one", "other", "gate_one", "gate_other"), "*bf16")
+    | dict.fromkeys(("grad_one", "grad_other", "grad_gate_one", "grad_gate_other"), "*bf16")
     | dict.fromkeys(("starts", "bits"), "*i64")
     | dict.fromkeys(("begins", "counts", "entries", "lows", "highs", "ends", "order", "indices"), "*i32")
     | {"scale": "fp32"}
@@ -32,8 +33,8 @@ TYPES = (
 
 
 def compiled(kernel, options, rows, cols, **constants):
-    """The kernel, compiled for head dim 128 in bfloat16."""
-    described = {"queries_of": rows, "grads_of": rows}
+    """The kernel, compiled for head dim 128 in bfloat16; ``rows`` and ``cols`` are its descriptors' boxes."""
+    described = dict.fromkeys(("queries_of", "grads_of", "outputs_of", "query_grads_of"), rows)
     described |= dict.fromkeys(("keys_of", "values_of", "near_keys_of", "near_values_of"), cols)
     types = {name: f"tensordesc<bf16[{size},128]>" for name, size in described.items()} | TYPES
     constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
@@ -54,7 +55,7 @@ def test_kernels_over_selected_blocks(kernel, entry, group):
     width = TABLE["sparse_forward"].rows // group
     options = union_options(entry, width * group, 128, 2)
     shape = {"HEADS": 8 * group, "GROUP": group, "DIM": 128, "WIDTH": width, "BLOCK": 64, "HAS_SINKS": True}
-    assert compiled(kernel, options, 0, 64, **shape).metadata.shared <= SHARED_MEMORY
+    assert compiled(kernel, options, f"{group},{width}", 64, **shape).metadata.shared <= SHARED_MEMORY
 
 
 @pytest.mark.parametrize(
@@ -90,11 +91,23 @@ def test_delta():
     assert compiled(flash.delta_kernel, {}, 0, 0, DIM=128, ROWS=64)
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_gates(wide):
+    shape = {"HEADS": 32, "DIM": 128, "ROWS": attention.GATE_ROWS, "WIDE": wide}
+    assert compiled(gating.gated_sum_kernel, {}, 0, 0, **shape)
+    assert compiled(gating.gated_sum_backward_kernel, {}, 0, 0, **shape)
+
+
 @pytest.mark.parametrize("group", [1, 4, 16])
 def test_selection_and_union(group):
-    tiles = TABLE["select"]
+    tiles = TABLE["select_sorted"]
     shape = {"HEADS": 8 * group, "GROUP": group, "TOKENS": tiles.rows, "KEPT": 16, "STEP": tiles.cols}
     assert compiled(select.select_kernel, tiles.options, 0, 0, **shape)
+    tiles, held = TABLE["select"], 512
+    shape = {"HEADS": 8 * group, "GROUP": group, "TOKENS": tiles.rows, "KEPT": 16, "HELD": held}
+    warps = tiles.rows * held // (32 * tiles.cols)
+    built = compiled(select.threshold_kernel, {"num_warps": warps, "maxnreg": blocks.REGISTERS}, 0, 0, **shape)
+    assert ".maxnreg 128" in built.asm["ptx"]
     assert compiled(select.union_kernel, {}, 0, 0, KV_HEADS=8, WIDTH=64 // group, KEPT=16)
 
 

@@ -16,7 +16,7 @@ if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
 
 from judgerlvr.hysparse.ops import reference  # noqa: E402
 from judgerlvr.hysparse.ops.selection import Selection  # noqa: E402
-from judgerlvr.hysparse.ops.triton import attention  # noqa: E402
+from judgerlvr.hysparse.ops.triton import attention, blocks  # noqa: E402
 from judgerlvr.hysparse.ops.triton.tiles import queries_a_tile, union_tiles  # noqa: E402
 from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 
@@ -176,9 +176,11 @@ def test_union_kernel_gives_what_its_twin_gives(name):
     assert torch.equal(ours.bits[held], theirs.bits[held])
 
 
+@pytest.mark.parametrize("most_held", [0, blocks.MOST_HELD])
 @pytest.mark.parametrize("selection", [Selection(16, 4, first=1), Selection(16, 4, local=2), Selection(16, 8, 1, 1)])
-def test_selection_kernel_forces_blocks_and_breaks_ties_as_the_reference(selection):
-    """Logits of 0 make all scores of a query equal."""
+def test_selection_kernels_force_blocks_and_break_ties_as_the_reference(selection, most_held, monkeypatch):
+    """Logits of 0 make all scores of a query equal; rows of more blocks than are held are sorted."""
+    monkeypatch.setattr(blocks, "MOST_HELD", most_held)
     segments = on_device(SEGMENTS["packed"])
     for scale in (0, 1):
         q, k, v, sinks, _ = case(segments)
@@ -187,6 +189,23 @@ def test_selection_kernel_forces_blocks_and_breaks_ties_as_the_reference(selecti
             for module in (attention, reference)
         )
         assert torch.equal(indices, expected)
+
+
+@pytest.mark.parametrize("width", [1, 16])
+def test_gated_sum(width):
+    """A gate an element and a gate a head; 37 tokens fill no tile."""
+    draw = torch.Generator().manual_seed(0)
+    shapes = [(2, 3, 37, 16)] * 2 + [(2, 37, 3 * width)] * 2
+    one, other, *gates = (torch.randn(s, generator=draw).to(DEVICE).requires_grad_() for s in shapes)
+    weights = [gate.sigmoid().unflatten(-1, (3, width)).transpose(1, 2) for gate in gates]
+    expected = one * weights[0] + other * weights[1]
+    got = attention.gated_sum(one, other, *gates)
+    torch.testing.assert_close(got, expected, **CLOSE)
+    grad = torch.randn(expected.shape, generator=draw).to(DEVICE)
+    inputs = (one, other, *gates)
+    torch.testing.assert_close(
+        torch.autograd.grad(got, inputs, grad), torch.autograd.grad(expected, inputs, grad), **CLOSE
+    )
 
 
 def test_a_union_may_be_shared_by_layers():

@@ -37,7 +37,7 @@ class Case:
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         draw = torch.Generator(DEVICE).manual_seed(0)
         shapes = [(1, n, self.context, self.options.dim) for n in (self.heads, *[self.options.kv_heads] * 2)]
-        q, k, v = (torch.randn(s, generator=draw, device=DEVICE, dtype=DTYPE).requires_grad_() for s in shapes)
+        q, k, v = (torch.randn(s, generator=draw, device=DEVICE, dtype=DTYPE) for s in shapes)
         return q, k, v
 
     @functools.cached_property
@@ -67,27 +67,42 @@ class Case:
         pairs = most * (most + 1) / 2 + (self.context - most) * most
         return Work(4.0 * self.heads * self.options.dim * pairs, self.bytes)
 
-    def both(self, what: str, call: Callable[..., Tensor], work: Work, source: str = "", note: str = "") -> None:
-        """A row for the forward pass and one for forward and backward, counted as 3.5 times its operations."""
+    def both(
+        self, what: str, call: Callable[..., Tensor], work: Work, source: str = "", note: str = "",
+        wide: bool = False, prepare: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:  # fmt: skip
+        """A row for the forward pass and one for forward and backward, counted as 3.5 times its operations.
+
+        ``wide``: the backward row reads K and V in float32, as sparse layers do in training. ``prepare`` brings q, k,
+        v and the output's gradient into another layout, outside of what is timed.
+        """
         row = functools.partial(Row, self.context, self.group, source=source, note=note)
-        inputs = self.inputs
 
-        def backward() -> None:
-            torch.autograd.grad(call(*inputs), inputs, self.grad)
+        def forward() -> Callable[[], object]:
+            inputs = [(prepare or unchanged)(tensor.detach()) for tensor in self.inputs]
+            return torch.no_grad()(lambda: call(*inputs))
 
-        def forward() -> None:
-            with torch.no_grad():
-                call(*inputs)
+        def backward() -> Callable[[], object]:
+            q, *keys = (tensor.detach() for tensor in self.inputs)
+            keys = [key.float() for key in keys] if wide else keys
+            inputs = [(prepare or unchanged)(tensor).requires_grad_() for tensor in (q, *keys)]
+            grad = (prepare or unchanged)(self.grad)
+            return lambda: torch.autograd.grad(call(*inputs), inputs, grad)
 
-        if self.table.measure(row(what), work, lambda: forward) is None:
+        if self.table.measure(row(what), work, forward) is None:
             return
-        self.table.measure(row(f"{what} + backward"), Work(3.5 * work.flops, 3 * work.bytes), lambda: backward)
+        self.table.measure(row(f"{what} + backward"), Work(3.5 * work.flops, 3 * work.bytes), backward)
+
+
+def unchanged(tensor: Tensor) -> Tensor:
+    """A leaf of its own over the same memory."""
+    return tensor.detach()
 
 
 def sources(case: Case) -> Iterator[tuple[str, Callable[[], Tensor]]]:
     """Name and maker of each set of indices."""
     o = case.options
-    for name, overlap in (("overlap 0.9", 0.9), ("independent", 0.0)):
-        yield name, lambda overlap=overlap: drifting(case.context, o.kv_heads, o.block, o.count, overlap, DEVICE)
     if o.indices:
         yield "trained", lambda: stored(o.indices, case.context, o.kv_heads, o.block, DEVICE)
+    for name, overlap in (("overlap 0.9", 0.9), ("independent", 0.0)):
+        yield name, lambda overlap=overlap: drifting(case.context, o.kv_heads, o.block, o.count, overlap, DEVICE)

@@ -18,8 +18,8 @@ import torch
 # Data sheet of an H100 SXM: dense bfloat16, and HBM.
 PEAK_FLOPS = 989e12
 PEAK_BYTES = 3.35e12
-# A call longer than this is timed three times instead of do_bench's dozens.
-SLOW_MS = 60.0
+# A call longer than this is timed three times instead of do_bench's dozens, and one longer than the other once.
+SLOW_MS, VERY_SLOW_MS = 60.0, 1000.0
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Work:
 
 
 def median_ms(call: Callable[[], object]) -> float:
-    """Median milliseconds of a call after one that warms up: do_bench's, or of three where a call is slow."""
+    """Median milliseconds of a call after one that warms up: do_bench's, or of three or one where a call is slow."""
     if not torch.cuda.is_available():
         begun = time.perf_counter()
         call()
@@ -62,6 +62,8 @@ def median_ms(call: Callable[[], object]) -> float:
 
     call()
     once = timed_once(call)
+    if once > VERY_SLOW_MS:
+        return once
     if once > SLOW_MS:
         return sorted([once, timed_once(call), timed_once(call)])[1]
     return do_bench(call, warmup=20, rep=100, return_mode="median")
@@ -92,8 +94,8 @@ class Table:
     def measure(self, row: Row, work: Work, make: Callable[[], Callable[[], object]]) -> float | None:
         """Time what ``make`` returns; an error's text takes the place of the time."""
         row.floor_ms = work.floor_ms
-        # compiling aside, a row takes about eight calls at a third of the peak
-        if self.left < 24e-3 * work.floor_ms:
+        # compiling aside, a row takes about four calls at a third of the peak
+        if self.left < max(0.0, 12e-3 * work.floor_ms):
             row.note = "skipped: out of time"
             return self.add(row)
         try:

@@ -12,10 +12,10 @@ from hysparse.prefill import selecting, with_maxima
 from hysparse.table import Row, Work
 from torch import Tensor
 
-from judgerlvr.hysparse.ops.triton import attention
+from judgerlvr.hysparse.ops.triton import attention, blocks
 from judgerlvr.hysparse.ops.triton.launch import CANDIDATES, TABLE
 
-PER_GROUP = ("sparse_forward", "sparse_backward_q", "sparse_backward_kv", "select")
+PER_GROUP = ("sparse_forward", "sparse_backward_q", "sparse_backward_kv", "select", "select_sorted")
 
 
 def tune(case: Case) -> None:
@@ -23,7 +23,7 @@ def tune(case: Case) -> None:
     if case.context != case.options.contexts[0]:
         return
     kernels = tuple(CALLS) if case.group == case.options.groups[0] else PER_GROUP
-    for kernel in kernels:
+    for kernel in [name for name in kernels if name in case.options.tune]:
         make = functools.partial(CALLS[kernel], case)
         times = {}
         for tiles in CANDIDATES[kernel]:
@@ -37,8 +37,9 @@ def tune(case: Case) -> None:
 
 def backward(case: Case, call: Callable[..., Tensor]) -> Callable[[], object]:
     """The backward pass alone, over one forward pass's graph."""
-    out = call(*case.inputs)
-    return lambda: torch.autograd.grad(out, case.inputs, case.grad, retain_graph=True)
+    inputs = [tensor.detach().requires_grad_() for tensor in case.inputs]
+    out = call(*inputs)
+    return lambda: torch.autograd.grad(out, inputs, case.grad, retain_graph=True)
 
 
 def full_backward(case: Case) -> Callable[[], object]:
@@ -65,6 +66,20 @@ def sparse_backward(case: Case) -> Callable[[], object]:
     return backward(case, sparse_call(case))
 
 
+def sorting(case: Case) -> Callable[[], object]:
+    """Selection as it is for more blocks than are held in registers."""
+    run = selecting(case)
+
+    def sorted_instead() -> None:
+        held, blocks.MOST_HELD = blocks.MOST_HELD, 0
+        try:
+            run()
+        finally:
+            blocks.MOST_HELD = held
+
+    return sorted_instead
+
+
 CALLS: dict[str, Callable[[Case], Callable[[], object]]] = {
     "forward": lambda case: functools.partial(with_maxima, case),
     "window": window_forward,
@@ -74,4 +89,5 @@ CALLS: dict[str, Callable[[Case], Callable[[], object]]] = {
     "sparse_backward_q": sparse_backward,
     "sparse_backward_kv": sparse_backward,
     "select": selecting,
+    "select_sorted": sorting,
 }

@@ -63,12 +63,11 @@ class Projections(nn.Module):
 
     def query(self, hidden: Tensor, step: Step) -> Tensor:
         """Rotated queries, [batch, heads, tokens, dim]."""
-        q = self.q_norm(self.heads(self.q_proj(hidden))).transpose(1, 2)
-        return rotate(q, step)
+        return rotate(normed(self.q_norm, self.heads(self.q_proj(hidden))), step)
 
     def keys_values(self, hidden: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Rotated keys and values, cached ones first: a window layer's cache holds its newest only."""
-        k = rotate(self.k_norm(self.heads(self.k_proj(hidden))).transpose(1, 2), step)
+        k = rotate(normed(self.k_norm, self.heads(self.k_proj(hidden))), step)
         v = self.heads(self.v_proj(hidden)).transpose(1, 2)
         if step.cache is not None:
             k, v = step.cache.update(k, v, self.layer)
@@ -80,11 +79,20 @@ class Projections(nn.Module):
         return projected
 
 
+def normed(norm: nn.Module, heads: Tensor) -> Tensor:
+    """[batch, tokens, heads, dim] to normalised [batch, heads, tokens, dim], in the projection's dtype.
+
+    Under autocast, norm and RoPE compute in float32; attention is to get what the projection gave.
+    """
+    result: Tensor = norm(heads).to(heads.dtype).transpose(1, 2)
+    return result
+
+
 def rotate(heads: Tensor, step: Step) -> Tensor:
     """RoPE by each token's own position; shared keys are thus shared as rotated."""
     cos, sin = (part[:, None] for part in step.rotary)
     rotated: Tensor = heads * cos + rotate_half(heads) * sin
-    return rotated
+    return rotated.to(heads.dtype)
 
 
 def summed_in_float32(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,6 +148,10 @@ class SparseAttention(Projections):
         fused = operations(q.device.type).sparse_decode
         if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
             return self.output(self.decoded(fused, q, hidden, k, v, blocks, step))
+        fused = operations(q.device.type).gated_sum
+        if fused is not None and self.g_sparse is not None and self.g_swa is not None:
+            gates = (self.g_sparse(hidden), self.g_swa(hidden))
+            return self.output(fused(self.shared(q, k, v, blocks, step), self.windowed(q, hidden, step), *gates))
         outputs = []
         if self.branches != "window":
             outputs.append(gated(self.shared(q, k, v, blocks, step), self.g_sparse, hidden))

@@ -29,7 +29,8 @@ KERNELS = "judgerlvr.hysparse.ops.triton.attention"
 class Operations:
     """One implementation; arguments and results are those of the functions of the same name in ``reference``.
 
-    ``sparse_decode``, where there is one, computes a sparse layer's gated sum for one query a row, without gradients.
+    ``sparse_decode``, where there is one, computes a sparse layer's gated sum for one query a row, without gradients;
+    ``gated_sum`` gates and sums both branches' outputs.
     """
 
     causal_attention: Callable[..., Tensor]
@@ -38,6 +39,7 @@ class Operations:
     sparse_attention: Callable[..., Tensor]
     window_attention: Callable[..., Tensor]
     sparse_decode: Callable[..., Tensor] | None = None
+    gated_sum: Callable[..., Tensor] | None = None
 
 
 REFERENCE_OPERATIONS = Operations(
@@ -87,4 +89,5 @@ def triton_operations() -> Operations:
         kernels.sparse_attention,
         kernels.window_attention,
         kernels.sparse_decode,
+        kernels.gated_sum,
     )

@@ -13,17 +13,18 @@ import triton
 from torch import Tensor
 
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
-from judgerlvr.hysparse.ops.triton import flash, sparse
+from judgerlvr.hysparse.ops.triton import flash, gating, sparse
 from judgerlvr.hysparse.ops.triton.blocks import select, share
 from judgerlvr.hysparse.ops.triton.decoding import Branches, full_decode
 from judgerlvr.hysparse.ops.triton.decoding import sparse_decode as run_sparse_decode
-from judgerlvr.hysparse.ops.triton.launch import fitted, rows_of, union_options
+from judgerlvr.hysparse.ops.triton.launch import fitted, rows_of, tiles_of, union_options
 from judgerlvr.hysparse.ops.triton.tiles import UnionTiles
 from judgerlvr.hysparse.segments import Segments
 
 # Block maxima of the full layer are held for as many queries at once as fit: 2,048 at 32 heads and 128k tokens.
 MAXIMA_BYTES = 2**29
 DELTA_ROWS = 64
+GATE_ROWS = 16
 BLOCKS = (16, 32, 64, 128)
 
 
@@ -102,14 +103,15 @@ def range_backward(
     options = {"BLOCK_M": tiles.rows, "BLOCK_N": tiles.cols, "WINDOWED": window > 0, **shape_of(q, k), **tiles.options}
     grid = (triton.cdiv(q.shape[2], tiles.rows), q.shape[0] * q.shape[1])
     flash.backward_q_kernel[grid](
-        q, rows_of(k, tiles.cols), rows_of(v, tiles.cols), segments.starts, lse, delta, grad_out, grads[0], *sizes,
-        **options,
+        rows_of(q, tiles.rows), rows_of(k, tiles.cols), rows_of(v, tiles.cols), segments.starts, lse, delta,
+        rows_of(grad_out, tiles.rows), grads[0], *sizes, **options,
     )  # fmt: skip
     tiles = fitted("backward_kv", q.shape[-1], q.itemsize)
     options |= {"BLOCK_M": tiles.rows, "BLOCK_N": tiles.cols, **tiles.options}
     grid = (triton.cdiv(k.shape[2], tiles.cols), k.shape[0] * k.shape[1])
     flash.backward_kv_kernel[grid](
-        rows_of(q, tiles.rows), rows_of(grad_out, tiles.rows), k, v, segments.starts,
+        rows_of(q, tiles.rows), rows_of(grad_out, tiles.rows), rows_of(k, tiles.cols), rows_of(v, tiles.cols),
+        segments.starts,
         reader_ends(segments, first_key, k.shape[2], tiles.cols), lse, delta, grads[1], grads[2], *sizes, **options,
     )  # fmt: skip
 
@@ -150,7 +152,7 @@ def run_chunk(
     first_key = segments.keys - k.shape[2]
     grid = (triton.cdiv(chunk, tiles.rows), q.shape[0] * q.shape[1])
     flash.forward_kernel[grid](
-        q, rows_of(k, cols), rows_of(v, cols), segments.starts, sinks, out, lse, maxima,
+        rows_of(q, tiles.rows), rows_of(k, cols), rows_of(v, cols), segments.starts, sinks, out, lse, maxima,
         queries, k.shape[2], first_key, segments.offset, first, chunk, blocks, window, q.shape[-1] ** -0.5,
         **shape_of(q, k), BLOCK_M=tiles.rows, BLOCK_N=cols, BLOCK=block,
         HAS_SINKS=sinks is not None, EMIT=selection is not None, WINDOWED=window > 0, **tiles.options,
@@ -166,14 +168,14 @@ class SelectedAttention(torch.autograd.Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, union: UnionTiles, segments: Segments
     ) -> Tensor:
         out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
-        width, block = union.width, union.block
+        group, width, block = q.shape[1] // k.shape[1], union.width, union.block
         tiles, slots = union.begin.shape[2:]
         sizes = (q.shape[2], k.shape[2], segments.offset, slots)
         launch = launch_options("sparse_forward", q, k, union)
         sparse.sparse_forward_kernel[(tiles, k.shape[0] * k.shape[1])](
-            q, *(rows_of(shared.to(q.dtype), block) for shared in (k, v)), sinks, union.begin, union.bits, union.count,
-            out, lse, *sizes, q.shape[-1] ** -0.5, **shape_of(q, k), WIDTH=width, BLOCK=block,
-            HAS_SINKS=sinks is not None, **launch,
+            tiles_of(q, group, width), *(rows_of(shared.to(q.dtype), block) for shared in (k, v)), sinks,
+            union.begin, union.bits, union.count, tiles_of(out, group, width), lse, *sizes, q.shape[-1] ** -0.5,
+            **shape_of(q, k), WIDTH=width, BLOCK=block, HAS_SINKS=sinks is not None, **launch,
         )  # fmt: skip
         ctx.save_for_backward(q, k, v, sinks, out, lse)
         ctx.union, ctx.sizes = union, sizes
@@ -190,14 +192,18 @@ class SelectedAttention(torch.autograd.Function):
         grad_q = torch.empty_like(q)
         grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)
         tiles, pairs = union.begin.shape[2], k.shape[0] * k.shape[1]
+        queries_of, grads_of, query_grads_of = (
+            tiles_of(tensor, q.shape[1] // k.shape[1], union.width) for tensor in (q, grad_out, grad_q)
+        )
+        keys_of, values_of = (rows_of(tensor, union.block) for tensor in (k, v))
         sparse.sparse_backward_q_kernel[(tiles, pairs)](
-            q, rows_of(k, union.block), rows_of(v, union.block), union.begin, union.bits, union.count, lse, delta,
-            grad_out, grad_q, *ctx.sizes, scale, **options, **launch_options("sparse_backward_q", q, k, union),
+            queries_of, keys_of, values_of, union.begin, union.bits, union.count, lse, delta, grads_of, query_grads_of,
+            *ctx.sizes, scale, **options, **launch_options("sparse_backward_q", q, k, union),
         )  # fmt: skip
         readers = union.readers
         sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
-            q, k, v, union.begin, union.bits, readers.order, readers.entry, readers.low, readers.high, lse, delta,
-            grad_out, grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
+            queries_of, keys_of, values_of, union.begin, union.bits, readers.order, readers.entry, readers.low,
+            readers.high, lse, delta, grads_of, grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
             **launch_options("sparse_backward_kv", q, k, union),
         )  # fmt: skip
         return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None
@@ -253,6 +259,39 @@ def sparse_decode(
     """Gated sum of a sparse layer's branches for one query a row; see ``decoding.Branches`` for the shapes."""
     check(q, k, block)
     return run_sparse_decode(q, k, v, indices, segments, block, Branches(*near, window, sinks, gates))
+
+
+class GatedSum(torch.autograd.Function):
+    """Equations 8 and 9 for both branches of a sparse layer."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> Tensor:
+        one, _, gate, _ = tensors
+        batch, heads, tokens, dim = one.shape
+        out = one.new_empty(batch, tokens, heads, dim)
+        ctx.save_for_backward(*tensors)
+        ctx.shape = {"HEADS": heads, "DIM": dim, "ROWS": GATE_ROWS, "WIDE": gate.shape[-1] == heads * dim}
+        gating.gated_sum_kernel[(triton.cdiv(tokens, GATE_ROWS), batch * heads)](*tensors, out, tokens, **ctx.shape)
+        return out.transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, ...]:
+        tensors = ctx.saved_tensors
+        batch, heads, tokens, _ = tensors[0].shape
+        grads = tuple(torch.empty_like(tensor) for tensor in tensors)
+        gating.gated_sum_backward_kernel[(triton.cdiv(tokens, GATE_ROWS), batch * heads)](
+            *tensors, grad_out.transpose(1, 2).contiguous(), *grads, tokens, **ctx.shape
+        )
+        return grads
+
+
+def gated_sum(one: Tensor, other: Tensor, gate_one: Tensor, gate_other: Tensor) -> Tensor:
+    """Sum of two branches [batch, heads, tokens, dim], each times the sigmoid of its gate's logits.
+
+    Logits are [batch, tokens, heads * (dim or 1)]. The sum lies token by token in memory, ready for the projection.
+    """
+    out: Tensor = GatedSum.apply(*dense(one, other, gate_one, gate_other))
+    return out
 
 
 def dense(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -8,11 +8,16 @@ from torch import Tensor
 
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.ops.triton.launch import TABLE
-from judgerlvr.hysparse.ops.triton.select import select_kernel, union_kernel
+from judgerlvr.hysparse.ops.triton.select import select_kernel, threshold_kernel, union_kernel
 from judgerlvr.hysparse.ops.triton.tiles import UnionTiles, queries_a_tile
 from judgerlvr.hysparse.segments import Segments
 
 MOST_KEYS = 2**25
+# Blocks whose scores fit in the registers of a program; a row of more is sorted in steps.
+MOST_HELD = 4096
+MOST_WARPS, WARP = 16, 32
+# Two programs of 8 warps fit a multiprocessor: one loads while the other computes. 8 tokens fill a memory sector.
+REGISTERS, FEWEST_TOKENS = 128, 8
 
 
 def select(maxima: Tensor, lse: Tensor, segments: Segments, selection: Selection, first: int, indices: Tensor) -> None:
@@ -22,14 +27,23 @@ def select(maxima: Tensor, lse: Tensor, segments: Segments, selection: Selection
     The naive twin is ``ops.selection``: equal scores go to the lower block here too.
     """
     batch, heads, blocks, chunk = maxima.shape
-    tiles = TABLE["decode_select" if chunk == 1 else "select"]
     kept = max(2, triton.next_power_of_2(selection.count))
-    step = max(kept, min(tiles.cols, triton.next_power_of_2(blocks)))
-    select_kernel[(triton.cdiv(chunk, tiles.rows), batch * indices.shape[1])](
+    in_registers = chunk > 1 and blocks <= MOST_HELD
+    tiles = TABLE["select" if in_registers else "decode_select" if chunk == 1 else "select_sorted"]
+    tokens, kernel = tiles.rows, select_kernel
+    if in_registers:
+        held = max(kept, triton.next_power_of_2(blocks))
+        tokens = min(tokens, max(FEWEST_TOKENS, MOST_WARPS * WARP * tiles.cols // held))
+        warps = min(MOST_WARPS, max(1, tokens * held // (WARP * tiles.cols)))
+        kernel, shape = threshold_kernel, {"HELD": held}
+        options = {"num_warps": warps, "num_stages": tiles.stages, "maxnreg": REGISTERS}
+    else:
+        step = max(kept, min(tiles.cols, triton.next_power_of_2(blocks)))
+        shape, options = {"STEP": step}, tiles.options
+    kernel[(triton.cdiv(chunk, tokens), batch * indices.shape[1])](
         maxima, lse, segments.starts, indices, indices.shape[2], segments.offset, first, chunk, blocks,
         selection.count, selection.first, selection.local, selection.block,
-        HEADS=heads, GROUP=heads // indices.shape[1], TOKENS=tiles.rows, KEPT=kept, STEP=step,
-        **tiles.options,
+        HEADS=heads, GROUP=heads // indices.shape[1], TOKENS=tokens, KEPT=kept, **shape, **options,
     )  # fmt: skip
 
 

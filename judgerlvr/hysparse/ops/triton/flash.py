@@ -1,8 +1,9 @@
 """Kernels of attention over a contiguous range of keys: causal from the sequence's start, or a window.
 
 Each program treats BLOCK_M neighbouring queries of one head. Where packed sequences meet inside a tile, the forward
-pass visits the tile once a sequence, since the grid of selection blocks restarts there. Tiles of keys come through
-tensor descriptors over [batch * heads * tokens, dim]; rows that run into the next head are masked.
+pass visits the tile once a sequence, since the grid of selection blocks restarts there. Tiles come through
+tensor descriptors over [batch * heads * tokens, dim]; rows that run into the next head are masked, or not stored.
+Queries too: pointers to their rows would be held until the output is stored, and spill.
 """
 
 # Kernel arguments are pointers and scalars that Triton types itself.
@@ -83,7 +84,7 @@ def visit_keys(
 
 @triton.jit
 def forward_kernel(
-    q, keys_of, values_of, starts, sinks, out, lse, maxima,
+    queries_of, keys_of, values_of, starts, sinks, out, lse, maxima,
     queries, keys, first_key, offset, from_query, chunk, blocks, window, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK: tl.constexpr,
@@ -97,14 +98,15 @@ def forward_kernel(
     batch = tl.program_id(1) // HEADS
     head = tl.program_id(1) % HEADS
     # the last queries see the most keys: begin with them, so that the grid ends in short programs
-    local = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M + tl.arange(0, BLOCK_M)
+    begin_at = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M
+    local = begin_at + tl.arange(0, BLOCK_M)
     rows = from_query + local
     live = local < chunk
     where = offset + rows
     begin = tl.load(starts + batch * queries + rows, mask=live, other=FAR).to(tl.int32)
     dims = tl.arange(0, DIM)
     q_row = (batch * HEADS + head).to(tl.int64) * queries + rows
-    q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+    q_tile = queries_of.load([(batch * HEADS + head) * queries + from_query + begin_at, 0])
     key_row = (batch * (HEADS // GROUP) + head // GROUP) * keys - first_key
     at = tl.program_id(1).to(tl.int64) * blocks * chunk + local
     m = tl.full([BLOCK_M], -float("inf"), tl.float32)
@@ -159,7 +161,7 @@ def score_gradient(scores, seen, scale, lse, delta, v_tile, grad_out):
 
 @triton.jit
 def backward_q_kernel(
-    q, keys_of, values_of, starts, lse, delta, grad_out, grad_q,
+    queries_of, keys_of, values_of, starts, lse, delta, grads_of, grad_q,
     queries, keys, first_key, offset, window, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, WINDOWED: tl.constexpr,
@@ -167,14 +169,15 @@ def backward_q_kernel(
     """Gradient of the queries; here sequences that meet in a tile are simply masked."""
     batch = tl.program_id(1) // HEADS
     head = tl.program_id(1) % HEADS
-    rows = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M + tl.arange(0, BLOCK_M)
+    begin_at = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M
+    rows = begin_at + tl.arange(0, BLOCK_M)
     live = rows < queries
     where = offset + rows
     begin = tl.load(starts + batch * queries + rows, mask=live, other=FAR).to(tl.int32)
     dims = tl.arange(0, DIM)
     q_row = (batch * HEADS + head).to(tl.int64) * queries + rows
-    q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
-    do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+    q_tile = queries_of.load([(batch * HEADS + head) * queries + begin_at, 0])
+    do_tile = grads_of.load([(batch * HEADS + head) * queries + begin_at, 0])
     row_lse = tl.load(lse + q_row, mask=live, other=0.0)
     row_delta = tl.load(delta + q_row, mask=live, other=0.0)
     key_row = (batch * (HEADS // GROUP) + head // GROUP) * keys - first_key
@@ -199,7 +202,7 @@ def backward_q_kernel(
 
 @triton.jit
 def backward_kv_kernel(
-    queries_of, grads_of, k, v, starts, ends, lse, delta, grad_k, grad_v,
+    queries_of, grads_of, keys_of, values_of, starts, ends, lse, delta, grad_k, grad_v,
     queries, keys, first_key, offset, window, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, WINDOWED: tl.constexpr,
@@ -215,9 +218,9 @@ def backward_kv_kernel(
     held = slots < keys
     cols = first_key + slots
     dims = tl.arange(0, DIM)
-    at = ((batch * kv_heads + kv_head).to(tl.int64) * keys + slots)[:, None] * DIM + dims
-    k_tile = tl.load(k + at, mask=held[:, None], other=0.0)
-    v_tile = tl.load(v + at, mask=held[:, None], other=0.0)
+    key_row = (batch * kv_heads + kv_head) * keys + tl.program_id(0) * BLOCK_N
+    k_tile = keys_of.load([key_row, 0])
+    v_tile = values_of.load([key_row, 0])
     sum_k = tl.zeros([BLOCK_N, DIM], tl.float32)
     sum_v = tl.zeros([BLOCK_N, DIM], tl.float32)
 
@@ -244,5 +247,6 @@ def backward_kv_kernel(
             weights, grad = score_gradient(scores, seen, scale, row_lse, row_delta, v_tile, do_tile)
             sum_v = tl.dot(weights.to(do_tile.dtype).T, do_tile, sum_v, input_precision="ieee")
             sum_k = tl.dot(grad.to(q_tile.dtype).T, q_tile, sum_k, input_precision="ieee")
+    at = ((batch * kv_heads + kv_head).to(tl.int64) * keys + slots)[:, None] * DIM + dims
     tl.store(grad_k + at, (sum_k * scale).to(grad_k.dtype.element_ty), mask=held[:, None])
     tl.store(grad_v + at, sum_v.to(grad_v.dtype.element_ty), mask=held[:, None])

@@ -20,7 +20,8 @@ class Tiles:
     """Queries (rows) and keys (cols) of a tile, warps of a program, stages of its software pipeline.
 
     A 0 is derived: kernels over selected blocks read a block at a time, the union that the forward kernel's rows
-    imply (queries x heads), with a warp for 16 of its rows. ``select`` counts tokens and the blocks of a step.
+    imply (queries x heads), with a warp for 16 of its rows. ``select`` counts tokens and scores a thread holds,
+    ``select_sorted`` and ``decode_select`` tokens and the blocks of a step.
     """
 
     rows: int
@@ -39,17 +40,18 @@ class Tiles:
 
 # The first of each is the default. Candidates of attention were timed on an H100: none was over 1 % faster.
 CANDIDATES = {
-    "forward": (Tiles(128, 64, 8, 3), Tiles(128, 128, 8, 2), Tiles(128, 64, 8, 2), Tiles(64, 64, 4, 2)),
+    "forward": (Tiles(128, 64, 8, 3), Tiles(128, 128, 8, 2), Tiles(128, 64, 8, 4), Tiles(64, 64, 4, 3)),
     "window": (Tiles(64, 64, 4, 3), Tiles(128, 64, 8, 2), Tiles(64, 64, 4, 2)),
     "backward_q": (Tiles(64, 64, 4, 2), Tiles(128, 64, 8, 2), Tiles(128, 64, 8, 3), Tiles(128, 128, 8, 1)),
-    "backward_kv": (Tiles(64, 64, 4, 2), Tiles(128, 64, 8, 2), Tiles(64, 64, 8, 2), Tiles(64, 128, 8, 1)),
+    "backward_kv": (Tiles(64, 64, 4, 2), Tiles(128, 64, 8, 2), Tiles(64, 64, 8, 2), Tiles(64, 128, 8, 2)),
     "sparse_forward": (Tiles(64, 0, 0, 3), Tiles(64, 0, 0, 2), Tiles(128, 0, 0, 3), Tiles(128, 0, 0, 2)),
     "sparse_backward_q": (Tiles(0, 0, 0, 2), Tiles(0, 0, 0, 3)),
     "sparse_backward_kv": (Tiles(0, 0, 0, 2), Tiles(0, 0, 0, 1), Tiles(0, 0, 0, 3)),
     "decode": (Tiles(0, 0, 4, 3), Tiles(0, 0, 4, 4), Tiles(0, 0, 2, 3)),
     # one query a row: the blocks of a step lie across the threads
     "decode_select": (Tiles(1, 512, 4, 1), Tiles(1, 256, 2, 1)),
-    "select": (Tiles(32, 16, 1, 1), Tiles(32, 32, 2, 1), Tiles(64, 16, 2, 1)),
+    "select": (Tiles(16, 32, 0, 1), Tiles(8, 32, 0, 1), Tiles(16, 16, 0, 1), Tiles(8, 64, 0, 1)),
+    "select_sorted": (Tiles(32, 16, 1, 1),),
 }
 TABLE = {kernel: candidates[0] for kernel, candidates in CANDIDATES.items()}
 
@@ -87,3 +89,9 @@ def rows_of(tensor: Tensor, rows: int) -> TensorDescriptor:
     """Descriptor of a contiguous [..., tokens, dim] tensor as one list of tokens, read ``rows`` at a time."""
     flat = tensor.view(-1, tensor.shape[-1])
     return TensorDescriptor.from_tensor(flat, [rows, tensor.shape[-1]])
+
+
+def tiles_of(tensor: Tensor, group: int, width: int) -> TensorDescriptor:
+    """Descriptor of a contiguous [batch, heads, tokens, dim] tensor, read ``group`` heads x ``width`` tokens a time."""
+    flat = tensor.view(-1, *tensor.shape[2:])
+    return TensorDescriptor.from_tensor(flat, [group, width, tensor.shape[-1]])

@@ -12,17 +12,91 @@ import triton.language as tl
 NOTHING = tl.constexpr(-(1 << 63))
 BEYOND = tl.constexpr(0x7FFFFFFF)
 INFINITY_BITS = tl.constexpr(0x7F800000)
+LEAST = tl.constexpr(-(1 << 31))
+
+
+@triton.jit
+def ordered_score(score, number, own, first, local):
+    """Int32 that sorts as the score does, forced blocks on top."""
+    bits = score.to(tl.int32, bitcast=True)
+    forced = (number < first) | (number > own - local)
+    return tl.where(forced, INFINITY_BITS, bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
 @triton.jit
 def ranked(score, number, own, first, local):
     """One int64 a block that sorts as the selection ranks: score, forced blocks on top, equal scores by lower block."""
-    bits = score.to(tl.int32, bitcast=True)
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    forced = (number < first) | (number > own - local)
-    ordered = tl.where(forced, INFINITY_BITS, ordered)
+    ordered = ordered_score(score, number, own, first, local)
     key = (ordered.to(tl.int64) << 32) | (number ^ BEYOND).to(tl.int64)
     return tl.where(number <= own, key, NOTHING)
+
+
+@triton.jit
+def own_block(starts, row, live, offset, block):
+    """Block of each query on its own sequence's grid, -1 where there is no query; ``starts`` of its batch row."""
+    own = (offset + row - tl.load(starts + row, mask=live, other=0).to(tl.int32)) // block
+    return tl.where(live, own, -1)
+
+
+@triton.jit
+def group_score(maxima, lse, head, number, token, row, live, held, queries, chunk, blocks, GROUP: tl.constexpr):
+    """Log of the largest probability in each block over a group's heads, [tokens, blocks]; -inf where not ``held``."""
+    score = tl.full(held.shape, -float("inf"), tl.float32)
+    # a head's maxima fill less than 2 ** 31 elements: short offsets from a long base save registers
+    at = number * chunk + token[:, None]
+    for member in tl.static_range(GROUP):
+        normaliser = tl.load(lse + (head + member) * queries + row, mask=live, other=0.0)
+        of_head = maxima + (head + member) * blocks * chunk
+        score = tl.maximum(score, tl.load(of_head + at, mask=held, other=-float("inf")) - normaliser[:, None])
+    return score
+
+
+@triton.jit
+def threshold_kernel(
+    maxima, lse, starts, indices,
+    queries, offset, from_query, chunk, blocks, count, first, local, block,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, TOKENS: tl.constexpr, HELD: tl.constexpr, KEPT: tl.constexpr,
+):  # fmt: skip
+    """What ``select_kernel`` computes, with all HELD >= ``blocks`` scores of TOKENS queries in registers.
+
+    Bisects for a score that at least ``count`` blocks reach and, unless scores are equal, no more; then a prefix sum
+    places the chosen ones. Nothing is sorted.
+    """
+    kv_heads: tl.constexpr = HEADS // GROUP
+    batch = tl.program_id(1) // kv_heads
+    kv_head = tl.program_id(1) % kv_heads
+    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
+    live = token < chunk
+    row = from_query + token
+    own = own_block(starts + batch * queries, row, live, offset, block)
+    head = (batch * HEADS + kv_head * GROUP).to(tl.int64)
+    number = tl.arange(0, HELD)[None, :]
+    held = number <= own[:, None]
+    score = group_score(maxima, lse, head, number, token, row, live, held, queries, chunk, blocks, GROUP)
+    key = tl.where(held, ordered_score(score, number, own[:, None], first, local), LEAST)
+
+    # at least ``count`` keys reach low, or all do where fewer are visible; fewer reach high
+    low = tl.min(tl.where(held, key, BEYOND), 1)
+    high = tl.max(key, 1) + 1
+    open_rows = (own >= count) & (high - 1 > low)
+    while tl.max(open_rows.to(tl.int32), 0) > 0:
+        middle = (low & high) + ((low ^ high) >> 1)
+        reached = tl.sum((key >= middle[:, None]).to(tl.int32), 1)
+        low = tl.where(open_rows & (reached >= count), middle, low)
+        high = tl.where(open_rows & (reached < count), middle, high)
+        open_rows = open_rows & (reached != count) & (low + 1 < high)
+    above = held & (key > low[:, None])
+    equal = held & (key == low[:, None])
+    # one scan counts both: what exceeds the threshold below, what equals it above the 16th bit
+    seen = tl.cumsum(above.to(tl.int32) + (equal.to(tl.int32) << 16), 1)
+    room = count - tl.sum(above.to(tl.int32), 1)
+    place = (seen & 0xFFFF) + tl.minimum(seen >> 16, room[:, None]) - 1
+    chosen = above | (equal & ((seen >> 16) <= room[:, None]))
+    indices += ((batch * kv_heads + kv_head).to(tl.int64) * queries + from_query) * count
+    tl.store(indices + (token[:, None] * count + place), number, mask=chosen)
+    slot = tl.arange(0, KEPT)[None, :]
+    padding = live[:, None] & (slot < count) & (slot > own[:, None])
+    tl.store(indices + (token[:, None] * count + slot), -1, mask=padding)
 
 
 @triton.jit
@@ -42,18 +116,13 @@ def select_kernel(
     token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
     live = token < chunk
     row = from_query + token
-    own = (offset + row - tl.load(starts + batch * queries + row, mask=live, other=0).to(tl.int32)) // block
-    own = tl.where(live, own, -1)
+    own = own_block(starts + batch * queries, row, live, offset, block)
     head = (batch * HEADS + kv_head * GROUP).to(tl.int64)
     best = tl.full([TOKENS, KEPT], NOTHING, tl.int64)
     for low in range(0, tl.max(own) + 1, STEP):
         number = (low + tl.arange(0, STEP))[None, :]
         held = number <= own[:, None]
-        score = tl.full([TOKENS, STEP], -float("inf"), tl.float32)
-        for member in tl.static_range(GROUP):
-            at = ((head + member) * blocks + number) * chunk + token[:, None]
-            normaliser = tl.load(lse + (head + member) * queries + row, mask=live, other=0.0)
-            score = tl.maximum(score, tl.load(maxima + at, mask=held, other=-float("inf")) - normaliser[:, None])
+        score = group_score(maxima, lse, head, number, token, row, live, held, queries, chunk, blocks, GROUP)
         fresh = tl.topk(ranked(score, number, own[:, None], first, local), KEPT)
         best = tl.topk(tl.reshape(tl.join(best, fresh), [TOKENS, 2 * KEPT]), KEPT)
     slot = tl.arange(0, KEPT)[None, :]

@@ -14,12 +14,21 @@ from judgerlvr.hysparse.ops.triton.flash import LN2, normaliser, score_gradient,
 
 @triton.jit
 def tile_rows(tile, batch, kv_head, queries, HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr):
-    """Rows of a union tile: which of its queries each is, where that row lies in [batch, heads, queries], if at all."""
-    number = tl.arange(0, WIDTH * GROUP)
-    token = number // GROUP
+    """Rows of a union tile, its queries once a head: which query each is, where it lies in [batch, heads, queries]."""
+    number = tl.arange(0, GROUP * WIDTH)
+    token = number % WIDTH
     row = tile * WIDTH + token
-    head = kv_head * GROUP + number % GROUP
+    head = kv_head * GROUP + number // WIDTH
     return token, head, row, (batch * HEADS + head).to(tl.int64) * queries + row, row < queries
+
+
+@triton.jit
+def load_tile(rows_of, head, token, SIZE: tl.constexpr, DIM: tl.constexpr):
+    """Rows of a union tile, [SIZE, DIM], through a descriptor of [heads, queries, dim] that clips the queries.
+
+    Pointers to as many rows would not fit in registers beside the accumulators.
+    """
+    return tl.reshape(rows_of.load([head, token, 0]), [SIZE, DIM])
 
 
 @triton.jit
@@ -31,7 +40,7 @@ def last_chosen(bits, token, where, live):
 
 @triton.jit
 def sparse_forward_kernel(
-    q, keys_of, values_of, sinks, begins, bits, counts, out, lse,
+    queries_of, keys_of, values_of, sinks, begins, bits, counts, outputs_of, lse,
     queries, keys, offset, slots, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, HAS_SINKS: tl.constexpr,
@@ -41,8 +50,8 @@ def sparse_forward_kernel(
     batch = tl.program_id(1) // kv_heads
     kv_head = tl.program_id(1) % kv_heads
     token, head, row, q_row, live = tile_rows(tl.program_id(0), batch, kv_head, queries, HEADS, GROUP, WIDTH)
-    dims = tl.arange(0, DIM)
-    q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+    first_head, first = batch * HEADS + kv_head * GROUP, tl.program_id(0) * WIDTH
+    q_tile = load_tile(queries_of, first_head, first, GROUP * WIDTH, DIM)
     m = tl.full([WIDTH * GROUP], -float("inf"), tl.float32)
     total = tl.zeros([WIDTH * GROUP], tl.float32)
     acc = tl.zeros([WIDTH * GROUP, DIM], tl.float32)
@@ -59,13 +68,14 @@ def sparse_forward_kernel(
         m, total, acc = softmax_step(scores, tl.max(scores, 1), scale, m, total, acc, v_tile)
     denominator = normaliser(m, total, sinks, head, HAS_SINKS)
     result = acc * tl.exp2(m - denominator)[:, None]
-    tl.store(out + q_row[:, None] * DIM + dims, result.to(out.dtype.element_ty), mask=live[:, None])
+    result = tl.reshape(result.to(outputs_of.dtype), [GROUP, WIDTH, DIM])
+    outputs_of.store([first_head, first, 0], result)
     tl.store(lse + q_row, denominator * LN2, mask=live)
 
 
 @triton.jit
 def sparse_backward_q_kernel(
-    q, keys_of, values_of, begins, bits, counts, lse, delta, grad_out, grad_q,
+    queries_of, keys_of, values_of, begins, bits, counts, lse, delta, grads_of, query_grads_of,
     queries, keys, offset, slots, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -74,9 +84,9 @@ def sparse_backward_q_kernel(
     batch = tl.program_id(1) // kv_heads
     kv_head = tl.program_id(1) % kv_heads
     token, _head, row, q_row, live = tile_rows(tl.program_id(0), batch, kv_head, queries, HEADS, GROUP, WIDTH)
-    dims = tl.arange(0, DIM)
-    q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
-    do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+    first_head, first = batch * HEADS + kv_head * GROUP, tl.program_id(0) * WIDTH
+    q_tile = load_tile(queries_of, first_head, first, GROUP * WIDTH, DIM)
+    do_tile = load_tile(grads_of, first_head, first, GROUP * WIDTH, DIM)
     row_lse = tl.load(lse + q_row, mask=live, other=0.0)
     row_delta = tl.load(delta + q_row, mask=live, other=0.0)
     acc = tl.zeros([WIDTH * GROUP, DIM], tl.float32)
@@ -91,12 +101,13 @@ def sparse_backward_q_kernel(
         scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
         _weights, grad = score_gradient(scores, seen, scale, row_lse, row_delta, v_tile, do_tile)
         acc = tl.dot(grad.to(k_tile.dtype), k_tile, acc, input_precision="ieee")
-    tl.store(grad_q + q_row[:, None] * DIM + dims, (acc * scale).to(grad_q.dtype.element_ty), mask=live[:, None])
+    result = tl.reshape((acc * scale).to(query_grads_of.dtype), [GROUP, WIDTH, DIM])
+    query_grads_of.store([first_head, first, 0], result)
 
 
 @triton.jit
 def sparse_backward_kv_kernel(
-    q, k, v, begins, bits, order, entries, lows, highs, lse, delta, grad_out, grad_k, grad_v,
+    queries_of, keys_of, values_of, begins, bits, order, entries, lows, highs, lse, delta, grads_of, grad_k, grad_v,
     queries, keys, offset, slots, tiles, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -112,10 +123,10 @@ def sparse_backward_kv_kernel(
     owned = tl.load(order + pair * tl.num_programs(0) + tl.program_id(0)).to(tl.int32)
     cols = owned * BLOCK + tl.arange(0, BLOCK)
     held = cols < keys
-    dims = tl.arange(0, DIM)
-    at = (pair * keys + cols)[:, None] * DIM + dims
-    k_tile = tl.load(k + at, mask=held[:, None], other=0.0)
-    v_tile = tl.load(v + at, mask=held[:, None], other=0.0)
+    # rows beyond the last key are another head's: no query sees them
+    key_row = tl.program_id(1) * keys + owned * BLOCK
+    k_tile = keys_of.load([key_row, 0])
+    v_tile = values_of.load([key_row, 0])
     sum_k = tl.zeros([BLOCK, DIM], tl.float32)
     sum_v = tl.zeros([BLOCK, DIM], tl.float32)
     key_tile = pair * tl.num_programs(0) + owned
@@ -123,8 +134,9 @@ def sparse_backward_kv_kernel(
         entry = tl.load(entries + pair * tiles * slots + n)
         begin = tl.load(begins + pair * tiles * slots + entry)
         token, _head, row, q_row, live = tile_rows(entry // slots, batch, kv_head, queries, HEADS, GROUP, WIDTH)
-        q_tile = tl.load(q + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
-        do_tile = tl.load(grad_out + q_row[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+        first_head, first = batch * HEADS + kv_head * GROUP, entry // slots * WIDTH
+        q_tile = load_tile(queries_of, first_head, first, GROUP * WIDTH, DIM)
+        do_tile = load_tile(grads_of, first_head, first, GROUP * WIDTH, DIM)
         row_lse = tl.load(lse + q_row, mask=live, other=0.0)
         row_delta = tl.load(delta + q_row, mask=live, other=0.0)
         # off the packed grid, a selected block overlaps two of the tiles that own keys
@@ -135,5 +147,6 @@ def sparse_backward_kv_kernel(
         weights, grad = score_gradient(scores, seen, scale, row_lse, row_delta, v_tile, do_tile)
         sum_v = tl.dot(weights.to(do_tile.dtype).T, do_tile, sum_v, input_precision="ieee")
         sum_k = tl.dot(grad.to(q_tile.dtype).T, q_tile, sum_k, input_precision="ieee")
+    at = (pair * keys + cols)[:, None] * DIM + tl.arange(0, DIM)
     tl.store(grad_k + at, sum_k * scale, mask=held[:, None])
     tl.store(grad_v + at, sum_v, mask=held[:, None])

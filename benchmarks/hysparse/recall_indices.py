@@ -1,0 +1,60 @@
+"""Store what a trained model selects over a long held-out text, for the kernel benchmark."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from hysparse.indices import jaccard
+from hysparse.recall import embedded, stream
+from hysparse.recall_task import Task
+from torch import Tensor
+
+from judgerlvr.hysparse.attention import FullAttention
+from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.ops.selection import Selection
+
+
+@contextmanager
+def selecting(model: HySparseForCausalLM, selection: Selection) -> Iterator[list[Tensor]]:
+    """Collect the indices of every selecting layer, chosen by ``selection`` in place of the model's own."""
+    chosen: list[Tensor] = []
+    layers = [m for m in model.modules() if isinstance(m, FullAttention) and m.selects]
+    hooks = [layer.register_forward_hook(lambda _m, given, _out: chosen.append(given[1].indices)) for layer in layers]
+    before = [layer.selection for layer in layers]
+    for layer in layers:
+        layer.selection = selection
+    try:
+        yield chosen
+    finally:
+        for layer, own, hook in zip(layers, before, hooks, strict=True):
+            layer.selection = own
+            hook.remove()
+
+
+def long_text(model: HySparseForCausalLM, task: Task, context: int) -> Tensor:
+    """Embedded rows of the task, one after the other as one sequence [1, context, hidden_size]."""
+    rows = next(stream(task, -(-context // task.length), seed=2**31 + 1))
+    return embedded(model, rows).flatten(0, 1)[None, :context]
+
+
+@torch.no_grad()
+def save_indices(model: HySparseForCausalLM, task: Task, options: argparse.Namespace, device: str) -> None:
+    """Write OUT/indices-CONTEXT.pt of the last selecting layer; a context that fails is reported and left out."""
+    selection = Selection(options.block, options.count)
+    for context in options.contexts:
+        try:
+            with (
+                selecting(model, selection) as chosen,
+                torch.autocast(device, torch.bfloat16, enabled=device == "cuda"),
+            ):
+                model.model(inputs_embeds=long_text(model, task, context), use_cache=False)
+        except (RuntimeError, ValueError) as error:
+            print(f"indices of {context} tokens: {' '.join(str(error).split())[:300]}", flush=True)
+            continue
+        indices = chosen[-1].cpu()
+        file = options.out / f"indices-{context}.pt"
+        torch.save({"indices": indices, "block": options.block}, file)
+        print(f"{file}: {list(indices.shape)}, Jaccard {jaccard(indices, options.block):.2f}", flush=True)
