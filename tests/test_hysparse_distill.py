@@ -1,5 +1,6 @@
 """Distillation: packing scores what it should, and the student moves towards its source."""
 
+import copy
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from hysparse_models import random_ids
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from data.reading import write_jsonl
-from judgerlvr.hysparse.distill import IGNORED, Plan, Text, distil, heldout_loss, main, pack
+from judgerlvr.hysparse.distill import IGNORED, Plan, Text, distil, divergence, heldout_loss, main, pack
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16, "num_attention_heads": 2, "num_key_value_heads": 1}
@@ -47,6 +48,18 @@ def test_student_approaches_its_source(source):
     assert [line["step"] for line in curve] == [0, 20]
     assert curve[-1]["tokens"] == 20 * 8 * 39
     assert curve[-1]["heldout"] < curve[0]["heldout"]
+
+
+def test_matching_hidden_states_adds_the_layers_distances(source):
+    """A student that is its source is at no distance; the weight multiplies another's."""
+    texts = pack(texts_of(4, 20), 20)
+    assert divergence(source, source, texts, 1.0).item() == pytest.approx(0, abs=1e-6)
+    student = copy.deepcopy(source)
+    with torch.no_grad():
+        student.model.layers[0].mlp.down_proj.weight.zero_()
+    plain, one, two = (divergence(student, source, texts, weight).item() for weight in (0.0, 1.0, 2.0))
+    assert one > plain
+    assert two - one == pytest.approx(one - plain, rel=1e-4)
 
 
 def test_command_writes_a_loadable_model_and_its_curve(source, tmp_path):

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +55,16 @@ class Packed:
 
 @dataclass(frozen=True)
 class Plan:
-    """Optimisation: ``rows`` packed rows a step, linear decay of ``lr`` to zero, evaluation every ``every`` steps."""
+    """Optimisation: ``rows`` packed rows a step, linear decay of ``lr`` to zero, evaluation every ``every`` steps.
+
+    ``hidden`` weighs the distance of the layers' hidden states from the source's.
+    """
 
     steps: int = 200
     rows: int = 8
     lr: float = 3e-4
     every: int = 20
+    hidden: float = 0.0
     seed: int = 0
 
 
@@ -103,12 +108,39 @@ def next_token_logits(model: PreTrainedModel, batch: Packed) -> Tensor:
     return logits[batch.labels != IGNORED].float()
 
 
-def divergence(student: PreTrainedModel, source: PreTrainedModel, batch: Packed) -> Tensor:
-    """Mean KL divergence of the student's next-token distribution from the source's, in nats a token."""
-    with torch.no_grad():
+@contextmanager
+def layer_outputs(model: PreTrainedModel) -> Iterator[list[Tensor]]:
+    """Collect each decoder layer's hidden states [rows, length, hidden_size] of the forwards made meanwhile."""
+    kept: list[Tensor] = []
+    hooks = [
+        layer.register_forward_hook(lambda _layer, _given, out: kept.append(out[0] if isinstance(out, tuple) else out))
+        for layer in model.model.layers
+    ]
+    try:
+        yield kept
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def divergence(student: PreTrainedModel, source: PreTrainedModel, batch: Packed, hidden: float = 0.0) -> Tensor:
+    """Mean KL divergence of the student's next-token distribution from the source's, in nats a token.
+
+    ``hidden`` adds that many times the layers' mean squared distance from the source's, relative to its own square.
+    """
+    with torch.no_grad(), layer_outputs(source) as wanted:
         target = next_token_logits(source, batch).log_softmax(-1)
-    ours = next_token_logits(student, batch).log_softmax(-1)
-    return F.kl_div(ours, target, reduction="batchmean", log_target=True)
+    with layer_outputs(student) as reached:
+        ours = next_token_logits(student, batch).log_softmax(-1)
+    loss = F.kl_div(ours, target, reduction="batchmean", log_target=True)
+    if not hidden:
+        return loss
+    learnt = batch.labels != IGNORED
+    distances = [
+        ((mine - theirs)[learnt].float().square().sum() / theirs[learnt].float().square().sum())
+        for mine, theirs in zip(reached, wanted, strict=True)
+    ]
+    return loss + hidden * torch.stack(distances).mean()
 
 
 @torch.no_grad()
@@ -145,7 +177,7 @@ def distil(
         if step == plan.steps:
             return
         optimiser.zero_grad()
-        divergence(student, source, batch).backward()
+        divergence(student, source, batch, plan.hidden).backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
         decay.step()
@@ -164,7 +196,7 @@ def run(options: argparse.Namespace) -> None:
     student.to(options.device)
     heldout = on(pack(texts[: options.heldout], options.length), options.device)
     rest = on(pack(texts[options.heldout :], options.length), options.device)
-    plan = Plan(options.steps, options.rows, options.lr, options.every)
+    plan = Plan(options.steps, options.rows, options.lr, options.every, options.hidden)
     options.out.mkdir(parents=True, exist_ok=True)
     with (options.out / CURVE).open("w") as curve:
         for line in distil(student, source, rest, heldout, plan):
@@ -190,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--heldout", type=int, default=64, help="rows held out (default %(default)s)")
     parser.add_argument("--length", type=int, default=1024, help="tokens a packed row (default %(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    for name, kind in (("steps", int), ("rows", int), ("lr", float), ("every", int)):
+    for name, kind in (("steps", int), ("rows", int), ("lr", float), ("every", int), ("hidden", float)):
         parser.add_argument(f"--{name}", type=kind, default=getattr(Plan, name), help="(default %(default)s)")
     return exit_code(lambda: run(parser.parse_args(arguments)))
 
