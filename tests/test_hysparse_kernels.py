@@ -15,7 +15,7 @@ if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
 from judgerlvr.hysparse.ops import reference  # noqa: E402
-from judgerlvr.hysparse.ops.selection import Selection  # noqa: E402
+from judgerlvr.hysparse.ops.selection import Selection, group_scores, select_blocks  # noqa: E402
 from judgerlvr.hysparse.ops.triton import attention, blocks  # noqa: E402
 from judgerlvr.hysparse.ops.triton.tiles import queries_a_tile, union_tiles  # noqa: E402
 from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
@@ -206,6 +206,25 @@ def test_gated_sum(width):
     torch.testing.assert_close(
         torch.autograd.grad(got, inputs, grad), torch.autograd.grad(expected, inputs, grad), **CLOSE
     )
+
+
+@pytest.mark.parametrize("most_held", [0, blocks.MOST_HELD])
+def test_selection_among_many_blocks(most_held, monkeypatch):
+    """Scores on a coarse grid, many equal; 100 blocks, 21 queries from the 1,500th on, some of few blocks."""
+    monkeypatch.setattr(blocks, "MOST_HELD", most_held)
+    draw = torch.Generator().manual_seed(0)
+    selection, queries, first, chunk = Selection(16, 12, first=1, local=1), 1600, 1500, 21
+    starts = torch.zeros(1, queries, dtype=torch.long)
+    starts[:, 1510:] = 1450
+    maxima = torch.randn(1, 4, 100, chunk, generator=draw).mul(4).round() / 4
+    lse = torch.randn(1, 4, queries, generator=draw).mul(2).round() / 2
+    own = (torch.arange(queries) - starts)[:, first : first + chunk] // selection.block
+    scores = group_scores(maxima.transpose(2, 3), lse[..., first : first + chunk], 2)
+    expected = select_blocks(scores.where(torch.arange(100) <= own[:, None, :, None], -torch.inf), own, selection)
+    indices = torch.full((1, 2, queries, 12), -7, dtype=torch.int32, device=DEVICE)
+    blocks.select(maxima.to(DEVICE), lse.to(DEVICE), on_device(Segments(starts)), selection, first, indices)
+    assert torch.equal(indices[:, :, first : first + chunk].cpu(), expected)
+    assert (indices[:, :, :first] == -7).all() and (indices[:, :, first + chunk :] == -7).all()
 
 
 def test_a_union_may_be_shared_by_layers():
