@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from judgerlvr.hysparse.attention import FullAttention
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 
 
@@ -23,20 +22,11 @@ def trainer_choices(
     ``replayed``, of the shape of the indices, are used in place of the model's own.
     """
     given = None if replayed is None else replayed.transpose(1, 2)[:, None].to(model.device)
-    chosen: list[Tensor] = []
-    hooks = [
-        module.register_forward_hook(lambda _module, arguments, _out: chosen.append(arguments[1].indices[0]))
-        for module in model.modules()
-        if isinstance(module, FullAttention) and module.selects
-    ]
     row = torch.tensor([ids], device=model.device)
-    try:
-        logits = model(row, use_cache=False, block_indices=given).logits[0, :-1].float()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    output = model(row, use_cache=False, block_indices=given, output_blocks=True)
+    logits = output.logits[0, :-1].float()
     log_probs = logits.log_softmax(-1).gather(-1, row[0, 1:, None])[:, 0]
-    return torch.stack(chosen).transpose(1, 2).cpu(), log_probs.cpu()
+    return output.used_blocks[:, 0].transpose(1, 2).cpu(), log_probs.cpu()
 
 
 class Recorder:
