@@ -2,7 +2,8 @@
 
 import pytest
 
-from judgerlvr.engine.render import render
+from judgerlvr.engine.profiles import COMPARING, REPLAYING, stage_environment
+from judgerlvr.engine.render import agent_loops_file, render, write_agent_loops
 from judgerlvr.engine.stage import derived
 
 
@@ -52,3 +53,31 @@ def test_derived_numbers(make_stage):
     numbers = derived(make_stage())
     assert numbers["samples per step"] == 256
     assert numbers["samples per update"] == 64
+
+
+@pytest.fixture
+def hysparse_stage(make_stage, tmp_path):
+    (tmp_path / "init").mkdir()
+    (tmp_path / "init" / "config.json").write_text('{"model_type": "hysparse"}')
+    return make_stage
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_hysparse_rollout_returns_its_blocks(hysparse_stage, device):
+    stage = hysparse_stage("generate", device)
+    vllm = render(stage).actor_rollout_ref.rollout.engine_kwargs.vllm
+    assert vllm.kv_transfer_config.kv_connector == "BlockIndexConnector"
+    write_agent_loops(stage)
+    assert "block_indices: true" in agent_loops_file(stage).read_text()
+
+
+def test_other_policies_get_neither_connector_nor_engine(make_stage):
+    stage = make_stage()
+    assert "kv_transfer_config" not in render(stage).actor_rollout_ref.rollout.engine_kwargs.vllm
+    assert "VERL_ENGINE_VENDOR" not in stage_environment(stage)
+
+
+@pytest.mark.parametrize(("replay", "engine"), [("true", REPLAYING), ("false", COMPARING)])
+def test_replay_is_the_engine_that_verl_picks(hysparse_stage, replay, engine):
+    stage = hysparse_stage(overrides=[f"hysparse.replay={replay}"])
+    assert render(stage).ray_kwargs.ray_init.runtime_env.env_vars["VERL_ENGINE_VENDOR"] == engine

@@ -1,13 +1,13 @@
 """Block indices that a running vLLM engine returns with its requests, on the CPU, against the transformers model."""
 
 import pytest
-import torch
 from hysparse_engines import SHAPE, generate, start, stop
 from hysparse_models import make_model, random_ids
 
+from judgerlvr.hysparse.agree import rollout_of
 from judgerlvr.hysparse.agreement import agreement
 from judgerlvr.hysparse.capture import trainer_choices
-from judgerlvr.hysparse.carried import REQUEST, TRANSFER, from_parameters
+from judgerlvr.hysparse.carried import REQUEST, TRANSFER
 
 pytestmark = pytest.mark.engine
 NEW = 100
@@ -23,18 +23,13 @@ def served(tmp_path_factory):
     stop(llm)
 
 
-def carried(model, prompt, result):
-    """(ids, the rollout's choices of every token that it computed [layers, tokens, kv_heads, count])."""
-    ids = prompt + list(result.outputs[0].token_ids)
-    rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(ids)))[:-1]
-    return ids[:-1], rows.unflatten(2, (model.config.num_key_value_heads, -1)).transpose(0, 1)
-
-
 def assert_every_choice_is_the_models(model, prompts, results):
     for prompt, result in zip(prompts, results, strict=True):
-        ids, rollout = carried(model, prompt, result)
-        found = agreement(rollout, trainer_choices(model, ids)[0], model.config.selection)
+        rollout = rollout_of(prompt, result, model.config.num_key_value_heads)
+        expected, log_probs = trainer_choices(model, rollout.ids)
+        found = agreement(rollout.choices, expected, model.config.selection)
         assert found.equal == 1.0 and not found.differing.any()
+        assert (log_probs[len(prompt) - 1 :] - rollout.log_probs).abs().max() <= 1e-4
 
 
 def preemptions(llm):

@@ -20,9 +20,8 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 from vllm.forward_context import get_forward_context
 
 from judgerlvr.hysparse.carried import KEY, to_parameters
+from judgerlvr.hysparse.vllm.checks import check_carried
 from judgerlvr.hysparse.vllm.store import IndexStore, slots_of
-
-INT16 = 1 << 15
 
 
 class Nothing(KVConnectorMetadata):
@@ -35,10 +34,9 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
     def __init__(self, vllm_config: Any, role: KVConnectorRole, kv_cache_config: Any) -> None:
         super().__init__(vllm_config=vllm_config, role=role, kv_cache_config=kv_cache_config)
         config = vllm_config.model_config.hf_text_config
-        _check(vllm_config, config)
         self.names = [f"model.layers.{layer}.self_attn.attn" for layer in config.selecting_layers]
         groups = kv_cache_config.kv_cache_groups
-        _check_pages({group.kv_cache_spec.block_size for group in groups})
+        check_carried(vllm_config, {group.kv_cache_spec.block_size for group in groups})
         # Full layers may be spread over several groups, each with block tables of its own.
         self.groups = [next(n for n, group in enumerate(groups) if name in group.layer_names) for name in self.names]
         self.pages = [groups[group].kv_cache_spec.block_size for group in self.groups]
@@ -90,21 +88,3 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
 
     def save_kv_layer(self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any) -> None:
         """A step's indices are kept once for all layers."""
-
-
-def _check_pages(pages: set[int]) -> None:
-    """With pages of several sizes vLLM copies parts of cached ones to other slots, and indices would stay behind."""
-    if len(pages) > 1:
-        raise ValueError(
-            f"HySparse: cache pages of {sorted(pages)} tokens in one engine; set enable_prefix_caching=False"
-        )
-
-
-def _check(vllm_config: Any, config: Any) -> None:
-    if vllm_config.parallel_config.pipeline_parallel_size > 1:
-        raise ValueError("HySparse: block indices are not gathered over pipeline stages; set pipeline_parallel_size=1")
-    if vllm_config.model_config.max_model_len // config.select_block >= INT16:
-        raise ValueError(
-            f"HySparse: block numbers of {vllm_config.model_config.max_model_len} tokens do not fit in 16 bits; set "
-            f"max_model_len below {INT16 * config.select_block}"
-        )
