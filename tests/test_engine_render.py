@@ -1,5 +1,7 @@
 """Stage -> verl configuration: every key exists in the pinned verl, and means what the stage says."""
 
+import json
+
 import pytest
 
 from judgerlvr.engine.profiles import COMPARING, REPLAYING, stage_environment
@@ -55,10 +57,14 @@ def test_derived_numbers(make_stage):
     assert numbers["samples per update"] == 64
 
 
+def write_config(folder, **fields):
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(fields))
+
+
 @pytest.fixture
 def hysparse_stage(make_stage, tmp_path):
-    (tmp_path / "init").mkdir()
-    (tmp_path / "init" / "config.json").write_text('{"model_type": "hysparse"}')
+    write_config(tmp_path / "init", model_type="hysparse")
     return make_stage
 
 
@@ -71,7 +77,9 @@ def test_a_hysparse_rollout_returns_its_blocks(hysparse_stage, device):
     assert "block_indices: true" in agent_loops_file(stage).read_text()
 
 
-def test_other_policies_get_neither_connector_nor_engine(make_stage):
+@pytest.mark.parametrize("fields", [{"model_type": "qwen3_moe"}, {"model_type": "hysparse", "branches": "window"}])
+def test_policies_that_choose_no_blocks_get_neither_connector_nor_engine(make_stage, tmp_path, fields):
+    write_config(tmp_path / "init", **fields)
     stage = make_stage()
     assert "kv_transfer_config" not in render(stage).actor_rollout_ref.rollout.engine_kwargs.vllm
     assert "VERL_ENGINE_VENDOR" not in stage_environment(stage)

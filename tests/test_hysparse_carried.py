@@ -1,5 +1,7 @@
 """Block indices from cache slots to a training sample and into the model: every part against loops."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -150,3 +152,29 @@ def test_metrics_of_a_step_equal_loops():
 def test_effective_sample_size(weights):
     size = sum(weights) ** 2 / sum(w * w for w in weights)
     assert effective_share(torch.tensor(weights, dtype=torch.float64).log()) == pytest.approx(size / len(weights))
+
+
+@pytest.mark.parametrize("replays", [True, False])
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("own_choice", [True, False])
+def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays, grad, own_choice):
+    from tensordict import TensorDict
+    from verl.utils import tensordict_utils as tu
+
+    from judgerlvr.engine.private import block_engine
+
+    engine = object.__new__(block_engine.ReplayingEngine if replays else block_engine.ComparingEngine)
+    engine.pad_to_length = engine.use_ulysses_sp = False
+    engine.model_config = SimpleNamespace(hf_config=make_model().config)
+    nested = {
+        "input_ids": [torch.arange(5), torch.arange(3)],
+        "position_ids": [torch.arange(5), torch.arange(3)],
+        block_engine.CARRIED: [torch.ones(5, 2, 2 * 4, dtype=torch.int16), torch.ones(3, 2, 2 * 4, dtype=torch.int16)],
+    }
+    fields = {name: torch.nested.as_nested_tensor(rows, layout=torch.jagged) for name, rows in nested.items()}
+    batch = TensorDict(fields, batch_size=2)
+    tu.assign_non_tensor(batch, temperature=1.0, **{block_engine.OWN_CHOICE: own_choice})
+    with torch.set_grad_enabled(grad):
+        inputs, arguments = engine.prepare_model_inputs(batch)
+    assert ("block_indices" in inputs) == (replays and not own_choice)
+    assert ("output_blocks" in inputs) == ("carried" in arguments) == (not grad)

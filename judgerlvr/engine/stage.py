@@ -51,8 +51,12 @@ class Stage:
 
     @property
     def chooses_blocks(self) -> bool:
-        """The policy is a HySparse one, whose rollouts carry the blocks that they chose."""
-        return self.model_type == "hysparse"
+        """The policy is a HySparse one with layers that select, whose rollouts carry the blocks that they chose."""
+        if self.model_type != "hysparse":
+            return False
+        from judgerlvr.hysparse.config import HySparseConfig
+
+        return bool(HySparseConfig.from_pretrained(self.init).selecting_layers)
 
 
 def derived(stage: Stage) -> dict[str, int]:

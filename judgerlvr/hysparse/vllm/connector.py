@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from vllm.distributed import get_tensor_model_parallel_rank
 from vllm.distributed.kv_transfer.kv_connector.v1.base import (
     KVConnectorBase_V1,
@@ -51,11 +52,13 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         context = get_forward_context()
         if context.attn_metadata is None:
             return
-        for layer, name in enumerate(self.names):
-            slots = context.attn_metadata[name].slots
-            selected = context.no_compile_layers[name].impl.selected
-            first = get_tensor_model_parallel_rank() * selected.shape[1]
-            self.store.write(layer, slots, first, selected[: len(slots)])
+        slots = [context.attn_metadata[name].slots for name in self.names]
+        selected = [context.no_compile_layers[name].impl.selected for name in self.names]
+        # One copy from the device for all layers.
+        indices = torch.stack([rows[: len(slots[0])] for rows in selected]).to(torch.int16).cpu()
+        first = get_tensor_model_parallel_rank() * indices.shape[2]
+        for layer, where in enumerate(slots):
+            self.store.write(layer, where.cpu(), first, indices[layer])
 
     def request_finished_all_groups(
         self, request: Any, block_ids: tuple[list[int], ...]

@@ -44,10 +44,10 @@ class IndexStore:
         self.path.unlink(missing_ok=True)
 
     def write(self, layer: int, slots: Tensor, first_head: int, indices: Tensor) -> None:
-        """``indices`` [tokens, heads, count] of one layer at ``slots`` [tokens]; -1 is no slot."""
+        """``indices`` [tokens, heads, count] of one layer at ``slots`` [tokens], on the host; -1 is no slot."""
         kept = slots >= 0
-        rows = (indices[kept] + 1).to(torch.int16).cpu().numpy()
-        self.rows[layer, slots[kept].cpu().numpy(), first_head : first_head + rows.shape[1]] = rows
+        rows = (indices[kept] + 1).to(torch.int16).numpy()
+        self.rows[layer, slots[kept].numpy(), first_head : first_head + rows.shape[1]] = rows
 
     def read(self, layer: int, slots: NDArray[np.int64]) -> Indices:
         """[tokens, kv_heads, count], padded with -1. Raises RuntimeError for a slot that nothing was written to."""
