@@ -1,5 +1,6 @@
 """Block indices from cache slots to a training sample and into the model: every part against loops."""
 
+import errno
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,13 +10,14 @@ from hysparse_models import make_model, random_ids
 
 from judgerlvr.engine.block_metrics import Compared, block_metrics, effective_share
 from judgerlvr.hysparse.carried import from_parameters, to_parameters
+from judgerlvr.hysparse.vllm import store as store_module
 from judgerlvr.hysparse.vllm.store import IndexStore, slots_of
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
     """A worker's and the scheduler's view of one store of 2 layers, 12 slots, 3 heads and 4 blocks."""
-    monkeypatch.setattr("judgerlvr.hysparse.vllm.store._folder", lambda size: tmp_path)
+    monkeypatch.setattr("judgerlvr.hysparse.vllm.store.FOLDERS", (tmp_path,))
     views = [IndexStore("engine", (2, 12, 3, 4)) for _ in range(2)]
     views[1].forget()
     assert not list(tmp_path.iterdir())
@@ -45,6 +47,25 @@ def test_a_slot_that_no_rank_or_not_every_rank_wrote_to_is_an_error(store):
     worker.write(0, torch.tensor([4]), 1, indices(0, 1, 2))
     with pytest.raises(RuntimeError, match="no block indices for 2 of 3 tokens"):
         scheduler.read(0, np.array([3, 4, 5]))
+
+
+def test_a_folder_without_room_is_left_to_the_next(tmp_path, monkeypatch):
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.mkdir()
+    large.mkdir()
+    monkeypatch.setattr("judgerlvr.hysparse.vllm.store.FOLDERS", (small, large))
+    reserve = store_module._allocate
+
+    def allocate(path, size):
+        if path.parent == small:
+            path.touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return reserve(path, size)
+
+    monkeypatch.setattr("judgerlvr.hysparse.vllm.store._allocate", allocate)
+    worker, scheduler = [IndexStore("engine", (1, 4, 1, 4)) for _ in range(2)]
+    assert worker.path == scheduler.path == large / "judgerlvr-blocks-engine"
+    assert not list(small.iterdir())
 
 
 def test_slots_follow_the_block_table():

@@ -48,8 +48,9 @@ class BlockEngine(FSDPEngineWithLMHead):
 
     def prepare_model_inputs(self, micro_batch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         inputs, arguments = super().prepare_model_inputs(micro_batch)
+        # Indices are one row a token of whole packed rows.
         if inputs["attention_mask"] is not None or self.use_ulysses_sp:
-            raise ValueError("HySparse: block indices are replayed into packed rows; set use_remove_padding=True")
+            raise ValueError("HySparse: set use_remove_padding=True and ulysses_sequence_parallel_size=1")
         config = self.model_config.hf_config
         carried = for_model(micro_batch[CARRIED], config.num_key_value_heads, arguments["pad_size"])
         if self.replays and not tu.get_non_tensor_data(data=micro_batch, key=OWN_CHOICE, default=False):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -19,25 +18,22 @@ from torch import Tensor
 
 from judgerlvr.hysparse.ops.selection import PADDING
 
-SHARED_MEMORY = Path("/dev/shm")
+# Memory first; the system caches what lies in the other.
+FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))
 Indices = NDArray[np.int16]
 
 
 class IndexStore:
     """int16 [selecting layers, slots, kv_heads, count]; ``name`` is the engine's, and every opener says the same shape.
 
-    Holes in the file cost nothing until written, and read as zeros: indices are stored plus one.
+    What was never written reads as zeros: indices are stored plus one. Raises OSError where no folder has room.
     """
 
     def __init__(self, name: str, shape: tuple[int, int, int, int]) -> None:
         size = int(np.prod(shape)) * np.dtype(np.int16).itemsize
-        self.path = _folder(size) / f"judgerlvr-blocks-{name}"
-        file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            os.ftruncate(file, size)
-            self.rows: Indices = np.frombuffer(mmap.mmap(file, size), dtype=np.int16).reshape(shape)
-        finally:
-            os.close(file)
+        self.path = _reserve(f"judgerlvr-blocks-{name}", size)
+        with self.path.open("r+b") as file:
+            self.rows: Indices = np.frombuffer(mmap.mmap(file.fileno(), size), dtype=np.int16).reshape(shape)
 
     def forget(self) -> None:
         """Remove the name: the memory lives on as long as a process that has opened it."""
@@ -65,7 +61,24 @@ def slots_of(blocks: list[int], page: int, tokens: int) -> NDArray[np.int64]:
     return np.asarray(blocks, dtype=np.int64)[where // page] * page + where % page
 
 
-def _folder(size: int) -> Path:
-    """Shared memory where it has room, as in a container it may not; a file elsewhere is cached by the system."""
-    roomy = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > size
-    return SHARED_MEMORY if roomy else Path(tempfile.gettempdir())
+def _reserve(name: str, size: int) -> Path:
+    """The file, made by whoever comes first. Its room is taken at once: writing past a full memory would kill."""
+    folders = [folder for folder in FOLDERS if folder.is_dir()]
+    for path in [folder / name for folder in folders]:
+        if path.exists():
+            return path
+    for folder in folders[:-1]:
+        try:
+            return _allocate(folder / name, size)
+        except OSError:  # shared memory is small in some containers
+            (folder / name).unlink(missing_ok=True)
+    return _allocate(folders[-1] / name, size)
+
+
+def _allocate(path: Path, size: int) -> Path:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(file, 0, size)
+    finally:
+        os.close(file)
+    return path
