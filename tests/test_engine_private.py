@@ -68,3 +68,43 @@ def test_weight_receiver_signature():
     from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightReceiver
 
     assert {"zmq_handle", "device", "use_shm"} <= inspect.signature(BucketedWeightReceiver).parameters.keys()
+
+
+def test_batches_still_pass_through_the_engine_this_way():
+    from verl.workers.engine import FSDPEngineWithLMHead
+
+    inputs = inspect.signature(FSDPEngineWithLMHead.prepare_model_inputs).parameters
+    outputs = inspect.signature(FSDPEngineWithLMHead.prepare_model_outputs).parameters
+    assert list(inputs) == ["self", "micro_batch"]
+    assert list(outputs) == ["self", "output", "output_args", "micro_batch", "logits_processor_func"]
+    source = inspect.getsource(FSDPEngineWithLMHead.prepare_model_inputs)
+    assert 'output_args["pad_size"] = static_pad_size + sp_pad_size' in source
+    assert "return model_inputs, output_args" in source
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_verl_finds_the_engines_by_their_vendor(monkeypatch, replay):
+    from verl.workers.engine import EngineRegistry
+
+    from judgerlvr.engine.private.block_engine import ComparingEngine, ReplayingEngine
+    from judgerlvr.engine.profiles import COMPARING, REPLAYING
+
+    monkeypatch.setenv("VERL_ENGINE_DEVICE", "cuda")
+    monkeypatch.setenv("VERL_ENGINE_VENDOR", REPLAYING if replay else COMPARING)
+    found = EngineRegistry.get_engine_cls("language_model", "fsdp2")
+    assert found is (ReplayingEngine if replay else ComparingEngine) and found.replays is replay
+
+
+def test_a_samples_choices_travel_in_the_field_of_routed_experts():
+    from verl.experimental.agent_loop import AgentLoopOutput
+    from verl.trainer.ppo import padding_utils
+
+    assert "routed_experts" in AgentLoopOutput.model_fields
+    # Samples that fill up a batch get rows too.
+    assert "build_padding_routed_experts" in inspect.getsource(padding_utils.construct_minimal_padding_template)
+
+
+def test_verls_rollout_server_hands_on_what_a_connector_returns():
+    from verl.workers.rollout.vllm_rollout import vllm_async_server
+
+    assert 'extra_fields["kv_transfer_params"] = response_kv_transfer_params' in inspect.getsource(vllm_async_server)

@@ -1,8 +1,11 @@
 """Stage -> verl configuration: every key exists in the pinned verl, and means what the stage says."""
 
+import json
+
 import pytest
 
-from judgerlvr.engine.render import render
+from judgerlvr.engine.profiles import COMPARING, REPLAYING, stage_environment
+from judgerlvr.engine.render import agent_loops_file, render, write_agent_loops
 from judgerlvr.engine.stage import derived
 
 
@@ -52,3 +55,37 @@ def test_derived_numbers(make_stage):
     numbers = derived(make_stage())
     assert numbers["samples per step"] == 256
     assert numbers["samples per update"] == 64
+
+
+def write_config(folder, **fields):
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(fields))
+
+
+@pytest.fixture
+def hysparse_stage(make_stage, tmp_path):
+    write_config(tmp_path / "init", model_type="hysparse")
+    return make_stage
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_hysparse_rollout_returns_its_blocks(hysparse_stage, device):
+    stage = hysparse_stage("generate", device)
+    vllm = render(stage).actor_rollout_ref.rollout.engine_kwargs.vllm
+    assert vllm.kv_transfer_config.kv_connector == "BlockIndexConnector"
+    write_agent_loops(stage)
+    assert "block_indices: true" in agent_loops_file(stage).read_text()
+
+
+@pytest.mark.parametrize("fields", [{"model_type": "qwen3_moe"}, {"model_type": "hysparse", "branches": "window"}])
+def test_policies_that_choose_no_blocks_get_neither_connector_nor_engine(make_stage, tmp_path, fields):
+    write_config(tmp_path / "init", **fields)
+    stage = make_stage()
+    assert "kv_transfer_config" not in render(stage).actor_rollout_ref.rollout.engine_kwargs.vllm
+    assert "VERL_ENGINE_VENDOR" not in stage_environment(stage)
+
+
+@pytest.mark.parametrize(("replay", "engine"), [("true", REPLAYING), ("false", COMPARING)])
+def test_replay_is_the_engine_that_verl_picks(hysparse_stage, replay, engine):
+    stage = hysparse_stage(overrides=[f"hysparse.replay={replay}"])
+    assert render(stage).ray_kwargs.ray_init.runtime_env.env_vars["VERL_ENGINE_VENDOR"] == engine

@@ -1,12 +1,9 @@
-"""Agreement of block choices: against sets in loops, and between vLLM and transformers on the CPU."""
+"""Agreement of block choices against sets in loops."""
 
 import pytest
 import torch
-from hysparse_engines import SHAPE, compare, generate, start, stop
-from hysparse_models import make_model, random_ids
 
 from judgerlvr.hysparse.agreement import agreement, split_difference
-from judgerlvr.hysparse.capture import recording, trainer_choices
 from judgerlvr.hysparse.ops.selection import Selection
 
 SELECTION = Selection(block=4, count=2)
@@ -50,24 +47,3 @@ def test_difference_is_split_by_rows():
     ours, theirs = torch.tensor([-1.0, -2.0, -3.0]), torch.tensor([-1.5, -2.0, -5.0])
     assert split_difference(ours, theirs, torch.tensor([False, False, True])) == {"agreeing": 0.25, "differing": 2.0}
     assert set(split_difference(ours, theirs, torch.zeros(3, dtype=torch.bool))) == {"agreeing"}
-
-
-@pytest.mark.engine
-def test_vllm_chooses_what_the_model_chooses(tmp_path):
-    """Prompt tokens in chunks, then one by one; every choice of every layer and KV head."""
-    model = make_model("tiny", **SHAPE)
-    llm = start(model, tmp_path, enable_prefix_caching=False)
-    try:
-        with recording(llm) as recorder:
-            for length in (230, 90):
-                prompt = random_ids(1, length, seed=length)[0].tolist()
-                (result,) = generate(llm, [prompt], temperature=1.0, max_tokens=60)
-                output = result.outputs[0]
-                # The last token was sampled and never computed.
-                expected, _ = trainer_choices(model, [*prompt, *output.token_ids[:-1]])
-                found = agreement(recorder.take(), expected, model.config.selection)
-                assert found.crowded >= 0.5
-                assert found.equal == 1.0
-                assert compare(model, prompt, output)[0] <= 1e-4
-    finally:
-        stop(llm)

@@ -53,11 +53,8 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_wrong_set_up_is_one_line_with_a_remedy(good, case):
-    from judgerlvr.hysparse.vllm.checks import check_engine
-
-    path, value, remedy = WRONG[case]
+def changed(good, path, value):
+    """A copy of the configuration with another value at a dotted path."""
     config = copy.copy(good)
     owner = config
     for name in path.split(".")[:-1]:
@@ -65,8 +62,16 @@ def test_wrong_set_up_is_one_line_with_a_remedy(good, case):
         owner = getattr(owner, name)
     assert hasattr(owner, path.split(".")[-1])
     object.__setattr__(owner, path.split(".")[-1], value)
+    return config
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_set_up_is_one_line_with_a_remedy(good, case):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    path, value, remedy = WRONG[case]
     with pytest.raises(ValueError, match=f"^HySparse: .*{remedy}") as caught:
-        check_engine(config)
+        check_engine(changed(good, path, value))
     assert "\n" not in str(caught.value)
 
 
@@ -102,6 +107,23 @@ def test_group_with_odd_pages_is_refused():
         check_group(full_group(block_size=16), preset("small"))
 
 
+CARRIED = {
+    "stages": ("parallel_config.pipeline_parallel_size", 2, {64}, "set pipeline_parallel_size=1"),
+    "copied pages": ("cache_config.block_size", 64, {64, 128}, "set enable_prefix_caching=False"),
+    "16 bits": ("model_config.max_model_len", 16 << 15, {64}, "set max_model_len to at most 524272"),
+}
+
+
+@pytest.mark.parametrize("case", CARRIED)
+def test_indices_that_could_not_be_returned_are_refused(good, case):
+    from judgerlvr.hysparse.vllm.checks import check_carried
+
+    path, value, pages, remedy = CARRIED[case]
+    check_carried(good, {64})
+    with pytest.raises(ValueError, match=f"^HySparse: .*{remedy}"):
+        check_carried(changed(good, path, value), pages)
+
+
 def test_names_in_vllm():
     from vllm.model_executor.layers.attention import Attention
     from vllm.model_executor.layers.fused_moe.routed_experts import RoutedExperts
@@ -117,7 +139,8 @@ def test_names_in_vllm():
     assert RoutedExperts.weight_loader.supports_moe_loading
     build = inspect.signature(AttentionMetadataBuilder.build).parameters
     assert list(build)[1:] == ["common_prefix_len", "common_attn_metadata", "fast_build"]
-    assert {"query_start_loc", "seq_lens", "block_table_tensor"} <= set(CommonAttentionMetadata.__dataclass_fields__)
+    given = {"query_start_loc", "seq_lens", "block_table_tensor", "slot_mapping"}
+    assert given <= set(CommonAttentionMetadata.__dataclass_fields__)
     from vllm.v1.attention.backends.registry import AttentionBackendEnum
 
     assert BACKEND_NAME in AttentionBackendEnum.__members__
@@ -135,3 +158,26 @@ def test_expert_loaders_are_given_back():
     experts.w2_weight = torch.nn.Parameter(torch.zeros(2))
     restore_expert_loaders(torch.nn.Sequential(experts))
     assert experts.w2_weight.weight_loader == experts.weight_loader
+
+
+def test_connector_is_still_called_this_way():
+    """vLLM calls its connector interface experimental."""
+    from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1, SupportsHMA
+    from vllm.forward_context import ForwardContext
+    from vllm.v1.kv_cache_interface import KVCacheConfig
+    from vllm.v1.request import Request
+    from vllm.v1.worker.kv_connector_model_runner_mixin import KVConnectorModelRunnerMixin
+
+    from judgerlvr.hysparse.vllm.connector import BlockIndexConnector
+
+    assert not BlockIndexConnector.__abstractmethods__
+    assert list(inspect.signature(KVConnectorBase_V1).parameters) == ["vllm_config", "role", "kv_cache_config"]
+    finished = inspect.signature(SupportsHMA.request_finished_all_groups).parameters
+    assert list(finished) == ["self", "request", "block_ids"]
+    runner = inspect.getsource(KVConnectorModelRunnerMixin._get_kv_connector_output)
+    assert "kv_connector.wait_for_save()" in runner.split("yield output")[1]
+    assert {"attn_metadata", "no_compile_layers"} <= set(ForwardContext.__dataclass_fields__)
+    assert {"num_blocks", "kv_cache_groups"} <= set(KVCacheConfig.__dataclass_fields__)
+    source = inspect.getsource(Request)
+    for name in ("num_computed_tokens", "kv_transfer_params", "def num_tokens"):
+        assert name in source

@@ -119,6 +119,10 @@ def test_rollout_and_trainer_agree(whole):
     assert max(row["training/rollout_probs_diff_max"] for row in steps) < 1e-3
 
 
+def test_a_policy_that_chooses_no_blocks_has_no_metrics_of_them(whole):
+    assert not [name for row in read_metrics(whole / "metrics.jsonl") for name in row if name.startswith("hysparse/")]
+
+
 def test_samples_of_a_group_differ(whole):
     group = responses(whole, 1)[:4]
     assert len(set(group)) > 1

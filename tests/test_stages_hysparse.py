@@ -1,4 +1,4 @@
-"""A HySparse policy in generation RL on the CPU: vLLM rollouts, FSDP2 updates, weight sync, export."""
+"""A HySparse policy in generation RL on the CPU: vLLM rollouts, FSDP2 updates, weight sync, replayed blocks, export."""
 
 import json
 import subprocess
@@ -15,7 +15,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.slow]
 LIMIT, STEPS = 600, 2
 SETTINGS = [
     *SMALL,
-    f"generate.stop.steps={STEPS}",
     "generate.algorithm.dynamic_sampling=false",
     "data.tiny_heldout=16",
     "logging.tensorboard=false",
@@ -23,7 +22,8 @@ SETTINGS = [
     "name=generate",
 ]
 # Converted bases: close enough to their sources to be right at times, so that there is something to learn from.
-SHAPE = ["--sparse-ratio", "2", "--select-block", "16", "--select-tokens", "64", "--window", "64"]
+# Two blocks of 16 tokens: most rows see more.
+SHAPE = ["--sparse-ratio", "2", "--select-block", "16", "--select-tokens", "32", "--window", "32"]
 
 
 def run(module, *arguments):
@@ -32,14 +32,33 @@ def run(module, *arguments):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def train(source, folder, *settings):
+    """Metrics of each step, and the run's folder."""
+    run("hysparse.convert", base_path(source), folder / "model", *SHAPE)
+    where = [f"model.path={folder / 'model'}", f"runs={folder / 'runs'}", "--out", folder / "ckpt"]
+    run("stage2_generate", *SETTINGS, *settings, *where)
+    found = folder / "runs" / "generate"
+    return [row for row in read_metrics(found / "metrics.jsonl") if "sampled/tokens" in row], found
+
+
 @pytest.mark.parametrize("source", ["qwen3", "qwen3_moe"])
 def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
-    run("hysparse.convert", base_path(source), tmp_path / "model", *SHAPE)
-    where = [f"model.path={tmp_path / 'model'}", f"runs={tmp_path / 'runs'}", "--out", tmp_path / "ckpt"]
-    run("stage2_generate", *SETTINGS, *where)
-    folder = tmp_path / "runs" / "generate"
-    steps = [row for row in read_metrics(folder / "metrics.jsonl") if "sampled/tokens" in row]
+    steps, folder = train(source, tmp_path, f"generate.stop.steps={STEPS}")
     assert len(steps) == STEPS
     assert any(row["actor/grad_norm"] > 0 for row in steps)
     assert max(row["training/rollout_probs_diff_max"] for row in steps) <= 2e-4
+    assert min(row["hysparse/crowded_rows"] for row in steps) >= 0.5
+    assert all(row["hysparse/differing_rows"] == 0 for row in steps)
+    assert max(row["hysparse/mismatch_agreeing"] for row in steps) <= 2e-4
+    assert min(row["hysparse/ess"] for row in steps) >= 0.999
     assert json.loads((folder / "manifest.json").read_text())["export_difference"] <= 1e-5
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_rollouts_in_bf16_choose_other_blocks_and_replay_uses_them(replay, tmp_path):
+    """The trainer stays in fp32. In either case it is told how its own choices differ."""
+    precision = "cluster.rollout_engine.dtype=bfloat16"
+    (step,), _ = train("qwen3_moe", tmp_path, "generate.stop.steps=1", precision, f"hysparse.replay={replay}")
+    assert 0.9 < step["hysparse/equal_choices"] < 1
+    assert step["hysparse/mismatch_differing"] > step["hysparse/mismatch_agreeing"] or replay
+    assert (step["hysparse/differing_rows"] == 0) is replay

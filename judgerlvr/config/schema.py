@@ -211,6 +211,11 @@ class Cluster:
 
 
 @dataclass
+class HySparse:
+    replay: bool = doc(True, "HySparse policies: train with the blocks that the rollout chose, not with own choices.")
+
+
+@dataclass
 class Logging:
     tensorboard: bool = doc(True, "Write TensorBoard files into the run folder.")
     wandb: bool = doc(False, "Log to Weights & Biases too (the package must be installed).")
@@ -231,4 +236,5 @@ class Config:
     reward: Reward = section(Reward)
     guards: Guards = section(Guards)
     cluster: Cluster = section(Cluster)
+    hysparse: HySparse = section(HySparse)
     logging: Logging = section(Logging)

@@ -11,6 +11,10 @@ from judgerlvr.engine.stage import Stage
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
 MODEL = "actor_rollout_ref.model"
+# Names of ``private.block_engine``'s engines among verl's.
+REPLAYING, COMPARING = "judgerlvr_replaying", "judgerlvr_comparing"
+# Flag of data that they do not replay into: a probe runs other weights than those that sampled it.
+OWN_CHOICE = "judgerlvr_own_choice"
 # Name of ``packed_attention``'s function among transformers' attentions.
 PACKED = "packed_sdpa"
 
@@ -48,6 +52,14 @@ def environment(device: str, kv_cache_gib: float) -> dict[str, str]:
         # Ray runs its workers at niceness 15, behind everything else on the machine.
         "RAY_worker_niceness": "0",
     }
+
+
+def stage_environment(stage: Stage) -> dict[str, str]:
+    """The same for a stage; verl picks its training engine by a variable that names whose engine it is."""
+    base = environment(stage.device, stage.config.cluster.rollout_memory)
+    if not stage.chooses_blocks:
+        return base
+    return base | {"VERL_ENGINE_VENDOR": REPLAYING if stage.config.hysparse.replay else COMPARING}
 
 
 def profile(stage: Stage) -> dict[str, Any]:
@@ -117,6 +129,6 @@ def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
 
 def ray_init(stage: Stage) -> dict[str, Any]:
     """The same for verl's configuration, with the environment of its workers."""
-    env = environment(stage.device, stage.config.cluster.rollout_memory)
+    env = stage_environment(stage)
     arguments = cluster_arguments(stage.device, stage.ray_address) | {"runtime_env.env_vars": env}
     return {f"+ray_kwargs.ray_init.{name}": value for name, value in arguments.items()}

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from judgerlvr.config.schema import Loss, Overlong
 from judgerlvr.engine.profiles import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init
 from judgerlvr.engine.stage import Stage
+from judgerlvr.hysparse.carried import TRANSFER
 
 
 def render(stage: Stage) -> DictConfig:
@@ -35,6 +36,7 @@ def write_agent_loops(stage: Stage) -> None:
         "name": "judgerlvr",
         "_target_": "judgerlvr.engine.agent_loop.SeededSingleTurn",
         "mask_truncated": stage.settings.algorithm.overlong is Overlong.mask,
+        "block_indices": stage.chooses_blocks,
     }
     agent_loops_file(stage).write_text(OmegaConf.to_yaml([loop]), encoding="utf-8")
 
@@ -65,6 +67,7 @@ def _all_settings(stage: Stage) -> dict[str, Any]:
         | _reward(stage)
         | _trainer(stage)
         | _sampler(stage)
+        | _blocks(stage)
         | profile(stage)
         | ray_init(stage)
     )
@@ -144,6 +147,18 @@ def _rollout(stage: Stage) -> dict[str, Any]:
         f"{ROLLOUT}.val_kwargs.n": validation.samples,
         f"{ROLLOUT}.val_kwargs.temperature": validation.temperature,
         f"{ROLLOUT}.val_kwargs.do_sample": validation.temperature > 0,
+    }
+
+
+def _blocks(stage: Stage) -> dict[str, Any]:
+    """A HySparse policy: vLLM returns the blocks that it chose, and the trainer's engine uses or compares them."""
+    if not stage.chooses_blocks:
+        return {}
+    return {
+        f"{MODEL}.external_lib": ["judgerlvr.hysparse", "judgerlvr.engine.private.block_engine"],
+        f"+{ROLLOUT}.engine_kwargs.vllm.kv_transfer_config": TRANSFER,
+        # A step waits for its indices, so there is nothing to overlap.
+        f"+{ROLLOUT}.engine_kwargs.vllm.async_scheduling": False,
     }
 
 

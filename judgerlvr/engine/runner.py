@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from judgerlvr.config.schema import Action
 from judgerlvr.engine.checkpoints import complete, write_atomically
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
-from judgerlvr.engine.profiles import environment
+from judgerlvr.engine.profiles import stage_environment
 from judgerlvr.engine.render import render, write_agent_loops
 from judgerlvr.engine.stage import Stage
 
@@ -34,7 +34,7 @@ def run_stage(stage: Stage) -> Path:
     Raises:
         StageFailed: verl, a worker, a guard or a check ended the run.
     """
-    os.environ.update(environment(stage.device, stage.config.cluster.rollout_memory))
+    os.environ.update(stage_environment(stage))
     from verl.trainer.main_ppo import run_ppo
 
     write_agent_loops(stage)
@@ -83,9 +83,8 @@ class StageRunner:
 
         from judgerlvr.engine.trainer import StageTrainer
 
-        model_type = json.loads((self.stage.init / "config.json").read_text(encoding="utf-8")).get("model_type", "")
-        check_process(self.stage.device, model_type)
-        check_nodes(self.stage.device, model_type)
+        check_process(self.stage.device, self.stage.model_type)
+        check_nodes(self.stage.device, self.stage.model_type)
         # verl's tracker would write into the directory that the command happens to be run from.
         os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / "tensorboard")
         config.transfer_queue.enable = True

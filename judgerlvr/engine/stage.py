@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -41,6 +42,21 @@ class Stage:
     @property
     def checkpoints(self) -> Path:
         return self.run_dir / "checkpoints"
+
+    @property
+    def model_type(self) -> str:
+        """transformers' name of the policy's architecture; empty where ``init`` holds no configuration yet."""
+        path = self.init / "config.json"
+        return str(json.loads(path.read_text(encoding="utf-8")).get("model_type", "")) if path.exists() else ""
+
+    @property
+    def chooses_blocks(self) -> bool:
+        """The policy is a HySparse one with layers that select, whose rollouts carry the blocks that they chose."""
+        if self.model_type != "hysparse":
+            return False
+        from judgerlvr.hysparse.config import HySparseConfig
+
+        return bool(HySparseConfig.from_pretrained(self.init).selecting_layers)
 
 
 def derived(stage: Stage) -> dict[str, int]:

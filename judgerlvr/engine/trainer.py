@@ -10,12 +10,14 @@ from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from judgerlvr.engine import guards
+from judgerlvr.engine.block_metrics import block_metrics, read_compared
 from judgerlvr.engine.canary import Canary
 from judgerlvr.engine.checkpoints import SEAL
 from judgerlvr.engine.private.probe import probe_log_probs
 from judgerlvr.engine.stage import Stage
 from judgerlvr.engine.steplog import METRICS, StepLog, say
 from judgerlvr.engine.stopping import StopRules
+from judgerlvr.hysparse.config import HySparseConfig
 
 PROBES = 4
 
@@ -65,6 +67,10 @@ class StageTrainer(PPOTrainerSync):
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         self.last_batch = super().step(metrics, timing_raw)
+        if self.stage.chooses_blocks:
+            metrics.update(
+                block_metrics(read_compared(self.last_batch), HySparseConfig.from_pretrained(self.stage.init))
+            )
         return self.last_batch
 
     def probe_export(self) -> dict[str, Any]:

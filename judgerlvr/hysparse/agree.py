@@ -2,14 +2,13 @@
 
     python -m judgerlvr.hysparse.agree DIR --prompts 8 --prompt-tokens 4096 --new-tokens 256 --dtype bfloat16
 
-Prompts are random tokens; responses are sampled at temperature 1, one request at a time, in eager mode.
+Prompts are random tokens; responses are sampled at temperature 1, all at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from transformers import AutoModelForCausalLM
 
 from judgerlvr.cli import exit_code
 from judgerlvr.hysparse.agreement import agreement, split_difference
-from judgerlvr.hysparse.capture import recording, trainer_choices
+from judgerlvr.hysparse.capture import trainer_choices
+from judgerlvr.hysparse.carried import REQUEST, TRANSFER, from_parameters
 from rewards.errors import InputError
 
 
@@ -54,41 +54,47 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def roll_out(options: argparse.Namespace) -> list[Rollout]:
-    """Sample with an engine in this process, recording its choices."""
+    """Sample, with the choices that the engine returns."""
     from judgerlvr.evaluation.sample import prepare_environment
 
-    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # the recorder hooks into the model
     on_cpu = prepare_environment()
-    from vllm import LLM
+    from vllm import LLM, SamplingParams, TokensPrompt
 
     memory = {} if on_cpu else {"gpu_memory_utilization": options.memory}
     llm = LLM(
         model=str(options.model),
         dtype=options.dtype,
         max_model_len=options.prompt_tokens + options.new_tokens,
-        enforce_eager=True,
-        enable_prefix_caching=False,
+        kv_transfer_config=TRANSFER,
+        async_scheduling=False,
         skip_tokenizer_init=True,
         **memory,
     )
     vocabulary = llm.llm_engine.model_config.get_vocab_size()
     draw = torch.Generator().manual_seed(options.seed)
     prompts = torch.randint(vocabulary, (options.prompts, options.prompt_tokens), generator=draw).tolist()
-    with recording(llm) as recorder:
-        rollouts = [_sample(llm, recorder, prompt, options.new_tokens) for prompt in prompts]
+    params = SamplingParams(
+        temperature=1.0,
+        max_tokens=options.new_tokens,
+        logprobs=0,
+        ignore_eos=True,
+        detokenize=False,
+        extra_args=REQUEST,
+    )
+    results = llm.generate([TokensPrompt(prompt_token_ids=prompt) for prompt in prompts], params, use_tqdm=False)
     llm.llm_engine.engine_core.shutdown()
-    return rollouts
+    heads = llm.llm_engine.model_config.hf_text_config.num_key_value_heads
+    return [rollout_of(prompt, result, heads) for prompt, result in zip(prompts, results, strict=True)]
 
 
-def _sample(llm: Any, recorder: Any, prompt: list[int], new_tokens: int) -> Rollout:
-    from vllm import SamplingParams, TokensPrompt
-
-    params = SamplingParams(temperature=1.0, max_tokens=new_tokens, logprobs=0, ignore_eos=True, detokenize=False)
-    (result,) = llm.generate([TokensPrompt(prompt_token_ids=prompt)], params, use_tqdm=False)
+def rollout_of(prompt: list[int], result: Any, kv_heads: int) -> Rollout:
+    """One request's result, without its last token: that one was sampled and never computed."""
     output = result.outputs[0]
-    computed = list(output.token_ids[:-1])  # the last one was sampled and never fed back
+    computed = list(output.token_ids[:-1])
     found = [step[token].logprob for step, token in zip(output.logprobs, computed, strict=False)]
-    return Rollout(prompt + computed, recorder.take(), torch.tensor(found))
+    rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(prompt) + len(output.token_ids)))
+    choices = rows[:-1].unflatten(2, (kv_heads, -1)).transpose(0, 1)
+    return Rollout(prompt + computed, choices, torch.tensor(found))
 
 
 def compare(model: Any, rollout: Rollout) -> dict[str, float]:

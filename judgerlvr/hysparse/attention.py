@@ -12,7 +12,6 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRMSNorm, ro
 
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.gates import apply_gate, gate_projection
-from judgerlvr.hysparse.layout import serves_sparse
 from judgerlvr.hysparse.ops.dispatch import operations
 from judgerlvr.hysparse.segments import Segments
 
@@ -31,12 +30,14 @@ class SelectedBlocks:
 
     Written once a forward: activation checkpointing runs the full layer again, and a second selection that differed
     by rounding would give gradients of another function. ``indices`` given from outside, as a rollout chose them,
-    are used as they are. ``shared`` is what the operations make of the indices for all sparse layers; the first of
-    them asks for it. Not a dataclass: FSDP2's mixed precision copies those.
+    are used as they are; ``compare`` asks for the model's own ``chosen`` ones beside them. ``shared`` is what the
+    operations make of the indices for all sparse layers; the first of them asks for it. Not a dataclass: FSDP2's
+    mixed precision copies those.
     """
 
-    def __init__(self, indices: Tensor | None = None) -> None:
-        self.indices = indices
+    def __init__(self, indices: Tensor | None = None, compare: bool = False) -> None:
+        self.indices, self.compare = indices, compare
+        self.chosen: Tensor | None = None
         self.shared: Any = None
 
 
@@ -112,7 +113,7 @@ class FullAttention(Projections):
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__(config, layer, own_keys=True)
-        self.selects = serves_sparse(config.kinds, layer) and config.branches != "window"
+        self.selects = layer in config.selecting_layers
         self.selection = config.selection
         self.gate = gate_projection(config) if config.gate_full else None
         self.sinks = sink_biases(config) if config.sinks_full else None
@@ -121,8 +122,9 @@ class FullAttention(Projections):
         q = self.query(hidden, step)
         k, v = self.keys_values(hidden, step)
         run = operations(q.device.type)
-        if self.selects and blocks.indices is None:
-            out, blocks.indices = run.full_attention_with_selection(q, k, v, step.segments, self.selection, self.sinks)
+        if self.selects and (blocks.indices is None or blocks.compare):
+            out, blocks.chosen = run.full_attention_with_selection(q, k, v, step.segments, self.selection, self.sinks)
+            blocks.indices = blocks.chosen if blocks.indices is None else blocks.indices
         else:
             out = run.causal_attention(q, k, v, step.segments, self.sinks)
         if self.gate is not None:

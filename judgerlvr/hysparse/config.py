@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import Qwen3MoeConfig
 
-from judgerlvr.hysparse.layout import check_layer_types, layer_types
+from judgerlvr.hysparse.layout import check_layer_types, layer_types, serves_sparse
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
 
@@ -63,6 +63,13 @@ class HySparseConfig(Qwen3MoeConfig):
     def kinds(self) -> list[str]:
         """Kind of each layer, as ``layout`` names them."""
         return list(self.layer_types or ())
+
+    @property
+    def selecting_layers(self) -> list[int]:
+        """Full layers that choose blocks for the sparse layers after them; none where no layer reads blocks."""
+        if self.branches == "window":
+            return []
+        return [layer for layer in range(len(self.kinds)) if serves_sparse(self.kinds, layer)]
 
     @property
     def selection(self) -> Selection:

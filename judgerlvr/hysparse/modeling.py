@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,6 +62,23 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
         return hidden + self.mlp(self.post_attention_layernorm(hidden)), k, v
 
 
+@dataclass
+class HySparseModelOutput(MoeModelOutputWithPast):
+    """Asked for by ``output_blocks``: the blocks that the sparse layers used, and those that the model chose itself,
+    which differ where ``block_indices`` were given. int32 [selecting layers, batch, kv_heads, tokens, count]."""
+
+    used_blocks: Tensor | None = None
+    chosen_blocks: Tensor | None = None
+
+
+@dataclass
+class HySparseCausalLMOutput(MoeCausalLMOutputWithPast):
+    """The same two beside the logits."""
+
+    used_blocks: Tensor | None = None
+    chosen_blocks: Tensor | None = None
+
+
 class HySparsePreTrainedModel(Qwen3MoePreTrainedModel):
     """Registration of the model's parts with transformers."""
 
@@ -110,14 +128,15 @@ class HySparseModel(HySparsePreTrainedModel):
         use_cache: bool | None = None,
         cu_seqlens: Tensor | None = None,
         block_indices: Tensor | None = None,
+        output_blocks: bool = False,
         **kwargs: Any,
-    ) -> MoeModelOutputWithPast:
+    ) -> HySparseModelOutput:
         """Final hidden states [batch, tokens, hidden_size].
 
         ``attention_mask`` [batch, cached + tokens] marks padding; ``cu_seqlens`` [n + 1], or ``position_ids``
         [batch, tokens] that restart, cut packed rows. ``block_indices`` int32 [selecting layers, batch, kv_heads,
-        tokens, count] replaces the model's own selection. Raises ValueError where ``segments_of`` does, and for
-        indices of another shape.
+        tokens, count] replaces the model's own selection; ``output_blocks`` returns both. Raises ValueError where
+        ``segments_of`` does, and for indices of another shape.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
@@ -125,8 +144,13 @@ class HySparseModel(HySparsePreTrainedModel):
         cache = self._cache(use_cache, past_key_values)
         step = self._step(hidden, cache, position_ids, attention_mask, cu_seqlens)
         self._check_indices(block_indices, hidden)
-        hidden = self._run_layers(hidden, step, block_indices)
-        return MoeModelOutputWithPast(last_hidden_state=self.norm(hidden), past_key_values=cache)
+        selecting = self._selecting_layers(block_indices, output_blocks)
+        hidden = self.norm(self._run_layers(hidden, step, selecting))
+        output = HySparseModelOutput(last_hidden_state=hidden, past_key_values=cache)
+        if output_blocks and selecting:
+            output.used_blocks = torch.stack([blocks.indices for blocks in selecting.values()])
+            output.chosen_blocks = torch.stack([blocks.chosen for blocks in selecting.values()])
+        return output
 
     def _cache(self, use_cache: bool | None, given: Cache | None) -> Cache | None:
         if self.gradient_checkpointing and self.training:
@@ -149,18 +173,26 @@ class HySparseModel(HySparsePreTrainedModel):
 
     def _check_indices(self, given: Tensor | None, hidden: Tensor) -> None:
         config = self.config
-        layers = sum(layer.is_full and layer.self_attn.selects for layer in self.layers)
-        wanted = (layers, hidden.shape[0], config.num_key_value_heads, hidden.shape[1], config.selection.count)
+        wanted = (
+            len(config.selecting_layers),
+            hidden.shape[0],
+            config.num_key_value_heads,
+            hidden.shape[1],
+            config.selection.count,
+        )
         if given is not None and given.shape != wanted:
             raise ValueError(f"block_indices must be {list(wanted)}, one row a token, not {list(given.shape)}")
 
-    def _run_layers(self, hidden: Tensor, step: Step, given: Tensor | None) -> Tensor:
+    def _selecting_layers(self, given: Tensor | None, compare: bool) -> dict[int, SelectedBlocks]:
+        layers = self.config.selecting_layers
+        indices = [None] * len(layers) if given is None else given
+        return {layer: SelectedBlocks(rows, compare) for layer, rows in zip(layers, indices, strict=True)}
+
+    def _run_layers(self, hidden: Tensor, step: Step, selecting: dict[int, SelectedBlocks]) -> Tensor:
         k = v = None
         blocks = SelectedBlocks()
-        replayed = iter(() if given is None else given)
-        for layer in self.layers:
-            if layer.is_full:
-                blocks = SelectedBlocks(next(replayed, None) if layer.self_attn.selects else None)
+        for number, layer in enumerate(self.layers):
+            blocks = selecting.get(number, blocks)
             hidden, k, v = layer(hidden, k, v, blocks, step)
         return hidden
 
@@ -190,9 +222,10 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
         output_router_logits: bool | None = None,
         cu_seqlens: Tensor | None = None,
         block_indices: Tensor | None = None,
+        output_blocks: bool = False,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
-    ) -> MoeCausalLMOutputWithPast:
+    ) -> HySparseCausalLMOutput:
         """Logits [batch, tokens kept, vocab_size], and the loss where ``labels`` (-100 = ignored) are given."""
         config = self.config
         router = config.output_router_logits if output_router_logits is None else output_router_logits
@@ -206,6 +239,7 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
             output_router_logits=router and config.num_experts > 0,
             cu_seqlens=cu_seqlens,
             block_indices=block_indices,
+            output_blocks=output_blocks,
             **kwargs,
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
@@ -214,13 +248,15 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
         balance = self._balance_loss(outputs.router_logits, attention_mask)
         if loss is not None and balance is not None:
             loss = loss + config.router_aux_loss_coef * balance
-        return MoeCausalLMOutputWithPast(
+        return HySparseCausalLMOutput(
             loss=loss,
             aux_loss=balance,
             logits=logits,
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
             router_logits=outputs.router_logits,
+            used_blocks=outputs.used_blocks,
+            chosen_blocks=outputs.chosen_blocks,
         )
 
     def _balance_loss(self, router_logits: Any, attention_mask: Tensor | None) -> Tensor | None:

@@ -8,6 +8,8 @@ import transfer_queue
 from transfer_queue import KVBatchMeta
 from verl.workers.utils.padding import response_from_nested
 
+from judgerlvr.engine.profiles import OWN_CHOICE
+
 
 def probe_log_probs(trainer: Any, batch: Any, count: int) -> list[dict[str, Any]]:
     """Log-probabilities under the trainer's current weights of ``count`` sampled responses of ``batch``.
@@ -16,7 +18,8 @@ def probe_log_probs(trainer: Any, batch: Any, count: int) -> list[dict[str, Any]
     ``compute_log_prob`` and the transfer-queue field it fills are what a step itself uses.
     """
     probe = KVBatchMeta(partition_id=batch.partition_id, keys=batch.keys[:count], tags=batch.tags[:count])
-    probe.extra_info.update({"calculate_entropy": False, "compute_loss": False, "temperature": 1.0})
+    flags = {"calculate_entropy": False, "compute_loss": False, "temperature": 1.0, OWN_CHOICE: True}
+    probe.extra_info.update(flags)
     trainer.actor_rollout_wg.compute_log_prob(probe)
     fields = ["prompts", "responses", "log_probs", "response_mask"]
     data = transfer_queue.kv_batch_get(keys=probe.keys, partition_id=probe.partition_id, select_fields=fields)

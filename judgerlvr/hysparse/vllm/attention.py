@@ -13,7 +13,7 @@ from vllm.model_executor.layers.linear import ColumnParallelLinear, QKVParallelL
 from vllm.model_executor.layers.rotary_embedding import get_rope
 from vllm.model_executor.model_loader.weight_utils import sharded_weight_loader
 
-from judgerlvr.hysparse.layout import serves_sparse, source_layer
+from judgerlvr.hysparse.layout import source_layer
 from judgerlvr.hysparse.vllm.backend import backend_for
 from judgerlvr.hysparse.vllm.compat import sink_dtype, source_impl
 
@@ -109,7 +109,7 @@ class FullAttention(Projections):
     def __init__(self, vllm_config: Any, layer: int, prefix: str) -> None:
         super().__init__(vllm_config, layer, prefix)
         config = self.config
-        selects = serves_sparse(config.kinds, layer) and config.branches != "window"
+        selects = layer in config.selecting_layers
         self.sinks = self.make_sinks(stock=not selects) if config.sinks_full else None
         self.gate = self.make_gate("gate") if config.gate_full else None
         tokens = vllm_config.scheduler_config.max_num_batched_tokens

@@ -3,7 +3,8 @@
 One class for both roles: a layer with a KV-sharing target is a reader. The selection travels in a buffer that the
 full layer owns, written and read inside the attention operations: nothing crosses as a Python value, and a sparse
 layer's input depends on the full layer's output, so the order is given. It lives for one step, so chunked prefill,
-preemption and prefix-cache hits need nothing special: every query selects again from cached keys.
+preemption and prefix-cache hits need nothing special: every query selects again from cached keys. ``connector``
+keeps it for the trainer.
 """
 
 from __future__ import annotations
@@ -37,11 +38,13 @@ PAGE_STEP = 16
 
 @dataclass
 class HySparseMetadata(AttentionMetadata):
-    """One step: ``query_starts`` [requests + 1], ``lengths`` [requests], ``block_table`` [requests, pages]."""
+    """One step: ``query_starts`` [requests + 1], ``lengths`` [requests], ``block_table`` [requests, pages], and the
+    cache ``slots`` [tokens] of its tokens, -1 for padded ones."""
 
     query_starts: Tensor
     lengths: Tensor
     block_table: Tensor
+    slots: Tensor
     planned: dict[int, list[QueryBatch]] = field(default_factory=dict)
 
     def batches(self, page: int) -> list[QueryBatch]:
@@ -63,7 +66,8 @@ class HySparseMetadataBuilder(AttentionMetadataBuilder[HySparseMetadata]):
     def build(self, common_prefix_len: int, common_attn_metadata: Any, fast_build: bool = False) -> HySparseMetadata:
         """``common_prefix_len`` and ``fast_build`` serve cascades and speculation, which this backend has not."""
         common = common_attn_metadata
-        return HySparseMetadata(common.query_start_loc, common.seq_lens, common.block_table_tensor)
+        tables = common.block_table_tensor, common.slot_mapping
+        return HySparseMetadata(common.query_start_loc, common.seq_lens, *tables)
 
 
 class HySparseBackend(AttentionBackend):

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from judgerlvr.hysparse.layout import FULL
+from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.vllm.compat import get_pp_indices, merged_window
+
+# Numbers from 0 and one value more for padding, in an int16 that is not negative.
+MOST_BLOCKS = (1 << 15) - 1
 
 
 def check_engine(vllm_config: Any) -> None:
@@ -24,6 +28,21 @@ def check_group(kv_cache_spec: Any, config: Any) -> None:
             "attention; set disable_hybrid_kv_cache_manager=False and drop options that turn it on"
         )
     _check_page(kv_cache_spec.block_size, config.select_block)
+
+
+def check_carried(vllm_config: Any, pages: set[int]) -> None:
+    """Raise ValueError for set-ups whose block indices could not be returned; ``pages`` are the groups' page sizes."""
+    if vllm_config.parallel_config.pipeline_parallel_size > 1:
+        raise ValueError("HySparse: block indices are not gathered over pipeline stages; set pipeline_parallel_size=1")
+    if len(pages) > 1:  # vLLM then copies parts of cached pages to other slots, and their indices would stay behind
+        sizes = ", ".join(map(str, sorted(pages)))
+        raise ValueError(f"HySparse: cache pages of {sizes} tokens in one engine; set enable_prefix_caching=False")
+    block, longest = vllm_config.model_config.hf_text_config.select_block, vllm_config.model_config.max_model_len
+    if blocks_of(longest, block) > MOST_BLOCKS:
+        raise ValueError(
+            f"HySparse: block numbers of {longest} tokens do not fit in 16 bits; set max_model_len to at most "
+            f"{MOST_BLOCKS * block}"
+        )
 
 
 def _check_page(page: int, block: int) -> None:

@@ -1,0 +1,93 @@
+"""KV connector that transfers no KV: it returns the block indices of a request with the request's last output.
+
+vLLM's connector is the public way to see a request's cache blocks when it ends and to add to its output
+(``kv_transfer_params``), which verl hands on with the sample. Workers write each step's indices to a store addressed
+by cache slot; the scheduler reads the slots of a finished request before its blocks are freed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from vllm.distributed import get_tensor_model_parallel_rank
+from vllm.distributed.kv_transfer.kv_connector.v1.base import (
+    KVConnectorBase_V1,
+    KVConnectorMetadata,
+    KVConnectorRole,
+    SupportsHMA,
+)
+from vllm.forward_context import get_forward_context
+
+from judgerlvr.hysparse.carried import KEY, to_parameters
+from judgerlvr.hysparse.vllm.checks import check_carried
+from judgerlvr.hysparse.vllm.store import IndexStore, slots_of
+
+
+class Nothing(KVConnectorMetadata):
+    """The scheduler tells the workers nothing."""
+
+
+class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
+    """Made by vLLM once in the scheduler and once in each worker."""
+
+    def __init__(self, vllm_config: Any, role: KVConnectorRole, kv_cache_config: Any) -> None:
+        super().__init__(vllm_config=vllm_config, role=role, kv_cache_config=kv_cache_config)
+        config = vllm_config.model_config.hf_text_config
+        self.names = [f"model.layers.{layer}.self_attn.attn" for layer in config.selecting_layers]
+        groups = kv_cache_config.kv_cache_groups
+        check_carried(vllm_config, {group.kv_cache_spec.block_size for group in groups})
+        # Full layers may be spread over several groups, each with block tables of its own.
+        self.groups = [next(n for n, group in enumerate(groups) if name in group.layer_names) for name in self.names]
+        self.pages = [groups[group].kv_cache_spec.block_size for group in self.groups]
+        slots = kv_cache_config.num_blocks * max(self.pages, default=1)
+        shape = (len(self.names), slots, config.num_key_value_heads, config.selection.count)
+        self.store = IndexStore(vllm_config.kv_transfer_config.engine_id, shape)
+        if role == KVConnectorRole.SCHEDULER:
+            self.store.forget()  # made after the workers, which have opened it
+
+    def wait_for_save(self) -> None:
+        """In a worker, after a step's forward: keep the indices of its tokens."""
+        context = get_forward_context()
+        if context.attn_metadata is None:
+            return
+        slots = [context.attn_metadata[name].slots for name in self.names]
+        selected = [context.no_compile_layers[name].impl.selected for name in self.names]
+        # One copy from the device for all layers.
+        indices = torch.stack([rows[: len(slots[0])] for rows in selected]).to(torch.int16).cpu()
+        first = get_tensor_model_parallel_rank() * indices.shape[2]
+        for layer, where in enumerate(slots):
+            self.store.write(layer, where.cpu(), first, indices[layer])
+
+    def request_finished_all_groups(
+        self, request: Any, block_ids: tuple[list[int], ...]
+    ) -> tuple[bool, dict[str, Any] | None]:
+        """In the scheduler: the indices of all tokens but the last, which was sampled and never computed."""
+        tokens = request.num_tokens - 1
+        asked = (request.kv_transfer_params or {}).get(KEY)
+        if not asked or request.num_computed_tokens < tokens:  # the second: aborted before its prompt was computed
+            return False, None
+        layers = [
+            self.store.read(layer, slots_of(block_ids[group], page, tokens))
+            for layer, (group, page) in enumerate(zip(self.groups, self.pages, strict=True))
+        ]
+        return False, to_parameters(np.stack(layers, axis=1))
+
+    def get_num_new_matched_tokens(self, request: Any, num_computed_tokens: int) -> tuple[int, bool]:
+        return 0, False
+
+    def update_state_after_alloc(self, request: Any, blocks: Any, num_external_tokens: int) -> None:
+        """Nothing is loaded."""
+
+    def build_connector_meta(self, scheduler_output: Any) -> KVConnectorMetadata:
+        return Nothing()
+
+    def start_load_kv(self, forward_context: Any, **kwargs: Any) -> None:
+        """Nothing is loaded."""
+
+    def wait_for_layer_load(self, layer_name: str) -> None:
+        """Nothing is loaded."""
+
+    def save_kv_layer(self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any) -> None:
+        """A step's indices are kept once for all layers."""

@@ -1,0 +1,84 @@
+"""Block indices by KV cache slot, in memory that the scheduler and the workers of one engine share.
+
+A slot's indices stand as long as its K and V do, so requests that share cached prefixes, are preempted or prefilled
+in chunks read what belongs to the keys that they attend to.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from judgerlvr.hysparse.ops.selection import PADDING
+
+# Memory first; the system caches what lies in the other.
+FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+Indices = NDArray[np.int16]
+
+
+class IndexStore:
+    """int16 [selecting layers, slots, kv_heads, count]; ``name`` is the engine's, and every opener says the same shape.
+
+    What was never written reads as zeros: indices are stored plus one. Raises OSError where no folder has room.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, int, int, int]) -> None:
+        size = int(np.prod(shape)) * np.dtype(np.int16).itemsize
+        self.path = _reserve(f"judgerlvr-blocks-{name}", size)
+        with self.path.open("r+b") as file:
+            self.rows: Indices = np.frombuffer(mmap.mmap(file.fileno(), size), dtype=np.int16).reshape(shape)
+
+    def forget(self) -> None:
+        """Remove the name: the memory lives on as long as a process that has opened it."""
+        self.path.unlink(missing_ok=True)
+
+    def write(self, layer: int, slots: Tensor, first_head: int, indices: Tensor) -> None:
+        """``indices`` [tokens, heads, count] of one layer at ``slots`` [tokens], on the host; -1 is no slot."""
+        kept = slots >= 0
+        rows = (indices[kept] + 1).to(torch.int16).numpy()
+        self.rows[layer, slots[kept].numpy(), first_head : first_head + rows.shape[1]] = rows
+
+    def read(self, layer: int, slots: NDArray[np.int64]) -> Indices:
+        """[tokens, kv_heads, count], padded with -1. Raises RuntimeError for a slot that nothing was written to."""
+        rows = self.rows[layer, slots]
+        missing = int((rows[..., 0] == 0).any(axis=-1).sum())
+        if missing:
+            raise RuntimeError(f"the rollout has no block indices for {missing} of {len(slots)} tokens")
+        found: Indices = rows + np.int16(PADDING)
+        return found
+
+
+def slots_of(blocks: list[int], page: int, tokens: int) -> NDArray[np.int64]:
+    """Cache slots of a request's first ``tokens`` tokens."""
+    where = np.arange(tokens)
+    return np.asarray(blocks, dtype=np.int64)[where // page] * page + where % page
+
+
+def _reserve(name: str, size: int) -> Path:
+    """The file, made by whoever comes first. Its room is taken at once: writing past a full memory would kill."""
+    folders = [folder for folder in FOLDERS if folder.is_dir()]
+    for path in [folder / name for folder in folders]:
+        if path.exists():
+            return path
+    for folder in folders[:-1]:
+        try:
+            return _allocate(folder / name, size)
+        except OSError:  # shared memory is small in some containers
+            (folder / name).unlink(missing_ok=True)
+    return _allocate(folders[-1] / name, size)
+
+
+def _allocate(path: Path, size: int) -> Path:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(file, 0, size)
+    finally:
+        os.close(file)
+    return path

@@ -1,0 +1,64 @@
+"""Block indices that a running vLLM engine returns with its requests, on the CPU, against the transformers model."""
+
+import pytest
+from hysparse_engines import SHAPE, generate, start, stop
+from hysparse_models import make_model, random_ids
+
+from judgerlvr.hysparse.agree import rollout_of
+from judgerlvr.hysparse.agreement import agreement
+from judgerlvr.hysparse.capture import trainer_choices
+from judgerlvr.hysparse.carried import REQUEST, TRANSFER
+
+pytestmark = pytest.mark.engine
+NEW = 100
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """(model, engine) with pages for 3 or 4 of the requests, so that some are preempted."""
+    model = make_model("tiny", **SHAPE)
+    changes = {"kv_transfer_config": TRANSFER, "async_scheduling": False, "num_gpu_blocks_override": 24}
+    llm = start(model, tmp_path_factory.mktemp("replay"), **changes)
+    yield model, llm
+    stop(llm)
+
+
+def assert_every_choice_is_the_models(model, prompts, results):
+    for prompt, result in zip(prompts, results, strict=True):
+        rollout = rollout_of(prompt, result, model.config.num_key_value_heads)
+        expected, log_probs = trainer_choices(model, rollout.ids)
+        found = agreement(rollout.choices, expected, model.config.selection)
+        assert found.equal == 1.0 and not found.differing.any()
+        assert (log_probs[len(prompt) - 1 :] - rollout.log_probs).abs().max() <= 1e-4
+
+
+def preemptions(llm):
+    return next(metric.value for metric in llm.get_metrics() if metric.name == "vllm:num_preemptions")
+
+
+def test_eight_samples_of_one_prompt_others_with_its_prefix_and_preempted_ones(served):
+    """Twice: in the second round prompts are in the cache, whose slots hold what the first round chose."""
+    model, llm = served
+    prompt = random_ids(1, 200, seed=5)[0].tolist()
+    prompts = [prompt] * 8 + [prompt[:130] + random_ids(1, 40, seed=7)[0].tolist(), prompt[:70]]
+    before, cached = preemptions(llm), 0
+    for _ in range(2):
+        results = generate(llm, prompts, temperature=1.0, max_tokens=NEW, extra_args=REQUEST)
+        assert len({tuple(result.outputs[0].token_ids) for result in results}) == len(prompts)
+        assert_every_choice_is_the_models(model, prompts, results)
+        cached += sum(result.num_cached_tokens > 0 for result in results)
+    assert preemptions(llm) > before
+    assert cached >= len(prompts)
+
+
+def test_prompts_in_chunks_beside_decoding_requests(served):
+    model, llm = served
+    prompts = [random_ids(1, length, seed=length)[0].tolist() for length in (300, 7, 150)]
+    results = generate(llm, prompts, temperature=1.0, max_tokens=60, extra_args=REQUEST)
+    assert_every_choice_is_the_models(model, prompts, results)
+
+
+def test_a_request_that_does_not_ask_gets_none(served):
+    _, llm = served
+    (result,) = generate(llm, [random_ids(1, 20)[0].tolist()], max_tokens=3)
+    assert result.kv_transfer_params is None
