@@ -13,13 +13,11 @@ from judgerlvr.config.load import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 LIMIT = 900
-SAMPLES = 4
 SETTINGS = [
     *SMALL,
     "judge.stop.steps=2",
     "judge.data.candidates=refresh_every:1",
     "judge.batch.prompts_per_step=match_tokens",
-    f"judge.batch.samples_per_prompt={SAMPLES}",
     "judge.data.problems=64",
     "judge.data.samples_per_problem=4",
     "logging.tensorboard=false",
@@ -63,5 +61,5 @@ def test_manifest_holds_the_hash_of_the_last_training_set(run_dir):
 
 
 def test_matched_batch_holds_more_prompts_than_a_generate_batch_of_longer_samples(run_dir):
-    prompts = len(judged(run_dir, 1)) / SAMPLES
+    prompts = json.loads((run_dir / "manifest.json").read_text(encoding="utf-8"))["prompts_per_step"]
     assert prompts > 8 and prompts % 2 == 0
