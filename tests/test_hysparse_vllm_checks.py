@@ -109,7 +109,7 @@ def test_group_with_odd_pages_is_refused():
 
 CARRIED = {
     "stages": ("parallel_config.pipeline_parallel_size", 2, {64}, "set pipeline_parallel_size=1"),
-    "copied pages": ("cache_config.block_size", 64, {64, 128}, "set enable_prefix_caching=False"),
+    "copied pages": ("cache_config.enable_prefix_caching", True, {64, 128}, "set enable_prefix_caching=False"),
     "16 bits": ("model_config.max_model_len", 16 << 15, {64}, "set max_model_len to at most 524272"),
 }
 
@@ -181,3 +181,9 @@ def test_connector_is_still_called_this_way():
     source = inspect.getsource(Request)
     for name in ("num_computed_tokens", "kv_transfer_params", "def num_tokens"):
         assert name in source
+
+
+def test_mixed_pages_are_fine_without_prefix_caching(good):
+    from judgerlvr.hysparse.vllm.checks import check_carried
+
+    check_carried(changed(good, "cache_config.enable_prefix_caching", False), {64, 128})

@@ -48,6 +48,7 @@ def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
     assert any(row["actor/grad_norm"] > 0 for row in steps)
     assert max(row["training/rollout_probs_diff_max"] for row in steps) <= 2e-4
     assert min(row["hysparse/crowded_rows"] for row in steps) >= 0.5
+    assert all(row["hysparse/equal_choices"] == 1 for row in steps)  # the trainer's own, replay aside
     assert all(row["hysparse/differing_rows"] == 0 for row in steps)
     assert max(row["hysparse/mismatch_agreeing"] for row in steps) <= 2e-4
     assert min(row["hysparse/ess"] for row in steps) >= 0.999

@@ -109,12 +109,12 @@ def next_token_logits(model: PreTrainedModel, batch: Packed) -> Tensor:
 
 
 @contextmanager
-def layer_outputs(model: PreTrainedModel) -> Iterator[list[Tensor]]:
-    """Collect each decoder layer's hidden states [rows, length, hidden_size] of the forwards made meanwhile."""
+def layer_outputs(model: PreTrainedModel, watched: bool) -> Iterator[list[Tensor]]:
+    """Collect layers' hidden states [rows, length, hidden_size] of the forwards made meanwhile, if ``watched``."""
     kept: list[Tensor] = []
     hooks = [
         layer.register_forward_hook(lambda _layer, _given, out: kept.append(out[0] if isinstance(out, tuple) else out))
-        for layer in model.model.layers
+        for layer in (model.model.layers if watched else ())
     ]
     try:
         yield kept
@@ -128,16 +128,16 @@ def divergence(student: PreTrainedModel, source: PreTrainedModel, batch: Packed,
 
     ``hidden`` adds that many times the layers' mean squared distance from the source's, relative to its own square.
     """
-    with torch.no_grad(), layer_outputs(source) as wanted:
+    with torch.no_grad(), layer_outputs(source, hidden > 0) as wanted:
         target = next_token_logits(source, batch).log_softmax(-1)
-    with layer_outputs(student) as reached:
+    with layer_outputs(student, hidden > 0) as reached:
         ours = next_token_logits(student, batch).log_softmax(-1)
     loss = F.kl_div(ours, target, reduction="batchmean", log_target=True)
     if not hidden:
         return loss
     learnt = batch.labels != IGNORED
     distances = [
-        ((mine - theirs)[learnt].float().square().sum() / theirs[learnt].float().square().sum())
+        ((mine[learnt].float() - theirs[learnt].float()).square().sum() / theirs[learnt].float().square().sum())
         for mine, theirs in zip(reached, wanted, strict=True)
     ]
     return loss + hidden * torch.stack(distances).mean()

@@ -34,7 +34,8 @@ def check_carried(vllm_config: Any, pages: set[int]) -> None:
     """Raise ValueError for set-ups whose block indices could not be returned; ``pages`` are the groups' page sizes."""
     if vllm_config.parallel_config.pipeline_parallel_size > 1:
         raise ValueError("HySparse: block indices are not gathered over pipeline stages; set pipeline_parallel_size=1")
-    if len(pages) > 1:  # vLLM then copies parts of cached pages to other slots, and their indices would stay behind
+    if len(pages) > 1 and vllm_config.cache_config.enable_prefix_caching:
+        # vLLM then copies parts of cached pages to other slots, and their indices would stay behind.
         sizes = ", ".join(map(str, sorted(pages)))
         raise ValueError(f"HySparse: cache pages of {sizes} tokens in one engine; set enable_prefix_caching=False")
     block, longest = vllm_config.model_config.hf_text_config.select_block, vllm_config.model_config.max_model_len

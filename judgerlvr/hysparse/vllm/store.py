@@ -6,6 +6,8 @@ in chunks read what belongs to the keys that they attend to.
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import mmap
 import os
 import tempfile
@@ -32,12 +34,15 @@ class IndexStore:
     def __init__(self, name: str, shape: tuple[int, int, int, int]) -> None:
         size = int(np.prod(shape)) * np.dtype(np.int16).itemsize
         self.path = _reserve(f"judgerlvr-blocks-{name}", size)
+        # An engine that dies before its scheduler takes the name away must not leave memory behind.
+        atexit.register(self.forget)
         with self.path.open("r+b") as file:
             self.rows: Indices = np.frombuffer(mmap.mmap(file.fileno(), size), dtype=np.int16).reshape(shape)
 
     def forget(self) -> None:
         """Remove the name: the memory lives on as long as a process that has opened it."""
         self.path.unlink(missing_ok=True)
+        _lock(self.path.name).unlink(missing_ok=True)
 
     def write(self, layer: int, slots: Tensor, first_head: int, indices: Tensor) -> None:
         """``indices`` [tokens, heads, count] of one layer at ``slots`` [tokens], on the host; -1 is no slot."""
@@ -62,7 +67,20 @@ def slots_of(blocks: list[int], page: int, tokens: int) -> NDArray[np.int64]:
 
 
 def _reserve(name: str, size: int) -> Path:
-    """The file, made by whoever comes first. Its room is taken at once: writing past a full memory would kill."""
+    """The file, made by whoever comes first while the others wait for its whole length.
+
+    Its room is taken at once: writing past a full memory would kill.
+    """
+    with _lock(name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _find_or_allocate(name, size)
+
+
+def _lock(name: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"{name}.lock"
+
+
+def _find_or_allocate(name: str, size: int) -> Path:
     folders = [folder for folder in FOLDERS if folder.is_dir()]
     for path in [folder / name for folder in folders]:
         if path.exists():
