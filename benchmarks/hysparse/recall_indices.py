@@ -18,20 +18,17 @@ from judgerlvr.hysparse.ops.selection import Selection
 
 
 @contextmanager
-def selecting(model: HySparseForCausalLM, selection: Selection) -> Iterator[list[Tensor]]:
-    """Collect the indices of every selecting layer, chosen by ``selection`` in place of the model's own."""
-    chosen: list[Tensor] = []
+def selecting(model: HySparseForCausalLM, selection: Selection) -> Iterator[None]:
+    """Full layers choose by ``selection`` in place of the model's own."""
     layers = [m for m in model.modules() if isinstance(m, FullAttention) and m.selects]
-    hooks = [layer.register_forward_hook(lambda _m, given, _out: chosen.append(given[1].indices)) for layer in layers]
     before = [layer.selection for layer in layers]
     for layer in layers:
         layer.selection = selection
     try:
-        yield chosen
+        yield
     finally:
-        for layer, own, hook in zip(layers, before, hooks, strict=True):
+        for layer, own in zip(layers, before, strict=True):
             layer.selection = own
-            hook.remove()
 
 
 def long_text(model: HySparseForCausalLM, task: Task, context: int) -> Tensor:
@@ -47,14 +44,14 @@ def save_indices(model: HySparseForCausalLM, task: Task, options: argparse.Names
     for context in options.contexts:
         try:
             with (
-                selecting(model, selection) as chosen,
+                selecting(model, selection),
                 torch.autocast(device, torch.bfloat16, enabled=device == "cuda"),
             ):
-                model.model(inputs_embeds=long_text(model, task, context), use_cache=False)
+                output = model.model(inputs_embeds=long_text(model, task, context), use_cache=False, output_blocks=True)
         except (RuntimeError, ValueError) as error:
             print(f"indices of {context} tokens: {' '.join(str(error).split())[:300]}", flush=True)
             continue
-        indices = chosen[-1].cpu()
+        indices = output.used_blocks[-1].cpu()
         file = options.out / f"indices-{context}.pt"
         torch.save({"indices": indices, "block": options.block}, file)
         print(f"{file}: {list(indices.shape)}, Jaccard {jaccard(indices, options.block):.2f}", flush=True)

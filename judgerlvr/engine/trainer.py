@@ -23,7 +23,7 @@ PROBES = 4
 
 
 class StageTrainer(PPOTrainerSync):
-    """Adds nothing to the algorithm; every override is one of verl's ``on_*`` hooks."""
+    """Adds nothing to the algorithm; overrides are verl's ``on_*`` hooks, and ``step`` to keep its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:
         super().__init__(config)
@@ -36,6 +36,7 @@ class StageTrainer(PPOTrainerSync):
         # The watchdog waits for a first step: how long a cluster takes to come up is not known.
         self.heartbeat = float("inf")
         self.last_batch: Any = None
+        self.block_config = HySparseConfig.from_pretrained(stage.init) if stage.chooses_blocks else None
 
     def on_init_end(self) -> None:
         super().on_init_end()
@@ -67,10 +68,8 @@ class StageTrainer(PPOTrainerSync):
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         self.last_batch = super().step(metrics, timing_raw)
-        if self.stage.chooses_blocks:
-            metrics.update(
-                block_metrics(read_compared(self.last_batch), HySparseConfig.from_pretrained(self.stage.init))
-            )
+        if self.block_config:
+            metrics.update(block_metrics(read_compared(self.last_batch), self.block_config))
         return self.last_batch
 
     def probe_export(self) -> dict[str, Any]:

@@ -39,6 +39,22 @@ def own_block(starts, row, live, offset, block):
 
 
 @triton.jit
+def program_rows(
+    starts, queries, offset, from_query, chunk, block, HEADS: tl.constexpr, GROUP: tl.constexpr, TOKENS: tl.constexpr
+):  # fmt: skip
+    """A program's KV group: its first head, its number; its queries: in the chunk, in all, alive, their own blocks."""
+    kv_heads: tl.constexpr = HEADS // GROUP
+    batch = tl.program_id(1) // kv_heads
+    kv_head = tl.program_id(1) % kv_heads
+    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
+    live = token < chunk
+    row = from_query + token
+    own = own_block(starts + batch * queries, row, live, offset, block)
+    head = (batch * HEADS + kv_head * GROUP).to(tl.int64)
+    return head, batch * kv_heads + kv_head, token, row, live, own
+
+
+@triton.jit
 def group_score(maxima, lse, head, number, token, row, live, held, queries, chunk, blocks, GROUP: tl.constexpr):
     """Log of the largest probability in each block over a group's heads, [tokens, blocks]; -inf where not ``held``."""
     score = tl.full(held.shape, -float("inf"), tl.float32)
@@ -62,14 +78,9 @@ def threshold_kernel(
     Bisects for a score that at least ``count`` blocks reach and, unless scores are equal, no more; then a prefix sum
     places the chosen ones. Nothing is sorted.
     """
-    kv_heads: tl.constexpr = HEADS // GROUP
-    batch = tl.program_id(1) // kv_heads
-    kv_head = tl.program_id(1) % kv_heads
-    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
-    live = token < chunk
-    row = from_query + token
-    own = own_block(starts + batch * queries, row, live, offset, block)
-    head = (batch * HEADS + kv_head * GROUP).to(tl.int64)
+    head, group, token, row, live, own = program_rows(
+        starts, queries, offset, from_query, chunk, block, HEADS, GROUP, TOKENS
+    )
     number = tl.arange(0, HELD)[None, :]
     held = number <= own[:, None]
     score = group_score(maxima, lse, head, number, token, row, live, held, queries, chunk, blocks, GROUP)
@@ -92,7 +103,7 @@ def threshold_kernel(
     room = count - tl.sum(above.to(tl.int32), 1)
     place = (seen & 0xFFFF) + tl.minimum(seen >> 16, room[:, None]) - 1
     chosen = above | (equal & ((seen >> 16) <= room[:, None]))
-    indices += ((batch * kv_heads + kv_head).to(tl.int64) * queries + from_query) * count
+    indices += (group.to(tl.int64) * queries + from_query) * count
     tl.store(indices + (token[:, None] * count + place), number, mask=chosen)
     slot = tl.arange(0, KEPT)[None, :]
     padding = live[:, None] & (slot < count) & (slot > own[:, None])
@@ -110,14 +121,9 @@ def select_kernel(
     ``maxima`` [batch, heads, blocks, chunk] as the forward kernel leaves it: what follows a query's own block is not
     read. A step sorts STEP new blocks and merges them with the KEPT best so far.
     """
-    kv_heads: tl.constexpr = HEADS // GROUP
-    batch = tl.program_id(1) // kv_heads
-    kv_head = tl.program_id(1) % kv_heads
-    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
-    live = token < chunk
-    row = from_query + token
-    own = own_block(starts + batch * queries, row, live, offset, block)
-    head = (batch * HEADS + kv_head * GROUP).to(tl.int64)
+    head, group, token, row, live, own = program_rows(
+        starts, queries, offset, from_query, chunk, block, HEADS, GROUP, TOKENS
+    )
     best = tl.full([TOKENS, KEPT], NOTHING, tl.int64)
     for low in range(0, tl.max(own) + 1, STEP):
         number = (low + tl.arange(0, STEP))[None, :]
@@ -128,7 +134,7 @@ def select_kernel(
     slot = tl.arange(0, KEPT)[None, :]
     number = (best & 0xFFFFFFFF).to(tl.int32) ^ BEYOND
     number = tl.sort(tl.where((best == NOTHING) | (slot >= count), BEYOND, number))
-    at = ((batch * kv_heads + kv_head).to(tl.int64) * queries + row)[:, None] * count + slot
+    at = (group.to(tl.int64) * queries + row)[:, None] * count + slot
     tl.store(indices + at, tl.where(number == BEYOND, -1, number), mask=live[:, None] & (slot < count))
 
 
