@@ -54,6 +54,19 @@ def test_override_is_refused(capsys, override):
     assert OVERRIDES[override] in refused(capsys, stage2, override)
 
 
+HYSPARSE = {
+    "cluster.rollout_engine.async_scheduling=true": "leave it out",
+    "cluster.rollout_engine.kv_transfer_config={}": "leave it out",
+    "cluster.tensor_parallel=2 cluster.nodes=2": "set at most 1",
+}
+
+
+@pytest.mark.parametrize("overrides", HYSPARSE)
+def test_override_that_would_lose_block_indices_is_refused(capsys, overrides):
+    policy = f"model.path={BASE.parent / 'hysparse'}"
+    assert HYSPARSE[overrides] in refused(capsys, stage2, policy, *overrides.split())
+
+
 def test_missing_config_file(capsys):
     assert "no such config file" in refused(capsys, stage2, "--config", "nowhere.yaml")
 

@@ -2,7 +2,8 @@
 
     python -m judgerlvr.hysparse.agree DIR --prompts 8 --prompt-tokens 4096 --new-tokens 256 --dtype bfloat16
 
-Prompts are random tokens; responses are sampled at temperature 1, all at once.
+Prompts are random tokens; responses are sampled at temperature 1, all at once. A model without layers that select, a
+dense one for comparison say, gives the difference of log-probabilities alone.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from judgerlvr.cli import exit_code
 from judgerlvr.hysparse.agreement import agreement, split_difference
-from judgerlvr.hysparse.capture import trainer_choices
+from judgerlvr.hysparse.capture import forward, trainer_choices
 from judgerlvr.hysparse.carried import REQUEST, TRANSFER, from_parameters
 from rewards.errors import InputError
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """Tokens that the engine computed, its choices for them [layers, tokens, kv_heads, count], and the
-    log-probabilities of the response tokens among them."""
+    """Tokens that the engine computed, the log-probabilities of the response tokens among them, and its choices for
+    all [layers, tokens, kv_heads, count], None where no layer selects."""
 
     ids: list[int]
-    choices: Tensor
     log_probs: Tensor
+    choices: Tensor | None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -53,22 +54,29 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def roll_out(options: argparse.Namespace) -> list[Rollout]:
-    """Sample, with the choices that the engine returns."""
+def selects(directory: Path) -> bool:
+    """Whether the model has layers that select; raises InputError where there is no model."""
+    if not (directory / "config.json").is_file():
+        raise InputError("no model there", "give a directory with config.json and weights", file=directory)
+    return bool(getattr(AutoConfig.from_pretrained(directory), "selecting_layers", ()))
+
+
+def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
+    """Sample, with the choices that the engine returns where it makes any."""
     from judgerlvr.evaluation.sample import prepare_environment
 
     on_cpu = prepare_environment()
     from vllm import LLM, SamplingParams, TokensPrompt
 
-    memory = {} if on_cpu else {"gpu_memory_utilization": options.memory}
+    further = {} if on_cpu else {"gpu_memory_utilization": options.memory}
+    carrying = {"kv_transfer_config": TRANSFER, "async_scheduling": False} if choosing else {}
     llm = LLM(
         model=str(options.model),
         dtype=options.dtype,
         max_model_len=options.prompt_tokens + options.new_tokens,
-        kv_transfer_config=TRANSFER,
-        async_scheduling=False,
         skip_tokenizer_init=True,
-        **memory,
+        **further,
+        **carrying,
     )
     vocabulary = llm.llm_engine.model_config.get_vocab_size()
     draw = torch.Generator().manual_seed(options.seed)
@@ -79,46 +87,55 @@ def roll_out(options: argparse.Namespace) -> list[Rollout]:
         logprobs=0,
         ignore_eos=True,
         detokenize=False,
-        extra_args=REQUEST,
+        extra_args=REQUEST if choosing else None,
     )
     results = llm.generate([TokensPrompt(prompt_token_ids=prompt) for prompt in prompts], params, use_tqdm=False)
     llm.llm_engine.engine_core.shutdown()
-    heads = llm.llm_engine.model_config.hf_text_config.num_key_value_heads
+    heads = llm.llm_engine.model_config.hf_text_config.num_key_value_heads if choosing else 0
     return [rollout_of(prompt, result, heads) for prompt, result in zip(prompts, results, strict=True)]
 
 
 def rollout_of(prompt: list[int], result: Any, kv_heads: int) -> Rollout:
-    """One request's result, without its last token: that one was sampled and never computed."""
+    """One request's result, without its last token: that one was sampled and never computed. 0 heads choose nothing."""
     output = result.outputs[0]
     computed = list(output.token_ids[:-1])
     found = [step[token].logprob for step, token in zip(output.logprobs, computed, strict=False)]
-    rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(prompt) + len(output.token_ids)))
-    choices = rows[:-1].unflatten(2, (kv_heads, -1)).transpose(0, 1)
-    return Rollout(prompt + computed, choices, torch.tensor(found))
+    choices = None
+    if kv_heads:
+        rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(prompt) + len(output.token_ids)))
+        choices = rows[:-1].unflatten(2, (kv_heads, -1)).transpose(0, 1)
+    return Rollout(prompt + computed, torch.tensor(found), choices)
 
 
 def compare(model: Any, rollout: Rollout) -> dict[str, float]:
-    """Figures of one sequence; ``gap`` is the mean |difference| of response log-probabilities."""
+    """Figures of one sequence's response rows."""
     response = slice(len(rollout.ids) - 1 - len(rollout.log_probs), None)
-    chosen, own = trainer_choices(model, rollout.ids)
+    if rollout.choices is None:
+        return mismatch(rollout, forward(model, rollout.ids)[0][response], "")
+    used, own = trainer_choices(model, rollout.ids)
     _, replayed = trainer_choices(model, rollout.ids, rollout.choices)
-    found = agreement(rollout.choices, chosen, model.config.selection)
+    found = agreement(rollout.choices, used, model.config.selection)
     # The log-probability of a token is computed in the row before it.
     differing = found.differing[:-1][response]
     figures = {"rows that must choose": found.crowded, "equal choices": found.equal}
     figures["response rows with a differing choice"] = differing.double().mean().item()
-    figures["gap"] = (own[response] - rollout.log_probs).abs().mean().item()
-    figures["gap with replay"] = (replayed[response] - rollout.log_probs).abs().mean().item()
-    figures["KL"] = (rollout.log_probs - own[response]).mean().item()
-    figures["KL with replay"] = (rollout.log_probs - replayed[response]).mean().item()
     split = split_difference(own[response], rollout.log_probs, differing)
-    return figures | {f"gap, {name} rows": value for name, value in split.items()}
+    figures |= {f"gap, {name} rows": value for name, value in split.items()}
+    return figures | mismatch(rollout, own[response], "") | mismatch(rollout, replayed[response], " with replay")
+
+
+def mismatch(rollout: Rollout, log_probs: Tensor, how: str) -> dict[str, float]:
+    """Mean |difference| of the response's log-probabilities, and KL(rollout || trainer) in nats a token.
+
+    KL by the estimate r - 1 - log r of r = trainer / rollout, which no token makes negative.
+    """
+    log_ratio = log_probs - rollout.log_probs
+    kl = (log_ratio.exp() - 1 - log_ratio).mean().item()
+    return {f"gap{how}": log_ratio.abs().mean().item(), f"KL{how}": kl}
 
 
 def run(options: argparse.Namespace) -> None:
-    if not (options.model / "config.json").is_file():
-        raise InputError("no model there", "give a directory with config.json and weights", file=options.model)
-    rollouts = roll_out(options)
+    rollouts = roll_out(options, selects(options.model))
     gc.collect()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=options.dtype).to(device).eval()

@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.config.schema import Cluster
 from rewards.errors import InputError
+
+# What carries a HySparse rollout's block indices to the trainer.
+CARRIERS = ("kv_transfer_config", "async_scheduling")
 
 
 def check_model(directory: Path, longest: int, trust_remote_code: bool = False) -> Any:
@@ -29,6 +33,19 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
         problem = f"vocab mismatch: tokenizer has {len(tokenizer)} tokens, the model {vocabulary}"
         raise InputError(problem, "use the tokenizer that the model was trained with", file=directory)
     return tokenizer
+
+
+def check_hysparse(directory: Path, cluster: Cluster) -> None:
+    """Raise an InputError for settings under which a HySparse policy's block indices would not reach the trainer."""
+    if _read_config(directory).get("model_type") != "hysparse":
+        return
+    for name in CARRIERS:
+        if name in cluster.rollout_engine:
+            problem = "HySparse rollouts return their block indices through it"
+            raise InputError(problem, "leave it out", field=f"cluster.rollout_engine.{name}")
+    if cluster.tensor_parallel > cluster.gpus_per_node:
+        problem = "a HySparse rollout engine would span machines, whose block indices are not gathered"
+        raise InputError(problem, f"set at most {cluster.gpus_per_node}", field="cluster.tensor_parallel")
 
 
 def _read_config(directory: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from judgerlvr.pipeline.exporting import check_export, check_link, publish
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.judge_data import prepare_judge, resample
 from judgerlvr.pipeline.manifest import update_manifest
-from judgerlvr.pipeline.models import check_model, pick_device
+from judgerlvr.pipeline.models import check_hysparse, check_model, pick_device
 from judgerlvr.pipeline.refresh import train_in_segments
 from judgerlvr.pipeline.run_folder import new_run, open_run
 from judgerlvr.pipeline.state import load_stage, save_stage, trim_metrics
@@ -91,6 +91,7 @@ def _check(kind: Kind, config: Config, options: argparse.Namespace) -> Request:
     init = resolve_path(options.init or config.model.path).resolve()
     settings = config.judge if kind == "judge" else config.generate
     check_model(init, config.max_prompt_tokens + settings.max_response_tokens, config.model.trust_remote_code)
+    check_hysparse(init, config.cluster)
     device = pick_device(config.cluster.device)
     return Request(kind, config, init, options.out or Path("ckpt") / kind, device, os.environ.get("RAY_ADDRESS"))
 
