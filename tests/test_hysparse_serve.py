@@ -1,4 +1,7 @@
-"""``vllm serve DIR`` through the OpenAI API: concurrent and streamed requests answer with the model's greedy tokens."""
+"""``vllm serve DIR`` through the OpenAI API: concurrent and streamed requests answer with the model's greedy tokens.
+
+In float32 on a CPU, or on a GPU where there is one.
+"""
 
 import json
 import os
@@ -21,6 +24,12 @@ pytestmark = pytest.mark.engine
 SHAPE = {"head_dim": 32, "select_block": 16, "select_tokens": 64, "sliding_window": 32, "max_position_embeddings": 512}
 PROMPTS, NEW_TOKENS, THREADS = 200, 16, 8
 START_LIMIT = 300
+ON_GPU = torch.cuda.is_available()
+# float32 is for Triton's attention alone among vLLM's backends on a GPU
+DEVICE_OPTIONS = (
+    ["--attention-backend", "TRITON_ATTN", "--gpu-memory-utilization", "0.2"] if ON_GPU else ["--enforce-eager"]
+)
+DEVICE_ENVIRONMENT = {} if ON_GPU else CPU_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -30,24 +39,15 @@ def served(tmp_path_factory):
     model = make_model("tiny", **SHAPE)
     model.save_pretrained(folder / "model")
     AutoTokenizer.from_pretrained(base_path()).save_pretrained(folder / "model")
-    options = [
-        "--port",
-        str(port),
-        "--dtype",
-        "float32",
-        "--enforce-eager",
-        "--max-num-batched-tokens",
-        "256",
-        "--block-size",
-        "32",
-    ]
-    options += ["--return-tokens-as-token-ids", "--max-model-len", "512"]
+    sizes = {"port": port, "max-num-batched-tokens": 256, "block-size": 32, "max-model-len": 512, "dtype": "float32"}
+    options = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
+    options += ["--return-tokens-as-token-ids", *DEVICE_OPTIONS]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(folder / "model"), *options],
             stdout=log,
             stderr=log,
-            env=os.environ | CPU_ENVIRONMENT | {"OMP_NUM_THREADS": "1", "VLLM_NO_USAGE_STATS": "1"},
+            env=os.environ | DEVICE_ENVIRONMENT | {"VLLM_NO_USAGE_STATS": "1"},
         )
     try:
         wait_for(server, f"http://127.0.0.1:{port}/health", folder / "log")
