@@ -1,7 +1,7 @@
 """transformers attention for packed sequences where flash-attention is not installed.
 
 transformers' own sdpa builds a tokens x tokens mask for a packed batch. Here the linear layers see the packed batch
-without padding, and only the attention itself pads, within buckets of sequences of similar length.
+without padding, and only the attention itself pads, within batches of sequences of similar length.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from judgerlvr.engine.profiles import PACKED
+from judgerlvr.hysparse.buckets import buckets_of
 
 
 def packed_sdpa(
@@ -42,38 +43,15 @@ def packed_sdpa(
         raise ValueError(f"{PACKED} has no softcap and no sinks; set cluster.attention=sdpa or eager")
     if query.shape[0] != 1 or attention_mask is not None or position_ids is None or position_ids[0, 0] != 0:
         raise ValueError(f"{PACKED} takes one packed row with position_ids and no mask; set cluster.attention=sdpa")
-    tokens = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
-    out = torch.empty_like(tokens[0])
-    for index in _buckets(position_ids[0]):
-        longest = index.shape[1]
-        if sliding_window is not None and longest > sliding_window:
-            raise ValueError(f"{PACKED} has no window, {longest} tokens > {sliding_window}; set cluster.attention=sdpa")
-        q, k, v = (_pad(tensor, index) for tensor in tokens)
-        # Padding is on the right, where a causal query never looks.
-        attended = scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=True
-        )
-        real = index >= 0
-        out = out.index_copy(0, index[real], attended.transpose(1, 2)[real])
-    return out[None], None
-
-
-def _buckets(positions: torch.Tensor) -> list[torch.Tensor]:
-    """Token indices (sequences, longest), -1 on padding, of sequences whose lengths share a power of two."""
-    starts = (positions == 0).nonzero().flatten()
-    lengths = torch.diff(starts, append=starts.new_tensor([len(positions)]))
-    octaves = lengths.double().log2().floor()
-    buckets = []
-    for octave in octaves.unique():
-        first, count = starts[octaves == octave], lengths[octaves == octave]
-        steps = torch.arange(int(count.max()), device=positions.device)
-        buckets.append(torch.where(steps < count[:, None], first[:, None] + steps, -1))
-    return buckets
-
-
-def _pad(tokens: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """(tokens, heads, dim) -> (sequences, heads, length, dim); padding repeats a real token."""
-    return tokens[index.clamp(min=0)].transpose(1, 2)
+    buckets = buckets_of((position_ids[0] == 0).nonzero().flatten(), position_ids.shape[1])
+    longest = max(length for _, length in buckets.shapes)
+    if sliding_window is not None and longest > sliding_window:
+        raise ValueError(f"{PACKED} has no window, {longest} tokens > {sliding_window}; set cluster.attention=sdpa")
+    attended = [
+        scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=True)
+        for q, k, v in zip(*map(buckets.split, (query, key, value)), strict=True)
+    ]
+    return buckets.join(attended).transpose(1, 2), None
 
 
 AttentionInterface.register(PACKED, packed_sdpa)

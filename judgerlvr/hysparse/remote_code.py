@@ -19,12 +19,14 @@ MODULES = (
     "config",
     "remote_code",
     "layout",
+    "buckets",
     "segments",
     "gates",
     "attention",
     "modeling",
     "ops.selection",
     "ops.reference",
+    "ops.by_sequence",
     "ops.dispatch",
 )
 PREFIX = "hysparse_"

@@ -7,9 +7,12 @@ batch gives what the sequences give one by one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from judgerlvr.hysparse.buckets import Buckets, buckets_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Segments:
     def positions(self) -> Tensor:
         """Position of each query in its own sequence, [batch, queries]; feeds RoPE and the block grid."""
         return self.queries - self.starts
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        """The sequences of one packed row, regrouped once for all operations of a forward."""
+        return buckets_of(self.starts[0].unique_consecutive(), self.starts.shape[1])
 
 
 def whole(batch: int, length: int, offset: int = 0, device: torch.device | str = "cpu") -> Segments:

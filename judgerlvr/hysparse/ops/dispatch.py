@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.by_sequence import by_sequence
 from judgerlvr.hysparse.ops.reference import (
     causal_attention,
     full_attention_with_selection,
@@ -43,7 +44,11 @@ class Operations:
 
 
 REFERENCE_OPERATIONS = Operations(
-    causal_attention, full_attention_with_selection, share, sparse_attention, window_attention
+    by_sequence(causal_attention),
+    by_sequence(full_attention_with_selection),
+    share,
+    by_sequence(sparse_attention, tensors=4),
+    by_sequence(window_attention),
 )
 
 

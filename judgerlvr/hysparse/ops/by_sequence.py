@@ -1,0 +1,54 @@
+"""An operation over a packed row, run sequence by sequence: the reference's cost is quadratic in what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from judgerlvr.hysparse.buckets import Buckets
+from judgerlvr.hysparse.segments import Segments, whole
+
+
+def by_sequence(operation: Callable[..., Any], tensors: int = 3) -> Callable[..., Any]:
+    """``operation`` with the same arguments, results and gradients, at the cost of its sequences.
+
+    Its first ``tensors`` arguments are [batch, heads, tokens, dim], the next one is their Segments; it returns one
+    such tensor or several.
+    """
+
+    @wraps(operation)
+    def run(*arguments: Any) -> Any:
+        buckets = packing(arguments[tensors])
+        if buckets is None:
+            return operation(*arguments)
+        return in_buckets(operation, buckets, arguments[:tensors], arguments[tensors + 1 :])
+
+    return run
+
+
+def packing(segments: Segments) -> Buckets | None:
+    """Buckets of one packed row; None where nothing is to be regrouped: several rows, a cache, a single sequence.
+
+    A compiled graph has none either: its shapes would depend on where sequences begin.
+    """
+    if segments.offset or len(segments.starts) > 1 or torch.compiler.is_compiling():
+        return None
+    return segments.buckets if segments.starts.any() else None
+
+
+def in_buckets(
+    operation: Callable[..., Any], buckets: Buckets, tensors: tuple[Tensor, ...], rest: tuple[Any, ...]
+) -> Any:
+    """Results of ``operation`` on each bucket's part of ``tensors``, joined."""
+    parts = zip(*map(buckets.split, tensors), strict=True)
+    found = [
+        operation(*part, whole(*shape, device=part[0].device), *rest)
+        for part, shape in zip(parts, buckets.shapes, strict=True)
+    ]
+    if isinstance(found[0], Tensor):
+        return buckets.join(found)
+    return tuple(map(buckets.join, zip(*found, strict=True)))
