@@ -19,4 +19,4 @@ fi
 export OMP_NUM_THREADS=1 PYTHONPATH=$PWD
 pytest=("$venv/bin/python" -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider)
 "${pytest[@]}" tests/test_hysparse_compile.py
-TRITON_INTERPRET=1 "${pytest[@]}" tests/test_hysparse_kernels.py tests/test_hysparse_decode.py "$@"
+TRITON_INTERPRET=1 "${pytest[@]}" tests/test_hysparse_kernels.py tests/test_hysparse_decode.py tests/test_hysparse_pages.py "$@"

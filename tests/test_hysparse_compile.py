@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from judgerlvr.hysparse.ops.triton import attention, blocks, decode, flash, gating, select, sparse
+from judgerlvr.hysparse.ops.triton import attention, blocks, decode, flash, gating, paged, pages, select, sparse
 from judgerlvr.hysparse.ops.triton.launch import TABLE, union_options
 
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -26,17 +26,19 @@ TYPES = (
     | dict.fromkeys(("parts", "lse_parts", "near_sinks"), "*fp32")
     | dict.fromkeys(("gate", "near_gate", "one", "other", "gate_one", "gate_other"), "*bf16")
     | dict.fromkeys(("grad_one", "grad_other", "grad_gate_one", "grad_gate_other"), "*bf16")
+    | dict.fromkeys(("cache", "key", "value"), "*bf16")
+    | dict.fromkeys(("table", "lengths"), "*i32")
     | dict.fromkeys(("starts", "bits"), "*i64")
     | dict.fromkeys(("begins", "counts", "entries", "lows", "highs", "ends", "order", "indices"), "*i32")
     | {"scale": "fp32"}
 )
 
 
-def compiled(kernel, options, rows, cols, **constants):
+def compiled(kernel, options, rows, cols, types=TYPES, **constants):
     """The kernel, compiled for head dim 128 in bfloat16; ``rows`` and ``cols`` are its descriptors' boxes."""
     described = dict.fromkeys(("queries_of", "grads_of", "outputs_of", "query_grads_of"), rows)
     described |= dict.fromkeys(("keys_of", "values_of", "near_keys_of", "near_values_of"), cols)
-    types = {name: f"tensordesc<bf16[{size},128]>" for name, size in described.items()} | TYPES
+    types = {name: f"tensordesc<bf16[{size},128]>" for name, size in described.items()} | types
     constants = {name: value for name, value in constants.items() if name in kernel.arg_names}
     signature = {name: "constexpr" if name in constants else types.get(name, "i32") for name in kernel.arg_names}
     return triton.compile(ASTSource(kernel, signature, constants), target=HOPPER, options=options)
@@ -121,3 +123,19 @@ def test_decoding(group):
     tiles = TABLE["decode_select"]
     shape |= {"TOKENS": tiles.rows, "STEP": tiles.cols}
     assert compiled(select.select_kernel, tiles.options, 0, 0, **shape)
+
+
+@pytest.mark.parametrize("group", [1, 4, 16])
+@pytest.mark.parametrize("selected", [False, True])
+@pytest.mark.parametrize("split", [False, True])
+def test_decoding_over_pages(group, selected, split):
+    shape = {"HEADS": 8 * group, "GROUP": group, "ROWS": 16, "DIM": 128, "BLOCK": 64, "PAGE": 128, "KEPT": 16}
+    flags = {"SELECTED": selected, "SPLIT": split, "HAS_SINKS": True}
+    built = compiled(pages.decode_kernel, TABLE["decode"].options, 0, 0, **shape, **flags)
+    assert built.metadata.shared <= SHARED_MEMORY
+
+
+def test_moves_over_pages():
+    shape = {"KV_HEADS": 8, "DIM": 128, "PAGE": 128}
+    assert compiled(pages.write_kernel, {}, 0, 0, TYPES | {"slots": "*i64"}, ROWS=8, **shape)
+    assert compiled(pages.gather_kernel, {}, 0, 0, TYPES | {"slots": "*i64"}, TILE=paged.GATHERED_ROWS, **shape)

@@ -16,14 +16,18 @@ from judgerlvr.hysparse.ops.triton.flash import LN2, normaliser, softmax_step
 
 
 @triton.jit
-def head_rows(q, pair, HEADS: tl.constexpr, GROUP: tl.constexpr, ROWS: tl.constexpr, DIM: tl.constexpr):
-    """Of a KV head's group: query heads, rows of [batch * heads], which of the padded rows exist, and the queries."""
+def head_rows(q, pair, q_row, HEADS: tl.constexpr, GROUP: tl.constexpr, ROWS: tl.constexpr, DIM: tl.constexpr):
+    """Of a KV head's group: query heads, rows of [batch * heads], which of the padded rows exist, and the queries.
+
+    ``q`` [batch, heads, dim] has contiguous heads and batch rows ``q_row`` elements apart.
+    """
     kv_heads: tl.constexpr = HEADS // GROUP
     member = tl.arange(0, ROWS)
     head = pair % kv_heads * GROUP + member
-    row = (pair // kv_heads * HEADS + head).to(tl.int64)
+    batch = (pair // kv_heads).to(tl.int64)
+    row = batch * HEADS + head
     live = member < GROUP
-    tile = tl.load(q + row[:, None] * DIM + tl.arange(0, DIM), mask=live[:, None], other=0.0)
+    tile = tl.load(q + batch * q_row + head[:, None] * DIM + tl.arange(0, DIM), mask=live[:, None], other=0.0)
     return head, row, live, tile
 
 
@@ -40,7 +44,7 @@ def split_kernel(
     blocks] is written for the blocks that hold a visible key.
     """
     pair = tl.program_id(1)
-    _head, row, live, q_tile = head_rows(q, pair, HEADS, GROUP, ROWS, DIM)
+    _head, row, live, q_tile = head_rows(q, pair, HEADS * DIM, HEADS, GROUP, ROWS, DIM)
     start = tl.load(starts + pair // (HEADS // GROUP)).to(tl.int32)
     low = start + tl.program_id(0) * span
     m = tl.full([ROWS], -float("inf"), tl.float32)
@@ -68,17 +72,22 @@ def merge_kernel(
     parts, lse_parts, sinks, out, lse, splits,
     HEADS: tl.constexpr, DIM: tl.constexpr, SPLITS: tl.constexpr, HAS_SINKS: tl.constexpr,
 ):  # fmt: skip
-    """Output and log normaliser of one row of [batch * heads] from its splits; SPLITS is the next power of two."""
+    """Output and log normaliser of one row of [batch * heads] from its splits; SPLITS is the next power of two.
+
+    Splits without keys have a log normaliser of -inf, and their part is not read. A row without keys gives 0.
+    """
     row = tl.program_id(0).to(tl.int64)
     split = tl.arange(0, SPLITS)
-    held = split < splits
-    part_lse = tl.load(lse_parts + row * splits + split, mask=held, other=-float("inf"))
+    part_lse = tl.load(lse_parts + row * splits + split, mask=split < splits, other=-float("inf"))
+    held = part_lse > -float("inf")
     m = tl.max(part_lse, 0)
+    m = tl.where(m == -float("inf"), 0.0, m)
     total = tl.sum(tl.exp2(part_lse - m), 0)
     denominator = normaliser(m, total, sinks, tl.program_id(0) % HEADS, HAS_SINKS)
     at = (row * splits + split)[:, None] * DIM + tl.arange(0, DIM)
     values = tl.load(parts + at, mask=held[:, None], other=0.0)
-    result = tl.sum(values * tl.exp2(part_lse - denominator)[:, None], 0)
+    share = tl.where(held, tl.exp2(part_lse - denominator), 0.0)
+    result = tl.sum(values * share[:, None], 0)
     tl.store(out + row * DIM + tl.arange(0, DIM), result.to(out.dtype.element_ty))
     tl.store(lse + row, denominator * LN2)
 
@@ -107,7 +116,7 @@ def sparse_decode_kernel(
 ):  # fmt: skip
     """A sparse layer's attention: selected blocks of the shared cache and the own window, gated and summed."""
     pair = tl.program_id(0)
-    head, row, live, q_tile = head_rows(q, pair, HEADS, GROUP, ROWS, DIM)
+    head, row, live, q_tile = head_rows(q, pair, HEADS * DIM, HEADS, GROUP, ROWS, DIM)
     start = tl.load(starts + pair // (HEADS // GROUP)).to(tl.int32)
     slot = tl.arange(0, KEPT)
     listed = tl.load(indices + pair * count + slot, mask=slot < count, other=-1)
