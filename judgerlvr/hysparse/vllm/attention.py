@@ -153,7 +153,11 @@ class SparseAttention(Projections):
         q, k, v = self.project(positions, hidden)
         outputs = []
         if self.attn_sparse is not None:
-            outputs.append(self.gated(self.attn_sparse(q, None, None), self.g_sparse, hidden))
+            # k and v are the window's: a layer that shares a cache writes none
+            outputs.append(self.gated(self.attn_sparse(q, k, v), self.g_sparse, hidden))
         if self.attn_swa is not None:
             outputs.append(self.gated(self.attn_swa(q, k, v), self.g_swa, hidden))
-        return self.output(sum(outputs[1:], outputs[0]))
+        total, *others = outputs
+        for other in others:
+            total = total + other
+        return self.output(total)

@@ -5,6 +5,9 @@ full layer owns, written and read inside the attention operations: nothing cross
 layer's input depends on the full layer's output, so the order is given. It lives for one step, so chunked prefill,
 preemption and prefix-cache hits need nothing special: every query selects again from cached keys. ``connector``
 keeps it for the trainer.
+
+On a GPU, kernels read a decoding request's pages in place. Prefill copies the keys that it sees, once a hybrid block,
+and so does the reference for everything, once a layer.
 """
 
 from __future__ import annotations
@@ -29,45 +32,85 @@ from vllm.v1.attention.backend import (
 from judgerlvr.hysparse.ops.dispatch import operations
 from judgerlvr.hysparse.ops.selection import PADDING, Selection
 from judgerlvr.hysparse.vllm.checks import check_group
-from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape
-from judgerlvr.hysparse.vllm.paged import QueryBatch, keys_and_values, query_batches
+from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape, host_lengths, split_decodes_and_prefills
+from judgerlvr.hysparse.vllm.kernels import paged_kernels
+from judgerlvr.hysparse.vllm.paged import (
+    FOR_KERNELS,
+    Piece,
+    QueryBatch,
+    Shared,
+    bounds_for,
+    keys_and_values,
+    pieces,
+    query_batches,
+    write,
+)
 
 # FlashAttention, which serves the window layers on a GPU, takes pages of multiples of this only.
 PAGE_STEP = 16
+# Bytes of a prefill beside its copies of K and V: block maxima (``MAXIMA_BYTES`` of the kernels) and smaller things.
+WORKSPACE = 1 << 30
 
 
 @dataclass
 class HySparseMetadata(AttentionMetadata):
-    """One step: ``query_starts`` [requests + 1], ``lengths`` [requests], ``block_table`` [requests, pages], and the
-    cache ``slots`` [tokens] of its tokens, -1 for padded ones."""
+    """One step: ``lengths`` [requests] with new tokens, ``block_table`` [requests, pages], and the cache ``slots``
+    [tokens] of its tokens, -1 for padded ones.
 
-    query_starts: Tensor
+    The first ``decodes`` requests have one new token each, and kernels read their pages; ``pieces`` are the others.
+    No request grows beyond ``longest`` tokens.
+    """
+
     lengths: Tensor
     block_table: Tensor
     slots: Tensor
+    longest: int
+    decodes: int
+    pieces: list[Piece]
     planned: dict[int, list[QueryBatch]] = field(default_factory=dict)
 
     def batches(self, page: int) -> list[QueryBatch]:
-        """The step cut into rectangles, planned once for all layers."""
+        """The pieces as rectangles, planned once for all layers."""
         if page not in self.planned:
-            self.planned[page] = query_batches(self.query_starts, self.lengths, self.block_table, page)
+            bounds = bounds_for(self.block_table.device.type)
+            self.planned[page] = query_batches(self.pieces, bounds, self.block_table, page)
         return self.planned[page]
 
 
 class HySparseMetadataBuilder(AttentionMetadataBuilder[HySparseMetadata]):
-    """Refuses wrong cache groups at start, then passes on what vLLM knows of a step."""
+    """Refuses wrong cache groups at start, then parts a step's decoding requests from the others.
 
-    _cudagraph_support = AttentionCGSupport.NEVER  # batches are planned on the host
+    A step of decodes alone needs nothing of the host, so that it can be captured in a CUDA graph.
+    """
+
+    _cudagraph_support = AttentionCGSupport.UNIFORM_SINGLE_TOKEN_DECODE
 
     def __init__(self, kv_cache_spec: Any, layer_names: list[str], vllm_config: Any, device: torch.device) -> None:
         super().__init__(kv_cache_spec, layer_names, vllm_config, device)
         check_group(kv_cache_spec, vllm_config.model_config.hf_text_config)
+        self.longest = vllm_config.model_config.max_model_len
+        self.bounds = bounds_for(device.type)
+        self.has_kernels = paged_kernels(device.type) is not None
+        if self.has_kernels:
+            self._init_reorder_batch_threshold(1)  # vLLM then puts requests with one new token first
+
+    @classmethod
+    def get_cudagraph_support(cls, vllm_config: Any, kv_cache_spec: Any) -> AttentionCGSupport:
+        """None for the reference, which is planned on the host."""
+        has_kernels = paged_kernels(vllm_config.device_config.device_type) is not None
+        return cls._cudagraph_support if has_kernels else AttentionCGSupport.NEVER
 
     def build(self, common_prefix_len: int, common_attn_metadata: Any, fast_build: bool = False) -> HySparseMetadata:
         """``common_prefix_len`` and ``fast_build`` serve cascades and speculation, which this backend has not."""
         common = common_attn_metadata
+        decodes = split_decodes_and_prefills(common)[0] if self.has_kernels else 0
+        found = self._pieces(common, decodes) if decodes < common.num_reqs else []
         tables = common.block_table_tensor, common.slot_mapping
-        return HySparseMetadata(common.query_start_loc, common.seq_lens, *tables)
+        return HySparseMetadata(common.seq_lens, *tables, self.longest, decodes, found)
+
+    def _pieces(self, common: Any, first: int) -> list[Piece]:
+        lengths = host_lengths(common).tolist()
+        return list(pieces(common.query_start_loc_cpu.tolist(), lengths, self.bounds.queries, first))
 
 
 class HySparseBackend(AttentionBackend):
@@ -145,11 +188,7 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
         self, layer: Any, key: Tensor, value: Tensor, kv_cache: Tensor, slot_mapping: Tensor
     ) -> None:
         """Write K and V [tokens, kv_heads, dim] to their slots; padded tokens have slot -1."""
-        count, page = slot_mapping.shape[0], kv_cache.shape[2]
-        kept = slot_mapping >= 0
-        slots = slot_mapping[kept]
-        both = torch.cat([key[:count], value[:count]], dim=-1)[kept]
-        kv_cache[slots // page, :, slots % page] = both.to(kv_cache.dtype)
+        write(key, value, kv_cache, slot_mapping)
 
     def forward(
         self,
@@ -164,19 +203,51 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
         output_block_scale: Tensor | None = None,
     ) -> Tensor:
         """Attention of ``query`` [tokens, heads, dim] over the cache, written to ``output`` of the same shape."""
-        if attn_metadata is None:  # vLLM's run that measures memory
+        if attn_metadata is None:  # vLLM's run that measures memory, and its warm-up
+            self._reserve(query, kv_cache)
             return output.zero_()
+        if attn_metadata.decodes:
+            self._decode(query, kv_cache, attn_metadata, output)
         for batch in attn_metadata.batches(kv_cache.shape[2]):
-            k, v = keys_and_values(kv_cache, batch.slots)
-            out = self._attend(query[batch.tokens].transpose(1, 2), k, v, batch)
+            q = query[batch.tokens].transpose(1, 2)
+            out = self._select(q, kv_cache, batch) if self.source is None else self._read(q, kv_cache, batch)
             output[batch.tokens] = out.transpose(1, 2)
         return output
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, batch: QueryBatch) -> Tensor:
-        run = operations(q.device.type)
+    def _decode(self, query: Tensor, kv_cache: Tensor, step: HySparseMetadata, output: Tensor) -> None:
+        """The step's first requests, over their pages."""
+        kernels, rows = paged_kernels(query.device.type), step.decodes
+        assert kernels is not None, "the builder finds decodes for kernels only"
+        pages = kernels.Pages(kv_cache, step.block_table[:rows], step.lengths[:rows], step.longest)
+        q, selected, out = query[:rows], self.selected[:rows], output[:rows]
         if self.source is None:
-            out, indices = run.full_attention_with_selection(q, k, v, batch.segments, self.selection, self.sinks)
-            self.selected[batch.tokens] = indices.transpose(1, 2)
-            return out
-        indices = self.selected[batch.tokens].transpose(1, 2)
-        return run.sparse_attention(q, k, v, indices, batch.segments, self.selection.block, self.sinks)
+            kernels.full_decode(q, pages, self.selection, selected, out, self.sinks)
+        else:
+            kernels.sparse_decode(q, pages, self.selection.block, selected, out, self.sinks)
+
+    def _select(self, q: Tensor, kv_cache: Tensor, batch: QueryBatch) -> Tensor:
+        """A full layer's attention [rows, heads, queries, dim]; its choice goes to ``selected``."""
+        run, selection = operations(q.device.type), self.selection
+        batch.shared = None  # the block before is done with its own
+        k, v = keys_and_values(kv_cache, batch.slots)
+        out, indices = run.full_attention_with_selection(q, k, v, batch.segments, selection, self.sinks)
+        self.selected[batch.tokens] = indices.transpose(1, 2)
+        if batch.keeps:
+            group = q.shape[1] // k.shape[1]
+            batch.shared = Shared(k, v, run.share(indices, batch.segments, selection.block, group))
+        return out
+
+    def _read(self, q: Tensor, kv_cache: Tensor, batch: QueryBatch) -> Tensor:
+        """A sparse layer's attention over what its full layer chose."""
+        shared = batch.shared
+        if shared is None:
+            indices = self.selected[batch.tokens].transpose(1, 2)
+            shared = Shared(*keys_and_values(kv_cache, batch.slots), indices)
+        run, block = operations(q.device.type), self.selection.block
+        return run.sparse_attention(q, shared.k, shared.v, shared.chosen, batch.segments, block, self.sinks)
+
+    def _reserve(self, query: Tensor, kv_cache: Tensor) -> None:
+        """Take for a moment what kernels take in a step, while vLLM measures how much memory is left for the cache."""
+        if self.source is None and not kv_cache.numel() and paged_kernels(query.device.type) is not None:
+            copies = FOR_KERNELS.kept * self.num_kv_heads * 2 * self.head_size * query.element_size()
+            query.new_empty(copies + WORKSPACE, dtype=torch.uint8)

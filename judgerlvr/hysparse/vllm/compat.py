@@ -17,7 +17,16 @@ from vllm.distributed.utils import get_pp_indices
 # of the body is how vLLM's own variants replace the layer.
 from vllm.model_executor.models.qwen3_moe import Qwen3MoeMLP, Qwen3MoeModel, Qwen3MoeSparseMoeBlock
 
-__all__ = ["Qwen3MoeMLP", "Qwen3MoeModel", "Qwen3MoeSparseMoeBlock", "get_pp_indices"]
+# How many of a step's requests, which vLLM sorts for builders that ask for it, have one new token.
+from vllm.v1.attention.backends.utils import split_decodes_and_prefills
+
+__all__ = [
+    "Qwen3MoeMLP",
+    "Qwen3MoeModel",
+    "Qwen3MoeSparseMoeBlock",
+    "get_pp_indices",
+    "split_decodes_and_prefills",
+]
 
 # In both versions a name in ``AttentionBackendEnum`` is needed; 0.24 has this placeholder only.
 BACKEND_NAME = "CUSTOM"
@@ -41,6 +50,12 @@ def cache_shape(pages: int, page: int, kv_heads: int, head_dim: int) -> tuple[in
 def sink_dtype(model_dtype: torch.dtype, device_type: str) -> torch.dtype:
     """What the stock window kernel takes: FlashAttention 3 the model's type, CPU_ATTN float32 (not copied then)."""
     return torch.float32 if device_type == "cpu" else model_dtype
+
+
+def host_lengths(common: Any) -> torch.Tensor:
+    """Tokens of each request with its new ones, on the host: vLLM's upper bound is exact without speculation."""
+    known: torch.Tensor | None = common.seq_lens_cpu_upper_bound
+    return common.seq_lens.cpu() if known is None else known
 
 
 def source_impl(layer_name: str, vllm_config: Any) -> Any:
