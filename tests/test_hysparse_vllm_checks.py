@@ -49,6 +49,7 @@ WRONG = {
     "two batches": ("parallel_config.enable_dbo", True, "set enable_dbo=False"),
     "split context": ("parallel_config.decode_context_parallel_size", 2, "set decode_context_parallel_size=1"),
     "quantised": ("quant_config", object(), "load a bf16 or fp32 checkpoint"),
+    "no window": ("model_config.hf_text_config.branches", "sparse", "branches='both'"),
     "speculation": ("speculative_config", object(), "drop speculative_config"),
 }
 
@@ -73,6 +74,15 @@ def test_wrong_set_up_is_one_line_with_a_remedy(good, case):
     with pytest.raises(ValueError, match=f"^HySparse: .*{remedy}") as caught:
         check_engine(changed(good, path, value))
     assert "\n" not in str(caught.value)
+
+
+def test_a_full_layer_takes_no_window_of_the_configuration(good):
+    from judgerlvr.hysparse.vllm.compat import without_window
+
+    windowed = changed(good, "cache_config.sliding_window", 128).cache_config
+    unlimited = without_window(windowed)
+    assert (unlimited.sliding_window, windowed.sliding_window) == (None, 128)
+    assert unlimited.block_size == windowed.block_size
 
 
 def test_stages_that_begin_at_full_layers_pass(good, monkeypatch):

@@ -18,6 +18,7 @@ pytest.importorskip("vllm")
 from hysparse_loops import crowded_share  # noqa: E402
 from hysparse_models import make_model, random_ids  # noqa: E402
 
+from judgerlvr.hysparse.modeling import HySparseForCausalLM  # noqa: E402
 from judgerlvr.hysparse.segments import whole  # noqa: E402
 
 SHAPE = {
@@ -62,19 +63,28 @@ def prompts():
     return plain + [plain[-1][:SHARED] + random_ids(1, length, seed=length)[0].tolist() for length in (70, 300)]
 
 
+def rounded_model(**changes):
+    """float32 on the CPU, with weights that bfloat16 holds; RoPE's frequencies, which are no weights, stay exact."""
+    torch.set_num_threads(min(8, os.cpu_count() or 1))
+    made = make_model("small", initializer_range=0.06, **{**SHAPE, **changes})
+    for parameter in made.parameters():
+        parameter.data = parameter.data.to(torch.bfloat16).float()
+    return made
+
+
+def saved(model, path):
+    model.save_pretrained(path)
+    return path
+
+
 @pytest.fixture(scope="module")
 def model():
-    """float32 on the CPU, with weights that bfloat16 holds."""
-    torch.set_num_threads(min(8, os.cpu_count() or 1))
-    made = make_model("small", initializer_range=0.06, **SHAPE)
-    return made.to(torch.bfloat16).float()
+    return rounded_model()
 
 
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
-    path = tmp_path_factory.mktemp("hysparse")
-    model.save_pretrained(path)
-    return path
+    return saved(model, tmp_path_factory.mktemp("hysparse"))
 
 
 class Answers:
@@ -140,10 +150,9 @@ def test_selection_bites(model):
     assert sum(share >= 0.5 for share in crowded) >= 4
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_log_probabilities_are_the_models(model, answers, mode):
-    found = answers(mode)
-    rounded = make_model("small", initializer_range=0.06, **SHAPE).to("cuda", torch.bfloat16)
+def check_logprobs(found, model, folder):
+    """Assert that the engine is about as near to ``model`` as transformers is in the engine's type."""
+    rounded = HySparseForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).to("cuda").eval()
     gaps, control = [], []
     for prompt, ids, logprobs in zip(prompts(), found.ids, found.logprobs, strict=True):
         expected = logprobs_of(model, prompt, ids)
@@ -151,23 +160,38 @@ def test_log_probabilities_are_the_models(model, answers, mode):
         control.append((logprobs_of(rounded, prompt, ids) - expected).abs())
     gap, own = torch.cat(gaps).mean().item(), torch.cat(control).mean().item()
     each = ", ".join(f"{one.mean():.4f} ({two.mean():.4f})" for one, two in zip(gaps, control, strict=True))
-    print(f"{mode}: mean gap {gap:.4f}, transformers in bfloat16 {own:.4f}; by prompt {each}")
+    print(f"mean gap {gap:.4f}, transformers in bfloat16 {own:.4f}; by prompt {each}")
     assert gap <= SLACK * own + FLOOR
 
 
-@pytest.mark.parametrize("mode", ["graphs", "compiled"])
-def test_captured_decoding_says_what_eager_decoding_says(answers, mode):
+@pytest.mark.parametrize("mode", MODES)
+def test_log_probabilities_are_the_models(model, folder, answers, mode):
+    check_logprobs(answers(mode), model, folder)
+
+
+def test_windows_do_not_reach_a_model_of_full_layers(tmp_path):
+    """Its configuration still has a window, which vLLM could take for every layer's."""
+    full = rounded_model(sparse_ratio=0)
+    check_logprobs(Answers(saved(full, tmp_path), "eager"), full, tmp_path)
+
+
+def test_captured_decoding_says_what_eager_decoding_says(answers):
     """Up to where rounding makes greedy choices part: a batch padded for a graph is multiplied in other tiles."""
-    captured, eager = answers(mode), answers("eager")
-    assert (captured.decodes_as, eager.decodes_as) == ("FULL", "NONE")
+    captured, eager = answers("graphs"), answers("eager")
+    assert eager.decodes_as == "NONE"
     gaps, same = [], 0
     for one, other, ones, others in zip(captured.ids, eager.ids, captured.logprobs, eager.logprobs, strict=True):
         until = next((n for n, pair in enumerate(zip(one, other, strict=True)) if pair[0] != pair[1]), len(one))
         gaps.append((ones - others)[:until].abs())
         same += until
-    print(f"{mode}: {same} of {sum(map(len, eager.ids))} tokens before the first that differs")
+    print(f"{same} of {sum(map(len, eager.ids))} tokens before the first that differs")
     assert torch.cat(gaps).mean() <= 0.05
     assert same >= 0.5 * sum(map(len, eager.ids))
+
+
+@pytest.mark.parametrize("mode", ["graphs", "compiled"])
+def test_decoding_is_captured(answers, mode):
+    assert answers(mode).decodes_as == "FULL"
 
 
 def test_cached_prefixes_were_used(answers):

@@ -15,7 +15,7 @@ from vllm.model_executor.model_loader.weight_utils import sharded_weight_loader
 
 from judgerlvr.hysparse.layout import source_layer
 from judgerlvr.hysparse.vllm.backend import backend_for
-from judgerlvr.hysparse.vllm.compat import sink_dtype, source_impl
+from judgerlvr.hysparse.vllm.compat import sink_dtype, source_impl, without_window
 
 
 class Projections(nn.Module):
@@ -94,7 +94,7 @@ class Projections(nn.Module):
             self.head_dim,
             self.head_dim**-0.5,
             num_kv_heads=self.kv_heads,
-            cache_config=self.vllm_config.cache_config,
+            cache_config=without_window(self.vllm_config.cache_config),
             prefix=f"{self.prefix}.{name}",
             **arguments,
         )

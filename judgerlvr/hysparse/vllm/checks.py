@@ -15,6 +15,7 @@ MOST_BLOCKS = (1 << 15) - 1
 def check_engine(vllm_config: Any) -> None:
     """Raise ValueError with one line for a vLLM configuration that HySparse cannot serve."""
     config = vllm_config.model_config.hf_text_config
+    _check_branches(config)
     _check_cache(vllm_config, config)
     _check_parallel(vllm_config.parallel_config, config)
     _check_features(vllm_config)
@@ -43,6 +44,14 @@ def check_carried(vllm_config: Any, pages: set[int]) -> None:
         raise ValueError(
             f"HySparse: block numbers of {longest} tokens do not fit in 16 bits; set max_model_len to at most "
             f"{MOST_BLOCKS * block}"
+        )
+
+
+def _check_branches(config: Any) -> None:
+    if config.branches == "sparse" and len(set(config.kinds)) > 1:
+        raise ValueError(
+            "HySparse: branches='sparse' leaves layers without a cache of their own, which vLLM 0.24 does not start "
+            "with; serve a model with branches='both' or 'window'"
         )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import torch
@@ -45,6 +46,16 @@ def cache_shape(pages: int, page: int, kv_heads: int, head_dim: int) -> tuple[in
     0.31 hands every backend this view. 0.24 asks the backend, and lets groups share raw memory, so pages come first.
     """
     return pages, kv_heads, page, 2 * head_dim
+
+
+def without_window(cache_config: Any) -> Any:
+    """The cache configuration of a layer that sees everything.
+
+    Where a model has full layers only, 0.24 takes the configuration's ``sliding_window`` for all of them.
+    """
+    unlimited = copy(cache_config)
+    unlimited.sliding_window = None
+    return unlimited
 
 
 def sink_dtype(model_dtype: torch.dtype, device_type: str) -> torch.dtype:
