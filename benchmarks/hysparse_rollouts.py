@@ -4,10 +4,9 @@
 
 Weights are made up, and hidden size, feed-forward block and vocabulary small, so that attention and cache are what is
 measured: shares and speeds are not those of a whole model. Decoding starts from caches of noise; as many requests
-run as the cache holds with their output. A cell says time per step from the host (without asynchronous scheduling,
-as the training stages run it), what its kernels take on the GPU and the share of attention's by the profiler, and the
-time of one prompt from arrival to first token, its prefill real. What selection picks under made-up weights is
-scattered.
+run as the cache holds with their output. A cell says time per step from the host (planning overlaps unless
+--synchronous), what its kernels take on the GPU and the share of attention's by the profiler, and the time of one
+prompt from arrival to first token, its prefill real. What selection picks under made-up weights is scattered.
 
 All processes import at once and then take the GPU in turn. OUT_DIR/hysparse-rollouts.json and .md hold the cells.
 """
@@ -39,6 +38,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--cells", nargs="+", default=["*"], help="patterns of SHAPE/MODEL/CONTEXT, as 36/hysparse/*")
     parser.add_argument("--contexts", type=int, nargs="+", default=[4096, 16384, 32768, 65536])
     parser.add_argument("--output", type=int, default=512, help="tokens of a response")
+    parser.add_argument("--steps", type=int, default=64, help="timed, of a cell")
     parser.add_argument("--requests", type=int, default=512, help="that may run at once")
     parser.add_argument("--batched", type=int, default=8192, help="tokens of a step")
     parser.add_argument("--kv-gib", type=float, default=48)
@@ -48,6 +48,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dim", type=int, default=128, help="of a head")
     parser.add_argument("--layers", type=int, help="fewer than the shape's")
     parser.add_argument("--compile", action="store_true", help="torch.compile too, which takes minutes")
+    parser.add_argument(
+        "--synchronous",
+        dest="asynchronous",
+        action="store_false",
+        help="no step is planned while another runs, as in training, where steps return indices",
+    )
     parser.add_argument("--engine", help="SHAPE/MODEL that this process measures")
     return parser.parse_args()
 
@@ -114,7 +120,8 @@ def cells_of(engine: tuple[str, str], arguments: argparse.Namespace) -> list[Cel
 def write(engines: list[tuple[str, str]], arguments: argparse.Namespace) -> None:
     cells = [cell for engine in engines for cell in cells_of(engine, arguments)]
     sizes = {
-        name: getattr(arguments, name) for name in ("kv_gib", "hidden", "ffn", "vocab", "dim", "batched", "layers")
+        name: getattr(arguments, name)
+        for name in ("kv_gib", "hidden", "ffn", "vocab", "dim", "batched", "layers", "asynchronous")
     }
     head = heading() | {"sizes": ", ".join(f"{name} {value}" for name, value in sizes.items() if value is not None)}
     text = json.dumps(head | {"cells": [vars(cell) for cell in cells]}, indent=1)

@@ -90,7 +90,7 @@ def start(shape: str, model: str, arguments: argparse.Namespace) -> Any:
         max_num_seqs=arguments.requests,
         max_num_batched_tokens=arguments.batched,
         enable_prefix_caching=False,
-        async_scheduling=False,
+        async_scheduling=arguments.asynchronous,
         kv_cache_memory_bytes=int(arguments.kv_gib * 2**30),
         gpu_memory_utilization=0.85,
         kv_transfer_config=TRANSFER,
@@ -172,13 +172,12 @@ def measure(driver: Driver, cell: Cell, arguments: argparse.Namespace, until: fl
     cell.ran = len(driver.scheduler.running)
     profile(driver, cell)
     times = []
-    while len(driver.scheduler.running) == cell.ran and (time.time() < until or len(times) < WARM):
+    while len(driver.scheduler.running) == cell.ran and len(times) < arguments.steps:
+        if time.time() > until and len(times) >= WARM:
+            break
         times.append(driver.step())
     cell.steps, cell.step_ms = len(times), 1e3 * median(times)
     cell.tokens_per_s = cell.ran * len(times) / sum(times)
-    made = WARM + PROFILED + len(times)
-    if made < arguments.output:
-        cell.note = "; ".join(filter(None, [cell.note, f"{made} of {arguments.output} tokens: time ended"]))
 
 
 def profile(driver: Driver, cell: Cell) -> None:
