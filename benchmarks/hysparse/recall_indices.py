@@ -1,4 +1,8 @@
-"""Store what a trained model selects over a long held-out text, for the kernel benchmark."""
+"""Store what a trained model selects over a long held-out text, for the kernel benchmark.
+
+`hysparse_kernels.py --indices` takes the first tokens of a file for each context, which are what a shorter text would
+select, and repeats its KV heads: the file of the longest context serves all.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from contextlib import contextmanager
 
 import torch
 from hysparse.indices import jaccard
-from hysparse.recall import embedded, stream
+from hysparse.recall import embedded, heldout_rows
 from hysparse.recall_task import Task
 from torch import Tensor
 
@@ -33,7 +37,7 @@ def selecting(model: HySparseForCausalLM, selection: Selection) -> Iterator[None
 
 def long_text(model: HySparseForCausalLM, task: Task, context: int) -> Tensor:
     """Embedded rows of the task, one after the other as one sequence [1, context, hidden_size]."""
-    rows = next(stream(task, -(-context // task.length), seed=2**31 + 1))
+    rows = heldout_rows(task, -(-context // task.length), 1)[0]
     return embedded(model, rows).flatten(0, 1)[None, :context]
 
 
@@ -53,5 +57,6 @@ def save_indices(model: HySparseForCausalLM, task: Task, options: argparse.Names
             continue
         indices = output.used_blocks[-1].cpu()
         file = options.out / f"indices-{context}.pt"
-        torch.save({"indices": indices, "block": options.block}, file)
+        # 16 bits number the blocks of two million tokens in half the bytes
+        torch.save({"indices": indices.to(torch.int16), "block": options.block}, file)
         print(f"{file}: {list(indices.shape)}, Jaccard {jaccard(indices, options.block):.2f}", flush=True)

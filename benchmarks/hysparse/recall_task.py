@@ -1,41 +1,56 @@
-"""Synthetic recall: chains of pairs lie far back in filler, and queries at the end follow a chain some links along.
+"""Synthetic recall: chains of pairs lie far back in filler, and queries at the end follow a chain a link or two.
 
-A token holds two symbols, as if its embedding were factored: the pair (a, b) links a to b, the query (x, n) wants the
+A token holds two symbols, as if its embedding were factored: the pair (a, b) links a to b, the query (n, x) wants the
 symbol n links along from x, filler holds two that mean nothing. So one layer of attention follows one link, and none
-is spent on joining neighbouring tokens. A chain of H + 1 symbols is H pairs, shuffled with those of other chains and
-laid out in clusters at random places. Queries begin at the first symbol of a chain only, so that no earlier query does
-a part of a later one's way. Near chains, the control, lie a few tokens before their query.
+is spent on joining neighbouring tokens. Tokens are found by their first symbol and look for their second: a query is
+not found by another one, nor a pair by what it links to. Queries begin at the first symbol of a chain only, so that no
+earlier query does a part of a later one's way.
+
+The pairs of a chain lie in one selection block, a cluster, shuffled with those of the cluster's other chains. Far
+clusters end ``gap`` tokens before the first query. Near chains, the control, lie a few tokens before their queries.
+
+What separates the models: the full first layer sees embeddings only, so that it follows the first link and no other,
+wherever the second lies; a later layer that is to follow a far chain's second link has to look past the window.
+How the selection learns to cover it, without a gradient: the first layer follows the first link for the sake of all
+queries, so its attention is largest in the block that holds the chain's second link too. A row has more clusters than
+a query selects blocks: "all blocks with pairs" would not do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-IGNORED = -100
 FILLERS = 64
-CLUSTER = 20  # pairs
-FAR_QUERIES = 6  # between a near chain and its query
+FAR_QUERIES, NEAR_QUERIES = 6, 2  # of a group
 
 
 @dataclass(frozen=True)
 class Task:
-    """Sizes of a row. ``window`` is the least gap between far pairs and queries; ``hops`` the links of a chain."""
+    """Sizes of a row. ``gap`` tokens at least lie between far pairs and queries; ``hops`` are the links of a chain."""
 
     length: int
-    window: int = 128
-    chains: int = 30
+    gap: int
+    clusters: int
+    chains: int  # of a cluster
+    groups: int
     hops: int = 2
-    groups: int = 72
-    symbols: int = 512
+    symbols: int = 256
+    block: int = 64
+
+    def __post_init__(self) -> None:
+        wanted = (self.clusters * self.chains + self.groups) * (self.hops + 1)
+        if self.table < self.clusters or self.chains * self.hops > self.block or wanted > self.symbols:
+            raise ValueError(f"{self} has no room for its chains: {self.table} blocks, {wanted} symbols")
 
     @property
     def vocabulary(self) -> int:
         """Symbols, fillers and a sign for each number of links, rounded up to 64."""
-        return -(-(self.symbols + FILLERS + self.hops + 1) // 64) * 64
+        return -(-(self.first_sign + self.hops + 1) // 64) * 64
 
     @property
     def first_sign(self) -> int:
@@ -43,73 +58,77 @@ class Task:
         return self.symbols + FILLERS
 
     @property
-    def clusters(self) -> int:
-        return -(-self.chains * self.hops // CLUSTER)
-
-    @property
     def group(self) -> int:
-        """Tokens of a near chain, some far queries, and the near one."""
-        return self.hops + FAR_QUERIES + 1
+        """Tokens of a near chain, some far queries, and the near ones."""
+        return self.hops + FAR_QUERIES + NEAR_QUERIES
 
     @property
     def table(self) -> int:
-        """Tokens before which far pairs end."""
-        return self.length - self.window - self.groups * self.group
+        """Blocks that far clusters are placed in."""
+        return (self.length - self.gap - self.groups * self.group) // self.block
 
 
 @dataclass(frozen=True)
 class Batch:
-    """All [rows, length]: a token's two symbols, the wanted symbol (-100 where none), links to follow, near or not."""
+    """``first``, ``second`` [rows, length]: a token's two symbols. The others, one a query: its place in the flattened
+    rows, the wanted symbol, links to follow, near or not, and the block of the last link (meaningless if near)."""
 
     first: Tensor
     second: Tensor
-    labels: Tensor
+    where: Tensor
+    wanted: Tensor
     links: Tensor
     near: Tensor
+    needle: Tensor
 
     def to(self, device: str) -> Batch:
-        return Batch(*(getattr(self, part.name).to(device, non_blocking=True) for part in fields(self)))
+        return self.each(lambda part: part.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """In page-locked memory, which a copy to a GPU does not wait for."""
+        return self.each(Tensor.pin_memory)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(*(change(getattr(self, part.name)) for part in fields(self)))
 
 
 def batch(task: Task, rows: int, draw: np.random.Generator) -> Batch:
-    """Rows drawn anew; raises ValueError where the far pairs do not fit."""
-    if task.table // CLUSTER - 1 < task.clusters or task.symbols < (task.chains + task.groups) * (task.hops + 1):
-        raise ValueError(f"{task} has no room for its chains")
-    made = [row(task, draw) for _ in range(rows)]
-    return Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*made, strict=True)))
+    """Rows drawn anew, all at once."""
+    first, second = draw.integers(task.symbols, task.first_sign, (2, rows, task.length))
+    far, every = task.clusters * task.chains, task.clusters * task.chains + task.groups
+    order = draw.random((rows, task.symbols), dtype=np.float32).argsort(1)
+    chains = order[:, : every * (task.hops + 1)].reshape(rows, every, task.hops + 1)
+    pairs = np.stack([chains[..., :-1], chains[..., 1:]], -1)
+
+    blocks, places = far_places(task, rows, draw)
+    each = np.arange(rows)[:, None, None]
+    spread = shuffled(pairs[:, :far].reshape(rows, task.clusters, -1, 2), draw)
+    first[each, places], second[each, places] = np.moveaxis(spread, -1, 0)
+
+    tokens = np.arange(task.length - task.groups * task.group, task.length).reshape(task.groups, task.group)
+    near_places, queries = tokens[None, :, : task.hops], tokens[None, :, task.hops :]
+    first[each, near_places], second[each, near_places] = np.moveaxis(shuffled(pairs[:, far:], draw), -1, 0)
+
+    asked = draw.integers(0, far, (rows, task.groups, FAR_QUERIES + NEAR_QUERIES))
+    near = np.zeros(asked.shape, dtype=bool)
+    near[..., -NEAR_QUERIES:] = True
+    asked = np.where(near, far + np.arange(task.groups)[:, None], asked)
+    links = draw.integers(1, task.hops + 1, asked.shape)
+    first[each, queries], second[each, queries] = task.first_sign + links, chains[each, asked, 0]
+    needle = blocks[each, np.minimum(asked // task.chains, task.clusters - 1)]
+    parts = (each * task.length + queries, chains[each, asked, links], links, near, needle)
+    return Batch(*(torch.from_numpy(part) for part in (first, second, *(part.reshape(-1) for part in parts))))
 
 
-def row(task: Task, draw: np.random.Generator) -> tuple[np.ndarray, ...]:
-    """The parts of ``Batch`` for one row."""
-    first, second = draw.integers(task.symbols, task.first_sign, (2, task.length))
-    labels, links, near = (np.full(task.length, value) for value in (IGNORED, 0, False))
-    chains = draw.permutation(task.symbols)[: (task.chains + task.groups) * (task.hops + 1)]
-    chains = chains.reshape(-1, task.hops + 1)
-    far_pairs = draw.permutation(pairs(chains[: task.chains]).reshape(-1, 2))
-    where = places(task, draw)[: len(far_pairs)]
-    first[where], second[where] = far_pairs.T
-
-    queries = task.length - task.groups * task.group + np.arange(task.groups * task.group).reshape(task.groups, -1)
-    order = draw.permuted(np.tile(np.arange(task.hops), (task.groups, 1)), axis=1)[..., None]
-    near_pairs = np.take_along_axis(pairs(chains[task.chains :]), order, axis=1)
-    first[queries[:, : task.hops]], second[queries[:, : task.hops]] = np.moveaxis(near_pairs, -1, 0)
-    # the last query of a group asks for its near chain
-    queries = queries[:, task.hops :]
-    asked = draw.integers(0, task.chains, queries.shape)
-    asked[:, -1] = task.chains + np.arange(task.groups)
-    wanted = draw.integers(1, task.hops + 1, queries.shape)
-    first[queries], second[queries] = chains[asked, 0], task.first_sign + wanted
-    labels[queries], links[queries] = chains[asked, wanted], wanted
-    near[queries[:, -1]] = True
-    return first, second, labels, links, near
+def shuffled(pairs: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """[rows, clusters, pairs, 2] with the pairs of each cluster in an order of their own."""
+    order = draw.random(pairs.shape[:3]).argsort(-1)
+    return np.take_along_axis(pairs, order[..., None], 2)
 
 
-def pairs(chains: np.ndarray) -> np.ndarray:
-    """Neighbouring symbols of each chain, [chains, hops, 2]."""
-    return np.stack([chains[:, :-1], chains[:, 1:]], -1)
-
-
-def places(task: Task, draw: np.random.Generator) -> np.ndarray:
-    """Where far pairs go: clusters at random places, off any grid by a common shift."""
-    slots = draw.permutation(task.table // CLUSTER - 1)[: task.clusters]
-    return (slots[:, None] * CLUSTER + draw.integers(CLUSTER) + np.arange(CLUSTER)).reshape(-1)
+def far_places(task: Task, rows: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Block of each cluster, [rows, clusters], and places of its pairs, [rows, clusters, pairs], within that block."""
+    size = task.chains * task.hops
+    blocks = draw.random((rows, task.table)).argsort(1)[:, : task.clusters]
+    begin = blocks * task.block + draw.integers(0, task.block - size + 1, blocks.shape)
+    return blocks, begin[..., None] + np.arange(size)
