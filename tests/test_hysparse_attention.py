@@ -88,8 +88,8 @@ def test_layers_match_loops(options):
     step = Step((angle.cos(), angle.sin()), SEGMENTS, cache=None)
 
     blocks = SelectedBlocks()
-    first, k, v = full(hidden, blocks, step)
-    second = sparse(hidden, k, v, blocks, step)
+    first, blocks.keys, blocks.values = full(hidden, blocks, step)
+    second = sparse(hidden, blocks, step)
 
     # transformers' RMSNorm computes in float32 whatever its input
     tolerance = 1e-5 if config.qk_norm else 1e-10

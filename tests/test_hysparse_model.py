@@ -145,8 +145,8 @@ def test_half_precision_keeps_sinks_in_float32(tmp_path):
 def test_half_precision_sums_shared_gradients_in_float32(monkeypatch):
     model, ids = make_model().to(torch.bfloat16).train(), random_ids(1, LENGTH)
     seen, layer = [], model.model.layers[1].self_attn
-    shared = layer.shared
-    monkeypatch.setattr(layer, "shared", lambda q, k, *rest: seen.append((q.dtype, k.dtype)) or shared(q, k, *rest))
+    shared, recorded = layer.shared, lambda q, blocks: seen.append((q.dtype, blocks.keys.dtype))
+    monkeypatch.setattr(layer, "shared", lambda q, blocks, step: recorded(q, blocks) or shared(q, blocks, step))
     assert all(grad.isfinite().all() for grad in gradients(model, ids).values())
     logits_of(model, ids)
     assert seen == [(torch.bfloat16, torch.float32), (torch.bfloat16, torch.bfloat16)]

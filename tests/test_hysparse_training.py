@@ -1,6 +1,7 @@
 """FSDP2, activation checkpointing and torch.compile give the gradients of the plain model."""
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+from judgerlvr.hysparse import attention
 from judgerlvr.hysparse.segments import whole
 
 RANKS, LENGTH = 2, 60
@@ -35,19 +37,36 @@ def run_rank(rank, port, folder):
     gradients = {name: sharded_gradients(rank, name) for name in NAMES}
     if rank == 0:
         torch.save(gradients, folder / "gradients.pt")
+    seen = recorded_key_types()
+    sharded_gradients(rank, NAMES[0], torch.bfloat16)
+    if rank == 0:
+        torch.save(seen, folder / "types.pt")
     distributed.barrier()
     # Meshes keep the process group alive, and a thread of its gloo backend that still waits for the GIL while the
     # interpreter shuts down aborts the process ("terminate called without an active exception").
     os._exit(0)
 
 
-def sharded_gradients(rank, name):
+def recorded_key_types():
+    """Types of queries and shared keys as sparse layers attend from now on, in this process."""
+    seen, plain = set(), attention.operations("cpu")
+
+    def recording(q, k, *rest):
+        seen.add((q.dtype, k.dtype))
+        return plain.sparse_attention(q, k, *rest)
+
+    changed = replace(plain, sparse_attention=recording)
+    attention.operations = lambda device_type: changed
+    return seen
+
+
+def sharded_gradients(rank, name, dtype=torch.float32):
     """Gradients of one rank's row of the batch, averaged over ranks; each decoder layer is a shard unit."""
     model = make_model(name).train()
     model.gradient_checkpointing_enable()
     mesh = init_device_mesh("cpu", (RANKS,))
     # With a policy, as trainers set one, FSDP2 rebuilds every dataclass among a layer's arguments.
-    policy = MixedPrecisionPolicy(param_dtype=torch.float32, reduce_dtype=torch.float32)
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for layer in model.model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
@@ -55,10 +74,22 @@ def sharded_gradients(rank, name):
     return {key: parameter.grad.full_tensor() for key, parameter in model.named_parameters()}
 
 
-def test_fsdp2_with_checkpointing_on_two_ranks(tmp_path):
-    torch.multiprocessing.spawn(run_rank, (free_port(), tmp_path), nprocs=RANKS)
-    sharded = torch.load(tmp_path / "gradients.pt")
-    torch.testing.assert_close(sharded, {name: plain_gradients(name) for name in NAMES}, **CLOSE)
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """Folder of what rank 0 saw."""
+    folder = tmp_path_factory.mktemp("ranks")
+    torch.multiprocessing.spawn(run_rank, (free_port(), folder), nprocs=RANKS)
+    return folder
+
+
+def test_fsdp2_with_checkpointing_on_two_ranks(ranks):
+    expected = {name: plain_gradients(name) for name in NAMES}
+    torch.testing.assert_close(torch.load(ranks / "gradients.pt"), expected, **CLOSE)
+
+
+def test_fsdp2_leaves_shared_keys_in_float32(ranks):
+    """It casts what a layer is given, but not where the layer is run again: kernels would then save another type."""
+    assert torch.load(ranks / "types.pt") == {(torch.bfloat16, torch.float32)}
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])

@@ -26,19 +26,24 @@ class Step:
 
 
 class SelectedBlocks:
-    """Indices that a full layer hands to the sparse layers of its hybrid block.
+    """What a full layer hands to the sparse layers of its hybrid block: indices, and the ``keys`` and ``values`` that
+    they name.
 
-    Written once a forward: activation checkpointing runs the full layer again, and a second selection that differed
-    by rounding would give gradients of another function. ``indices`` given from outside, as a rollout chose them,
-    are used as they are; ``compare`` asks for the model's own ``chosen`` ones beside them. ``shared`` is what the
-    operations make of the indices for all sparse layers; the first of them asks for it. Not a dataclass: FSDP2's
-    mixed precision copies those.
+    Indices are written once a forward: activation checkpointing runs the full layer again, and a second selection that
+    differed by rounding would give gradients of another function. ``indices`` given from outside, as a rollout chose
+    them, are used as they are; ``compare`` asks for the model's own ``chosen`` ones beside them. ``shared`` is what the
+    operations make of the indices for all sparse layers; the first of them asks for it.
+
+    Neither a dataclass nor arguments of their own: FSDP2's mixed precision casts tensors in those to half precision,
+    before torch 2.13 not where checkpointing runs a layer again, so that what it saves would differ.
     """
 
     def __init__(self, indices: Tensor | None = None, compare: bool = False) -> None:
         self.indices, self.compare = indices, compare
         self.chosen: Tensor | None = None
         self.shared: Any = None
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
 
 
 class Projections(nn.Module):
@@ -145,36 +150,37 @@ class SparseAttention(Projections):
         self.sinks_sparse = sink_biases(config) if config.sinks and has_sparse else None
         self.sinks_swa = sink_biases(config) if config.sinks and has_window else None
 
-    def forward(self, hidden: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
+    def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         q = self.query(hidden, step)
         fused = operations(q.device.type).sparse_decode
         if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
-            return self.output(self.decoded(fused, q, hidden, k, v, blocks, step))
+            return self.output(self.decoded(fused, q, hidden, blocks, step))
         fused = operations(q.device.type).gated_sum
         if fused is not None and self.g_sparse is not None and self.g_swa is not None:
             gates = (self.g_sparse(hidden), self.g_swa(hidden))
-            return self.output(fused(self.shared(q, k, v, blocks, step), self.windowed(q, hidden, step), *gates))
+            return self.output(fused(self.shared(q, blocks, step), self.windowed(q, hidden, step), *gates))
         outputs = []
         if self.branches != "window":
-            outputs.append(gated(self.shared(q, k, v, blocks, step), self.g_sparse, hidden))
+            outputs.append(gated(self.shared(q, blocks, step), self.g_sparse, hidden))
         if self.branches != "sparse":
             outputs.append(gated(self.windowed(q, hidden, step), self.g_swa, hidden))
         return self.output(sum(outputs[1:], outputs[0]))
 
-    def decoded(
-        self, fused: Any, q: Tensor, hidden: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step
-    ) -> Tensor:
+    def decoded(self, fused: Any, q: Tensor, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         """Both branches and their gates for one new token a row, in one launch."""
         near = self.keys_values(hidden, step)
         sinks = None if self.sinks_sparse is None else (self.sinks_sparse, self.sinks_swa)
         gates = None
         if self.g_sparse is not None and self.g_swa is not None:
             gates = tuple(gate(hidden)[:, 0].unflatten(-1, (q.shape[1], -1)) for gate in (self.g_sparse, self.g_swa))
-        return fused(q, k, v, blocks.indices, step.segments, self.block, near, self.window, sinks, gates)
+        return fused(
+            q, blocks.keys, blocks.values, blocks.indices, step.segments, self.block, near, self.window, sinks, gates
+        )
 
-    def shared(self, q: Tensor, k: Tensor, v: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
+    def shared(self, q: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         """Branch over the selected blocks of the full layer's K and V."""
-        run = operations(q.device.type)
+        run, k, v = operations(q.device.type), blocks.keys, blocks.values
+        assert k is not None, "the first layer is a full one"
         if blocks.shared is None:
             blocks.shared = run.share(blocks.indices, step.segments, self.block, q.shape[1] // k.shape[1])
         return run.sparse_attention(q, k, v, blocks.shared, step.segments, self.block, self.sinks_sparse)

@@ -49,17 +49,15 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
         self.input_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.post_attention_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
-    def forward(
-        self, hidden: Tensor, k: Tensor | None, v: Tensor | None, blocks: SelectedBlocks, step: Step
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden states, and the K, V in force: a full layer replaces those it was given."""
-        normed = self.input_layernorm(hidden)
+    def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> tuple[Tensor, ...]:
+        """Hidden states; of a full layer also K and V for the sparse layers after it."""
+        normed, shared = self.input_layernorm(hidden), ()
         if self.is_full:
-            attended, k, v = self.self_attn(normed, blocks, step)
+            attended, *shared = self.self_attn(normed, blocks, step)
         else:
-            attended = self.self_attn(normed, k, v, blocks, step)
+            attended = self.self_attn(normed, blocks, step)
         hidden = hidden + attended
-        return hidden + self.mlp(self.post_attention_layernorm(hidden)), k, v
+        return hidden + self.mlp(self.post_attention_layernorm(hidden)), *shared
 
 
 @dataclass
@@ -189,11 +187,15 @@ class HySparseModel(HySparsePreTrainedModel):
         return {layer: SelectedBlocks(rows, compare) for layer, rows in zip(layers, indices, strict=True)}
 
     def _run_layers(self, hidden: Tensor, step: Step, selecting: dict[int, SelectedBlocks]) -> Tensor:
-        k = v = None
         blocks = SelectedBlocks()
         for number, layer in enumerate(self.layers):
-            blocks = selecting.get(number, blocks)
-            hidden, k, v = layer(hidden, k, v, blocks, step)
+            if number in selecting:
+                if not torch.is_grad_enabled():  # else layers that are run again still read them
+                    blocks.keys = blocks.values = None
+                blocks = selecting[number]
+            hidden, *shared = layer(hidden, blocks, step)
+            if number in selecting:
+                blocks.keys, blocks.values = shared
         return hidden
 
 
