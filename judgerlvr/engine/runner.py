@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from judgerlvr.engine.stage import Stage
 
 FAILURE = "failure.json"
 WATCH_SECONDS = 10.0
+# A traceback's line that names an error.
+RAISED = re.compile(r"[\w.]*(Error|Exception|Failed|Mismatch)\b")
 
 
 class StageFailed(Exception):
@@ -51,13 +54,15 @@ def run_stage(stage: Stage) -> Path:
 
 
 def _cause(stage: Stage, error: Exception) -> str:
-    """The watchdog's note if there is one, else the last line of the remote exception."""
+    """The watchdog's note if there is one, else one line of the remote exception: of a traceback its last error, of a
+    message its beginning, since what follows is often advice."""
     note = stage.run_dir / FAILURE
     if note.exists():
         return str(json.loads(note.read_text(encoding="utf-8"))["cause"])
     root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
     lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
-    return f"{type(root).__name__}: {lines[-1].strip()}"
+    raised = [line for line in lines if RAISED.match(line)]
+    return f"{type(root).__name__}: {(raised[-1] if raised else lines[0]).strip()}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""What a stage that failed says in one line."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from judgerlvr.engine.runner import FAILURE, _cause
+
+TRACEBACK = """ray::Worker.update() (pid=7)
+  File "worker.py", line 3, in update
+ValueError: too few rows
+During handling of the above exception, another exception occurred:
+RuntimeError: step 3 failed
+"""
+ADVICE = """
+torch.utils.checkpoint: Recomputed values have different metadata.
+Tip: to see more, enable checkpoint-debug mode globally.
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("no room", "ValueError: no room"),
+        (TRACEBACK, "ValueError: RuntimeError: step 3 failed"),
+        (ADVICE, "ValueError: torch.utils.checkpoint: Recomputed values have different metadata."),
+    ],
+    ids=["message", "traceback", "advice"],
+)
+def test_cause_is_the_last_error_or_the_beginning_of_a_message(tmp_path, text, line):
+    assert _cause(SimpleNamespace(run_dir=tmp_path), ValueError(text)) == line
+
+
+def test_cause_is_the_watchdogs_if_it_left_one(tmp_path):
+    (tmp_path / FAILURE).write_text(json.dumps({"cause": "no step finished"}))
+    assert _cause(SimpleNamespace(run_dir=tmp_path), ValueError("killed")) == "no step finished"
