@@ -17,7 +17,7 @@ MOST_KEYS = 2**25
 MOST_HELD = 4096
 MOST_WARPS, WARP = 16, 32
 # Two programs of 8 warps fit a multiprocessor: one loads while the other computes. 8 tokens fill a memory sector.
-REGISTERS, FEWEST_TOKENS = 128, 8
+SHARED_WARPS, REGISTERS, FEWEST_TOKENS = 8, 128, 8
 
 
 def select(maxima: Tensor, lse: Tensor, segments: Segments, selection: Selection, first: int, indices: Tensor) -> None:
@@ -33,7 +33,7 @@ def select(maxima: Tensor, lse: Tensor, segments: Segments, selection: Selection
     tokens, kernel = tiles.rows, select_kernel
     if in_registers:
         held = max(kept, triton.next_power_of_2(blocks))
-        tokens = min(tokens, max(FEWEST_TOKENS, MOST_WARPS * WARP * tiles.cols // held))
+        tokens = min(tokens, max(FEWEST_TOKENS, SHARED_WARPS * WARP * tiles.cols // held))
         warps = min(MOST_WARPS, max(1, tokens * held // (WARP * tiles.cols)))
         kernel, shape = threshold_kernel, {"HELD": held}
         options = {"num_warps": warps, "num_stages": tiles.stages, "maxnreg": REGISTERS}
