@@ -29,6 +29,8 @@ ON_GPU = torch.cuda.is_available()
 DEVICE_OPTIONS = (
     ["--attention-backend", "TRITON_ATTN", "--gpu-memory-utilization", "0.2"] if ON_GPU else ["--enforce-eager"]
 )
+# Triton's attention multiplies float32 in 10 bits of mantissa, so that on a GPU a token may be another one's equal.
+NEAR_TIE = 0.05 if ON_GPU else 0.0
 DEVICE_ENVIRONMENT = {} if ON_GPU else CPU_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
 
 
@@ -112,6 +114,7 @@ def test_two_hundred_concurrent_requests(served):
         assert len(ids) == NEW_TOKENS
         with torch.no_grad():
             logits = served[0](torch.tensor([prompt + ids]), use_cache=False).logits[0, len(prompt) - 1 : -1]
-        wrong += int((logits.argmax(-1) != torch.tensor(ids)).sum())
+        short = logits.amax(-1) - logits.gather(-1, torch.tensor(ids)[:, None])[:, 0]
+        wrong += int((short > NEAR_TIE).sum())
     assert wrong == 0
     assert prefix_hits(served[1]) > 0
