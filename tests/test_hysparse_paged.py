@@ -9,7 +9,8 @@ import torch
 from judgerlvr.hysparse.ops.reference import full_attention_with_selection, sparse_attention
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.segments import whole
-from judgerlvr.hysparse.vllm.backend import HySparseMetadataBuilder
+from judgerlvr.hysparse.vllm import backend
+from judgerlvr.hysparse.vllm.backend import HySparseImpl, HySparseMetadata, HySparseMetadataBuilder
 from judgerlvr.hysparse.vllm.paged import FOR_KERNELS, FOR_REFERENCE, keys_and_values, pieces, query_batches, write
 from judgerlvr.hysparse.vllm.weights import split_experts
 
@@ -108,6 +109,31 @@ def test_copies_are_kept_within_their_bound(spare, keeps):
     keys = 2 * 31 + 2 * 45 + 21  # two rectangles of two rows, padded to the longer, and the packed row
     batches = batches_of(starts, lengths, table, replace(FOR_KERNELS, kept=keys + spare))
     assert {batch.keeps for batch in batches} == {keeps}
+
+
+def run_blocks(monkeypatch, bounds):
+    """Outputs of two hybrid blocks of a full and two sparse layers, whose copies of keys may outlive a layer."""
+    monkeypatch.setattr(backend, "bounds_for", lambda device_type: bounds)
+    _, _, table, starts, lengths, _ = make_step()
+    found = list(pieces(starts.tolist(), lengths.tolist(), bounds.queries))
+    step = HySparseMetadata(lengths, table, None, longest=64, decodes=0, pieces=found)
+    outputs = []
+    for seed in range(2):
+        _, cache, *_ = make_step(0)
+        cache = cache + seed
+        sizes = {"num_heads": HEADS, "head_size": DIM, "scale": DIM**-0.5, "num_kv_heads": KV_HEADS}
+        full = HySparseImpl(**sizes, selection=SELECTION, max_tokens=int(starts[-1]))
+        layers = [full, *(HySparseImpl(**sizes, selection=SELECTION, source=full) for _ in range(2))]
+        for number, layer in enumerate(layers):
+            q = torch.randn(int(starts[-1]), HEADS, DIM, generator=torch.Generator().manual_seed(10 * seed + number))
+            outputs.append(layer.forward(None, q, None, None, cache, step, torch.full_like(q, torch.nan)))
+    return torch.stack(outputs)
+
+
+def test_copies_that_sparse_layers_share_are_of_their_own_block(monkeypatch):
+    expected = run_blocks(monkeypatch, FOR_REFERENCE)
+    torch.testing.assert_close(run_blocks(monkeypatch, FOR_KERNELS), expected)
+    torch.testing.assert_close(run_blocks(monkeypatch, replace(FOR_KERNELS, kept=0)), expected)
 
 
 def test_padded_tokens_are_not_written():

@@ -112,9 +112,10 @@ class FullAttention(Projections):
         selects = layer in config.selecting_layers
         self.sinks = self.make_sinks(stock=not selects) if config.sinks_full else None
         self.gate = self.make_gate("gate") if config.gate_full else None
-        tokens = vllm_config.scheduler_config.max_num_batched_tokens
         if selects:
-            self.attn = self.own_attention("attn", sinks=self.sinks, max_tokens=tokens)
+            tokens = vllm_config.scheduler_config.max_num_batched_tokens
+            longest = vllm_config.model_config.max_model_len
+            self.attn = self.own_attention("attn", sinks=self.sinks, max_tokens=tokens, longest=longest)
         else:
             self.attn = self.stock_attention("attn", self.sinks)
 

@@ -173,11 +173,12 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
         source: HySparseImpl | None = None,
         sinks: Tensor | None = None,
         max_tokens: int = 0,
+        longest: int = 0,
     ) -> None:
         self.num_heads, self.head_size, self.scale = num_heads, head_size, scale
         self.num_kv_heads = num_kv_heads or num_heads
         self.kv_cache_dtype = kv_cache_dtype
-        self.kv_sharing_target_layer_name = kv_sharing_target_layer_name
+        self.kv_sharing_target_layer_name, self.longest = kv_sharing_target_layer_name, longest
         self.selection, self.source, self.sinks = selection, source, sinks
         # [tokens of a step, kv_heads, count] block numbers of each token's own request.
         shape = (max_tokens, self.num_kv_heads, selection.count)
@@ -249,5 +250,7 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
     def _reserve(self, query: Tensor, kv_cache: Tensor) -> None:
         """Take for a moment what kernels take in a step, while vLLM measures how much memory is left for the cache."""
         if self.source is None and not kv_cache.numel() and paged_kernels(query.device.type) is not None:
-            copies = FOR_KERNELS.kept * self.num_kv_heads * 2 * self.head_size * query.element_size()
+            # a request that is longer than what a step keeps is copied all the same, alone
+            keys = max(FOR_KERNELS.kept, self.longest)
+            copies = keys * self.num_kv_heads * 2 * self.head_size * query.element_size()
             query.new_empty(copies + WORKSPACE, dtype=torch.uint8)

@@ -72,7 +72,8 @@ def _check_cache(vllm_config: Any, config: Any) -> None:
     cache = vllm_config.cache_config
     if cache.user_specified_block_size:
         _check_page(cache.block_size, config.select_block)
-    if cache.cache_dtype not in ("auto", "float16", "bfloat16"):
+    own = str(vllm_config.model_config.dtype).removeprefix("torch.")
+    if cache.cache_dtype not in ("auto", own):
         raise ValueError(
             f"HySparse: kv_cache_dtype {cache.cache_dtype} is not implemented for it; set kv_cache_dtype=auto"
         )

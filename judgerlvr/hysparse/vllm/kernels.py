@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from types import ModuleType
 
@@ -11,7 +10,6 @@ from judgerlvr.hysparse.ops.dispatch import operations
 PAGED = "judgerlvr.hysparse.ops.triton.paged"
 
 
-@cache
 def paged_kernels(device_type: str) -> ModuleType | None:
     """The module of kernels over pages; None where the reference runs, on CPU or because it was asked for.
 

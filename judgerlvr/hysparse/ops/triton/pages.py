@@ -93,7 +93,7 @@ def write_kernel(
     """K and V of one token [kv_heads, dim] to its slot; slot -1 is none. ROWS is the next power of two of the heads."""
     token = tl.program_id(0).to(tl.int64)
     slot = tl.load(slots + token).to(tl.int64)
-    head = tl.arange(0, ROWS)[:, None]
+    head = tl.arange(0, ROWS)[:, None].to(tl.int64)
     dims = tl.arange(0, DIM)[None, :]
     live = (head < KV_HEADS) & (slot >= 0)
     at = cache + slot // PAGE * page_step + head * head_step + slot % PAGE * token_step + dims
