@@ -92,6 +92,11 @@ def test_fsdp2_leaves_shared_keys_in_float32(ranks):
     assert torch.load(ranks / "types.pt") == {(torch.bfloat16, torch.float32)}
 
 
+def test_reentrant_checkpointing_is_refused():
+    with pytest.raises(ValueError, match="use_reentrant=False"):
+        make_model().gradient_checkpointing_enable({"use_reentrant": True})
+
+
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_compiled_model(backend):
     shallow = {"num_hidden_layers": 4}

@@ -93,6 +93,15 @@ class HySparsePreTrainedModel(Qwen3MoePreTrainedModel):
         # Trainers ask for flash attention by default; the operations come from ops.dispatch whatever they ask for.
         return "eager"
 
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """As transformers' own. Raises ValueError for ``use_reentrant``, which does not see keys that layers share."""
+        options = {"use_reentrant": False} | (gradient_checkpointing_kwargs or {})
+        if options["use_reentrant"]:
+            raise ValueError(
+                "HySparse: sparse layers read keys that are not among their arguments; set use_reentrant=False"
+            )
+        super().gradient_checkpointing_enable(options)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
