@@ -12,6 +12,8 @@ TRACEBACK = """ray::Worker.update() (pid=7)
 ValueError: too few rows
 During handling of the above exception, another exception occurred:
 RuntimeError: step 3 failed
+Exception raised from check at CUDAException.cpp:44 (most recent call first):
+frame #0: somewhere
 """
 ADVICE = """
 torch.utils.checkpoint: Recomputed values have different metadata.

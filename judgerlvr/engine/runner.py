@@ -24,7 +24,7 @@ from judgerlvr.engine.stage import Stage
 FAILURE = "failure.json"
 WATCH_SECONDS = 10.0
 # A traceback's line that names an error.
-RAISED = re.compile(r"[\w.]*(Error|Exception|Failed|Mismatch)\b")
+RAISED = re.compile(r"[\w.]*(Error|Exception|Failed|Mismatch)(:|$)")
 
 
 class StageFailed(Exception):
