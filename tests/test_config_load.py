@@ -2,7 +2,7 @@
 
 import pytest
 
-from judgerlvr.config.load import ROOT, keys, load_config, to_yaml
+from judgerlvr.config.load import ROOT, absent_keys, keys, load_config, to_yaml
 from rewards.errors import InputError
 
 
@@ -23,6 +23,24 @@ def test_resolved_config_loads_to_itself(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text(to_yaml(first))
     assert load_config(file) == first
+
+
+def stored(folder, *overrides):
+    """A run's resolved configuration of an earlier release: it has no hysparse section."""
+    file = folder / "config.yaml"
+    text = to_yaml(load_config("configs/tiny.yaml", overrides))
+    assert "hysparse:\n  replay: true\n" in text
+    file.write_text(text.replace("hysparse:\n  replay: true\n", ""))
+    return file
+
+
+def test_keys_newer_than_a_stored_config_are_named_with_their_defaults(tmp_path):
+    assert absent_keys(stored(tmp_path)) == {"hysparse.replay": True}
+
+
+def test_an_open_sections_keys_are_not_taken_for_its_absence(tmp_path):
+    file = stored(tmp_path, "cluster.rollout_engine.dtype=bfloat16")
+    assert set(absent_keys(file)) == {"hysparse.replay"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from judgerlvr.config.load import ROOT
+from judgerlvr.engine.checkpoints import SEAL
 from judgerlvr.pipeline import run_folder
 from judgerlvr.stage1_judge import main as stage1
 from judgerlvr.stage2_generate import main as stage2
@@ -93,6 +94,20 @@ def test_resume_with_the_other_stage(capsys, tmp_path):
     (run / "config.yaml").write_text("seed: 1\n")
     (run / "manifest.json").write_text(json.dumps({"stage": "judge"}))
     assert "is a judge run" in refused(capsys, stage2, "--resume", run)
+
+
+def test_resume_of_a_finished_run(capsys, tmp_path):
+    """As a run folder is left that was moved after it ended."""
+    run = tmp_path / "runs" / "generate"
+    checkpoint = run / "checkpoints" / "global_step_3"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / SEAL).write_text("{}")
+    (run / "config.yaml").write_text("seed: 1\n")
+    export = f"/before/checkpoints/{checkpoint.name}/actor/huggingface"
+    (run / "manifest.json").write_text(json.dumps({"stage": "generate", "export": export}))
+    line = refused(capsys, stage2, "--resume", run)
+    assert "the run is over (it ended at global_step_3)" in line
+    assert f"start a new run with model.path={checkpoint / 'actor' / 'huggingface'}" in line
 
 
 def test_existing_run_folder(capsys, tmp_path):

@@ -1,20 +1,22 @@
 """Parts of the pipeline that are plain functions: hand-over, budgets, manifests, resumed state."""
 
 import json
+from argparse import Namespace
 from dataclasses import replace
 
 import pytest
 
 from data.hashing import file_sha256
-from judgerlvr.config.load import load_config
+from judgerlvr.config.load import load_config, to_yaml
 from judgerlvr.engine.checkpoints import SEAL
 from judgerlvr.engine.rollout_stats import step_metrics
 from judgerlvr.engine.rollouts import Rollout
 from judgerlvr.engine.steplog import METRICS, held_out, read_metrics
-from judgerlvr.pipeline import refresh
+from judgerlvr.pipeline import refresh, stages
 from judgerlvr.pipeline.exporting import check_link, publish
 from judgerlvr.pipeline.manifest import MANIFEST, parent_run
 from judgerlvr.pipeline.match_tokens import prompts_for
+from judgerlvr.pipeline.run_folder import CONFIG, defaults_taken, open_run
 from judgerlvr.pipeline.state import load_stage, save_stage, trim_metrics
 from rewards.errors import InputError
 
@@ -84,6 +86,54 @@ def test_changed_training_data_is_refused(make_stage, tmp_path):
     save_stage(stage)
     with pytest.raises(InputError, match="differs from what the run began with"):
         load_stage(tmp_path, stage.config, None, None)
+
+
+def run_of(folder, export):
+    """A run folder with two sealed checkpoints whose manifest names ``export``."""
+    for step in (1, 2):
+        (folder / "checkpoints" / f"global_step_{step}").mkdir(parents=True)
+        (folder / "checkpoints" / f"global_step_{step}" / SEAL).write_text("{}")
+    (folder / CONFIG).write_text(to_yaml(load_config("configs/tiny.yaml")))
+    (folder / MANIFEST).write_text(json.dumps({"stage": "judge", **export}))
+    return folder
+
+
+@pytest.mark.parametrize("export", [{}, {"export": "checkpoints/global_step_3/actor/huggingface"}])
+def test_a_run_whose_newest_checkpoint_is_no_published_policy_is_resumed(tmp_path, export):
+    assert open_run(run_of(tmp_path, export), "judge")[1] == tmp_path / "checkpoints" / "global_step_2"
+
+
+def test_an_older_runs_missing_key_is_said_in_one_line(tmp_path):
+    path = run_of(tmp_path, {}) / CONFIG
+    path.write_text(path.read_text().replace("hysparse:\n  replay: true\n", ""))
+    line = defaults_taken(tmp_path)
+    assert "lacks newer keys, whose defaults are taken: hysparse.replay=True" in line and "\n" not in line
+
+
+def test_a_resumed_run_says_it(tmp_path, monkeypatch, capsys):
+    path = run_of(tmp_path, {}) / CONFIG
+    path.write_text(path.read_text().replace("hysparse:\n  replay: true\n", ""))
+    for name in ("load_stage", "_train"):
+        monkeypatch.setattr(stages, name, lambda *_: None)
+    stages._resume("judge", Namespace(resume=tmp_path, out=tmp_path / "policy"))
+    assert defaults_taken(tmp_path) in capsys.readouterr().out.splitlines()
+
+
+def test_a_run_whose_policy_could_not_be_published_is_not_marked_as_over(make_stage, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no link can be made")
+
+    monkeypatch.setattr(stages, "_train_to_the_end", lambda _: tmp_path / "checkpoints" / "global_step_2")
+    monkeypatch.setattr(stages, "check_export", lambda *_: 0.0)
+    monkeypatch.setattr(stages, "publish", refuse)
+    run_of(tmp_path, {})
+    with pytest.raises(OSError, match="no link"):
+        stages._train(make_stage(), tmp_path / "policy")
+    assert "export" not in json.loads((tmp_path / MANIFEST).read_text())
+
+
+def test_nothing_is_said_of_a_complete_configuration(tmp_path):
+    assert defaults_taken(run_of(tmp_path, {})) == ""
 
 
 def test_log_is_cut_back_to_the_checkpoint(tmp_path):

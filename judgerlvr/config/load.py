@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     loaded = OmegaConf.to_object(config)
     assert isinstance(loaded, Config)
     return loaded
+
+
+def absent_keys(path: Path) -> dict[str, Any]:
+    """Keys that a resolved configuration lacks since they are newer than it, with the defaults taken for them."""
+    given = [name for name, _ in _flat(_read_yaml(path))]
+    defaults = _flat(asdict(Config()))
+    return {name: value for name, value in defaults if not any(f"{key}.".startswith(f"{name}.") for key in given)}
 
 
 def to_yaml(config: Config) -> str:

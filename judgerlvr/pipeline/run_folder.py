@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from judgerlvr.config.load import load_config, to_yaml
+from judgerlvr.config.load import absent_keys, load_config, to_yaml
 from judgerlvr.config.schema import Config
-from judgerlvr.engine.checkpoints import complete
+from judgerlvr.engine.checkpoints import complete, export_dir
 from judgerlvr.engine.runner import FAILURE
 from judgerlvr.engine.stage import Kind
 from judgerlvr.pipeline.manifest import MANIFEST, read_manifest
@@ -51,13 +51,37 @@ def open_run(run_dir: Path, kind: Kind) -> tuple[Config, Path | None]:
     """Configuration and newest complete checkpoint (None before the first) of a run to be continued.
 
     Raises:
-        InputError: no run there, or a run of the other stage.
+        InputError: no run there, a run of the other stage, or one that has ended.
     """
     if not (run_dir / CONFIG).is_file() or not (run_dir / MANIFEST).is_file():
         raise InputError("no run to resume (config.yaml or manifest.json is missing)", "start afresh", file=run_dir)
-    stage = read_manifest(run_dir)["stage"]
-    if stage != kind:
-        raise InputError(f"is a {stage} run", "resume it with the entry point of that stage", file=run_dir)
-    (run_dir / FAILURE).unlink(missing_ok=True)
+    manifest = read_manifest(run_dir)
+    if manifest["stage"] != kind:
+        raise InputError(f"is a {manifest['stage']} run", "resume it with the entry point of that stage", file=run_dir)
     sealed = complete(run_dir / "checkpoints")
-    return load_config(run_dir / CONFIG), sealed[-1] if sealed else None
+    newest = sealed[-1] if sealed else None
+    if newest:
+        _check_unfinished(run_dir, newest, manifest.get("export", ""))
+    (run_dir / FAILURE).unlink(missing_ok=True)
+    return load_config(run_dir / CONFIG), newest
+
+
+def _check_unfinished(run_dir: Path, newest: Path, exported: str) -> None:
+    """Refuse a run whose manifest names the newest checkpoint's policy as the one it ended with.
+
+    Its stop rule has been met: going on would start every engine to train nothing, or a step past a spent budget.
+    """
+    policy = export_dir(newest)
+    # By its end: the folder may have been moved since.
+    if Path(exported).match(str(policy.relative_to(newest.parent))):
+        remedy = f"to train its policy further, start a new run with model.path={policy}"
+        raise InputError(f"the run is over (it ended at {newest.name})", remedy, file=run_dir)
+
+
+def defaults_taken(run_dir: Path) -> str:
+    """What is taken for keys that the run's stored configuration is too old to hold, in one line; empty: it has all."""
+    absent = absent_keys(run_dir / CONFIG)
+    if not absent:
+        return ""
+    values = ", ".join(f"{name}={value}" for name, value in absent.items())
+    return f"{run_dir / CONFIG} lacks newer keys, whose defaults are taken: {values} (write other values there)"

@@ -23,7 +23,7 @@ from judgerlvr.pipeline.judge_data import prepare_judge, resample
 from judgerlvr.pipeline.manifest import update_manifest
 from judgerlvr.pipeline.models import check_hysparse, check_model, pick_device
 from judgerlvr.pipeline.refresh import train_in_segments
-from judgerlvr.pipeline.run_folder import new_run, open_run
+from judgerlvr.pipeline.run_folder import defaults_taken, new_run, open_run
 from judgerlvr.pipeline.state import load_stage, save_stage, trim_metrics
 from rewards.errors import InputError
 
@@ -113,6 +113,8 @@ def _resume(kind: Kind, options: argparse.Namespace) -> None:
     trim_metrics(run_dir, checkpoint)
     where = checkpoint.name if checkpoint else "the start"
     print(f"{kind} stage in {run_dir}: continuing from {where}", flush=True)
+    if line := defaults_taken(run_dir):
+        print(line, flush=True)
     _train(stage, link)
 
 
@@ -131,6 +133,7 @@ def _train(stage: Stage, link: Path) -> None:
         print(f"{last_lines(stage.run_dir)}\nresume with: --resume {stage.run_dir}", flush=True)
         raise
     difference = check_export(checkpoint, stage.config.model.trust_remote_code)
-    update_manifest(stage.run_dir, export=str(export_dir(checkpoint)), export_difference=difference)
     publish(link, export_dir(checkpoint))
+    # Last: it marks the run as over, and a run that ended before its policy was published can still be resumed.
+    update_manifest(stage.run_dir, export=str(export_dir(checkpoint)), export_difference=difference)
     print(f"done: {link} -> {export_dir(checkpoint)} (reloaded, log-probabilities within {difference:.1e})", flush=True)
