@@ -95,6 +95,17 @@ def test_verl_finds_the_engines_by_their_vendor(monkeypatch, replay):
     assert found is (ReplayingEngine if replay else ComparingEngine) and found.replays is replay
 
 
+def test_verl_keeps_its_engines_by_device_and_vendor():
+    from verl.workers.engine import EngineRegistry
+
+    from judgerlvr.engine.private import block_engine  # noqa: F401  (registers two engines)
+    from judgerlvr.engine.private.vendors import known_vendors
+    from judgerlvr.engine.profiles import COMPARING, REPLAYING
+
+    assert "cuda" in EngineRegistry._engines["language_model"]["fsdp2"]
+    assert {COMPARING, REPLAYING} <= known_vendors()
+
+
 def test_a_samples_choices_travel_in_the_field_of_routed_experts():
     from verl.experimental.agent_loop import AgentLoopOutput
     from verl.trainer.ppo import padding_utils

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from stage_runs import SMALL
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.engine.steplog import read_metrics
+from judgerlvr.hysparse.remote_code import MODULES, flat_name
 from judgerlvr.tinyworld.checkpoint import base_path
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -52,7 +54,11 @@ def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
     assert all(row["hysparse/differing_rows"] == 0 for row in steps)
     assert max(row["hysparse/mismatch_agreeing"] for row in steps) <= 2e-4
     assert min(row["hysparse/ess"] for row in steps) >= 0.999
-    assert json.loads((folder / "manifest.json").read_text())["export_difference"] <= 1e-5
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["export_difference"] <= 1e-5
+    # The policy's own code and no other: verl adds torch's.
+    code = {path.name for path in Path(manifest["export"]).glob("*.py")}
+    assert code == {f"{flat_name(module)}.py" for module in MODULES}
 
 
 @pytest.mark.parametrize("replay", [True, False])

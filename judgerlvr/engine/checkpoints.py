@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import inspect
 import json
 import os
 import re
@@ -58,6 +60,21 @@ def match_dtype(export: Path) -> None:
     config.pop("torch_dtype", None)
     config["dtype"] = dtype
     write_atomically(path, json.dumps(config, indent=2) + "\n")
+
+
+def remove_wrapper_code(export: Path) -> None:
+    """Remove torch's own source files from an export.
+
+    verl saves the module of a policy's class if its configuration has an auto_map; the class of a sharded policy is
+    FSDP2's wrapper. The policy's own code, saved by transformers, stays.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    wrapper = Path(inspect.getfile(FSDPModule.reshard)).parent  # the class gives another module for its own
+    for copy in export.glob("*.py"):
+        original = wrapper / copy.name
+        if original.is_file() and filecmp.cmp(copy, original, shallow=False):
+            copy.unlink()
 
 
 def prune(checkpoints: Path, keep: int) -> None:

@@ -8,6 +8,8 @@ import os
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from judgerlvr.engine.profiles import COMPARING, REPLAYING
+
 
 class PreflightError(Exception):
     """One line: what is wrong in which process, and what to do."""
@@ -27,10 +29,12 @@ def versions() -> dict[str, str]:
 
 
 def check_process(device: str, model_type: str = "") -> None:
-    """Check versions, that vLLM can find HySparse if that is the model and, on CPU, that verl uses our platform.
+    """Check versions, that vLLM can find HySparse if that is the model, that verl uses our platform on a CPU, and that
+    it knows the engine that the environment names.
 
     Raises:
-        PreflightError: another version of verl or vLLM, or a plugin did not register in this process.
+        PreflightError: another version of verl or vLLM, a plugin that did not register in this process, or an unknown
+            engine.
     """
     from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
 
@@ -44,6 +48,20 @@ def check_process(device: str, model_type: str = "") -> None:
         _check_vllm_plugin()
     if device == "cpu":
         _check_cpu_platform()
+    _check_engine_vendor()
+
+
+def _check_engine_vendor() -> None:
+    from judgerlvr.engine.private.vendors import known_vendors
+
+    vendor = os.environ.get("VERL_ENGINE_VENDOR")
+    # Ours are registered in the trainer's workers alone.
+    if not vendor or vendor in (REPLAYING, COMPARING):
+        return
+    known = known_vendors()
+    if vendor not in known:
+        names = ", ".join(sorted(known))
+        raise PreflightError(f"verl knows no engine of VERL_ENGINE_VENDOR={vendor}; unset it, or use one of: {names}")
 
 
 def _check_vllm_plugin() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
-from judgerlvr.engine.checkpoints import SEAL, export_dir, match_dtype, prune, write_atomically
+from judgerlvr.engine.checkpoints import SEAL, export_dir, match_dtype, prune, remove_wrapper_code, write_atomically
 
 
 class SealCheckpoint(CheckpointCallback):
@@ -17,6 +17,7 @@ class SealCheckpoint(CheckpointCallback):
     def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, async_save: bool = False, **_: Any) -> None:
         checkpoint = Path(checkpoint_dir)
         match_dtype(export_dir(checkpoint))
+        remove_wrapper_code(export_dir(checkpoint))
         probe = trainer.probe_export()
         write_atomically(checkpoint / "probe.json", json.dumps(probe))
         write_atomically(checkpoint / SEAL, json.dumps(trainer.progress()))
