@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from judgerlvr.config.load import keys
 from judgerlvr.engine.runner import StageFailed
@@ -46,6 +50,33 @@ def parser(program: str, summary: str) -> argparse.ArgumentParser:
     made.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     made.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
     return made
+
+
+def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
+    """``--engine``'s ``KEY=VALUE`` pairs, arguments of ``vllm.LLM``; vLLM itself checks their names.
+
+    Raises:
+        InputError: a pair without a value.
+    """
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--engine {pair!r} has no value", "write KEY=VALUE")
+        arguments[key] = _value(value)
+    return arguments
+
+
+def _value(text: str) -> Any:
+    """JSON where it parses (YAML would take 2e9 for text), else YAML (True, {mode: 0}), else the text."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        pass
+    try:
+        return yaml.safe_load(text) if text else text
+    except yaml.YAMLError:
+        return text
 
 
 def exit_code(run: Callable[[], None]) -> int:

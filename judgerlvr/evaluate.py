@@ -10,14 +10,13 @@ numbers go to ``samples.jsonl`` and ``summary.json`` in the output folder. See d
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from data.prompts import GENERATE_FIELDS, load_template
-from judgerlvr.cli import exit_code
+from judgerlvr.cli import engine_arguments, exit_code
 from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.decoding import Decoding
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
@@ -55,7 +54,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     how.add_argument("--max-tokens", type=int, default=1024, help="longest response (default %(default)s)")
     how.add_argument("--seed", type=int, default=0, help="of all samples (default %(default)s)")
     how.add_argument("--prompt", type=Path, default=Path("configs/prompts/generate.txt"), help="template")
-    how.add_argument("--engine", nargs="+", default=[], metavar="KEY=VALUE", help="arguments of vllm.LLM")
+    how.add_argument(
+        "--engine", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="arguments of vllm.LLM"
+    )
     grading = parser.add_argument_group("grading")
     grading.add_argument("--verifier", default="rewards.math:verify", help="package.module:function")
     grading.add_argument("--extraction", choices=("strict", "lenient"), default="strict", help="of the answer")
@@ -90,20 +91,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
         min_check_tokens=options.min_check_tokens,
         workers=options.workers,
     )
-
-
-def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
-    """``KEY=VALUE`` pairs; a value is JSON where it parses, else text."""
-    arguments: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"--engine {pair!r} has no value", "write KEY=VALUE")
-        try:
-            arguments[key] = json.loads(value)
-        except json.JSONDecodeError:
-            arguments[key] = value
-    return arguments
 
 
 def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from judgerlvr.evaluate import main
+from judgerlvr.evaluate import main, parse_arguments
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from rewards.errors import InputError
 
@@ -112,3 +112,7 @@ def test_lenient_grading_reproduces_the_four_models_marks(public_data, tmp_path,
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     expected = {model: sum(values) / len(values) for model, values in marks.items()}
     assert {row["set"]: row["accuracy"]["value"] for row in summary["results"]} == expected
+
+
+def test_engine_arguments_may_be_repeated():
+    assert parse_arguments(["--engine", "a=1", "b=2", "--engine", "c=3"]).engine == ["a=1", "b=2", "c=3"]

@@ -41,6 +41,13 @@ def test_the_scheduler_reads_what_workers_wrote(store):
     assert found.tolist() == [torch.cat([first[row], others[row]]).tolist() for row in (1, 0)]
 
 
+def test_the_stores_size_and_what_it_is_made_of_is_one_line(store, tmp_path):
+    line = store[0].describe()
+    assert line == (
+        f"block indices: 0.0 MiB of host memory in {tmp_path} (2 layers x 12 slots x 3 KV heads x 4 blocks x 2 bytes)"
+    )
+
+
 def test_a_slot_that_no_rank_or_not_every_rank_wrote_to_is_an_error(store):
     worker, scheduler = store
     worker.write(0, torch.tensor([3]), 0, indices(0, 1, 3))

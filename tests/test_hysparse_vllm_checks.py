@@ -38,6 +38,7 @@ def test_good_configuration_passes(good):
 WRONG = {
     "hybrid manager off": ("scheduler_config.disable_hybrid_kv_cache_manager", True, "disable_hybrid_kv_cache_manager"),
     "page cuts a block": ("cache_config.block_size", 24, "set block_size to a multiple of 16"),
+    "other cache type": ("cache_config.cache_dtype", "bfloat16", "set kv_cache_dtype=auto"),
     "8-bit cache": ("cache_config.cache_dtype", "fp8", "set kv_cache_dtype=auto"),
     "fast prefill": ("cache_config.kv_sharing_fast_prefill", True, "set kv_sharing_fast_prefill=False"),
     "too many ranks": ("parallel_config.tensor_parallel_size", 4, "set tensor_parallel_size to at most 2"),
@@ -149,8 +150,13 @@ def test_names_in_vllm():
     assert RoutedExperts.weight_loader.supports_moe_loading
     build = inspect.signature(AttentionMetadataBuilder.build).parameters
     assert list(build)[1:] == ["common_prefix_len", "common_attn_metadata", "fast_build"]
-    given = {"query_start_loc", "seq_lens", "block_table_tensor", "slot_mapping"}
+    given = {"query_start_loc", "query_start_loc_cpu", "seq_lens", "seq_lens_cpu_upper_bound"}
+    given |= {"block_table_tensor", "slot_mapping", "num_reqs", "num_actual_tokens", "max_query_len"}
     assert given <= set(CommonAttentionMetadata.__dataclass_fields__)
+    threshold = inspect.signature(AttentionMetadataBuilder._init_reorder_batch_threshold).parameters
+    assert list(threshold)[1] == "reorder_batch_threshold"
+    graphs = inspect.signature(AttentionMetadataBuilder.get_cudagraph_support).parameters
+    assert list(graphs) == ["vllm_config", "kv_cache_spec"]
     from vllm.v1.attention.backends.registry import AttentionBackendEnum
 
     assert BACKEND_NAME in AttentionBackendEnum.__members__
@@ -191,6 +197,26 @@ def test_connector_is_still_called_this_way():
     source = inspect.getsource(Request)
     for name in ("num_computed_tokens", "kv_transfer_params", "def num_tokens"):
         assert name in source
+
+
+def test_an_engine_says_once_how_much_memory_its_indices_take(good, capfd, tmp_path, monkeypatch):
+    """4096 blocks of 64 tokens: 2 bytes for each layer that selects, slot, KV head and block."""
+    from vllm.config import KVTransferConfig
+    from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorRole
+    from vllm.v1.kv_cache_interface import KVCacheConfig, KVCacheGroupSpec
+
+    from judgerlvr.hysparse.carried import TRANSFER
+    from judgerlvr.hysparse.vllm.connector import BlockIndexConnector
+
+    monkeypatch.setattr("judgerlvr.hysparse.vllm.store.FOLDERS", (tmp_path,))
+    model = preset("tiny")
+    names = [f"model.layers.{layer}.self_attn.attn" for layer in model.selecting_layers]
+    cache = KVCacheConfig(4096, [], [KVCacheGroupSpec(names, full_group())])
+    config = changed(good, "kv_transfer_config", KVTransferConfig(**TRANSFER))
+    for role in (KVConnectorRole.WORKER, KVConnectorRole.SCHEDULER):
+        BlockIndexConnector(config, role, cache)
+    size = len(names) * 4096 * 64 * model.num_key_value_heads * model.selection.count * 2 / 2**20
+    assert capfd.readouterr().out.count(f"block indices: {size:.1f} MiB of host memory in {tmp_path}") == 1
 
 
 def test_mixed_pages_are_fine_without_prefix_caching(good):

@@ -42,6 +42,9 @@ QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORC
 
 def prepare_environment() -> bool:
     """Set what vLLM and torch read at their first import, leaving what the user has set; True on a CPU."""
+    # Asked through CUDA itself, torch would start its driver in this process, and an engine forked from it could not
+    # use a GPU. vLLM sets this on import: too late, since what it reads on import depends on the answer.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     import torch
 
     on_cpu = not torch.cuda.is_available()

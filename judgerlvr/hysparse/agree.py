@@ -14,18 +14,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from judgerlvr.cli import exit_code
-from judgerlvr.hysparse.agreement import agreement, split_difference
+from judgerlvr.cli import engine_arguments, exit_code
+from judgerlvr.hysparse.agreement import Agreement, agreement, pooled, split_difference
 from judgerlvr.hysparse.capture import forward, trainer_choices
 from judgerlvr.hysparse.carried import REQUEST, TRANSFER, from_parameters
 from rewards.errors import InputError
+
+# The command's own options say the first three, and the comparison rests on the others.
+FIXED = ("model", "dtype", "max_model_len", "skip_tokenizer_init", "kv_transfer_config", "async_scheduling")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,19 @@ class Rollout:
     ids: list[int]
     log_probs: Tensor
     choices: Tensor | None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One sequence. ``rollout``, ``own`` and ``replayed`` [response tokens]: log-probabilities, the trainer's with its
+    own choices and with the rollout's. ``differing`` [response tokens]: a choice differs in the row that the token was
+    sampled from. The last three are None where no layer selects."""
+
+    rollout: Tensor
+    own: Tensor
+    replayed: Tensor | None = None
+    choices: Agreement | None = None
+    differing: Tensor | None = None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -51,6 +66,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--memory", type=float, default=0.4, help="share of a GPU for the engine (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default %(default)s)")
+    parser.add_argument(
+        "--engine", action="append", default=[], metavar="KEY=VALUE", help="argument of vllm.LLM (repeatable)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -61,6 +79,23 @@ def selects(directory: Path) -> bool:
     return bool(getattr(AutoConfig.from_pretrained(directory), "selecting_layers", ()))
 
 
+def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM``. Those of ``--engine`` win; raises InputError for one that the comparison rests on."""
+    given = engine_arguments(options.engine)
+    for name in FIXED:
+        if name in given:
+            raise InputError("is set by the command itself", "leave it out", field=f"--engine {name}")
+    memory = {} if on_cpu else {"gpu_memory_utilization": options.memory}
+    carrying = {"kv_transfer_config": TRANSFER, "async_scheduling": False} if choosing else {}
+    fixed = {
+        "model": str(options.model),
+        "dtype": options.dtype,
+        "max_model_len": options.prompt_tokens + options.new_tokens,
+        "skip_tokenizer_init": True,
+    }
+    return {**fixed, **memory, **carrying, **given}
+
+
 def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
     """Sample, with the choices that the engine returns where it makes any."""
     from judgerlvr.evaluation.sample import prepare_environment
@@ -68,16 +103,7 @@ def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
     on_cpu = prepare_environment()
     from vllm import LLM, SamplingParams, TokensPrompt
 
-    further = {} if on_cpu else {"gpu_memory_utilization": options.memory}
-    carrying = {"kv_transfer_config": TRANSFER, "async_scheduling": False} if choosing else {}
-    llm = LLM(
-        model=str(options.model),
-        dtype=options.dtype,
-        max_model_len=options.prompt_tokens + options.new_tokens,
-        skip_tokenizer_init=True,
-        **further,
-        **carrying,
-    )
+    llm = LLM(**engine_settings(options, on_cpu, choosing))
     vocabulary = llm.llm_engine.model_config.get_vocab_size()
     draw = torch.Generator().manual_seed(options.seed)
     prompts = torch.randint(vocabulary, (options.prompts, options.prompt_tokens), generator=draw).tolist()
@@ -107,29 +133,42 @@ def rollout_of(prompt: list[int], result: Any, kv_heads: int) -> Rollout:
     return Rollout(prompt + computed, torch.tensor(found), choices)
 
 
-def compare(model: Any, rollout: Rollout) -> dict[str, float]:
-    """Figures of one sequence's response rows."""
+def compare(model: Any, rollout: Rollout) -> Compared:
+    """The trainer's side of one sequence."""
     response = slice(len(rollout.ids) - 1 - len(rollout.log_probs), None)
     if rollout.choices is None:
-        return mismatch(rollout, forward(model, rollout.ids)[0][response], "")
+        return Compared(rollout.log_probs, forward(model, rollout.ids)[0][response])
     used, own = trainer_choices(model, rollout.ids)
     _, replayed = trainer_choices(model, rollout.ids, rollout.choices)
     found = agreement(rollout.choices, used, model.config.selection)
     # The log-probability of a token is computed in the row before it.
     differing = found.differing[:-1][response]
-    figures = {"rows that must choose": found.crowded, "equal choices": found.equal}
-    figures["response rows with a differing choice"] = differing.double().mean().item()
-    split = split_difference(own[response], rollout.log_probs, differing)
-    figures |= {f"gap, {name} rows": value for name, value in split.items()}
-    return figures | mismatch(rollout, own[response], "") | mismatch(rollout, replayed[response], " with replay")
+    return Compared(rollout.log_probs, own[response], replayed[response], found, differing)
 
 
-def mismatch(rollout: Rollout, log_probs: Tensor, how: str) -> dict[str, float]:
+def joined(sequences: Sequence[Compared], name: str) -> Tensor:
+    return torch.cat([getattr(one, name) for one in sequences])
+
+
+def figures(sequences: Sequence[Compared]) -> dict[str, float]:
+    """Figures over the tokens of all sequences, so that the two parts of a gap add up to the whole."""
+    rollout, own = joined(sequences, "rollout"), joined(sequences, "own")
+    choices = [one.choices for one in sequences if one.choices is not None]
+    if not choices:
+        return mismatch(rollout, own, "")
+    replayed, differing, found = joined(sequences, "replayed"), joined(sequences, "differing"), pooled(choices)
+    named = {"rows that must choose": found.crowded, "equal choices": found.equal}
+    named["response rows with a differing choice"] = differing.double().mean().item()
+    named |= {f"gap, {name} rows": value for name, value in split_difference(own, rollout, differing).items()}
+    return named | mismatch(rollout, own, "") | mismatch(rollout, replayed, " with replay")
+
+
+def mismatch(rollout: Tensor, log_probs: Tensor, how: str) -> dict[str, float]:
     """Mean |difference| of the response's log-probabilities, and KL(rollout || trainer) in nats a token.
 
     KL by the estimate r - 1 - log r of r = trainer / rollout, which no token makes negative.
     """
-    log_ratio = log_probs - rollout.log_probs
+    log_ratio = log_probs - rollout
     kl = (log_ratio.exp() - 1 - log_ratio).mean().item()
     return {f"gap{how}": log_ratio.abs().mean().item(), f"KL{how}": kl}
 
@@ -139,9 +178,8 @@ def run(options: argparse.Namespace) -> None:
     gc.collect()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=options.dtype).to(device).eval()
-    rows = [compare(model, rollout) for rollout in rollouts]
-    for name in dict.fromkeys(name for row in rows for name in row):
-        print(f"{name:40} {fmean(row[name] for row in rows if name in row):.3e}")
+    for name, value in figures([compare(model, rollout) for rollout in rollouts]).items():
+        print(f"{name:40} {value:.3e}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

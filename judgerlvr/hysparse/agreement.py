@@ -6,6 +6,7 @@ be selected can differ.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,12 +17,27 @@ from judgerlvr.hysparse.ops.selection import Selection
 
 @dataclass(frozen=True)
 class Agreement:
-    """``crowded``: share of rows that see more blocks than they may select. ``equal``: share of such rows' choices
-    with equal sets, 1 where there are none. ``differing`` [tokens]: rows in which any choice differs."""
+    """``must`` [tokens]: the row sees more blocks than it may select. ``same`` [layers, tokens, kv_heads]: choices with
+    equal sets."""
 
-    crowded: float
-    equal: float
-    differing: Tensor
+    must: Tensor
+    same: Tensor
+
+    @property
+    def crowded(self) -> float:
+        """Share of rows that must choose."""
+        return self.must.double().mean().item()
+
+    @property
+    def equal(self) -> float:
+        """Share of such rows' choices with equal sets, 1 where there are none."""
+        judged = self.same[:, self.must]
+        return judged.double().mean().item() if judged.numel() else 1.0
+
+    @property
+    def differing(self) -> Tensor:
+        """Boolean [tokens]: rows in which any choice differs."""
+        return ~self.same.all(dim=2).all(dim=0)
 
 
 def crowded_rows(tokens: int, selection: Selection) -> Tensor:
@@ -36,11 +52,12 @@ def agreement(rollout: Tensor, trainer: Tensor, selection: Selection) -> Agreeme
     """
     if rollout.shape != trainer.shape:
         raise ValueError(f"rollout has indices {list(rollout.shape)}, trainer {list(trainer.shape)}")
-    crowded = crowded_rows(rollout.shape[1], selection)
-    same = (rollout == trainer).all(dim=-1)
-    judged = same[:, crowded]
-    equal = judged.double().mean().item() if judged.numel() else 1.0
-    return Agreement(crowded.double().mean().item(), equal, ~same.all(dim=2).all(dim=0))
+    return Agreement(crowded_rows(rollout.shape[1], selection), (rollout == trainer).all(dim=-1))
+
+
+def pooled(sequences: Sequence[Agreement]) -> Agreement:
+    """Of several sequences as of one: each token counts alike, however long its sequence is."""
+    return Agreement(torch.cat([one.must for one in sequences]), torch.cat([one.same for one in sequences], dim=1))
 
 
 def split_difference(log_probs: Tensor, others: Tensor, differing: Tensor) -> dict[str, float]:

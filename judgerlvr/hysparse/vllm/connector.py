@@ -45,6 +45,7 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         shape = (len(self.names), slots, config.num_key_value_heads, config.selection.count)
         self.store = IndexStore(vllm_config.kv_transfer_config.engine_id, shape)
         if role == KVConnectorRole.SCHEDULER:
+            print(self.store.describe(), flush=True)  # here, since an engine has one scheduler and many workers
             self.store.forget()  # made after the workers, which have opened it
 
     def wait_for_save(self) -> None:

@@ -39,6 +39,12 @@ class IndexStore:
         with self.path.open("r+b") as file:
             self.rows: Indices = np.frombuffer(mmap.mmap(file.fileno(), size), dtype=np.int16).reshape(shape)
 
+    def describe(self) -> str:
+        """Its size and what that is made of, in one line."""
+        layers, slots, heads, count = self.rows.shape
+        product = f"{layers} layers x {slots} slots x {heads} KV heads x {count} blocks x {self.rows.itemsize} bytes"
+        return f"block indices: {self.rows.nbytes / 2**20:.1f} MiB of host memory in {self.path.parent} ({product})"
+
     def forget(self) -> None:
         """Remove the name: the memory lives on as long as a process that has opened it."""
         self.path.unlink(missing_ok=True)
