@@ -11,8 +11,8 @@ clusters end ``gap`` tokens before the first query. Near chains, the control, li
 
 What separates the models: the full first layer sees embeddings only, so that it follows the first link and no other,
 wherever the second lies; a later layer that is to follow a far chain's second link has to look past the window.
-How the selection learns to cover it, without a gradient: the first layer follows the first link for the sake of all
-queries, so its attention is largest in the block that holds the chain's second link too. A row has more clusters than
+Why the selection holds it, without a gradient: the first layer follows the first link for the sake of all queries, so
+its attention is largest in the block that holds the chain's second link too. A row has more clusters than
 a query selects blocks: "all blocks with pairs" would not do.
 """
 
