@@ -43,6 +43,11 @@ def agreement(rollout: Tensor, trainer: Tensor, selection: Selection) -> Agreeme
     return Agreement(crowded.double().mean().item(), equal, ~same.all(dim=2).all(dim=0))
 
 
+def equal_experts(rollout: Tensor, trainer: Tensor) -> Tensor:
+    """Boolean [...]: both name the same experts [..., top_k], in whatever order."""
+    return (rollout.sort(dim=-1).values == trainer.sort(dim=-1).values).all(dim=-1)
+
+
 def split_difference(log_probs: Tensor, others: Tensor, differing: Tensor) -> dict[str, float]:
     """Mean absolute difference of log-probabilities [tokens] over agreeing and differing rows; absent ones left out."""
     gap = (log_probs - others).abs()

@@ -1,6 +1,6 @@
-"""Block indices by KV cache slot, in memory that the scheduler and the workers of one engine share.
+"""Block indices, and experts, by KV cache slot, in memory that the scheduler and the workers of one engine share.
 
-A slot's indices stand as long as its K and V do, so requests that share cached prefixes, are preempted or prefilled
+A slot's choices stand as long as its K and V do, so requests that share cached prefixes, are preempted or prefilled
 in chunks read what belongs to the keys that they attend to.
 """
 
@@ -26,7 +26,8 @@ Indices = NDArray[np.int16]
 
 
 class IndexStore:
-    """int16 [selecting layers, slots, kv_heads, count]; ``name`` is the engine's, and every opener says the same shape.
+    """int16 [selecting layers, slots, kv_heads, count], or [1, slots, MoE layers, top_k]; every opener of a ``name``
+    says the same shape.
 
     What was never written reads as zeros: indices are stored plus one. Raises OSError where no folder has room.
     """
@@ -55,7 +56,7 @@ class IndexStore:
         rows = self.rows[layer, slots]
         missing = int((rows[..., 0] == 0).any(axis=-1).sum())
         if missing:
-            raise RuntimeError(f"the rollout has no block indices for {missing} of {len(slots)} tokens")
+            raise RuntimeError(f"the rollout has no choices for {missing} of {len(slots)} tokens")
         found: Indices = rows + np.int16(PADDING)
         return found
 
