@@ -1,4 +1,4 @@
-"""Block indices and experts that a running vLLM engine returns with its requests, on the CPU, against the transformers model."""
+"""Choices that a running vLLM engine returns with its requests, on the CPU, against the transformers model."""
 
 import pytest
 from hysparse_engines import SHAPE, generate, start, stop
@@ -31,6 +31,7 @@ def assert_every_choice_is_the_models(model, prompts, results):
         assert found.equal == 1.0 and not found.differing.any()
         if model.config.expert_layers:
             assert rollout.choices.experts.shape == (7, len(rollout.ids), 2)
+            assert rollout.choices.experts.unique().tolist() == [0, 1, 2, 3]
             assert equal_experts(rollout.choices.experts, expected.experts).all()
         assert (log_probs[len(prompt) - 1 :] - rollout.log_probs).abs().max() <= 1e-4
 

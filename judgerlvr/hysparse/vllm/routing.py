@@ -9,11 +9,12 @@ from torch import Tensor
 class ExpertCapture:
     """Called by the router with expert ids; ``chosen`` int32 [tokens of a step, top_k] holds them for one step.
 
-    Copied on the device into memory that stays in place, so that CUDA graphs capture it.
+    Copied on the device into memory that stays in place, so that CUDA graphs capture it. Until a router calls, it holds
+    -1, which a store takes for missing.
     """
 
     def __init__(self, max_tokens: int, top_k: int) -> None:
-        self.chosen = torch.zeros(max_tokens, top_k, dtype=torch.int32)
+        self.chosen = torch.full((max_tokens, top_k), -1, dtype=torch.int32)
 
     def __call__(self, expert_ids: Tensor) -> None:
         self.chosen[: expert_ids.shape[0]].copy_(expert_ids)
