@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from judgerlvr.hysparse.attention import FullAttention
 from judgerlvr.hysparse.capture import trainer_choices
+from judgerlvr.hysparse.carried import Choices
 from judgerlvr.hysparse.ops import dispatch, reference
 from judgerlvr.hysparse.presets import preset
 from judgerlvr.hysparse.segments import from_lengths, from_mask, whole
@@ -220,9 +221,9 @@ def test_replaying_other_choices_changes_crowded_rows_only():
     """Every row reads its own block alone: as before where there is no other, another result elsewhere."""
     model, ids = make_model(), random_ids(1, 60)
     chosen, expected = trainer_choices(model, ids[0].tolist())
-    own = torch.full_like(chosen, -1)
+    own = torch.full_like(chosen.blocks, -1)
     own[..., 0] = (torch.arange(60) // model.config.select_block)[None, :, None]
-    _, replayed = trainer_choices(model, ids[0].tolist(), own)
+    _, replayed = trainer_choices(model, ids[0].tolist(), Choices(own))
     first = model.config.select_block
     torch.testing.assert_close(replayed[:first], expected[:first], rtol=0, atol=1e-5)
     assert (replayed[first:] - expected[first:]).abs().max() > 1e-2
@@ -232,4 +233,4 @@ def test_indices_that_miss_a_token_are_refused():
     model, ids = make_model(), random_ids(1, 60)
     chosen, _ = trainer_choices(model, ids[0].tolist())
     with pytest.raises(ValueError, match="one row a token"):
-        trainer_choices(model, ids[0].tolist(), chosen[:, 1:])
+        trainer_choices(model, ids[0].tolist(), Choices(chosen.blocks[:, 1:]))

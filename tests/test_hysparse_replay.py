@@ -1,11 +1,11 @@
-"""Block indices that a running vLLM engine returns with its requests, on the CPU, against the transformers model."""
+"""Choices that a running vLLM engine returns with its requests, on the CPU, against the transformers model."""
 
 import pytest
 from hysparse_engines import SHAPE, generate, start, stop
-from hysparse_models import make_model, random_ids
+from hysparse_models import NAMES, make_model, random_ids
 
 from judgerlvr.hysparse.agree import rollout_of
-from judgerlvr.hysparse.agreement import agreement
+from judgerlvr.hysparse.agreement import agreement, equal_experts
 from judgerlvr.hysparse.capture import trainer_choices
 from judgerlvr.hysparse.carried import REQUEST, TRANSFER
 
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.engine
 NEW = 100
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
+@pytest.fixture(scope="module", params=NAMES)
+def served(request, tmp_path_factory):
     """(model, engine) with pages for 3 or 4 of the requests, so that some are preempted."""
-    model = make_model("tiny", **SHAPE)
+    model = make_model(request.param, **SHAPE)
     changes = {"kv_transfer_config": TRANSFER, "async_scheduling": False, "num_gpu_blocks_override": 24}
     llm = start(model, tmp_path_factory.mktemp("replay"), **changes)
     yield model, llm
@@ -25,10 +25,14 @@ def served(tmp_path_factory):
 
 def assert_every_choice_is_the_models(model, prompts, results):
     for prompt, result in zip(prompts, results, strict=True):
-        rollout = rollout_of(prompt, result, model.config.num_key_value_heads)
+        rollout = rollout_of(prompt, result, model.config)
         expected, log_probs = trainer_choices(model, rollout.ids)
-        found = agreement(rollout.choices, expected, model.config.selection)
+        found = agreement(rollout.choices.blocks, expected.blocks, model.config.selection)
         assert found.equal == 1.0 and not found.differing.any()
+        if model.config.expert_layers:
+            assert rollout.choices.experts.shape == (7, len(rollout.ids), 2)
+            assert rollout.choices.experts.unique().tolist() == [0, 1, 2, 3]
+            assert equal_experts(rollout.choices.experts, expected.experts).all()
         assert (log_probs[len(prompt) - 1 :] - rollout.log_probs).abs().max() <= 1e-4
 
 

@@ -18,14 +18,21 @@ RANKS, LENGTH = 2, 60
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
-def loss_of(model, ids):
-    return model(ids, labels=ids, use_cache=False).loss
+def loss_of(model, ids, **arguments):
+    return model(ids, labels=ids, use_cache=False, **arguments).loss
 
 
-def plain_gradients(name, **changes):
+def given_experts(rows):
+    """[MoE layers, rows, tokens, top_k] that no router chose."""
+    first = torch.arange(7)[:, None, None] + torch.arange(LENGTH)
+    return torch.stack([first % 4, (first + 1) % 4], dim=-1).expand(-1, rows, -1, -1)
+
+
+def plain_gradients(name, replay=False, **changes):
     model = make_model(name, **changes).train()
     assert_selection_bites(model, whole(RANKS, LENGTH))
-    loss_of(model, random_ids(RANKS, LENGTH)).backward()
+    arguments = {"expert_indices": given_experts(RANKS)} if replay else {}
+    loss_of(model, random_ids(RANKS, LENGTH), **arguments).backward()
     return {key: parameter.grad for key, parameter in model.named_parameters()}
 
 
@@ -35,6 +42,7 @@ def run_rank(rank, port, folder):
     address = f"tcp://127.0.0.1:{port}"
     distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=RANKS)
     gradients = {name: sharded_gradients(rank, name) for name in NAMES}
+    gradients["replayed"] = sharded_gradients(rank, "tiny-moe", replay=True)
     if rank == 0:
         torch.save(gradients, folder / "gradients.pt")
     seen = recorded_key_types()
@@ -60,7 +68,7 @@ def recorded_key_types():
     return seen
 
 
-def sharded_gradients(rank, name, dtype=torch.float32):
+def sharded_gradients(rank, name, dtype=torch.float32, replay=False):
     """Gradients of one rank's row of the batch, averaged over ranks; each decoder layer is a shard unit."""
     model = make_model(name).train()
     model.gradient_checkpointing_enable()
@@ -70,7 +78,8 @@ def sharded_gradients(rank, name, dtype=torch.float32):
     for layer in model.model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
-    loss_of(model, random_ids(RANKS, LENGTH)[rank : rank + 1]).backward()
+    arguments = {"expert_indices": given_experts(1)} if replay else {}
+    loss_of(model, random_ids(RANKS, LENGTH)[rank : rank + 1], **arguments).backward()
     return {key: parameter.grad.full_tensor() for key, parameter in model.named_parameters()}
 
 
@@ -83,7 +92,7 @@ def ranks(tmp_path_factory):
 
 
 def test_fsdp2_with_checkpointing_on_two_ranks(ranks):
-    expected = {name: plain_gradients(name) for name in NAMES}
+    expected = {name: plain_gradients(name) for name in NAMES} | {"replayed": plain_gradients("tiny-moe", replay=True)}
     torch.testing.assert_close(torch.load(ranks / "gradients.pt"), expected, **CLOSE)
 
 

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -223,3 +224,47 @@ def test_mixed_pages_are_fine_without_prefix_caching(good):
     from judgerlvr.hysparse.vllm.checks import check_carried
 
     check_carried(changed(good, "cache_config.enable_prefix_caching", False), {64, 128})
+
+
+def test_experts_of_several_data_parallel_ranks_are_refused(good):
+    from judgerlvr.hysparse.vllm.checks import check_carried
+
+    ranks = changed(good, "parallel_config.data_parallel_size", 2)
+    check_carried(ranks, {64})
+    mixture = preset("tiny-moe", head_dim=32)
+    with pytest.raises(ValueError, match=r"^HySparse: .*set data_parallel_size=1"):
+        check_carried(changed(ranks, "model_config.hf_text_config", mixture), {64})
+
+
+def test_kernels_that_route_themselves_are_refused():
+    from judgerlvr.hysparse.vllm.checks import check_routers
+
+    def runner(inside):
+        return SimpleNamespace(routed_experts=SimpleNamespace(quant_method=SimpleNamespace(is_monolithic=inside)))
+
+    check_routers([runner(False)])
+    with pytest.raises(ValueError, match=r"^HySparse: .*set moe_backend=triton"):
+        check_routers([runner(False), runner(True)])
+
+
+def test_routers_still_call_what_captures_them():
+    """With logical ids, before they are spread over copies of experts."""
+    from vllm.model_executor.layers.fused_moe.router.cpu_router import CPURouter
+    from vllm.model_executor.layers.fused_moe.runner.moe_runner import MoERunner
+
+    from judgerlvr.hysparse.vllm.compat import capture_routing, routing_capture
+    from judgerlvr.hysparse.vllm.routing import ExpertCapture
+
+    router, capture = CPURouter(top_k=2, global_num_experts=4), ExpertCapture(5, 2)
+    runner = SimpleNamespace(router=router)
+    capture_routing(SimpleNamespace(experts=runner), capture)
+    assert routing_capture(runner) is capture
+    _, ids = router.select_experts(torch.zeros(3, 1), torch.randn(3, 4))
+    assert capture.chosen.tolist() == [*ids.tolist(), [-1, -1], [-1, -1]]
+    source = inspect.getsource(MoERunner)
+    for name in (
+        "self.routed_experts.quant_method.is_monolithic",
+        "self.router.select_experts",
+        "self.router = router",
+    ):
+        assert name in source

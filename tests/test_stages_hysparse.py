@@ -1,4 +1,4 @@
-"""A HySparse policy in generation RL on the CPU: vLLM rollouts, FSDP2 updates, weight sync, replayed blocks, export."""
+"""HySparse policies in generation RL on the CPU: vLLM rollouts, FSDP2 updates, weight sync, replay, export."""
 
 import json
 import subprocess
@@ -52,6 +52,7 @@ def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
     assert min(row["hysparse/crowded_rows"] for row in steps) >= 0.5
     assert all(row["hysparse/equal_choices"] == 1 for row in steps)  # the trainer's own, replay aside
     assert all(row["hysparse/differing_rows"] == 0 for row in steps)
+    assert [row.get("hysparse/equal_experts") for row in steps] == [1 if source == "qwen3_moe" else None] * STEPS
     assert max(row["hysparse/mismatch_agreeing"] for row in steps) <= 2e-4
     assert min(row["hysparse/ess"] for row in steps) >= 0.999
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -62,10 +63,11 @@ def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
 
 
 @pytest.mark.parametrize("replay", [True, False])
-def test_rollouts_in_bf16_choose_other_blocks_and_replay_uses_them(replay, tmp_path):
+def test_rollouts_in_bf16_choose_otherwise_and_replay_uses_it(replay, tmp_path):
     """The trainer stays in fp32. In either case it is told how its own choices differ."""
     precision = "cluster.rollout_engine.dtype=bfloat16"
     (step,), _ = train("qwen3_moe", tmp_path, "generate.stop.steps=1", precision, f"hysparse.replay={replay}")
     assert 0.9 < step["hysparse/equal_choices"] < 1
+    assert 0.9 < step["hysparse/equal_experts"] < 1
     assert step["hysparse/mismatch_differing"] > step["hysparse/mismatch_agreeing"] or replay
     assert (step["hysparse/differing_rows"] == 0) is replay

@@ -212,7 +212,9 @@ class Cluster:
 
 @dataclass
 class HySparse:
-    replay: bool = doc(True, "HySparse policies: train with the blocks that the rollout chose, not with own choices.")
+    replay: bool = doc(
+        True, "HySparse policies: train with the blocks and experts that the rollout chose, not with own choices."
+    )
 
 
 @dataclass

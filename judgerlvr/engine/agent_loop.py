@@ -22,7 +22,7 @@ class SeededSingleTurn(SingleTurnAgentLoop):
 
     Truncated responses keep their place in the group but, unless ``overlong`` says otherwise, get a response
     mask of zeros: no token of them enters the loss (overlong filtering, arXiv 2503.14476 section 3.4).
-    ``block_indices``: the policy is a HySparse one, and the blocks that the rollout chose go with the sample.
+    ``block_indices``: the policy is a HySparse one, and what the rollout chose goes with the sample.
     """
 
     def __init__(self, *args: Any, mask_truncated: bool = True, block_indices: bool = False, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""How the blocks that a HySparse rollout chose agree with the trainer's, and what differing ones cost, each step."""
+"""How what a HySparse rollout chose agrees with the trainer's choices, and what differing blocks cost, each step."""
 
 from __future__ import annotations
 
@@ -14,29 +14,33 @@ from judgerlvr.hysparse.agreement import crowded_rows, split_difference
 from judgerlvr.hysparse.config import HySparseConfig
 
 FIELDS = ["differing_used", "differing_chosen", "old_log_probs", "rollout_log_probs"]
+EXPERTS = "differing_experts"
 
 
 @dataclass(frozen=True)
 class Compared:
     """One sample. ``used`` and ``chosen`` [tokens]: how many of a token's choices (layer, KV head) are not the
     rollout's, among those that the trainer used and those that it would have made. ``trainer`` and ``rollout``
-    [response tokens]: log-probabilities, each computed in the row before its token."""
+    [response tokens]: log-probabilities, each computed in the row before its token. ``experts`` [tokens]: in how many
+    layers the trainer would have used others; None for a dense model."""
 
     used: Tensor
     chosen: Tensor
     trainer: Tensor
     rollout: Tensor
+    experts: Tensor | None = None
 
     def predicting(self, rows: Tensor) -> Tensor:
         """Of ``rows`` [tokens], those that the response's tokens were sampled from."""
         return rows[-1 - len(self.rollout) : -1]
 
 
-def read_compared(batch: Any) -> list[Compared]:
+def read_compared(batch: Any, config: HySparseConfig) -> list[Compared]:
     """The samples of a step's batch in verl's transfer queue, without those that only fill it up."""
     keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
-    data = transfer_queue.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=FIELDS)
-    columns = [data[name].unbind() for name in FIELDS]
+    fields = [*FIELDS, EXPERTS] if config.expert_layers else FIELDS
+    data = transfer_queue.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+    columns = [data[name].unbind() for name in fields]
     return [Compared(*row) for row in zip(*columns, strict=True)]
 
 
@@ -56,6 +60,9 @@ def block_metrics(samples: Sequence[Compared], config: HySparseConfig) -> dict[s
         "ess": effective_share(trainer - rollout),
         "ess_sequences": effective_share(torch.stack([(s.trainer - s.rollout).double().sum() for s in samples])),
     }
+    experts = [sample.predicting(sample.experts) for sample in samples if sample.experts is not None]
+    if experts:
+        metrics["equal_experts"] = 1 - torch.cat(experts).double().mean().item() / len(config.expert_layers)
     split = split_difference(trainer, rollout, chosen)
     metrics |= {f"mismatch_{name}": value for name, value in split.items()}
     return {f"hysparse/{name}": value for name, value in metrics.items()}

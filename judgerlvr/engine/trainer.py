@@ -69,7 +69,7 @@ class StageTrainer(PPOTrainerSync):
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         self.last_batch = super().step(metrics, timing_raw)
         if self.block_config:
-            metrics.update(block_metrics(read_compared(self.last_batch), self.block_config))
+            metrics.update(block_metrics(read_compared(self.last_batch, self.block_config), self.block_config))
         return self.last_batch
 
     def probe_export(self) -> dict[str, Any]:

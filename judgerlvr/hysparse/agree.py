@@ -1,4 +1,5 @@
-"""Rollout (vLLM) against trainer (transformers): equal choices of blocks, log-probabilities with and without replay.
+"""Rollout (vLLM) against trainer (transformers): equal choices of blocks and experts, log-probabilities with and
+without replay of both.
 
     python -m judgerlvr.hysparse.agree DIR --prompts 8 --prompt-tokens 4096 --new-tokens 256 --dtype bfloat16
 
@@ -21,9 +22,10 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from judgerlvr.cli import engine_arguments, exit_code
-from judgerlvr.hysparse.agreement import Agreement, agreement, pooled, split_difference
+from judgerlvr.hysparse.agreement import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.capture import forward, trainer_choices
-from judgerlvr.hysparse.carried import REQUEST, TRANSFER, from_parameters
+from judgerlvr.hysparse.carried import REQUEST, TRANSFER, Choices, from_parameters, parted
+from judgerlvr.hysparse.config import HySparseConfig
 from rewards.errors import InputError
 
 # The command's own options say the first three, and the comparison rests on the others.
@@ -33,24 +35,26 @@ FIXED = ("model", "dtype", "max_model_len", "skip_tokenizer_init", "kv_transfer_
 @dataclass(frozen=True)
 class Rollout:
     """Tokens that the engine computed, the log-probabilities of the response tokens among them, and its choices for
-    all [layers, tokens, kv_heads, count], None where no layer selects."""
+    all, None where no layer selects."""
 
     ids: list[int]
     log_probs: Tensor
-    choices: Tensor | None
+    choices: Choices | None
 
 
 @dataclass(frozen=True)
 class Compared:
     """One sequence. ``rollout``, ``own`` and ``replayed`` [response tokens]: log-probabilities, the trainer's with its
     own choices and with the rollout's. ``differing`` [response tokens]: a choice differs in the row that the token was
-    sampled from. The last three are None where no layer selects."""
+    sampled from; ``experts`` [MoE layers, response tokens]: those in that row are equal, None for a dense model. All
+    but the first two are None where no layer selects."""
 
     rollout: Tensor
     own: Tensor
     replayed: Tensor | None = None
     choices: Agreement | None = None
     differing: Tensor | None = None
+    experts: Tensor | None = None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -117,19 +121,20 @@ def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
     )
     results = llm.generate([TokensPrompt(prompt_token_ids=prompt) for prompt in prompts], params, use_tqdm=False)
     llm.llm_engine.engine_core.shutdown()
-    heads = llm.llm_engine.model_config.hf_text_config.num_key_value_heads if choosing else 0
-    return [rollout_of(prompt, result, heads) for prompt, result in zip(prompts, results, strict=True)]
+    config = llm.llm_engine.model_config.hf_text_config if choosing else None
+    return [rollout_of(prompt, result, config) for prompt, result in zip(prompts, results, strict=True)]
 
 
-def rollout_of(prompt: list[int], result: Any, kv_heads: int) -> Rollout:
-    """One request's result, without its last token: that one was sampled and never computed. 0 heads choose nothing."""
+def rollout_of(prompt: list[int], result: Any, config: HySparseConfig | None) -> Rollout:
+    """One request's result, without its last token: that one was sampled and never computed. ``config`` is that of a
+    model which selects."""
     output = result.outputs[0]
     computed = list(output.token_ids[:-1])
     found = [step[token].logprob for step, token in zip(output.logprobs, computed, strict=False)]
     choices = None
-    if kv_heads:
+    if config is not None:
         rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(prompt) + len(output.token_ids)))
-        choices = rows[:-1].unflatten(2, (kv_heads, -1)).transpose(0, 1)
+        choices = parted(rows[:-1], config)
     return Rollout(prompt + computed, torch.tensor(found), choices)
 
 
@@ -138,12 +143,15 @@ def compare(model: Any, rollout: Rollout) -> Compared:
     response = slice(len(rollout.ids) - 1 - len(rollout.log_probs), None)
     if rollout.choices is None:
         return Compared(rollout.log_probs, forward(model, rollout.ids)[0][response])
-    used, own = trainer_choices(model, rollout.ids)
+    chosen, own = trainer_choices(model, rollout.ids)
     _, replayed = trainer_choices(model, rollout.ids, rollout.choices)
-    found = agreement(rollout.choices, used, model.config.selection)
+    found = agreement(rollout.choices.blocks, chosen.blocks, model.config.selection)
     # The log-probability of a token is computed in the row before it.
     differing = found.differing[:-1][response]
-    return Compared(rollout.log_probs, own[response], replayed[response], found, differing)
+    experts = None
+    if rollout.choices.experts is not None:
+        experts = equal_experts(rollout.choices.experts, chosen.experts)[:, :-1][:, response]
+    return Compared(rollout.log_probs, own[response], replayed[response], found, differing, experts)
 
 
 def joined(sequences: Sequence[Compared], name: str) -> Tensor:
@@ -159,6 +167,9 @@ def figures(sequences: Sequence[Compared]) -> dict[str, float]:
     replayed, differing, found = joined(sequences, "replayed"), joined(sequences, "differing"), pooled(choices)
     named = {"rows that must choose": found.crowded, "equal choices": found.equal}
     named["response rows with a differing choice"] = differing.double().mean().item()
+    experts = [one.experts.flatten() for one in sequences if one.experts is not None]
+    if experts:
+        named["equal experts of response rows"] = torch.cat(experts).double().mean().item()
     named |= {f"gap, {name} rows": value for name, value in split_difference(own, rollout, differing).items()}
     return named | mismatch(rollout, own, "") | mismatch(rollout, replayed, " with replay")
 

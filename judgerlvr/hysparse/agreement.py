@@ -60,6 +60,11 @@ def pooled(sequences: Sequence[Agreement]) -> Agreement:
     return Agreement(torch.cat([one.must for one in sequences]), torch.cat([one.same for one in sequences], dim=1))
 
 
+def equal_experts(rollout: Tensor, trainer: Tensor) -> Tensor:
+    """Boolean [...]: both name the same experts [..., top_k], in whatever order."""
+    return (rollout.sort(dim=-1).values == trainer.sort(dim=-1).values).all(dim=-1)
+
+
 def split_difference(log_probs: Tensor, others: Tensor, differing: Tensor) -> dict[str, float]:
     """Mean absolute difference of log-probabilities [tokens] over agreeing and differing rows; absent ones left out."""
     gap = (log_probs - others).abs()

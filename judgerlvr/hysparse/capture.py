@@ -1,4 +1,4 @@
-"""What the transformers model computes for one sequence: log-probabilities, and the indices it uses."""
+"""What the transformers model computes for one sequence: log-probabilities, and the choices it makes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from judgerlvr.hysparse.carried import Choices
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 
 
 def trainer_choices(
-    model: HySparseForCausalLM, ids: list[int], replayed: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Indices [layers, tokens, kv_heads, count] and log-probabilities [tokens - 1] of the sequence's tokens.
+    model: HySparseForCausalLM, ids: list[int], replayed: Choices | None = None
+) -> tuple[Choices, Tensor]:
+    """The model's own choices and the log-probabilities [tokens - 1] of the sequence's tokens.
 
-    ``replayed``, of the shape of the indices, are used in place of the model's own.
+    ``replayed`` are used in place of its own, which it then makes on hidden states that follow from them.
     """
-    given = None if replayed is None else replayed.transpose(1, 2)[:, None].to(model.device)
-    log_probs, output = forward(model, ids, block_indices=given, output_blocks=True)
-    return output.used_blocks[:, 0].transpose(1, 2).cpu(), log_probs
+    given = {} if replayed is None else as_arguments(model, replayed)
+    log_probs, output = forward(model, ids, output_blocks=True, **given)
+    blocks, experts = output.chosen_blocks[:, 0].transpose(1, 2).cpu(), output.chosen_experts
+    return Choices(blocks, None if experts is None else experts[:, 0].cpu()), log_probs
+
+
+def as_arguments(model: HySparseForCausalLM, replayed: Choices) -> dict[str, Tensor]:
+    given = {"block_indices": replayed.blocks.transpose(1, 2)[:, None].to(model.device)}
+    if replayed.experts is not None:
+        given["expert_indices"] = replayed.experts[:, None].to(model.device)
+    return given
 
 
 @torch.no_grad()

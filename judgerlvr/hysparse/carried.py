@@ -1,14 +1,18 @@
-"""Block indices on their way from an engine's request to a training sample, as plain values in between."""
+"""A rollout's choices on their way from an engine's request to a training sample, as plain values in between."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+
+from judgerlvr.hysparse.config import HySparseConfig
 
 KEY = "block_indices"
-# What a request says to get its indices back, in vLLM's ``SamplingParams.extra_args``.
+# What a request says to get its choices back, in vLLM's ``SamplingParams.extra_args``.
 REQUEST = {"kv_transfer_params": {KEY: True}}
 # vLLM's ``kv_transfer_config``. A producer's preempted requests are computed again, never delivered in part.
 TRANSFER = {
@@ -18,13 +22,25 @@ TRANSFER = {
 }
 
 
-def to_parameters(indices: NDArray[np.int16]) -> dict[str, Any]:
-    """``indices`` [tokens, layers, kv_heads, count] as a request's output carries them."""
-    return {KEY: indices.tobytes(), "shape": list(indices.shape)}
+@dataclass(frozen=True)
+class Choices:
+    """Of one sequence: ``blocks`` [selecting layers, tokens, kv_heads, count], ascending, padded with -1; ``experts``
+    [MoE layers, tokens, top_k] in the router's order, None for a dense model."""
+
+    blocks: Tensor
+    experts: Tensor | None = None
+
+
+def to_parameters(blocks: NDArray[np.int16], experts: NDArray[np.int16] | None = None) -> dict[str, Any]:
+    """``blocks`` [tokens, layers, kv_heads, count] and ``experts`` [tokens, MoE layers, top_k] as a request's output
+    carries them: one row a token."""
+    parts = [part.reshape(len(blocks), -1) for part in (blocks, experts) if part is not None]
+    rows = np.concatenate(parts, axis=1)
+    return {KEY: rows.tobytes(), "shape": list(rows.shape)}
 
 
 def from_parameters(parameters: dict[str, Any] | None, tokens: int) -> NDArray[np.int16]:
-    """int16 [tokens, layers, kv_heads * count] for prompt and response, ascending, padded with -1.
+    """int16 [tokens, 1, values of a row] for prompt and response; verl wants a dimension of layers.
 
     The last token was sampled and never computed: its row repeats the one before, whose blocks it sees too. Nothing
     is trained on what follows it. Raises ValueError unless there is one row for every other token.
@@ -34,5 +50,13 @@ def from_parameters(parameters: dict[str, Any] | None, tokens: int) -> NDArray[n
     found = np.frombuffer(parameters[KEY], dtype=np.int16).reshape(parameters["shape"])
     if len(found) != tokens - 1:
         raise ValueError(f"the rollout engine returned block indices of {len(found)} tokens, not {tokens - 1}")
-    rows = np.concatenate([found, found[-1:]])
-    return rows.reshape(*rows.shape[:2], -1)
+    return np.concatenate([found, found[-1:]])[:, None]
+
+
+def parted(rows: Tensor, config: HySparseConfig) -> Choices:
+    """The choices in ``rows`` [tokens, 1, values], as ``from_parameters`` makes them."""
+    shape = (len(config.selecting_layers), config.num_key_value_heads, config.selection.count)
+    routed = len(config.expert_layers)
+    blocks, experts = rows[:, 0].split([shape[0] * shape[1] * shape[2], routed * config.num_experts_per_tok], dim=1)
+    by_layer = blocks.unflatten(1, shape).transpose(0, 1)
+    return Choices(by_layer, experts.unflatten(1, (routed, -1)).transpose(0, 1) if routed else None)

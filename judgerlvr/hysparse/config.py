@@ -72,6 +72,13 @@ class HySparseConfig(Qwen3MoeConfig):
         return [layer for layer in range(len(self.kinds)) if serves_sparse(self.kinds, layer)]
 
     @property
+    def expert_layers(self) -> list[int]:
+        """Layers whose feed-forward block is a mixture of experts."""
+        every, dense = self.decoder_sparse_step, self.mlp_only_layers or ()
+        layers = range(len(self.kinds) if self.num_experts > 0 else 0)
+        return [layer for layer in layers if layer not in dense and (layer + 1) % every == 0]
+
+    @property
     def selection(self) -> Selection:
         """How a full layer picks blocks for the sparse layers after it."""
         count = self.select_tokens // self.select_block

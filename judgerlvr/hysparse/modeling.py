@@ -15,7 +15,6 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import (
     Qwen3MoePreTrainedModel,
     Qwen3MoeRMSNorm,
     Qwen3MoeRotaryEmbedding,
-    Qwen3MoeSparseMoeBlock,
     Qwen3MoeTopKRouter,
     load_balancing_loss_func,
 )
@@ -24,6 +23,7 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from judgerlvr.hysparse.attention import FullAttention, SelectedBlocks, SparseAttention, Step
 from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.experts import ChosenExperts, SparseMoeBlock
 from judgerlvr.hysparse.layout import FULL
 from judgerlvr.hysparse.segments import segments_of
 
@@ -32,9 +32,8 @@ SINKS = ["sinks", "sinks_sparse", "sinks_swa"]
 
 def feed_forward(config: HySparseConfig, layer: int) -> nn.Module:
     """Mixture of experts where the configuration has one in this layer, a dense MLP otherwise."""
-    every = config.decoder_sparse_step
-    if config.num_experts > 0 and layer not in config.mlp_only_layers and (layer + 1) % every == 0:
-        return Qwen3MoeSparseMoeBlock(config)
+    if layer in config.expert_layers:
+        return SparseMoeBlock(config)
     return Qwen3MoeMLP(config, intermediate_size=config.intermediate_size)
 
 
@@ -49,7 +48,9 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
         self.input_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.post_attention_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
-    def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> tuple[Tensor, ...]:
+    def forward(
+        self, hidden: Tensor, blocks: SelectedBlocks, step: Step, experts: ChosenExperts | None = None
+    ) -> tuple[Tensor, ...]:
         """Hidden states; of a full layer also K and V for the sparse layers after it."""
         normed, shared = self.input_layernorm(hidden), ()
         if self.is_full:
@@ -57,24 +58,29 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
         else:
             attended = self.self_attn(normed, blocks, step)
         hidden = hidden + attended
-        return hidden + self.mlp(self.post_attention_layernorm(hidden)), *shared
+        normed = self.post_attention_layernorm(hidden)
+        fed = self.mlp(normed) if experts is None else self.mlp(normed, experts)
+        return hidden + fed, *shared
 
 
 @dataclass
 class HySparseModelOutput(MoeModelOutputWithPast):
     """Asked for by ``output_blocks``: the blocks that the sparse layers used, and those that the model chose itself,
-    which differ where ``block_indices`` were given. int32 [selecting layers, batch, kv_heads, tokens, count]."""
+    which differ where ``block_indices`` were given. int32 [selecting layers, batch, kv_heads, tokens, count]. A mixture
+    of experts tells those that it chose itself too, [MoE layers, batch, tokens, top_k]."""
 
     used_blocks: Tensor | None = None
     chosen_blocks: Tensor | None = None
+    chosen_experts: Tensor | None = None
 
 
 @dataclass
 class HySparseCausalLMOutput(MoeCausalLMOutputWithPast):
-    """The same two beside the logits."""
+    """The same three beside the logits."""
 
     used_blocks: Tensor | None = None
     chosen_blocks: Tensor | None = None
+    chosen_experts: Tensor | None = None
 
 
 class HySparsePreTrainedModel(Qwen3MoePreTrainedModel):
@@ -135,6 +141,7 @@ class HySparseModel(HySparsePreTrainedModel):
         use_cache: bool | None = None,
         cu_seqlens: Tensor | None = None,
         block_indices: Tensor | None = None,
+        expert_indices: Tensor | None = None,
         output_blocks: bool = False,
         **kwargs: Any,
     ) -> HySparseModelOutput:
@@ -142,21 +149,25 @@ class HySparseModel(HySparsePreTrainedModel):
 
         ``attention_mask`` [batch, cached + tokens] marks padding; ``cu_seqlens`` [n + 1], or ``position_ids``
         [batch, tokens] that restart, cut packed rows. ``block_indices`` int32 [selecting layers, batch, kv_heads,
-        tokens, count] replaces the model's own selection; ``output_blocks`` returns both. Raises ValueError where
-        ``segments_of`` does, and for indices of another shape.
+        tokens, count] replaces the model's own selection, ``expert_indices`` [MoE layers, batch, tokens, top_k] its
+        routers'; ``output_blocks`` returns both. Raises ValueError where ``segments_of`` does, and for indices of
+        another shape.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         hidden = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         cache = self._cache(use_cache, past_key_values)
         step = self._step(hidden, cache, position_ids, attention_mask, cu_seqlens)
-        self._check_indices(block_indices, hidden)
+        self._check_indices(block_indices, expert_indices, hidden)
         selecting = self._selecting_layers(block_indices, output_blocks)
-        hidden = self.norm(self._run_layers(hidden, step, selecting))
+        experts = self._expert_layers(expert_indices, output_blocks)
+        hidden = self.norm(self._run_layers(hidden, step, selecting, experts))
         output = HySparseModelOutput(last_hidden_state=hidden, past_key_values=cache)
         if output_blocks and selecting:
             output.used_blocks = torch.stack([blocks.indices for blocks in selecting.values()])
             output.chosen_blocks = torch.stack([blocks.chosen for blocks in selecting.values()])
+        if output_blocks and experts:
+            output.chosen_experts = torch.stack([layer.chosen for layer in experts.values()])
         return output
 
     def _cache(self, use_cache: bool | None, given: Cache | None) -> Cache | None:
@@ -178,31 +189,39 @@ class HySparseModel(HySparsePreTrainedModel):
         positions = segments.positions if position_ids is None else position_ids
         return Step(self.rotary_emb(hidden, positions), segments, cache)
 
-    def _check_indices(self, given: Tensor | None, hidden: Tensor) -> None:
-        config = self.config
-        wanted = (
-            len(config.selecting_layers),
-            hidden.shape[0],
-            config.num_key_value_heads,
-            hidden.shape[1],
-            config.selection.count,
-        )
-        if given is not None and given.shape != wanted:
-            raise ValueError(f"block_indices must be {list(wanted)}, one row a token, not {list(given.shape)}")
+    def _check_indices(self, blocks: Tensor | None, experts: Tensor | None, hidden: Tensor) -> None:
+        config, (rows, tokens, _) = self.config, hidden.shape
+        layers, routed = len(config.selecting_layers), len(config.expert_layers)
+        wanted = {
+            "block_indices": (blocks, [layers, rows, config.num_key_value_heads, tokens, config.selection.count]),
+            "expert_indices": (experts, [routed, rows, tokens, config.num_experts_per_tok]),
+        }
+        for name, (given, shape) in wanted.items():
+            if given is not None and list(given.shape) != shape:
+                raise ValueError(f"{name} must be {shape}, one row a token, not {list(given.shape)}")
 
     def _selecting_layers(self, given: Tensor | None, compare: bool) -> dict[int, SelectedBlocks]:
         layers = self.config.selecting_layers
         indices = [None] * len(layers) if given is None else given
         return {layer: SelectedBlocks(rows, compare) for layer, rows in zip(layers, indices, strict=True)}
 
-    def _run_layers(self, hidden: Tensor, step: Step, selecting: dict[int, SelectedBlocks]) -> Tensor:
+    def _expert_layers(self, given: Tensor | None, compare: bool) -> dict[int, ChosenExperts]:
+        if given is None and not compare:
+            return {}
+        layers = self.config.expert_layers
+        indices = [None] * len(layers) if given is None else given.long()
+        return {layer: ChosenExperts(rows, compare) for layer, rows in zip(layers, indices, strict=True)}
+
+    def _run_layers(
+        self, hidden: Tensor, step: Step, selecting: dict[int, SelectedBlocks], experts: dict[int, ChosenExperts]
+    ) -> Tensor:
         blocks = SelectedBlocks()
         for number, layer in enumerate(self.layers):
             if number in selecting:
                 if not torch.is_grad_enabled():  # else layers that are run again still read them
                     blocks.keys = blocks.values = None
                 blocks = selecting[number]
-            hidden, *shared = layer(hidden, blocks, step)
+            hidden, *shared = layer(hidden, blocks, step, experts.get(number))
             if number in selecting:
                 blocks.keys, blocks.values = shared
         return hidden
@@ -233,6 +252,7 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
         output_router_logits: bool | None = None,
         cu_seqlens: Tensor | None = None,
         block_indices: Tensor | None = None,
+        expert_indices: Tensor | None = None,
         output_blocks: bool = False,
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
@@ -250,6 +270,7 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
             output_router_logits=router and config.num_experts > 0,
             cu_seqlens=cu_seqlens,
             block_indices=block_indices,
+            expert_indices=expert_indices,
             output_blocks=output_blocks,
             **kwargs,
         )
@@ -268,6 +289,7 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
             router_logits=outputs.router_logits,
             used_blocks=outputs.used_blocks,
             chosen_blocks=outputs.chosen_blocks,
+            chosen_experts=outputs.chosen_experts,
         )
 
     def _balance_loss(self, router_logits: Any, attention_mask: Tensor | None) -> Tensor | None:

@@ -23,6 +23,7 @@ MODULES = (
     "segments",
     "gates",
     "attention",
+    "experts",
     "modeling",
     "ops.selection",
     "ops.reference",

@@ -1,4 +1,4 @@
-"""verl's FSDP engine for HySparse policies: the rollout's block indices reach the model, or are compared with its own.
+"""verl's FSDP engine for HySparse policies: the rollout's choices reach the model, or are compared with its own.
 
 Engines are registered publicly; how one batch is turned into a model's arguments and back is not promised to stay.
 Imported by verl in each worker (``model.external_lib``).
@@ -14,35 +14,58 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
 from judgerlvr.engine.profiles import COMPARING, OWN_CHOICE, REPLAYING
+from judgerlvr.hysparse.agreement import equal_experts
+from judgerlvr.hysparse.carried import parted
+from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.ops.selection import PADDING
 
-# verl's field for what a rollout chose at each token and layer: nested int16 [samples, tokens, layers, heads * count].
+# verl's field for what a rollout chose at each token: nested int16 [samples, tokens, 1, values], as in ``carried``.
 CARRIED = "routed_experts"
 
 
-def for_model(carried: Tensor, kv_heads: int, padding: int) -> Tensor:
-    """``carried`` as the model takes it for one packed row with ``padding`` tokens after it, which see block 0.
+def for_model(carried: Tensor, config: HySparseConfig, padding: int) -> dict[str, Tensor]:
+    """``carried`` as the model's arguments for one packed row with ``padding`` tokens after it, which see block 0 and
+    use the first experts.
 
-    Returns int32 [layers, 1, kv_heads, tokens + padding, count].
+    ``block_indices`` int32 [layers, 1, kv_heads, tokens + padding, count]; of a mixture of experts ``expert_indices``
+    int32 [MoE layers, 1, tokens + padding, top_k] too.
     """
-    rows = carried.values().unflatten(-1, (kv_heads, -1)).permute(1, 2, 0, 3).to(torch.int32)
-    blank = torch.full_like(rows[:, :, :1], PADDING)
+    choices = parted(carried.values(), config)
+    blocks = choices.blocks.transpose(1, 2).to(torch.int32)
+    blank = torch.full_like(blocks[:, :, :1], PADDING)
     blank[..., 0] = 0
-    return torch.cat([rows, blank.expand(-1, -1, padding, -1)], dim=2)[:, None].contiguous()
+    given = {"block_indices": torch.cat([blocks, blank.expand(-1, -1, padding, -1)], dim=2)[:, None].contiguous()}
+    if choices.experts is not None:
+        experts = choices.experts.to(torch.int32)
+        first = torch.arange(experts.shape[2], dtype=torch.int32, device=experts.device)
+        given["expert_indices"] = torch.cat([experts, first.expand(len(experts), padding, -1)], dim=1)[:, None]
+    return given
 
 
-def differing(blocks: Tensor, carried: Tensor, lengths: Tensor) -> Tensor:
-    """Number of choices (layer, KV head) of each token that are not the rollout's, nested [samples, tokens].
+def by_token(differing: Tensor, lengths: Tensor) -> Tensor:
+    """How many of each token's choices differ, nested int32 [samples, tokens].
 
-    ``blocks`` and ``carried`` are int32 [layers, 1, kv_heads, tokens, count], ``lengths`` the samples' offsets.
+    ``differing`` is boolean [..., tokens], ``lengths`` the samples' offsets.
     """
     total = int(lengths[-1])
-    count = (blocks != carried).any(dim=-1).sum(dim=(0, 1, 2))[:total]
+    count = differing.flatten(0, -2).sum(dim=0)[:total]
     return torch.nested.nested_tensor_from_jagged(count.to(torch.int32), lengths)
 
 
+def compared(output: Any, carried: dict[str, Tensor], lengths: Tensor) -> dict[str, Tensor]:
+    """Of each token, how many choices of blocks (layer, KV head) and of experts (layer) are not the rollout's."""
+    blocks, experts = carried["block_indices"], carried.get("expert_indices")
+    found = {
+        "differing_used": by_token((output.used_blocks != blocks).any(dim=-1), lengths),
+        "differing_chosen": by_token((output.chosen_blocks != blocks).any(dim=-1), lengths),
+    }
+    if experts is not None:
+        found["differing_experts"] = by_token(~equal_experts(output.chosen_experts, experts), lengths)
+    return found
+
+
 class BlockEngine(FSDPEngineWithLMHead):
-    """Without gradients, reports how choices differ; ``replays`` says whose the sparse layers use."""
+    """Without gradients, reports how choices differ; ``replays`` says whose the model uses."""
 
     replays = False
 
@@ -51,10 +74,9 @@ class BlockEngine(FSDPEngineWithLMHead):
         # Indices are one row a token of whole packed rows.
         if inputs["attention_mask"] is not None or self.use_ulysses_sp:
             raise ValueError("HySparse: set use_remove_padding=True and ulysses_sequence_parallel_size=1")
-        config = self.model_config.hf_config
-        carried = for_model(micro_batch[CARRIED], config.num_key_value_heads, arguments["pad_size"])
+        carried = for_model(micro_batch[CARRIED], self.model_config.hf_config, arguments["pad_size"])
         if self.replays and not tu.get_non_tensor_data(data=micro_batch, key=OWN_CHOICE, default=False):
-            inputs["block_indices"] = carried
+            inputs |= carried
         if not torch.is_grad_enabled():
             inputs["output_blocks"], arguments["carried"] = True, carried
         return inputs, arguments
@@ -63,10 +85,9 @@ class BlockEngine(FSDPEngineWithLMHead):
         self, output: Any, output_args: dict[str, Any], micro_batch: Any, logits_processor_func: Any
     ) -> dict[str, Any]:
         found: dict[str, Any] = super().prepare_model_outputs(output, output_args, micro_batch, logits_processor_func)
-        carried, lengths = output_args.get("carried"), micro_batch["input_ids"].offsets()
+        carried = output_args.get("carried")
         if carried is not None:
-            found["differing_used"] = differing(output.used_blocks, carried, lengths)
-            found["differing_chosen"] = differing(output.chosen_blocks, carried, lengths)
+            found |= compared(output, carried, micro_batch["input_ids"].offsets())
         return found
 
 
@@ -74,13 +95,13 @@ class BlockEngine(FSDPEngineWithLMHead):
     model_type="language_model", backend=["fsdp", "fsdp2"], device=["cuda", "npu"], vendor=COMPARING
 )
 class ComparingEngine(BlockEngine):
-    """The sparse layers use the trainer's own choices."""
+    """The model uses the trainer's own choices."""
 
 
 @EngineRegistry.register(
     model_type="language_model", backend=["fsdp", "fsdp2"], device=["cuda", "npu"], vendor=REPLAYING
 )
 class ReplayingEngine(BlockEngine):
-    """The sparse layers use the rollout's choices, in updates as in log-probabilities."""
+    """The model uses the rollout's choices, in updates as in log-probabilities."""
 
     replays = True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from judgerlvr.hysparse.layout import FULL
 from judgerlvr.hysparse.ops.selection import blocks_of
-from judgerlvr.hysparse.vllm.compat import get_pp_indices, merged_window
+from judgerlvr.hysparse.vllm.compat import get_pp_indices, merged_window, routes_in_kernel
 
 # Numbers from 0 and one value more for padding, in an int16 that is not negative.
 MOST_BLOCKS = (1 << 15) - 1
@@ -32,18 +33,32 @@ def check_group(kv_cache_spec: Any, config: Any) -> None:
 
 
 def check_carried(vllm_config: Any, pages: set[int]) -> None:
-    """Raise ValueError for set-ups whose block indices could not be returned; ``pages`` are the groups' page sizes."""
+    """Raise ValueError for set-ups whose choices could not be returned; ``pages`` are the groups' page sizes."""
     if vllm_config.parallel_config.pipeline_parallel_size > 1:
         raise ValueError("HySparse: block indices are not gathered over pipeline stages; set pipeline_parallel_size=1")
     if len(pages) > 1 and vllm_config.cache_config.enable_prefix_caching:
         # vLLM then copies parts of cached pages to other slots, and their indices would stay behind.
         sizes = ", ".join(map(str, sorted(pages)))
         raise ValueError(f"HySparse: cache pages of {sizes} tokens in one engine; set enable_prefix_caching=False")
+    if vllm_config.model_config.hf_text_config.expert_layers and vllm_config.parallel_config.data_parallel_size > 1:
+        raise ValueError(
+            "HySparse: a step of several data-parallel ranks routes their tokens together, and the experts of each "
+            "could not be returned; set data_parallel_size=1"
+        )
     block, longest = vllm_config.model_config.hf_text_config.select_block, vllm_config.model_config.max_model_len
     if blocks_of(longest, block) > MOST_BLOCKS:
         raise ValueError(
             f"HySparse: block numbers of {longest} tokens do not fit in 16 bits; set max_model_len to at most "
             f"{MOST_BLOCKS * block}"
+        )
+
+
+def check_routers(runners: Iterable[Any]) -> None:
+    """Raise ValueError where experts are chosen inside a kernel; ``runners`` are vLLM's mixture-of-experts layers."""
+    if any(routes_in_kernel(runner) for runner in runners):
+        raise ValueError(
+            "HySparse: the kernel of the experts chooses them itself, and they could not be returned; set "
+            "moe_backend=triton"
         )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from typing import Any
 
@@ -86,6 +87,25 @@ def restore_expert_loaders(model: nn.Module) -> None:
         for parameter in module.parameters(recurse=False):
             if not hasattr(parameter, "weight_loader"):
                 parameter.weight_loader = loader
+
+
+def capture_routing(moe: nn.Module, capture: Callable[[torch.Tensor], None]) -> None:
+    """Have ``capture`` called in each forward with the logical expert ids [tokens, top_k], as vLLM's own capturer."""
+    moe.experts.router.set_capture_fn(capture)
+
+
+def routing_capture(runner: Any) -> Any:
+    """What ``capture_routing`` gave to the router of a layer in vLLM's forward context."""
+    return runner.router.capture_fn
+
+
+def routes_in_kernel(runner: Any) -> bool:
+    """Whether the layer's kernel takes router logits, so that its router, and the capture with it, is not called.
+
+    0.24 on a CPU has such kernels only; on GPUs, Blackwell's.
+    """
+    monolithic: bool = runner.routed_experts.quant_method.is_monolithic
+    return monolithic
 
 
 def merged_window(kv_cache_spec: Any) -> int | None:

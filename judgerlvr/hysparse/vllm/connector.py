@@ -1,7 +1,7 @@
-"""KV connector that transfers no KV: it returns the block indices of a request with the request's last output.
+"""KV connector that transfers no KV: it returns a request's block indices and experts with the request's last output.
 
 vLLM's connector is the public way to see a request's cache blocks when it ends and to add to its output
-(``kv_transfer_params``), which verl hands on with the sample. Workers write each step's indices to a store addressed
+(``kv_transfer_params``), which verl hands on with the sample. Workers write each step's choices to stores addressed
 by cache slot; the scheduler reads the slots of a finished request before its blocks are freed.
 """
 
@@ -21,7 +21,8 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 from vllm.forward_context import get_forward_context
 
 from judgerlvr.hysparse.carried import KEY, to_parameters
-from judgerlvr.hysparse.vllm.checks import check_carried
+from judgerlvr.hysparse.vllm.checks import check_carried, check_routers
+from judgerlvr.hysparse.vllm.compat import routing_capture
 from judgerlvr.hysparse.vllm.store import IndexStore, slots_of
 
 
@@ -43,13 +44,27 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         self.pages = [groups[group].kv_cache_spec.block_size for group in self.groups]
         slots = kv_cache_config.num_blocks * max(self.pages, default=1)
         shape = (len(self.names), slots, config.num_key_value_heads, config.selection.count)
-        self.store = IndexStore(vllm_config.kv_transfer_config.engine_id, shape)
+        engine = vllm_config.kv_transfer_config.engine_id
+        self.store = IndexStore(engine, shape)
+        self.routers = [f"model.layers.{layer}.mlp.experts" for layer in config.expert_layers]
+        shape = (1, slots, len(self.routers), config.num_experts_per_tok)
+        # A token's experts lie at its slot of the first full layer's cache.
+        self.experts = IndexStore(f"{engine}-experts", shape) if self.routers else None
         if role == KVConnectorRole.SCHEDULER:
-            print(self.store.describe(), flush=True)  # here, since an engine has one scheduler and many workers
-            self.store.forget()  # made after the workers, which have opened it
+            self._forget()  # made after the workers, which have opened them
+        else:
+            layers = vllm_config.compilation_config.static_forward_context
+            check_routers(layers[name] for name in self.routers)
+
+    def _forget(self) -> None:
+        """In the scheduler, of which an engine has one: say what the stores take, and unlink them."""
+        for what, store in (("block indices", self.store), ("experts", self.experts)):
+            if store is not None:
+                print(store.describe(what), flush=True)
+                store.forget()
 
     def wait_for_save(self) -> None:
-        """In a worker, after a step's forward: keep the indices of its tokens."""
+        """In a worker, after a step's forward: keep the choices of its tokens."""
         context = get_forward_context()
         if context.attn_metadata is None:
             return
@@ -60,20 +75,23 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         first = get_tensor_model_parallel_rank() * indices.shape[2]
         for layer, where in enumerate(slots):
             self.store.write(layer, where.cpu(), first, indices[layer])
+        if self.experts is not None and first == 0:  # all ranks route alike
+            captured = [routing_capture(context.no_compile_layers[name]).chosen for name in self.routers]
+            experts = torch.stack([rows[: len(slots[0])] for rows in captured], dim=1).to(torch.int16).cpu()
+            self.experts.write(0, slots[0].cpu(), 0, experts)
 
     def request_finished_all_groups(
         self, request: Any, block_ids: tuple[list[int], ...]
     ) -> tuple[bool, dict[str, Any] | None]:
-        """In the scheduler: the indices of all tokens but the last, which was sampled and never computed."""
+        """In the scheduler: the choices of all tokens but the last, which was sampled and never computed."""
         tokens = request.num_tokens - 1
         asked = (request.kv_transfer_params or {}).get(KEY)
         if not asked or request.num_computed_tokens < tokens:  # the second: aborted before its prompt was computed
             return False, None
-        layers = [
-            self.store.read(layer, slots_of(block_ids[group], page, tokens))
-            for layer, (group, page) in enumerate(zip(self.groups, self.pages, strict=True))
-        ]
-        return False, to_parameters(np.stack(layers, axis=1))
+        slots = [slots_of(block_ids[group], page, tokens) for group, page in zip(self.groups, self.pages, strict=True)]
+        indices = np.stack([self.store.read(layer, where) for layer, where in enumerate(slots)], axis=1)
+        experts = None if self.experts is None else self.experts.read(0, slots[0])
+        return False, to_parameters(indices, experts)
 
     def get_num_new_matched_tokens(self, request: Any, num_computed_tokens: int) -> tuple[int, bool]:
         return 0, False

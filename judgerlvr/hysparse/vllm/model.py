@@ -19,17 +19,21 @@ from judgerlvr.hysparse.vllm.compat import (
     Qwen3MoeMLP,
     Qwen3MoeModel,
     Qwen3MoeSparseMoeBlock,
+    capture_routing,
     restore_expert_loaders,
 )
+from judgerlvr.hysparse.vllm.routing import ExpertCapture
 from judgerlvr.hysparse.vllm.weights import head_from_embedding, split_experts
 
 
 def feed_forward(vllm_config: Any, layer: int, prefix: str) -> nn.Module:
     """Mixture of experts where the configuration has one in this layer, a dense MLP otherwise."""
     config = vllm_config.model_config.hf_text_config
-    every = config.decoder_sparse_step
-    if config.num_experts > 0 and layer not in config.mlp_only_layers and (layer + 1) % every == 0:
-        return Qwen3MoeSparseMoeBlock(vllm_config=vllm_config, prefix=prefix)
+    if layer in config.expert_layers:
+        moe = Qwen3MoeSparseMoeBlock(vllm_config=vllm_config, prefix=prefix)
+        tokens = vllm_config.scheduler_config.max_num_batched_tokens
+        capture_routing(moe, ExpertCapture(tokens, config.num_experts_per_tok))
+        return moe
     return Qwen3MoeMLP(config.hidden_size, config.intermediate_size, config.hidden_act, prefix=prefix)
 
 

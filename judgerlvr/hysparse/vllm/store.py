@@ -1,6 +1,6 @@
-"""Block indices by KV cache slot, in memory that the scheduler and the workers of one engine share.
+"""Block indices, and experts, by KV cache slot, in memory that the scheduler and the workers of one engine share.
 
-A slot's indices stand as long as its K and V do, so requests that share cached prefixes, are preempted or prefilled
+A slot's choices stand as long as its K and V do, so requests that share cached prefixes, are preempted or prefilled
 in chunks read what belongs to the keys that they attend to.
 """
 
@@ -26,7 +26,8 @@ Indices = NDArray[np.int16]
 
 
 class IndexStore:
-    """int16 [selecting layers, slots, kv_heads, count]; ``name`` is the engine's, and every opener says the same shape.
+    """int16 [selecting layers, slots, kv_heads, count], or [1, slots, MoE layers, top_k]; every opener of a ``name``
+    says the same shape.
 
     What was never written reads as zeros: indices are stored plus one. Raises OSError where no folder has room.
     """
@@ -39,11 +40,11 @@ class IndexStore:
         with self.path.open("r+b") as file:
             self.rows: Indices = np.frombuffer(mmap.mmap(file.fileno(), size), dtype=np.int16).reshape(shape)
 
-    def describe(self) -> str:
-        """Its size and what that is made of, in one line."""
-        layers, slots, heads, count = self.rows.shape
-        product = f"{layers} layers x {slots} slots x {heads} KV heads x {count} blocks x {self.rows.itemsize} bytes"
-        return f"block indices: {self.rows.nbytes / 2**20:.1f} MiB of host memory in {self.path.parent} ({product})"
+    def describe(self, what: str) -> str:
+        """Its size and what that is made of, in one line; ``what`` it holds."""
+        product = " x ".join(map(str, self.rows.shape))
+        size = f"{self.rows.nbytes / 2**20:.1f} MiB of host memory in {self.path.parent}"
+        return f"{what}: {size} ({product} values of {self.rows.itemsize} bytes)"
 
     def forget(self) -> None:
         """Remove the name: the memory lives on as long as a process that has opened it."""
@@ -61,7 +62,7 @@ class IndexStore:
         rows = self.rows[layer, slots]
         missing = int((rows[..., 0] == 0).any(axis=-1).sum())
         if missing:
-            raise RuntimeError(f"the rollout has no block indices for {missing} of {len(slots)} tokens")
+            raise RuntimeError(f"the rollout has no choices for {missing} of {len(slots)} tokens")
         found: Indices = rows + np.int16(PADDING)
         return found
 

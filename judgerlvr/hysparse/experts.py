@@ -1,0 +1,48 @@
+"""A mixture of experts that uses the experts it is given, where a rollout chose them, with its own router's weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBlock
+
+
+class ChosenExperts:
+    """What one layer is told: ``indices`` [batch, tokens, top_k] to use, None for its own, and whether to ``compare``:
+    to keep its own as ``chosen``, of the same shape.
+
+    Not a dataclass: see ``attention.SelectedBlocks``. Checkpointing runs the layer again with the same object.
+    """
+
+    def __init__(self, indices: Tensor | None = None, compare: bool = False) -> None:
+        self.indices, self.compare = indices, compare
+        self.chosen: Tensor | None = None
+
+
+class SparseMoeBlock(Qwen3MoeSparseMoeBlock):
+    """transformers' block, which takes what ``ChosenExperts`` says."""
+
+    def forward(self, hidden: Tensor, experts: ChosenExperts | None = None) -> Tensor:
+        """[batch, tokens, hidden_size] to the same shape."""
+        if experts is None:
+            plain: Tensor = super().forward(hidden)
+            return plain
+        flat = hidden.flatten(0, 1)
+        logits, weights, used = self.gate(flat)
+        if experts.compare:
+            experts.chosen = used.unflatten(0, hidden.shape[:2])
+        if experts.indices is not None:
+            used = experts.indices.flatten(0, 1)
+            weights = self._weights(logits, used)
+        out: Tensor = self.experts(flat, used, weights)
+        return out.view_as(hidden)
+
+    def _weights(self, logits: Tensor, used: Tensor) -> Tensor:
+        """What the router would give to ``used`` [rows, top_k], were they its choice among ``logits`` [rows, experts].
+
+        In its own order of operations, so that its own choice changes no bit.
+        """
+        weights = logits.softmax(dim=-1, dtype=torch.float).gather(-1, used)
+        if self.gate.norm_topk_prob:
+            weights = weights / weights.sum(dim=-1, keepdim=True)
+        return weights.to(logits.dtype)
