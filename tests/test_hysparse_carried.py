@@ -43,9 +43,7 @@ def test_the_scheduler_reads_what_workers_wrote(store):
 
 def test_the_stores_size_and_what_it_is_made_of_is_one_line(store, tmp_path):
     line = store[0].describe("block indices")
-    assert line == (
-        f"block indices: 0.0 MiB of host memory in {tmp_path} (2 x 12 x 3 x 4 values of 2 bytes)"
-    )
+    assert line == (f"block indices: 0.0 MiB of host memory in {tmp_path} (2 x 12 x 3 x 4 values of 2 bytes)")
 
 
 def test_a_slot_that_no_rank_or_not_every_rank_wrote_to_is_an_error(store):
