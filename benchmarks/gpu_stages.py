@@ -61,7 +61,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--policy", type=Path, help="use this one and train none")
-    parser.add_argument("--seconds", type=float, default=20, help="of the policy's training")
+    parser.add_argument(
+        "--seconds", type=float, default=40, help="of the policy's training, compiling kernels included"
+    )
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="a policy for a CPU")
     parser.add_argument("overrides", nargs="*", metavar="key=value")

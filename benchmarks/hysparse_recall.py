@@ -1,7 +1,6 @@
 """HySparse, its full-attention twin and its window-hybrid twin learn to recall from outside the window, side by side.
 
     PYTHONPATH=. python benchmarks/hysparse_recall.py OUT_DIR [--seconds 360]
-    PYTHONPATH=. python benchmarks/hysparse_recall.py OUT_DIR --search [--seconds 90]
 
 All three take a step on each batch before the next is drawn: they have seen the same tokens whenever time ends. Rows
 grow by stages (--stages LENGTH:ROWS:GAP:CLUSTERS:CHAINS:GROUPS:SHARE ...); a stage ends early once HySparse and the
@@ -12,9 +11,6 @@ the preset `small` at 1:--ratio without a closing full layer, one more of them, 
 All three begin as attention that looks symbols up (`recall.Start`); what is learnt is mostly to do so twice.
 OUT_DIR/hysparse-recall.json and .md hold the curves; OUT_DIR/indices-N.pt the trained HySparse model's selection over
 N held-out tokens, 16 blocks a query, for `hysparse_kernels.py --indices`.
-
---search trains the first of --models alone on the first stage, once for each of some learning rates and ways to start,
-and tells the steps until 90 % of far queries are right: a line each, and OUT_DIR/hysparse-recall-search.json.
 """
 
 from __future__ import annotations
@@ -33,7 +29,6 @@ import torch
 from hysparse.case import DEVICE
 from hysparse.recall import MODELS, Learner, Start, evaluate, heldout_rows, stream, twin
 from hysparse.recall_indices import save_indices
-from hysparse.recall_search import search
 from hysparse.recall_task import Batch, Task
 from hysparse.table import heading
 
@@ -56,7 +51,6 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=360, help="for all, a tenth kept for what follows training")
-    parser.add_argument("--search", action="store_true")
     parser.add_argument("--stages", nargs="+", default=list(STAGES))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--lr", type=float, default=6e-4, help="of matrices; see `recall.groups`")
@@ -257,8 +251,6 @@ def markdown(run: Comparison) -> str:
 def main() -> int:
     options = parse_arguments()
     stages = [stage_of(text, options) for text in options.stages]
-    if options.search:
-        return search(options, stages[0].task, stages[0].rows, lambda changed: learner_of(options.models[0], changed))
     check_last(stages[-1], options)
     print("\n".join(describe(stage, options) for stage in stages), flush=True)
     begun = time.perf_counter()

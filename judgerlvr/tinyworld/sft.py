@@ -42,6 +42,7 @@ class SFTConfig:
     seconds: float = math.inf
     seed: int = 0
     workers: int = 0
+    half: bool | None = None  # bf16 products on a GPU; None: unless the model is a HySparse one
 
 
 class Examples(IterableDataset[list[Batch]]):
@@ -127,26 +128,27 @@ def train(
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step, elapsed)
-        losses.append(update(model, optimizer, next(batches), config.router_loss))
+        losses.append(update(model, optimizer, next(batches), config))
         if step % 100 == 0:
             log(f"sft step {step} loss {losses[-1]:.4f} {elapsed:.0f} s")
     model.eval()
     return losses
 
 
-def autocast(model: PreTrainedModel) -> torch.autocast:
-    """bf16 on a GPU, fp32 on a CPU. HySparse stays in fp32: rounded logits would choose other blocks than RL's fp32."""
-    rounded = model.device.type == "cuda" and model.config.model_type != "hysparse"
-    return torch.autocast(model.device.type, torch.bfloat16, enabled=rounded)
+def autocast(model: PreTrainedModel, half: bool | None) -> torch.autocast:
+    """bf16 on a GPU, fp32 on a CPU. Unless told, HySparse stays in fp32: rounded logits would choose other blocks than
+    RL's fp32."""
+    wanted = model.config.model_type != "hysparse" if half is None else half
+    return torch.autocast(model.device.type, torch.bfloat16, enabled=wanted and model.device.type == "cuda")
 
 
-def update(model: PreTrainedModel, optimizer: torch.optim.Optimizer, parts: list[Batch], router_loss: float) -> float:
+def update(model: PreTrainedModel, optimizer: torch.optim.Optimizer, parts: list[Batch], config: SFTConfig) -> float:
     """One optimiser step over all parts of a batch; returns the mean loss a response token."""
     total = sum(int((labels[:, 1:] != IGNORED).sum()) for _, labels in parts)
     mean = 0.0
     for part in parts:
-        with autocast(model):
-            loss, _ = response_loss(model, part, router_loss)
+        with autocast(model, config.half):
+            loss, _ = response_loss(model, part, config.router_loss)
         (loss / total).backward()
         mean += float(loss.detach()) / total
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
