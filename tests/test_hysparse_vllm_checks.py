@@ -87,6 +87,22 @@ def test_a_full_layer_takes_no_window_of_the_configuration(good):
     assert unlimited.block_size == windowed.block_size
 
 
+def test_window_layers_plan_nothing_ahead(monkeypatch):
+    """The builder is vLLM's own, but for a switch that it sets when it is made."""
+    from vllm.v1.attention.backends.flash_attn import FlashAttentionBackend as Stock
+
+    from judgerlvr.hysparse.vllm.compat import schedules_in_the_step
+
+    builder = Stock.get_builder_cls()
+    assert "self.aot_schedule and not" in inspect.getsource(builder.build)
+    monkeypatch.setattr(builder, "__init__", lambda self, spec: vars(self).update(spec=spec, aot_schedule=True))
+    layer = SimpleNamespace(attn_backend=Stock)
+    schedules_in_the_step(layer)
+    made = layer.attn_backend.get_builder_cls()("spec")
+    assert isinstance(made, builder) and made.spec == "spec" and made.aot_schedule is False
+    assert issubclass(layer.attn_backend, Stock) and Stock.get_builder_cls() is builder
+
+
 def test_stages_that_begin_at_full_layers_pass(good, monkeypatch):
     from judgerlvr.hysparse.vllm.checks import check_engine
 

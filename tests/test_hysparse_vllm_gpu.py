@@ -175,6 +175,12 @@ def test_windows_do_not_reach_a_model_of_full_layers(tmp_path):
     check_logprobs(Answers(saved(full, tmp_path), "eager"), full, tmp_path)
 
 
+def test_captured_windows_plan_in_the_step(tmp_path):
+    """No full layer is FlashAttention's here: a schedule made ahead would be another cache group's, and never end."""
+    windows = rounded_model(closing_full=False, num_hidden_layers=6)
+    check_logprobs(Answers(saved(windows, tmp_path), "graphs"), windows, tmp_path)
+
+
 def test_captured_decoding_says_what_eager_decoding_says(answers):
     """Up to where rounding makes greedy choices part: a batch padded for a graph is multiplied in other tiles."""
     captured, eager = answers("graphs"), answers("eager")

@@ -15,7 +15,7 @@ from vllm.model_executor.model_loader.weight_utils import sharded_weight_loader
 
 from judgerlvr.hysparse.layout import source_layer
 from judgerlvr.hysparse.vllm.backend import backend_for
-from judgerlvr.hysparse.vllm.compat import sink_dtype, source_impl, without_window
+from judgerlvr.hysparse.vllm.compat import schedules_in_the_step, sink_dtype, source_impl, without_window
 
 
 class Projections(nn.Module):
@@ -81,7 +81,10 @@ class Projections(nn.Module):
     def stock_attention(self, name: str, sinks: nn.Parameter | None, window: int | None = None) -> Attention:
         """Attention on the backend that vLLM picks for the device."""
         given = {} if sinks is None else {"sinks": sinks}
-        return self._attention(name, per_layer_sliding_window=window, **given)
+        attention = self._attention(name, per_layer_sliding_window=window, **given)
+        if window is not None:
+            schedules_in_the_step(attention)
+        return attention
 
     def own_attention(self, name: str, **arguments: Any) -> Attention:
         """Attention on the HySparse backend, in either role."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import cache
 from typing import Any
 
 import torch
@@ -62,6 +63,29 @@ def without_window(cache_config: Any) -> Any:
 def sink_dtype(model_dtype: torch.dtype, device_type: str) -> torch.dtype:
     """What the stock window kernel takes: FlashAttention 3 the model's type, CPU_ATTN float32 (not copied then)."""
     return torch.float32 if device_type == "cpu" else model_dtype
+
+
+def schedules_in_the_step(attention: Any) -> None:
+    """Have a layer's FlashAttention 3 kernel plan its own work in every step, of captured ones too.
+
+    Where all FlashAttention layers have one window, 0.24 plans ahead, for one cache group, and hands the plan to the
+    others; but their captured graphs read buffers of their own, which are then stale: decoding never ends, or errs.
+    """
+    if attention.attn_backend.get_name() == "FLASH_ATTN":
+        attention.attn_backend = _without_plan(attention.attn_backend)
+
+
+@cache
+def _without_plan(backend: Any) -> Any:
+    """The backend with a builder that plans nothing ahead."""
+    stock = backend.get_builder_cls()
+
+    def init(self: Any, *arguments: Any, **named: Any) -> None:
+        stock.__init__(self, *arguments, **named)
+        self.aot_schedule = False
+
+    builder = type(stock.__name__, (stock,), {"__init__": init})
+    return type(backend.__name__, (backend,), {"get_builder_cls": staticmethod(lambda: builder)})
 
 
 def host_lengths(common: Any) -> torch.Tensor:
