@@ -13,11 +13,17 @@ pytestmark = pytest.mark.engine
 NEW = 100
 
 
-@pytest.fixture(scope="module", params=NAMES)
+# Models, and over how many ranks each is cut: with two, each writes its own KV head's choices.
+SERVED = [(name, 1) for name in NAMES] + [("tiny-moe", 2)]
+
+
+@pytest.fixture(scope="module", params=SERVED, ids=str)
 def served(request, tmp_path_factory):
     """(model, engine) with pages for 3 or 4 of the requests, so that some are preempted."""
-    model = make_model(request.param, **SHAPE)
+    name, ranks = request.param
+    model = make_model(name, seed=ranks, **SHAPE)  # at seed 0 two experts tie to seven digits: a rank's sum decides
     changes = {"kv_transfer_config": TRANSFER, "async_scheduling": False, "num_gpu_blocks_override": 24}
+    changes |= {"tensor_parallel_size": ranks}
     llm = start(model, tmp_path_factory.mktemp("replay"), **changes)
     yield model, llm
     stop(llm)
