@@ -29,9 +29,10 @@ ON_GPU = torch.cuda.is_available()
 DEVICE_OPTIONS = (
     ["--attention-backend", "TRITON_ATTN", "--gpu-memory-utilization", "0.2"] if ON_GPU else ["--enforce-eager"]
 )
-# Triton's attention multiplies float32 in 10 bits of mantissa, so that on a GPU a token may be another one's equal.
-NEAR_TIE = 0.05 if ON_GPU else 0.0
-DEVICE_ENVIRONMENT = {} if ON_GPU else CPU_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+# Else the window layers' kernel multiplies float32 in 10 bits of mantissa.
+EXACT = {"TRITON_F32_DEFAULT": "ieee"}
+DEVICE_ENVIRONMENT = EXACT if ON_GPU else CPU_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+NEAR_TIE = 1e-3 if ON_GPU else 0.0  # of a logit: sums run in another order there
 
 
 @pytest.fixture(scope="module")
@@ -105,16 +106,19 @@ def prompts():
     return [(common + ids)[: max(len(ids), 100)] if index % 4 == 0 else ids for index, ids in enumerate(plain)]
 
 
+def shortfall(model, prompt, ids):
+    """[tokens] How far each token's logit is below the model's largest."""
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt + ids]), use_cache=False).logits[0, len(prompt) - 1 : -1]
+    return logits.amax(-1) - logits.gather(-1, torch.tensor(ids)[:, None])[:, 0]
+
+
 def test_two_hundred_concurrent_requests(served):
     given = prompts()
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(lambda pair: complete(served, pair[1], stream=pair[0] % 2 == 0), enumerate(given)))
-    wrong = 0
-    for prompt, ids in zip(given, found, strict=True):
-        assert len(ids) == NEW_TOKENS
-        with torch.no_grad():
-            logits = served[0](torch.tensor([prompt + ids]), use_cache=False).logits[0, len(prompt) - 1 : -1]
-        short = logits.amax(-1) - logits.gather(-1, torch.tensor(ids)[:, None])[:, 0]
-        wrong += int((short > NEAR_TIE).sum())
-    assert wrong == 0
+    short = torch.cat([shortfall(served[0], prompt, ids) for prompt, ids in zip(given, found, strict=True)])
+    assert len(short) == PROMPTS * NEW_TOKENS
+    print(f"{int((short == 0).sum())} of {len(short)} tokens are the model's; largest shortfall {short.max():.3g}")
+    assert int((short > NEAR_TIE).sum()) == 0
     assert prefix_hits(served[1]) > 0
