@@ -4,8 +4,9 @@
 
 small is the preset; slice80b has the 80B-A3B's width, heads and experts in 4 layers, one full and three sparse ones
 (7.3 B parameters, 15 GB). A twin "-full" has the same numbers in every tensor of the same name. Matrices keep variance,
-and the last norm is scaled so that the next token's distribution has an entropy of --entropy nats. Routers are sharp,
-as trained ones are: with router logits as drawn, rounding alone reroutes so many tokens that nothing else is seen.
+and the last norm is scaled so that the next token's distribution has an entropy of --entropy nats. Router logits have
+a standard deviation of --router: at 1, as drawn, rounding alone reroutes so many tokens that nothing else is seen; at
+6, what rounding does to the experts' weights drowns the rest.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--entropy", type=float, default=2.5, help="nats, of the next token")
-    parser.add_argument("--router", type=float, default=6.0, help="factor on routers")
+    parser.add_argument("--router", type=float, default=2.0, help="factor on routers")
     parser.add_argument("--tiny", action="store_true", help="toy sizes, for a CPU")
     return parser.parse_args()
 
