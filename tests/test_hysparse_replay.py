@@ -13,15 +13,16 @@ pytestmark = pytest.mark.engine
 NEW = 100
 
 
-# Models, and over how many ranks each is cut: with two, each writes its own KV head's choices.
-SERVED = [(name, 1) for name in NAMES] + [("tiny-moe", 2)]
+# Models, over how many ranks each is cut, and the seed of its weights. With two ranks, each writes its own KV head's
+# choices; at seed 0 two experts tie to seven digits, so that the order of a sum over ranks decides.
+SERVED = [(name, 1, 0) for name in NAMES] + [("tiny-moe", 2, 2)]
 
 
 @pytest.fixture(scope="module", params=SERVED, ids=str)
 def served(request, tmp_path_factory):
     """(model, engine) with pages for 3 or 4 of the requests, so that some are preempted."""
-    name, ranks = request.param
-    model = make_model(name, seed=ranks, **SHAPE)  # at seed 0 two experts tie to seven digits: a rank's sum decides
+    name, ranks, seed = request.param
+    model = make_model(name, seed=seed, **SHAPE)
     changes = {"kv_transfer_config": TRANSFER, "async_scheduling": False, "num_gpu_blocks_override": 24}
     changes |= {"tensor_parallel_size": ranks}
     llm = start(model, tmp_path_factory.mktemp("replay"), **changes)

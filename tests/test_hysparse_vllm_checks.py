@@ -96,11 +96,25 @@ def test_window_layers_plan_nothing_ahead(monkeypatch):
     builder = Stock.get_builder_cls()
     assert "self.aot_schedule and not" in inspect.getsource(builder.build)
     monkeypatch.setattr(builder, "__init__", lambda self, spec: vars(self).update(spec=spec, aot_schedule=True))
-    layer = SimpleNamespace(attn_backend=Stock)
-    schedules_in_the_step(layer)
+    layer, other = SimpleNamespace(attn_backend=Stock), SimpleNamespace(attn_backend=SimpleNamespace(get_name=str))
+    others = other.attn_backend
+    for each in (layer, other):
+        schedules_in_the_step(each)
     made = layer.attn_backend.get_builder_cls()("spec")
     assert isinstance(made, builder) and made.spec == "spec" and made.aot_schedule is False
     assert issubclass(layer.attn_backend, Stock) and Stock.get_builder_cls() is builder
+    assert other.attn_backend is others
+
+
+@pytest.mark.parametrize(("window", "unplanned"), [(128, 1), (None, 0)])
+def test_stock_attention_with_a_window_is_such_a_layer(window, unplanned, monkeypatch):
+    from judgerlvr.hysparse.vllm import attention
+
+    switched = []
+    monkeypatch.setattr(attention, "schedules_in_the_step", switched.append)
+    projections = SimpleNamespace(_attention=lambda name, **arguments: arguments)
+    made = attention.Projections.stock_attention(projections, "attn", sinks=None, window=window)
+    assert made == {"per_layer_sliding_window": window} and switched == [made] * unplanned
 
 
 def test_stages_that_begin_at_full_layers_pass(good, monkeypatch):

@@ -99,6 +99,7 @@ class Answers:
         register()
         llm = LLM(model=str(folder), **ENGINE, **MODES[mode])
         self.decodes_as = llm.collective_rpc(decode_mode)[0]
+        self.plans_ahead = llm.collective_rpc(plans_ahead)[0]
         sampling = SamplingParams(temperature=0.0, max_tokens=NEW_TOKENS, logprobs=0, ignore_eos=True, detokenize=False)
         given = [TokensPrompt(prompt_token_ids=prompt) for prompt in prompts()]
         results = llm.generate(given, sampling, use_tqdm=False)
@@ -114,6 +115,13 @@ class Answers:
 
 def decode_mode(worker):
     return worker.model_runner.compilation_config.cudagraph_mode.decode_mode().name
+
+
+def plans_ahead(worker):
+    """Of each cache group that FlashAttention serves, whether its builder makes a schedule ahead of the step."""
+    groups = [group for of_cache in worker.model_runner.attn_groups for group in of_cache]
+    builders = [group.get_metadata_builder() for group in groups]
+    return [builder.aot_schedule for builder in builders if hasattr(builder, "aot_schedule")]
 
 
 def stop(llm):
@@ -176,9 +184,11 @@ def test_windows_do_not_reach_a_model_of_full_layers(tmp_path):
 
 
 def test_captured_windows_plan_in_the_step(tmp_path):
-    """No full layer is FlashAttention's here: a schedule made ahead would be another cache group's, and never end."""
+    """No full layer is FlashAttention's here: a schedule made ahead would be another cache group's."""
     windows = rounded_model(closing_full=False, num_hidden_layers=6)
-    check_logprobs(Answers(saved(windows, tmp_path), "graphs"), windows, tmp_path)
+    found = Answers(saved(windows, tmp_path), "graphs")
+    assert (found.decodes_as, found.plans_ahead) == ("FULL", [False, False])
+    check_logprobs(found, windows, tmp_path)
 
 
 def test_captured_decoding_says_what_eager_decoding_says(answers):

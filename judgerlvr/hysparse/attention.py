@@ -127,6 +127,7 @@ class FullAttention(Projections):
         q = self.query(hidden, step)
         k, v = self.keys_values(hidden, step)
         run = operations(q.device.type)
+        # replayed blocks need no selection, so that the cheaper kernel will do
         if self.selects and (blocks.indices is None or blocks.compare):
             out, blocks.chosen = run.full_attention_with_selection(q, k, v, step.segments, self.selection, self.sinks)
             blocks.indices = blocks.chosen if blocks.indices is None else blocks.indices
@@ -152,9 +153,11 @@ class SparseAttention(Projections):
 
     def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         q = self.query(hidden, step)
+        # one launch for a new token; it has no backward pass
         fused = operations(q.device.type).sparse_decode
         if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
             return self.output(self.decoded(fused, q, hidden, blocks, step))
+        # gates and sum in one pass over the branches' outputs, which are as large as the hidden states
         fused = operations(q.device.type).gated_sum
         if fused is not None and self.g_sparse is not None and self.g_swa is not None:
             gates = (self.g_sparse(hidden), self.g_swa(hidden))

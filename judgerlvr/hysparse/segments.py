@@ -118,6 +118,7 @@ def segments_of(
         found.append(from_positions(position_ids))
     elif position_ids is not None and attention_mask is None and not torch.compiler.is_compiling():
         _refuse(bool(from_positions(position_ids).starts.any()), "packed rows cannot continue a cache")
+    # each description only cuts, so that the latest start holds
     starts = found[0].starts
     for more in found[1:]:
         starts = torch.maximum(starts, more.starts)

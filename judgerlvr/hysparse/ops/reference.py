@@ -60,6 +60,7 @@ def attend(logits: Tensor, v: Tensor, sinks: Tensor | None) -> tuple[Tensor, Ten
     lse = logits.logsumexp(dim=-1)
     if sinks is not None:
         lse = torch.logaddexp(lse, wide(sinks)[None, :, None].expand_as(lse))
+    # not a softmax: with a sink, what the values get sums to less than 1
     weights = (logits - lse[..., None]).exp()
     values = wide(v).repeat_interleave(logits.shape[1] // v.shape[1], dim=1)
     return weights @ values, lse
@@ -73,6 +74,7 @@ def full_attention(
     out, lse = attend(logits, v, sinks)
     grid = block_of_key(segments, block)[:, None].expand_as(logits)
     empty = logits.new_full((*logits.shape[:-1], blocks_of(segments.keys, block)), -torch.inf)
+    # a choice has no gradient
     block_max = empty.scatter_reduce(-1, grid, logits.detach(), "amax")
     return FullPass(out.to(q.dtype), lse, block_max)
 

@@ -56,6 +56,7 @@ def select_blocks(scores: Tensor, own_block: Tensor, selection: Selection) -> Te
     forced = (grid < selection.first) | (grid > own - selection.local)
     ranked = scores.masked_fill(forced & visible, torch.inf).masked_fill(~visible, -torch.inf)
     best = ranked.sort(dim=-1, descending=True, stable=True).indices[..., : selection.count]
+    # early queries see fewer blocks than they may keep; what is left over sorts to the end as padding
     chosen = torch.where(visible.expand_as(ranked).gather(-1, best), best, blocks).sort(dim=-1).values
     chosen = chosen.masked_fill(chosen == blocks, PADDING).to(torch.int32)
     return torch.nn.functional.pad(chosen, (0, selection.count - chosen.shape[-1]), value=PADDING)

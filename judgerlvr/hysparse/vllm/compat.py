@@ -20,6 +20,9 @@ from vllm.distributed.utils import get_pp_indices
 # of the body is how vLLM's own variants replace the layer.
 from vllm.model_executor.models.qwen3_moe import Qwen3MoeMLP, Qwen3MoeModel, Qwen3MoeSparseMoeBlock
 
+# How vLLM itself gives a backend another builder.
+from vllm.v1.attention.backend import subclass_attention_backend
+
 # How many of a step's requests, which vLLM sorts for builders that ask for it, have one new token.
 from vllm.v1.attention.backends.utils import split_decodes_and_prefills
 
@@ -69,7 +72,7 @@ def schedules_in_the_step(attention: Any) -> None:
     """Have a layer's FlashAttention 3 kernel plan its own work in every step, of captured ones too.
 
     Where all FlashAttention layers have one window, 0.24 plans ahead, for one cache group, and hands the plan to the
-    others; but their captured graphs read buffers of their own, which are then stale: decoding never ends, or errs.
+    others; but their captured graphs read buffers of their own, filled at capture: decoding may never end.
     """
     if attention.attn_backend.get_name() == "FLASH_ATTN":
         attention.attn_backend = _without_plan(attention.attn_backend)
@@ -84,8 +87,8 @@ def _without_plan(backend: Any) -> Any:
         stock.__init__(self, *arguments, **named)
         self.aot_schedule = False
 
-    builder = type(stock.__name__, (stock,), {"__init__": init})
-    return type(backend.__name__, (backend,), {"get_builder_cls": staticmethod(lambda: builder)})
+    builder = type(f"Unplanned{stock.__name__}", (stock,), {"__init__": init})
+    return subclass_attention_backend("Unplanned", backend, builder)
 
 
 def host_lengths(common: Any) -> torch.Tensor:
