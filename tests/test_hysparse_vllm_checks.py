@@ -106,13 +106,15 @@ def test_window_layers_plan_nothing_ahead(monkeypatch):
     assert other.attn_backend is others
 
 
-@pytest.mark.parametrize(("window", "unplanned"), [(128, 1), (None, 0)])
-def test_stock_attention_with_a_window_is_such_a_layer(window, unplanned, monkeypatch):
+@pytest.mark.parametrize(("window", "closing", "unplanned"), [(128, False, 1), (128, True, 0), (None, False, 0)])
+def test_windows_are_such_layers_where_every_full_layer_selects(window, closing, unplanned, monkeypatch):
+    """Elsewhere vLLM sees two windows, and plans nothing ahead by itself."""
     from judgerlvr.hysparse.vllm import attention
 
     switched = []
     monkeypatch.setattr(attention, "schedules_in_the_step", switched.append)
-    projections = SimpleNamespace(_attention=lambda name, **arguments: arguments)
+    config = preset("tiny", num_hidden_layers=7 if closing else 6, closing_full=closing)
+    projections = SimpleNamespace(config=config, _attention=lambda name, **arguments: arguments)
     made = attention.Projections.stock_attention(projections, "attn", sinks=None, window=window)
     assert made == {"per_layer_sliding_window": window} and switched == [made] * unplanned
 

@@ -13,7 +13,8 @@ from vllm.model_executor.layers.linear import ColumnParallelLinear, QKVParallelL
 from vllm.model_executor.layers.rotary_embedding import get_rope
 from vllm.model_executor.model_loader.weight_utils import sharded_weight_loader
 
-from judgerlvr.hysparse.layout import source_layer
+from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.layout import FULL, source_layer
 from judgerlvr.hysparse.vllm.backend import backend_for
 from judgerlvr.hysparse.vllm.compat import schedules_in_the_step, sink_dtype, source_impl, without_window
 
@@ -82,7 +83,7 @@ class Projections(nn.Module):
         """Attention on the backend that vLLM picks for the device."""
         given = {} if sinks is None else {"sinks": sinks}
         attention = self._attention(name, per_layer_sliding_window=window, **given)
-        if window is not None:
+        if window is not None and windows_alone(self.config):
             schedules_in_the_step(attention)
         return attention
 
@@ -104,6 +105,11 @@ class Projections(nn.Module):
 
     def _normed(self, flat: Tensor, norm: RMSNorm | None) -> Tensor:
         return flat if norm is None else norm(flat.unflatten(-1, (-1, self.head_dim))).flatten(-2)
+
+
+def windows_alone(config: HySparseConfig) -> bool:
+    """Whether every full layer selects, so that windows are all that vLLM's own backend serves."""
+    return config.kinds.count(FULL) == len(config.selecting_layers)
 
 
 class FullAttention(Projections):

@@ -71,8 +71,8 @@ def sink_dtype(model_dtype: torch.dtype, device_type: str) -> torch.dtype:
 def schedules_in_the_step(attention: Any) -> None:
     """Have a layer's FlashAttention 3 kernel plan its own work in every step, of captured ones too.
 
-    Where all FlashAttention layers have one window, 0.24 plans ahead, for one cache group, and hands the plan to the
-    others; but their captured graphs read buffers of their own, filled at capture: decoding may never end.
+    For a model whose FlashAttention layers all have one window, 0.24 plans ahead, for one cache group, and hands the
+    plan to the others; but their captured graphs read buffers of their own, filled at capture: decoding may never end.
     """
     if attention.attn_backend.get_name() == "FLASH_ATTN":
         attention.attn_backend = _without_plan(attention.attn_backend)
