@@ -6,7 +6,7 @@ small is the preset; slice80b has the 80B-A3B's width, heads and experts in 4 la
 (7.3 B parameters, 15 GB). A twin "-full" has the same numbers in every tensor of the same name. Matrices keep variance,
 and the last norm is scaled so that the next token's distribution has an entropy of --entropy nats. Router logits have
 a standard deviation of --router: at 1, as drawn, rounding alone reroutes so many tokens that nothing else is seen; at
-6, what rounding does to the experts' weights drowns the rest.
+6, most of the difference remains when experts are replayed.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class SparseAttention(Projections):
         fused = operations(q.device.type).sparse_decode
         if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
             return self.output(self.decoded(fused, q, hidden, blocks, step))
-        # gates and sum in one pass over the branches' outputs, which are as large as the hidden states
+        # gates and sum in one pass over the branches' outputs
         fused = operations(q.device.type).gated_sum
         if fused is not None and self.g_sparse is not None and self.g_swa is not None:
             gates = (self.g_sparse(hidden), self.g_swa(hidden))
