@@ -1,7 +1,7 @@
 """Answers graded per second on this machine, beside math-verify called serially and verl's own scorer.
 
 One run, interleaved: the 10,000 answers are cut into blocks and each block is graded by all three in turn, so that
-a busy machine slows them alike. ``python benchmarks/rewards_throughput.py [--out FILE]`` prints a markdown table.
+a busy machine slows them alike. ``python -m benchmarks.rewards_throughput [--out FILE]`` prints a markdown table.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from rewards.dispatch import PoolLimits
-from rewards.pool import GraderPool
-from rewards.process import process_clock
+from rewards.grading.dispatcher import PoolLimits
+from rewards.grading.pool import GraderPool
+from rewards.grading.fork_server_client import process_clock
 from rewards.types import Problem, Reason, Result
 
 Pair = tuple[str, str]  # gold, completion

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
 
-from data.balance import by_problem
-from data.label import Triplet
+from data.balancing import by_problem
+from data.labelling import Triplet
 
 Predict = Callable[[Triplet], bool]
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from data.label import Triplet
+from data.labelling import Triplet
 
 
 @dataclass(frozen=True)

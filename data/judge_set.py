@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.balance import balanced, by_problem, mixed_only, shuffled_labels, split_by_problem, without_duplicates
+from data.balancing import balanced, by_problem, mixed_only, shuffled_labels, split_by_problem, without_duplicates
 from data.baselines import baselines
 from data.card import Card, mean_characters
 from data.decontaminate import check_overlap
-from data.label import Labelled, Triplet, label_candidates
+from data.labelling import Labelled, Triplet, label_candidates
 from data.problems import GradeMany
 from data.responses import Candidate
 from rewards.errors import InputError

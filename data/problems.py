@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.reading import Row, read_rows
-from rewards.boxes import outer_boxes
+from data.row_files import Row, read_rows
+from rewards.extraction.boxes import outer_boxes
 from rewards.errors import InputError
 from rewards.types import Problem, Result
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.problems import parse_problem
-from data.reading import read_rows
+from data.row_files import read_rows
 from rewards.errors import InputError
 from rewards.types import Problem
 

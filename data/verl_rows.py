@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.label import Triplet
+from data.labelling import Triplet
 from data.prompts import as_chat, render
 from rewards.types import Problem
 

@@ -14,7 +14,7 @@ import yaml
 
 from judgerlvr.config.load import keys
 from judgerlvr.engine.runner import StageFailed
-from judgerlvr.pipeline.exporting import ExportMismatch
+from judgerlvr.pipeline.export import ExportMismatch
 from rewards.errors import InputError
 
 BAD_INPUT = 2

@@ -18,7 +18,7 @@ from typing import Any
 from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import engine_arguments, exit_code
 from judgerlvr.config.load import resolve_path
-from judgerlvr.evaluation.decoding import Decoding
+from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from judgerlvr.evaluation.records import Item
 from judgerlvr.evaluation.responses import read_stored

@@ -16,7 +16,7 @@ from judgerlvr.cli import DEFAULT_CONFIG, exit_code
 from judgerlvr.config.check import check_config
 from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.pipeline.judge_data import make_judge_set, write_judge_set
-from judgerlvr.pipeline.models import load_tokenizer
+from judgerlvr.models.directory import load_tokenizer
 from rewards.errors import InputError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rewards.pool import GraderPool
+from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Reason, Result
 from rewards.verifier import DEFAULT_VERIFIER
 

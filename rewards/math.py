@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rewards.compare import compare, compare_in_text, compare_quick
+from rewards.comparison.compare import compare, compare_in_text, compare_quick
 from rewards.errors import InputError
-from rewards.extract import FreeText
-from rewards.gold import gold_answer
+from rewards.extraction.extract import FreeText
+from rewards.extraction.gold import gold_answer
 from rewards.types import Problem, Result
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rewards.boxes import Box, outer_boxes
+from rewards.extraction.boxes import Box, outer_boxes
 from rewards.errors import InputError
-from rewards.thinking import solution_part
+from rewards.extraction.thinking import solution_part
 from rewards.types import Reason, Result
 
 # Closers of mathematics and markdown, a full stop, and end-of-text markers may follow the verdict; words may not.

@@ -18,10 +18,10 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 if _ROOT not in sys.path:
     sys.path.append(_ROOT)  # a plain verl config may name this file without the package being installed
 
-from rewards.audit import Audit  # noqa: E402
+from rewards.auditing.audit import Audit  # noqa: E402
 from rewards.errors import InputError  # noqa: E402
-from rewards.extract import Mode  # noqa: E402
-from rewards.shared import shared_pool  # noqa: E402
+from rewards.extraction.extract import Mode  # noqa: E402
+from rewards.grading.process_pools import shared_pool  # noqa: E402
 from rewards.types import Problem, Result  # noqa: E402
 from rewards.verdict import DEFAULT_WORDS, grade_verdict  # noqa: E402
 from rewards.verifier import DEFAULT_VERIFIER  # noqa: E402

@@ -18,5 +18,5 @@ fi
 # Without the repository's pytest settings and conftest, which need the main environment's packages.
 export OMP_NUM_THREADS=1 PYTHONPATH=$PWD
 pytest=("$venv/bin/python" -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider)
-"${pytest[@]}" tests/test_hysparse_compile.py
-TRITON_INTERPRET=1 "${pytest[@]}" tests/test_hysparse_kernels.py tests/test_hysparse_decode.py tests/test_hysparse_pages.py "$@"
+"${pytest[@]}" tests/hysparse/test_compile.py
+TRITON_INTERPRET=1 "${pytest[@]}" tests/hysparse/test_kernels.py tests/hysparse/test_decode.py tests/hysparse/test_pages.py "$@"

@@ -8,4 +8,4 @@ python=${PYTHON:-python3}
 workers=()
 if "$python" -c 'import xdist' 2>/dev/null; then workers=(-n "${JUDGERLVR_TEST_WORKERS:-8}"); fi
 PYTHONPATH=$PWD "$python" -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider "${workers[@]}" \
-  tests/test_hysparse_kernels.py tests/test_hysparse_decode.py tests/test_hysparse_pages.py tests/test_hysparse_gpu.py "$@"
+  tests/hysparse/test_kernels.py tests/hysparse/test_decode.py tests/hysparse/test_pages.py tests/hysparse/test_gpu.py "$@"

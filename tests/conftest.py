@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from judgerlvr.config.load import load_config
-from judgerlvr.engine.stage import Stage
+from judgerlvr.runs.stage import Stage
 
 os.environ.setdefault("VERL_PLATFORM", "cpu")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

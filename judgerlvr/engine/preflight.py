@@ -8,7 +8,7 @@ import os
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from judgerlvr.engine.profiles import COMPARING, REPLAYING
+from judgerlvr.engine.devices import COMPARING, REPLAYING
 
 
 class PreflightError(Exception):
@@ -78,7 +78,7 @@ def _check_cpu_platform() -> None:
     if os.environ.get("VERL_PLATFORM") != "cpu":
         raise PreflightError("VERL_PLATFORM=cpu is not set in a worker; pass it in the job's runtime environment")
     platform = type(get_platform()).__module__
-    if platform != "judgerlvr.engine.cpu_platform":
+    if platform != "judgerlvr.engine.on_cpu.cpu_platform":
         raise PreflightError(f"verl uses platform {platform}: install judgerlvr (pip install -e .) on every node")
 
 

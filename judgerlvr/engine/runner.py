@@ -15,11 +15,11 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from judgerlvr.config.schema import Action
-from judgerlvr.engine.checkpoints import complete, write_atomically
+from judgerlvr.runs.checkpoints import complete, write_atomically
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
-from judgerlvr.engine.profiles import stage_environment
-from judgerlvr.engine.render import render, write_agent_loops
-from judgerlvr.engine.stage import Stage
+from judgerlvr.engine.devices import stage_environment
+from judgerlvr.engine.verl_config import render, write_agent_loops
+from judgerlvr.runs.stage import Stage
 
 FAILURE = "failure.json"
 WATCH_SECONDS = 10.0
@@ -86,7 +86,7 @@ class StageRunner:
         import transfer_queue
         from verl.trainer.ppo.v1 import AgentLoopManagerTQ
 
-        from judgerlvr.engine.trainer import StageTrainer
+        from judgerlvr.engine.in_training.trainer import StageTrainer
 
         check_process(self.stage.device, self.stage.model_type)
         check_nodes(self.stage.device, self.stage.model_type)

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
-from judgerlvr.evaluation.decoding import Decoding
+from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.records import Record, Sample
 from judgerlvr.evaluation.summary import summarise
-from rewards.extract import Mode, final_answer
-from rewards.thinking import prompt_opens_thinking
+from rewards.extraction.extract import Mode, final_answer
+from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.types import Problem, Result
 from rewards.verdict import DEFAULT_WORDS, NO_VERDICT, grade_verdict
 
 
 class Grader(Protocol):
-    """What grading needs of ``rewards.pool.GraderPool``."""
+    """What grading needs of ``rewards.grading.pool.GraderPool``."""
 
     def grade_many(self, pairs: Sequence[tuple[Problem, str]]) -> list[Result]: ...
 

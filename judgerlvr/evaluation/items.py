@@ -8,7 +8,7 @@ from typing import Any
 
 from data.problems import read_problems
 from data.prompts import as_chat, render
-from data.reading import read_rows
+from data.row_files import read_rows
 from judgerlvr.evaluation.records import Item
 from rewards.errors import InputError
 from rewards.types import Problem

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rewards.errors import InputError
-from rewards.thinking import THINK_CLOSE, THINK_OPEN
+from rewards.extraction.thinking import THINK_CLOSE, THINK_OPEN
 from rewards.types import Problem
 
 CUT = "length"  # the finish reason of an output that ran into its token limit

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from data.hashing import file_sha256
-from judgerlvr.evaluation.decoding import Decoding
+from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
 from judgerlvr.evaluation.records import Item, Record, Sample, write_records
-from judgerlvr.pipeline.manifest import model_hash
-from rewards.extract import Mode
-from rewards.pool import GraderPool
-from rewards.thinking import prompt_opens_thinking
+from judgerlvr.runs.manifest import model_hash
+from rewards.extraction.extract import Mode
+from rewards.grading.pool import GraderPool
+from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.verdict import DEFAULT_WORDS
 from rewards.verifier import DEFAULT_VERIFIER
 
@@ -94,7 +94,7 @@ def evaluate_model(
     progress: bool = False,
 ) -> Evaluation:
     """Sample every item from one model directory, in each decoding, and grade: one engine for all of them."""
-    from judgerlvr.evaluation.sample import Sampler, needed_context
+    from judgerlvr.sampling.sampler import Sampler, needed_context
 
     evaluation = Evaluation()
     context = needed_context(model_dir, items, settings.decoding.max_tokens)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judgerlvr.evaluation import metrics
-from judgerlvr.evaluation.decoding import Decoding
+from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.metrics import Floats
 from judgerlvr.evaluation.records import CUT, OVERSIZE, Record, thinking_text
 

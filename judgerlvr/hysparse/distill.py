@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from data.reading import read_rows
+from data.row_files import read_rows
 from judgerlvr.cli import exit_code
 from judgerlvr.hysparse.convert import Start, add_options, changes_of, convert, source_directory
 from rewards.errors import InputError

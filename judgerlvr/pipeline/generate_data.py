@@ -8,17 +8,17 @@ from typing import Any
 from data.decontaminate import check_overlap
 from data.problems import check_golds, read_problems
 from data.prompts import GENERATE_FIELDS, load_template
-from data.reading import write_jsonl
+from data.row_files import write_jsonl
 from data.verl_rows import render_generate_rows, write_parquet
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
-from judgerlvr.engine.stage import Stage
-from judgerlvr.pipeline.lengths import drop_long, token_counter
-from judgerlvr.pipeline.manifest import write_manifest
-from judgerlvr.pipeline.models import load_tokenizer
-from judgerlvr.pipeline.rewards import reward_settings
+from judgerlvr.runs.stage import Stage
+from judgerlvr.models.prompt_tokens import drop_long, token_counter
+from judgerlvr.runs.manifest import write_manifest
+from judgerlvr.models.directory import load_tokenizer
+from judgerlvr.pipeline.reward_settings import reward_settings
 from judgerlvr.tinyworld.problems import generate_problems
-from rewards.pool import GraderPool
+from rewards.grading.pool import GraderPool
 from rewards.types import Problem
 
 

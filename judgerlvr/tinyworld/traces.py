@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from judgerlvr.tinyworld.lines import Line
+from judgerlvr.tinyworld.trace_parsing import Line
 from judgerlvr.tinyworld.task import VARIABLES, Chain, World
 
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from verl.utils import tensordict_utils as tu
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
-from judgerlvr.engine.profiles import COMPARING, OWN_CHOICE, REPLAYING
-from judgerlvr.hysparse.agreement import equal_experts
-from judgerlvr.hysparse.carried import parted
+from judgerlvr.engine.devices import COMPARING, OWN_CHOICE, REPLAYING
+from judgerlvr.hysparse.agreement.measures import equal_experts
+from judgerlvr.hysparse.rollout_choices import parted
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.ops.selection import PADDING
 

@@ -8,7 +8,7 @@ import transfer_queue
 from transfer_queue import KVBatchMeta
 from verl.workers.utils.padding import response_from_nested
 
-from judgerlvr.engine.profiles import OWN_CHOICE
+from judgerlvr.engine.devices import OWN_CHOICE
 
 
 def probe_log_probs(trainer: Any, batch: Any, count: int) -> list[dict[str, Any]]:

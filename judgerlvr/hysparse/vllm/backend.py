@@ -34,7 +34,7 @@ from judgerlvr.hysparse.ops.selection import PADDING, Selection
 from judgerlvr.hysparse.vllm.checks import check_group
 from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape, host_lengths, split_decodes_and_prefills
 from judgerlvr.hysparse.vllm.kernels import paged_kernels
-from judgerlvr.hysparse.vllm.paged import (
+from judgerlvr.hysparse.vllm.query_batches import (
     FOR_KERNELS,
     Piece,
     QueryBatch,

@@ -1,6 +1,6 @@
 """Every reach into what vLLM 0.24 (GPU lock) and 0.31 (CPU lock) do not promise to keep, and where they differ.
 
-``tests/test_hysparse_vllm_checks.py`` fails when one of these names moves.
+``tests/hysparse/test_vllm_checks.py`` fails when one of these names moves.
 """
 
 from __future__ import annotations

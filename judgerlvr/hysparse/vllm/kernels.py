@@ -7,7 +7,7 @@ from types import ModuleType
 
 from judgerlvr.hysparse.ops.dispatch import operations
 
-PAGED = "judgerlvr.hysparse.ops.triton.paged"
+PAGED = "judgerlvr.hysparse.ops.triton.page"
 
 
 def paged_kernels(device_type: str) -> ModuleType | None:

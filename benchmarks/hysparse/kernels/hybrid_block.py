@@ -1,0 +1,66 @@
+"""One hybrid block as the model runs it, projections aside: a full layer and three sparse ones, timed as one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from benchmarks.hysparse.kernels.case import Case, sources
+from benchmarks.hysparse.kernels.table import Row, Work
+from torch import Tensor
+
+from judgerlvr.hysparse.ops.triton import attention
+
+SPARSE = 3
+
+
+def hybrid_block(case: Case) -> None:
+    """Forward, and forward with backward, for each set of indices; the full layer's own selection goes unused."""
+    o = case.options
+    full, chosen, near = (case.work(most) for most in (None, o.block * o.count, o.window))
+    work = Work(full.flops + SPARSE * (chosen.flops + near.flops), full.bytes + SPARSE * (chosen.bytes + near.bytes))
+    for name, make in sources(case):
+        row = Row(case.context, case.group, "block of 1 + 3 layers", name)
+        if case.table.measure(row, work, lambda make=make: forward(case, make())) is None:
+            continue
+        row = Row(case.context, case.group, "block of 1 + 3 layers + backward", name)
+        backward_work = Work(3.5 * work.flops, 3 * work.bytes)
+        case.table.measure(row, backward_work, lambda make=make: backward(case, make()))
+
+
+def leaves(case: Case) -> tuple[list[Tensor], list[Tensor]]:
+    """Leaves of their own over the case's memory: queries, keys and values of four layers; gate logits of three."""
+    q, k, v = case.inputs
+    tensors = [tensor.detach().requires_grad_() for _ in range(1 + SPARSE) for tensor in (q, k, v)]
+    flat = q.detach().view(1, case.context, -1)
+    return tensors, [flat.detach().requires_grad_() for _ in range(2 * SPARSE)]
+
+
+def outputs(case: Case, indices: Tensor, tensors: list[Tensor], gates: list[Tensor]) -> list[Tensor]:
+    """What the four layers' projections would get."""
+    o, segments = case.options, case.segments
+    q, k, v = tensors[:3]
+    outs = [attention.full_attention_with_selection(q, k, v, segments, case.selection)[0]]
+    union = attention.share(indices, segments, o.block, case.group)
+    # as the model does in training, so that gradients are summed in float32
+    shared = (k.float(), v.float()) if torch.is_grad_enabled() else (k, v)
+    for layer in range(1, 1 + SPARSE):
+        q, near_k, near_v = tensors[3 * layer : 3 * layer + 3]
+        chosen = attention.sparse_attention(q, *shared, union, segments, o.block, case.sinks)
+        near = attention.window_attention(q, near_k, near_v, segments, o.window, case.sinks)
+        outs.append(attention.gated_sum(chosen, near, *gates[2 * layer - 2 : 2 * layer]))
+    return outs
+
+
+def forward(case: Case, indices: Tensor) -> Callable[[], object]:
+    inputs = leaves(case)
+    return torch.no_grad()(lambda: outputs(case, indices, *inputs))
+
+
+def backward(case: Case, indices: Tensor) -> Callable[[], object]:
+    tensors, gates = leaves(case)
+    grad = case.grad
+    # as the output projection's backward pass leaves it: token by token
+    by_token = grad.view(1, case.context, case.heads, -1).transpose(1, 2)
+    grads = [grad] + [by_token] * SPARSE
+    return lambda: torch.autograd.grad(outputs(case, indices, tensors, gates), [*tensors, *gates], grads)

@@ -1,0 +1,151 @@
+"""Train `small` HySparse on Python sources for some minutes, and store what it selects, for the kernel benchmark.
+
+    python -m benchmarks.hysparse.language OUT_DIR [--seconds 150]
+
+What kernels over selected blocks cost depends on how much neighbouring queries agree, and only a trained model tells.
+Its text is what every Python installation has: the sources of the standard library and of the packages, as bytes. One
+file in twenty is held out; OUT_DIR/hysparse-language.json holds the loss on those by position in the row, and
+OUT_DIR/indices-CONTEXT.pt the blocks chosen by all selecting layers, their KV heads side by side, over a text of
+held-out files, for `hysparse_kernels.py --indices`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sysconfig
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from benchmarks.hysparse.kernels.case import DEVICE
+from benchmarks.hysparse.kernels.indices import jaccard
+from benchmarks.hysparse.kernels.table import heading
+from torch import Tensor
+from torch.nn import functional
+
+from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.presets import LONG_ROPE, preset
+
+HELD_OUT = 20  # one file in so many
+END = 0  # byte between files
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seconds", type=float, default=150, help="of training")
+    parser.add_argument("--length", type=int, default=16_384, help="bytes of a row")
+    parser.add_argument("--rows", type=int, default=2, help="of a step")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--bytes", type=int, default=200_000_000, help="of text at most")
+    parser.add_argument("--contexts", type=int, nargs="*", default=[32_768, 65_536, 131_072], help="of stored indices")
+    parser.add_argument("--layers", type=int, default=13)
+    parser.add_argument("--hidden", type=int, default=768)
+    return parser.parse_args()
+
+
+def texts(most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes to train on and held-out ones: whole files, shuffled in an order that their names give."""
+    paths = sysconfig.get_paths()
+    files = {file for name in ("stdlib", "purelib") for file in Path(paths[name]).rglob("*.py")}
+    parts: tuple[list[bytes], list[bytes]] = ([], [])
+    left = most
+    for mark, file in sorted((zlib.crc32(str(file).encode()), file) for file in files):
+        if left <= 0:
+            break
+        content = file.read_bytes()
+        left -= len(content)
+        parts[mark % HELD_OUT == 0].append(content + bytes([END]))
+    train, heldout = (np.frombuffer(b"".join(part), dtype=np.uint8) for part in parts)
+    return train, heldout
+
+
+def rows_of(text: np.ndarray, length: int, rows: int, seed: int) -> Iterator[Tensor]:
+    """Endless batches [rows, length + 1] of random places."""
+    draw = np.random.default_rng(seed)
+    while True:
+        begins = draw.integers(0, len(text) - length - 1, rows)
+        yield torch.from_numpy(np.stack([text[begin : begin + length + 1] for begin in begins])).long().to(DEVICE)
+
+
+def losses(model: HySparseForCausalLM, rows: Tensor) -> Tensor:
+    """Nats a byte [rows, length]."""
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=DEVICE == "cuda"):
+        logits = model(rows[:, :-1], use_cache=False).logits
+    return functional.cross_entropy(logits.float().transpose(1, 2), rows[:, 1:], reduction="none")
+
+
+@torch.no_grad()
+def by_position(model: HySparseForCausalLM, text: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
+    """Mean held-out loss of rows' first 1,024 bytes, of the next to 4,096, and of the rest."""
+    rows = rows_of(text, options.length, options.rows, seed=1)
+    mean = torch.stack([losses(model, next(rows)).mean(0) for _ in range(4)]).mean(0)
+    edges = [0, *(edge for edge in (1024, 4096) if edge < options.length), options.length]
+    return {f"{low}-{high}": mean[low:high].mean().item() for low, high in itertools.pairwise(edges)}
+
+
+def train(
+    model: HySparseForCausalLM, text: np.ndarray, heldout: np.ndarray, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Adam with a rate that falls to a tenth when the time is up; evaluates every tenth of the time."""
+    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=DEVICE == "cuda")
+    curve: list[dict[str, Any]] = []
+    begun, due = time.perf_counter(), 0.0
+    for step, rows in enumerate(rows_of(text, options.length, options.rows, seed=0)):
+        past = (time.perf_counter() - begun) / options.seconds
+        if past >= due or past >= 1:
+            curve.append({"step": step, "tokens": step * rows[:, 1:].numel(), **by_position(model, heldout, options)})
+            print(curve[-1], flush=True)
+            due = past + 0.1
+        if past >= 1:
+            return curve
+        for group in optimiser.param_groups:
+            group["lr"] = options.lr * min(1.0, (step + 1) / 50) * (1 - 0.9 * past)
+        optimiser.zero_grad()
+        losses(model, rows).mean().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+    raise AssertionError("batches are endless")
+
+
+@torch.no_grad()
+def store_indices(model: HySparseForCausalLM, text: np.ndarray, context: int, out: Path) -> dict[str, Any]:
+    """Write the blocks chosen over the first ``context`` held-out bytes; returns neighbouring queries' overlap."""
+    rows = torch.from_numpy(text[:context].copy()).long().to(DEVICE)[None]
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=DEVICE == "cuda"):
+        chosen = model.model(rows, use_cache=False, output_blocks=True).used_blocks
+    block = model.config.select_block
+    # 16 bits number the blocks of two million tokens
+    indices = torch.cat([layer.to(torch.int16) for layer in chosen], dim=1).cpu()
+    torch.save({"indices": indices, "block": block}, out / f"indices-{context}.pt")
+    overlaps = [jaccard(layer, block) for layer in chosen]
+    return {"context": context, "shape": list(indices.shape), "jaccard of layers": overlaps}
+
+
+def main() -> int:
+    options = parse_arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    text, heldout = texts(options.bytes)
+    torch.manual_seed(0)
+    sizes = {"num_hidden_layers": options.layers, "hidden_size": options.hidden, "vocab_size": 256}
+    model = HySparseForCausalLM(preset("small", **sizes, rope_parameters=LONG_ROPE, qk_norm=True)).to(DEVICE)
+    print(f"{model.num_parameters() / 1e6:.1f} M parameters, {len(text) / 1e6:.0f} MB of text", flush=True)
+    record: dict[str, Any] = {**heading(), "options": {name: str(value) for name, value in vars(options).items()}}
+    record |= {"parameters": model.num_parameters(), "bytes": [len(text), len(heldout)]}
+    record["curve"] = train(model, text, heldout, options)
+    record["indices"] = []
+    for context in options.contexts:
+        record["indices"].append(store_indices(model, heldout, context, options.out))
+        print(record["indices"][-1], flush=True)
+        (options.out / "hysparse-language.json").write_text(json.dumps(record, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

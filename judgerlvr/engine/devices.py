@@ -1,0 +1,134 @@
+"""What differs between a CPU-only machine and GPU workers: verl settings and environment, nothing else."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any
+
+from judgerlvr.runs.stage import Stage
+
+ACTOR = "actor_rollout_ref.actor"
+ROLLOUT = "actor_rollout_ref.rollout"
+MODEL = "actor_rollout_ref.model"
+# Names of ``private.block_engine``'s engines among verl's.
+REPLAYING, COMPARING = "judgerlvr_replaying", "judgerlvr_comparing"
+# Flag of data that they do not replay into: a probe runs other weights than those that sampled it.
+OWN_CHOICE = "judgerlvr_own_choice"
+# Name of ``packed_attention``'s function among transformers' attentions.
+PACKED = "packed_sdpa"
+
+# Ray counts logical CPUs when it places verl's many small actors; they sleep most of the time, so more of
+# them than cores is right on a laptop.
+LOGICAL_CPUS = 16
+
+
+def environment(device: str, kv_cache_gib: float) -> dict[str, str]:
+    """Environment of the driver and of every worker; both must agree, whoever started Ray."""
+    common = {
+        "HF_HUB_OFFLINE": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        # Top-k and top-p are never used, and without flashinfer installed vLLM would not start.
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    if device == "gpu":
+        return common
+    return common | {
+        "VERL_PLATFORM": "cpu",
+        # Names the plugin where judgerlvr is on the path but not installed, as in a packed Ray job.
+        "VERL_USE_EXTERNAL_MODULES": "judgerlvr.engine.on_cpu.plugin",
+        # verl registers its FSDP engine for cuda and npu only; the code itself runs on any torch device.
+        "VERL_ENGINE_DEVICE": "cuda",
+        "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(kv_cache_gib))),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        # On all cores a thread waits at every barrier for whatever else the machine does: measured 5 to 20 times
+        # slower sampling on 2 busy cores.
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2)),
+        "RAY_memory_monitor_refresh_ms": "0",
+        # Ray runs its workers at niceness 15, behind everything else on the machine.
+        "RAY_worker_niceness": "0",
+    }
+
+
+def stage_environment(stage: Stage) -> dict[str, str]:
+    """The same for a stage; verl picks its training engine by a variable that names whose engine it is."""
+    base = environment(stage.device, stage.config.cluster.rollout_memory)
+    if not stage.chooses_blocks:
+        return base
+    return base | {"VERL_ENGINE_VENDOR": REPLAYING if stage.config.hysparse.replay else COMPARING}
+
+
+def profile(stage: Stage) -> dict[str, Any]:
+    """verl keys (``+``: not in its config tree) of the stage's device."""
+    engine = stage.config.cluster.rollout_engine
+    further = {f"+{ROLLOUT}.engine_kwargs.vllm.{name}": value for name, value in engine.items()}
+    return (_cpu(stage) if stage.device == "cpu" else _gpu(stage)) | further
+
+
+def attention(choice: str, device: str) -> str:
+    """transformers' attention: flash-attention where it is installed and a GPU runs it."""
+    if choice != "auto":
+        return choice
+    if device == "cpu":
+        return PACKED
+    return "flash_attention_2" if importlib.util.find_spec("flash_attn") is not None else "sdpa"
+
+
+def _cpu(stage: Stage) -> dict[str, Any]:
+    longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
+    fp32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+    return {
+        f"{MODEL}.use_remove_padding": True,
+        f"{MODEL}.enable_gradient_checkpointing": False,
+        f"{ACTOR}.fsdp_config.dtype": "float32",
+        f"+{ACTOR}.fsdp_config.mixed_precision": fp32,
+        f"{ROLLOUT}.dtype": "float32",
+        f"{ROLLOUT}.enforce_eager": True,
+        f"{ROLLOUT}.free_cache_engine": False,
+        f"+{ROLLOUT}.enable_sleep_mode": False,
+        f"{ROLLOUT}.agent.num_workers": 1,
+        f"{ROLLOUT}.max_num_seqs": 256,
+        # vLLM rewinds the generator of a seeded request whose prompt was cut in chunks, which torch's CPU
+        # generator cannot do; whole prompts are never rewound.
+        f"{ROLLOUT}.enable_chunked_prefill": False,
+        f"{ROLLOUT}.max_num_batched_tokens": max(8192, longest),
+        f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes": 32,
+        f"+{ROLLOUT}.engine_kwargs.vllm.worker_extension_cls": "judgerlvr.engine.on_cpu.vllm_cpu.CpuWorkerExtension",
+        f"+{ROLLOUT}.engine_kwargs.vllm.distributed_executor_backend": "uni",
+        "reward.num_workers": 1,
+        "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
+        "trainer.device": "cpu",
+    }
+
+
+def _gpu(stage: Stage) -> dict[str, Any]:
+    cluster = stage.config.cluster
+    return {
+        f"{MODEL}.use_remove_padding": True,
+        f"{MODEL}.enable_gradient_checkpointing": True,
+        f"{ACTOR}.fsdp_config.param_offload": cluster.offload,
+        f"{ACTOR}.fsdp_config.optimizer_offload": cluster.offload,
+        f"{ROLLOUT}.gpu_memory_utilization": cluster.rollout_memory,
+        f"{ROLLOUT}.tensor_model_parallel_size": cluster.tensor_parallel,
+        "trainer.device": "cuda",
+    }
+
+
+def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
+    """Arguments of ``ray.init``: the running cluster at ``address``, or a private one."""
+    if address:
+        return {"address": address}
+    # Without an address Ray would join whatever cluster was last started on this machine.
+    private: dict[str, Any] = {"address": "local", "include_dashboard": False}
+    return private | ({"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {})
+
+
+def ray_init(stage: Stage) -> dict[str, Any]:
+    """The same for verl's configuration, with the environment of its workers."""
+    env = stage_environment(stage)
+    arguments = cluster_arguments(stage.device, stage.ray_address) | {"runtime_env.env_vars": env}
+    return {f"+ray_kwargs.ray_init.{name}": value for name, value in arguments.items()}

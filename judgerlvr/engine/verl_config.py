@@ -1,0 +1,216 @@
+"""Stage -> verl's configuration. Each verl key that this product sets is set here or in ``profiles``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from judgerlvr.config.schema import Loss, Overlong
+from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init
+from judgerlvr.runs.stage import Stage
+from judgerlvr.hysparse.rollout_choices import TRANSFER
+
+
+def render(stage: Stage) -> DictConfig:
+    """The composed and checked verl configuration of a stage.
+
+    Raises:
+        omegaconf.errors.ConfigKeyError: a key set here no longer exists in verl.
+    """
+    config = _compose()
+    for key, value in _all_settings(stage).items():
+        OmegaConf.update(config, key.removeprefix("+"), value, force_add=key.startswith("+"))
+    _validate(config)
+    return config
+
+
+def agent_loops_file(stage: Stage) -> Path:
+    return stage.run_dir / "agent_loops.yaml"
+
+
+def write_agent_loops(stage: Stage) -> None:
+    """The agent-loop registry that verl's workers read (verl's public way to name one's own loop)."""
+    loop = {
+        "name": "judgerlvr",
+        "_target_": "judgerlvr.engine.in_training.agent_loop.SeededSingleTurn",
+        "mask_truncated": stage.settings.algorithm.overlong is Overlong.mask,
+        "block_indices": stage.chooses_blocks,
+    }
+    agent_loops_file(stage).write_text(OmegaConf.to_yaml([loop]), encoding="utf-8")
+
+
+def _compose() -> DictConfig:
+    from hydra import compose, initialize_config_module
+
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("ppo_trainer")
+    OmegaConf.set_struct(config, True)
+    return config
+
+
+def _validate(config: DictConfig) -> None:
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    with open_dict(config):
+        validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
+
+
+def _all_settings(stage: Stage) -> dict[str, Any]:
+    return (
+        _data(stage)
+        | _policy(stage)
+        | _algorithm(stage)
+        | _rollout(stage)
+        | _reward(stage)
+        | _trainer(stage)
+        | _sampler(stage)
+        | _blocks(stage)
+        | profile(stage)
+        | ray_init(stage)
+    )
+
+
+def _data(stage: Stage) -> dict[str, Any]:
+    return {
+        "data.train_files": str(stage.train),
+        "data.val_files": str(stage.heldout),
+        "data.train_batch_size": stage.prompts_per_step,
+        # Replacements of uniform groups are drawn one by one; verl fetches whole loader batches.
+        "data.gen_batch_size": 1 if stage.settings.algorithm.dynamic_sampling else None,
+        "data.max_prompt_length": stage.config.max_prompt_tokens,
+        "data.max_response_length": stage.settings.max_response_tokens,
+        "data.val_max_samples": stage.settings.validation.prompts or -1,
+        "data.seed": stage.config.seed,
+        "data.dataloader_num_workers": 0,
+        "data.trust_remote_code": stage.config.model.trust_remote_code,
+    }
+
+
+def _policy(stage: Stage) -> dict[str, Any]:
+    optimizer, cluster = stage.settings.optimizer, stage.config.cluster
+    updates = stage.settings.batch.updates_per_step
+    return {
+        f"{MODEL}.path": str(stage.init),
+        f"{MODEL}.trust_remote_code": stage.config.model.trust_remote_code,
+        # Imported before a process reads the model's configuration: registers model type "hysparse".
+        f"{MODEL}.external_lib": "judgerlvr.hysparse",
+        f"+{MODEL}.override_config.attn_implementation": attention(cluster.attention, stage.device),
+        f"{ACTOR}.strategy": "fsdp2",
+        f"{ACTOR}.ppo_mini_batch_size": stage.prompts_per_step // updates,
+        f"{ACTOR}.use_dynamic_bsz": True,
+        f"{ACTOR}.ppo_max_token_len_per_gpu": cluster.micro_batch_tokens,
+        f"{ACTOR}.use_torch_compile": False,
+        f"{ACTOR}.fsdp_config.use_torch_compile": False,
+        f"{ACTOR}.fsdp_config.seed": stage.config.seed,
+        f"{ACTOR}.data_loader_seed": stage.config.seed,
+        f"{ACTOR}.optim.lr": optimizer.lr,
+        f"{ACTOR}.optim.lr_warmup_steps": optimizer.warmup_steps,
+        f"{ACTOR}.optim.weight_decay": optimizer.weight_decay,
+        f"{ACTOR}.optim.clip_grad": optimizer.grad_clip,
+        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
+        # The export is for others to load; resuming reads the sharded state.
+        f"{ACTOR}.checkpoint.load_contents": ["model", "optimizer", "extra"],
+    }
+
+
+def _algorithm(stage: Stage) -> dict[str, Any]:
+    algorithm = stage.settings.algorithm
+    cap = algorithm.importance_cap
+    return {
+        "algorithm.adv_estimator": "grpo",
+        "algorithm.norm_adv_by_std_in_grpo": algorithm.divide_by_std,
+        "algorithm.rollout_correction.rollout_is": "token" if cap else None,
+        "algorithm.rollout_correction.rollout_is_threshold": cap or None,
+        f"{ACTOR}.policy_loss.loss_mode": "gspo" if algorithm.loss is Loss.gspo else "vanilla",
+        f"{ACTOR}.loss_agg_mode": "seq-mean-token-mean" if algorithm.loss is Loss.gspo else "token-mean",
+        f"{ACTOR}.clip_ratio_low": algorithm.clip_low,
+        f"{ACTOR}.clip_ratio_high": algorithm.clip_high,
+        f"{ACTOR}.use_kl_loss": False,
+    }
+
+
+def _rollout(stage: Stage) -> dict[str, Any]:
+    validation = stage.settings.validation
+    longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
+    return {
+        f"{ROLLOUT}.name": "vllm",
+        f"{ROLLOUT}.n": stage.settings.batch.samples_per_prompt,
+        f"{ROLLOUT}.temperature": stage.config.temperature,
+        f"{ROLLOUT}.max_model_len": longest,
+        f"{ROLLOUT}.seed": stage.config.seed,
+        f"{ROLLOUT}.tensor_model_parallel_size": 1,
+        f"{ROLLOUT}.agent.default_agent_loop": "judgerlvr",
+        f"{ROLLOUT}.agent.agent_loop_config_path": str(agent_loops_file(stage)),
+        f"{ROLLOUT}.val_kwargs.n": validation.samples,
+        f"{ROLLOUT}.val_kwargs.temperature": validation.temperature,
+        f"{ROLLOUT}.val_kwargs.do_sample": validation.temperature > 0,
+    }
+
+
+def _blocks(stage: Stage) -> dict[str, Any]:
+    """A HySparse policy: vLLM returns the blocks that it chose, and the trainer's engine uses or compares them."""
+    if not stage.chooses_blocks:
+        return {}
+    return {
+        f"{MODEL}.external_lib": ["judgerlvr.hysparse", "judgerlvr.engine.private.block_engine"],
+        f"+{ROLLOUT}.engine_kwargs.vllm.kv_transfer_config": TRANSFER,
+        # A step waits for its indices, so there is nothing to overlap.
+        f"+{ROLLOUT}.engine_kwargs.vllm.async_scheduling": False,
+    }
+
+
+def _reward(stage: Stage) -> dict[str, Any]:
+    path, _, name = stage.reward_function.partition(":")
+    settings: dict[str, Any] = {
+        "reward.custom_reward_function.path": path,
+        "reward.custom_reward_function.name": name,
+        "+reward.custom_reward_function.reward_kwargs": stage.reward_kwargs,
+    }
+    algorithm = stage.settings.algorithm
+    if algorithm.overlong is not Overlong.penalty:
+        return settings
+    buffer = {"enable": True, "len": algorithm.overlong_buffer, "penalty_factor": 1.0, "log": True}
+    return settings | {
+        "reward.reward_manager.name": "dapo",
+        "+reward.reward_kwargs.overlong_buffer_cfg": buffer,
+        "+reward.reward_kwargs.max_resp_len": stage.settings.max_response_tokens,
+    }
+
+
+def _trainer(stage: Stage) -> dict[str, Any]:
+    settings, logging = stage.settings, stage.config.logging
+    loggers = ["tensorboard"] * logging.tensorboard + ["wandb"] * logging.wandb
+    return {
+        "trainer.nnodes": stage.config.cluster.nodes,
+        "trainer.n_gpus_per_node": stage.config.cluster.gpus_per_node,
+        # The console logger prints every metric of a step in one line; ours prints the few that matter.
+        "trainer.logger": loggers,
+        "trainer.project_name": "judgerlvr",
+        "trainer.experiment_name": stage.run_dir.name,
+        "trainer.default_local_dir": str(stage.checkpoints),
+        # Longer than any run: ``steps`` ends it, and the data may be smaller than one pass.
+        "trainer.total_epochs": 10**9,
+        "trainer.total_training_steps": settings.stop.steps,
+        "trainer.save_freq": settings.checkpoint.every or settings.stop.steps,
+        "trainer.test_freq": settings.validation.every or -1,
+        "trainer.val_before_train": bool(settings.validation.every),
+        "trainer.checkpoint_callback_class": "judgerlvr.engine.in_training.checkpoint_hook.SealCheckpoint",
+        "trainer.resume_mode": "resume_path" if stage.resume_from else "disable",
+        "trainer.resume_from_path": str(stage.resume_from) if stage.resume_from else None,
+    }
+
+
+def _sampler(stage: Stage) -> dict[str, Any]:
+    algorithm = stage.settings.algorithm
+    return {
+        "trainer.v1.sampler.custom_sampler.path": "pkg://judgerlvr.engine.in_training.sampler",
+        "trainer.v1.sampler.custom_sampler.name": "BoundedSampler",
+        "+trainer.v1.sampler.sampler_kwargs.replace_uniform": algorithm.dynamic_sampling,
+        "+trainer.v1.sampler.sampler_kwargs.max_extra_rounds": algorithm.max_extra_rounds,
+        "+trainer.v1.sampler.sampler_kwargs.run_dir": str(stage.run_dir),
+        "+trainer.v1.sampler.sampler_kwargs.kind": stage.kind,
+        "+trainer.v1.sampler.sampler_kwargs.logged_prompts": stage.config.logging.rollouts_per_step,
+    }

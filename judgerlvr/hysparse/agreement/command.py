@@ -1,0 +1,202 @@
+"""Rollout (vLLM) against trainer (transformers): equal choices of blocks and experts, log-probabilities with and
+without replay of both.
+
+    python -m judgerlvr.hysparse.agreement.command DIR --prompts 8 --prompt-tokens 4096 --new-tokens 256 --dtype bfloat16
+
+Prompts are random tokens; responses are sampled at temperature 1, all at once. A model without layers that select, a
+dense one for comparison say, gives the difference of log-probabilities alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from judgerlvr.cli import engine_arguments, exit_code
+from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
+from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
+from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, parted
+from judgerlvr.hysparse.config import HySparseConfig
+from rewards.errors import InputError
+
+# The command's own options say the first three, and the comparison rests on the others.
+FIXED = ("model", "dtype", "max_model_len", "skip_tokenizer_init", "kv_transfer_config", "async_scheduling")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Tokens that the engine computed, the log-probabilities of the response tokens among them, and its choices for
+    all, None where no layer selects."""
+
+    ids: list[int]
+    log_probs: Tensor
+    choices: Choices | None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One sequence. ``rollout``, ``own`` and ``replayed`` [response tokens]: log-probabilities, the trainer's with its
+    own choices and with the rollout's. ``differing`` [response tokens]: a choice differs in the row that the token was
+    sampled from; ``experts`` [MoE layers, response tokens]: those in that row are equal, None for a dense model. All
+    but the first two are None where no layer selects."""
+
+    rollout: Tensor
+    own: Tensor
+    replayed: Tensor | None = None
+    choices: Agreement | None = None
+    differing: Tensor | None = None
+    experts: Tensor | None = None
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m judgerlvr.hysparse.agreement.command", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("model", type=Path, help="directory of a HySparse model")
+    parser.add_argument("--prompts", type=int, default=8, help="default %(default)s")
+    parser.add_argument("--prompt-tokens", type=int, default=256, help="default %(default)s")
+    parser.add_argument("--new-tokens", type=int, default=128, help="default %(default)s")
+    parser.add_argument(
+        "--dtype", choices=["float32", "bfloat16"], default="float32", help="of both (default %(default)s)"
+    )
+    parser.add_argument("--memory", type=float, default=0.4, help="share of a GPU for the engine (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default %(default)s)")
+    parser.add_argument(
+        "--engine", action="append", default=[], metavar="KEY=VALUE", help="argument of vllm.LLM (repeatable)"
+    )
+    return parser.parse_args(arguments)
+
+
+def selects(directory: Path) -> bool:
+    """Whether the model has layers that select; raises InputError where there is no model."""
+    if not (directory / "config.json").is_file():
+        raise InputError("no model there", "give a directory with config.json and weights", file=directory)
+    return bool(getattr(AutoConfig.from_pretrained(directory), "selecting_layers", ()))
+
+
+def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM``. Those of ``--engine`` win; raises InputError for one that the comparison rests on."""
+    given = engine_arguments(options.engine)
+    for name in FIXED:
+        if name in given:
+            raise InputError("is set by the command itself", "leave it out", field=f"--engine {name}")
+    memory = {} if on_cpu else {"gpu_memory_utilization": options.memory}
+    carrying = {"kv_transfer_config": TRANSFER, "async_scheduling": False} if choosing else {}
+    fixed = {
+        "model": str(options.model),
+        "dtype": options.dtype,
+        "max_model_len": options.prompt_tokens + options.new_tokens,
+        "skip_tokenizer_init": True,
+    }
+    return {**fixed, **memory, **carrying, **given}
+
+
+def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
+    """Sample, with the choices that the engine returns where it makes any."""
+    from judgerlvr.sampling.sampler import prepare_environment
+
+    on_cpu = prepare_environment()
+    from vllm import LLM, SamplingParams, TokensPrompt
+
+    llm = LLM(**engine_settings(options, on_cpu, choosing))
+    vocabulary = llm.llm_engine.model_config.get_vocab_size()
+    draw = torch.Generator().manual_seed(options.seed)
+    prompts = torch.randint(vocabulary, (options.prompts, options.prompt_tokens), generator=draw).tolist()
+    params = SamplingParams(
+        temperature=1.0,
+        max_tokens=options.new_tokens,
+        logprobs=0,
+        ignore_eos=True,
+        detokenize=False,
+        extra_args=REQUEST if choosing else None,
+    )
+    results = llm.generate([TokensPrompt(prompt_token_ids=prompt) for prompt in prompts], params, use_tqdm=False)
+    llm.llm_engine.engine_core.shutdown()
+    config = llm.llm_engine.model_config.hf_text_config if choosing else None
+    return [rollout_of(prompt, result, config) for prompt, result in zip(prompts, results, strict=True)]
+
+
+def rollout_of(prompt: list[int], result: Any, config: HySparseConfig | None) -> Rollout:
+    """One request's result, without its last token: that one was sampled and never computed. ``config`` is that of a
+    model which selects."""
+    output = result.outputs[0]
+    computed = list(output.token_ids[:-1])
+    found = [step[token].logprob for step, token in zip(output.logprobs, computed, strict=False)]
+    choices = None
+    if config is not None:
+        rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(prompt) + len(output.token_ids)))
+        choices = parted(rows[:-1], config)
+    return Rollout(prompt + computed, torch.tensor(found), choices)
+
+
+def compare(model: Any, rollout: Rollout) -> Compared:
+    """The trainer's side of one sequence."""
+    response = slice(len(rollout.ids) - 1 - len(rollout.log_probs), None)
+    if rollout.choices is None:
+        return Compared(rollout.log_probs, forward(model, rollout.ids)[0][response])
+    chosen, own = trainer_choices(model, rollout.ids)
+    _, replayed = trainer_choices(model, rollout.ids, rollout.choices)
+    found = agreement(rollout.choices.blocks, chosen.blocks, model.config.selection)
+    # The log-probability of a token is computed in the row before it.
+    differing = found.differing[:-1][response]
+    experts = None
+    if rollout.choices.experts is not None:
+        experts = equal_experts(rollout.choices.experts, chosen.experts)[:, :-1][:, response]
+    return Compared(rollout.log_probs, own[response], replayed[response], found, differing, experts)
+
+
+def joined(sequences: Sequence[Compared], name: str) -> Tensor:
+    return torch.cat([getattr(one, name) for one in sequences])
+
+
+def figures(sequences: Sequence[Compared]) -> dict[str, float]:
+    """Figures over the tokens of all sequences, so that the two parts of a gap add up to the whole."""
+    rollout, own = joined(sequences, "rollout"), joined(sequences, "own")
+    choices = [one.choices for one in sequences if one.choices is not None]
+    if not choices:
+        return mismatch(rollout, own, "")
+    replayed, differing, found = joined(sequences, "replayed"), joined(sequences, "differing"), pooled(choices)
+    named = {"rows that must choose": found.crowded, "equal choices": found.equal}
+    named["response rows with a differing choice"] = differing.double().mean().item()
+    experts = [one.experts.flatten() for one in sequences if one.experts is not None]
+    if experts:
+        named["equal experts of response rows"] = torch.cat(experts).double().mean().item()
+    named |= {f"gap, {name} rows": value for name, value in split_difference(own, rollout, differing).items()}
+    return named | mismatch(rollout, own, "") | mismatch(rollout, replayed, " with replay")
+
+
+def mismatch(rollout: Tensor, log_probs: Tensor, how: str) -> dict[str, float]:
+    """Mean |difference| of the response's log-probabilities, and KL(rollout || trainer) in nats a token.
+
+    KL by the estimate r - 1 - log r of r = trainer / rollout, which no token makes negative.
+    """
+    log_ratio = log_probs - rollout
+    kl = (log_ratio.exp() - 1 - log_ratio).mean().item()
+    return {f"gap{how}": log_ratio.abs().mean().item(), f"KL{how}": kl}
+
+
+def run(options: argparse.Namespace) -> None:
+    rollouts = roll_out(options, selects(options.model))
+    gc.collect()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=options.dtype).to(device).eval()
+    for name, value in figures([compare(model, rollout) for rollout in rollouts]).items():
+        print(f"{name:40} {value:.3e}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    return exit_code(lambda: run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

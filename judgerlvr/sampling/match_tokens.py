@@ -1,0 +1,63 @@
+"""Judge batches that cost as many generated tokens as the generate stage's: judging samples are far shorter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from data.labelling import Triplet
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
+from judgerlvr.config.load import resolve_path
+from judgerlvr.config.schema import Config
+from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.sampler import sample_candidates
+from judgerlvr.sampling.on_ray import engine_arguments, run_on_ray
+from rewards.types import Problem
+
+MEASURED_PROMPTS = 64
+
+
+def matched_prompts(
+    config: Config, init: Path, device: str, ray_address: str | None, triplets: Sequence[Triplet]
+) -> int:
+    """Judge prompts a step whose expected tokens equal a generate step's, from a sample of both with ``init``."""
+    shown = list(triplets)[:MEASURED_PROMPTS]
+    prompts = _prompts(config, shown)
+    longest = (config.generate.max_response_tokens, config.judge.max_response_tokens)
+    engine = engine_arguments(config, device)
+    lengths = run_on_ray(config, device, ray_address, _mean_lengths, init, prompts, longest, config, engine)
+    return prompts_for(config, *lengths)
+
+
+def prompts_for(config: Config, generate_tokens: float, judge_tokens: float) -> int:
+    """The arithmetic: equal tokens a step, rounded to a whole number of prompts for each update, at least one."""
+    generate, judge = config.generate.batch, config.judge.batch
+    wanted = generate.prompts_per_step * generate.samples_per_prompt * generate_tokens
+    prompts = wanted / (judge.samples_per_prompt * judge_tokens)
+    updates = judge.updates_per_step
+    return max(1, round(prompts / updates)) * updates
+
+
+def _prompts(config: Config, triplets: Sequence[Triplet]) -> tuple[list[Problem], list[Problem]]:
+    """Generate and judge prompts as problems whose text is the whole prompt."""
+    solve = load_template(resolve_path(config.data.prompt), GENERATE_FIELDS)
+    judge = load_template(resolve_path(config.judge.data.prompt), JUDGE_FIELDS)
+    solving = [Problem(t.id, render(solve, {"problem": t.problem.text})) for t in triplets]
+    judging = [Problem(t.id, render(judge, {"problem": t.problem.text, "response": t.response})) for t in triplets]
+    return solving, judging
+
+
+def _mean_lengths(
+    model: Path,
+    prompts: tuple[list[Problem], list[Problem]],
+    longest: tuple[int, int],
+    config: Config,
+    engine: dict[str, object],
+) -> tuple[float, float]:
+    means = []
+    for problems, limit in zip(prompts, longest, strict=True):
+        decoding = Decoding(n=1, temperature=config.temperature, max_tokens=limit, seed=config.seed)
+        rows = sample_candidates([model], problems, "{{problem}}", decoding, engine)
+        means.append(fmean(row["tokens"] for row in rows))
+    return means[0], means[1]

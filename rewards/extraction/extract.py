@@ -1,0 +1,113 @@
+"""From a completion to the one answer that is graded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rewards.extraction.boxes import Box, outer_boxes
+from rewards.errors import InputError
+from rewards.extraction.thinking import solution_part
+from rewards.types import Reason
+
+Mode = Literal["strict", "lenient"]
+
+_EMPTY = re.compile(r"(?:\s|~|\\[\s,;:!]|\\q?quad\b|\\(?:text|mathrm|textbf)\s*\{\s*\}|[{}$])*")
+# What may stand between two boxes that are the members of one answer: "\boxed{1}, \boxed{2} and \boxed{3}".
+_JOINER = re.compile(r"(?:[\s$&,;/]|\\[,;: ()\[\]]|\\q?quad\b|\\(?:text|mathrm)\s*\{|\}|and\b|or\b)*")
+_JOINER_WORD = re.compile(r"[,;/&]|\b(?:and|or)\b")
+_LONGEST_JOINER = 40
+_DEEPEST_BOX = 5
+_SAID_LATER = re.compile(r"(?i:final answer(?: is)?\b)")
+# The engine's search in free text is slower than linear; an answer stands near the end.
+_FREE_CHARACTERS = 4000
+
+
+class FreeText(str):
+    """An answer that no box delimits (lenient mode only): the verifier has to look for it inside this text."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The final answer, or the reason why there is none."""
+
+    answer: str | None
+    reason: Reason | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether ``answer`` is a text that holds the answer somewhere."""
+        return isinstance(self.answer, FreeText)
+
+
+def final_answer(
+    completion: str, *, mode: Mode = "strict", thinking_open: bool = False, prompt: str = ""
+) -> Extraction:
+    """Last complete box of the solution part.
+
+    Args:
+        completion: sampled text; may begin with ``prompt``, which is then ignored.
+        mode: ``strict`` takes boxes only; ``lenient`` takes the response itself where there is no box.
+        thinking_open: the prompt ended inside the thinking part.
+
+    Raises:
+        InputError: unknown ``mode``.
+    """
+    if mode not in get_args(Mode):
+        raise InputError(f"unknown extraction mode {mode!r}", f"use one of {', '.join(get_args(Mode))}")
+    solution = solution_part(completion.removeprefix(prompt), thinking_open=thinking_open)
+    if solution is None:
+        return Extraction(None, Reason.NO_FINAL_ANSWER)
+    boxes = outer_boxes(solution, forgiving=mode == "lenient")
+    if boxes and not (mode == "lenient" and _SAID_LATER.search(solution, boxes[-1].end)):
+        return _from_boxes(solution, boxes, loose=mode == "lenient")
+    if mode == "strict" or _EMPTY.fullmatch(solution):
+        return Extraction(None, Reason.NO_FINAL_ANSWER)
+    return Extraction(FreeText(solution.strip()[-_FREE_CHARACTERS:]))
+
+
+def boxed_answer(text: str) -> str | None:
+    """Content of the last complete box of any text (or of the last few, where they are one answer), else None."""
+    boxes = outer_boxes(text, forgiving=True)
+    return _from_boxes(text, boxes, loose=True).answer if boxes else None
+
+
+def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
+    last = boxes[-1].content
+    if last is None or _EMPTY.fullmatch(last):
+        return Extraction(None, Reason.TRUNCATED)
+    members = [_unnest(box.content or "") for box in _joined_tail(solution, boxes, loose)]
+    if all(member == members[-1] for member in members):
+        return Extraction(members[-1])
+    return Extraction(", ".join(members))
+
+
+def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:
+    """The last box and those before it that are members of the same answer."""
+    first = len(boxes) - 1
+    while first > 0 and _joins(solution[boxes[first - 1].end : boxes[first].start], loose):
+        first -= 1
+    return boxes[first:]
+
+
+def _joins(between: str, loose: bool) -> bool:
+    """Strict: a comma, "and" or "or" alone. Loose: any short text with one of them, or without letters."""
+    if len(between) > _LONGEST_JOINER:
+        return False
+    if loose:
+        return bool(_JOINER_WORD.search(between)) or not re.search(r"[A-Za-z0-9]", between)
+    return bool(_JOINER.fullmatch(between) and _JOINER_WORD.search(between))
+
+
+def _unnest(content: str) -> str:
+    """Take off boxes that wrap the whole content: a box in a box is one answer (each level costs a pass)."""
+    content = content.strip()
+    for _ in range(_DEEPEST_BOX):
+        inner = outer_boxes(content)
+        if len(inner) != 1 or inner[0].start != 0 or inner[0].end != len(content):
+            break
+        content = (inner[0].content or "").strip()
+    return content

@@ -1,0 +1,121 @@
+"""Grading in killable worker processes, for callers in threads, coroutines and Ray actors alike."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import replace
+from time import perf_counter
+from types import TracebackType
+
+from rewards.grading.dispatcher import Dispatcher, Job, PoolLimits
+from rewards.extraction.extract import FreeText, Mode, final_answer
+from rewards.grading.grade import no_answer
+from rewards.types import Problem, Result
+from rewards.verifier import DEFAULT_VERIFIER, load_verifier
+
+_CACHE_ENTRIES = 8192
+
+
+class GraderPool:
+    """Extracts answers in the caller's process and verifies them in ``workers`` processes.
+
+    What the verifier can decide exactly and at once (numbers, mostly) never leaves the caller. The processes start
+    with the first sample that needs one. A sample that passes the outer limit has its worker killed and gets
+    reason ``timeout``; it is not tried again, and no other sample is affected.
+    """
+
+    def __init__(
+        self,
+        verifier: str = DEFAULT_VERIFIER,
+        workers: int = 2,
+        *,
+        mode: Mode = "strict",
+        thinking_open: bool = False,
+        limits: PoolLimits | None = None,
+    ) -> None:
+        """Raises InputError when ``verifier`` cannot be imported."""
+        self.verifier = verifier
+        self._verifier = load_verifier(verifier)
+        self._mode: Mode = mode
+        self._thinking_open = thinking_open
+        self._dispatcher = Dispatcher(verifier, workers, limits or PoolLimits())
+        self._finalizer = weakref.finalize(self, self._dispatcher.close)
+        self._numbers = itertools.count()
+        self._lock = threading.Lock()
+        self._graded: OrderedDict[tuple[str | None, str, bool], Future[Result]] = OrderedDict()
+        self._owner = os.getpid()
+
+    def grade(self, problem: Problem, completion: str) -> Result:
+        """Grade one completion; blocks."""
+        return self.submit(problem, completion).result()
+
+    def grade_many(self, pairs: Iterable[tuple[Problem, str]]) -> list[Result]:
+        """Grade many completions at once, results in the order of ``pairs``; blocks."""
+        futures = [self.submit(problem, completion) for problem, completion in pairs]
+        return [future.result() for future in futures]
+
+    async def grade_async(self, problem: Problem, completion: str) -> Result:
+        """Grade one completion without blocking the event loop."""
+        return await asyncio.wrap_future(self.submit(problem, completion))
+
+    def submit(self, problem: Problem, completion: str) -> Future[Result]:
+        """Extract the final answer and hand it on; the future never carries a timeout, the Result does."""
+        started = perf_counter()
+        extraction = final_answer(completion, mode=self._mode, thinking_open=self._thinking_open)
+        if extraction.answer is None:
+            return _done(no_answer(extraction), started)
+        return self.submit_answer(problem, extraction.answer)
+
+    def submit_answer(self, problem: Problem, answer: str, *, in_worker: bool = False) -> Future[Result]:
+        """Verify an extracted answer; ``in_worker`` skips the quick part and the cache (the canary needs that)."""
+        if os.getpid() != self._owner:
+            raise RuntimeError("this GraderPool belongs to the process that made it; make one after forking")
+        quick = self._verifier.quick
+        if quick is None or in_worker:
+            return self._send(problem, answer)
+        started = perf_counter()
+        result = quick(problem, answer)
+        return self._send_once(problem, answer) if result is None else _done(result, started)
+
+    def _send(self, problem: Problem, answer: str) -> Future[Result]:
+        return self._dispatcher.submit(Job(next(self._numbers), problem, answer))
+
+    def _send_once(self, problem: Problem, answer: str) -> Future[Result]:
+        """Equal answers to equal golds (a group often holds several) share one verification."""
+        key = (problem.gold, answer, isinstance(answer, FreeText))
+        with self._lock:
+            future = self._graded.get(key)
+            if future is None:
+                future = self._graded[key] = self._send(problem, answer)
+                if len(self._graded) > _CACHE_ENTRIES:
+                    self._graded.popitem(last=False)
+        return future
+
+    def start(self) -> None:
+        """Start the processes now and wait until one can grade; raises InputError if the verifier fails there."""
+        self._dispatcher.start()
+
+    def close(self) -> None:
+        """Kill the workers; samples still waiting get a ``CancelledError``."""
+        self._finalizer()
+
+    def __enter__(self) -> GraderPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _done(result: Result, started: float) -> Future[Result]:
+    future: Future[Result] = Future()
+    future.set_result(replace(result, seconds=perf_counter() - started))
+    return future

@@ -1,0 +1,121 @@
+"""The private names of verl and vLLM that the engine relies on. Moved? Read the new version, mend, pin again."""
+
+import importlib.metadata
+import inspect
+
+import pytest
+from verl.trainer.ppo.v1 import trainer_base
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
+
+
+def test_versions_are_the_pinned_ones():
+    assert importlib.metadata.version("verl") == VERL_VERSION
+    assert importlib.metadata.version("vllm").split("+")[0] == VLLM_VERSIONS["cpu"]
+
+
+@pytest.mark.parametrize("name", ["_sync_metadata_from_transfer_queue", "_clear_groups"])
+def test_replay_buffer_method(name):
+    assert callable(getattr(ReplayBuffer, name))
+
+
+@pytest.mark.parametrize(
+    "name", ["finished_keys", "failure_keys", "pending_keys", "running_keys", "prompt_global_steps"]
+)
+def test_replay_buffer_state(name):
+    assert f"self.{name}" in inspect.getsource(ReplayBuffer.__init__)
+
+
+def test_custom_sampler_still_gets_these_arguments():
+    source = inspect.getsource(trainer_base.PPOTrainer._build_replay_buffer)
+    for name in ("trainer_mode", "trainer_config", "sampler_kwargs", "refill_fn"):
+        assert f"{name}=" in source
+
+
+@pytest.mark.parametrize("hook", ["on_init_end", "on_validate_begin", "on_train_begin", "on_sample_end", "on_step_end"])
+def test_trainer_hook_is_called(hook):
+    assert f"self.{hook}()" in inspect.getsource(trainer_base.PPOTrainer)
+
+
+def test_fit_reads_the_values_that_the_stop_rule_sets():
+    source = inspect.getsource(trainer_base.PPOTrainer.fit)
+    assert "self.global_steps <= self.total_training_steps" in source
+    assert "self.config.trainer.save_freq > 0" in source
+
+
+def test_process_group_still_builds_a_duplicate_device():
+    from verl.utils import distributed
+
+    original = inspect.unwrap(distributed.initialize_global_process_group_ray)
+    assert "backend" in inspect.signature(original).parameters
+
+
+def test_vllm_cpu_reload_takes_an_iterator_of_checkpoint_weights():
+    from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+    parameters = inspect.signature(GPUModelRunner.reload_weights).parameters
+    assert {"weights_iterator", "is_checkpoint_format"} <= parameters.keys()
+
+
+def test_vllm_moe_still_skips_repacking_while_its_kernel_is_set():
+    from vllm.model_executor.layers.fused_moe import unquantized_fused_moe_method
+
+    assert "moe_kernel" in inspect.getsource(unquantized_fused_moe_method)
+
+
+def test_weight_receiver_signature():
+    from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightReceiver
+
+    assert {"zmq_handle", "device", "use_shm"} <= inspect.signature(BucketedWeightReceiver).parameters.keys()
+
+
+def test_batches_still_pass_through_the_engine_this_way():
+    from verl.workers.engine import FSDPEngineWithLMHead
+
+    inputs = inspect.signature(FSDPEngineWithLMHead.prepare_model_inputs).parameters
+    outputs = inspect.signature(FSDPEngineWithLMHead.prepare_model_outputs).parameters
+    assert list(inputs) == ["self", "micro_batch"]
+    assert list(outputs) == ["self", "output", "output_args", "micro_batch", "logits_processor_func"]
+    source = inspect.getsource(FSDPEngineWithLMHead.prepare_model_inputs)
+    assert 'output_args["pad_size"] = static_pad_size + sp_pad_size' in source
+    assert "return model_inputs, output_args" in source
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_verl_finds_the_engines_by_their_vendor(monkeypatch, replay):
+    from verl.workers.engine import EngineRegistry
+
+    from judgerlvr.engine.private.block_engine import ComparingEngine, ReplayingEngine
+    from judgerlvr.engine.devices import COMPARING, REPLAYING
+
+    monkeypatch.setenv("VERL_ENGINE_DEVICE", "cuda")
+    monkeypatch.setenv("VERL_ENGINE_VENDOR", REPLAYING if replay else COMPARING)
+    found = EngineRegistry.get_engine_cls("language_model", "fsdp2")
+    assert found is (ReplayingEngine if replay else ComparingEngine) and found.replays is replay
+
+
+def test_verl_keeps_its_engines_by_device_and_vendor():
+    from verl.workers.engine import EngineRegistry
+
+    from judgerlvr.engine.private import block_engine  # noqa: F401  (registers two engines)
+    from judgerlvr.engine.private.vendors import known_vendors
+    from judgerlvr.engine.devices import COMPARING, REPLAYING
+
+    assert "cuda" in EngineRegistry._engines["language_model"]["fsdp2"]
+    assert {COMPARING, REPLAYING} <= known_vendors()
+
+
+def test_a_samples_choices_travel_in_the_field_of_routed_experts():
+    from verl.experimental.agent_loop import AgentLoopOutput
+    from verl.trainer.ppo import padding_utils
+
+    assert "routed_experts" in AgentLoopOutput.model_fields
+    # Samples that fill up a batch get rows too.
+    assert "build_padding_routed_experts" in inspect.getsource(padding_utils.construct_minimal_padding_template)
+
+
+def test_verls_rollout_server_hands_on_what_a_connector_returns():
+    from verl.workers.rollout.vllm_rollout import vllm_async_server
+
+    assert 'extra_fields["kv_transfer_params"] = response_kv_transfer_params' in inspect.getsource(vllm_async_server)

@@ -1,0 +1,85 @@
+"""The demo is the product's own commands: each is understood by the entry point it names, and budgets match."""
+
+import json
+
+import pytest
+
+from judgerlvr import evaluate, report, stage1_judge, stage2_generate
+from judgerlvr.experiments import demo
+from judgerlvr.config.load import load_config
+from judgerlvr.runs.checkpoints import SEAL
+
+JUDGE_TOKENS, GENERATE_TOKENS = 700, 900
+
+
+def fake_run(out, name, steps, tokens):
+    """The sealed checkpoints that a stage would leave."""
+    for step in steps:
+        folder = out / name / "checkpoints" / f"global_step_{step}"
+        folder.mkdir(parents=True)
+        (folder / SEAL).write_text(json.dumps({"generated_tokens": tokens}))
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Options as parsed by each command of one demo, in order, with the modules' work left out."""
+    monkeypatch.chdir(tmp_path)
+    out, seen = tmp_path / "demo", []
+    config = load_config("configs/tiny.yaml")
+    judge, both = config.judge.stop.steps, config.judge.stop.steps + config.generate.stop.steps
+    runs = iter(
+        [
+            ("judge", [judge], JUDGE_TOKENS),
+            ("generate", [both - judge], GENERATE_TOKENS),
+            ("vanilla", [both, both + 3], 0),
+        ]
+    )
+
+    def stage(options):
+        seen.append(("stage", options))
+        fake_run(out, *next(runs))
+
+    monkeypatch.setattr(stage1_judge, "run_judge_stage", stage)
+    monkeypatch.setattr(stage2_generate, "run_generate_stage", stage)
+    monkeypatch.setattr(evaluate, "evaluate", lambda options: seen.append(("evaluate", options)))
+    monkeypatch.setattr(report, "write_report", lambda folders, page: seen.append(("report", (folders, page))))
+    modules = {
+        "stage1_judge": stage1_judge,
+        "stage2_generate": stage2_generate,
+        "evaluate": evaluate,
+        "report": report,
+    }
+
+    def call(module, *arguments):
+        assert modules[module].main([str(argument) for argument in arguments]) == 0
+
+    monkeypatch.setattr(demo, "call", call)
+    assert demo.main(["--out", str(out)]) == 0
+    return out, seen
+
+
+def test_order_is_train_evaluate_report(commands):
+    _, seen = commands
+    assert [kind for kind, _ in seen] == ["stage"] * 3 + ["evaluate"] * 5 + ["report"]
+
+
+def test_second_stage_starts_from_the_judge_and_vanilla_from_the_base(commands):
+    out, seen = commands
+    _, generate, vanilla = (options for kind, options in seen if kind == "stage")
+    assert generate.init == out / "ckpt" / "judge"
+    assert vanilla.init is None
+
+
+def test_vanilla_gets_the_tokens_of_both_stages(commands):
+    _, seen = commands
+    vanilla = seen[2][1]
+    stop = load_config(vanilla.config, vanilla.overrides).generate.stop
+    assert stop.generated_tokens == JUDGE_TOKENS + GENERATE_TOKENS
+
+
+def test_vanilla_is_evaluated_at_equal_steps_and_at_equal_tokens(commands):
+    out, seen = commands
+    folders = [options.out for kind, options in seen if kind == "evaluate"]
+    config = load_config("configs/tiny.yaml")
+    equal = f"step_{config.judge.stop.steps + config.generate.stop.steps}"
+    assert folders[-2:] == [out / "vanilla" / "eval" / "final", out / "vanilla" / "eval" / equal]

@@ -1,0 +1,98 @@
+"""The comparison outside training: figures over tokens, and arguments of vLLM's engine from the command line."""
+
+import pytest
+import torch
+
+from judgerlvr.cli import engine_arguments
+from judgerlvr.hysparse.agreement.command import Compared, engine_settings, figures, parse_arguments
+from judgerlvr.hysparse.agreement.measures import Agreement
+from rewards.errors import InputError
+
+
+def compared(gaps, differing, must):
+    """A sequence of one layer and one KV head whose rows all see the response's tokens; row 0 samples none."""
+    differing, rollout = torch.tensor(differing), torch.zeros(len(gaps))
+    same = ~torch.cat([torch.tensor([False]), differing])[None, :, None]
+    own = rollout - torch.tensor(gaps)
+    return Compared(rollout, own, rollout, Agreement(torch.tensor(must), same), differing)
+
+
+# The short sequence agrees throughout, so its one token counts in the agreeing rows alone.
+SEQUENCES = [
+    compared([0.2], [False], [False, True]),
+    compared([0.4, 0.6, 3.0, 5.0], [False, False, True, True], [True] * 5),
+]
+
+
+def test_parts_of_a_gap_add_up_to_the_whole():
+    found = figures(SEQUENCES)
+    share = found["response rows with a differing choice"]
+    parts = (1 - share) * found["gap, agreeing rows"] + share * found["gap, differing rows"]
+    assert found["gap"] == pytest.approx(parts)
+
+
+def test_each_token_counts_alike():
+    found = figures(SEQUENCES)
+    assert found["gap"] == pytest.approx((0.2 + 0.4 + 0.6 + 3.0 + 5.0) / 5)
+    assert found["rows that must choose"] == pytest.approx(6 / 7)
+    assert found["equal choices"] == pytest.approx(4 / 6)
+    assert found["response rows with a differing choice"] == pytest.approx(2 / 5)
+
+
+def test_lines_and_their_order():
+    assert list(figures(SEQUENCES)) == [
+        "rows that must choose",
+        "equal choices",
+        "response rows with a differing choice",
+        "gap, agreeing rows",
+        "gap, differing rows",
+        "gap",
+        "KL",
+        "gap with replay",
+        "KL with replay",
+    ]
+
+
+def test_a_model_without_choices_has_the_difference_alone():
+    dense = [Compared(torch.zeros(count), torch.full((count,), -gap)) for count, gap in ((1, 0.1), (3, 0.5))]
+    found = figures(dense)
+    assert list(found) == ["gap", "KL"] and found["gap"] == pytest.approx((0.1 + 3 * 0.5) / 4)
+
+
+def settings(*pairs, on_cpu=False):
+    engine = [word for pair in pairs for word in ("--engine", pair)]
+    return engine_settings(parse_arguments([*engine, "DIR"]), on_cpu, choosing=True)
+
+
+def test_engine_arguments_reach_the_engine():
+    found = settings("enforce_eager=true", "kv_cache_memory_bytes=2e9")
+    assert (found["enforce_eager"], found["kv_cache_memory_bytes"]) == (True, 2e9)
+
+
+def test_an_engine_argument_wins_over_a_default():
+    assert settings("gpu_memory_utilization=0.9")["gpu_memory_utilization"] == 0.9
+
+
+@pytest.mark.parametrize("name", ["model", "dtype", "kv_transfer_config", "async_scheduling"])
+def test_an_engine_argument_that_would_spoil_the_comparison_is_refused(name):
+    with pytest.raises(InputError, match=f"--engine {name}.*leave it out"):
+        settings(f"{name}=other")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("true", True),
+        ("True", True),
+        ("2e9", 2e9),
+        ("16", 16),
+        ("TRITON_ATTN", "TRITON_ATTN"),
+        ('{"mode": 0}', {"mode": 0}),
+        ("{mode: 0}", {"mode": 0}),
+        ("a=b", "a=b"),
+        ("{", "{"),
+        ("", ""),
+    ],
+)
+def test_values_of_engine_arguments(value, expected):
+    assert engine_arguments([f"key={value}"]) == {"key": expected}

@@ -1,0 +1,66 @@
+"""The size calculator against the paper's figures and against tensors of a real model."""
+
+import pytest
+import torch
+from tests.helpers.hysparse_models import make_model, random_ids
+
+from judgerlvr.hysparse.presets import PRESETS, preset
+from judgerlvr.hysparse.size import arrangements, count_parameters, main, pairs
+
+
+def kv_ratio(name, context, **changes):
+    rows = arrangements(preset(name, **changes), context, batch=1)
+    return rows["full attention"].kv_bytes / rows["HySparse"].kv_bytes
+
+
+def test_kv_of_the_80b_is_nearly_ten_times_smaller():
+    assert kv_ratio("80b-a3b", 32_768) == pytest.approx(9.5, abs=0.05)
+
+
+def test_kv_of_the_7b_lies_between_its_two_layouts():
+    assert kv_ratio("7b", 131_072) == pytest.approx(3.6, abs=0.05)
+    assert kv_ratio("7b", 131_072, closing_full=False) == pytest.approx(4.0, abs=0.05)
+
+
+def test_kv_bytes_match_a_real_cache():
+    model, context = make_model(), 60
+    with torch.no_grad():
+        cache = model(random_ids(2, context), use_cache=True).past_key_values
+    held = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
+    # the cache keeps window - 1 tokens: the query brings its own
+    missing = 4 * 2 * 2 * model.config.num_key_value_heads * model.config.head_dim
+    assert arrangements(model.config, context, batch=2)["HySparse"].kv_bytes == 2 * (held + missing)
+
+
+@pytest.mark.parametrize("most", [1, 5, 30])
+def test_pairs_match_a_count(most):
+    assert pairs(20, most) == sum(min(query + 1, most) for query in range(20))
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny-moe"])
+def test_parameters_match_a_built_model(name):
+    counted = count_parameters(preset(name))
+    assert counted.total == make_model(name).num_parameters()
+    assert (counted.active < counted.total) == (name == "tiny-moe")
+
+
+def test_small_has_100_to_200_million_parameters():
+    assert 100e6 < count_parameters(preset("small")).total < 200e6
+
+
+@pytest.mark.parametrize(("name", "billions"), [("7b", (6.5, 8.0)), ("80b-a3b", (78, 84))])
+def test_assumed_values_reach_the_papers_scale(name, billions):
+    low, high = billions
+    assert low < count_parameters(preset(name)).total / 1e9 < high
+
+
+def test_assumed_values_are_printed(capsys):
+    assert main(["7b"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"assumed: {name} = " in shown for name in PRESETS["7b"]["assumed"])
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["tiny", "--context", "0"]], ids=str)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1

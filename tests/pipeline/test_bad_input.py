@@ -1,0 +1,181 @@
+"""The bad-input table of the stages' command line: exit code 2 and one line, before a model is loaded."""
+
+import json
+import shutil
+
+import pytest
+
+from judgerlvr.config.load import ROOT
+from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs import folder as run_folder
+from judgerlvr.stage1_judge import main as stage1
+from judgerlvr.stage2_generate import main as stage2
+
+BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A copy of the dense base without its weights' content: nothing here may read them."""
+    folder = tmp_path / "model"
+    shutil.copytree(BASE, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    (folder / "model.safetensors").touch()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(capsys, main, *arguments):
+    """The one line of an exit with code 2."""
+    assert main([str(argument) for argument in arguments]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: ")
+    assert line.count("\n") == 1
+    return line
+
+
+OVERRIDES = {
+    "sed=1": "did you mean 'seed'",
+    "seed=one": "seed",
+    "cluster.device=tpu": "auto, cpu, gpu",
+    "generate.batch.updates_per_step=5": "make it divide 24",
+    "model.path=nowhere": "config.json is missing",
+    "generate.max_response_tokens=100000": "context of 512 tokens",
+    "data.prompt=nowhere.txt": "no such prompt template",
+    "data.train=[nowhere.jsonl]": "no such file",
+    "max_prompt_tokens=2": "prompt too long",
+}
+
+
+@pytest.mark.parametrize("override", OVERRIDES)
+def test_override_is_refused(capsys, override):
+    assert OVERRIDES[override] in refused(capsys, stage2, override)
+
+
+HYSPARSE = {
+    "cluster.rollout_engine.async_scheduling=true": "leave it out",
+    "cluster.rollout_engine.kv_transfer_config={}": "leave it out",
+    "cluster.tensor_parallel=2 cluster.nodes=2": "set at most 1",
+}
+
+
+@pytest.mark.parametrize("overrides", HYSPARSE)
+def test_override_that_would_lose_block_indices_is_refused(capsys, overrides):
+    policy = f"model.path={BASE.parent / 'hysparse'}"
+    assert HYSPARSE[overrides] in refused(capsys, stage2, policy, *overrides.split())
+
+
+def test_missing_config_file(capsys):
+    assert "no such config file" in refused(capsys, stage2, "--config", "nowhere.yaml")
+
+
+def test_missing_checkpoint(capsys):
+    assert "nowhere" in refused(capsys, stage2, "--init", "nowhere")
+
+
+def test_resume_and_init_together(capsys):
+    assert "--resume and --init together" in refused(capsys, stage2, "--resume", "runs/a", "--init", "ckpt/judge")
+
+
+def test_resume_and_override_together(capsys):
+    assert "leave out key=value" in refused(capsys, stage2, "--resume", "runs/a", "seed=1")
+
+
+def test_resume_of_nothing(capsys):
+    assert "no run to resume" in refused(capsys, stage1, "--resume", "runs/nowhere")
+
+
+def test_resume_with_the_other_stage(capsys, tmp_path):
+    run = tmp_path / "runs" / "judge"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("seed: 1\n")
+    (run / "manifest.json").write_text(json.dumps({"stage": "judge"}))
+    assert "is a judge run" in refused(capsys, stage2, "--resume", run)
+
+
+def test_resume_of_a_finished_run(capsys, tmp_path):
+    """As a run folder is left that was moved after it ended."""
+    run = tmp_path / "runs" / "generate"
+    checkpoint = run / "checkpoints" / "global_step_3"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / SEAL).write_text("{}")
+    (run / "config.yaml").write_text("seed: 1\n")
+    export = f"/before/checkpoints/{checkpoint.name}/actor/huggingface"
+    (run / "manifest.json").write_text(json.dumps({"stage": "generate", "export": export}))
+    line = refused(capsys, stage2, "--resume", run)
+    assert "the run is over (it ended at global_step_3)" in line
+    assert f"start a new run with model.path={checkpoint / 'actor' / 'huggingface'}" in line
+
+
+def test_existing_run_folder(capsys, tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    assert "run folder exists" in refused(capsys, stage2, "name=mine")
+
+
+def test_name_of_the_policy_is_taken(capsys, tmp_path):
+    (tmp_path / "ckpt" / "generate").mkdir(parents=True)
+    assert "give another --out" in refused(capsys, stage2)
+
+
+def test_policy_of_an_earlier_run_is_not_replaced(capsys, tmp_path):
+    export = tmp_path / "runs" / "generate" / "checkpoints"
+    export.mkdir(parents=True)
+    (tmp_path / "ckpt").mkdir()
+    (tmp_path / "ckpt" / "generate").symlink_to(export)
+    assert "give another --out" in refused(capsys, stage2)
+
+
+def test_no_space_left(capsys, monkeypatch):
+    monkeypatch.setattr(run_folder, "LEAST_FREE_GIB", 1e9)
+    assert "no space left" in refused(capsys, stage2)
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("model.safetensors", "no *.safetensors"),
+        ("tokenizer_config.json", "no tokenizer"),
+        ("chat_template.jinja", "no chat template"),
+    ],
+)
+def test_incomplete_model(capsys, model, file, says):
+    (model / file).unlink()
+    assert says in refused(capsys, stage2, f"model.path={model}")
+
+
+def test_broken_model_config(capsys, model):
+    (model / "config.json").write_text("{")
+    assert "not JSON" in refused(capsys, stage2, f"model.path={model}")
+
+
+def test_vocab_mismatch(capsys, model):
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps(config | {"vocab_size": 100}))
+    assert "vocab mismatch" in refused(capsys, stage2, f"model.path={model}")
+
+
+def test_judge_responses_without_a_mixed_problem(capsys, tmp_path):
+    row = {"id": "a", "problem": "1+1?", "gold": "2", "response": "\\boxed{2}"}
+    (tmp_path / "r.jsonl").write_text(json.dumps(row) + "\n")
+    assert "nothing to judge" in refused(capsys, stage1, "judge.data.responses=[r.jsonl]")
+
+
+def test_nothing_is_left_behind_when_data_is_refused(capsys, tmp_path):
+    refused(capsys, stage2, "max_prompt_tokens=2")
+    assert not list((tmp_path / "runs").glob("*/checkpoints"))
+
+
+def test_dry_run_starts_nothing(capsys, tmp_path):
+    assert stage2(["--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "graded against itself is correct" in printed
+    assert "samples a step" in printed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_overrides_may_stand_between_options(capsys):
+    assert stage2(["data.tiny_train=10", "--config", "configs/tiny.yaml", "seed=1", "--dry-run", "seed=2"]) == 0
+    assert "10 training problems" in capsys.readouterr().out

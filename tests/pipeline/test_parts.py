@@ -1,0 +1,199 @@
+"""Parts of the pipeline that are plain functions: hand-over, budgets, manifests, resumed state."""
+
+import json
+from argparse import Namespace
+from dataclasses import replace
+
+import pytest
+
+from data.hashing import file_sha256
+from judgerlvr.config.load import load_config, to_yaml
+from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.engine.in_training.rollout_stats import step_metrics
+from judgerlvr.engine.in_training.rollouts import Rollout
+from judgerlvr.engine.in_training.step_log import METRICS, held_out, read_metrics
+from judgerlvr.pipeline import refresh, stages
+from judgerlvr.pipeline.export import check_link, publish
+from judgerlvr.runs.manifest import MANIFEST, parent_run
+from judgerlvr.sampling.match_tokens import prompts_for
+from judgerlvr.runs.folder import CONFIG, defaults_taken, open_run
+from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
+from rewards.errors import InputError
+
+
+def export(tmp_path, run):
+    folder = tmp_path / "runs" / run / "checkpoints" / "global_step_1" / "actor" / "huggingface"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_publish_replaces_a_link_in_one_step(tmp_path):
+    link = tmp_path / "ckpt" / "judge"
+    for run in ("a", "b"):
+        publish(link, export(tmp_path, run))
+    assert link.resolve() == (tmp_path / "runs/b/checkpoints/global_step_1/actor/huggingface").resolve()
+    assert [path.name for path in link.parent.iterdir()] == ["judge"]
+
+
+def test_link_of_the_same_run_may_be_renewed(tmp_path):
+    publish(tmp_path / "judge", export(tmp_path, "a"))
+    check_link(tmp_path / "judge", tmp_path / "runs" / "a")
+
+
+def test_link_of_another_run_is_refused(tmp_path):
+    publish(tmp_path / "judge", export(tmp_path, "a"))
+    with pytest.raises(InputError, match="give another --out"):
+        check_link(tmp_path / "judge", tmp_path / "runs" / "b")
+
+
+def test_parent_run_is_found_through_the_link(tmp_path):
+    publish(tmp_path / "judge", export(tmp_path, "a"))
+    (tmp_path / "runs" / "a" / MANIFEST).write_text("{}")
+    assert parent_run(tmp_path / "judge") == "a"
+    assert parent_run(tmp_path) is None
+
+
+def test_matched_prompts_cost_the_same_tokens():
+    config = load_config("configs/tiny.yaml")
+    generate = config.generate.batch
+    prompts = prompts_for(config, generate_tokens=64.0, judge_tokens=16.0)
+    assert (
+        prompts * config.judge.batch.samples_per_prompt * 16
+        == generate.prompts_per_step * generate.samples_per_prompt * 64
+    )
+
+
+def test_matched_prompts_divide_by_the_updates():
+    config = load_config("configs/tiny.yaml", ["judge.batch.updates_per_step=4"])
+    assert prompts_for(config, 61.7, 17.3) % 4 == 0
+
+
+def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
+    stage = make_stage("judge", tokens_before=500)
+    for name in ("train", "heldout"):
+        getattr(stage, name).write_text("x")
+    hashes = {name: file_sha256(getattr(stage, name)) for name in ("train", "heldout")}
+    (tmp_path / MANIFEST).write_text(json.dumps({"data": hashes}))
+    save_stage(stage)
+    assert load_stage(tmp_path, stage.config, None, None).tokens_before == 500
+    assert load_stage(tmp_path, stage.config, tmp_path / "global_step_1", None).tokens_before == 0
+
+
+def test_changed_training_data_is_refused(make_stage, tmp_path):
+    stage = make_stage()
+    stage.train.write_text("new")
+    (tmp_path / MANIFEST).write_text(json.dumps({"data": {"train": "old"}}))
+    save_stage(stage)
+    with pytest.raises(InputError, match="differs from what the run began with"):
+        load_stage(tmp_path, stage.config, None, None)
+
+
+def run_of(folder, export):
+    """A run folder with two sealed checkpoints whose manifest names ``export``."""
+    for step in (1, 2):
+        (folder / "checkpoints" / f"global_step_{step}").mkdir(parents=True)
+        (folder / "checkpoints" / f"global_step_{step}" / SEAL).write_text("{}")
+    (folder / CONFIG).write_text(to_yaml(load_config("configs/tiny.yaml")))
+    (folder / MANIFEST).write_text(json.dumps({"stage": "judge", **export}))
+    return folder
+
+
+@pytest.mark.parametrize("export", [{}, {"export": "checkpoints/global_step_3/actor/huggingface"}])
+def test_a_run_whose_newest_checkpoint_is_no_published_policy_is_resumed(tmp_path, export):
+    assert open_run(run_of(tmp_path, export), "judge")[1] == tmp_path / "checkpoints" / "global_step_2"
+
+
+def test_an_older_runs_missing_key_is_said_in_one_line(tmp_path):
+    path = run_of(tmp_path, {}) / CONFIG
+    path.write_text(path.read_text().replace("hysparse:\n  replay: true\n", ""))
+    line = defaults_taken(tmp_path)
+    assert "lacks newer keys, whose defaults are taken: hysparse.replay=True" in line and "\n" not in line
+
+
+def test_a_resumed_run_says_it(tmp_path, monkeypatch, capsys):
+    path = run_of(tmp_path, {}) / CONFIG
+    path.write_text(path.read_text().replace("hysparse:\n  replay: true\n", ""))
+    for name in ("load_stage", "_train"):
+        monkeypatch.setattr(stages, name, lambda *_: None)
+    stages._resume("judge", Namespace(resume=tmp_path, out=tmp_path / "policy"))
+    assert defaults_taken(tmp_path) in capsys.readouterr().out.splitlines()
+
+
+def test_a_run_whose_policy_could_not_be_published_is_not_marked_as_over(make_stage, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no link can be made")
+
+    monkeypatch.setattr(stages, "_train_to_the_end", lambda _: tmp_path / "checkpoints" / "global_step_2")
+    monkeypatch.setattr(stages, "check_export", lambda *_: 0.0)
+    monkeypatch.setattr(stages, "publish", refuse)
+    run_of(tmp_path, {})
+    with pytest.raises(OSError, match="no link"):
+        stages._train(make_stage(), tmp_path / "policy")
+    assert "export" not in json.loads((tmp_path / MANIFEST).read_text())
+
+
+def test_nothing_is_said_of_a_complete_configuration(tmp_path):
+    assert defaults_taken(run_of(tmp_path, {})) == ""
+
+
+def test_log_is_cut_back_to_the_checkpoint(tmp_path):
+    (tmp_path / METRICS).write_text("".join(json.dumps({"step": step}) + "\n" for step in range(5)) + '{"st')
+    trim_metrics(tmp_path, tmp_path / "global_step_2")
+    assert [row["step"] for row in read_metrics(tmp_path / METRICS)] == [0, 1, 2]
+
+
+def test_refresh_trains_in_segments_with_new_data(make_stage, tmp_path, monkeypatch):
+    trained = []
+
+    def train(stage):
+        trained.append((stage.settings.stop.steps, stage.train.name))
+        checkpoint = tmp_path / "checkpoints" / f"global_step_{stage.settings.stop.steps}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "data.pt").touch()
+        (checkpoint / SEAL).touch()
+        return checkpoint
+
+    def resample(policy, step):
+        path = tmp_path / f"train-{step}.parquet"
+        path.write_text("x")
+        return path, 7
+
+    monkeypatch.setattr(refresh, "run_stage", train)
+    (tmp_path / MANIFEST).write_text(json.dumps({"data": {}}))
+    stage = make_stage("judge", overrides=["judge.stop.steps=5"])
+    assert refresh.train_in_segments(stage, 2, resample).name == "global_step_5"
+    assert trained == [(2, "train.parquet"), (4, "train-2.parquet"), (5, "train-4.parquet")]
+
+
+ROLLOUT = Rollout("p", 0, [1], [1, 2], 1.0, True, "correct", 0.1, False, True)
+
+
+def test_verdict_metrics_against_a_naive_count():
+    rollouts = [
+        ROLLOUT,
+        replace(ROLLOUT, correct=False, score=0.0, reason="wrong"),
+        replace(ROLLOUT, label=False),
+        replace(ROLLOUT, label=False, correct=False, score=0.0, reason="no_final_answer"),
+        replace(ROLLOUT, label=False),
+    ]
+    metrics = step_metrics("judge", rollouts)
+    assert metrics["judge/correct/accuracy"] == 1 / 2
+    assert metrics["judge/wrong/accuracy"] == 2 / 3
+    assert metrics["judge/balanced_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert metrics["judge/accepted"] == 1 / 4
+
+
+def test_length_is_split_by_outcome():
+    rollouts = [
+        ROLLOUT,
+        replace(ROLLOUT, response_ids=[1] * 4, correct=False, reason="wrong"),
+        replace(ROLLOUT, response_ids=[1] * 9, correct=False, reason="truncated", truncated=True),
+    ]
+    metrics = step_metrics("generate", rollouts)
+    assert [metrics[f"tokens/{name}"] for name in ("correct", "wrong", "truncated")] == [2, 4, 9]
+    assert (metrics["reason/wrong"], metrics["sampled/truncated"]) == (1, 1 / 3)
+
+
+def test_balanced_accuracy_of_validation_is_the_mean_of_both_classes():
+    metrics = {"val-core/judge_right/acc/mean@1": 0.9, "val-core/judge_wrong/acc/mean@1": 0.5}
+    assert held_out(metrics)["validation/balanced_accuracy"] == pytest.approx(0.7)

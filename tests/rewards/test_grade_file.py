@@ -1,0 +1,90 @@
+"""``python -m rewards.grade_file``: its table, exit codes and one-line errors; and the public equivalence suites."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from rewards.grade_file import main, read_pairs
+from rewards.grading.grade import grade_here
+from rewards.math import verify
+from rewards.types import Problem
+
+DATA = os.environ.get("JUDGERLVR_TEST_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="JUDGERLVR_TEST_DATA is not set")
+
+
+def write(path: Path, rows) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_table_of_reasons(tmp_path, capsys):
+    rows = [("7", "\\boxed{7}", 1), ("7", "\\boxed{8}", 1), ("7", "7", 0)]
+    file = write(tmp_path / "pairs.jsonl", [dict(zip(("gold", "pred", "expected"), row, strict=True)) for row in rows])
+    assert main([file, "--out", str(tmp_path / "out.jsonl")]) == 0
+    shown = capsys.readouterr().out
+    assert "expected labels: 2 of 3 agree" in shown and "no_final_answer" in shown
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".parquet"])
+def test_other_kinds_of_files_are_read(tmp_path, suffix):
+    path, rows = tmp_path / f"pairs{suffix}", [{"ground_truth": "7", "completion": "\\boxed{7}"}]
+    if suffix == ".json":
+        path.write_text(json.dumps(rows))
+    elif suffix == ".csv":
+        path.write_text("ground_truth,completion\n7,\\boxed{7}\n")
+    else:
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    assert read_pairs(path) == [{"row": 1, "gold": "7", "prediction": "\\boxed{7}"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("missing.jsonl", None),
+        ("empty.jsonl", ""),
+        ("broken.jsonl", "{"),
+        ("list.jsonl", "[1]\n"),
+        ("nogold.jsonl", '{"pred": "7"}\n'),
+        ("nopred.jsonl", '{"gold": "7"}\n'),
+        ("emptygold.jsonl", '{"gold": " ", "pred": "7"}\n'),
+        ("object.json", "{}"),
+        ("bad.json", "["),
+        ("bad.parquet", "PAR0"),
+        ("pairs.txt", "7 7"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys, name, content):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    assert main([str(tmp_path / name)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and name in error
+
+
+def misses(suite: str, *, boxed: bool) -> list[int]:
+    lines = (Path(DATA or "") / "equivalence" / f"{suite}.jsonl").read_text(encoding="utf-8").splitlines()
+    found = []
+    for number, row in enumerate(map(json.loads, lines)):
+        gold, prediction = (f"\\boxed{{{row[key]}}}" if boxed else str(row[key]) for key in ("gold", "pred"))
+        result = grade_here(Problem("", "", gold), prediction, verify, mode="lenient")
+        found += [number] if bool(result.score) != bool(row["expected"]) else []
+    return found
+
+
+@needs_data
+def test_math_verify_suite_as_it_stands_misses_at_most_6_of_268():
+    assert len(misses("math-verify", boxed=False)) <= 6
+
+
+@needs_data
+def test_nemo_suite_boxed_misses_at_most_1_of_30():
+    assert len(misses("nemo-skills", boxed=True)) <= 1

@@ -1,0 +1,160 @@
+"""Both stages for real, on the CPU, through their command lines: train, die, resume, hand over, refuse."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.helpers.stage_runs import SMALL, write_candidates
+
+from judgerlvr.config.load import ROOT
+from judgerlvr.runs.checkpoints import SEAL, export_dir
+from judgerlvr.engine.in_training.step_log import read_metrics
+
+pytestmark = pytest.mark.engine
+STEPS = 3
+LIMIT = 600
+SETTINGS = [
+    *SMALL,
+    f"judge.stop.steps={STEPS}",
+    "judge.checkpoint.every=1",
+    "judge.checkpoint.keep=0",
+    "generate.stop.steps=1",
+    "generate.validation.every=1",
+    "generate.validation.prompts=8",
+    "data.tiny_heldout=16",
+]
+
+
+def command(module, *arguments):
+    return [sys.executable, "-m", f"judgerlvr.{module}", *map(str, arguments)]
+
+
+def run(module, *arguments):
+    return subprocess.run(
+        command(module, *arguments), capture_output=True, text=True, timeout=LIMIT, check=False, cwd=ROOT
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Candidates written by the tiny world's tracer: mixed outcomes without sampling a model."""
+    folder = tmp_path_factory.mktemp("stages")
+    write_candidates(folder / "candidates.jsonl")
+    return folder
+
+
+def judge_arguments(folder, name):
+    responses = f"judge.data.responses=[{folder / 'candidates.jsonl'}]"
+    return [*SETTINGS, responses, f"runs={folder / 'runs'}", f"name={name}", "--out", folder / "ckpt" / name]
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """A judge run that nothing interrupts."""
+    done = run("stage1_judge", *judge_arguments(folder, "whole"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "runs" / "whole"
+
+
+@pytest.fixture(scope="module")
+def resumed(folder):
+    """The same run, killed once its first checkpoint is sealed, then continued."""
+    arguments = judge_arguments(folder, "killed")
+    log = (folder / "killed.log").open("w")
+    process = subprocess.Popen(
+        command("stage1_judge", *arguments), stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+    )
+    run_dir = folder / "runs" / "killed"
+    seal = run_dir / "checkpoints" / "global_step_1" / SEAL
+    deadline = time.monotonic() + LIMIT
+    while not seal.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    half = run_dir / "checkpoints" / "global_step_2"
+    half.mkdir(exist_ok=True)
+    (half / SEAL).unlink(missing_ok=True)  # as a kill in the middle of saving leaves it
+    done = run("stage1_judge", "--resume", run_dir, "--out", folder / "ckpt" / "killed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "continuing from global_step_1" in done.stdout
+    return run_dir
+
+
+def weights(run_dir, step):
+    return load_file(export_dir(run_dir / "checkpoints" / f"global_step_{step}") / "model.safetensors")
+
+
+def responses(run_dir, step):
+    lines = (run_dir / "rollouts" / f"step_{step:06d}.jsonl").read_text().splitlines()
+    return [json.loads(line)["response"] for line in lines]
+
+
+def test_finished_policy_is_published_and_was_checked(whole, folder):
+    link = folder / "ckpt" / "whole"
+    manifest = json.loads((whole / "manifest.json").read_text())
+    assert Path(os.path.realpath(link)) == export_dir(whole / "checkpoints" / f"global_step_{STEPS}").resolve()
+    assert manifest["export_difference"] <= 1e-5
+    assert manifest["length_term"] == "no"
+
+
+def test_tensorboard_files_lie_in_the_run_folder(whole):
+    assert list((whole / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_training_changed_the_weights(whole):
+    first, last = weights(whole, 1), weights(whole, STEPS)
+    assert any(not torch.equal(first[name], last[name]) for name in first)
+
+
+def test_rollout_and_trainer_agree(whole):
+    steps = [row for row in read_metrics(whole / "metrics.jsonl") if "sampled/tokens" in row]
+    assert len(steps) == STEPS
+    assert max(row["training/rollout_probs_diff_max"] for row in steps) < 1e-3
+
+
+def test_a_policy_that_chooses_no_blocks_has_no_metrics_of_them(whole):
+    assert not [name for row in read_metrics(whole / "metrics.jsonl") for name in row if name.startswith("hysparse/")]
+
+
+def test_samples_of_a_group_differ(whole):
+    group = responses(whole, 1)[:4]
+    assert len(set(group)) > 1
+
+
+def test_resumed_run_samples_what_the_whole_run_sampled(whole, resumed):
+    for step in (2, 3):
+        assert responses(whole, step) == responses(resumed, step)
+
+
+def test_resumed_run_ends_with_the_same_bits(whole, resumed):
+    one, other = weights(whole, STEPS), weights(resumed, STEPS)
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def test_no_step_is_logged_twice(resumed):
+    steps = [row["step"] for row in read_metrics(resumed / "metrics.jsonl") if "sampled/tokens" in row]
+    assert steps == list(range(1, STEPS + 1))
+
+
+def test_a_taken_name_is_left_alone(whole, folder):
+    done = run("stage1_judge", *judge_arguments(folder, "other")[:-1], folder / "ckpt" / "whole")
+    assert done.returncode == 2
+    assert "give another --out" in done.stderr
+
+
+def test_generate_stage_starts_from_the_judge(whole, folder):
+    init = folder / "ckpt" / "whole"
+    out = ["--out", folder / "ckpt" / "generate"]
+    done = run("stage2_generate", *SETTINGS, f"runs={folder / 'runs'}", "name=generate", "--init", init, *out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((folder / "runs" / "generate" / "manifest.json").read_text())
+    assert manifest["parent"]["run"] == "whole"
+    validated = [row for row in read_metrics(folder / "runs" / "generate" / "metrics.jsonl") if row["step"] == 1]
+    assert "validation/accuracy/generate" in validated[0]

@@ -1,0 +1,73 @@
+"""HySparse policies in generation RL on the CPU: vLLM rollouts, FSDP2 updates, weight sync, replay, export."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.helpers.stage_runs import SMALL
+
+from judgerlvr.config.load import ROOT
+from judgerlvr.engine.in_training.step_log import read_metrics
+from judgerlvr.hysparse.remote_code import MODULES, flat_name
+from judgerlvr.tinyworld.making.checkpoint import base_path
+
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
+LIMIT, STEPS = 600, 2
+SETTINGS = [
+    *SMALL,
+    "generate.algorithm.dynamic_sampling=false",
+    "data.tiny_heldout=16",
+    "logging.tensorboard=false",
+    "cluster.device=cpu",
+    "name=generate",
+]
+# Converted bases: close enough to their sources to be right at times, so that there is something to learn from.
+# Two blocks of 16 tokens: most rows see more.
+SHAPE = ["--sparse-ratio", "2", "--select-block", "16", "--select-tokens", "32", "--window", "32"]
+
+
+def run(module, *arguments):
+    command = [sys.executable, "-m", f"judgerlvr.{module}", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def train(source, folder, *settings):
+    """Metrics of each step, and the run's folder."""
+    run("hysparse.convert", base_path(source), folder / "model", *SHAPE)
+    where = [f"model.path={folder / 'model'}", f"runs={folder / 'runs'}", "--out", folder / "ckpt"]
+    run("stage2_generate", *SETTINGS, *settings, *where)
+    found = folder / "runs" / "generate"
+    return [row for row in read_metrics(found / "metrics.jsonl") if "sampled/tokens" in row], found
+
+
+@pytest.mark.parametrize("source", ["qwen3", "qwen3_moe"])
+def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
+    steps, folder = train(source, tmp_path, f"generate.stop.steps={STEPS}")
+    assert len(steps) == STEPS
+    assert any(row["actor/grad_norm"] > 0 for row in steps)
+    assert max(row["training/rollout_probs_diff_max"] for row in steps) <= 2e-4
+    assert min(row["hysparse/crowded_rows"] for row in steps) >= 0.5
+    assert all(row["hysparse/equal_choices"] == 1 for row in steps)  # the trainer's own, replay aside
+    assert all(row["hysparse/differing_rows"] == 0 for row in steps)
+    assert [row.get("hysparse/equal_experts") for row in steps] == [1 if source == "qwen3_moe" else None] * STEPS
+    assert max(row["hysparse/mismatch_agreeing"] for row in steps) <= 2e-4
+    assert min(row["hysparse/ess"] for row in steps) >= 0.999
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["export_difference"] <= 1e-5
+    # The policy's own code and no other: verl adds torch's.
+    code = {path.name for path in Path(manifest["export"]).glob("*.py")}
+    assert code == {f"{flat_name(module)}.py" for module in MODULES}
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_rollouts_in_bf16_choose_otherwise_and_replay_uses_it(replay, tmp_path):
+    """The trainer stays in fp32. In either case it is told how its own choices differ."""
+    precision = "cluster.rollout_engine.dtype=bfloat16"
+    (step,), _ = train("qwen3_moe", tmp_path, "generate.stop.steps=1", precision, f"hysparse.replay={replay}")
+    assert 0.9 < step["hysparse/equal_choices"] < 1
+    assert 0.9 < step["hysparse/equal_experts"] < 1
+    assert step["hysparse/mismatch_differing"] > step["hysparse/mismatch_agreeing"] or replay
+    assert (step["hysparse/differing_rows"] == 0) is replay
