@@ -20,8 +20,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rewards.grading.dispatcher import PoolLimits
-from rewards.grading.pool import GraderPool
 from rewards.grading.fork_server_client import process_clock
+from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Reason, Result
 
 Pair = tuple[str, str]  # gold, completion

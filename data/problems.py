@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from data.row_files import Row, read_rows
-from rewards.extraction.boxes import outer_boxes
 from rewards.errors import InputError
+from rewards.extraction.boxes import outer_boxes
 from rewards.types import Problem, Result
 
 # Compared in lower case: SVAMP writes Body, Question and Answer.

@@ -18,7 +18,6 @@ from typing import Any
 from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import engine_arguments, exit_code
 from judgerlvr.config.load import resolve_path
-from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from judgerlvr.evaluation.records import Item
 from judgerlvr.evaluation.responses import read_stored
@@ -32,6 +31,7 @@ from judgerlvr.evaluation.run import (
     write_evaluation,
 )
 from judgerlvr.evaluation.table import format_summary
+from judgerlvr.sampling.decoding import Decoding
 from rewards.errors import InputError
 from rewards.verdict import check_words
 from rewards.verifier import load_verifier

@@ -15,8 +15,8 @@ from pathlib import Path
 from judgerlvr.cli import DEFAULT_CONFIG, exit_code
 from judgerlvr.config.check import check_config
 from judgerlvr.config.load import load_config, resolve_path
-from judgerlvr.pipeline.judge_data import make_judge_set, write_judge_set
 from judgerlvr.models.directory import load_tokenizer
+from judgerlvr.pipeline.judge_data import make_judge_set, write_judge_set
 from rewards.errors import InputError
 
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from rewards.auditing.second_grader import second_opinion
 from rewards.errors import InputError
 from rewards.extraction.extract import Mode
 from rewards.grading.pool import GraderPool
-from rewards.auditing.second_grader import second_opinion
 from rewards.stats import reason_counts, second_percentiles
 from rewards.types import Problem, Reason, Result
 from rewards.verifier import DEFAULT_VERIFIER

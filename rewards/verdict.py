@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rewards.extraction.boxes import Box, outer_boxes
 from rewards.errors import InputError
+from rewards.extraction.boxes import Box, outer_boxes
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason, Result
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from judgerlvr.tinyworld.making.checkpoint import save_checkpoint
-from judgerlvr.tinyworld.making.all_experts import use_all_experts
-from judgerlvr.tinyworld.making.intervals import table
 from judgerlvr.tinyworld.making.acceptance import measure
+from judgerlvr.tinyworld.making.all_experts import use_all_experts
+from judgerlvr.tinyworld.making.checkpoint import save_checkpoint
+from judgerlvr.tinyworld.making.intervals import table
 from judgerlvr.tinyworld.making.model import SHAPES, fresh_model, has_experts, make_config
 from judgerlvr.tinyworld.making.sft import SFTConfig, train
 from judgerlvr.tinyworld.task import World

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.hysparse.kernels.case import DEVICE
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.hysparse.kernels.case import DEVICE
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.presets import preset

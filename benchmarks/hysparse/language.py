@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.hysparse.kernels.case import DEVICE
-from benchmarks.hysparse.kernels.indices import jaccard
-from benchmarks.hysparse.kernels.table import heading
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.hysparse.kernels.case import DEVICE
+from benchmarks.hysparse.kernels.indices import jaccard
+from benchmarks.hysparse.kernels.table import heading
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.presets import LONG_ROPE, preset
 

@@ -11,11 +11,11 @@ import torch
 
 from data.row_files import write_jsonl
 from judgerlvr.tinyworld.making.checkpoint import save_checkpoint
-from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.making.model import fresh_model, make_config
 from judgerlvr.tinyworld.making.sft import SFTConfig, train
 from judgerlvr.tinyworld.task import World
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
+from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.traces import Tracer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -20,11 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stages.gpu_policy import DEVICE, make_policy, write_candidates
 from benchmarks.hysparse.kernels.table import heading
-
-from judgerlvr.runs.checkpoints import complete
+from benchmarks.stages.gpu_policy import DEVICE, make_policy, write_candidates
 from judgerlvr.engine.in_training.step_log import METRICS, read_metrics
+from judgerlvr.runs.checkpoints import complete
 
 SHOWN = (
     "sampled/accuracy",

@@ -44,8 +44,8 @@ def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
     from judgerlvr.engine import runner
     from judgerlvr.engine.devices import environment
     from judgerlvr.engine.verl_config import render, write_agent_loops
-    from judgerlvr.pipeline.generate_data import prepare_generate
     from judgerlvr.models.directory import pick_device
+    from judgerlvr.pipeline.generate_data import prepare_generate
 
     settings = [f"generate.stop.steps={steps}", "generate.algorithm.dynamic_sampling=false", *overrides]
     config = load_config("configs/tiny.yaml", settings)

@@ -15,10 +15,10 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from judgerlvr.config.schema import Action
-from judgerlvr.runs.checkpoints import complete, write_atomically
-from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
 from judgerlvr.engine.devices import stage_environment
+from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
 from judgerlvr.engine.verl_config import render, write_agent_loops
+from judgerlvr.runs.checkpoints import complete, write_atomically
 from judgerlvr.runs.stage import Stage
 
 FAILURE = "failure.json"

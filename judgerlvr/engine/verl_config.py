@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from judgerlvr.config.schema import Loss, Overlong
 from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init
-from judgerlvr.runs.stage import Stage
 from judgerlvr.hysparse.rollout_choices import TRANSFER
+from judgerlvr.runs.stage import Stage
 
 
 def render(stage: Stage) -> DictConfig:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
-from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.records import Record, Sample
 from judgerlvr.evaluation.summary import summarise
+from judgerlvr.sampling.decoding import Decoding
 from rewards.extraction.extract import Mode, final_answer
 from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.types import Problem, Result

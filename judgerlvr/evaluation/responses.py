@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from data.responses import read_responses
-from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 from judgerlvr.evaluation.records import Item, Sample
+from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 
 
 def read_stored(path: Path, model_dir: Path | None = None) -> list[Sample]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from data.hashing import file_sha256
-from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
 from judgerlvr.evaluation.records import Item, Record, Sample, write_records
 from judgerlvr.runs.manifest import model_hash
+from judgerlvr.sampling.decoding import Decoding
 from rewards.extraction.extract import Mode
-from rewards.grading.pool import GraderPool
 from rewards.extraction.thinking import prompt_opens_thinking
+from rewards.grading.pool import GraderPool
 from rewards.verdict import DEFAULT_WORDS
 from rewards.verifier import DEFAULT_VERIFIER
 

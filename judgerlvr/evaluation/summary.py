@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judgerlvr.evaluation import metrics
-from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.metrics import Floats
 from judgerlvr.evaluation.records import CUT, OVERSIZE, Record, thinking_text
+from judgerlvr.sampling.decoding import Decoding
 
 TRANSITION_WORDS = ("wait", "but", "however", "alternatively", "hmm", "check", "again")
 CAP_POINTS = 20

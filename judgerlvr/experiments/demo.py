@@ -17,8 +17,8 @@ from pathlib import Path
 
 from judgerlvr.cli import DEFAULT_CONFIG, exit_code
 from judgerlvr.config.load import ROOT, load_config
-from judgerlvr.runs.checkpoints import complete, export_dir, read_seal
 from judgerlvr.engine.runner import StageFailed
+from judgerlvr.runs.checkpoints import complete, export_dir, read_seal
 from rewards.errors import InputError
 
 EVALUATED_PROBLEMS = 200
@@ -28,7 +28,9 @@ MOST_STEPS = 3
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.experiments.demo", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m judgerlvr.experiments.demo", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--model", default="qwen3_moe", help="shipped base model (default %(default)s)")
     parser.add_argument("--out", type=Path, help="folder of the demo's runs (default runs/demo, runs/demo-2, ...)")
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="configuration (default %(default)s)")

@@ -14,10 +14,10 @@ from data.responses import read_responses
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
-from judgerlvr.runs.stage import Kind
-from judgerlvr.pipeline.generate_data import load_problems
 from judgerlvr.models.directory import check_model
+from judgerlvr.pipeline.generate_data import load_problems
 from judgerlvr.pipeline.reward_settings import grader_pool
+from judgerlvr.runs.stage import Kind
 from rewards.canary import canary
 from rewards.errors import InputError
 from rewards.types import Problem

@@ -12,11 +12,11 @@ from data.row_files import write_jsonl
 from data.verl_rows import render_generate_rows, write_parquet
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
-from judgerlvr.runs.stage import Stage
-from judgerlvr.models.prompt_tokens import drop_long, token_counter
-from judgerlvr.runs.manifest import write_manifest
 from judgerlvr.models.directory import load_tokenizer
+from judgerlvr.models.prompt_tokens import drop_long, token_counter
 from judgerlvr.pipeline.reward_settings import reward_settings
+from judgerlvr.runs.manifest import write_manifest
+from judgerlvr.runs.stage import Stage
 from judgerlvr.tinyworld.problems import generate_problems
 from rewards.grading.pool import GraderPool
 from rewards.types import Problem

@@ -10,21 +10,21 @@ from typing import Any
 from data.judge_set import JudgeSet, build_judge_set
 from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
-from data.row_files import read_rows, write_jsonl
 from data.responses import Candidate, candidates_from_rows, read_responses
+from data.row_files import read_rows, write_jsonl
 from data.verl_rows import render_judge_rows, write_parquet
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config, Extraction
-from judgerlvr.runs.stage import Stage
 from judgerlvr.engine.in_training.step_log import RIGHT, WRONG, say
-from judgerlvr.pipeline.generate_data import load_problems
-from judgerlvr.models.prompt_tokens import drop_long, token_counter
-from judgerlvr.runs.manifest import write_manifest
-from judgerlvr.sampling.match_tokens import matched_prompts
 from judgerlvr.models.directory import load_tokenizer
-from judgerlvr.sampling.on_ray import sample_on_ray
+from judgerlvr.models.prompt_tokens import drop_long, token_counter
+from judgerlvr.pipeline.generate_data import load_problems
 from judgerlvr.pipeline.reward_settings import grader_pool, reward_settings
+from judgerlvr.runs.manifest import write_manifest
+from judgerlvr.runs.stage import Stage
+from judgerlvr.sampling.match_tokens import matched_prompts
+from judgerlvr.sampling.on_ray import sample_on_ray
 from rewards.types import Problem
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.hashing import file_sha256
-from judgerlvr.runs.checkpoints import export_dir, step_of
 from judgerlvr.engine.runner import run_stage
-from judgerlvr.runs.stage import Stage
+from judgerlvr.runs.checkpoints import export_dir, step_of
 from judgerlvr.runs.manifest import read_manifest, update_manifest
 from judgerlvr.runs.resume_state import save_stage
+from judgerlvr.runs.stage import Stage
 
 # (policy, step) -> (new training parquet, tokens sampled for it)
 Resample = Callable[[Path, int], tuple[Path, int]]

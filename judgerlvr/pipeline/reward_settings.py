@@ -10,8 +10,8 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config
 from judgerlvr.runs.stage import Kind
 from rewards.extraction.extract import Mode
-from rewards.grading.pool import GraderPool
 from rewards.extraction.thinking import prompt_opens_thinking
+from rewards.grading.pool import GraderPool
 
 ADAPTER = ROOT / "rewards" / "verl_adapter.py"
 FUNCTIONS = {"judge": "judge_score", "generate": "generate_score"}

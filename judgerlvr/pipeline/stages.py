@@ -12,19 +12,19 @@ from pathlib import Path
 from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.config.schema import Config
-from judgerlvr.runs.checkpoints import export_dir
 from judgerlvr.engine.runner import StageFailed, run_stage
-from judgerlvr.runs.stage import Kind, Stage, derived
-from judgerlvr.runs.console import last_lines, quiet
+from judgerlvr.models.directory import check_hysparse, check_model, pick_device
 from judgerlvr.pipeline.dry_run import dry_run
 from judgerlvr.pipeline.export import check_export, check_link, publish
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.judge_data import prepare_judge, resample
-from judgerlvr.runs.manifest import update_manifest
-from judgerlvr.models.directory import check_hysparse, check_model, pick_device
 from judgerlvr.pipeline.refresh import train_in_segments
+from judgerlvr.runs.checkpoints import export_dir
+from judgerlvr.runs.console import last_lines, quiet
 from judgerlvr.runs.folder import defaults_taken, new_run, open_run
+from judgerlvr.runs.manifest import update_manifest
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
+from judgerlvr.runs.stage import Kind, Stage, derived
 from rewards.errors import InputError
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from judgerlvr.config.load import absent_keys, load_config, to_yaml
 from judgerlvr.config.schema import Config
-from judgerlvr.runs.checkpoints import complete, export_dir
 from judgerlvr.engine.runner import FAILURE
-from judgerlvr.runs.stage import Kind
+from judgerlvr.runs.checkpoints import complete, export_dir
 from judgerlvr.runs.manifest import MANIFEST, read_manifest
+from judgerlvr.runs.stage import Kind
 from rewards.errors import InputError
 
 CONFIG = "config.yaml"

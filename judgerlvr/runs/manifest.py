@@ -13,8 +13,8 @@ from typing import Any
 from data.hashing import file_sha256
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Overlong
-from judgerlvr.runs.checkpoints import write_atomically
 from judgerlvr.engine.preflight import versions
+from judgerlvr.runs.checkpoints import write_atomically
 from judgerlvr.runs.stage import Stage
 
 MANIFEST = "manifest.json"

@@ -8,10 +8,10 @@ from typing import Any
 
 from data.hashing import file_sha256
 from judgerlvr.config.schema import Config
-from judgerlvr.runs.checkpoints import step_of, write_atomically
-from judgerlvr.runs.stage import Stage
 from judgerlvr.engine.in_training.step_log import METRICS, read_metrics
+from judgerlvr.runs.checkpoints import step_of, write_atomically
 from judgerlvr.runs.manifest import read_manifest
+from judgerlvr.runs.stage import Stage
 from rewards.errors import InputError
 
 STATE = "stage.json"

@@ -11,8 +11,8 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.sampling.decoding import Decoding
-from judgerlvr.sampling.sampler import sample_candidates
 from judgerlvr.sampling.on_ray import engine_arguments, run_on_ray
+from judgerlvr.sampling.sampler import sample_candidates
 from rewards.types import Problem
 
 MEASURED_PROMPTS = 64

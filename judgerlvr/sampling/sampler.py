@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from judgerlvr.sampling.decoding import Decoding, sample_seed
 from judgerlvr.evaluation.items import generate_items
-from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 from judgerlvr.evaluation.records import OVERSIZE, Item, Sample
+from judgerlvr.sampling.decoding import Decoding, sample_seed
+from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 from rewards.errors import InputError
 from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.types import Problem

@@ -9,9 +9,9 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import PreTrainedTokenizerFast
 
 from data.prompts import as_chat, render
-from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.prompts import GENERATE, JUDGE, general_prompts
 from judgerlvr.tinyworld.task import World
+from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.traces import Tracer
 
 PAD, EOS, TURN = "<|endoftext|>", "<|im_end|>", "<|im_start|>"

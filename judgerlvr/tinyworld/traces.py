@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
-from judgerlvr.tinyworld.trace_parsing import Line
 from judgerlvr.tinyworld.task import VARIABLES, Chain, World
+from judgerlvr.tinyworld.trace_parsing import Line
 
 
 class Style(StrEnum):

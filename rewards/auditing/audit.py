@@ -8,9 +8,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from rewards.auditing.second_grader import second_opinion
 from rewards.extraction.extract import Mode, final_answer
 from rewards.extraction.gold import gold_answer
-from rewards.auditing.second_grader import second_opinion
 from rewards.types import Problem, Reason, Result
 
 # Refusals by policy say nothing about equality, so the second grader has no opinion on them.

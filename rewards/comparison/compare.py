@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from rewards.comparison.symbolic import engine_equal, engine_equal_in_text, find_in_text
+from rewards.comparison.exact_numbers import same_number
 from rewards.comparison.listings import differ_in_count, read_listing, same_listing
 from rewards.comparison.normalise import clean, illegal_characters, without_invisible
-from rewards.comparison.exact_numbers import same_number
-from rewards.comparison.refusals import MAX_CHARACTERS, MAX_NESTING, nesting, too_costly, unevaluated
 from rewards.comparison.quantities import Quantity, read_quantity, read_ratio, same_quantity
+from rewards.comparison.refusals import MAX_CHARACTERS, MAX_NESTING, nesting, too_costly, unevaluated
 from rewards.comparison.refute import surely_different
-from rewards.types import Reason, Result
+from rewards.comparison.symbolic import engine_equal, engine_equal_in_text, find_in_text
 from rewards.comparison.worded_answers import as_words, choice_letter, false_equation, split_name, unwrapped
+from rewards.types import Reason, Result
 
 # A response no longer than this may be nothing but the answer.
 _ANSWER_CHARACTERS = 200

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from rewards.extraction.boxes import Box, outer_boxes
 from rewards.errors import InputError
+from rewards.extraction.boxes import Box, outer_boxes
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason
 

@@ -14,8 +14,8 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from rewards.grading import messages as wire
 from rewards.errors import InputError
+from rewards.grading import messages as wire
 from rewards.grading.fork_server_client import Nursery, process_clock
 from rewards.types import Problem, Reason, Result
 
@@ -183,7 +183,9 @@ class Dispatcher:
         nursery.stop()
         self._fruitless_starts += 1
         if self._fruitless_starts > _STARTS_WITHOUT_PROGRESS:
-            self._failure = PoolLost("the grading processes die at start; run python -m rewards.grading.fork_server by hand")
+            self._failure = PoolLost(
+                "the grading processes die at start; run python -m rewards.grading.fork_server by hand"
+            )
         else:
             self._open_nursery()
 

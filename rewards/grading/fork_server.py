@@ -14,11 +14,11 @@ import signal
 import socket
 import sys
 
-from rewards.grading import messages as wire
 from rewards.errors import InputError
+from rewards.grading import messages as wire
+from rewards.grading.worker import WorkerLimits, serve, warm_up
 from rewards.types import Verifier
 from rewards.verifier import load_verifier
-from rewards.grading.worker import WorkerLimits, serve, warm_up
 
 _PARENT_CHECK_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1

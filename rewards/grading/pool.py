@@ -14,8 +14,8 @@ from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
 
-from rewards.grading.dispatcher import Dispatcher, Job, PoolLimits
 from rewards.extraction.extract import FreeText, Mode, final_answer
+from rewards.grading.dispatcher import Dispatcher, Job, PoolLimits
 from rewards.grading.grade import no_answer
 from rewards.types import Problem, Result
 from rewards.verifier import DEFAULT_VERIFIER, load_verifier

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.helpers.ports import free_port
 from safetensors.torch import load_file
-from tests.helpers.stage_runs import SMALL, write_candidates
 
 from judgerlvr.config.load import ROOT
+from tests.helpers.ports import free_port
+from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.slow
 LIMIT = 900

@@ -8,8 +8,8 @@ from data.decontaminate import check_overlap
 from data.judge_set import build_judge_set
 from data.problems import check_golds, read_problems
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
-from data.row_files import read_rows
 from data.responses import read_responses
+from data.row_files import read_rows
 from judgerlvr.models.prompt_tokens import drop_long
 from rewards.errors import InputError
 from rewards.grading.pool import GraderPool

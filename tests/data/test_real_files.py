@@ -3,12 +3,12 @@
 import pytest
 
 from data.balancing import balanced, by_problem, mixed_only
+from data.gsm8k_solutions import convert, main
 from data.judge_set import build_judge_set
 from data.labelling import label_candidates
 from data.problems import read_problems
-from data.row_files import read_rows
 from data.responses import read_responses
-from data.gsm8k_solutions import convert, main
+from data.row_files import read_rows
 from judgerlvr.make_judge_data import main as make_judge_data
 from rewards.grading.pool import GraderPool
 

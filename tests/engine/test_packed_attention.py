@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from judgerlvr.engine.on_cpu.packed_attention import packed_sdpa
 from judgerlvr.engine.devices import PACKED
+from judgerlvr.engine.on_cpu.packed_attention import packed_sdpa
 
 LENGTHS = [5, 1, 17, 40, 3, 33, 16]
 

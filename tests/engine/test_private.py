@@ -86,8 +86,8 @@ def test_batches_still_pass_through_the_engine_this_way():
 def test_verl_finds_the_engines_by_their_vendor(monkeypatch, replay):
     from verl.workers.engine import EngineRegistry
 
-    from judgerlvr.engine.private.block_engine import ComparingEngine, ReplayingEngine
     from judgerlvr.engine.devices import COMPARING, REPLAYING
+    from judgerlvr.engine.private.block_engine import ComparingEngine, ReplayingEngine
 
     monkeypatch.setenv("VERL_ENGINE_DEVICE", "cuda")
     monkeypatch.setenv("VERL_ENGINE_VENDOR", REPLAYING if replay else COMPARING)
@@ -98,9 +98,9 @@ def test_verl_finds_the_engines_by_their_vendor(monkeypatch, replay):
 def test_verl_keeps_its_engines_by_device_and_vendor():
     from verl.workers.engine import EngineRegistry
 
+    from judgerlvr.engine.devices import COMPARING, REPLAYING
     from judgerlvr.engine.private import block_engine  # noqa: F401  (registers two engines)
     from judgerlvr.engine.private.vendors import known_vendors
-    from judgerlvr.engine.devices import COMPARING, REPLAYING
 
     assert "cuda" in EngineRegistry._engines["language_model"]["fsdp2"]
     assert {COMPARING, REPLAYING} <= known_vendors()

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgerlvr.sampling.decoding import Decoding, sample_seed
-from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 from judgerlvr.evaluation.records import Record, read_records, thinking_text, write_records
 from judgerlvr.evaluation.summary import mean_surprisal, summarise, transition_rates
+from judgerlvr.sampling.decoding import Decoding, sample_seed
+from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 from rewards.errors import InputError
 
 

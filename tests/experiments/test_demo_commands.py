@@ -5,8 +5,8 @@ import json
 import pytest
 
 from judgerlvr import evaluate, report, stage1_judge, stage2_generate
-from judgerlvr.experiments import demo
 from judgerlvr.config.load import load_config
+from judgerlvr.experiments import demo
 from judgerlvr.runs.checkpoints import SEAL
 
 JUDGE_TOKENS, GENERATE_TOKENS = 700, 900

@@ -1,10 +1,10 @@
 """Tiny HySparse models whose attention is peaked enough that selection changes what they compute."""
 
 import torch
-from tests.helpers.hysparse_loops import crowded_share
 
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.presets import preset
+from tests.helpers.hysparse_loops import crowded_share
 
 # Tensors here are too small to share between threads: with two, a busy machine runs these tests ten times slower.
 torch.set_num_threads(1)

@@ -16,12 +16,12 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from judgerlvr.hysparse.ops.triton import attention
-from judgerlvr.hysparse.ops.triton import selection as blocks
 from judgerlvr.hysparse.ops.triton import decode_kernels as decode
-from judgerlvr.hysparse.ops.triton import range_kernels as flash
 from judgerlvr.hysparse.ops.triton import gate_kernels as gating
 from judgerlvr.hysparse.ops.triton import page as paged
 from judgerlvr.hysparse.ops.triton import page_kernels as pages
+from judgerlvr.hysparse.ops.triton import range_kernels as flash
+from judgerlvr.hysparse.ops.triton import selection as blocks
 from judgerlvr.hysparse.ops.triton import selection_kernels as select
 from judgerlvr.hysparse.ops.triton import sparse_kernels as sparse
 from judgerlvr.hysparse.ops.triton.tile_shapes import TABLE, union_options

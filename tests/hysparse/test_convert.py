@@ -7,7 +7,6 @@ import textwrap
 
 import pytest
 import torch
-from tests.helpers.hysparse_models import logits_of, random_ids
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 from transformers.models.qwen3_moe.modeling_qwen3_moe import apply_rotary_pos_emb
@@ -15,6 +14,7 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import apply_rotary_pos_em
 from judgerlvr.hysparse.convert import Start, convert, main
 from judgerlvr.hysparse.layout import source_layer
 from rewards.errors import InputError
+from tests.helpers.hysparse_models import logits_of, random_ids
 
 LENGTH = 50
 SIZES = {

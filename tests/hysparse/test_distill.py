@@ -5,12 +5,12 @@ import json
 
 import pytest
 import torch
-from tests.helpers.hysparse_models import random_ids
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from data.row_files import write_jsonl
 from judgerlvr.hysparse.distill import IGNORED, Plan, Text, distil, divergence, heldout_loss, main, pack
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
+from tests.helpers.hysparse_models import random_ids
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16, "num_attention_heads": 2, "num_key_value_heads": 1}
 SMALL = ["--sparse-ratio", "2", "--select-block", "4", "--select-tokens", "8", "--window", "6"]

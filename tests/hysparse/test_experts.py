@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tests.helpers.hysparse_models import make_model, random_ids
 
 from judgerlvr.hysparse.experts import ChosenExperts
+from tests.helpers.hysparse_models import make_model, random_ids
 
 LENGTH = 60
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}

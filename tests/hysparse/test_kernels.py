@@ -7,6 +7,7 @@ import os
 
 import pytest
 import torch
+
 from tests.helpers.hysparse_loops import crowded_share
 
 pytest.importorskip("triton")

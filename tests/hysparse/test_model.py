@@ -4,15 +4,15 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tests.helpers.hysparse_models import NAMES, assert_selection_bites, logits_of, make_model, random_ids
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from judgerlvr.hysparse.attention import FullAttention
 from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
-from judgerlvr.hysparse.rollout_choices import Choices
+from judgerlvr.hysparse.attention import FullAttention
 from judgerlvr.hysparse.ops import dispatch, reference
 from judgerlvr.hysparse.presets import preset
+from judgerlvr.hysparse.rollout_choices import Choices
 from judgerlvr.hysparse.segments import from_lengths, from_mask, whole
+from tests.helpers.hysparse_models import NAMES, assert_selection_bites, logits_of, make_model, random_ids
 
 LENGTH = 60
 TIGHT = {"rtol": 1e-5, "atol": 1e-5}

@@ -11,7 +11,14 @@ from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.segments import whole
 from judgerlvr.hysparse.vllm import backend
 from judgerlvr.hysparse.vllm.backend import HySparseImpl, HySparseMetadata, HySparseMetadataBuilder
-from judgerlvr.hysparse.vllm.query_batches import FOR_KERNELS, FOR_REFERENCE, keys_and_values, pieces, query_batches, write
+from judgerlvr.hysparse.vllm.query_batches import (
+    FOR_KERNELS,
+    FOR_REFERENCE,
+    keys_and_values,
+    pieces,
+    query_batches,
+    write,
+)
 from judgerlvr.hysparse.vllm.weights import split_experts
 
 HEADS, KV_HEADS, DIM, PAGE = 4, 2, 8, 8

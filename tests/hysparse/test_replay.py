@@ -1,13 +1,13 @@
 """Choices that a running vLLM engine returns with its requests, on the CPU, against the transformers model."""
 
 import pytest
-from tests.helpers.hysparse_engines import SHAPE, generate, start, stop
-from tests.helpers.hysparse_models import NAMES, make_model, random_ids
 
 from judgerlvr.hysparse.agreement.command import rollout_of
 from judgerlvr.hysparse.agreement.measures import agreement, equal_experts
 from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
 from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER
+from tests.helpers.hysparse_engines import SHAPE, generate, start, stop
+from tests.helpers.hysparse_models import NAMES, make_model, random_ids
 
 pytestmark = pytest.mark.engine
 NEW = 100

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from tests.helpers.hysparse_models import make_model, random_ids
-from tests.helpers.ports import free_port
 from transformers import AutoTokenizer
 
 from judgerlvr.sampling.sampler import CPU_ENVIRONMENT
 from judgerlvr.tinyworld.making.checkpoint import base_path
+from tests.helpers.hysparse_models import make_model, random_ids
+from tests.helpers.ports import free_port
 
 pytestmark = pytest.mark.engine
 SHAPE = {"head_dim": 32, "select_block": 16, "select_tokens": 64, "sliding_window": 32, "max_position_embeddings": 512}

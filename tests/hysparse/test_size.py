@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.helpers.hysparse_models import make_model, random_ids
 
 from judgerlvr.hysparse.presets import PRESETS, preset
 from judgerlvr.hysparse.size import arrangements, count_parameters, main, pairs
+from tests.helpers.hysparse_models import make_model, random_ids
 
 
 def kv_ratio(name, context, **changes):

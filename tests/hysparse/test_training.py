@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.helpers.hysparse_models import NAMES, assert_selection_bites, make_model, random_ids
-from tests.helpers.ports import free_port
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from judgerlvr.hysparse import attention
 from judgerlvr.hysparse.segments import whole
+from tests.helpers.hysparse_models import NAMES, assert_selection_bites, make_model, random_ids
+from tests.helpers.ports import free_port
 
 RANKS, LENGTH = 2, 60
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from judgerlvr.sampling.sampler import CPU_ENVIRONMENT
 from judgerlvr.hysparse.presets import preset
+from judgerlvr.sampling.sampler import CPU_ENVIRONMENT
 
 pytestmark = pytest.mark.engine
 

@@ -15,11 +15,10 @@ import torch
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 pytest.importorskip("vllm")
 
-from tests.helpers.hysparse_loops import crowded_share  # noqa: E402
-from tests.helpers.hysparse_models import make_model, random_ids  # noqa: E402
-
 from judgerlvr.hysparse.modeling import HySparseForCausalLM  # noqa: E402
 from judgerlvr.hysparse.segments import whole  # noqa: E402
+from tests.helpers.hysparse_loops import crowded_share  # noqa: E402
+from tests.helpers.hysparse_models import make_model, random_ids  # noqa: E402
 
 SHAPE = {
     "num_hidden_layers": 7,

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs import folder as run_folder
+from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.stage1_judge import main as stage1
 from judgerlvr.stage2_generate import main as stage2
 

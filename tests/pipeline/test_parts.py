@@ -8,16 +8,16 @@ import pytest
 
 from data.hashing import file_sha256
 from judgerlvr.config.load import load_config, to_yaml
-from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout
 from judgerlvr.engine.in_training.step_log import METRICS, held_out, read_metrics
 from judgerlvr.pipeline import refresh, stages
 from judgerlvr.pipeline.export import check_link, publish
-from judgerlvr.runs.manifest import MANIFEST, parent_run
-from judgerlvr.sampling.match_tokens import prompts_for
+from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.folder import CONFIG, defaults_taken, open_run
+from judgerlvr.runs.manifest import MANIFEST, parent_run
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
+from judgerlvr.sampling.match_tokens import prompts_for
 from rewards.errors import InputError
 
 

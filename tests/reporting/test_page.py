@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.evaluation.records import Record
 from judgerlvr.evaluation.run import Evaluation, Settings, write_evaluation
 from judgerlvr.evaluation.summary import summarise
 from judgerlvr.report import main
+from judgerlvr.sampling.decoding import Decoding
 
 HOSTILE = "<script>alert('x')</script><img src=q>&{{body}}"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rewards.extraction.boxes import outer_boxes
 from rewards.errors import InputError
+from rewards.extraction.boxes import outer_boxes
 from rewards.extraction.extract import final_answer
 from rewards.extraction.gold import gold_answer
 from rewards.extraction.thinking import prompt_opens_thinking, solution_part

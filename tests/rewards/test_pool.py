@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from rewards.canary import canary
-from rewards.grading.dispatcher import PoolLimits, PoolLost, VerifierError
 from rewards.errors import InputError
-from rewards.grading.pool import GraderPool
+from rewards.grading.dispatcher import PoolLimits, PoolLost, VerifierError
 from rewards.grading.fork_server_client import process_clock
+from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Reason
 
 ODD_VERIFIER = """

@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from tests.helpers.stage_runs import SMALL
 
 from data.hashing import file_sha256
 from data.row_files import read_rows
 from judgerlvr.config.load import ROOT
+from tests.helpers.stage_runs import SMALL
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 LIMIT = 900

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.helpers.stage_runs import SMALL, write_candidates
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.runs.checkpoints import SEAL, export_dir
 from judgerlvr.engine.in_training.step_log import read_metrics
+from judgerlvr.runs.checkpoints import SEAL, export_dir
+from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.engine
 STEPS = 3

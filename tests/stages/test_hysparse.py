@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.helpers.stage_runs import SMALL
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.engine.in_training.step_log import read_metrics
 from judgerlvr.hysparse.remote_code import MODULES, flat_name
 from judgerlvr.tinyworld.making.checkpoint import base_path
+from tests.helpers.stage_runs import SMALL
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 LIMIT, STEPS = 600, 2

@@ -12,10 +12,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from judgerlvr.tinyworld.making.checkpoint import base_path, save_checkpoint
-from judgerlvr.tinyworld.making.all_experts import use_all_experts
-from judgerlvr.tinyworld.making.intervals import balanced, mean, rate
 from judgerlvr.tinyworld.making.acceptance import judge_gates, measure
+from judgerlvr.tinyworld.making.all_experts import use_all_experts
+from judgerlvr.tinyworld.making.checkpoint import base_path, save_checkpoint
+from judgerlvr.tinyworld.making.intervals import balanced, mean, rate
 from judgerlvr.tinyworld.making.model import SHAPES, fresh_model, make_config
 from judgerlvr.tinyworld.making.sft import IGNORED, Examples, SFTConfig, collate, learning_rate, train
 from judgerlvr.tinyworld.task import World

@@ -6,9 +6,9 @@ import pytest
 
 from data.prompts import render
 from judgerlvr.tinyworld.making.trace_checks import Shown, consistent, judging_copies, restates, solving_copies
-from judgerlvr.tinyworld.trace_parsing import Line, read_line, read_response
 from judgerlvr.tinyworld.prompts import JUDGE
 from judgerlvr.tinyworld.task import World, WorldConfig
+from judgerlvr.tinyworld.trace_parsing import Line, read_line, read_response
 from judgerlvr.tinyworld.traces import Style, TraceConfig, Tracer
 from rewards.extraction.extract import final_answer
 from rewards.math import verify

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from benchmarks.hysparse.kernels.indices import drifting, stored
-from benchmarks.hysparse.kernels.table import Row, Table, Work
 from torch import Tensor
 
+from benchmarks.hysparse.kernels.indices import drifting, stored
+from benchmarks.hysparse.kernels.table import Row, Table, Work
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.segments import Segments, whole
 

@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable
 
 import torch
-from benchmarks.hysparse.kernels.case import DEVICE, DTYPE, Case
-from benchmarks.hysparse.kernels.table import Row, Work
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from benchmarks.hysparse.kernels.case import DEVICE, DTYPE, Case
+from benchmarks.hysparse.kernels.table import Row, Work
 from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.ops.triton import decode as kernels
 from judgerlvr.hysparse.segments import whole

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from benchmarks.hysparse.kernels.case import Case, sources
-from benchmarks.hysparse.kernels.table import Row, Work
 from torch import Tensor
 
+from benchmarks.hysparse.kernels.case import Case, sources
+from benchmarks.hysparse.kernels.table import Row, Work
 from judgerlvr.hysparse.ops.triton import attention
 
 SPARSE = 3

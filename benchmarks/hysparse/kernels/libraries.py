@@ -7,11 +7,12 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 import torch
-from benchmarks.hysparse.kernels.case import DEVICE, Case
-from benchmarks.hysparse.kernels.table import Row
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from benchmarks.hysparse.kernels.case import DEVICE, Case
+from benchmarks.hysparse.kernels.table import Row
 
 EXPANDED = ", K and V expanded"
 SDPA = {"SDPA cuDNN": SDPBackend.CUDNN_ATTENTION, "SDPA flash": SDPBackend.FLASH_ATTENTION}

@@ -6,11 +6,11 @@ import functools
 from collections.abc import Callable
 
 import torch
+
 from benchmarks.hysparse.kernels.case import DEVICE, Case, sources
 from benchmarks.hysparse.kernels.indices import jaccard
 from benchmarks.hysparse.kernels.libraries import BASELINES
 from benchmarks.hysparse.kernels.table import Row, Work
-
 from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.ops.triton import attention
 from judgerlvr.hysparse.ops.triton.selection import select

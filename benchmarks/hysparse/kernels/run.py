@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
 from benchmarks.hysparse.kernels.case import DEVICE, DTYPE, Case
 from benchmarks.hysparse.kernels.decoding import decoding
 from benchmarks.hysparse.kernels.hybrid_block import hybrid_block

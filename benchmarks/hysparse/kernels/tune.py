@@ -6,12 +6,12 @@ import functools
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
+
 from benchmarks.hysparse.kernels.case import DEVICE, Case
 from benchmarks.hysparse.kernels.indices import drifting
 from benchmarks.hysparse.kernels.prefill import selecting, with_maxima
 from benchmarks.hysparse.kernels.table import Row, Work
-from torch import Tensor
-
 from judgerlvr.hysparse.ops.triton import attention
 from judgerlvr.hysparse.ops.triton import selection as blocks
 from judgerlvr.hysparse.ops.triton.tile_shapes import CANDIDATES, TABLE

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
+
 from benchmarks.hysparse.kernels.indices import jaccard
 from benchmarks.hysparse.recall.models import embedded, heldout_rows
 from benchmarks.hysparse.recall.task import Task
-from torch import Tensor
-
 from judgerlvr.hysparse.attention import FullAttention
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.ops.selection import Selection

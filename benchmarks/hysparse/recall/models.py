@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.hysparse.kernels.case import DEVICE
-from benchmarks.hysparse.recall.task import Batch, Task, batch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.hysparse.kernels.case import DEVICE
+from benchmarks.hysparse.recall.task import Batch, Task, batch
 from judgerlvr.hysparse.attention import Projections
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.modeling import HySparseForCausalLM

@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+
 from benchmarks.hysparse.kernels.case import DEVICE
-from benchmarks.hysparse.recall.models import MODELS, Learner, Start, evaluate, heldout_rows, stream, twin
-from benchmarks.hysparse.recall.indices import save_indices
-from benchmarks.hysparse.recall.task import Batch, Task
 from benchmarks.hysparse.kernels.table import heading
+from benchmarks.hysparse.recall.indices import save_indices
+from benchmarks.hysparse.recall.models import MODELS, Learner, Start, evaluate, heldout_rows, stream, twin
+from benchmarks.hysparse.recall.task import Batch, Task
 
 STAGES = ("128:64:1:1:6:6:0.35", "1024:16:128:8:2:12:0.15", "2048:8:512:12:2:24:0.15", "8192:2:1700:24:2:24:0.35")
 LEARNT = 0.95  # of far queries, with the most links

@@ -73,8 +73,9 @@ def longest(arguments: argparse.Namespace) -> int:
 
 def start(shape: str, model: str, arguments: argparse.Namespace) -> Any:
     """The engine, with weights that vLLM makes up."""
-    from benchmarks.hysparse.rollouts.noise_connector import TRANSFER
     from vllm import LLM
+
+    from benchmarks.hysparse.rollouts.noise_connector import TRANSFER
 
     on_gpu = torch.cuda.is_available()
     folder = tempfile.mkdtemp()
@@ -120,8 +121,9 @@ class Driver:
         self.vocab, self.made = vocab, 0
 
     def add(self, context: int, output: int, computed: bool) -> None:
-        from benchmarks.hysparse.rollouts.noise_connector import COMPUTED
         from vllm import SamplingParams, TokensPrompt
+
+        from benchmarks.hysparse.rollouts.noise_connector import COMPUTED
 
         draw = torch.Generator().manual_seed(self.made)
         prompt = torch.randint(0, self.vocab, (context,), generator=draw).tolist()

@@ -22,8 +22,8 @@ import time
 from fnmatch import fnmatch
 from pathlib import Path
 
-from benchmarks.hysparse.rollouts.engine import LAYOUTS, TWINS, Cell, line, run
 from benchmarks.hysparse.kernels.table import heading
+from benchmarks.hysparse.rollouts.engine import LAYOUTS, TWINS, Cell, line, run
 
 COLUMNS = (
     "shape | model | context | fit | ran | steps | ms a step | tokens/s | GPU ms a step | attention's share | "

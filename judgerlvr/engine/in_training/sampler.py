@@ -7,9 +7,9 @@ from typing import Any
 
 from transfer_queue import KVBatchMeta
 
-from judgerlvr.engine.private.groups import TerminalGroups
 from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout, read_rollouts, write_rollouts
+from judgerlvr.engine.private.groups import TerminalGroups
 
 TRAIN = "train"
 POLL_SECONDS = 0.1

@@ -12,12 +12,12 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compared
 from judgerlvr.engine.in_training.canary import Canary
-from judgerlvr.runs.checkpoints import SEAL
-from judgerlvr.engine.private.probe import probe_log_probs
-from judgerlvr.runs.stage import Stage
 from judgerlvr.engine.in_training.step_log import METRICS, StepLog, say
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.private.probe import probe_log_probs
 from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.stage import Stage
 
 PROBES = 4
 

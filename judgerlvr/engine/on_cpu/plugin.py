@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 
 if os.environ.get("VERL_PLATFORM") == "cpu":
-    from judgerlvr.engine.on_cpu import cpu_platform  # noqa: F401  (both register themselves)
-    from judgerlvr.engine.on_cpu import packed_attention  # noqa: F401  (both register themselves)
+    from judgerlvr.engine.on_cpu import (
+        cpu_platform,  # noqa: F401  (both register themselves)
+        packed_attention,  # noqa: F401  (both register themselves)
+    )
     from judgerlvr.engine.private.gloo import use_plain_gloo
 
     use_plain_gloo()

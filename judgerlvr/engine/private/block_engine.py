@@ -15,9 +15,9 @@ from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
 from judgerlvr.engine.devices import COMPARING, OWN_CHOICE, REPLAYING
 from judgerlvr.hysparse.agreement.measures import equal_experts
-from judgerlvr.hysparse.rollout_choices import parted
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.ops.selection import PADDING
+from judgerlvr.hysparse.rollout_choices import parted
 
 # verl's field for what a rollout chose at each token: nested int16 [samples, tokens, 1, values], as in ``carried``.
 CARRIED = "routed_experts"

@@ -24,8 +24,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from judgerlvr.cli import engine_arguments, exit_code
 from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
-from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, parted
 from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, parted
 from rewards.errors import InputError
 
 # The command's own options say the first three, and the comparison rests on the others.

@@ -22,8 +22,8 @@ from vllm.forward_context import get_forward_context
 
 from judgerlvr.hysparse.rollout_choices import KEY, to_parameters
 from judgerlvr.hysparse.vllm.checks import check_carried, check_routers
-from judgerlvr.hysparse.vllm.compat import routing_capture
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
+from judgerlvr.hysparse.vllm.compat import routing_capture
 
 
 class Nothing(KVConnectorMetadata):

@@ -7,6 +7,8 @@ import random
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from data.prompts import render
+from judgerlvr.tinyworld.making.intervals import Gate, balanced, mean, rate
+from judgerlvr.tinyworld.making.sampling import Sample, sample
 from judgerlvr.tinyworld.making.trace_checks import (
     Shown,
     consistent,
@@ -16,11 +18,9 @@ from judgerlvr.tinyworld.making.trace_checks import (
     solving_copies,
     stated,
 )
-from judgerlvr.tinyworld.making.intervals import Gate, balanced, mean, rate
-from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.prompts import GENERATE, JUDGE
-from judgerlvr.tinyworld.making.sampling import Sample, sample
 from judgerlvr.tinyworld.task import Chain, World
+from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.traces import Style, Tracer
 
 

@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from data.prompts import render
-from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.making.model import has_experts
 from judgerlvr.tinyworld.prompts import GENERATE, JUDGE
 from judgerlvr.tinyworld.tokenizer import chat
+from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.traces import Tracer
 
 IGNORED = -100  # the label that cross_entropy leaves out

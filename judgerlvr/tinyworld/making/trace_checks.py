@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from judgerlvr.tinyworld.trace_parsing import Line, Response
 from judgerlvr.tinyworld.task import VARIABLES, Chain, World
+from judgerlvr.tinyworld.trace_parsing import Line, Response
 
 
 @dataclass(frozen=True)

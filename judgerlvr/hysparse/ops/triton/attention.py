@@ -13,12 +13,12 @@ import triton
 from torch import Tensor
 
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
-from judgerlvr.hysparse.ops.triton import range_kernels as flash
 from judgerlvr.hysparse.ops.triton import gate_kernels as gating
+from judgerlvr.hysparse.ops.triton import range_kernels as flash
 from judgerlvr.hysparse.ops.triton import sparse_kernels as sparse
-from judgerlvr.hysparse.ops.triton.selection import select, share
 from judgerlvr.hysparse.ops.triton.decode import Branches, full_decode
 from judgerlvr.hysparse.ops.triton.decode import sparse_decode as run_sparse_decode
+from judgerlvr.hysparse.ops.triton.selection import select, share
 from judgerlvr.hysparse.ops.triton.tile_shapes import fitted, rows_of, tiles_of, union_options
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
 from judgerlvr.hysparse.segments import Segments

@@ -12,8 +12,8 @@ import triton
 from torch import Tensor, float32
 
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
-from judgerlvr.hysparse.ops.triton import decode_kernels as decode
 from judgerlvr.hysparse.ops.triton import decode as decoding
+from judgerlvr.hysparse.ops.triton import decode_kernels as decode
 from judgerlvr.hysparse.ops.triton import page_kernels as pages
 from judgerlvr.hysparse.ops.triton.attention import check
 from judgerlvr.hysparse.ops.triton.selection import select
