@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from data.row_files import read_rows, write_jsonl
-from judgerlvr.cli import exit_code
-from rewards.errors import InputError
+from rewards.errors import InputError, exit_code
 
 ANSWER = re.compile(r"A:\s*(\S+)\s*$")
 

@@ -6,16 +6,25 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from data.row_files import Row, read_rows
 from rewards.errors import InputError
 from rewards.extraction.boxes import outer_boxes
 from rewards.types import Problem, Result
 
-# Compared in lower case: SVAMP writes Body, Question and Answer.
 GradeMany = Callable[[Sequence[tuple[Problem, str]]], list[Result]]
 
+
+class GoldGrader(Protocol):
+    """The part of ``rewards.grading.pool.GraderPool`` that checks golds."""
+
+    def completion_of(self, answer: str) -> str: ...
+
+    def grade_many(self, pairs: Sequence[tuple[Problem, str]]) -> list[Result]: ...
+
+
+# Compared in lower case: SVAMP writes Body, Question and Answer.
 TEXT_FIELDS = ("problem", "question", "prompt")
 GOLD_FIELDS = ("gold", "answer", "ground_truth", "final_answer")
 ID_FIELDS = ("id", "problem_id", "unique_id")
@@ -104,9 +113,9 @@ def _as_text(value: Any, path: Path, number: int, field: str) -> str:
     return str(value).strip()
 
 
-def check_golds(problems: Sequence[Problem], grade_many: GradeMany, path: Path) -> None:
+def check_golds(problems: Sequence[Problem], grader: GoldGrader, path: Path) -> None:
     """Raise an InputError for the first gold that, boxed as an answer, is not graded as correct."""
-    graded = grade_many([(problem, f"\\boxed{{{problem.gold}}}") for problem in problems])
+    graded = grader.grade_many([(problem, grader.completion_of(problem.gold or "")) for problem in problems])
     for number, (problem, result) in enumerate(zip(problems, graded, strict=True), start=1):
         if not result.score:
             remedy = "mend it, or use a reward.verifier that reads it"

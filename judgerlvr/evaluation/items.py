@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from data.problems import read_problems
-from data.prompts import as_chat, render
 from data.row_files import read_rows
-from judgerlvr.evaluation.records import Item
+from judgerlvr.sampling.samples import Item, generate_items
 from rewards.errors import InputError
 from rewards.types import Problem
 
 JUDGE_LABELS = {"1": True, "0": False}
-
-
-def generate_items(problems: Sequence[Problem], template: str, name: str) -> list[Item]:
-    """Items that ask for a solution of each problem, as set ``name``."""
-    return [Item(p.id, name, p, as_chat(render(template, {"problem": p.text}))) for p in problems]
 
 
 def read_generate_items(path: Path, template: str) -> list[Item]:

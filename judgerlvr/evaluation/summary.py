@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from judgerlvr.evaluation import metrics
 from judgerlvr.evaluation.metrics import Floats
-from judgerlvr.evaluation.records import CUT, OVERSIZE, Record, thinking_text
+from judgerlvr.evaluation.records import Record, thinking_text
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.samples import CUT, OVERSIZE
 
 TRANSITION_WORDS = ("wait", "but", "however", "alternatively", "hmm", "check", "again")
 CAP_POINTS = 20

@@ -10,9 +10,15 @@ from rewards.errors import InputError
 CountTokens = Callable[[list[dict[str, str]]], int]
 
 
+def encode_prompt(tokenizer: Any, prompt: list[dict[str, str]]) -> list[int]:
+    """Token ids of a chat prompt, ready for the answer to follow."""
+    ids: list[int] = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+    return ids
+
+
 def token_counter(tokenizer: Any) -> CountTokens:
-    """A function from a chat prompt to its length once the model's template is applied."""
-    return lambda chat: len(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
+    """A function from a chat prompt to its length in tokens once the model's template is applied."""
+    return lambda chat: len(encode_prompt(tokenizer, chat))
 
 
 def drop_long(

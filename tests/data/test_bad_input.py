@@ -75,7 +75,7 @@ def test_missing_file(tmp_path):
 def test_unparsable_gold_names_its_row(tmp_path):
     problems = [Problem("a", "1+1?", "2"), Problem("b", "1+2?", "\\frac{")]
     with GraderPool(workers=1) as pool, pytest.raises(InputError, match=r"row 2, field 'gold': .*unparsable"):
-        check_golds(problems, pool.grade_many, tmp_path / "a.jsonl")
+        check_golds(problems, pool, tmp_path / "a.jsonl")
 
 
 @pytest.mark.parametrize(
