@@ -1,7 +1,7 @@
 """The list of commands, and one entry point for all of them.
 
-    python -m judgerlvr                     # print the commands
-    judgerlvr COMMAND [ARGUMENT ...]        # the same as python -m judgerlvr.COMMAND
+python -m judgerlvr                     # print the commands
+judgerlvr COMMAND [ARGUMENT ...]        # the same as python -m judgerlvr.COMMAND
 """
 
 from __future__ import annotations

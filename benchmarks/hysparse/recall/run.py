@@ -4,7 +4,7 @@
 
 All three take a step on each batch before the next is drawn: they have seen the same tokens whenever time ends. Rows
 grow by stages (--stages LENGTH:ROWS:GAP:CLUSTERS:CHAINS:GROUPS:SHARE ...); a stage ends early once HySparse and the
-full-attention twin have learnt it, and the last one gets the time that is left. `recall_task.py` tells what is in the
+full-attention twin have learnt it, and the last one gets the time that is left. `task.py` tells what is in the
 rows. "far" queries want symbols 1 to --hops links along a chain that lies outside the window, "near" ones, the
 control, a chain within it. The last stage's gap is more than all window layers together reach. Layers are those of
 the preset `small` at 1:--ratio without a closing full layer, one more of them, for the vocabulary is cut to the task's.
