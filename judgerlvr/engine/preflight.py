@@ -11,7 +11,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from judgerlvr.engine.devices import COMPARING, REPLAYING
 from judgerlvr.runs.versions import versions
 
-
 # The alias is a distribution without code that carries the name vllm. verl asks for that name alone.
 ALIAS_COMMAND = "pip install --no-deps --no-build-isolation scripts/vllm_alias"
 

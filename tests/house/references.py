@@ -13,7 +13,7 @@ from pathlib import Path
 
 from judgerlvr.__main__ import COMMANDS, source_file
 from judgerlvr.config.load import OPEN, keys
-from tests.house.texts import ROOT, code_texts, pages, python_files, tracked
+from tests.house.texts import ROOT, code_texts, python_files, tracked
 
 SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)\1(?!`)", re.S)
 FENCE = re.compile(r"^( *)```.*?^\1```", re.M | re.S)

@@ -1,4 +1,4 @@
-"""Every path, command, option and key that docs, docstrings and comments name exists, and every link leads somewhere."""
+"""Paths, commands, options and keys that docs, docstrings and comments name exist, and every link leads somewhere."""
 
 import pytest
 

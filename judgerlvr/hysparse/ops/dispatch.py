@@ -1,4 +1,4 @@
-"""Which implementation of the operations runs: the PyTorch reference on CPU, Triton kernels on CUDA."""
+"""Choice of the implementation: the PyTorch reference on CPU, Triton kernels on CUDA."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ KERNELS = "judgerlvr.hysparse.ops.triton.attention"
 
 @dataclass(frozen=True)
 class Operations:
-    """One implementation; arguments and results are those of the functions of the same name in ``reference``.
+    """One implementation. Arguments and results are those of the functions of the same name in ``reference``.
 
-    ``sparse_decode``, where there is one, computes a sparse layer's gated sum for one query a row, without gradients;
-    ``gated_sum`` gates and sums both branches' outputs.
+    ``sparse_decode`` computes a sparse layer's gated sum for one query a row, without gradients. It may be None.
+    ``gated_sum`` gates and sums the outputs of both branches.
     """
 
     causal_attention: Callable[..., Tensor]
@@ -55,8 +55,8 @@ REFERENCE_OPERATIONS = Operations(
 def operations(device_type: str) -> Operations:
     """The implementation for ``device_type``.
 
-    Raises RuntimeError naming what is missing when there is none; JUDGERLVR_HYSPARSE_BACKEND=reference runs the
-    reference on any device, in memory quadratic in the sequence.
+    Raises RuntimeError that names the missing thing if there is none. JUDGERLVR_HYSPARSE_BACKEND=reference runs the
+    reference on any device, with memory quadratic in the sequence.
     """
     chosen = os.environ.get(BACKEND_VARIABLE, "")
     if chosen not in ("", REFERENCE):
@@ -73,7 +73,7 @@ def operations(device_type: str) -> Operations:
 
 
 def missing_for(device_type: str) -> str:
-    """What keeps the Triton kernels from running on the device; empty when nothing does."""
+    """The reason why the Triton kernels cannot run on the device. Empty if they can."""
     if device_type != "cuda":
         return "it has kernels for 'cuda' only"
     if not find_spec("triton"):
@@ -85,7 +85,7 @@ def missing_for(device_type: str) -> str:
 
 @cache
 def triton_operations() -> Operations:
-    """Operations on Triton kernels; imported late, since triton exists for GPUs only."""
+    """Operations on Triton kernels. The import is late, because triton exists for GPUs only."""
     kernels = import_module(KERNELS)
     return Operations(
         kernels.causal_attention,
