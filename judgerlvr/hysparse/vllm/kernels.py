@@ -1,4 +1,4 @@
-"""Kernels that work on vLLM's paged cache itself, where the device has them."""
+"""Kernels that work on vLLM's paged cache in place, if the device has them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ PAGED = "judgerlvr.hysparse.ops.triton.page"
 
 
 def paged_kernels(device_type: str) -> ModuleType | None:
-    """The module of kernels over pages; None where the reference runs, on CPU or because it was asked for.
+    """The module of kernels over pages. None if the reference runs, on a CPU or on request.
 
-    Raises RuntimeError where neither can run.
+    Raises RuntimeError if neither can run.
     """
     return import_module(PAGED) if operations(device_type).sparse_decode is not None else None
