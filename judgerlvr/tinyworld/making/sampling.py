@@ -12,7 +12,8 @@ from judgerlvr.tinyworld.tokenizer import chat
 
 @dataclass(frozen=True)
 class Sample:
-    """One response; ``length`` in tokens, the end token counted; ``ended`` is False when the cap cut it off."""
+    """One response. ``length`` counts tokens, the end token included. ``ended`` is False if the cap cut the response.
+    """
 
     text: str
     length: int
@@ -28,7 +29,7 @@ def sample(
     temperature: float = 1.0,
     rows: int = 512,
 ) -> list[Sample]:
-    """One response a prompt, drawn from the whole distribution (no top-k, no top-p); temperature 0 is greedy."""
+    """One response a prompt, drawn from the whole distribution (no top-k, no top-p). Temperature 0 is greedy."""
     drawn = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     how = drawn if temperature else {"do_sample": False}
     samples: list[Sample] = []
