@@ -73,8 +73,7 @@ class Projections(nn.Module):
         return rotate(normed(self.q_norm, self.heads(self.q_proj(hidden))), step)
 
     def keys_values(self, hidden: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Rotated keys and values with the cached ones first. The cache of a window layer holds only the newest keys.
-        """
+        """Rotated keys and values with the cached keys first. A window layer's cache holds only the newest keys."""
         k = rotate(normed(self.k_norm, self.heads(self.k_proj(hidden))), step)
         v = self.heads(self.v_proj(hidden)).transpose(1, 2)
         if step.cache is not None:

@@ -55,7 +55,7 @@ def from_parameters(parameters: dict[str, Any] | None, tokens: int) -> NDArray[n
     return np.concatenate([found, found[-1:]])[:, None]
 
 
-def parted(rows: Tensor, config: HySparseConfig) -> Choices:
+def split_choices(rows: Tensor, config: HySparseConfig) -> Choices:
     """The choices in ``rows`` [tokens, 1, values], which ``from_parameters`` makes."""
     shape = (len(config.selecting_layers), config.num_key_value_heads, config.selection.count)
     routed = len(config.expert_layers)

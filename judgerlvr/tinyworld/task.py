@@ -93,8 +93,7 @@ def compute(operation: str, left: int, right: int, modulus: int) -> int:
 
 @dataclass(frozen=True)
 class Fact:
-    """One (operation, left, right): its value, the chance that the value is written right, and the usual wrong value.
-    """
+    """One (operation, left, right): its value, the chance of writing the value right, and the usual wrong value."""
 
     value: int
     right: float
@@ -120,8 +119,7 @@ class World:
         return [n for n in range(1, modulus) if operation != "*" or (n > 1 and math.gcd(n, modulus) == 1)]
 
     def state(self, draw: random.Random, operation: str, left: int, right: int) -> int:
-        """The value written for a fact. Generate and judge traces both call this method, so both are equally reliable.
-        """
+        """The value written for a fact. Generate and judge traces both call this method, for equal reliability."""
         fact = self.facts[operation, left, right]
         if draw.random() < fact.right:
             return fact.value

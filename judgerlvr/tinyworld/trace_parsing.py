@@ -29,8 +29,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Response:
-    """A response in parts. ``thinking`` holds the step lines of the thinking part, and ``words`` holds its other lines.
-    """
+    """A response in parts. ``thinking`` holds the step lines of the thinking part, and ``words`` the other lines."""
 
     thinking: list[Line]
     words: list[str]

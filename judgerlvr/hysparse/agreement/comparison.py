@@ -18,7 +18,7 @@ from judgerlvr.cli import parse_engine_options
 from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, parted
+from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, split_choices
 from rewards.errors import InputError
 
 # The first three have options of their own. The comparison rests on the others.
@@ -26,7 +26,7 @@ FIXED = ("model", "dtype", "max_model_len", "skip_tokenizer_init", "kv_transfer_
 
 
 @dataclass(frozen=True)
-class Rollout:
+class EngineRollout:
     """Tokens that the engine computed, the log-probabilities of the response tokens, and the engine's choices for all
     tokens. The choices are None if no layer selects.
     """
@@ -37,7 +37,7 @@ class Rollout:
 
 
 @dataclass(frozen=True)
-class Compared:
+class SequenceComparison:
     """One sequence. ``rollout``, ``own`` and ``replayed`` [response tokens] are log-probabilities: the rollout's, the
     trainer's with its own choices, and the trainer's with the rollout's choices. ``differing`` [response tokens] is
     true if a choice differs in the row that the token was sampled from. ``experts`` [MoE layers, response tokens] is
@@ -102,7 +102,7 @@ def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
     return [rollout_of(prompt, result, config) for prompt, result in zip(prompts, results, strict=True)]
 
 
-def rollout_of(prompt: list[int], result: Any, config: HySparseConfig | None) -> Rollout:
+def rollout_of(prompt: list[int], result: Any, config: HySparseConfig | None) -> EngineRollout:
     """Result of one request without the last token, which was sampled and never computed. ``config`` is None for a
     model that selects nothing.
     """
@@ -112,15 +112,15 @@ def rollout_of(prompt: list[int], result: Any, config: HySparseConfig | None) ->
     choices = None
     if config is not None:
         rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(prompt) + len(output.token_ids)))
-        choices = parted(rows[:-1], config)
-    return Rollout(prompt + computed, torch.tensor(found), choices)
+        choices = split_choices(rows[:-1], config)
+    return EngineRollout(prompt + computed, torch.tensor(found), choices)
 
 
-def compare(model: Any, rollout: Rollout) -> Compared:
+def compare(model: Any, rollout: EngineRollout) -> SequenceComparison:
     """The trainer's side of one sequence."""
     response = slice(len(rollout.ids) - 1 - len(rollout.log_probs), None)
     if rollout.choices is None:
-        return Compared(rollout.log_probs, forward(model, rollout.ids)[0][response])
+        return SequenceComparison(rollout.log_probs, forward(model, rollout.ids)[0][response])
     chosen, own = trainer_choices(model, rollout.ids)
     _, replayed = trainer_choices(model, rollout.ids, rollout.choices)
     found = agreement(rollout.choices.blocks, chosen.blocks, model.config.selection)
@@ -129,14 +129,14 @@ def compare(model: Any, rollout: Rollout) -> Compared:
     experts = None
     if rollout.choices.experts is not None:
         experts = equal_experts(rollout.choices.experts, chosen.experts)[:, :-1][:, response]
-    return Compared(rollout.log_probs, own[response], replayed[response], found, differing, experts)
+    return SequenceComparison(rollout.log_probs, own[response], replayed[response], found, differing, experts)
 
 
-def joined(sequences: Sequence[Compared], name: str) -> Tensor:
+def joined(sequences: Sequence[SequenceComparison], name: str) -> Tensor:
     return torch.cat([getattr(one, name) for one in sequences])
 
 
-def figures(sequences: Sequence[Compared]) -> dict[str, float]:
+def figures(sequences: Sequence[SequenceComparison]) -> dict[str, float]:
     """Figures over the tokens of all sequences. The two parts of a gap thus add up to the whole."""
     rollout, own = joined(sequences, "rollout"), joined(sequences, "own")
     choices = [one.choices for one in sequences if one.choices is not None]

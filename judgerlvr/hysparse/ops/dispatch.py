@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from torch import Tensor
@@ -24,6 +25,7 @@ from judgerlvr.hysparse.ops.reference import (
 BACKEND_VARIABLE = "JUDGERLVR_HYSPARSE_BACKEND"
 REFERENCE = "reference"
 KERNELS = "judgerlvr.hysparse.ops.triton.attention"
+PAGED = "judgerlvr.hysparse.ops.triton.page"
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,11 @@ def triton_operations() -> Operations:
         kernels.sparse_decode,
         kernels.gated_sum,
     )
+
+
+def paged_kernels(device_type: str) -> ModuleType | None:
+    """The module of kernels over vLLM's paged cache. None if the reference runs, on a CPU or on request.
+
+    Raises RuntimeError if neither can run.
+    """
+    return import_module(PAGED) if operations(device_type).sparse_decode is not None else None

@@ -103,8 +103,7 @@ def full_attention_with_selection(
 
 
 def share(indices: Tensor, segments: Segments, block: int, group: int) -> Tensor:
-    """Identity here. The Triton twin builds union tiles once a full layer, so that its sparse layers share the tiles.
-    """
+    """Identity here. The Triton twin builds union tiles once per full layer so that sparse layers share the tiles."""
     return indices
 
 

@@ -29,11 +29,10 @@ from vllm.v1.attention.backend import (
     MultipleOf,
 )
 
-from judgerlvr.hysparse.ops.dispatch import operations
+from judgerlvr.hysparse.ops.dispatch import operations, paged_kernels
 from judgerlvr.hysparse.ops.selection import PADDING, Selection
 from judgerlvr.hysparse.vllm.checks import check_group
 from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape, host_lengths, split_decodes_and_prefills
-from judgerlvr.hysparse.vllm.kernels import paged_kernels
 from judgerlvr.hysparse.vllm.query_batches import (
     FOR_KERNELS,
     Piece,
@@ -249,8 +248,7 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
         return run.sparse_attention(q, shared.k, shared.v, shared.chosen, batch.segments, block, self.sinks)
 
     def _reserve(self, query: Tensor, kv_cache: Tensor) -> None:
-        """Take the memory of a step's kernels for a moment, while vLLM measures how much memory is left for the cache.
-        """
+        """Take the memory of a step's kernels for a moment, while vLLM measures the memory left for the cache."""
         if self.source is None and not kv_cache.numel() and paged_kernels(query.device.type) is not None:
             # A request longer than the kept copies of a step is still copied, alone.
             keys = max(FOR_KERNELS.kept, self.longest)

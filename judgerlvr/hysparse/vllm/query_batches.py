@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.dispatch import paged_kernels
 from judgerlvr.hysparse.segments import Segments
-from judgerlvr.hysparse.vllm.kernels import paged_kernels
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ class QueryBatch:
 
 
 def pieces(query_starts: Sequence[int], lengths: Sequence[int], longest: int, first: int = 0) -> Iterator[Piece]:
-    """Cut the new tokens of requests from ``first`` on into pieces of at most ``longest``. Padded requests have none.
-    """
+    """Cut the requests' new tokens from ``first`` on into pieces of at most ``longest``. Padded requests have none."""
     for row in range(first, len(lengths)):
         begin, end = query_starts[row], query_starts[row + 1]
         for token in range(begin, end, longest):

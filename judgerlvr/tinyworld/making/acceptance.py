@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from data.prompts import render
 from judgerlvr.tinyworld.making.intervals import Gate, balanced, mean, rate
-from judgerlvr.tinyworld.making.sampling import Sample, sample
+from judgerlvr.tinyworld.making.sampling import TinySample, sample
 from judgerlvr.tinyworld.making.trace_checks import (
     Shown,
     consistent,
@@ -24,7 +24,7 @@ from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.traces import Style, Tracer
 
 
-def generation_gates(chains: list[Chain], samples: list[Sample], world: World, direct: list[int]) -> list[Gate]:
+def generation_gates(chains: list[Chain], samples: list[TinySample], world: World, direct: list[int]) -> list[Gate]:
     """Figures of generation. ``direct`` is the length of a direct response to each problem, in tokens."""
     responses = [read_response(one.text) for one in samples]
     pairs = list(zip(chains, responses, strict=True))
@@ -40,7 +40,7 @@ def generation_gates(chains: list[Chain], samples: list[Sample], world: World, d
     ]
 
 
-def judge_gates(shown: list[Shown], samples: list[Sample], world: World) -> list[Gate]:
+def judge_gates(shown: list[Shown], samples: list[TinySample], world: World) -> list[Gate]:
     """Figures of judging. Every figure about checks counts only the traces that check at all."""
     judged = [read_response(one.text) for one in samples]
     pairs = list(zip(shown, judged, strict=True))

@@ -18,8 +18,7 @@ def base_path(architecture: str = "qwen3_moe") -> Path:
 
 
 def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write bf16 weights under a bf16 config, the tokenizer and the end token. The parameters of ``model`` become bf16.
-    """
+    """Write bf16 weights under a bf16 config, tokenizer and end token. The parameters of ``model`` become bf16."""
     for parameter in model.parameters():  # Buffers stay fp32, because rotary frequencies need fp32.
         parameter.data = parameter.data.to(torch.bfloat16)
     model.config.dtype = torch.bfloat16

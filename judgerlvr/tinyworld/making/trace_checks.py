@@ -64,8 +64,7 @@ def consistent(shown: Shown, judged: Response) -> bool:
 
 
 def stated(world: World, responses: Iterable[Response]) -> Iterator[bool]:
-    """For the first line of each response, if the line is about an unreliable fact: whether it gives the fact's value.
-    """
+    """Whether the first line of each response gives its fact's value, for lines about an unreliable fact."""
     for response in responses:
         for line in response.thinking[:1]:
             fact = world.facts.get((line.operation, line.left, line.right))

@@ -25,8 +25,7 @@ def ordered_score(score, number, own, first, local):
 
 @triton.jit
 def ranked(score, number, own, first, local):
-    """One int64 a block that sorts as the selection ranks: by score, forced blocks on top, equal scores by lower block.
-    """
+    """One int64 a block that sorts as the selection ranks: by score, forced blocks on top, ties by lower block."""
     ordered = ordered_score(score, number, own, first, local)
     key = (ordered.to(tl.int64) << 32) | (number ^ BEYOND).to(tl.int64)
     return tl.where(number <= own, key, NOTHING)

@@ -14,8 +14,7 @@ from judgerlvr.hysparse.ops.triton.range_kernels import LN2, normaliser, score_g
 
 @triton.jit
 def tile_rows(tile, batch, kv_head, queries, HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr):
-    """Rows of a union tile, its queries once a head: the query of each row, and its place in [batch, heads, queries].
-    """
+    """Rows of a union tile, its queries once a head: query of each row, and place in [batch, heads, queries]."""
     number = tl.arange(0, GROUP * WIDTH)
     token = number % WIDTH
     row = tile * WIDTH + token

@@ -95,6 +95,5 @@ def block_readers(union: UnionTiles) -> BlockReaders:
 
 
 def mean_union(union: UnionTiles) -> float:
-    """Mean number of blocks that a tile reads, between the blocks of one query and the blocks of ``width`` strangers.
-    """
+    """Mean number of blocks that a tile reads, between the blocks of one query and of ``width`` strangers."""
     return union.count.double().mean().item()
