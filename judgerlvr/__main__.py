@@ -13,10 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rewards.errors import InputError
+from rewards.errors import BAD_INPUT, InputError
 
 PACKAGE = Path(__file__).parent
-BAD_INPUT = 2
 
 # In the order in which a person meets the commands. The names are modules of this package.
 COMMANDS = (
@@ -25,13 +24,13 @@ COMMANDS = (
     "evaluate",
     "report",
     "make_judge_data",
-    "experiments.demo",
+    "demo",
     "tinyworld",
     "tinyworld.making.texts",
     "hysparse.size",
     "hysparse.convert",
     "hysparse.distill",
-    "hysparse.agreement.command",
+    "hysparse.agreement",
 )
 
 
@@ -63,7 +62,8 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.0)[0]
         raise InputError(f"no command is called {name!r}", f"did you mean {near!r}? `judgerlvr` alone lists all")
-    module = importlib.import_module(f"judgerlvr.{name}.__main__" if (PACKAGE / name).is_dir() else f"judgerlvr.{name}")
+    suffix = ".__main__" if source_file(name).name == "__main__.py" else ""
+    module = importlib.import_module(f"judgerlvr.{name}{suffix}")
     code: int = module.main(list(arguments))
     return code
 

@@ -145,6 +145,17 @@ def _split(line: str) -> list[str]:
         return []
 
 
+def missing_imports(text: str) -> list[str]:
+    """Imports from our packages in code blocks whose module or name does not exist."""
+    found = []
+    for line in code_lines(text):
+        match = re.match(r"(?:from ([\w.]+) )?import ([\w., ]+)", line)
+        if match and (match[1] or match[2]).split(".")[0] in OURS:
+            names = [name.strip().partition(" ")[0] for name in match[2].split(",")]
+            found += [f"{match[1]}.{name}" if match[1] else name for name in names]
+    return [f"no module or name {name}" for name in found if not module_exists(name)]
+
+
 @cache
 def make_targets() -> frozenset[str]:
     return frozenset(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
@@ -199,6 +210,7 @@ def problems(path: Path) -> list[str]:
     for text in texts:
         found += [span_problem(match[2], path) for match in SPAN.finditer(FENCE.sub("", text))]
         found += [command_problem(words) for words in commands(text)]
+        found += missing_imports(text) if page else []
     return [problem for problem in found if problem]
 
 

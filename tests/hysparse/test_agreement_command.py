@@ -5,7 +5,7 @@ import torch
 
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.hysparse.agreement.__main__ import parse_arguments
-from judgerlvr.hysparse.agreement.comparison import Compared, engine_settings, figures
+from judgerlvr.hysparse.agreement.comparison import SequenceComparison, engine_settings, figures
 from judgerlvr.hysparse.agreement.measures import Agreement
 from rewards.errors import InputError
 

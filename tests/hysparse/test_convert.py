@@ -14,7 +14,7 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import apply_rotary_pos_em
 from judgerlvr.hysparse.conversion import convert
 from judgerlvr.hysparse.convert import main
 from judgerlvr.hysparse.layout import source_layer
-from judgerlvr.hysparse.options import Start
+from judgerlvr.hysparse.options import InitialValues
 from rewards.errors import InputError
 from tests.helpers.hysparse_models import logits_of, random_ids
 

@@ -1,4 +1,4 @@
-"""One hybrid block as the model runs it, without projections: a full layer and three sparse layers in one timed call."""
+"""One hybrid block as the model runs it, without projections: a full and three sparse layers in one timed call."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def selects(directory: Path) -> bool:
 
 
 def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -> dict[str, Any]:
-    """Arguments of ``vllm.LLM``. Those of ``--engine`` win; raises InputError for one that the comparison rests on."""
+    """Arguments of ``vllm.LLM``. ``--engine`` wins. Raises InputError for an argument that the comparison rests on."""
     given = parse_engine_options(options.engine)
     for name in FIXED:
         if name in given:
@@ -77,8 +77,8 @@ def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -
     return {**fixed, **memory, **carrying, **given}
 
 
-def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
-    """Sample, with the choices that the engine returns where it makes any."""
+def roll_out(options: argparse.Namespace, choosing: bool) -> list[EngineRollout]:
+    """Sample, with the engine's choices if the engine makes any."""
     from judgerlvr.cluster.environment import prepare_environment
 
     on_cpu = prepare_environment()
