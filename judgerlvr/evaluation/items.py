@@ -1,4 +1,4 @@
-"""From data files to the items of an evaluation set."""
+"""Items of an evaluation set, read from data files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JUDGE_LABELS = {"1": True, "0": False}
 
 
 def read_generate_items(path: Path, template: str) -> list[Item]:
-    """Every problem of a file; the set is called after the file."""
+    """Every problem of a file. The set has the name of the file."""
     return generate_items(read_problems(path), template, path.stem)
 
 

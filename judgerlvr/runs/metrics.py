@@ -188,8 +188,8 @@ def read_metrics(path: Path) -> list[StepRow]:
 def metric_table() -> str:
     """Every declared metric as a Markdown table."""
     head = ["| metric | unit | occurs on | meaning |", "| --- | --- | --- | --- |"]
-    rows = [
-        f"| `{metric.name.replace('{}', '*')}` | {metric.unit} | {metric.when} | {metric.meaning} |"
-        for metric in DECLARED
-    ]
+    rows = []
+    for metric in DECLARED:
+        name, meaning = metric.name.replace("{}", "*"), metric.meaning.replace("|", "\\|")
+        rows.append(f"| `{name}` | {metric.unit} | {metric.when} | {meaning} |")
     return "\n".join([*head, *rows]) + "\n"

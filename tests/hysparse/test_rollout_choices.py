@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from judgerlvr.engine.in_training.block_metrics import Compared, block_metrics, effective_share
-from judgerlvr.hysparse.rollout_choices import from_parameters, parted, to_parameters
+from judgerlvr.hysparse.rollout_choices import from_parameters, split_choices, to_parameters
 from judgerlvr.hysparse.vllm import choice_store as store_module
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from tests.helpers.hysparse_models import NAMES, make_model, random_ids
@@ -87,7 +87,7 @@ def test_a_sample_has_one_row_a_token(name):
     rows = from_parameters(to_parameters(blocks, experts), tokens=6)
     assert rows.shape == (6, 1, layers * heads * count + (0 if experts is None else 14))
     assert rows[5].tolist() == rows[4].tolist()
-    found = parted(torch.from_numpy(rows[:5]), config)
+    found = split_choices(torch.from_numpy(rows[:5]), config)
     assert found.blocks.tolist() == blocks.swapaxes(0, 1).tolist()
     assert experts is None if found.experts is None else found.experts.tolist() == experts.swapaxes(0, 1).tolist()
 

@@ -17,7 +17,7 @@ from judgerlvr.engine.devices import COMPARING, OWN_CHOICE, REPLAYING
 from judgerlvr.hysparse.agreement.measures import equal_experts
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.ops.selection import PADDING
-from judgerlvr.hysparse.rollout_choices import parted
+from judgerlvr.hysparse.rollout_choices import split_choices
 
 # verl's field for what a rollout chose at each token: nested int16 [samples, tokens, 1, values], as in ``carried``.
 CARRIED = "routed_experts"
@@ -30,7 +30,7 @@ def for_model(carried: Tensor, config: HySparseConfig, padding: int) -> dict[str
     ``block_indices`` int32 [layers, 1, kv_heads, tokens + padding, count]; of a mixture of experts ``expert_indices``
     int32 [MoE layers, 1, tokens + padding, top_k] too.
     """
-    choices = parted(carried.values(), config)
+    choices = split_choices(carried.values(), config)
     blocks = choices.blocks.transpose(1, 2).to(torch.int32)
     blank = torch.full_like(blocks[:, :, :1], PADDING)
     blank[..., 0] = 0
