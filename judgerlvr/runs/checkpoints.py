@@ -14,6 +14,7 @@ from judgerlvr.runs.files import write_atomically
 
 SEAL = "COMPLETE.json"
 STEP = re.compile(r"global_step_(\d+)")
+POLICY = "policy"
 
 
 def export_dir(checkpoint: Path) -> Path:

@@ -1,0 +1,7 @@
+"""The error of an export that is not what was trained."""
+
+from __future__ import annotations
+
+
+class ExportMismatch(Exception):
+    """Shards or an export are damaged, or they do not hold the same weights."""
