@@ -110,8 +110,7 @@ def _policy(stage: Stage) -> dict[str, Any]:
         f"{ACTOR}.optim.lr_warmup_steps": optimizer.warmup_steps,
         f"{ACTOR}.optim.weight_decay": optimizer.weight_decay,
         f"{ACTOR}.optim.clip_grad": optimizer.grad_clip,
-        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
-        # The export is for others to load; resuming reads the sharded state.
+        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra"],
         f"{ACTOR}.checkpoint.load_contents": ["model", "optimizer", "extra"],
     }
 

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.cli import exit_code
 from judgerlvr.export.policy import export_policy
+from rewards.errors import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

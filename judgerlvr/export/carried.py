@@ -1,4 +1,4 @@
-"""What an export takes from the base: configuration, tokenizer, chat template, generation settings, the model's code."""
+"""What an export takes from the base: configuration, tokenizer, chat template, generation settings and code."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rewards.errors import CommandFailed
 
-class ExportMismatch(Exception):
+
+class ExportMismatch(CommandFailed):
     """Shards or an export are damaged, or they do not hold the same weights."""

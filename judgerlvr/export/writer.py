@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-import judgerlvr.hysparse  # noqa: F401  (registers the model type)
+import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
 from judgerlvr.export.shards import Shards
 from judgerlvr.export.tensors import INDEX
 

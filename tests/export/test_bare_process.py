@@ -25,8 +25,10 @@ LOADER = """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     folder, out = sys.argv[1:]
     torch.set_num_threads(1)
-    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=folder.endswith("hysparse_moe/policy")).eval()
-    text = AutoTokenizer.from_pretrained(folder).apply_chat_template([{"role": "user", "content": "1+1?"}], tokenize=False)
+    own_code = folder.endswith("hysparse_moe/policy")
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=own_code).eval()
+    question = [{"role": "user", "content": "1+1?"}]
+    text = AutoTokenizer.from_pretrained(folder).apply_chat_template(question, tokenize=False)
     assert "<|im_start|>user" in text
     assert model.config.use_cache is True
     ids = torch.arange(3, 23)[None]

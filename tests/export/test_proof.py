@@ -66,7 +66,9 @@ def test_every_bit_of_every_tensor_counts(exported, checkpoint):
 
 def test_matches_each_element_once(exported, checkpoint):
     tensors = load_file(exported.folder / "model.safetensors")
-    assert prove(exported.folder, Shards(checkpoint / "actor"), torch.float32) == sum(map(torch.numel, tensors.values()))
+    assert prove(exported.folder, Shards(checkpoint / "actor"), torch.float32) == sum(
+        map(torch.numel, tensors.values())
+    )
 
 
 def test_small_chunks_match_as_much(exported, checkpoint, monkeypatch):

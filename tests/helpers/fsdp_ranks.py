@@ -86,7 +86,7 @@ def save(folder: Path, rank, world, model, optimizer, scheduler):
     folder.mkdir(parents=True, exist_ok=True)
     random_state = {
         "cpu": torch.get_rng_state(),
-        "numpy": numpy.random.get_state(),  # noqa: NPY002
+        "numpy": numpy.random.get_state(),
         "random": random.getstate(),
     }
     extra = {"lr_scheduler": scheduler.state_dict(), "rng": random_state}
