@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor, Shard
 
 from judgerlvr.export.errors import ExportMismatch
+from judgerlvr.export.layout import Box, held_by, whole_box
 from judgerlvr.export.shards import Shards, local_tensor
 from judgerlvr.export.tensors import Tensors
 
@@ -27,44 +26,6 @@ CHUNK = 1 << 18
 EXPERT = re.compile(r"(?P<layer>.+\.experts)\.(?P<expert>\d+)\.(?P<part>gate|up|down)_proj\.weight")
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of a tensor's indices: ``low`` to below ``high`` in each dimension."""
-
-    low: tuple[int, ...]
-    high: tuple[int, ...]
-
-    def common(self, other: Box) -> Box:
-        low = tuple(map(max, self.low, other.low))
-        return Box(low, tuple(map(max, low, map(min, self.high, other.high))))
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        return tuple(high - low for low, high in zip(self.low, self.high, strict=True))
-
-    @property
-    def size(self) -> int:
-        return prod(self.lengths)
-
-    def within(self, outer: Box) -> list[slice]:
-        """The rectangle as seen from the corner of ``outer``."""
-        spans = zip(self.low, self.high, outer.low, strict=True)
-        return [slice(low - corner, high - corner) for low, high, corner in spans]
-
-    def chunks(self, elements: int) -> Iterator[Box]:
-        """Parts of about ``elements`` elements, cut along the first dimension that is longer than 1."""
-        dim = next((dim for dim, length in enumerate(self.lengths) if length > 1), None)
-        if dim is None or self.size <= elements:
-            yield self
-            return
-        step = max(1, elements * self.lengths[dim] // self.size)
-        for low in range(self.low[dim], self.high[dim], step):
-            yield self._cut(dim, low, min(low + step, self.high[dim]))
-
-    def _cut(self, dim: int, low: int, high: int) -> Box:
-        return Box((*self.low[:dim], low, *self.low[dim + 1 :]), (*self.high[:dim], high, *self.high[dim + 1 :]))
 
 
 @dataclass(frozen=True)
@@ -92,7 +53,7 @@ def prove(export: Path, shards: Shards, dtype: torch.dtype) -> int:
     matched: Counter[str] = Counter()
     for source in shards.names:
         if source == HEAD and tied and HEAD not in tensors:
-            _match(source, [Target(EMBEDDING, _whole(shards.shape(HEAD)))], tensors, shards, dtype)
+            _match(source, [Target(EMBEDDING, whole_box(shards.shape(HEAD)))], tensors, shards, dtype)
         else:
             matched += _match(source, targets.pop(source, []), tensors, shards, dtype)
     for name in tensors:
@@ -101,16 +62,12 @@ def prove(export: Path, shards: Shards, dtype: torch.dtype) -> int:
     return matched.total()
 
 
-def _whole(shape: Sequence[int]) -> Box:
-    return Box((0,) * len(shape), tuple(shape))
-
-
 def _targets_by_source(tensors: Tensors, shards: Shards) -> dict[str, list[Target]]:
     found: dict[str, list[Target]] = defaultdict(list)
     for name in tensors:
         source, target = _origin(name, tensors.shape(name))
         if name in shards.states[0]:
-            source, target = name, Target(name, _whole(tensors.shape(name)))
+            source, target = name, Target(name, whole_box(tensors.shape(name)))
         if source not in shards.states[0]:
             raise ExportMismatch(f"{name} of the export has no source among the trainer's tensors")
         found[source].append(target)
@@ -125,7 +82,7 @@ def _origin(name: str, shape: tuple[int, ...]) -> tuple[str, Target]:
     """
     match = EXPERT.fullmatch(name)
     if not match:
-        return name, Target(name, _whole(shape))
+        return name, Target(name, whole_box(shape))
     expert, first = int(match["expert"]), shape[0] if match["part"] == "up" else 0
     box = Box((expert, first, 0), (expert + 1, first + shape[0], shape[1]))
     source = f"{match['layer']}.{'down_proj' if match['part'] == 'down' else 'gate_up_proj'}"
@@ -138,7 +95,7 @@ def _match(source: str, targets: list[Target], tensors: Tensors, shards: Shards,
     if sum(target.box.size for target in targets) != prod(shape):
         raise ExportMismatch(f"the export has not every element of {source}, or has elements twice")
     for rank, value in enumerate(shards.values(source)):
-        box, is_copy = _held(value, rank)
+        box, is_copy = held_by(value, rank)
         if local_tensor(value).shape != torch.Size(box.lengths):
             raise ExportMismatch(f"{source}: rank {rank} of {len(shards.states)} holds another part than FSDP gives it")
         for target in targets:
@@ -146,26 +103,6 @@ def _match(source: str, targets: list[Target], tensors: Tensors, shards: Shards,
             _compare(local_tensor(value), box, target, common, tensors, dtype, rank)
             matched[target.name] += 0 if is_copy else common.size
     return matched
-
-
-def _held(value: Tensor, rank: int) -> tuple[Box, bool]:
-    """The part that FSDP's rule gives to a rank, and whether a rank before holds the same part."""
-    if not isinstance(value, DTensor):
-        return _whole(value.shape), rank > 0
-    mesh = value.device_mesh.mesh
-    low, high, is_copy = [0] * value.ndim, list(value.shape), False
-    for place, ranks, placement in zip((mesh == rank).nonzero()[0].tolist(), mesh.shape, value.placements, strict=True):
-        if isinstance(placement, Shard):
-            low[placement.dim], high[placement.dim] = _share(value.shape[placement.dim], ranks, place)
-        else:
-            is_copy |= place > 0
-    return Box(tuple(low), tuple(high)), is_copy
-
-
-def _share(rows: int, ranks: int, rank: int) -> tuple[int, int]:
-    """FSDP2's rule: equal parts, rounded up; the last ranks may get fewer rows or none."""
-    each = -(-rows // ranks)
-    return min(rank * each, rows), min((rank + 1) * each, rows)
 
 
 def _compare(

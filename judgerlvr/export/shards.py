@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -30,11 +31,14 @@ def saved_ranks(folder: Path) -> int:
         ExportMismatch: there are no shards, shards of several numbers of ranks, or a rank's file is missing.
     """
     found = [match for path in folder.glob("model_*.pt") if (match := RANK_FILE.fullmatch(path.name))]
-    worlds = {int(match["world"]) for match in found}
+    config = folder / "fsdp_config.json"
+    # Another number of ranks may have left files here when a save was cut short.
+    last = {json.loads(config.read_text(encoding="utf-8"))["world_size"]} if config.is_file() else None
+    worlds = last or {int(match["world"]) for match in found}
     if len(worlds) != 1:
         raise ExportMismatch(f"{folder}: shards of {len(worlds)} numbers of ranks found, 1 needed")
     world = worlds.pop()
-    missing = set(range(world)) - {int(match["rank"]) for match in found}
+    missing = set(range(world)) - {int(match["rank"]) for match in found if int(match["world"]) == world}
     if missing:
         raise ExportMismatch(f"{folder}: shard of rank {min(missing)} of {world} is missing")
     return world

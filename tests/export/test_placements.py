@@ -6,7 +6,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
 from judgerlvr.export.errors import ExportMismatch
-from judgerlvr.export.proof import Box, _held
+from judgerlvr.export.layout import Box, held_by
 from judgerlvr.export.shards import Shards, local_tensor, pieces
 from tests.helpers.fsdp_ranks import run_ranks
 
@@ -48,7 +48,7 @@ def test_joined_tensor_is_the_one_that_was_spread(shards, name):
 def test_the_proof_expects_what_torch_gave_to_each_rank(shards, name):
     seen = torch.zeros(WHOLE[name])
     for rank, value in enumerate(shards.values(name)):
-        box, is_copy = _held(value, rank)
+        box, is_copy = held_by(value, rank)
         where = tuple(box.within(Box((0,) * len(box.low), WHOLE[name])))
         assert torch.equal(tensor(name)[where], local_tensor(value))
         seen[where] += not is_copy

@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from judgerlvr.export.errors import ExportMismatch
+from judgerlvr.export.layout import Box
 from judgerlvr.export.policy import export_policy
-from judgerlvr.export.proof import Box, prove
+from judgerlvr.export.proof import prove
 from judgerlvr.export.shards import Shards, rank_file
 
 LAYER, OTHER = "model.layers.1.", "model.layers.0."
