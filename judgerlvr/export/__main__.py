@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.export.policy import export_policy
 from rewards.errors import exit_code
 
 
@@ -24,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _export(checkpoint: Path) -> None:
+    from judgerlvr.export.policy import export_policy
+
     exported = export_policy(checkpoint)
     print(f"{exported.folder}: {exported}")
 

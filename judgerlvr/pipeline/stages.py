@@ -132,7 +132,7 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     policy = exported.folder
     publish(link, policy, stage.run_dir)
     # Last: the manifest's export marks the run as over. A run that ended unpublished can still be resumed.
-    facts = {"export": str(policy.relative_to(stage.run_dir)), "model_hash": model_hash(policy)}
-    write_manifest(stage.run_dir, replace(manifest, changed_weights=exported.change.share, **facts))
+    finished = replace(manifest, export=str(policy.relative_to(stage.run_dir)), model_hash=model_hash(policy))
+    write_manifest(stage.run_dir, replace(finished, changed_weights=exported.change.share))
     print(f"done: {link} -> {policy} ({exported})", flush=True)
     return policy
