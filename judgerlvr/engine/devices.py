@@ -14,8 +14,6 @@ ROLLOUT = "actor_rollout_ref.rollout"
 MODEL = "actor_rollout_ref.model"
 # Names of ``private.block_engine``'s engines among verl's.
 REPLAYING, COMPARING = "judgerlvr_replaying", "judgerlvr_comparing"
-# Flag of data that they do not replay into: a probe runs other weights than those that sampled it.
-OWN_CHOICE = "judgerlvr_own_choice"
 # Name of ``packed_attention``'s function among transformers' attentions.
 PACKED = "packed_sdpa"
 

@@ -110,6 +110,7 @@ class Demo:
         self._evaluate(self._export("generate"), self.out / "generate" / "eval" / "final")
         self._evaluate(export_dir(vanilla[-1]), self.out / "vanilla" / "eval" / "final")
         for path in equal_steps if equal_steps != vanilla[-1:] else []:
+            call("export", path)
             self._evaluate(export_dir(path), self.out / "vanilla" / "eval" / f"step_{self.steps}")
 
     def _export(self, name: str) -> Path:

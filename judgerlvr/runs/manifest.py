@@ -39,7 +39,9 @@ class Manifest:
     ``data`` holds SHA-256 of the files ``train`` and ``heldout``.
     ``length_term`` is ``yes`` where a reward depends on length, else ``no``.
     ``counts`` holds how many problems, candidates and candidate tokens went in, and prompts left out.
+    ``trained`` names the checkpoint with which training ended.
     ``export`` and ``model_hash`` name the finished policy. Both are None until the run is over.
+    ``changed_weights`` is the share of the policy's weights that are not its base's, 0 to 1.
     """
 
     name: str
@@ -58,7 +60,8 @@ class Manifest:
     counts: Mapping[str, Any] = field(default_factory=dict)
     export: str | None = None
     model_hash: str | None = None
-    export_difference: float | None = None
+    trained: str | None = None
+    changed_weights: float | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], folder: Path) -> Manifest:

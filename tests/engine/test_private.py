@@ -119,3 +119,20 @@ def test_verls_rollout_server_hands_on_what_a_connector_returns():
     from verl.workers.rollout.vllm_rollout import vllm_async_server
 
     assert 'extra_fields["kv_transfer_params"] = response_kv_transfer_params' in inspect.getsource(vllm_async_server)
+
+
+def test_checkpoints_are_still_loaded_through_this_method():
+    from verl.utils.checkpoint.fsdp_checkpoint_manager import FSDPCheckpointManager
+
+    original = inspect.unwrap(FSDPCheckpointManager.load_checkpoint)
+    assert list(inspect.signature(original).parameters)[:2] == ["self", "local_path"]
+    source = inspect.getsource(original)
+    for used in ("self.model.", "self.optimizer.", "self.lr_scheduler.", "self.rank", "self.world_size"):
+        assert used in source
+    assert "self.load_rng_state(" in source
+
+
+def test_workers_import_what_external_lib_names_before_the_model(make_stage):
+    from verl.workers.config import model
+
+    assert "import_external_libs(self.external_lib)" in inspect.getsource(model.HFModelConfig)

@@ -206,9 +206,8 @@ def test_effective_sample_size(weights):
 
 @pytest.mark.parametrize("replays", [True, False])
 @pytest.mark.parametrize("grad", [True, False])
-@pytest.mark.parametrize("own_choice", [True, False])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays, grad, own_choice, name):
+def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays, grad, name):
     from tensordict import TensorDict
     from verl.utils import tensordict_utils as tu
 
@@ -225,9 +224,9 @@ def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays
     }
     fields = {name: torch.nested.as_nested_tensor(rows, layout=torch.jagged) for name, rows in nested.items()}
     batch = TensorDict(fields, batch_size=2)
-    tu.assign_non_tensor(batch, temperature=1.0, **{block_engine.OWN_CHOICE: own_choice})
+    tu.assign_non_tensor(batch, temperature=1.0)
     with torch.set_grad_enabled(grad):
         inputs, arguments = engine.prepare_model_inputs(batch)
-    assert ("block_indices" in inputs) == (replays and not own_choice)
-    assert ("expert_indices" in inputs) == (replays and not own_choice and name == "tiny-moe")
+    assert ("block_indices" in inputs) == replays
+    assert ("expert_indices" in inputs) == (replays and name == "tiny-moe")
     assert ("output_blocks" in inputs) == ("carried" in arguments) == (not grad)

@@ -1,4 +1,4 @@
-"""verl's synchronous trainer with this product's hooks: stop rules, guards, canary, export probe."""
+"""verl's synchronous trainer with this product's hooks: stop rules, guards and canary."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compa
 from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
-from judgerlvr.engine.private.probe import probe_log_probs
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.metrics import METRICS, StepRow, log_progress
 from judgerlvr.runs.stage import Stage
 
-PROBES = 4
-
 
 class StageTrainer(PPOTrainerSync):
-    """Adds nothing to the algorithm; overrides are verl's ``on_*`` hooks, and ``step`` to keep its batch."""
+    """Adds nothing to the algorithm; overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:
         super().__init__(config)
@@ -36,7 +33,6 @@ class StageTrainer(PPOTrainerSync):
         self.canary = Canary(stage)
         # The watchdog waits for a first step: how long a cluster takes to come up is not known.
         self.heartbeat = float("inf")
-        self.last_batch: Any = None
         self.block_config = HySparseConfig.from_pretrained(stage.init) if stage.chooses_blocks else None
 
     def on_init_end(self) -> None:
@@ -68,15 +64,10 @@ class StageTrainer(PPOTrainerSync):
         self.heartbeat = time.monotonic()
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
-        self.last_batch = super().step(metrics, timing_raw)
+        batch = super().step(metrics, timing_raw)
         if self.block_config:
-            metrics.update(block_metrics(read_compared(self.last_batch, self.block_config), self.block_config))
-        return self.last_batch
-
-    def probe_export(self) -> dict[str, Any]:
-        """What transformers must compute from the export: see ``exporting.check_export``."""
-        samples = probe_log_probs(self, self.last_batch, PROBES * self.actor_rollout_wg.world_size)
-        return {"precision": "fp32" if self.stage.device == "cpu" else "bf16", "samples": samples}
+            metrics.update(block_metrics(read_compared(batch, self.block_config), self.block_config))
+        return batch
 
     def _step(self, row: StepRow) -> None:
         for warning in guards.check(self.stage.config.guards, row, self.guard_state):

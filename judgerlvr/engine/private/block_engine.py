@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from verl.utils import tensordict_utils as tu
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
-from judgerlvr.engine.devices import COMPARING, OWN_CHOICE, REPLAYING
+from judgerlvr.engine.devices import COMPARING, REPLAYING
 from judgerlvr.hysparse.agreement.measures import equal_experts
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.ops.selection import PADDING
@@ -75,7 +74,7 @@ class BlockEngine(FSDPEngineWithLMHead):
         if inputs["attention_mask"] is not None or self.use_ulysses_sp:
             raise ValueError("HySparse: set use_remove_padding=True and ulysses_sequence_parallel_size=1")
         carried = for_model(micro_batch[CARRIED], self.model_config.hf_config, arguments["pad_size"])
-        if self.replays and not tu.get_non_tensor_data(data=micro_batch, key=OWN_CHOICE, default=False):
+        if self.replays:
             inputs |= carried
         if not torch.is_grad_enabled():
             inputs["output_blocks"], arguments["carried"] = True, carried
