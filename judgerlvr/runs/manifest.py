@@ -39,6 +39,7 @@ class Manifest:
     ``data`` holds SHA-256 of the files ``train`` and ``heldout``.
     ``length_term`` is ``yes`` where a reward depends on length, else ``no``.
     ``counts`` holds how many problems, candidates and candidate tokens went in, and prompts left out.
+    ``engine`` holds the training engine's facts that all workers reported, None before the workers started.
     ``export`` and ``model_hash`` name the finished policy. Both are None until the run is over.
     """
 
@@ -56,6 +57,7 @@ class Manifest:
     steps: int | None = None
     prompts_per_step: int | None = None
     counts: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] | None = None
     export: str | None = None
     model_hash: str | None = None
     export_difference: float | None = None

@@ -14,8 +14,8 @@ from judgerlvr.engine.devices import OWN_CHOICE
 def probe_log_probs(trainer: Any, batch: Any, count: int) -> list[dict[str, Any]]:
     """Log-probabilities under the trainer's current weights of ``count`` sampled responses of ``batch``.
 
-    What an export must reproduce. verl has no call for this outside a step; the worker group's
-    ``compute_log_prob`` and the transfer-queue field it fills are what a step itself uses.
+    An export must reproduce the values. verl has no call for log-probabilities outside a step. A step itself uses the
+    worker group's ``compute_log_prob`` and the transfer-queue field that the call fills.
     """
     probe = KVBatchMeta(partition_id=batch.partition_id, keys=batch.keys[:count], tags=batch.tags[:count])
     flags = {"calculate_entropy": False, "compute_loss": False, "temperature": 1.0, OWN_CHOICE: True}
