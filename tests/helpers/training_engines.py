@@ -65,14 +65,16 @@ def plain_policy(name, folder):
     return model
 
 
-def make_engine(folder, vendor, overrides=()):
+def make_engine(folder, vendor, overrides=(), device="cpu"):
     """The engine that a stage of the product has for the policy in ``folder``."""
     from verl.utils.config import omega_conf_to_dataclass
     from verl.workers.engine import EngineRegistry
 
     files = {name: folder / f"{name}.parquet" for name in ("train", "heldout")}
     config = load_config("configs/tiny.yaml", ["generate.optimizer.lr=0.0", *overrides])
-    stage = Stage("generate", config, folder, folder, **files, device="cpu", prompts_per_step=32, reward_function="a:b")
+    stage = Stage(
+        "generate", config, folder, folder, **files, device=device, prompts_per_step=32, reward_function="a:b"
+    )
     actor_config = render(stage).actor_rollout_ref
     actor = omega_conf_to_dataclass(actor_config.actor)
     actor.model_config = omega_conf_to_dataclass(actor_config.model)
@@ -125,7 +127,7 @@ def batch_of(lengths, budget=64, carried=None, seed=7, **flags):
 def loss(model_output, data, dp_group=None):
     """Each token counts differently."""
     found = model_output["log_probs"].values()
-    return (found * torch.linspace(-1, 1, len(found))).sum() / 32, {}
+    return (found.float() * torch.linspace(-1, 1, len(found), device=found.device)).sum() / 32, {}
 
 
 def log_probs_of(engine, batch):

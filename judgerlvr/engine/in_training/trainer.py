@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
@@ -20,7 +21,7 @@ from judgerlvr.engine.private.probe import probe_log_probs
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
-from judgerlvr.runs.manifest import update_manifest
+from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, log_progress
 from judgerlvr.runs.stage import Stage
 
@@ -50,7 +51,8 @@ class StageTrainer(PPOTrainerSync):
         cluster = self.stage.config.cluster
         ranks = cluster.nodes * cluster.gpus_per_node
         self.workers = check_reports(self.stage.run_dir, engine_name(self.stage), ranks)
-        update_manifest(self.stage.run_dir, engine=self.workers)
+        manifest = read_manifest(self.stage.run_dir)
+        write_manifest(self.stage.run_dir, replace(manifest, engine=self.workers))
         self.replay_buffer.decode = self.tokenizer.decode
         self.replay_buffer.generated_tokens = self.stage.tokens_before
         if self.stage.resume_from:

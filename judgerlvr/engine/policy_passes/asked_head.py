@@ -35,7 +35,7 @@ class AskedHead:
         self.head, self.compiled = head, compiled
         self.question: Question | None = None
         self.answer: Tensor | None = None
-        head.forward = self._forward  # type: ignore[method-assign]
+        head.forward = self._forward
 
     def ask(self, question: Question) -> None:
         self.question, self.answer = question, None

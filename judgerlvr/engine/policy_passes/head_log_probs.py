@@ -63,7 +63,7 @@ class _HeadLogProbs(torch.autograd.Function):
         return log_probs, entropy
 
     @staticmethod
-    def backward(ctx: Any, of_log_probs: Tensor | None, of_entropy: Tensor | None) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, of_log_probs: Tensor | None, of_entropy: Tensor | None) -> tuple[Tensor | None, ...]:
         hidden, weight, labels, temperature, normalisers, entropy = ctx.saved_tensors
         if of_log_probs is None:
             of_log_probs = torch.zeros_like(normalisers)

@@ -36,7 +36,7 @@ class HeadEngine(FSDPEngineWithLMHead):
 
     def take_over(self) -> None:
         """Replace the forward passes of the loaded model's parts that are ours."""
-        self.head = AskedHead(self.module.get_output_embeddings())
+        self.head = AskedHead(self.module.get_output_embeddings(), compiled=get_device_name() == "cuda")
 
     def _build_module(self) -> Any:
         """verl's module. verl's checkpointing computes a whole layer again, ours may keep the attention."""
