@@ -49,6 +49,13 @@ class Extraction(StrEnum):
     lenient = "lenient"
 
 
+class Recompute(StrEnum):
+    auto = "auto"
+    all = "all"
+    attention = "attention"
+    none = "none"
+
+
 class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
@@ -66,6 +73,7 @@ class Model:
         "judgerlvr/tinyworld/base/qwen3_moe", "Directory of the starting policy (transformers format)."
     )
     trust_remote_code: bool = doc(False, "Let transformers run code that lies in the model directory.")
+    replay_experts: bool = doc(False, "Qwen3-MoE: train with the experts that the rollout chose, not with own choices.")
 
 
 @dataclass
@@ -214,10 +222,15 @@ class Cluster:
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
     micro_batch_tokens: int = doc(16384, "Most tokens in one forward pass of the trainer.")
+    recompute: Recompute = doc(
+        Recompute.auto,
+        "What an update computes again in its backward pass to save memory: all (of each layer) | attention (all but "
+        "it) | none | auto (GPU: attention, CPU: none).",
+    )
     offload: bool = doc(False, "Keep parameters and optimiser state in host memory between updates.")
     attention: str = doc(
         "auto",
-        "transformers' attn_implementation; auto: flash_attention_2 where installed, else sdpa (CPU: packed_sdpa).",
+        "transformers' attn_implementation; auto: flash_attention_2 where a GPU has it, else packed_sdpa (ours).",
     )
 
 

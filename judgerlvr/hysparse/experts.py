@@ -34,17 +34,17 @@ class SparseMoeBlock(Qwen3MoeSparseMoeBlock):
             experts.chosen = used.unflatten(0, hidden.shape[:2])
         if experts.indices is not None:
             used = experts.indices.flatten(0, 1)
-            weights = self._weights(logits, used)
+            weights = router_weights(logits, used, self.gate.norm_topk_prob)
         out: Tensor = self.experts(flat, used, weights)
         return out.view_as(hidden)
 
-    def _weights(self, logits: Tensor, used: Tensor) -> Tensor:
-        """Weights that the router would give to ``used`` [rows, top_k] if it had chosen them among ``logits`` [rows,
-        experts].
 
-        The order of operations is the router's own, so the router's own choice changes no bit.
-        """
-        weights = logits.softmax(dim=-1, dtype=torch.float).gather(-1, used)
-        if self.gate.norm_topk_prob:
-            weights = weights / weights.sum(dim=-1, keepdim=True)
-        return weights.to(logits.dtype)
+def router_weights(logits: Tensor, used: Tensor, normed: bool) -> Tensor:
+    """Weights that a router would give to ``used`` [rows, top_k], had it chosen them among ``logits`` [rows, experts].
+
+    The order of operations is the router's own, so the router's own choice changes no bit.
+    """
+    weights = logits.softmax(dim=-1, dtype=torch.float).gather(-1, used)
+    if normed:
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+    return weights.to(logits.dtype)

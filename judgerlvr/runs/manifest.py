@@ -40,6 +40,7 @@ class Manifest:
     ``length_term`` is ``yes`` where a reward depends on length, else ``no``.
     ``counts`` holds how many problems, candidates and candidate tokens went in, and prompts left out.
     ``trained`` names the checkpoint with which training ended.
+    ``engine`` holds the training engine's facts that all workers reported, None before the workers started.
     ``export`` and ``model_hash`` name the finished policy. Both are None until the run is over.
     ``changed_weights`` is the share of the policy's weights that are not its base's, 0 to 1.
     """
@@ -58,6 +59,7 @@ class Manifest:
     steps: int | None = None
     prompts_per_step: int | None = None
     counts: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] | None = None
     export: str | None = None
     model_hash: str | None = None
     trained: str | None = None

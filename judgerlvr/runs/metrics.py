@@ -72,6 +72,11 @@ HELDOUT_ACCURACY = Metric("validation/accuracy/{}", "share", "Held-out accuracy 
 HELDOUT_BALANCED = Metric(
     "validation/balanced_accuracy", "share", "Held-out balanced accuracy of judging.", When.validation
 )
+DIFFERENCE = Metric(
+    "mismatch/{}",
+    "share or nats",
+    "Trainer against rollout: kl, ess, ess_sequences, and equal_experts with router replay.",
+)
 HYSPARSE = Metric(
     "hysparse/{}", "share", "Agreement of rollout and trainer choices; see docs/hysparse-rl.md.", When.hysparse
 )

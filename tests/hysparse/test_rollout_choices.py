@@ -215,6 +215,7 @@ def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays
 
     engine = object.__new__(block_engine.ReplayingEngine if replays else block_engine.ComparingEngine)
     engine.pad_to_length = engine.use_ulysses_sp = False
+    engine.head = SimpleNamespace(ask=lambda question: None)
     engine.model_config = SimpleNamespace(hf_config=make_model(name).config)
     width = 2 * 2 * 4 + (7 * 2 if name == "tiny-moe" else 0)
     nested = {

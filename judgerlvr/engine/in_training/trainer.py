@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from judgerlvr.engine.devices import engine_name
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compared
 from judgerlvr.engine.in_training.canary import Canary
+from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, log_progress
 from judgerlvr.runs.stage import Stage
 
 
 class StageTrainer(PPOTrainerSync):
-    """Adds nothing to the algorithm; overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
+    """Adds nothing to the algorithm. Overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:
         super().__init__(config)
+        forget_reports(stage.run_dir)
         self.stage = stage
         self.keep_checkpoints = stage.settings.checkpoint.keep
         self.logger: Any = None  # verl sets its tracker when training starts
@@ -33,10 +39,16 @@ class StageTrainer(PPOTrainerSync):
         self.canary = Canary(stage)
         # The watchdog waits for a first step: how long a cluster takes to come up is not known.
         self.heartbeat = float("inf")
+        self.workers: dict[str, Any] = {}  # facts that the workers report of their engine
         self.block_config = HySparseConfig.from_pretrained(stage.init) if stage.chooses_blocks else None
 
     def on_init_end(self) -> None:
         super().on_init_end()
+        cluster = self.stage.config.cluster
+        ranks = cluster.nodes * cluster.gpus_per_node
+        self.workers = check_reports(self.stage.run_dir, engine_name(self.stage), ranks)
+        manifest = read_manifest(self.stage.run_dir)
+        write_manifest(self.stage.run_dir, replace(manifest, engine=self.workers))
         self.replay_buffer.decode = self.tokenizer.decode
         self.replay_buffer.generated_tokens = self.stage.tokens_before
         if self.stage.resume_from:
@@ -51,7 +63,7 @@ class StageTrainer(PPOTrainerSync):
         self.heartbeat = time.monotonic()
 
     def on_sample_end(self) -> None:
-        """Budgets are checked once this step's tokens are known, so that the step they end is saved too."""
+        """Check budgets once this step's tokens are known, so that the last step is saved too."""
         super().on_sample_end()
         reason = self.rules.reason_to_stop(self.replay_buffer.generated_tokens)
         if reason:
@@ -65,6 +77,8 @@ class StageTrainer(PPOTrainerSync):
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         batch = super().step(metrics, timing_raw)
+        samples = read_samples(batch, self.stage.replays_experts)
+        metrics.update(mismatch_metrics(samples, self.workers.get("router_layers", 0)))
         if self.block_config:
             metrics.update(block_metrics(read_compared(batch, self.block_config), self.block_config))
         return batch

@@ -124,6 +124,11 @@ def capture_routing(moe: nn.Module, capture: Callable[[torch.Tensor], None]) -> 
     moe.experts.router.set_capture_fn(capture)
 
 
+def set_routing_capture(runner: Any, capture: Callable[[torch.Tensor], None]) -> None:
+    """``capture_routing`` for a layer in vLLM's forward context, of a model that is not ours."""
+    runner.router.set_capture_fn(capture)
+
+
 def routing_capture(runner: Any) -> Any:
     """The callable that ``capture_routing`` gave to the router of a layer in vLLM's forward context."""
     return runner.router.capture_fn
