@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.hysparse.layout import FULL, serves_sparse
 from rewards.errors import InputError
 
-FULL = "full_attention"
 KNOWN = DENSE, MIXTURE, HYSPARSE = "qwen3", "qwen3_moe", "hysparse"
 BFLOAT16 = 2
 # Fields that transformers leaves out of config.json where they have their defaults.
@@ -152,7 +151,7 @@ def shape_of(fields: Mapping[str, Any], source: str = "config.json") -> ModelSha
 def _shape(c: dict[str, Any]) -> ModelShape:
     kinds = _layer_kinds(c)
     experts = _experts(c)
-    selecting = sum(a == FULL != b for a, b in pairwise(kinds)) if c["branches"] != "window" else 0
+    chooses = c["model_type"] == HYSPARSE and c["branches"] != "window"
     return ModelShape(
         model_type=c["model_type"],
         hidden=c["hidden_size"],
@@ -166,7 +165,7 @@ def _shape(c: dict[str, Any]) -> ModelShape:
         tied=c["tie_word_embeddings"],
         window=c["sliding_window"] or 0,
         blocks=c["select_tokens"] // c["select_block"],
-        selecting=selecting if c["model_type"] == HYSPARSE else 0,
+        selecting=sum(serves_sparse(kinds, layer) for layer in range(len(kinds))) if chooses else 0,
         context=c["max_position_embeddings"],
         layers=tuple(_layer(c, index, kind == FULL, experts) for index, kind in enumerate(kinds)),
     )

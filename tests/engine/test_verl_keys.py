@@ -1,6 +1,5 @@
 """The door to verl's keys: what passes reaches verl's configuration, and what does not is refused in one line."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from judgerlvr.config.load import engine_keys, load_config
 from judgerlvr.engine.verl_config import all_settings, render
 from judgerlvr.engine.verl_keys import check_engine_keys
-from judgerlvr.runs.manifest import MANIFEST, write_manifest
+from judgerlvr.runs.manifest import make_manifest
 from rewards.errors import InputError
 
 CLIP = "actor_rollout_ref.actor.clip_ratio_c"
@@ -68,5 +67,4 @@ def test_the_manifest_names_the_keys(make_stage, tmp_path):
     stage = replace(make_stage(overrides=[f"engine.{CLIP}=5.0"]), init=tmp_path)
     for file in (stage.train, stage.heldout):
         file.write_text("")
-    write_manifest(stage, {})
-    assert json.loads((tmp_path / MANIFEST).read_text())["engine_keys"] == {CLIP: 5.0}
+    assert make_manifest(stage, {}).engine_keys == {CLIP: 5.0}

@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-import judgerlvr.hysparse  # noqa: F401  (registers the model type)
+import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
 from judgerlvr.config.load import ROOT
 from judgerlvr.hysparse.presets import PRESETS, preset
-from judgerlvr.hysparse.size import costs, count_parameters
+from judgerlvr.hysparse.sizes import costs, count_parameters
 from judgerlvr.planning.shapes import read_shape, shape_of
 from rewards.errors import InputError
 
