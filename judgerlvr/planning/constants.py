@@ -45,8 +45,10 @@ WHOLE_STEP = "H200, one card, 2.49 B mixture of 3 layers, a stage's step of 128 
 # Speed of the trainer. TFLOP/s count the operations of the formula in ``speed``, not those of the hardware.
 HEAD_FORWARD_TFLOPS = Constant(144.7, "measured", f"{HEAD_SHAPE}: 4.3 us a token")
 HEAD_UPDATE_TFLOPS = Constant(177.8, "measured", f"{HEAD_SHAPE}, forward and backward: 10.5 us a token")
-LAYER_FORWARD_TFLOPS = Constant(61.0, "measured", f"{LAYERS_ALONE}: 0.53 s less 4.3 us a token for the head")
-LAYER_UPDATE_TFLOPS = Constant(79.4, "measured", f"{LAYERS_ALONE}: 1.45 s less 10.5 us a token, recompute included")
+MIXTURE_FORWARD_TFLOPS = Constant(61.0, "measured", f"{LAYERS_ALONE}: 0.53 s less 4.3 us a token for the head")
+MIXTURE_UPDATE_TFLOPS = Constant(79.4, "measured", f"{LAYERS_ALONE}: 1.45 s less 10.5 us a token, recompute included")
+DENSE_FORWARD_TFLOPS = Constant(144.7, "assumed", "a dense layer multiplies as fast as the head, measured above")
+DENSE_UPDATE_TFLOPS = Constant(177.8, "assumed", "a dense layer multiplies as fast as the head, recompute included")
 ATTENTION_TFLOPS = Constant(345.0, "measured", "H200, 4 sequences of 8,192, 32 heads of 128: 19.1 ms both ways")
 LOG_PROB_OVERHEAD_US = Constant(9.8, "measured", f"{WHOLE_STEP}: 19.7 us a token less head and layers")
 UPDATE_OVERHEAD_US = Constant(16.0, "measured", f"{WHOLE_STEP}: 43.7 us a token less head and layers")

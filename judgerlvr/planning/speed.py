@@ -78,7 +78,7 @@ def _read_bytes(shape: ModelShape, load: Load, sequences: float) -> float:
 def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
     """One forward pass over every token of the step."""
     head = 2 * shape.embedding / (c.HEAD_FORWARD_TFLOPS.value * TERA)
-    layers = 2 * shape.active_in_layers / (c.LAYER_FORWARD_TFLOPS.value * TERA)
+    layers = _layers_seconds(shape, 2, c.DENSE_FORWARD_TFLOPS, c.MIXTURE_FORWARD_TFLOPS)
     token = head + layers + _attention_seconds(shape, tokens, 1)
     seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.LOG_PROB_OVERHEAD_US.value * MICRO)
     moved = WEIGHTS * shape.parameters / load.ranks if load.offload else 0
@@ -88,7 +88,7 @@ def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: To
 def update_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
     """Forward, forward again for activation checkpointing, backward: four forward passes' operations."""
     head = 6 * shape.embedding / (c.HEAD_UPDATE_TFLOPS.value * TERA)
-    layers = 8 * shape.active_in_layers / (c.LAYER_UPDATE_TFLOPS.value * TERA)
+    layers = _layers_seconds(shape, 8, c.DENSE_UPDATE_TFLOPS, c.MIXTURE_UPDATE_TFLOPS)
     token = head + layers + _attention_seconds(shape, tokens, 4)
     seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.UPDATE_OVERHEAD_US.value * MICRO)
     # Weights come in and go out; Adam's moments do as well.
@@ -109,6 +109,12 @@ def _per_rank(load: Load, tokens: Tokens) -> float:
 def _slower(machine: Machine) -> float:
     """How much longer this card multiplies than the one that the constants were measured on."""
     return c.CARDS[c.MEASURED_ON].bf16_tflops / machine.gpu.bf16_tflops
+
+
+def _layers_seconds(shape: ModelShape, operations: int, dense: c.Constant, mixture: c.Constant) -> float:
+    """Seconds of one token in all layers, at ``operations`` for each parameter that the token passes."""
+    rates = ((layer.active, mixture if layer.experts else dense) for layer in shape.layers)
+    return sum(operations * active / (rate.value * TERA) for active, rate in rates)
 
 
 def _attention_seconds(shape: ModelShape, tokens: Tokens, passes: int) -> float:
