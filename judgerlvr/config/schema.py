@@ -33,6 +33,11 @@ class Loss(StrEnum):
     gspo = "gspo"
 
 
+class Importance(StrEnum):
+    token = "token"
+    sequence = "sequence"
+
+
 class Overlong(StrEnum):
     mask = "mask"
     penalty = "penalty"
@@ -136,6 +141,7 @@ class Algorithm:
     overlong: Overlong = doc(Overlong.mask, "Truncated responses: mask (no loss) | wrong | penalty (a length term).")
     overlong_buffer: int = doc(0, "penalty only: tokens before the limit over which DAPO's penalty grows.")
     importance_cap: float = doc(2.0, "Cap of the rollout/trainer importance weights (TIS); 0: off.")
+    importance_level: Importance = doc(Importance.token, "Weights of tokens or of whole sequences: token | sequence.")
 
 
 @dataclass
@@ -194,6 +200,7 @@ def guard(action: Action, limit: float, text: str) -> Any:
 @dataclass
 class Guards:
     mismatch: Guard = guard(Action.stop, 0.2, "Mean |p_rollout - p_trainer| over a step's tokens above the limit.")
+    start_minutes: Guard = guard(Action.stop, 60.0, "Minutes from the start to the first step's beginning.")
     hang_minutes: Guard = guard(Action.stop, 60.0, "Minutes without a finished step (a hung weight sync).")
     constant_verdicts: Guard = guard(Action.stop, 0.02, "Share of the rarer verdict in a judge step below the limit.")
     zero_rewards: Guard = guard(Action.stop, 3, "Steps in a row whose rewards are all zero reach the limit.")
@@ -242,6 +249,20 @@ class HySparse:
 
 
 @dataclass
+class Planning:
+    card: str = doc(
+        "auto", "Card that --dry-run plans for: a100 | h100 | h200 (80, 80, 141 GB) | auto (this machine's)."
+    )
+    host_gib: float = doc(0.0, "Host memory of one machine, GiB; 0: this machine's where it has the cards.")
+    cpus: int = doc(0, "CPUs of one machine that Ray may use; 0: this machine's where it has the cards.")
+    disk_gib: float = doc(0.0, "GiB free for checkpoints; 0: those free where `runs` lies.")
+    network_gb_s: float = doc(50.0, "One card's share of the network between machines, GB/s (400 Gb/s: 50).")
+    measured: str = doc(
+        "", "File of `python -m judgerlvr.measure`; empty: speeds of an H200 as the constants have them."
+    )
+
+
+@dataclass
 class Logging:
     tensorboard: bool = doc(True, "Write TensorBoard files into the run folder.")
     wandb: bool = doc(False, "Log to Weights & Biases too (the package must be installed).")
@@ -263,4 +284,6 @@ class Config:
     guards: Guards = section(Guards)
     cluster: Cluster = section(Cluster)
     hysparse: HySparse = section(HySparse)
+    planning: Planning = section(Planning)
     logging: Logging = section(Logging)
+    engine: dict[str, Any] = doc({}, "Further settings of verl by their names there; none that a key above decides.")

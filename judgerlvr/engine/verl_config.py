@@ -1,4 +1,7 @@
-"""Stage -> verl's configuration. Each verl key that this product sets is set here or in ``devices``."""
+"""Stage -> verl's configuration. Each verl key that this product sets is set here or in ``devices``.
+
+Further keys come through the section ``engine`` of a run's configuration, in verl's own names.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from judgerlvr.config.load import engine_keys
 from judgerlvr.config.schema import Loss, Overlong
 from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
@@ -20,9 +24,11 @@ def render(stage: Stage) -> DictConfig:
     Raises:
         omegaconf.errors.ConfigKeyError: a key set here no longer exists in verl.
     """
-    config = _compose()
-    for key, value in _all_settings(stage).items():
+    config = compose()
+    for key, value in all_settings(stage).items():
         OmegaConf.update(config, key.removeprefix("+"), value, force_add=key.startswith("+"))
+    for key, value in engine_keys(stage.config).items():
+        OmegaConf.update(config, key, value)
     _validate(config)
     return config
 
@@ -43,7 +49,8 @@ def write_agent_loops(stage: Stage) -> None:
     agent_loops_file(stage).write_text(OmegaConf.to_yaml([loop]), encoding="utf-8")
 
 
-def _compose() -> DictConfig:
+def compose() -> DictConfig:
+    """verl's own configuration, closed to names that it does not hold."""
     from hydra import compose, initialize_config_module
 
     with initialize_config_module("verl.trainer.config", version_base=None):
@@ -60,7 +67,8 @@ def _validate(config: DictConfig) -> None:
         validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
 
 
-def _all_settings(stage: Stage) -> dict[str, Any]:
+def all_settings(stage: Stage) -> dict[str, Any]:
+    """verl's keys that this product decides, with their values; ``+`` marks those outside verl's tree."""
     return (
         _data(stage)
         | _policy(stage)
@@ -126,7 +134,7 @@ def _algorithm(stage: Stage) -> dict[str, Any]:
     return {
         "algorithm.adv_estimator": "grpo",
         "algorithm.norm_adv_by_std_in_grpo": algorithm.divide_by_std,
-        "algorithm.rollout_correction.rollout_is": "token" if cap else None,
+        "algorithm.rollout_correction.rollout_is": str(algorithm.importance_level) if cap else None,
         "algorithm.rollout_correction.rollout_is_threshold": cap or None,
         f"{ACTOR}.policy_loss.loss_mode": "gspo" if algorithm.loss is Loss.gspo else "vanilla",
         f"{ACTOR}.loss_agg_mode": "seq-mean-token-mean" if algorithm.loss is Loss.gspo else "token-mean",

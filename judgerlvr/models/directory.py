@@ -88,11 +88,17 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     return tokenizer
 
 
-def pick_device(choice: str) -> Literal["cpu", "gpu"]:
-    """cpu or gpu; auto is gpu where torch sees one."""
+def pick_device(choice: str, here: bool = True) -> Literal["cpu", "gpu"]:
+    """cpu or gpu; auto is gpu where torch sees one. ``here``: the device must be in this machine.
+
+    Raises:
+        InputError: a GPU is asked for, must be here and is not.
+    """
     import torch
 
     found: Literal["cpu", "gpu"] = "gpu" if torch.cuda.is_available() else "cpu"
-    if choice == "gpu" and found == "cpu":
+    if here and choice == "gpu" and found == "cpu":
         raise InputError("no GPU is visible here", "set cluster.device=cpu", field="cluster.device")
-    return "cpu" if choice == "cpu" else found
+    if choice == "auto":
+        return found
+    return "cpu" if choice == "cpu" else "gpu"

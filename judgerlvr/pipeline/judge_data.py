@@ -37,7 +37,7 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     too_long = write_judge_set(config, run_dir / DATA, tokenizer, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if prompts == MATCH_TOKENS:
-        prompts = matched_prompts(request, request.init, judge_set.train)
+        prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train) - too_long["train"])
     stage = make_stage(request, run_dir, prompts, tokens_before=tokens, **reward_settings(request, tokenizer, run_dir))
     return stage, {"candidates": len(candidates), "candidate_tokens": tokens, "too_long": too_long}
 

@@ -14,6 +14,7 @@ from judgerlvr.engine.runner import StageFailed, run_stage
 from judgerlvr.export.policy import export_policy
 from judgerlvr.models.directory import check_hysparse, check_model, load_tokenizer, pick_device
 from judgerlvr.models.identity import model_hash
+from judgerlvr.pipeline.checks import check_resumed, check_stage, check_start
 from judgerlvr.pipeline.export import check_link, publish
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.judge_data import prepare_judge, resample
@@ -31,11 +32,14 @@ from judgerlvr.runs.stage import Kind, Stage, derived
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
 
 
-def make_request(kind: Kind, config: Config, init: Path | None = None, link: Path | None = None) -> Request:
+def make_request(
+    kind: Kind, config: Config, init: Path | None = None, link: Path | None = None, here: bool = True
+) -> Request:
     """The request for one stage, checked as far as can be told before a model is loaded.
 
     ``init`` is the starting policy, by default ``model.path``. ``link`` names the finished policy, by default
     ``ckpt/judge`` or ``ckpt/generate``. The cluster is the one that ``RAY_ADDRESS`` names, if any.
+    Without ``here`` the stage is planned only, so that its GPUs may be elsewhere.
 
     Raises:
         InputError: the first thing that is wrong, with its remedy.
@@ -47,12 +51,13 @@ def make_request(kind: Kind, config: Config, init: Path | None = None, link: Pat
         config=config,
         init=policy,
         link=link or _default_link(kind),
-        device=pick_device(config.cluster.device),
+        device=pick_device(config.cluster.device, here),
         ray_address=os.environ.get("RAY_ADDRESS"),
     )
     longest = config.max_prompt_tokens + request.settings.max_response_tokens
     check_model(policy, longest, config.model.trust_remote_code)
     check_hysparse(policy, config.cluster)
+    check_start(request)
     return request
 
 
@@ -75,6 +80,7 @@ def run(request: Request) -> Path:
         problems = ProblemSets(request.config, grading_settings(request.config, tokenizer))
         stage, counts = PREPARE[request.kind](request, run_dir, tokenizer, problems)
         write_manifest(run_dir, make_manifest(stage, counts))
+    check_stage(stage)
     save_stage(stage)
     return _train(stage, request.link, problems)
 
@@ -90,6 +96,7 @@ def resume(kind: Kind, run_dir: Path, link: Path | None = None) -> Path:
     link = link or _default_link(kind)
     check_link(link, opened.folder)
     stage = load_stage(opened, os.environ.get("RAY_ADDRESS"))
+    check_resumed(stage)
     trim_metrics(opened.folder, opened.checkpoint)
     where = opened.checkpoint.name if opened.checkpoint else "the start"
     print(f"{kind} stage in {opened.folder}: continuing from {where}", flush=True)

@@ -61,7 +61,7 @@ def test_parent_run_is_found_through_the_link(tmp_path):
 def test_matched_prompts_cost_the_same_tokens():
     config = load_config("configs/tiny.yaml")
     generate = config.generate.batch
-    prompts = prompts_for(config, generate_tokens=64.0, judge_tokens=16.0)
+    prompts = prompts_for(config, generate_tokens=64.0, judge_tokens=16.0, rows=1000)
     assert (
         prompts * config.judge.batch.samples_per_prompt * 16
         == generate.prompts_per_step * generate.samples_per_prompt * 64
@@ -70,7 +70,20 @@ def test_matched_prompts_cost_the_same_tokens():
 
 def test_matched_prompts_divide_by_the_updates():
     config = load_config("configs/tiny.yaml", ["judge.batch.updates_per_step=4"])
-    assert prompts_for(config, 61.7, 17.3) % 4 == 0
+    assert prompts_for(config, 61.7, 17.3, rows=1000) % 4 == 0
+
+
+@pytest.mark.parametrize("samples", [2, 3, 8, 12])
+@pytest.mark.parametrize("ranks", [1, 2, 8, 16])
+@pytest.mark.parametrize("rows", [70, 1000])
+def test_matched_prompts_divide_among_ranks_and_are_there(samples, ranks, rows):
+    config = load_config(
+        "configs/tiny.yaml", [f"judge.batch.samples_per_prompt={samples}", f"cluster.gpus_per_node={ranks}"]
+    )
+    prompts = prompts_for(config, 61.7, 17.3, rows=rows)
+    assert prompts // config.judge.batch.updates_per_step * samples % ranks == 0
+    assert prompts % config.judge.batch.updates_per_step == 0
+    assert prompts <= rows
 
 
 def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
@@ -120,7 +133,8 @@ def test_a_resumed_run_says_it(make_stage, tmp_path, monkeypatch, capsys):
     path = run_of(tmp_path, {}) / CONFIG
     path.write_text(path.read_text().replace("hysparse:\n  replay: true\n", ""))
     monkeypatch.setattr(stages, "load_stage", lambda *_: make_stage("judge", init=BASE))
-    monkeypatch.setattr(stages, "_train", lambda *_: None)
+    for name in ("check_resumed", "_train"):
+        monkeypatch.setattr(stages, name, lambda *_: None)
     stages.resume("judge", tmp_path, tmp_path / "policy")
     assert defaults_taken(tmp_path) in capsys.readouterr().out.splitlines()
 

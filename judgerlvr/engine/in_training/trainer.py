@@ -37,8 +37,8 @@ class StageTrainer(PPOTrainerSync):
         self.rules = StopRules(stage.settings.stop)
         self.guard_state = guards.GuardState()
         self.canary = Canary(stage)
-        # The watchdog waits for a first step: how long a cluster takes to come up is not known.
-        self.heartbeat = float("inf")
+        # Until training begins the watchdog counts from here, by a limit of its own.
+        self.heartbeat, self.training = time.monotonic(), False
         self.workers: dict[str, Any] = {}  # facts that the workers report of their engine
         self.block_config = HySparseConfig.from_pretrained(stage.init) if stage.chooses_blocks else None
 
@@ -60,7 +60,7 @@ class StageTrainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         self._log_to_run_folder()
         self.canary.check(0)
-        self.heartbeat = time.monotonic()
+        self.heartbeat, self.training = time.monotonic(), True
 
     def on_sample_end(self) -> None:
         """Check budgets once this step's tokens are known, so that the last step is saved too."""
