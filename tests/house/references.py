@@ -56,7 +56,7 @@ def tracked_and_folders() -> frozenset[str]:
 
 
 def path_exists(text: str, beside: Path) -> bool:
-    """In the checkout from the root, from the file's folder or as the end of a path; else written by the code."""
+    """In the checkout from the root, from the file's folder or as the end of a path. Else written by the code."""
     text = text.rstrip("/")
     pattern = re.sub(r"<\w+>|(?<![A-Za-z])[A-Z][A-Z_]*(?![a-z])", "*", text)
     if (beside.parent / text).exists():
@@ -126,7 +126,7 @@ def code_lines(text: str) -> Iterator[str]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """Words of each command line of ours, comments left out; the program comes first."""
+    """Words of each command line of ours, comments left out. The program comes first."""
     spans = (" ".join(match[2].split()) for match in SPAN.finditer(FENCE.sub("", text)))
     for line in (*code_lines(text), *spans):
         words = _split(line)
@@ -162,7 +162,7 @@ def make_targets() -> frozenset[str]:
 
 
 def command_file(words: list[str]) -> Path | None:
-    """The source of a command of ours; None for a command of another package."""
+    """The source of a command of ours. None for a command of another package."""
     program = words[1] if words[0] == "judgerlvr" and len(words) > 1 else words[0]
     if program in COMMANDS:
         return source_file(program)
