@@ -65,7 +65,7 @@ def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -
     given = parse_engine_options(options.engine)
     for name in FIXED:
         if name in given:
-            raise InputError("is set by the command itself", "leave the argument out", field=f"--engine {name}")
+            raise InputError("is set by the command itself", "leave it out", field=f"--engine {name}")
     memory = {} if on_cpu else {"gpu_memory_utilization": options.memory}
     carrying = {"kv_transfer_config": TRANSFER, "async_scheduling": False} if choosing else {}
     fixed = {
