@@ -29,6 +29,9 @@ KEY = re.compile(r"([a-z_]+(?:\.[a-z_]+)+)(?:=.*|: .*)?", re.S)
 STAGE_SECTIONS = ("batch", "stop", "algorithm", "optimizer", "validation", "checkpoint")
 # verl's own keys that begin like ours.
 VERL_KEYS = ("model.external_lib", "reward.custom_reward_function")
+# A file of the user's that a docstring speaks of.
+THEIRS = ("rewards.py",)
+SOURCES = ("judgerlvr", "rewards", "benchmarks", "tests", "scripts", "docs", "examples")
 # Written by other programs, or into folders of the reader's.
 ELSEWHERE = ("/", "~", "OUT", "RUN", "DIR", "http")
 
@@ -68,6 +71,8 @@ def path_exists(text: str, beside: Path) -> bool:
     spec = importlib.util.find_spec(package) if package.isidentifier() and "/" in text else None
     if spec and any((Path(folder).parent / text).exists() for folder in spec.submodule_search_locations or []):
         return True
+    if package in SOURCES and "/" in text:
+        return False
     return all(part in literals() for part in re.split(r"[/*-]+", pattern) if part)
 
 
@@ -97,22 +102,23 @@ def key_exists(name: str) -> bool:
     return any(candidate in known_keys() for candidate in (name, *stages))
 
 
-def is_key(name: str) -> bool:
+def is_key(name: str, page: bool) -> bool:
+    """Whether the name begins like a key. Docs also name keys from their stage on, such as ``stop.steps``."""
     sections = {key.partition(".")[0] for key in known_keys() if "." in key}
-    return name.partition(".")[0] in {*sections, *STAGE_SECTIONS}
+    return name.partition(".")[0] in {*sections, *(STAGE_SECTIONS if page else ())}
 
 
 def span_problem(text: str, beside: Path) -> str | None:
     """What is wrong with the content of one pair of backticks, if it is a path, a name of ours or a key."""
     text = " ".join(text.split())
-    if text.startswith(ELSEWHERE):
+    if text.startswith(ELSEWHERE) or text in THEIRS:
         return None
     if MODULE.fullmatch(text) and not key_exists(text):
         return None if module_exists(text) else f"no module or name {text}"
     if PATH.fullmatch(text):
         return None if path_exists(text, beside) else f"no path {text}"
     key = KEY.fullmatch(text)
-    if key and is_key(key[1]):
+    if key and is_key(key[1], beside.suffix == ".md"):
         return None if key_exists(key[1]) else f"no key {key[1]}"
     return None
 
@@ -179,6 +185,7 @@ def option_source(file: Path) -> str:
     """The file's text with the modules of ours that it imports, since options may be shared."""
     source = file.read_text(encoding="utf-8")
     imported = re.findall(r"^(?:from|import) ((?:judgerlvr|rewards|data|benchmarks)[\w.]+)", source, re.M)
+    imported += re.findall(r"-m (judgerlvr[\w.]+)", source) if file.suffix == ".sh" else []
     files = [(ROOT / name.replace(".", "/")).with_suffix(".py") for name in imported]
     return "\n".join([source, *(path.read_text(encoding="utf-8") for path in files if path.is_file())])
 
