@@ -24,6 +24,8 @@ COMMANDS = (
     "evaluate",
     "report",
     "make_judge_data",
+    "export",
+    "submit",
     "demo",
     "tinyworld",
     "tinyworld.making.texts",
