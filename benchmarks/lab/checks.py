@@ -1,0 +1,132 @@
+"""Go / no-go checks: of a base before its cell is trained, and of an arm's curves before the cell enters the map."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.lab.evaluation import Point
+from benchmarks.lab.judge_pool import Pool
+from benchmarks.lab.worlds.base import World
+
+
+@dataclass(frozen=True)
+class Check:
+    """A measured value and the closed range in which it must lie."""
+
+    name: str
+    value: float
+    least: float = float("-inf")
+    most: float = float("inf")
+
+    @property
+    def passed(self) -> bool:
+        return self.least <= self.value <= self.most
+
+    def row(self) -> dict:
+        finite = {name: value for name, value in asdict(self).items() if value not in (float("-inf"), float("inf"))}
+        return finite | {"passed": self.passed}
+
+
+def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, float]) -> list[Check]:
+    """Checks of a base from one full point a run; all runs are the same base, so their mean is more exact."""
+    mean = {name: sum(point[name] for point in points) / len(points) for name in points[0]}
+    return [
+        Check("operands copied", mean["copied"], least=0.99),
+        Check("verdict follows own checks", mean["judge_verdict_follows"], least=0.99),
+        Check("well formed", mean["well_formed"], least=0.99),
+        Check("judging well formed", mean["judge_well_formed"], least=0.99),
+        Check("truncated", mean["truncated"], most=0.01),
+        Check("accuracy", mean["accuracy"], *accuracy),
+        Check("groups with spread", mean["mixed_groups"], least=0.20),
+        Check("premium of rechecking", mean["accuracy"] - mean["none_accuracy"]),
+        Check("greedy less temperature 1, no rechecks", mean["greedy_accuracy"] - mean["none_accuracy"], -0.05, 0.05),
+        Check("temperature 0.5 less temperature 1", mean["t0.5_accuracy"] - mean["accuracy"], most=0.05),
+        Check(
+            "unreliable facts right, solving less judging",
+            mean["unreliable_right"] - mean["judge_unreliable_right"],
+            -0.02,
+            0.02,
+        ),
+        Check(
+            "reliable facts right, solving less judging",
+            mean["reliable_right"] - mean["judge_reliable_right"],
+            -0.02,
+            0.02,
+        ),
+        Check("judge shortcut accuracy", shortcut, most=0.55),
+        Check("judge false yes", mean["judge_false_yes"]),
+        Check("judge false no", mean["judge_false_no"]),
+    ]
+
+
+def curve_checks(curve: list[Point]) -> list[Check]:
+    """Checks of one run's curve: a frozen recheck, and after a first stage of judging whether generation is intact."""
+    base = curve[0]
+    checks = [
+        Check("recheck agreement moved", abs(last_known(curve, "recheck_agrees") - base["recheck_agrees"]), most=0.02)
+    ]
+    handover = end_of_judging(curve)
+    if handover is None:
+        return checks
+    return [
+        *checks,
+        Check("after judging: well formed", handover["well_formed"], least=0.95),
+        Check("after judging: truncated", handover["truncated"], most=0.02),
+        Check("after judging: entropy of base", handover["entropy"] / base["entropy"], least=0.70),
+        Check("after judging: mixed groups", handover["mixed_groups"], least=0.20),
+        Check("after judging: false yes", handover["judge_false_yes"]),
+        Check("after judging: false no", handover["judge_false_no"]),
+        Check("after judging: premium of rechecking", handover["every_accuracy"] - handover["none_accuracy"]),
+        Check("transfer of facts", transfer(base, handover)),
+    ]
+
+
+def end_of_judging(curve: list[Point]) -> Point | None:
+    """The point at which a first stage of judging hands over to generating."""
+    for point, following in pairwise(curve):
+        if point["stage"].startswith("1-judge") and following["stage"].startswith("2-"):
+            return point
+    return None
+
+
+def transfer(base: Point, after: Point) -> float:
+    """Gain of unreliable facts in solving over their gain in judging; not a number where judging gained nothing."""
+    judged = after["judge_unreliable_right"] - base["judge_unreliable_right"]
+    return (after["unreliable_right"] - base["unreliable_right"]) / judged if abs(judged) > 0.005 else float("nan")
+
+
+def last_known(curve: list[Point], name: str) -> float:
+    """The last value that is a number: an arm may end without any recheck."""
+    return next(p[name] for p in reversed(curve) if p[name] == p[name])
+
+
+def shortcut_accuracy(world: World, pool: Pool, rows: int = 4096, steps: int = 300) -> float:
+    """Balanced accuracy, on unseen problems, of a small classifier that sees features without knowledge of facts."""
+    problems, candidates, labels = pool.pairs(rows)
+    features = world.shortcut_features(problems, candidates)
+    features = (features - features.mean(0)) / (features.std(0) + 1e-6)
+    half = len(labels) // 4 * 2
+    with torch.enable_grad():
+        model = _fit(features[:half], labels[:half].float(), steps)
+    with torch.no_grad():
+        said = model(features[half:])[:, 0] > 0
+    truth = labels[half:]
+    return float((said[truth].float().mean() + (~said[~truth]).float().mean()) / 2)
+
+
+def _fit(features: Tensor, labels: Tensor, steps: int) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = (torch.nn.Linear(features.shape[1], 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+        model = torch.nn.Sequential(*layers).to(features.device)
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.1)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        F.binary_cross_entropy_with_logits(model(features)[:, 0], labels).backward()
+        optimiser.step()
+    return model
