@@ -1,4 +1,7 @@
-"""One cell: ``python -m benchmarks.lab.run CELL --out DIR [--seconds S]``. A second call does what is missing in DIR."""
+"""One cell: ``python -m benchmarks.lab.run CELL --out DIR [--seconds S]``.
+
+A second call with the same DIR does what is missing there.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ NEVER = -1e9
 
 
 class Style(IntEnum):
-    """Sampling of a row: free, rechecks and second passes banned, or a recheck forced after each line."""
+    """Sampling of a row: free, without rechecks and second passes, or one pass with a recheck after each line."""
 
     NATURAL = 0
     NONE = 1
@@ -74,8 +74,9 @@ class Sampler:
         self.style = torch.zeros(runs, rows, dtype=torch.long, device=device)
         self.time = torch.zeros(1, dtype=torch.long, device=device)
         self.temperature = torch.ones(1, device=device)
-        self.banned = torch.zeros(shape.vocabulary, device=device)
-        self.banned[[TOKENS.recheck, TOKENS.again]] = NEVER
+        self.banned = torch.zeros(len(Style), shape.vocabulary, device=device)
+        self.banned[Style.NONE, [TOKENS.recheck, TOKENS.again]] = NEVER
+        self.banned[Style.EVERY, TOKENS.again] = NEVER
         self.weights: Weights = {}
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.pool: tuple[int, int] | None = None
@@ -159,7 +160,7 @@ class Sampler:
         noise = self.noise.index_select(0, self.time.clamp_max(self.limit - 1))[0]
         window = self._window()
         logprobs = torch.log_softmax(self.logits, -1)
-        tempered = self.logits / self.temperature + (self.style == Style.NONE)[..., None] * self.banned
+        tempered = self.logits / self.temperature + self.banned[self.style]
         chances = torch.softmax(tempered, -1)
         edges = chances.cumsum(-1)
         token = (edges < (noise[0] * edges[..., -1])[..., None]).sum(-1).clamp_max(self.shape.vocabulary - 1)
