@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from benchmarks.lab.arms import Arm, control_arms, main_arms
 from benchmarks.lab.sft import SftConfig
@@ -30,7 +31,7 @@ STEPS = 120
 # Shares of unreliable facts by the accuracy of the base in percent, and the range that the base's check demands.
 # The traces' own accuracy is .10, .15 and .39 with rechecks and .06, .11 and .37 without (8,000 traces of seed 0).
 # Easier bases have twice the facts, to keep headroom.
-STARTS: dict[str, tuple[dict[str, float], tuple[float, float]]] = {
+STARTS: dict[str, tuple[dict[str, Any], tuple[float, float]]] = {
     "05": ({}, (0.03, 0.14)),
     "15": ({"unreliable": 0.45, "operations": 6}, (0.10, 0.20)),
     "40": ({"unreliable": 0.18, "operations": 6}, (0.32, 0.48)),

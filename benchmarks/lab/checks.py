@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.lab.evaluation import Point
+from benchmarks.lab.evaluation import CurvePoint, Point
 from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.worlds.base import World
 
@@ -64,7 +64,7 @@ def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, flo
     ]
 
 
-def curve_checks(curve: list[Point]) -> list[Check]:
+def curve_checks(curve: list[CurvePoint]) -> list[Check]:
     """Checks of one run's curve: a frozen recheck, and after a first stage of judging whether generation is intact."""
     base = curve[0]
     checks = [
@@ -86,7 +86,7 @@ def curve_checks(curve: list[Point]) -> list[Check]:
     ]
 
 
-def end_of_judging(curve: list[Point]) -> Point | None:
+def end_of_judging(curve: list[CurvePoint]) -> CurvePoint | None:
     """The point at which a first stage of judging hands over to generating."""
     for point, following in pairwise(curve):
         if point["stage"].startswith("1-judge") and following["stage"].startswith("2-"):
@@ -94,13 +94,13 @@ def end_of_judging(curve: list[Point]) -> Point | None:
     return None
 
 
-def transfer(base: Point, after: Point) -> float:
+def transfer(base: CurvePoint, after: CurvePoint) -> float:
     """Gain of unreliable facts in solving over their gain in judging; not a number where judging gained nothing."""
     judged = after["judge_unreliable_right"] - base["judge_unreliable_right"]
     return (after["unreliable_right"] - base["unreliable_right"]) / judged if abs(judged) > 0.005 else float("nan")
 
 
-def last_known(curve: list[Point], name: str) -> float:
+def last_known(curve: list[CurvePoint], name: str) -> float:
     """The last value that is a number: an arm may end without any recheck."""
     return next(p[name] for p in reversed(curve) if p[name] == p[name])
 

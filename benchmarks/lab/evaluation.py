@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ HELD_OUT_SEED = 777
 TEMPERATURES = (0.5, 0.7, 0.85, 1.15)  # for comparisons at matched entropy
 
 Point = dict[str, float]
+CurvePoint = dict[str, Any]  # a point with its step, stage, sampled tokens and seconds
 
 
 @dataclass

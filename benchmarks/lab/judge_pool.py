@@ -72,4 +72,4 @@ def _one_round(world: World, sampler: Sampler, weights: Weights, group: int, dra
     worst = torch.where(~right & usable, noise - 10 * torch.where(hard, bad, 0.0), -1e9).max(-1)
     mixed = ((right & usable).any(-1) & (~right & usable).any(-1)).nonzero()[:, 0]
     chosen = [shown[mixed, pick.indices[mixed]] for pick in (best, worst)]
-    return Pool(take(problems, mixed), *chosen, tokens=int(samples.lengths.sum()))
+    return Pool(take(problems, mixed), chosen[0], chosen[1], int(samples.lengths.sum()))

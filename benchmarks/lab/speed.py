@@ -33,7 +33,7 @@ from benchmarks.lab.worlds.chain import ChainWorld
 
 
 def measure(name: str, device: torch.device) -> dict[str, float]:
-    """Seconds of an SFT step, of a sampling of all runs and of one step's updates, and how far two forwards disagree."""
+    """Seconds of an SFT step, of a sampling of all runs and of one step's updates, and two forwards' disagreement."""
     cell = all_cells()[name]
     world = ChainWorld(cell.world, device)
     shape = Shape(world.vocabulary, **cell.model)

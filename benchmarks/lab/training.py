@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.lab.adam import Adam
 from benchmarks.lab.arms import Arm, StepKind
-from benchmarks.lab.evaluation import Evaluator, Point, flat, tile
+from benchmarks.lab.evaluation import CurvePoint, Evaluator, Point, flat, tile
 from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.model import Shape, Weights, cast, compute_type, next_token_logits, rotary_table, trainable
 from benchmarks.lab.objective import Clip, group_advantages, policy_loss, token_logprobs
@@ -41,7 +41,7 @@ class RlConfig:
 class Octet:
     """What is recorded of one arm: a curve and per-step figures for each run."""
 
-    curves: list[list[dict]]
+    curves: list[list[CurvePoint]]
     steps: list[dict]
     complete: bool = False
     seconds: float = 0.0

@@ -3,9 +3,9 @@
 A line states one step: label, value before, operation, operand, value after. After a line the policy may write
 ``recheck``. The world then writes ``accepted`` or ``refused``, right with chance ``check_right`` and with fresh noise,
 so that no training can improve a recheck. After a refusal the step is stated once more. In the *replacing* world the
-new value must differ from the refused one. In its *plain* twin the new value may be any. A recheck pays while values are
-often wrong. In the replacing world a recheck costs accuracy once values are nearly always right: a right value that is
-refused is lost.
+new value must differ from the refused one. In its *plain* twin the new value may be any. A recheck pays while values
+are often wrong. In the replacing world a recheck costs accuracy once values are nearly always right: a right value that
+is refused is lost.
 """
 
 from __future__ import annotations
