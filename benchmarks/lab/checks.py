@@ -14,6 +14,10 @@ from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.worlds.base import World
 
 
+LAST = 3  # evaluations at the end of a curve
+FEWEST = 0.05  # rechecks a sample below which their agreement is noise
+
+
 @dataclass(frozen=True)
 class Check:
     """A measured value and the closed range in which it must lie."""
@@ -34,7 +38,7 @@ class Check:
 
 def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, float]) -> list[Check]:
     """Checks of a base from one full point a run; all runs are the same base, so their mean is more exact."""
-    mean = {name: sum(point[name] for point in points) / len(points) for name in points[0]}
+    mean = mean_point(points)
     return [
         Check("operands copied", mean["copied"], least=0.99),
         Check("verdict follows own checks", mean["judge_verdict_follows"], least=0.99),
@@ -64,45 +68,53 @@ def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, flo
     ]
 
 
-def curve_checks(curve: list[CurvePoint]) -> list[Check]:
-    """Checks of one run's curve: a frozen recheck, and after a first stage of judging whether generation is intact."""
-    base = curve[0]
-    checks = [
-        Check("recheck agreement moved", abs(last_known(curve, "recheck_agrees") - base["recheck_agrees"]), most=0.02)
-    ]
-    handover = end_of_judging(curve)
-    if handover is None:
+def octet_checks(curves: list[list[CurvePoint]]) -> list[Check]:
+    """Checks of one arm's curves: a frozen recheck, and after a first stage of judging whether generation is intact."""
+    moved = abs(agreement([curve[-LAST:] for curve in curves]) - agreement([curve[:1] for curve in curves]))
+    checks = [Check("recheck agreement moved", moved, most=0.02)]
+    at = end_of_judging(curves[0])
+    if at is None:
         return checks
+    base, after = mean_point([curve[0] for curve in curves]), mean_point([curve[at] for curve in curves])
     return [
         *checks,
-        Check("after judging: well formed", handover["well_formed"], least=0.95),
-        Check("after judging: truncated", handover["truncated"], most=0.02),
-        Check("after judging: entropy of base", handover["entropy"] / base["entropy"], least=0.70),
-        Check("after judging: mixed groups", handover["mixed_groups"], least=0.20),
-        Check("after judging: false yes", handover["judge_false_yes"]),
-        Check("after judging: false no", handover["judge_false_no"]),
-        Check("after judging: premium of rechecking", handover["every_accuracy"] - handover["none_accuracy"]),
-        Check("transfer of facts", transfer(base, handover)),
+        Check("after judging: well formed", after["well_formed"], least=0.95),
+        Check("after judging: truncated", after["truncated"], most=0.02),
+        Check("after judging: entropy of base", after["entropy"] / base["entropy"], least=0.70),
+        Check("after judging: mixed groups", after["mixed_groups"], least=0.20),
+        Check("after judging: false yes", after["judge_false_yes"]),
+        Check("after judging: false no", after["judge_false_no"]),
+        Check("after judging: premium of rechecking", after["every_accuracy"] - after["none_accuracy"]),
+        Check("transfer of facts", transfer(base, after)),
     ]
 
 
-def end_of_judging(curve: list[CurvePoint]) -> CurvePoint | None:
-    """The point at which a first stage of judging hands over to generating."""
-    for point, following in pairwise(curve):
+def agreement(curves: list[list[CurvePoint]]) -> float:
+    """Share of rechecks that agree with the truth; not a number below ``FEWEST`` rechecks a sample."""
+    known = [(p["rechecks"], p["recheck_agrees"]) for curve in curves for p in curve if p["recheck_agrees"] is not None]
+    asked = sum(count for count, _ in known)
+    return sum(count * share for count, share in known) / asked if asked > FEWEST * len(known) else float("nan")
+
+
+def end_of_judging(curve: list[CurvePoint]) -> int | None:
+    """Index of the point at which a first stage of judging hands over to generating."""
+    for index, (point, following) in enumerate(pairwise(curve)):
         if point["stage"].startswith("1-judge") and following["stage"].startswith("2-"):
-            return point
+            return index
     return None
 
 
-def transfer(base: CurvePoint, after: CurvePoint) -> float:
+def mean_point(points: list[CurvePoint]) -> Point:
+    """Mean of each number over runs; a figure that one run lacks is not a number."""
+    numbers = [name for name, value in points[0].items() if not isinstance(value, str)]
+    values = {name: [point[name] for point in points] for name in numbers}
+    return {n: float("nan") if None in value else sum(value) / len(value) for n, value in values.items()}
+
+
+def transfer(base: Point, after: Point) -> float:
     """Gain of unreliable facts in solving over their gain in judging; not a number where judging gained nothing."""
     judged = after["judge_unreliable_right"] - base["judge_unreliable_right"]
     return (after["unreliable_right"] - base["unreliable_right"]) / judged if abs(judged) > 0.005 else float("nan")
-
-
-def last_known(curve: list[CurvePoint], name: str) -> float:
-    """The last value that is a number: an arm may end without any recheck."""
-    return next(p[name] for p in reversed(curve) if p[name] == p[name])
 
 
 def shortcut_accuracy(world: World, pool: Pool, rows: int = 4096, steps: int = 300) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -70,8 +72,17 @@ class CellFolder:
 
     def _write(self, name: str, content: dict) -> None:
         temporary = self.path / f"{name}.part"
-        temporary.write_text(json.dumps(content))
+        temporary.write_text(json.dumps(without_nan(content)))
         temporary.rename(self.path / name)
+
+
+def without_nan(value: Any) -> Any:
+    """The same content with null for each number that is not one, as JSON demands."""
+    if isinstance(value, dict):
+        return {name: without_nan(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def describe(cell: Cell) -> dict:
