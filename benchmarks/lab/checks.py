@@ -13,7 +13,6 @@ from benchmarks.lab.evaluation import CurvePoint, Point
 from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.worlds.base import World
 
-
 LAST = 3  # evaluations at the end of a curve
 FEWEST = 0.05  # rechecks a sample below which their agreement is noise
 

@@ -1,4 +1,4 @@
-"""The map: ``python -m benchmarks.lab.map CELL_DIR... --out DIR`` writes map.md, map.json and, with matplotlib, plots."""
+"""The map: ``python -m benchmarks.lab.map CELL_DIR... --out DIR`` writes map.md, map.json and plots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.lab.checks import Check, curve_checks
+from benchmarks.lab.checks import Check, octet_checks
 from benchmarks.lab.pairs import (
     GREEDY,
     Octets,
@@ -81,9 +81,7 @@ def compare(cell: CellResults, name: str) -> Row:
     pairs = paired_curves(arm, vanilla)
     matched = [matched_entropy(mine, theirs) for mine, theirs in pairs]
     accuracy, tokens = mean_end([{"curve": mine} for mine, _ in pairs])
-    failed = list(cell.failed)
-    for mine, _ in pairs:
-        failed += [check.name for check in curve_checks(mine) if not passed(check) and check.name not in failed]
+    failed = cell.failed + [c.name for c in octet_checks([mine for mine, _ in pairs]) if not passed(c)]
     return Row(
         cell.name,
         name,
@@ -94,8 +92,8 @@ def compare(cell: CellResults, name: str) -> Row:
             tokens,
             front_tokens(penalty_front(cell.octets), accuracy),
         ),
-        tuple(estimate([measure(*pair, GREEDY) for pair in pairs]) for measure in (accuracy_difference, shortening)),
-        tuple(estimate([both[half] for both in matched]) for half in (0, 1)),
+        (estimate([accuracy_difference(*p, GREEDY) for p in pairs]), estimate([shortening(*p, GREEDY) for p in pairs])),
+        (estimate([difference for difference, _ in matched]), estimate([ratio for _, ratio in matched])),
         failed,
         mean_end([{"curve": theirs} for _, theirs in pairs]),
         float(np.mean([mine[-1]["sampled_tokens"] for mine, _ in pairs])) / 1e6,
@@ -105,6 +103,7 @@ def compare(cell: CellResults, name: str) -> Row:
 
 
 def passed(check: Check) -> bool:
+    """A figure that could not be measured fails nothing."""
     return check.passed or math.isnan(check.value)
 
 

@@ -76,7 +76,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def front_tokens(front: Sequence[tuple[float, float]], accuracy: float) -> float:
-    """Fewest tokens at which a mixture of ``front`` points (accuracy, tokens) is at least as accurate; inf if none is."""
+    """Fewest tokens of a mixture of ``front`` points (accuracy, tokens) that is as accurate; inf if none is."""
     costs = [tokens for reached, tokens in front if reached >= accuracy]
     for low_accuracy, low_tokens in front:
         for high_accuracy, high_tokens in front:
@@ -88,7 +88,7 @@ def front_tokens(front: Sequence[tuple[float, float]], accuracy: float) -> float
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm of one cell against vanilla: accuracy difference, log of vanilla's tokens over the arm's, and the front."""
+    """One arm of one cell against vanilla: accuracy difference, log of vanilla's tokens over the arm's, the front."""
 
     accuracy: Estimate
     shortening: Estimate
