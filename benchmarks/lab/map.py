@@ -152,7 +152,7 @@ def cells(row: Row, outcome: str) -> list[str]:
         f"{row.sampled_tokens:.1f}",
         f"{row.candidate_tokens:.1f}",
         f"{row.seconds:.0f}",
-        ", ".join(row.failed_checks) or "none",
+        "; ".join(row.failed_checks) or "none",
     ]
 
 
