@@ -1,4 +1,4 @@
-"""The chain world: literal traces, the verifier, a naive twin of the tracer, and the premium of rechecking by Monte Carlo."""
+"""The chain world: literal traces, verifier, a naive twin of the tracer, the premium of rechecking by Monte Carlo."""
 
 import random
 

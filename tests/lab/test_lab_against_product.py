@@ -86,7 +86,12 @@ def verl_loss(old, new, rewards, mask):
     index = np.repeat(np.arange(GROUPS), GROUP)
     advantages, _ = compute_grpo_outcome_advantage(scores, mask.float(), index)
     config = ActorConfig(
-        strategy="fsdp", rollout_n=1, clip_ratio=0.2, clip_ratio_low=0.2, clip_ratio_high=0.28, ppo_micro_batch_size_per_gpu=1
+        strategy="fsdp",
+        rollout_n=1,
+        clip_ratio=0.2,
+        clip_ratio_low=0.2,
+        clip_ratio_high=0.28,
+        ppo_micro_batch_size_per_gpu=1,
     )
     loss, _ = get_policy_loss_fn("vanilla")(old, new, advantages, mask.float(), "token-mean", config)
     return loss, advantages

@@ -47,7 +47,10 @@ def step_both(rates, norm, steps, draw):
     ours = {name: value.clone().requires_grad_(True) for name, value in start.items()}
     theirs = [{name: value[run].clone().requires_grad_(True) for name, value in start.items()} for run in (0, 1)]
     adam = Adam(ours, torch.tensor(rates), AdamConfig(largest_norm=norm))
-    torches = [torch.optim.AdamW(list(w.values()), rate, (0.9, 0.999), weight_decay=0.0) for w, rate in zip(theirs, rates, strict=True)]
+    torches = [
+        torch.optim.AdamW(list(w.values()), rate, (0.9, 0.999), weight_decay=0.0)
+        for w, rate in zip(theirs, rates, strict=True)
+    ]
     for _ in range(steps):
         for name in start:
             gradient = torch.randn(start[name].shape, generator=draw)

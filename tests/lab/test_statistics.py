@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 from benchmarks.lab.pairs import View, best_rate, shortening, tokens_at
-from benchmarks.lab.statistics import Comparison, Estimate, Outcome, estimate, front_tokens, holm, outcomes, t_cumulative, t_quantile
+from benchmarks.lab.statistics import (
+    Comparison,
+    Estimate,
+    Outcome,
+    estimate,
+    front_tokens,
+    holm,
+    outcomes,
+    t_cumulative,
+    t_quantile,
+)
 
 
 @pytest.mark.parametrize("freedom, value", [(1, 12.706), (3, 3.182), (7, 2.365), (47, 2.012)])
