@@ -58,9 +58,9 @@ def with_controls(cell: Cell) -> Cell:
 def smoke_cell() -> Cell:
     """Seconds on a CPU: every path of the code, no finding."""
     world = ChainConfig(modulus=4, operations=1, least_steps=1, most_steps=2, unreliable=0.5)
-    rl = RlConfig(4, 4, 4, 2, 2, pool=8, pool_rounds=8, heldout_pairs=4)
+    rl = RlConfig(4, 4, 4, 2, 2, pool=4, pool_rounds=40, heldout_pairs=2)
     small = {"width": 32, "layers": 1, "heads": 2, "key_heads": 1, "head_width": 8, "hidden": 32}
-    return Cell("smoke", world, main_arms(6)[:2], (0.0, 1.0), SftConfig(64, 32, 1e-2), rl, small, (1e-4, 2e-4), 1)
+    return Cell("smoke", world, main_arms(6)[:2], (0.0, 1.0), SftConfig(160, 32, 1e-2), rl, small, (1e-4, 2e-4), 1)
 
 
 def all_cells() -> dict[str, Cell]:

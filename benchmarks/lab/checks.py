@@ -38,6 +38,7 @@ class Check:
 def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, float]) -> list[Check]:
     """Checks of a base from one full point a run; all runs are the same base, so their mean is more exact."""
     mean = mean_point(points)
+    facts, firm = learnt(mean) - learnt(mean, "judge_"), mean["reliable_right"] - mean["judge_reliable_right"]
     return [
         Check("operands copied", mean["copied"], least=0.99),
         Check("verdict follows own checks", mean["judge_verdict_follows"], least=0.99),
@@ -49,18 +50,8 @@ def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, flo
         Check("premium of rechecking", mean["accuracy"] - mean["none_accuracy"]),
         Check("greedy less temperature 1, no rechecks", mean["greedy_accuracy"] - mean["none_accuracy"], -0.05, 0.05),
         Check("temperature 0.5 less temperature 1", mean["t0.5_accuracy"] - mean["accuracy"], most=0.05),
-        Check(
-            "unreliable facts right, solving less judging",
-            mean["unreliable_right"] - mean["judge_unreliable_right"],
-            -0.02,
-            0.02,
-        ),
-        Check(
-            "reliable facts right, solving less judging",
-            mean["reliable_right"] - mean["judge_reliable_right"],
-            -0.02,
-            0.02,
-        ),
+        Check("unreliable facts over belief: solving less judging", facts, -0.02, 0.02),
+        Check("reliable facts: solving less judging", firm, -0.02, 0.02),
         Check("judge shortcut accuracy", shortcut, most=0.55),
         Check("judge false yes", mean["judge_false_yes"]),
         Check("judge false no", mean["judge_false_no"]),
@@ -112,8 +103,16 @@ def mean_point(points: list[CurvePoint]) -> Point:
 
 def transfer(base: Point, after: Point) -> float:
     """Gain of unreliable facts in solving over their gain in judging; not a number where judging gained nothing."""
-    judged = after["judge_unreliable_right"] - base["judge_unreliable_right"]
-    return (after["unreliable_right"] - base["unreliable_right"]) / judged if abs(judged) > 0.005 else float("nan")
+    judged = learnt(after, "judge_") - learnt(base, "judge_")
+    return (learnt(after) - learnt(base)) / judged if abs(judged) > 0.005 else float("nan")
+
+
+def learnt(point: Point, mode: str = "") -> float:
+    """Share of unreliable facts written right, less the share that the base's beliefs give for the same facts.
+
+    The facts met in the two modes differ: judge candidates come from problems that the base solves sometimes.
+    """
+    return point[mode + "unreliable_right"] - point[mode + "unreliable_belief"]
 
 
 def shortcut_accuracy(world: World, pool: Pool, rows: int = 4096, steps: int = 300) -> float:

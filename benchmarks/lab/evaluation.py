@@ -127,6 +127,7 @@ class Evaluator:
 DENOMINATORS = {
     "copied": "lines",
     "unreliable_right": "unreliable",
+    "unreliable_belief": "unreliable",
     "reliable_right": "reliable",
     "recheck_agrees": "rechecks",
     "verdict_follows": "checked",

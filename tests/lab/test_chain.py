@@ -110,7 +110,8 @@ def test_counts_of_a_literal_trace(world):
     named = {name: int(value) for name, value in counted.items()}
     assert named["lines"] == 3
     assert named["copied"] == 3
-    assert named["unreliable_right"] + named["reliable_right"] == 2
+    assert named["unreliable"] + named["reliable"] == 2
+    assert named["unreliable_right"] + named["reliable_right"] == 1
     assert (named["rechecks"], named["recheck_agrees"], named["refused"], named["again"]) == (2, 1, 2, 0)
 
 

@@ -103,13 +103,14 @@ def point(step, stage, agrees, **fields):
     base = dict(
         step=step, stage=stage, rechecks=2.0, recheck_agrees=agrees, well_formed=1.0, truncated=0.0, entropy=1.0,
         mixed_groups=0.5, judge_false_yes=0.3, judge_false_no=0.7, every_accuracy=0.3, none_accuracy=0.1,
-        judge_unreliable_right=0.45, unreliable_right=0.45,
+        judge_unreliable_right=0.47, judge_unreliable_belief=0.47,
+        unreliable_right=0.45, unreliable_belief=0.45,
     )  # fmt: skip
     return base | fields
 
 
 def test_checks_after_judging_read_the_hand_over():
-    after = point(20, "1-judge", 0.92, mixed_groups=0.1, judge_unreliable_right=0.65, unreliable_right=0.60)
+    after = point(20, "1-judge", 0.92, mixed_groups=0.1, judge_unreliable_right=0.67, unreliable_right=0.60)
     curve = [point(0, "base", 0.92), after, point(30, "2-generate", 0.92), point(40, "2-generate", 0.92)]
     checks = {check.name: check for check in octet_checks([curve])}
     assert not checks["after judging: mixed groups"].passed

@@ -54,6 +54,31 @@ class ChainConfig:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Lines:
+    """Masks of the places [N, T] where a line starts. A line is first when it restates no refused step."""
+
+    starts: Tensor
+    first: Tensor
+    right: Tensor
+    unreliable: Tensor
+    belief: Tensor  # the base's chance of writing the fact right
+    copied: Tensor
+
+    def counts(self) -> dict[str, Tensor]:
+        """Per sample [N]. Facts are counted in first lines only, since a refusal tells which value is wrong."""
+        doubtful, firm = self.first & self.unreliable, self.first & ~self.unreliable
+        return {
+            "lines": self.starts.sum(-1),
+            "copied": self.copied.sum(-1),
+            "unreliable": doubtful.sum(-1),
+            "unreliable_right": (doubtful & self.right).sum(-1),
+            "unreliable_belief": (doubtful * self.belief).sum(-1),
+            "reliable": firm.sum(-1),
+            "reliable_right": (firm & self.right).sum(-1),
+        }
+
+
 class ChainWorld(World):
     def __init__(self, config: ChainConfig, device: torch.device) -> None:
         self.config, self.device = config, device
@@ -181,12 +206,11 @@ class ChainWorld(World):
 
     def counts(self, problems: Problems, traces: Traces) -> dict[str, Tensor]:
         tokens = traces.tokens
-        lines, right, unreliable, copied = self._lines(problems, tokens)
+        lines = self._lines(problems, tokens)
         asked = shifted(tokens, -1) == TOKENS.recheck
-        checked_right = shifted(right, -6) & asked
-        agrees = (tokens == TOKENS.accepted) == checked_right
+        agrees = (tokens == TOKENS.accepted) == (shifted(lines.right, -6) & asked)
         return {
-            **self._fact_counts(lines, right, unreliable, copied),
+            **lines.counts(),
             "rechecks": (tokens == TOKENS.recheck).sum(-1),
             "recheck_agrees": (agrees & asked).sum(-1),
             "refused": (asked & (tokens == TOKENS.refused)).sum(-1),
@@ -195,17 +219,13 @@ class ChainWorld(World):
 
     def judge_counts(self, problems: Problems, candidate: Tensor, traces: Traces) -> dict[str, Tensor]:
         tokens = traces.tokens
-        lines, right, unreliable, copied = self._lines(problems, tokens)
+        lines = self._lines(problems, tokens)
         label = (tokens - LABELS).clamp(0, self.steps - 1)
         agrees = shifted(tokens, 4) - VALUES == candidate.gather(1, label)
-        checked = lines.any(-1)
-        all_agree = ~(lines & ~agrees).any(-1)
+        checked = lines.starts.any(-1)
+        all_agree = ~(lines.starts & ~agrees).any(-1)
         said = from_end(traces, 2) == TOKENS.right
-        return {
-            **self._fact_counts(lines, right, unreliable, copied),
-            "checked": checked,
-            "verdict_follows": checked & (said == all_agree),
-        }
+        return {**lines.counts(), "checked": checked, "verdict_follows": checked & (said == all_agree)}
 
     def shortcut_features(self, problems: Problems, candidate: Tensor) -> Tensor:
         """Number of steps, final value (one-hot), distinct values, repeats of the value before, mean value."""
@@ -277,26 +297,16 @@ class ChainWorld(World):
         a, b, v = ((token - VALUES).clamp(0, most) for token in (before, operand, value))
         return (operation - OPERATIONS).clamp(0, self.config.operations - 1), a, b, v, stated
 
-    def _lines(self, problems: Problems, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Per place [N, T]: a line starts here, it is right, its fact is unreliable, its operands are the problem's."""
+    def _lines(self, problems: Problems, tokens: Tensor) -> Lines:
         operation, before, operand, value, stated = self._fact(*(shifted(tokens, by) for by in (1, 2, 3, 4)))
-        lines = stated & is_label(tokens)
+        starts = stated & is_label(tokens)
         label = (tokens - LABELS).clamp(0, self.steps - 1)
-        copied = (problems["operation"].gather(1, label) == operation) & (
-            problems["operand"].gather(1, label) == operand
-        )
-        right = lines & (self.truth[operation, before, operand] == value)
-        return lines, right, lines & self.unreliable[operation, before, operand], lines & copied
-
-    def _fact_counts(self, lines: Tensor, right: Tensor, unreliable: Tensor, copied: Tensor) -> dict[str, Tensor]:
-        return {
-            "lines": lines.sum(-1),
-            "copied": copied.sum(-1),
-            "unreliable": unreliable.sum(-1),
-            "unreliable_right": (unreliable & right).sum(-1),
-            "reliable": (lines & ~unreliable).sum(-1),
-            "reliable_right": (lines & ~unreliable & right).sum(-1),
-        }
+        same_operation = problems["operation"].gather(1, label) == operation
+        copied = starts & same_operation & (problems["operand"].gather(1, label) == operand)
+        fact = (operation, before, operand)
+        first = starts & (shifted(tokens, -1) != TOKENS.refused)
+        right = starts & (self.truth[fact] == value)
+        return Lines(starts, first, right, self.unreliable[fact], self.right_chance[fact], copied)
 
     def _last_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Value of the last line of each step [N, steps], and whether the step has a line."""
