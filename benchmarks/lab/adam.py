@@ -20,7 +20,7 @@ class AdamConfig:
 
 
 class Adam:
-    """Steps all runs of ``weights`` from their gradients; ``rates`` [R]."""
+    """Steps all runs of ``weights`` from their gradients. ``rates`` [R]."""
 
     def __init__(self, weights: Weights, rates: Tensor, config: AdamConfig | None = None) -> None:
         self.weights, self.rates, self.config, self.steps = weights, rates, config or AdamConfig(), 0
@@ -29,7 +29,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self, scale: float = 1.0, live: Tensor | None = None) -> Tensor:
-        """One update; returns the gradient norms [R]. Runs that are not ``live`` [R] keep weights and moments."""
+        """One update. Returns the gradient norms [R]. Runs that are not ``live`` [R] keep weights and moments."""
         self.steps += 1
         c = self.config
         norms = torch.stack([self._gradient(name).flatten(1).pow(2).sum(1) for name in self.weights]).sum(0).sqrt()

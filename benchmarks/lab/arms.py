@@ -16,7 +16,7 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True)
 class Stage:
-    """``steps`` steps whose kinds repeat ``pattern``; optimiser moments start anew with each stage."""
+    """``steps`` steps whose kinds repeat ``pattern``. Optimiser moments start anew with each stage."""
 
     pattern: tuple[StepKind, ...]
     steps: int
@@ -47,7 +47,7 @@ def judge_first(name: str, judging: int, steps: int, kind: StepKind = StepKind.J
 
 
 def main_arms(steps: int) -> tuple[Arm, ...]:
-    """The five arms of every cell; the judging shares are a sixth and a third."""
+    """The five arms of every cell. The judging shares are a sixth and a third."""
     vanilla = Arm("vanilla", (stage(steps, StepKind.GENERATE),))
     return (
         vanilla,

@@ -36,7 +36,7 @@ class Check:
 
 
 def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, float]) -> list[Check]:
-    """Checks of a base from one full point a run; all runs are the same base, so their mean is more exact."""
+    """Checks of a base from one full point a run. All runs are the same base, so their mean is more exact."""
     mean = mean_point(points)
     facts, firm = learnt(mean) - learnt(mean, "judge_"), mean["reliable_right"] - mean["judge_reliable_right"]
     return [
@@ -80,7 +80,7 @@ def octet_checks(curves: list[list[CurvePoint]]) -> list[Check]:
 
 
 def agreement(curves: list[list[CurvePoint]]) -> float:
-    """Share of rechecks that agree with the truth; not a number below ``FEWEST`` rechecks a sample."""
+    """Share of rechecks that agree with the truth. Not a number below ``FEWEST`` rechecks a sample."""
     known = [(p["rechecks"], p["recheck_agrees"]) for curve in curves for p in curve if p["recheck_agrees"] is not None]
     asked = sum(count for count, _ in known)
     return sum(count * share for count, share in known) / asked if asked > FEWEST * len(known) else float("nan")
@@ -95,14 +95,14 @@ def end_of_judging(curve: list[CurvePoint]) -> int | None:
 
 
 def mean_point(points: list[CurvePoint]) -> Point:
-    """Mean of each number over runs; a figure that one run lacks is not a number."""
+    """Mean of each number over runs. A figure that one run lacks is not a number."""
     numbers = [name for name, value in points[0].items() if not isinstance(value, str)]
     values = {name: [point[name] for point in points] for name in numbers}
     return {n: float("nan") if None in value else sum(value) / len(value) for n, value in values.items()}
 
 
 def transfer(base: Point, after: Point) -> float:
-    """Gain of unreliable facts in solving over their gain in judging; not a number where judging gained nothing."""
+    """Gain of unreliable facts in solving over their gain in judging. Not a number where judging gained nothing."""
     judged = learnt(after, "judge_") - learnt(base, "judge_")
     return (learnt(after) - learnt(base)) / judged if abs(judged) > 0.005 else float("nan")
 

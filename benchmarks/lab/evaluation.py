@@ -34,7 +34,7 @@ class Evaluator:
     group: int
 
     def points(self, weights: Weights, full: bool) -> list[Point]:
-        """One point a run; ``full`` adds a second batch of problems and the temperatures for matched entropy."""
+        """One point a run. ``full`` adds a second batch of problems and the temperatures for matched entropy."""
         runs, device = self.solver.runs, self.solver.device
         draw = torch.Generator(device=device).manual_seed(HELD_OUT_SEED)
         table = self.solve(weights, draw, "", batches=2 if full else 1)
@@ -58,7 +58,7 @@ class Evaluator:
         style: Style = Style.NATURAL,
         batches: int = 1,
     ) -> dict[str, Tensor]:
-        """Accuracy, tokens, entropy; with an empty prefix also the world's own counts, each [R]."""
+        """Accuracy, tokens, entropy. With an empty prefix also the world's own counts, each [R]."""
         tables = []
         for _ in range(batches):
             problems = self.world.problems(self.solver.rows, draw)

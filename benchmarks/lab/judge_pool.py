@@ -31,7 +31,7 @@ class Pool:
         return Pool(problems, self.right[rows], self.wrong[rows], self.tokens)
 
     def draw(self, rows: int, draw: torch.Generator) -> tuple[Problems, Tensor, Tensor]:
-        """(problems, candidates, labels) of ``rows`` draws with replacement; a label is right with chance one half."""
+        """(problems, candidates, labels) of ``rows`` draws with replacement. A label is right with chance one half."""
         index = torch.randint(len(self), (rows,), generator=draw, device=self.right.device)
         labels = torch.rand(rows, generator=draw, device=self.right.device) < 0.5
         return take(self.problems, index), torch.where(labels[:, None], self.right[index], self.wrong[index]), labels
@@ -47,7 +47,7 @@ class Pool:
 def sample_pool(
     world: World, sampler: Sampler, weights: Weights, group: int, wanted: int, seed: int, rounds: int
 ) -> Pool:
-    """At least ``wanted`` pairs, unless ``rounds`` rounds do not give as many; all runs of ``weights`` sample."""
+    """At least ``wanted`` pairs, unless ``rounds`` rounds do not give as many. All runs of ``weights`` sample."""
     draw = torch.Generator(device=sampler.device).manual_seed(seed)
     parts: list[Pool] = []
     while len(parts) < rounds and sum(map(len, parts)) < wanted:

@@ -70,7 +70,7 @@ def read_cell(folder: Path) -> CellResults:
 
 
 def rows_of(cell: CellResults) -> list[Row]:
-    """A row for each arm other than vanilla; none without vanilla."""
+    """A row for each arm other than vanilla. None without vanilla."""
     if "vanilla" not in cell.octets:
         return []
     return [compare(cell, name) for name in cell.octets if name != "vanilla"]
@@ -108,7 +108,7 @@ def passed(check: Check) -> bool:
 
 
 def markdown(rows: list[Row], decided: dict[tuple[str, str], Outcome]) -> str:
-    """The table, main arms first within each cell; the outcome is given for the arms that Holm's correction covers."""
+    """The table, main arms first within each cell. The outcome is given for the arms that Holm's correction covers."""
     head = (
         "cell",
         "arm",

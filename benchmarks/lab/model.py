@@ -20,7 +20,7 @@ ROPE_BASE = 10000.0
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of one model; the defaults give 4.5 M parameters at a vocabulary of 64."""
+    """Sizes of one model. The defaults give 4.5 M parameters at a vocabulary of 64."""
 
     vocabulary: int
     width: int = 256
@@ -51,7 +51,7 @@ class Shape:
 
 
 def initial_weights(shape: Shape, seeds: list[int], device: torch.device) -> Weights:
-    """Float32 weights of ``len(seeds)`` models; norms start at 1, what writes to the residual stream starts smaller."""
+    """Float32 weights of ``len(seeds)`` models. Norms start at 1, what writes to the residual stream starts smaller."""
     residual = 0.02 / math.sqrt(2 * shape.layers)
     spread = {"embedding": 0.05, "qkv": 0.02, "out": residual, "gate_up": 0.02, "down": residual}
     weights = {}
@@ -161,7 +161,7 @@ Cache = list[tuple[Tensor, Tensor]]
 def hidden_states(
     shape: Shape, weights: Weights, ids: Tensor, table: tuple[Tensor, Tensor], cache: Cache | None
 ) -> Tensor:
-    """Last normed states [R, n, T, width] of ids [R, n, T] under causal attention; fills ``cache`` when given."""
+    """Last normed states [R, n, T, width] of ids [R, n, T] under causal attention. Fills ``cache`` when given."""
     runs, n, length = ids.shape
     table = (table[0][:length], table[1][:length])
     stream = embed(weights, ids).view(runs, n * length, shape.width)

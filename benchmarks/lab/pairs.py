@@ -34,7 +34,7 @@ def end(curve: Curve, name: str) -> float:
 
 
 def best_rate(octet: dict) -> float:
-    """The rate with the highest mean end accuracy; each arm has tried the same rates."""
+    """The rate with the highest mean end accuracy. Each arm has tried the same rates."""
     rates = sorted({run["rate"] for run in octet["runs"]})
     return max(rates, key=lambda rate: np.mean([end(run["curve"], "accuracy") for run in at_rate(octet, rate)]))
 
@@ -62,7 +62,7 @@ def shortening(arm: Curve, vanilla: Curve, view: View = FREE) -> float:
 
 
 def tokens_at(curve: Curve, level: float, view: View = FREE) -> float:
-    """Tokens where the curve last rises through ``level``; the end's tokens where the end is not above the level."""
+    """Tokens where the curve last rises through ``level``. The end's tokens where the end is not above the level."""
     if end(curve, view.accuracy) <= level:
         return end(curve, view.tokens)
     below = [
@@ -85,7 +85,7 @@ def matched_entropy(arm: Curve, vanilla: Curve) -> tuple[float, float]:
 
 
 def at_entropy(curve: Curve, target: float) -> tuple[float, float]:
-    """(accuracy, tokens) of the end, interpolated over the temperatures sampled; clamped outside of their entropies."""
+    """(accuracy, tokens) of the end, interpolated over the temperatures sampled. Clamped outside of their entropies."""
     prefixes = ["", *(f"t{temperature}_" for temperature in TEMPERATURES)]
     points = sorted(
         tuple(end(curve, prefix + name) for name in ("entropy", "accuracy", "tokens")) for prefix in prefixes

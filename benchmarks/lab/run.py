@@ -52,7 +52,7 @@ class CellRun:
         return checks
 
     def run_arms(self) -> bool:
-        """Train what is missing, arm by arm; false when the time limit left something out."""
+        """Train what is missing, arm by arm. False when the time limit left something out."""
         longest = 0.0
         for arm in self.cell.arms:
             if self.folder.finished(arm):

@@ -46,7 +46,7 @@ class Samples:
 
 
 class Sampler:
-    """Buffers and graphs for R runs of B rows; ``judging`` rows get no answer from the world."""
+    """Buffers and graphs for R runs of B rows. ``judging`` rows get no answer from the world."""
 
     def __init__(self, shape: Shape, world: World, runs: int, rows: int, judging: bool, device: torch.device) -> None:
         self.shape, self.world, self.runs, self.rows, self.judging, self.device = (
@@ -90,7 +90,7 @@ class Sampler:
         temperature: float = 1.0,
         style: Tensor | None = None,
     ) -> Samples:
-        """Responses to prompts [R, n, P], B / n samples of each; temperature 0 is greedy."""
+        """Responses to prompts [R, n, P], B / n samples of each. Temperature 0 is greedy."""
         self._load(weights)
         self._reset(draw, temperature, style)
         self._prefill(prompts)
@@ -156,7 +156,7 @@ class Sampler:
         return graph
 
     def _step(self, visible: int) -> None:
-        """Choose a token for every row and compute the logits of the next one; all state stays in place."""
+        """Choose a token for every row and compute the logits of the next one. All state stays in place."""
         noise = self.noise.index_select(0, self.time.clamp_max(self.limit - 1))[0]
         window = self._window()
         logprobs = torch.log_softmax(self.logits, -1)

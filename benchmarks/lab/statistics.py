@@ -33,7 +33,7 @@ class Estimate:
 
 
 def estimate(differences: Sequence[float]) -> Estimate:
-    """Student's t over pairs; a single pair, or pairs without spread, bound nothing."""
+    """Student's t over pairs. A single pair, or pairs without spread, bound nothing."""
     n = len(differences)
     mean = float(np.mean(differences))
     spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
@@ -76,7 +76,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def front_tokens(front: Sequence[tuple[float, float]], accuracy: float) -> float:
-    """Fewest tokens of a mixture of ``front`` points (accuracy, tokens) that is as accurate; inf if none is."""
+    """Fewest tokens of a mixture of ``front`` points (accuracy, tokens) that is as accurate. Inf if none is."""
     costs = [tokens for reached, tokens in front if reached >= accuracy]
     for low_accuracy, low_tokens in front:
         for high_accuracy, high_tokens in front:
@@ -107,7 +107,7 @@ class Comparison:
 
 
 def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
-    """Outcome of each comparison; wins and losses must hold after Holm over all comparisons given."""
+    """Outcome of each comparison. Wins and losses must hold after Holm over all comparisons given."""
     wins, losses = holm([c.p_win for c in comparisons]), holm([c.p_loss for c in comparisons])
     return [outcome(c, win, loss) for c, win, loss in zip(comparisons, wins, losses, strict=True)]
 

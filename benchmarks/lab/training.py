@@ -48,7 +48,7 @@ class Octet:
 
 
 class Trainer:
-    """Samplers and settings shared by all arms of a cell; ``seeds`` runs at each of ``rates``, rates outermost."""
+    """Samplers and settings shared by all arms of a cell. ``seeds`` runs at each of ``rates``, rates outermost."""
 
     def __init__(
         self, shape: Shape, world: World, config: RlConfig, seeds: int, rates: tuple[float, ...], device: torch.device
@@ -73,7 +73,7 @@ class Trainer:
         deadline: float,
         say: Callable[[str], None] = print,
     ) -> Octet:
-        """Run the arm from ``base`` [R, ...]; at the ``deadline`` (time.monotonic) an incomplete octet is returned."""
+        """Run the arm from ``base`` [R, ...]. At the ``deadline`` (time.monotonic) an incomplete octet is returned."""
         began, weights = time.monotonic(), trainable(base)
         octet = Octet([[] for _ in range(self.runs)], [])
         tokens, done, total = torch.zeros(self.runs, device=self.device), 0, sum(s.steps for s in arm.stages)
@@ -151,7 +151,7 @@ class Trainer:
         used: Tensor,
         draw: torch.Generator,
     ) -> dict[str, Tensor]:
-        """``updates`` optimiser steps over the rows in ``used`` [R, B], each row once; returns figures [R]."""
+        """``updates`` optimiser steps over the rows in ``used`` [R, B], each row once. Returns figures [R]."""
         order = (torch.rand(used.shape, generator=draw, device=self.device) + 2.0 * ~used).argsort(1)
         most = int(used.sum(1).max())
         figures = {
@@ -230,7 +230,7 @@ def rows_of(values: Tensor, rows: Tensor, places: int) -> Tensor:
 
 
 def penalised(arm: Arm, right: Tensor, lengths: Tensor, group: int) -> Tensor:
-    """Rewards [R, B]: 1 for a right answer less the arm's penalty on its length; a wrong answer earns 0."""
+    """Rewards [R, B]: 1 for a right answer less the arm's penalty on its length. A wrong answer earns 0."""
     if not arm.penalty:
         return right
     strength = torch.full_like(right, arm.penalty)

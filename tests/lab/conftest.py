@@ -1,4 +1,4 @@
-"""A small chain world and small models: what the lab's tests share."""
+"""A small chain world and small models: fixtures of the lab's tests."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ def test_all_traces_of_the_base_are_well_formed(world, draw):
 
 
 def improved(replaces, share):
-    """The world after training: each fact's chance of being wrong is smaller by ``share``; chains of 8 steps."""
+    """The world after training: each fact's chance of being wrong is smaller by ``share``. All chains have 8 steps."""
     world = ChainWorld(ChainConfig(replaces=replaces, least_steps=8, most_steps=8), CPU)
     world.right_chance = world.right_chance + share * (1 - world.right_chance)
     world.chances = value_chances(world.truth, world.right_chance, world.misconception, world.config)
@@ -228,7 +228,7 @@ def premium(world, rows=6000):
     ],
 )
 def test_rechecking_stops_paying_as_predicted(share, accuracy, gain, twin_gain):
-    """The prediction's own tracer is not known to us; ours stays within .09 of each of its premiums."""
+    """The tracer behind the prediction is unknown. Our premiums stay within .09 of the predicted premiums."""
     plain, ours = premium(improved(True, share))
     _, twins = premium(improved(False, share))
     assert plain == pytest.approx(accuracy, abs=0.03)

@@ -5,14 +5,32 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from benchmarks.lab.model import next_token_logits, rotary_table, trainable
+from benchmarks.lab.model import Shape, initial_weights, next_token_logits, rotary_table, trainable
 from benchmarks.lab.objective import Clip, group_advantages, policy_loss, token_logprobs
 
 PROMPT, RESPONSE, GROUPS, GROUP = 7, 9, 3, 4
 
 
+@pytest.fixture(params=["small", "the lab's own"])
+def shape(request):
+    if request.param == "small":
+        return Shape(64, width=32, layers=2, heads=4, key_heads=2, head_width=8, hidden=48)
+    return Shape(64)
+
+
+@pytest.fixture
+def weights(shape):
+    """Two models whose logits are far from uniform and whose norms are not 1."""
+    made = initial_weights(shape, [1, 2], torch.device("cpu"))
+    draw, scale = torch.Generator().manual_seed(3), 8 if shape.width < 256 else 2
+    return {
+        name: 1 + 0.3 * torch.randn(value.shape, generator=draw) if name.startswith("norm") else scale * value
+        for name, value in made.items()
+    }
+
+
 def qwen3(shape, weights, run):
-    """The product's architecture with the weights of one run of the ensemble."""
+    """The product's architecture with the weights of a run of the ensemble."""
     config = Qwen3Config(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,

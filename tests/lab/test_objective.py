@@ -42,7 +42,7 @@ def test_loss_is_its_naive_twin(draw, rows, length):
 
 
 def step_both(rates, norm, steps, draw):
-    """(weights of the ensemble, weights of one torch AdamW a run) after ``steps`` random gradients."""
+    """(weights of the ensemble, weights of a torch AdamW for each run) after ``steps`` random gradients."""
     start = {"a": torch.randn(2, 3, 5, generator=draw), "b": torch.randn(2, 4, generator=draw)}
     ours = {name: value.clone().requires_grad_(True) for name, value in start.items()}
     theirs = [{name: value[run].clone().requires_grad_(True) for name, value in start.items()} for run in (0, 1)]

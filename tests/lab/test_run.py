@@ -1,4 +1,4 @@
-"""The command: files of a cell, resuming, cutting by time, checks, the map, and the lab's imports."""
+"""The command: files of a cell, resuming, the time limit, checks, the map, and imports."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The sampler: its cache against one forward, the world's replies, styles, and distribution."""
+"""The sampler: the cache against a single forward, the world's replies, styles, and distribution."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_cached_log_probabilities_are_those_of_one_forward(short, draw, width, l
 
 
 def biased(shape, weights, token):
-    """The same models with one token far likelier than all others at every place."""
+    """The same models with a token far likelier than the rest at every place."""
     changed = {name: value.clone() for name, value in weights.items()}
     changed["norm_last"] = torch.ones_like(changed["norm_last"])
     changed["embedding"][:, token] = 0

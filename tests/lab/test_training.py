@@ -1,4 +1,4 @@
-"""One octet: updates against a naive twin, pairing of arms, penalties, and the judge pool."""
+"""An octet: updates against a naive twin, pairing of arms, penalties, and the judge pool."""
 
 import math
 
@@ -30,7 +30,7 @@ def sampled(trainer, weights, draw):
 
 
 def naive_gradient(trainer, weights, prompts, samples, advantages, used):
-    """All used rows of one run in one forward, one run after the other."""
+    """All used rows in a single forward."""
     leaves = trainable(weights)
     share = samples.lengths.shape[1] // prompts.shape[1]
     ids = torch.cat((prompts.repeat_interleave(share, 1), samples.tokens), -1)

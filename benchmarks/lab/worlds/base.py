@@ -17,7 +17,7 @@ WINDOW = 6  # last tokens that a world sees when it answers a recheck
 
 @dataclass(frozen=True)
 class Special:
-    """Tokens that all worlds share; a world's own tokens begin at ``first_own``."""
+    """Tokens that all worlds share. A world's own tokens begin at ``first_own``."""
 
     pad: int = 0
     begin: int = 1
@@ -59,7 +59,7 @@ class Grades:
 
 
 class World(ABC):
-    """One task; see the module's docstring for shapes."""
+    """One task. See the module's docstring for shapes."""
 
     name: str
     vocabulary: int
@@ -107,14 +107,14 @@ class World(ABC):
 
     @abstractmethod
     def counts(self, problems: Problems, traces: Traces) -> dict[str, Tensor]:
-        """Named numerators and denominators per sample [N]; the evaluation sums both and divides."""
+        """Named numerators and denominators per sample [N]. The evaluation sums both and divides."""
 
     @abstractmethod
     def judge_counts(self, problems: Problems, candidate: Tensor, traces: Traces) -> dict[str, Tensor]: ...
 
     @abstractmethod
     def shortcut_features(self, problems: Problems, candidate: Tensor) -> Tensor:
-        """Float features [N, F] that need no knowledge of facts; a classifier on them must stay near chance."""
+        """Float features [N, F] that need no knowledge of facts. A classifier on them must stay near chance."""
 
 
 def said_right(traces: Traces) -> tuple[Tensor, Tensor]:

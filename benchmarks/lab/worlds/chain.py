@@ -47,7 +47,7 @@ class ChainConfig:
     reliable_right: float = 0.98
     misconception: float = 0.90  # of wrong writings, the fact's one fixed wrong value
     check_right: float = 0.92
-    replaces: bool = True  # after a refusal another value must be written; false is the twin
+    replaces: bool = True  # another value must follow a refusal, except in the twin
     direct: float = 0.80  # styles of the base
     rechecking: float = 0.15
     judge_guesses: float = 0.30
@@ -122,7 +122,7 @@ class ChainWorld(World):
     def write_value(
         self, operation: Tensor, before: Tensor, operand: Tensor, draw: torch.Generator, refused: Tensor
     ) -> Tensor:
-        """A value as the base believes it; never ``refused`` [N] where that is not negative."""
+        """A value as the base believes it. Never ``refused`` [N] where that is not negative."""
         chances = self.chances[operation, before, operand]
         chances = torch.where(torch.arange(self.config.modulus, device=self.device) == refused[:, None], 0.0, chances)
         return pick(chances, uniform(len(operation), draw))
@@ -344,7 +344,7 @@ def is_value(token: Tensor) -> Tensor:
 
 
 def truth_table(config: ChainConfig) -> Tensor:
-    """Values [operations, before, operand]; each operation can be undone, so no error is forgiven by a later step."""
+    """Values [operations, before, operand]. Each operation can be undone, so no error is forgiven by a later step."""
     m = config.modulus
     units = [u for u in range(1, m) if torch.gcd(torch.tensor(u), torch.tensor(m)) == 1]
     before, operand = torch.arange(m)[:, None], torch.arange(m)[None, :]
