@@ -3,8 +3,8 @@
     python -m benchmarks.stages.real_shapes OUT --shape moe|dense|tiny-moe [--steps 2] [--seconds 500]
         [--judge "key=value ..."] [--generate "key=value ..."] [key=value ...]
 
-The policy knows nothing. Its head is biased towards three tokens: a boxed yes, a boxed no, and the end of a response.
-Responses therefore have lengths of about 2,000 tokens and random verdicts, and rewards differ within a group.
+The policy knows nothing. Its head is biased towards two tokens, a boxed yes and a boxed no, and each of them ends a
+response. So lengths are spread around ``--mean-tokens``, verdicts are random, and rewards differ within a group.
 Stage 2 pays by a hash of problem and answer (``pay_by_hash``). OUT/stages.md gives each step and the ends of the runs.
 """
 
@@ -47,8 +47,8 @@ SHOWN = (
 
 
 def pay_by_hash(problem: Problem, answer: str) -> Result:
-    """Half of all answers are right, by a hash that no policy can predict."""
-    right = hashlib.sha256(f"{problem.id}/{answer}".encode()).digest()[0] % 2 == 0
+    """The gold is right, and half of all other answers, by a hash that no policy can predict."""
+    right = answer == problem.gold or hashlib.sha256(f"{problem.id}/{answer}".encode()).digest()[0] % 2 == 0
     return Result(float(right), Reason.CORRECT if right else Reason.WRONG)
 
 
@@ -68,17 +68,16 @@ def make_policy(shape: str, out: Path, mean_tokens: int) -> None:
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     verdicts = tokenizer.convert_tokens_to_ids(list(TOKENS))
-    bias_head(model, verdicts, tokenizer.eos_token_id, mean_tokens)
+    bias_head(model, verdicts, mean_tokens)
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id, *verdicts]
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out / "policy")
     tokenizer.save_pretrained(out / "policy")
     print(f"{model.num_parameters() / 1e9:.2f} B parameters in {out / 'policy'}", flush=True)
 
 
-def bias_head(model: object, verdicts: list[int], end: int, mean_tokens: int) -> None:
-    """Lift the logits of verdicts and end: one coordinate of every embedding is large, and the head reads it.
-
-    A verdict falls about eight times in a response of ``mean_tokens`` tokens.
-    """
+def bias_head(model: object, verdicts: list[int], mean_tokens: int) -> None:
+    """Lift the logits of both verdicts: one coordinate of every embedding is large, and the head reads it."""
     import math
 
     import torch
@@ -91,7 +90,8 @@ def bias_head(model: object, verdicts: list[int], end: int, mean_tokens: int) ->
         ids = torch.randint(0, len(head), (1, 256), device=head.device)
         hidden = model.model(input_ids=ids).last_hidden_state[0, 64:].float()  # type: ignore[attr-defined]
         plain = (hidden @ head.float().T).logsumexp(-1).mean().item()
-        for token, chance in [(verdicts[0], 4 / mean_tokens), (verdicts[1], 4 / mean_tokens), (end, 1 / mean_tokens)]:
+        for token in verdicts:
+            chance = 0.5 / mean_tokens
             now = (hidden @ head[token].float()).mean().item()
             head[token, 0] += (math.log(chance) + plain - now) / hidden[:, 0].mean().item()
 
