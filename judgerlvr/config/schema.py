@@ -232,7 +232,7 @@ class Cluster:
     recompute: Recompute = doc(
         Recompute.auto,
         "What an update computes again in its backward pass to save memory: all (of each layer) | attention (all but "
-        "it) | none | auto (GPU: attention, CPU: none).",
+        "it) | none | auto (GPU: all, CPU: none).",
     )
     compile: bool = doc(True, "GPU: fuse norms, rotary embedding and the head's softmax with torch.compile.")
     offload: bool = doc(False, "Keep parameters and optimiser state in host memory between updates.")

@@ -44,7 +44,7 @@ def recompute(stage: Stage) -> Recompute:
     asked = stage.config.cluster.recompute
     if asked is not Recompute.auto:
         return asked
-    return Recompute.none if stage.device == "cpu" else Recompute.attention
+    return Recompute.none if stage.device == "cpu" else Recompute.all
 
 
 def reports_folder(run_dir: Path) -> Path:

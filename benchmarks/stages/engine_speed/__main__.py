@@ -49,7 +49,9 @@ def plan(policy: str) -> Iterator[tuple[str, Any]]:
     for tokens in (8192, 32_768, 65_536):
         one = Load(f"one of {tokens}", tokens, tokens, tokens, tokens)
         yield from ((name, one) for name in ("product", "before") if (name, tokens) != ("before", 65_536))
-    yield from ((name, wide) for name in ("compiled", "norms", "keep", "buckets", "plain", "fused", "rms"))
+    yield from (
+        (name, wide) for name in ("product, attention kept", "compiled", "keep", "buckets", "plain", "fused", "rms")
+    )
     yield from ((name, wide) for name in ("compiled-big", "compiled-add"))
 
 

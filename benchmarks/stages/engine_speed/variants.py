@@ -26,7 +26,7 @@ class Variant:
 
     head: str = "compiled"
     attention: str = "packed_sdpa"
-    recompute: str = "attention"
+    recompute: str = "all"
     norms: str = "compiled"
     chunk: int = 2**28
     sums: str = "addmm"
@@ -37,6 +37,7 @@ ALL = Variant(recompute="all", norms="own")
 VARIANTS = {
     "before": Variant(head="verl", attention="sdpa", recompute="all", norms="own"),
     "product": PRODUCT,
+    "product, attention kept": replace(PRODUCT, recompute="attention"),
     "product, no recompute": replace(PRODUCT, recompute="none"),
     "plain": replace(ALL, head="plain", sums="add"),
     "fused": replace(ALL, head="fused"),
@@ -47,7 +48,6 @@ VARIANTS = {
     "varlen": replace(ALL, attention=VARLEN),
     "cudnn": replace(ALL, attention=CUDNN_FIRST),
     "keep": replace(ALL, recompute="attention"),
-    "norms": replace(ALL, norms="compiled"),
     "rms": replace(ALL, norms="rms"),
 }
 

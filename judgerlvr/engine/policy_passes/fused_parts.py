@@ -68,5 +68,4 @@ def _fused_norm(norm: Any, hidden: Tensor) -> Tensor:
 
 @cache
 def _compiled(function: Any) -> Any:
-    # Roundings stay where transformers has them, so that a fused policy is the policy that rollouts run.
-    return torch.compile(function, dynamic=True, options={"emulate_precision_casts": True})
+    return torch.compile(function, dynamic=True)
