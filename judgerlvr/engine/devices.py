@@ -52,7 +52,7 @@ def reports_folder(run_dir: Path) -> Path:
 
 
 def engine_name(stage: Stage) -> str:
-    """The training engine that this stage needs, by its name among verl's."""
+    """The training engine that this stage needs, by verl's name for the engine."""
     if not stage.chooses_blocks:
         return EXPERTS if stage.replays_experts else TRAINING
     return REPLAYING if stage.config.hysparse.replay else COMPARING
@@ -66,7 +66,7 @@ def profile(stage: Stage) -> dict[str, Any]:
 
 
 def attention(choice: str, device: str) -> str:
-    """transformers' attention: flash-attention where it is installed and a GPU runs it, else our own."""
+    """transformers' attention: flash-attention where installed and on a GPU, else our own."""
     if choice != "auto":
         return choice
     return "flash_attention_2" if device == "gpu" and importlib.util.find_spec("flash_attn") is not None else PACKED

@@ -23,7 +23,7 @@ def export_dir(checkpoint: Path) -> Path:
 
 
 def complete(checkpoints: Path) -> list[Path]:
-    """Sealed checkpoints, oldest first; half-written ones are never among them."""
+    """Sealed checkpoints, oldest first. Half-written checkpoints are left out."""
     found = [path for path in checkpoints.glob("global_step_*") if (path / SEAL).is_file()]
     return sorted(found, key=step_of)
 
@@ -39,7 +39,7 @@ def read_seal(checkpoint: Path) -> dict[str, Any]:
 
 
 def prune(checkpoints: Path, keep: int) -> None:
-    """Remove all but the newest ``keep`` sealed checkpoints; called only after a save has been sealed."""
+    """Remove all but the newest ``keep`` sealed checkpoints. Called only after a save has been sealed."""
     for path in complete(checkpoints)[:-keep] if keep else []:
         (path / SEAL).unlink()
         shutil.rmtree(path)

@@ -60,7 +60,7 @@ class OpenedRun:
 
 
 def open_run(run_dir: Path, kind: Kind, overrides: Sequence[str] = ()) -> OpenedRun:
-    """A run folder, read for continuing; ``overrides`` change its configuration for this time only.
+    """A run folder, read for continuing. ``overrides`` change the configuration for this time only.
 
     Raises:
         InputError: no run there, a run of the other stage, or a run that has ended.

@@ -162,7 +162,7 @@ def merge_steps(rows: list[StepRow]) -> list[StepRow]:
 
 
 def log_progress(run_dir: Path, line: str) -> None:
-    """Write a line for the person who watches. The driver copies this file to its console."""
+    """Write a line for the person who watches. The driver copies the file to the console."""
     with (run_dir / PROGRESS).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
 

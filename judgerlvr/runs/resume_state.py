@@ -1,4 +1,4 @@
-"""What a resumed run needs of the first one: the stage's own facts, its data unchanged, its log without a fork."""
+"""What a resumed run needs of the first one: the stage's own facts, unchanged data, a log without a fork."""
 
 from __future__ import annotations
 

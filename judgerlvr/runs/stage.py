@@ -20,8 +20,8 @@ Counts = dict[str, Any]
 class Stage:
     """One run of RL: initial weights, rendered prompts and the reward that grades the responses.
 
-    ``train`` and ``heldout`` are verl parquet files; ``prompts_per_step`` is resolved (never match_tokens).
-    ``tokens_before`` were sampled for candidates since ``resume_from`` was saved; they count in the token budget.
+    ``train`` and ``heldout`` are verl parquet files. ``prompts_per_step`` is resolved (never match_tokens).
+    ``tokens_before`` were sampled for candidates since ``resume_from`` was saved, and count in the token budget.
     ``resume_from`` is a complete checkpoint directory of this same run, or None.
     """
 
@@ -53,13 +53,13 @@ class Stage:
 
     @property
     def model_type(self) -> str:
-        """transformers' name of the policy's architecture; empty where ``init`` holds no configuration yet."""
+        """transformers' name of the policy's architecture. Empty where ``init`` holds no configuration yet."""
         path = self.init / "config.json"
         return str(json.loads(path.read_text(encoding="utf-8")).get("model_type", "")) if path.exists() else ""
 
     @property
     def chooses_blocks(self) -> bool:
-        """The policy is a HySparse one with layers that select, whose rollouts carry the blocks that they chose."""
+        """The policy is a HySparse one with layers that select, whose rollouts carry the chosen blocks."""
         if self.model_type != "hysparse":
             return False
         from judgerlvr.hysparse.config import HySparseConfig

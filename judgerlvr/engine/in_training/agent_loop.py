@@ -1,4 +1,4 @@
-"""One prompt, one response: verl's single-turn loop with a seed for each sample and masking of truncated ones."""
+"""One prompt, one response: verl's single-turn loop with a seed for each sample and a mask over truncated responses."""
 
 from __future__ import annotations
 

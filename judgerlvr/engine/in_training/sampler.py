@@ -47,7 +47,7 @@ class BoundedSampler(TerminalGroups):
         self.decode: Any = None
 
     def sample(self, global_steps: int, partition_id: str, batch_size: int) -> tuple[KVBatchMeta, dict[str, Any]]:
-        """One batch of ``batch_size`` groups and the metrics of everything that was sampled for it."""
+        """One batch of ``batch_size`` groups and the metrics of all sampled groups."""
         if partition_id != TRAIN:
             tags, prompts = self._wait_for_all(partition_id, batch_size)
             return self._batch(partition_id, prompts[:batch_size], tags), {}

@@ -18,7 +18,7 @@ class TerminalGroups(ReplayBuffer):
     """verl's replay buffer, its snapshot and selection steps under public names.
 
     The built-in ``sample`` polls every 2 s, orders a batch by arrival, ignores ``max_num_gen_batches`` and never
-    returns while all groups are uniform; the parts it is made of are sound, and are what this class exposes.
+    returns while all groups are uniform. This class exposes the parts of ``sample``, which are sound.
     """
 
     def snapshot(self, partition: str) -> tuple[dict[str, dict[str, Any]], list[str], set[str], int]:

@@ -17,7 +17,7 @@ from judgerlvr.export.shards import saved_ranks
 
 
 def read_any_number_of_ranks() -> None:
-    """Let verl's manager load what other ranks saved; files of its own number of ranks are loaded as before."""
+    """Let verl's manager load what other ranks saved. Files of the same number of ranks load as before."""
     original: Any = FSDPCheckpointManager.load_checkpoint
     if getattr(original, "_judgerlvr", False):
         return
