@@ -16,7 +16,8 @@ class Reason(StrEnum):
     NO_FINAL_ANSWER = "no_final_answer"  # nothing to grade after the thinking part
     TRUNCATED = "truncated"  # the last box is unterminated or empty, or the output was cut
     UNEVALUATED = "unevaluated"  # an expression left to the grader to work out
-    UNPARSABLE = "unparsable"  # neither a number nor an expression the engine reads
+    UNPARSABLE = "unparsable"  # foreign digits, invisible characters, or nothing at all
+    UNCOVERED = "uncovered"  # a token that no reading owns, and not the same tokens as the gold
     TOO_COMPLEX = "too_complex"  # refused before parsing: too long, too deep or too costly
     BAD_VERDICT = "bad_verdict"  # boxed, but not one of the two verdict words
     TIMEOUT = "timeout"  # the grading process was killed
