@@ -7,7 +7,7 @@ node. ``Uncovered`` says that an item found no owner.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rewards.comparison import relations_reader
 from rewards.comparison.brackets import read_brackets, read_environment, read_french_interval, read_set_operation
@@ -16,7 +16,7 @@ from rewards.comparison.numerals import joined
 from rewards.comparison.quantities import read_based, read_compound, read_digits, read_quantity, without_text
 from rewards.comparison.splitting import closing, split_members, strip_group
 from rewards.comparison.tree import Choice, Listing, Node, Uncovered, Words
-from rewards.comparison.units import NEVER_A_NOUN, noun
+from rewards.comparison.units import NEVER_A_NOUN, SHORT_LETTERS, noun
 from rewards.comparison.words import folded, is_choice_label, is_hedged, without_lead_in
 
 _MOST_DEPTH = 12
@@ -64,6 +64,8 @@ def nouns_of(items: Sequence[Item]) -> frozenset[str]:
                 after_number = False
             else:
                 found.add(noun(item.value))
+        elif item.kind == "letter" and item.spaced and after_number and item.value in SHORT_LETTERS:
+            found.add(item.value)
         else:
             after_number = item.kind == "num" or item.is_("}", ")") and after_number
     return frozenset(found)
@@ -74,6 +76,10 @@ def strip_end(items: Sequence[Item]) -> list[Item]:
     items = list(items)
     while items and items[-1].is_(*_END):
         items.pop()
+    if items and items[-1].kind == "num" and items[-1].value.endswith("."):
+        items[-1] = replace(items[-1], value=items[-1].value.rstrip("."))
+    while len(items) > 1 and items[0].is_(r"\approx", "=", ":"):
+        items = items[1:]
     return items
 
 

@@ -58,7 +58,8 @@ def _flat(node: Listing, link: Link | None, equations: bool) -> list[Node]:
     members: list[Node] = []
     for member in node.members:
         claim = final_claim(member, link, equations=equations)
-        members += claim.members if isinstance(claim, Listing) else [claim]
+        together = isinstance(claim, Listing) and all(isinstance(part, Named) for part in claim.members)
+        members += claim.members if isinstance(claim, Listing) and not together else [claim]
     return members
 
 

@@ -18,7 +18,7 @@ from rewards.comparison.operations import unevaluated
 from rewards.comparison.quantities import plain_digits
 from rewards.comparison.spellings import READ_SIGNS
 from rewards.comparison.tree import Based, Bracketed, Choice, Node, Uncovered, Words
-from rewards.comparison.units import counted_nouns
+from rewards.comparison.units import SHORT_LETTERS, counted_nouns
 from rewards.types import Reason, Result
 
 MAX_CHARACTERS = 2000
@@ -80,7 +80,8 @@ def _allowed_nouns(gold: str, problem_text: str) -> frozenset[str]:
     from rewards.comparison.answer_reader import nouns_of
 
     wanted = _reading(_visible(gold), counted_nouns(problem_text), True)
-    return counted_nouns(problem_text) | nouns_of(wanted.items)
+    symbols = {item.value for item in wanted.items if item.kind == "letter" and not item.text and not item.roman}
+    return counted_nouns(problem_text) | nouns_of(wanted.items) | (SHORT_LETTERS - symbols)
 
 
 def _compare(gold: Reading, answer: Reading, equality: NodeEquality) -> Reason:

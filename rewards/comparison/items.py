@@ -140,6 +140,8 @@ class _Reader:
 
     def _command(self, text: str) -> None:
         name = spell.COMMAND_SPELLINGS.get(text, text)
+        if name == "\\":
+            return
         if name in spell.SPACES:
             self._spaced = True
         elif name in spell.LAYOUT:
@@ -160,6 +162,8 @@ class _Reader:
     def _after_layout(self, name: str) -> None:
         if name in spell.SIZED and self._peek() == ".":
             self._at += 1
+        if name == r"\!":
+            self._skip_space()
 
     def _drop_argument(self) -> None:
         """The argument of a colour or of a horizontal space prints nothing."""

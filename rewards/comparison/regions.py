@@ -14,6 +14,7 @@ from rewards.comparison.numeric import Undefined, evaluate
 from rewards.comparison.tree import (
     MINUS_ONE,
     Bracketed,
+    Call,
     Listing,
     Mul,
     Named,
@@ -107,7 +108,7 @@ def _inequality(node: Relation) -> Region | None:
         return None
     if len(sides) == 2:
         return _one_sided(sides[0], node.operators[0], sides[1])  # type: ignore[arg-type]
-    if len(sides) == 3 and isinstance(sides[1], Sym):
+    if len(sides) == 3 and _varies(sides[1]):
         first = _one_sided(sides[0], node.operators[0], sides[1])  # type: ignore[arg-type]
         second = _one_sided(sides[1], node.operators[1], sides[2])  # type: ignore[arg-type]
         return _both(first, second)
@@ -115,15 +116,21 @@ def _inequality(node: Relation) -> Region | None:
 
 
 def _one_sided(left: Scalar, sign: str, right: Scalar) -> Region | None:
-    if not isinstance(left, Sym) or left.name in ("oo", "pi", "e", "i"):
+    if not _varies(left):
         left, sign, right = right, _FLIPPED[sign], left
-    if not isinstance(left, Sym) or free_symbols(right) & {left.name} or left.name in ("oo", "pi", "e", "i"):
+    if not _varies(left) or free_symbols(right) & free_symbols(left):
         return None
+    name = left.name if isinstance(left, Sym) else repr(left)
     if sign == r"\ne":
-        return Region((Piece(_LOWEST, right), Piece(right, _HIGHEST)), left.name)
+        return Region((Piece(_LOWEST, right), Piece(right, _HIGHEST)), name)
     closed = sign in (r"\le", r"\ge")
     piece = Piece(_LOWEST, right, False, closed) if sign in _LESS else Piece(right, _HIGHEST, closed, False)
-    return Region((piece,), left.name)
+    return Region((piece,), name)
+
+
+def _varies(side: Scalar | None) -> bool:
+    """Whether a side of an inequality is what runs: a symbol, or a function of symbols."""
+    return isinstance(side, Sym | Call) and bool(free_symbols(side))
 
 
 def _both(first: Region | None, second: Region | None) -> Region | None:

@@ -123,7 +123,7 @@ def is_name(items: Sequence[Item]) -> bool:
     if items[0].is_("("):
         return _is_tuple_of_symbols(items)
     if items[0].is_(r"\frac"):
-        return len(items) > 2 and items[2].value in ("d", r"\partial")
+        return all(item.kind == "letter" or item.is_("{", "}") or item.value in spell.GREEK for item in items[1:])
     if items[0].is_("{", "[", r"\{", r"\sqrt") or items[0].kind == "unknown":
         return False
     function = items[0].value.removeprefix("\\") in spell.FUNCTIONS

@@ -60,9 +60,9 @@ def unify(text: str) -> str:
 
 
 SIGNS = {"\u201c": '"', "\u201d": '"', "\u2018": "'"}
-SPACES = frozenset((r"\,", r"\;", r"\:", r"\!", "\\ ", "\\\n", r"\quad", r"\qquad", r"\thinspace", r"\enspace", r"\>", r"\hfill"))
+SPACES = frozenset((r"\,", r"\;", r"\:", "\\ ", "\\\n", r"\quad", r"\qquad", r"\thinspace", r"\enspace", r"\>", r"\hfill"))
 SIZED = frozenset((r"\left", r"\right", r"\middle"))
-LAYOUT = SIZED | frozenset(
+LAYOUT = SIZED | {r"\!"} | frozenset(
     rf"\{name}"
     for name in (
         "big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle textstyle scriptstyle limits"
@@ -141,7 +141,7 @@ AS_SIGN = {
 
 _SHORT_WORDS = frozenset(
     "yes no odd one two six ten red mon tue wed thu fri sat sun all none or and if not is the a.m p.m am pm"
-    " true day days even base mod inch feet cm mm km kg ft in min sec hr hrs lb lbs mph per oz".split()
+    " pct true day days even base mod inch feet cm mm km kg ft in min sec hr hrs lb lbs mph per oz".split()
 ) - {"a.m", "p.m"}
 _DIALECT = re.compile("|".join(sorted((*FUNCTIONS, "sqrt", "pi"), key=len, reverse=True)))
 _SHORTEST_WORD = 4
@@ -151,7 +151,7 @@ def is_plain_word(run: str) -> bool:
     """Whether a run of letters outside text commands is a word and neither a name nor a product."""
     if run in FUNCTIONS or run in INTEGER_FUNCTIONS or run in ("sqrt", "pi", "infty", "inf", "oo"):
         return True
-    if run.casefold() in _SHORT_WORDS:
+    if run.casefold() in _SHORT_WORDS and not run.isupper():
         return True
     if len(run) < _SHORTEST_WORD - 1 or run.isupper() or _DIALECT.search(run):
         return False

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["command", "number", "letters", "space", "sign"]
 
 _TOKEN = re.compile(
-    r"(?P<command>\\[A-Za-z]+|\\.|\\$)"
+    r"(?P<command>\\q?quad(?=[a-z])|\\[A-Za-z]+|\\.|\\$)"
     r"|(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))"
     r"|(?P<letters>[^\W\d_]+)"
     r"|(?P<space>\s+|~)"

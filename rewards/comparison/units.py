@@ -33,7 +33,8 @@ CURRENCY_SIGNS = {r"\$": "dollar", r"\euro": "euro", r"\pounds": "£", r"\yen": 
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _AFTER_POWERS = {"squared": 2, "cubed": 3}
 _SPELLED_SIGNS = {r"\Omega": "Ω", r"\mu": "u", r"\circ*": "°", r"\circ": "°"}
-_SHORT_LETTERS = frozenset("mgshLlAVWJNKΩ")
+# Letters that stand for a unit even in italics, where the other side has no such symbol.
+SHORT_LETTERS = frozenset("mgshLlAVWJNK")
 _TEMPERATURES = {"c": "°C", "celsius": "°C", "f": "°F", "fahrenheit": "°F"}
 
 # Words that count, deny, hedge, compare or compute: never a unit and never a noun.
@@ -122,7 +123,7 @@ def is_unit_item(item: Item, nouns: frozenset[str]) -> bool:
         return word in _POWERS or word in MAGNITUDES or unit_name(item.value, nouns) is not None
     if item.kind == "letter":
         upright = item.text or item.roman
-        return upright and unit_name(item.value, nouns) is not None or item.spaced and item.value in _SHORT_LETTERS
+        return upright and unit_name(item.value, nouns) is not None or item.value in SHORT_LETTERS and item.value in nouns
     return item.is_(*_SPELLED_SIGNS, *CURRENCY_SIGNS)
 
 

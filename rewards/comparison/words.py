@@ -64,6 +64,9 @@ def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
             words.append(item.value.casefold() if item.text and len(items) > 1 else item.value)
         elif not (item.kind == "sign" and item.value in _PUNCTUATION):
             return None
+    if len(words) > 1 and all(item.kind == "letter" and not item.text for item in items):
+        capitals = "".join(words)
+        words = [capitals.casefold() if capitals in ("YES", "NO", "TRUE", "FALSE", "NONE") else capitals]
     while len(words) > 1 and words[0] in _LEADING:
         words = words[1:]
     words = [_SINGULAR.get(word, word) for word in words]

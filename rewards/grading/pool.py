@@ -14,9 +14,10 @@ from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
 
-from rewards.extraction.extract import FreeText, Mode, final_answer
+from rewards.extraction.extract import Mode, final_answer
 from rewards.extraction.thinking import THINK_CLOSE
 from rewards.grading.dispatcher import Dispatcher, Job, PoolLimits
+from rewards.extraction.extract import Mode, final_answer
 from rewards.grading.grade import no_answer
 from rewards.types import Problem, Result
 from rewards.verifier import DEFAULT_VERIFIER, load_verifier
@@ -95,7 +96,7 @@ class GraderPool:
 
     def _send_once(self, problem: Problem, answer: str) -> Future[Result]:
         """Equal answers to equal golds (a group often holds several) share one verification."""
-        key = (problem.gold, answer, isinstance(answer, FreeText))
+        key = (problem.gold, answer, False)
         with self._lock:
             future = self._graded.get(key)
             if future is None:
