@@ -7,11 +7,13 @@ is not read is paid only where both texts are the same, token by token.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from rewards.comparison.answer_reader import Reading, read
 from rewards.comparison.claims import FalseLink, final_claim, is_equation
 from rewards.comparison.equality import NeedsPrecision
+from rewards.comparison.items import Item
 from rewards.comparison.node_equality import NodeEquality
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.operations import unevaluated
@@ -91,6 +93,8 @@ def _compare(gold: Reading, answer: Reading, equality: NodeEquality) -> Reason:
         return Reason.CORRECT
     if isinstance(gold.node, Based) and plain_digits(answer.items) == gold.node.digits:
         return Reason.CORRECT
+    if isinstance(gold.node, Words) and is_spelled(answer.items, gold.items):
+        return Reason.CORRECT
     if gold.node is None or answer.node is None:
         return Reason.UNCOVERED
     try:
@@ -114,6 +118,14 @@ def _without_single_set(node: Node) -> Node:
     """``{2}`` as a whole answer is the one solution 2; a set inside a set stays one."""
     single = isinstance(node, Bracketed) and node.brackets == "{}" and len(node.members) == 1
     return node.members[0] if isinstance(node, Bracketed) and single else node
+
+
+def is_spelled(answer: Sequence[Item], gold: Sequence[Item]) -> bool:
+    """Whether letters that read as a product spell the one word of the gold: ``bob`` for ``\\text{Bob}``."""
+    if len(gold) != 1 or gold[0].kind != "word" or not all(item.kind == "letter" for item in answer):
+        return False
+    together = not any(item.spaced for item in answer[1:])
+    return together and "".join(item.value for item in answer).casefold() == gold[0].value.casefold()
 
 
 def too_large(text: str) -> bool:

@@ -101,6 +101,10 @@ class _Reader:
     def _peek(self) -> str:
         return self._tokens[self._at].text if self._at < len(self._tokens) else ""
 
+    def _next_printed(self) -> str:
+        """The next token that is not white space, which stays where it is."""
+        return next((token.text for token in self._tokens[self._at :] if token.kind != "space"), "")
+
     def _skip_space(self) -> None:
         while self._at < len(self._tokens) and self._tokens[self._at].kind == "space":
             self._at += 1
@@ -133,8 +137,7 @@ class _Reader:
         start = mode[4]
         if mode[2] and not self._modes[-1][2]:
             self._out[start:] = [replace(item, font="") for item in self._out[start:]]
-        self._skip_space()
-        if self._peek() in ("^", "_", "!") and not mode[0] and not mode[1]:
+        if self._next_printed() in ("^", "_", "!") and not mode[0] and not mode[1]:
             opening = Item("sign", "{", self._out[start].spaced)
             self._out[start:] = [opening, *self._out[start:], Item("sign", "}")]
 

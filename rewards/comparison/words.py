@@ -65,8 +65,7 @@ def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
         elif not (item.kind == "sign" and item.value in _PUNCTUATION):
             return None
     if len(words) > 1 and all(item.kind == "letter" and not item.text for item in items):
-        capitals = "".join(words)
-        words = [capitals.casefold() if capitals in ("YES", "NO", "TRUE", "FALSE", "NONE") else capitals]
+        words = ["".join(words).casefold()]
     while len(words) > 1 and words[0] in _LEADING:
         words = words[1:]
     words = [_SINGULAR.get(word, word) for word in words]
