@@ -20,7 +20,7 @@ from rewards.comparison.units import NEVER_A_NOUN, SHORT_LETTERS, noun
 from rewards.comparison.words import folded, is_choice_label, is_hedged, without_lead_in
 
 _MOST_DEPTH = 12
-_END = (".", ",", ";", "\\", r"\\", ":", "\u3002")
+_END = (".", ",", ";", r"\\", "\u3002")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def strip_end(items: Sequence[Item]) -> list[Item]:
         items.pop()
     if items and items[-1].kind == "num" and items[-1].value.endswith("."):
         items[-1] = replace(items[-1], value=items[-1].value.rstrip("."))
-    while len(items) > 1 and items[0].is_(r"\approx", "=", ":"):
+    while len(items) > 1 and items[0].is_(r"\approx", "="):
         items = items[1:]
     return items
 

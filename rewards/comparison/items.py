@@ -6,6 +6,7 @@ becomes an item of kind ``unknown``, which no reader accepts.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +14,10 @@ from rewards.comparison import spellings as spell
 from rewards.comparison.tokens import Token, tokenize
 
 ItemKind = Literal["num", "letter", "word", "cmd", "sign", "unknown"]
+
+
+# A colour, a length, or the column format of an array.
+_ARGUMENT = re.compile(r"[\w|.,!#\- ]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,8 @@ class _Reader:
             token = self._tokens[self._at]
             self._at += 1
             getattr(self, f"_{token.kind}")(token.text)
+        if len(self._modes) > 1:
+            self._add("unknown", "{")
         return self._out
 
     def _add(self, kind: ItemKind, value: str) -> None:
@@ -174,9 +181,14 @@ class _Reader:
         if self._peek() != "{":
             self._add("unknown", "argument")
             return
+        self._at += 1
+        start = self._at
         while self._at < len(self._tokens) and self._tokens[self._at].text != "}":
             self._at += 1
+        argument = "".join(token.text for token in self._tokens[start : self._at])
         self._at += 1
+        if not _ARGUMENT.fullmatch(argument):
+            self._add("unknown", argument)
 
     def _group(self, name: str) -> None:
         self._skip_space()

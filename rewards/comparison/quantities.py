@@ -170,12 +170,16 @@ def plain_digits(items: Sequence[Item]) -> str | None:
 
 
 def _read_base(items: Sequence[Item]) -> int:
-    values = [item.value.casefold() for item in items if not item.is_("{", "}", "(", ")")]
-    if values[:1] == ["base"]:
-        values = values[1:]
-    if len(values) != 1 or (base := _BASE_WORDS.get(values[0]) or (int(values[0]) if values[0].isdigit() else 0)) < 2:
+    """The base in any nest of brackets."""
+    while len(items) > 2 and (items[0].value, items[-1].value) in (("{", "}"), ("(", ")")):
+        items = items[1:-1]
+    if len(items) == 2 and items[0].value.casefold() == "base":
+        items = items[1:]
+    if len(items) != 1:
         raise Uncovered("base")
-    if base > _LARGEST_BASE:
+    word = items[0].value.casefold()
+    base = _BASE_WORDS.get(word) or (int(word) if word.isdigit() and len(word) < 3 else 0)
+    if not 2 <= base <= _LARGEST_BASE:
         raise Uncovered("base")
     return base
 

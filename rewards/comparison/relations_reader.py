@@ -9,7 +9,23 @@ from rewards.comparison import spellings as spell
 from rewards.comparison.items import Item
 from rewards.comparison.scalar_reader import read_scalar
 from rewards.comparison.splitting import closing, split, top_level
-from rewards.comparison.tree import Bracketed, Listing, Named, Node, Quantity, Relation, Scalar, Uncovered
+from rewards.comparison.numerals import TooLarge
+from rewards.comparison.tree import (
+    Bracketed,
+    Call,
+    Listing,
+    Mul,
+    Named,
+    Node,
+    Pow,
+    Quantity,
+    Relation,
+    Scalar,
+    Sym,
+    Uncovered,
+    free_symbols,
+)
+from rewards.comparison.units import NEVER_A_NOUN, noun
 
 if TYPE_CHECKING:
     from rewards.comparison.answer_reader import AnswerReader
@@ -17,6 +33,11 @@ if TYPE_CHECKING:
 _RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\approx", r"\in", r"\notin", r"\to", r"\subset", r"\subseteq", r"\sim",
               r"\cong", r"\parallel", r"\perp", r"\ll", r"\gg")  # fmt: skip
 _MODULI = (r"\pmod", r"\bmod", r"\mod")
+# Words of the table of harmful words that do no harm in a name, such as "number of ways" and "the sum".
+HARMLESS_IN_NAMES = frozenset(
+    "a an the of in on at for with as its this that these those sum difference product quotient ratio total percent percentage"
+    " answer result solution solutions first second last next base power exponent root each all point x y n".split()
+)
 _ARITHMETIC = ("+", "-", "*", "/", r"\cdot", r"\times", r"\div", r"\pm")
 
 
@@ -28,11 +49,11 @@ def read_relation(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     if any(not side for side in sides):
         raise Uncovered("an empty side")
     signs = tuple(operator.value for operator in operators)
-    if signs[0] in ("=", r"\in", r"\approx", r"\to") and is_name(sides[0]):
+    if signs[0] in ("=", r"\in", r"\approx", r"\to") and is_name(reader, sides[0]):
         rest = sides[1:]
         value = reader.read(rest[0]) if len(rest) == 1 else _chain(reader, rest, signs[1:])
         return Named(name_of(sides[0]), value)
-    if signs == ("=",) and is_name(sides[1]) and not is_name(sides[0]):
+    if signs == ("=",) and _is_symbol(sides[1]) and not is_name(reader, sides[0]):
         return Named(name_of(sides[1]), reader.read(sides[0]))
     return _chain(reader, sides, signs)
 
@@ -111,13 +132,14 @@ def name_of(items: Sequence[Item]) -> str:
     return "".join(f"{item.value}|{item.font}" if item.font else item.value for item in items if not item.is_("{", "}"))
 
 
-def is_name(items: Sequence[Item]) -> bool:
+def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
     """Whether items only name what follows: a symbol, a function of symbols, an angle, words, a tuple of symbols.
 
-    A name has a letter, begins with no numeral, and has no arithmetic and no power at its top level.
+    A name has a letter, begins with no numeral, and has no arithmetic and no power at its top level. All of its items
+    must read as a name; a name with an item that nothing owns is none.
     """
     if not any(item.kind in ("letter", "word") or item.value in spell.GREEK for item in items) or items[0].kind == "num":
-        return False
+        return _is_bare_function(items)
     if any(item.is_(*_ARITHMETIC, "!", "%") for _, item in top_level(items)):
         return False
     if items[0].is_("("):
@@ -127,8 +149,61 @@ def is_name(items: Sequence[Item]) -> bool:
     if items[0].is_("{", "[", r"\{", r"\sqrt") or items[0].kind == "unknown":
         return False
     function = items[0].value.removeprefix("\\") in spell.FUNCTIONS
-    power = any(item.is_("^") for _, item in top_level(items))
-    return not power or function or _is_applied_inverse(items)
+    if any(item.is_("^") for _, item in top_level(items)) and not function and not _is_applied_inverse(items):
+        return False
+    return _is_applied(reader, items) or _is_marked(items) or _is_words(items) or _is_scalar_name(items)
+
+
+def _is_bare_function(items: Sequence[Item]) -> bool:
+    return len(items) == 1 and items[0].value in (r"\max", r"\min", r"\sup", r"\inf", r"\gcd", r"\det")
+
+
+def _is_symbol(items: Sequence[Item]) -> bool:
+    return len(items) == 1 and (items[0].kind == "letter" or items[0].value in spell.GREEK)
+
+
+def _is_applied(reader: AnswerReader, items: Sequence[Item]) -> bool:
+    """``P(X = 2)``, ``f^{-1}(3)``, ``S_n(x, y)``, ``n(A \\cap B)``: one symbol in front of brackets whose content reads."""
+    opening = next((at for at, item in enumerate(items) if item.is_("(", "[", r"\{", "|") and at), None)
+    if opening is None or closing(items, opening) != len(items) - 1 or items[0].kind not in ("letter", "word"):
+        return False
+    if not _is_applied_inverse(items) and not _is_scalar_name(items[:opening]) and items[0].kind != "word":
+        return False
+    inner = items[opening + 1 : -1]
+    parts, _ = split(inner, lambda item: item.is_("|", ","))
+    return bool(inner) and all(part and reader.attempt(part) is not None for part in parts)
+
+
+def _is_marked(items: Sequence[Item]) -> bool:
+    """``\\angle ABC``, ``m\\angle A``, ``\\triangle ABC``, ``\\overline{AB}``, ``\\# ways``."""
+    rest = items[1:] if items[0].value == "m" and len(items) > 1 and items[1].is_(r"\angle") else items
+    if not rest[0].is_(r"\angle", r"\triangle", r"\overline", "#"):
+        return False
+    return len(rest) > 1 and all(item.kind in ("letter", "word") or item.is_("{", "}") for item in rest[1:])
+
+
+def _is_words(items: Sequence[Item]) -> bool:
+    """Words of which none denies, counts or compares."""
+    words = [item.value.casefold() for item in items]
+    if not all(item.kind in ("word", "letter") or item.is_("{", "}", "_") for item in items):
+        return False
+    return any(item.kind == "word" or item.text for item in items) and not any(
+        word in NEVER_A_NOUN - HARMLESS_IN_NAMES or noun(word) in NEVER_A_NOUN - HARMLESS_IN_NAMES for word in words
+    )
+
+
+def _is_scalar_name(items: Sequence[Item]) -> bool:
+    """A symbol, a product of symbols such as AB, or a function or absolute value of these."""
+    try:
+        scalar = read_scalar(items)
+    except (Uncovered, TooLarge):
+        return False
+    if isinstance(scalar, Pow):
+        scalar = scalar.base
+    if len(items) == 1:
+        return True
+    factors = scalar.factors if isinstance(scalar, Mul) else (scalar,)
+    return all(isinstance(factor, Sym | Call) and bool(free_symbols(factor)) for factor in factors)
 
 
 def _is_applied_inverse(items: Sequence[Item]) -> bool:

@@ -79,4 +79,6 @@ def _doubled(separators: Sequence[Item], at: int) -> bool:
 def _joins(item: Item) -> bool:
     if item.is_(","):
         return item.font != "braced"
-    return item.value.casefold() in _JOINING_WORDS and item.kind in ("word", "cmd", "sign")
+    if item.is_("&"):
+        return item.text
+    return item.value.casefold() in _JOINING_WORDS and item.kind in ("word", "cmd")

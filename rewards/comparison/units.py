@@ -32,7 +32,7 @@ MAGNITUDES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6
 CURRENCY_SIGNS = {r"\$": "dollar", r"\euro": "euro", r"\pounds": "£", r"\yen": "yen", r"\rupee": "rupee"}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _AFTER_POWERS = {"squared": 2, "cubed": 3}
-_SPELLED_SIGNS = {r"\Omega": "Ω", r"\mu": "u", r"\circ*": "°", r"\circ": "°"}
+_SPELLED_SIGNS = {r"\Omega": "Ω", r"\mu": "u", r"\circ*": "°"}
 # Letters that stand for a unit even in italics, where the other side has no such symbol.
 SHORT_LETTERS = frozenset("mgshLlAVWJNK")
 _TEMPERATURES = {"c": "°C", "celsius": "°C", "f": "°F", "fahrenheit": "°F"}
@@ -155,22 +155,22 @@ class _UnitReader:
         return False
 
     def product(self) -> dict[str, int] | None:
+        """Factors with an optional sign of multiplication or division between two of them."""
         total: dict[str, int] = {}
         direction = 1
-        while self.rest() and self._value() not in ("}", ")"):
-            if self._accept("/", "per"):
-                direction = -1
-            elif self._accept("a", "an") and direction == -1:
-                continue
-            elif self._accept(r"\cdot", r"\times", "*", "-", "."):
-                continue
-            part = self._factor()
+        while True:
+            part = self._factor() if self.rest() else None
             if part is None:
                 return None
             for name, power in part.items():
                 total[name] = total.get(name, 0) + direction * power
-            direction = 1
-        return total or None
+            if not self.rest() or self._value() in ("}", ")"):
+                return total
+            direction = -1 if self._accept("/", "per") else 1
+            if direction == -1:
+                self._accept("a", "an")
+            else:
+                self._accept(r"\cdot", r"\times", "*", "-", ".")
 
     def _factor(self) -> dict[str, int] | None:
         if self._accept(r"\frac"):
@@ -186,7 +186,10 @@ class _UnitReader:
         name = self._name()
         if name is None:
             return None
-        power *= self._exponent()
+        exponent = self._exponent()
+        if exponent is None:
+            return None
+        power *= exponent
         base, _, own = name.partition("^")
         return {base: power * int(own or 1)}
 
@@ -237,7 +240,8 @@ class _UnitReader:
             return self._scale()
         return name
 
-    def _exponent(self) -> int:
+    def _exponent(self) -> int | None:
+        """The power after a name; None for a power that no unit has."""
         if self._value().casefold() in _AFTER_POWERS:
             self._at += 1
             return _AFTER_POWERS[self._items[self._at - 1].value.casefold()]
@@ -248,11 +252,10 @@ class _UnitReader:
         sign = -1 if self._accept("-") else 1
         digits = self._value()
         if not re.fullmatch("[1-4]", digits):
-            self._at = len(self._items) + 1
-            return 1
+            return None
         self._at += 1
-        if braced:
-            self._accept("}")
+        if braced and not self._accept("}"):
+            return None
         return sign * int(digits)
 
 

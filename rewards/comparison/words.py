@@ -57,12 +57,14 @@ def _starts(items: Sequence[Item], words: Sequence[str], phrase: tuple[str, ...]
 def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
     """Folded words of items that are nothing but words, letters, numerals and punctuation; None for all others."""
     words: list[str] = []
+    if not any(item.kind == "word" or item.text for item in items) and any(item.kind == "sign" for item in items):
+        return None
     for item in items:
         if item.kind in ("word", "num"):
             words.append(item.value.casefold().rstrip(".") or item.value)
         elif item.kind == "letter":
             words.append(item.value.casefold() if item.text and len(items) > 1 else item.value)
-        elif not (item.kind == "sign" and item.value in _PUNCTUATION):
+        elif not (item.kind == "sign" and item.value in _PUNCTUATION and (item.text or item.value in ".-'")):
             return None
     if len(words) > 1 and all(item.kind == "letter" and not item.text for item in items):
         words = ["".join(words).casefold()]
