@@ -39,13 +39,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Result:
-    """Score in {0.0, 1.0}, its reason, the parts it is made of, and the seconds that grading took."""
+    """Score in {0.0, 1.0}, its reason, the parts it is made of, and the seconds that grading took.
+
+    ``verdict`` is what a judge response says of the solution: True for right, None where it gives no verdict.
+    """
 
     score: float
     reason: Reason
     parts: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    verdict: bool | None = None
 
 
-# (problem, extracted final answer) -> Result; named in the config as ``verifier: package.module:function``.
+# (problem, text) -> Result. The text is the final answer unless ``rewards.verifier.verifier`` says otherwise.
 Verifier = Callable[[Problem, str], Result]

@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from rewards.comparison import relations_reader
 from rewards.comparison.brackets import read_brackets, read_environment, read_french_interval, read_set_operation
 from rewards.comparison.items import Item, items_of
-from rewards.comparison.numerals import joined
+from rewards.comparison.numerals import TooLarge, joined
 from rewards.comparison.quantities import read_based, read_compound, read_digits, read_quantity, without_text
 from rewards.comparison.splitting import closing, split_members, strip_group
 from rewards.comparison.tree import Choice, Listing, Node, Uncovered, Words
 from rewards.comparison.units import NEVER_A_NOUN, SHORT_LETTERS, noun
 from rewards.comparison.words import folded, is_choice_label, is_hedged, without_lead_in
 
-_MOST_DEPTH = 12
+_MOST_DEPTH = 8
+_MOST_MEMBERS = 150
 _END = (".", ",", ";", r"\\", "\u3002")
 
 
@@ -171,6 +172,8 @@ class AnswerReader:
             return None
         if any(not member for member in members):
             raise Uncovered("an empty member")
+        if len(members) > _MOST_MEMBERS:
+            raise TooLarge("members")
         return Listing(tuple(self.read(member) for member in members), word)
 
     def _leaf(self, items: Sequence[Item]) -> Node:

@@ -21,11 +21,14 @@ from rewards.comparison.quantities import plain_digits
 from rewards.comparison.spellings import READ_SIGNS
 from rewards.comparison.tree import Based, Bracketed, Choice, Node, Uncovered, Words
 from rewards.comparison.units import SHORT_LETTERS, counted_nouns
+from rewards.comparison.work import budget
 from rewards.types import Reason, Result
 
 MAX_CHARACTERS = 2000
 MAX_NESTING = 40
 _MOST_SIGNS = 400
+# Products of terms: some milliseconds in the caller's process, under a second in a worker.
+_QUICK_WORK, _DEEP_WORK = 4_000, 400_000
 
 
 def compare(*, gold: str, answer: str, problem_text: str = "") -> Result:
@@ -33,15 +36,18 @@ def compare(*, gold: str, answer: str, problem_text: str = "") -> Result:
 
     ``problem_text`` gives the nouns that may stand after a number.
     """
-    return _result(_decide(gold, answer, problem_text, deep=True), deep=True)
+    with budget(_DEEP_WORK):
+        return _result(_decide(gold, answer, problem_text, deep=True), deep=True)
 
 
 def compare_quick(*, gold: str, answer: str, problem_text: str = "") -> Result | None:
-    """The same without values of high precision; None where only such values decide."""
+    """The same without values of high precision and with little exact work; None where more is needed."""
     try:
-        return _result(_decide(gold, answer, problem_text, deep=False), deep=False)
+        with budget(_QUICK_WORK) as work:
+            reason = _decide(gold, answer, problem_text, deep=False)
     except NeedsPrecision:
         return None
+    return None if work.exhausted else _result(reason, deep=False)
 
 
 def is_covered(text: str, *, problem_text: str = "", trusted: bool = False) -> bool:

@@ -7,13 +7,14 @@ scalars with the same normal form are equal. Where all atoms are independent, di
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
 from rewards.comparison.integer_functions import evaluated
 from rewards.comparison.numerals import TooLarge
+from rewards.comparison.work import spend
 from rewards.comparison.tree import Add, Call, Div, Mul, Num, Pow, Scalar, Sym, Uncovered
 
 Atom = tuple[str, Hashable]
@@ -136,6 +137,7 @@ def multiply(first: Polynomial, second: Polynomial) -> Polynomial:
     """The product, with powers of primes and of the imaginary unit reduced."""
     if len(first) * len(second) > _MOST_PRODUCTS:
         raise TooLarge("terms")
+    spend(len(first) * len(second))
     total: dict[Monomial, Fraction] = {}
     for one, value in first.items():
         for other, factor in second.items():
@@ -384,5 +386,3 @@ def _logarithm(form: Form) -> Form | None:
             return Form({(): monomial[0][1]}, _ONE)
     return None
 
-
-Evaluator = Callable[[Scalar], Form]

@@ -42,7 +42,7 @@ def read_quantity(items: Sequence[Item], nouns: frozenset[str]) -> Quantity:
 def _split_at(items: Sequence[Item], end: int, nouns: frozenset[str]) -> tuple[Scalar, str] | None:
     """The scalar before ``end`` and the unit from there on, or None."""
     first = items[end]
-    degrees = first.is_("^") and end + 1 < len(items) and items[end + 1].value in ("{", r"\circ", "o")
+    degrees = first.is_("^") and _is_degree_sign(items[end + 1 : end + 3])
     fraction = first.is_(r"\frac") and end + 2 < len(items) and is_unit_item(items[end + 2], nouns)
     if not (degrees or fraction or is_unit_item(first, nouns)):
         return None
@@ -60,6 +60,11 @@ def _split_at(items: Sequence[Item], end: int, nouns: frozenset[str]) -> tuple[S
     if first.kind == "letter" and not first.text and not first.roman and free_symbols(scalar):
         return None
     return (scalar if factor == 1 else Mul((scalar, Num(Fraction(factor))))), unit
+
+
+def _is_degree_sign(items: Sequence[Item]) -> bool:
+    values = [item.value for item in items]
+    return bool(values) and (values[0] in (r"\circ", "o") or values == ["{", r"\circ"])
 
 
 def _without_currency(items: Sequence[Item]) -> tuple[Sequence[Item], str]:

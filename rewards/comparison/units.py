@@ -34,7 +34,7 @@ _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3}
 _AFTER_POWERS = {"squared": 2, "cubed": 3}
 _SPELLED_SIGNS = {r"\Omega": "Ω", r"\mu": "u", r"\circ*": "°"}
 # Letters that stand for a unit even in italics, where the other side has no such symbol.
-SHORT_LETTERS = frozenset("mgshLlAVWJNK")
+SHORT_LETTERS = frozenset("mgshL")
 _TEMPERATURES = {"c": "°C", "celsius": "°C", "f": "°F", "fahrenheit": "°F"}
 
 # Words that count, deny, hedge, compare or compute: never a unit and never a noun.
