@@ -16,8 +16,10 @@ _TAIL = re.compile(
 )
 _WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}\\]*)\}")
 _SENTENCE_END = re.compile(r"[.!?。](?:\s|$|\$)|\n")
-_JOINING = frozenset("or and maybe perhaps possibly alternatively either if else otherwise".split())
-_TAKING_BACK = frozenset("wait but however actually so therefore hence no".split())
+_JOINING = frozenset(
+    ["or", "and", "maybe", "perhaps", "possibly", "alternatively", "either", "if", "else", "otherwise"]
+)
+_TAKING_BACK = frozenset(["wait", "but", "however", "actually", "so", "therefore", "hence", "no"])
 DEFAULT_WORDS = ("Yes", "No")
 NO_VERDICT = -1.0
 

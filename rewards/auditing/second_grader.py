@@ -18,12 +18,82 @@ _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _NAME = re.compile(r"^\s*\\?[A-Za-z]+(?:_\w|_\{\w+\})?(?:\(\w\))?\s*(?:=|\\in\b)")
 # Words that deny, hedge, compute or count. Their list is this grader's own.
 _CHANGING = frozenset(
-    "not no never isn wrong incorrect false nope or maybe perhaps alternatively minus plus times divided squared cubed doubled"
-    " half halves quarter quarters third fourth fifth tenth dozen hundred thousand million billion lakh crore inverse reciprocal"
-    " kidding except unless less more factorial mod base negative am pm".split()
+    [
+        "not",
+        "no",
+        "never",
+        "isn",
+        "wrong",
+        "incorrect",
+        "false",
+        "nope",
+        "or",
+        "maybe",
+        "perhaps",
+        "alternatively",
+        "minus",
+        "plus",
+        "times",
+        "divided",
+        "squared",
+        "cubed",
+        "doubled",
+        "half",
+        "halves",
+        "quarter",
+        "quarters",
+        "third",
+        "fourth",
+        "fifth",
+        "tenth",
+        "dozen",
+        "hundred",
+        "thousand",
+        "million",
+        "billion",
+        "lakh",
+        "crore",
+        "inverse",
+        "reciprocal",
+        "kidding",
+        "except",
+        "unless",
+        "less",
+        "more",
+        "factorial",
+        "mod",
+        "base",
+        "negative",
+        "am",
+        "pm",
+    ]
 )
 _ORDINAL = ("thirds", "fifths", "ths", "fold")
-_UNITS = frozenset("cm mm km m ft in inches miles feet meters kg g mg s h hours minutes am pm mw kw".split())
+_UNITS = frozenset(
+    [
+        "cm",
+        "mm",
+        "km",
+        "m",
+        "ft",
+        "in",
+        "inches",
+        "miles",
+        "feet",
+        "meters",
+        "kg",
+        "g",
+        "mg",
+        "s",
+        "h",
+        "hours",
+        "minutes",
+        "am",
+        "pm",
+        "mw",
+        "kw",
+    ]
+)
 _POINTS = (1.37, 2.91, 0.618)
 _TOLERANCE = 1e-6
 _LONGEST = 2000

@@ -68,7 +68,7 @@ def nouns_of(items: Sequence[Item]) -> frozenset[str]:
         elif item.kind == "letter" and item.spaced and after_number and item.value in SHORT_LETTERS:
             found.add(item.value)
         else:
-            after_number = item.kind == "num" or item.is_("}", ")") and after_number
+            after_number = item.kind == "num" or (item.is_("}", ")") and after_number)
     return frozenset(found)
 
 
@@ -140,9 +140,9 @@ class AnswerReader:
             if not letter.value.isupper() or not rest[0].is_(")", ".", ":"):
                 return None
             rest = rest[1:]
-        elif bracketed and rest and not (letter.value.isupper() and (rest[0].spaced or rest[0].text)):
-            return None
-        elif not bracketed and not labelled:
+        elif (bracketed and rest and not (letter.value.isupper() and (rest[0].spaced or rest[0].text))) or (
+            not bracketed and not labelled
+        ):
             return None
         if rest and rest[0].is_(".", ":"):
             rest = rest[1:]

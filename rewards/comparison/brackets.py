@@ -55,7 +55,7 @@ def read_french_interval(reader: AnswerReader, items: Sequence[Item]) -> Node | 
     """``[2,5[`` and ``]2,5]``: an outward bracket is open."""
     if not (items[0].is_("[", "]") and items[-1].is_("[", "]")) or len(items) < 5:
         return None
-    if items[0].is_("[") and items[-1].is_("]") or any(item.is_("[", "]", "(", ")") for item in items[1:-1]):
+    if (items[0].is_("[") and items[-1].is_("]")) or any(item.is_("[", "]", "(", ")") for item in items[1:-1]):
         return None
     ends, _ = split(items[1:-1], lambda item: item.is_(",", ";"))
     if len(ends) != 2 or not all(ends):
@@ -116,6 +116,10 @@ def _without_outer_brackets(items: Sequence[Item]) -> Sequence[Item]:
 
 
 def _cell(reader: AnswerReader, cell: Sequence[Item], kind: str) -> Node:
-    while kind == "cases" and len(cell) > 1 and (cell[-1].is_(",", ".", ";") or cell[0].value.casefold() in ("if", "for", "when")):
+    while (
+        kind == "cases"
+        and len(cell) > 1
+        and (cell[-1].is_(",", ".", ";") or cell[0].value.casefold() in ("if", "for", "when"))
+    ):
         cell = cell[1:] if cell[0].value.casefold() in ("if", "for", "when") else cell[:-1]
     return reader.read(cell)

@@ -77,7 +77,12 @@ def _last_side(chain: Relation, link: Link | None, *, named: bool) -> Node:
 
 
 def _is_symbol(node: Node) -> bool:
-    return isinstance(node, Quantity) and isinstance(node.scalar, Sym) and node.scalar.name not in CONSTANTS and not node.unit
+    return (
+        isinstance(node, Quantity)
+        and isinstance(node.scalar, Sym)
+        and node.scalar.name not in CONSTANTS
+        and not node.unit
+    )
 
 
 def _listing(node: Listing) -> Node:

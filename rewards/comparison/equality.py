@@ -64,7 +64,9 @@ def renamed_constant(scalar: Scalar, other: Scalar) -> Scalar:
     names, wanted = free_symbols(scalar), free_symbols(other)
     for name, twin in _INTEGRATION.items():
         lone = scalar.terms.count(Sym(name)) == 1 and twin in wanted and name not in wanted and twin not in names
-        if lone and name not in free_symbols(Add(tuple(term for term in scalar.terms if term != Sym(name)) or (scalar,))):
+        if lone and name not in free_symbols(
+            Add(tuple(term for term in scalar.terms if term != Sym(name)) or (scalar,))
+        ):
             return Add(tuple(Sym(twin) if term == Sym(name) else term for term in scalar.terms))
     return scalar
 
@@ -178,4 +180,4 @@ def _magnitude(scalar: Scalar) -> int:
     return int(abs(value)) + 1
 
 
-__all__ = ["NeedsPrecision", "renamed_constant", "same_scalar", "scalar_size", "Call"]
+__all__ = ["Call", "NeedsPrecision", "renamed_constant", "same_scalar", "scalar_size"]

@@ -122,14 +122,16 @@ class NodeEquality:
             return False
         kinds = _brackets(gold), _brackets(answer)
         members = _members(gold), _members(answer)
-        if "" in kinds and "()" in kinds or _names_differ(*members):
-            return self._in_order([_bare(member) for member in members[0]], [_bare(member) for member in members[1]], kinds)
+        if ("" in kinds and "()" in kinds) or _names_differ(*members):
+            return self._in_order(
+                [_bare(member) for member in members[0]], [_bare(member) for member in members[1]], kinds
+            )
         if set(kinds) <= {"", "{}"}:
             return self._conjunctions_agree(gold, answer) and self._any_order(*members)
         return kinds[0] == kinds[1] and self._in_order(*members, kinds)
 
     def _in_order(self, gold: Sequence[Node], answer: Sequence[Node], kinds: tuple[str, str]) -> bool:
-        if "{}" in kinds or len(gold) != len(answer) or len(gold) < 2 and kinds[0] != kinds[1]:
+        if "{}" in kinds or len(gold) != len(answer) or (len(gold) < 2 and kinds[0] != kinds[1]):
             return False
         return all(map(self.equal, gold, answer))
 
@@ -242,7 +244,7 @@ def _names_differ(gold: Sequence[Node], answer: Sequence[Node]) -> bool:
     named = [[isinstance(member, Named) for member in members] for members in (gold, answer)]
     if len(gold) < 2 or len(answer) < 2:
         return False
-    return all(named[0]) and not any(named[1]) or all(named[1]) and not any(named[0])
+    return (all(named[0]) and not any(named[1])) or (all(named[1]) and not any(named[0]))
 
 
 def _has_relation(node: Listing) -> bool:
@@ -272,7 +274,11 @@ def _at_least_one(scalar: Scalar) -> bool:
 
 def _near(left: Quantity, right: Quantity) -> bool:
     """Within one percent: what stands after an approximation sign must be one."""
-    if left.percent != right.percent or not same_unit(left.unit, right.unit) or free_symbols(left) | free_symbols(right):
+    if (
+        left.percent != right.percent
+        or not same_unit(left.unit, right.unit)
+        or free_symbols(left) | free_symbols(right)
+    ):
         return False
     try:
         values = [evaluate(side.scalar, {}, mpmath.fp) for side in (left, right)]

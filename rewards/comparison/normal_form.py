@@ -14,8 +14,8 @@ from functools import lru_cache
 
 from rewards.comparison.integer_functions import evaluated
 from rewards.comparison.numerals import TooLarge
-from rewards.comparison.work import spend
 from rewards.comparison.tree import Add, Call, Div, Mul, Num, Pow, Scalar, Sym, Uncovered
+from rewards.comparison.work import spend
 
 Atom = tuple[str, Hashable]
 Monomial = tuple[tuple[Atom, Fraction], ...]
@@ -235,7 +235,9 @@ def _whole_power(base: Form, exponent: int) -> Form:
 def _raised(polynomial: Polynomial, exponent: int) -> Polynomial:
     if len(polynomial) > 1 and math.comb(len(polynomial) + exponent - 1, exponent) > 4 * _MOST_TERMS:
         raise TooLarge("power of a sum")
-    bits = max((value.numerator.bit_length() + value.denominator.bit_length() for value in polynomial.values()), default=0)
+    bits = max(
+        (value.numerator.bit_length() + value.denominator.bit_length() for value in polynomial.values()), default=0
+    )
     if bits * exponent > 2 * _MOST_BITS:
         raise TooLarge("power")
     result: Polynomial = _ONE
@@ -385,4 +387,3 @@ def _logarithm(form: Form) -> Form | None:
         if len(monomial) == 1 and monomial[0][0] == ("sym", "e"):
             return Form({(): monomial[0][1]}, _ONE)
     return None
-

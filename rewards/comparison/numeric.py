@@ -144,7 +144,7 @@ class _Evaluation:
         raise Undefined(name)
 
 
-_DIRECT = {name: name for name in "sin cos tan cot sec csc sinh cosh tanh coth sech csch exp floor ceil".split()} | {
+_DIRECT = {name: name for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "exp", "floor", "ceil"]} | {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc",
     "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh", "factorial": "factorial", "binom": "binomial",
 }  # fmt: skip

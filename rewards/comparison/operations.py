@@ -10,7 +10,10 @@ _ALWAYS = frozenset(("integral", "sum", "product", "limit", "derivative"))
 _CONSTANTS = _ALWAYS | {"integer function", "trigonometry", "logarithm", "tower", "determinant"}
 _RATIONALS = _CONSTANTS | {"root", "power"}
 _TRIGONOMETRY = frozenset(
-    f"{start}{name}{end}" for start in ("", "arc", "ar") for name in ("sin", "cos", "tan", "cot", "sec", "csc") for end in ("", "h")
+    f"{start}{name}{end}"
+    for start in ("", "arc", "ar")
+    for name in ("sin", "cos", "tan", "cot", "sec", "csc")
+    for end in ("", "h")
 )
 _CLASS = {
     "int": "integral",

@@ -12,9 +12,29 @@ from rewards.comparison.scalar_reader import read_scalar
 from rewards.comparison.tree import Based, Compound, Digits, Mul, Num, Quantity, Scalar, Uncovered, free_symbols
 from rewards.comparison.units import CURRENCY_SIGNS, MAGNITUDES, is_unit_item, read_unit
 
-_CURRENCY_WORDS = {"rs": "rupee", "usd": "dollar", "inr": "rupee", "eur": "euro", "gbp": "£", "us": "", "cny": "yuan", "hk": ""}
+_CURRENCY_WORDS = {
+    "rs": "rupee",
+    "usd": "dollar",
+    "inr": "rupee",
+    "eur": "euro",
+    "gbp": "£",
+    "us": "",
+    "cny": "yuan",
+    "hk": "",
+}
 _PERCENT_WORDS = frozenset(("percent", "percentage", "pct"))
-_BASE_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "twelve": 12, "sixteen": 16}
+_BASE_WORDS = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "twelve": 12,
+    "sixteen": 16,
+}
 _LARGEST_BASE = 36
 _MOST_UNIT_ITEMS = 14
 

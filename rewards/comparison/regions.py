@@ -186,7 +186,9 @@ def _excluded(region: Region) -> Scalar | None:
 def _without(points: Sequence[Scalar | None], variable: str) -> Region | None:
     """The line without some points, in their order."""
     try:
-        placed = sorted(((evaluate(point, {}, mpmath.fp), point) for point in points if point is not None), key=lambda at: at[0])
+        placed = sorted(
+            ((evaluate(point, {}, mpmath.fp), point) for point in points if point is not None), key=lambda at: at[0]
+        )
     except Undefined:
         if len(points) != 1 or points[0] is None:
             return None
@@ -216,5 +218,3 @@ def _same_piece(gold: Piece, answer: Piece, same: Same) -> bool:
     if (gold.low_closed, gold.high_closed) != (answer.low_closed, answer.high_closed):
         return False
     return same(gold.low, answer.low) and same(gold.high, answer.high)
-
-

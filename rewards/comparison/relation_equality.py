@@ -29,7 +29,7 @@ def as_equation(node: Node) -> Sides | None:
 
 def _is_symbol_name(name: str) -> bool:
     """A name that reads back as one symbol; the name of a function is its letter."""
-    return len(name) == 1 or name.startswith("\\") and name[1:].isalpha()
+    return len(name) == 1 or (name.startswith("\\") and name[1:].isalpha())
 
 
 def _scalar(node: Node) -> Scalar | None:

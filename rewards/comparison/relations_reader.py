@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rewards.comparison import spellings as spell
 from rewards.comparison.items import Item
+from rewards.comparison.numerals import TooLarge
 from rewards.comparison.scalar_reader import read_scalar
 from rewards.comparison.splitting import closing, split, top_level
-from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import (
     Bracketed,
     Call,
@@ -35,8 +35,49 @@ _RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\approx", r"\in", r"\noti
 _MODULI = (r"\pmod", r"\bmod", r"\mod")
 # Words of the table of harmful words that do no harm in a name, such as "number of ways" and "the sum".
 HARMLESS_IN_NAMES = frozenset(
-    "a an the of in on at for with as its this that these those sum difference product quotient ratio total percent percentage"
-    " answer result solution solutions first second last next base power exponent root each all point x y n".split()
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "for",
+        "with",
+        "as",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "sum",
+        "difference",
+        "product",
+        "quotient",
+        "ratio",
+        "total",
+        "percent",
+        "percentage",
+        "answer",
+        "result",
+        "solution",
+        "solutions",
+        "first",
+        "second",
+        "last",
+        "next",
+        "base",
+        "power",
+        "exponent",
+        "root",
+        "each",
+        "all",
+        "point",
+        "x",
+        "y",
+        "n",
+    ]
 )
 _ARITHMETIC = ("+", "-", "*", "/", r"\cdot", r"\times", r"\div", r"\pm")
 
@@ -65,9 +106,12 @@ def _chain(reader: AnswerReader, sides: Sequence[Sequence[Item]], signs: tuple[s
         cut = side
         while cut and cut[-1].is_(r"\ldots", "."):
             cut = cut[:-1]
-        if len(cut) < len(side) and at and marks[at - 1] == "=" and any(item.is_(r"\ldots") for item in side[len(cut) :]) or (
-            len(side) - len(cut) > 2
-        ):
+        if (
+            len(cut) < len(side)
+            and at
+            and marks[at - 1] == "="
+            and any(item.is_(r"\ldots") for item in side[len(cut) :])
+        ) or (len(side) - len(cut) > 2):
             marks[at - 1] = r"\approx"
             side = cut
         nodes.append(reader.read(side))
@@ -89,7 +133,7 @@ def _ascii_signs(items: Sequence[Item]) -> list[Item]:
 
 def _joins_equals(before: Item) -> bool:
     """An exclamation mark without a space in front is a factorial, as in ``5!=120``."""
-    return before.is_("<", ">", "&") or before.is_("!") and before.spaced
+    return before.is_("<", ">", "&") or (before.is_("!") and before.spaced)
 
 
 def _ratio(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
@@ -138,7 +182,10 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
     A name has a letter, begins with no numeral, and has no arithmetic and no power at its top level. All of its items
     must read as a name; a name with an item that nothing owns is none.
     """
-    if not any(item.kind in ("letter", "word") or item.value in spell.GREEK for item in items) or items[0].kind == "num":
+    if (
+        not any(item.kind in ("letter", "word") or item.value in spell.GREEK for item in items)
+        or items[0].kind == "num"
+    ):
         return _is_bare_function(items)
     if any(item.is_(*_ARITHMETIC, "!", "%") for _, item in top_level(items)):
         return False
@@ -222,7 +269,7 @@ def _tuple_names(items: Sequence[Item]) -> list[str] | None:
     if closing(items, 0) != len(items) - 1:
         return None
     parts, commas = split(items[1:-1], lambda item: item.is_(","))
-    if not commas or any(not part or part[0].kind != "letter" and part[0].value not in spell.GREEK for part in parts):
+    if not commas or any(not part or (part[0].kind != "letter" and part[0].value not in spell.GREEK) for part in parts):
         return None
     return [name_of(part) for part in parts]
 

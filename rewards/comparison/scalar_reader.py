@@ -106,7 +106,7 @@ class ScalarReader:
 
     def _begins_factor(self) -> bool:
         item = self.peek()
-        if item is None or item.text and item.kind != "num":
+        if item is None or (item.text and item.kind != "num"):
             return False
         if item.kind == "letter":
             return True
@@ -249,7 +249,7 @@ class ScalarReader:
         raise Uncovered(value)
 
     def _numeral(self, item: Item) -> Scalar:
-        if self.value() in (r"\overline", r"\dot") or item.value.endswith(".") and self.value() == "(":
+        if self.value() in (r"\overline", r"\dot") or (item.value.endswith(".") and self.value() == "("):
             return self._repeating(item.value)
         number = read_decimal(item.value)
         if number.digits == 0 and self.value() == r"\frac":
@@ -397,7 +397,7 @@ class ScalarReader:
         item = self.peek()
         if item is None:
             raise Uncovered(name)
-        if item.is_("(", "[", r"\{") and name in spell.INTEGER_FUNCTIONS or item.is_("(", "["):
+        if (item.is_("(", "[", r"\{") and name in spell.INTEGER_FUNCTIONS) or item.is_("(", "["):
             self._at += 1
             arguments = [self.sum()]
             while self._accept(","):

@@ -38,9 +38,11 @@ _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
 _DOUBLED_DELIMITER = re.compile(r"\\\\(?=[()\[\]{},;!])")
 _MARKDOWN = re.compile(r"^(\*\*|__|`+)(.+)\1$", re.DOTALL)
 # ASCII superscript digits of other scripts never reach these tables; ``illegal_characters`` refuses them first.
-READ_SIGNS = frozenset(_UNICODE) | set("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b\u221a") | {
-    chr(code) for code in range(0x2080, 0x208A)
-}
+READ_SIGNS = (
+    frozenset(_UNICODE)
+    | set("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b\u221a")
+    | {chr(code) for code in range(0x2080, 0x208A)}
+)
 
 
 @lru_cache(maxsize=4096)
@@ -50,7 +52,9 @@ def unify(text: str) -> str:
     if not text.isascii():
         text = _RAISED.sub(lambda run: "^{" + run[0].translate(_SUPERSCRIPTS) + "}", text)
         text = _LOWERED.sub(lambda run: "_{" + run[0].translate(_SUBSCRIPTS) + "}", text)
-        text = _ROOT.sub(lambda found: rf"\sqrt{{{found[1]}}}" if found[1] else found[0].replace("\u221a", r"\sqrt"), text)
+        text = _ROOT.sub(
+            lambda found: rf"\sqrt{{{found[1]}}}" if found[1] else found[0].replace("\u221a", r"\sqrt"), text
+        )
         text = text.translate(_TABLE)
     while (inner := _MARKDOWN.match(text)) and inner[1] not in inner[2]:
         text = inner[2].strip()
@@ -60,25 +64,50 @@ def unify(text: str) -> str:
 
 
 SIGNS = {"\u201c": '"', "\u201d": '"', "\u2018": "'"}
-SPACES = frozenset((r"\,", r"\;", r"\:", "\\ ", "\\\n", r"\quad", r"\qquad", r"\thinspace", r"\enspace", r"\>", r"\hfill"))
+SPACES = frozenset(
+    (r"\,", r"\;", r"\:", "\\ ", "\\\n", r"\quad", r"\qquad", r"\thinspace", r"\enspace", r"\>", r"\hfill")
+)
 SIZED = frozenset((r"\left", r"\right", r"\middle"))
 LAYOUT = SIZED | {r"\!"} | frozenset(
     rf"\{name}"
-    for name in (
-        "big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle textstyle scriptstyle limits"
-        " nolimits tiny small normalsize large Large LARGE huge Huge rm bf it sf tt cal mathstrut boldmath centering"
-        " checkmark ( ) [ ] bfseries itshape em noindent displaylimits square blacksquare"
-    ).split()
+    for name in ["big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bigm", "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "tiny", "small", "normalsize", "large", "Large", "LARGE", "huge", "Huge", "rm", "bf", "it", "sf", "tt", "cal", "mathstrut", "boldmath", "centering", "checkmark", "(", ")", "[", "]", "bfseries", "itshape", "em", "noindent", "displaylimits", "square", "blacksquare"]
 )  # fmt: skip
 WITH_ARGUMENT = frozenset((r"\color", r"\hspace", r"\vspace", r"\textcolor", r"\mspace", r"\label", r"\tag", r"\hskip"))
 TEXT_COMMANDS = frozenset(
-    rf"\{name}" for name in "text textbf textit textrm textnormal textsf texttt textsc mbox hbox emph textup".split()
+    rf"\{name}"
+    for name in [
+        "text",
+        "textbf",
+        "textit",
+        "textrm",
+        "textnormal",
+        "textsf",
+        "texttt",
+        "textsc",
+        "mbox",
+        "hbox",
+        "emph",
+        "textup",
+    ]
 )
 ROMAN_COMMANDS = frozenset((r"\mathrm", r"\operatorname", r"\mathop", r"\rm"))
 # A box, a brace or a colour around something is emphasis; ``mathit`` is how a letter looks anyway.
 _EMPHASIS = frozenset(
     rf"\{name}"
-    for name in "boxed fbox framebox mathit mathnormal mathsf mathtt ensuremath underline cancelto displaybox bcancel".split()
+    for name in [
+        "boxed",
+        "fbox",
+        "framebox",
+        "mathit",
+        "mathnormal",
+        "mathsf",
+        "mathtt",
+        "ensuremath",
+        "underline",
+        "cancelto",
+        "displaybox",
+        "bcancel",
+    ]
 ) - {r"\cancelto", r"\bcancel"}
 FONT_COMMANDS = {
     r"\mathbf": "vector", r"\boldsymbol": "vector", r"\bm": "vector", r"\vec": "vector", r"\overrightarrow": "vector",
@@ -109,16 +138,94 @@ COMMAND_SPELLINGS = {
 }  # fmt: skip
 GREEK = frozenset(
     rf"\{name}"
-    for name in (
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega"
-        " Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar"
-    ).split()
+    for name in [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "chi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Pi",
+        "Sigma",
+        "Upsilon",
+        "Phi",
+        "Psi",
+        "Omega",
+        "ell",
+        "hbar",
+    ]
 )
 FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch ln log lg exp"
-    " arsinh arcosh artanh".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arccot",
+        "arcsec",
+        "arccsc",
+        "sinh",
+        "cosh",
+        "tanh",
+        "coth",
+        "sech",
+        "csch",
+        "ln",
+        "log",
+        "lg",
+        "exp",
+        "arsinh",
+        "arcosh",
+        "artanh",
+    ]
 )
-INTEGER_FUNCTIONS = frozenset("gcd lcm max min floor ceil factorial binomial mod det inf sup dim ker deg arg Pr".split())
+INTEGER_FUNCTIONS = frozenset(
+    [
+        "gcd",
+        "lcm",
+        "max",
+        "min",
+        "floor",
+        "ceil",
+        "factorial",
+        "binomial",
+        "mod",
+        "det",
+        "inf",
+        "sup",
+        "dim",
+        "ker",
+        "deg",
+        "arg",
+        "Pr",
+    ]
+)
 BIG_OPERATORS = frozenset((r"\sum", r"\prod", r"\int", r"\lim"))
 KNOWN = (
     GREEK
@@ -127,11 +234,65 @@ KNOWN = (
     | {rf"\{name}" for name in INTEGER_FUNCTIONS}
     | frozenset(
         rf"\{name}"
-        for name in (
-            "frac sqrt binom choose pi infty cdot times div pm mp le ge ne approx equiv in notin cup cap setminus to"
-            " emptyset land lor circ circ* overline dot pmod bmod mod lfloor rfloor lceil rceil angle triangle euro pounds"
-            " yen rupee ldots ll gg subset subseteq sim cong parallel perp Re Im partial Vert star odot"
-        ).split()
+        for name in [
+            "frac",
+            "sqrt",
+            "binom",
+            "choose",
+            "pi",
+            "infty",
+            "cdot",
+            "times",
+            "div",
+            "pm",
+            "mp",
+            "le",
+            "ge",
+            "ne",
+            "approx",
+            "equiv",
+            "in",
+            "notin",
+            "cup",
+            "cap",
+            "setminus",
+            "to",
+            "emptyset",
+            "land",
+            "lor",
+            "circ",
+            "circ*",
+            "overline",
+            "dot",
+            "pmod",
+            "bmod",
+            "mod",
+            "lfloor",
+            "rfloor",
+            "lceil",
+            "rceil",
+            "angle",
+            "triangle",
+            "euro",
+            "pounds",
+            "yen",
+            "rupee",
+            "ldots",
+            "ll",
+            "gg",
+            "subset",
+            "subseteq",
+            "sim",
+            "cong",
+            "parallel",
+            "perp",
+            "Re",
+            "Im",
+            "partial",
+            "Vert",
+            "star",
+            "odot",
+        ]
     )
 )
 AS_SIGN = {
@@ -140,8 +301,59 @@ AS_SIGN = {
 }  # fmt: skip
 
 _SHORT_WORDS = frozenset(
-    "yes no odd one two six ten red mon tue wed thu fri sat sun all none or and if not is the a.m p.m am pm"
-    " pct true day days even base mod inch feet cm mm km kg ft in min sec hr hrs lb lbs mph per oz".split()
+    [
+        "yes",
+        "no",
+        "odd",
+        "one",
+        "two",
+        "six",
+        "ten",
+        "red",
+        "mon",
+        "tue",
+        "wed",
+        "thu",
+        "fri",
+        "sat",
+        "sun",
+        "all",
+        "none",
+        "or",
+        "and",
+        "if",
+        "not",
+        "is",
+        "the",
+        "a.m",
+        "p.m",
+        "am",
+        "pm",
+        "pct",
+        "true",
+        "day",
+        "days",
+        "even",
+        "base",
+        "mod",
+        "inch",
+        "feet",
+        "cm",
+        "mm",
+        "km",
+        "kg",
+        "ft",
+        "in",
+        "min",
+        "sec",
+        "hr",
+        "hrs",
+        "lb",
+        "lbs",
+        "mph",
+        "per",
+        "oz",
+    ]
 ) - {"a.m", "p.m"}
 _DIALECT = re.compile("|".join(sorted((*FUNCTIONS, "sqrt", "pi"), key=len, reverse=True)))
 _SHORTEST_WORD = 4
@@ -155,7 +367,7 @@ def is_plain_word(run: str) -> bool:
         return True
     if len(run) < _SHORTEST_WORD - 1 or run.isupper() or _DIALECT.search(run):
         return False
-    return len(run) >= _SHORTEST_WORD or run[0].isupper() and run[1:].islower()
+    return len(run) >= _SHORTEST_WORD or (run[0].isupper() and run[1:].islower())
 
 
 def split_letters(run: str) -> list[str]:

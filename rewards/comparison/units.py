@@ -8,7 +8,17 @@ from functools import lru_cache
 
 from rewards.comparison.items import Item
 
-_PREFIXES = {"k": "kilo", "M": "mega", "G": "giga", "m": "milli", "c": "centi", "d": "deci", "n": "nano", "u": "micro", "T": "tera"}
+_PREFIXES = {
+    "k": "kilo",
+    "M": "mega",
+    "G": "giga",
+    "m": "milli",
+    "c": "centi",
+    "d": "deci",
+    "n": "nano",
+    "u": "micro",
+    "T": "tera",
+}
 # Symbol: names. Symbols are case-sensitive, names are not. SI prefixes go before both.
 _METRIC = {
     "m": ("meter", "metre"), "g": ("gram", "gramme"), "s": ("second", "sec"), "L": ("liter", "litre", "l"), "A": ("ampere", "amp"),
@@ -39,18 +49,7 @@ _TEMPERATURES = {"c": "°C", "celsius": "°C", "f": "°F", "fahrenheit": "°F"}
 
 # Words that count, deny, hedge, compare or compute: never a unit and never a noun.
 NEVER_A_NOUN = frozenset(
-    "a an the one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand"
-    " million billion trillion dozen zero half halves third quarter fourth fifth sixth seventh eighth ninth tenth twelfth"
-    " hundredth thousandth ten tens hundreds thousands lakh crore percent percentage pct point times fold double doubled"
-    " triple tripled twice thrice squared cubed root inverse inverted reciprocal negated negative positive minus plus plusminus"
-    " over divided multiplied by mod modulo base factorial power exponent log not no nor none never neither nope isn isnt"
-    " aren cannot incorrect incorrectly wrong wrongly false falsely kidding joking untrue invalid if unless except without"
-    " maybe perhaps possibly probably either or and but alternatively instead approximately approx about around almost"
-    " nearly roughly circa more less than least most fewer greater smaller larger bigger under over below above between"
-    " from to until then is are was were be been being equals equal of in on at for with as it its this that these those"
-    " what which who how many much any some all each every other another else only just exactly actually really modulus"
-    " first second last next previous sum difference product quotient ratio plus/minus opposite complement short cut off"
-    " infinity infinite undefined error answer result solution solutions correct right true yes".split()
+    ["a", "an", "the", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty", "thirty", "forty", "fifty", "hundred", "thousand", "million", "billion", "trillion", "dozen", "zero", "half", "halves", "third", "quarter", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "twelfth", "hundredth", "thousandth", "ten", "tens", "hundreds", "thousands", "lakh", "crore", "percent", "percentage", "pct", "point", "times", "fold", "double", "doubled", "triple", "tripled", "twice", "thrice", "squared", "cubed", "root", "inverse", "inverted", "reciprocal", "negated", "negative", "positive", "minus", "plus", "plusminus", "over", "divided", "multiplied", "by", "mod", "modulo", "base", "factorial", "power", "exponent", "log", "not", "no", "nor", "none", "never", "neither", "nope", "isn", "isnt", "aren", "cannot", "incorrect", "incorrectly", "wrong", "wrongly", "false", "falsely", "kidding", "joking", "untrue", "invalid", "if", "unless", "except", "without", "maybe", "perhaps", "possibly", "probably", "either", "or", "and", "but", "alternatively", "instead", "approximately", "approx", "about", "around", "almost", "nearly", "roughly", "circa", "more", "less", "than", "least", "most", "fewer", "greater", "smaller", "larger", "bigger", "under", "over", "below", "above", "between", "from", "to", "until", "then", "is", "are", "was", "were", "be", "been", "being", "equals", "equal", "of", "in", "on", "at", "for", "with", "as", "it", "its", "this", "that", "these", "those", "what", "which", "who", "how", "many", "much", "any", "some", "all", "each", "every", "other", "another", "else", "only", "just", "exactly", "actually", "really", "modulus", "first", "second", "last", "next", "previous", "sum", "difference", "product", "quotient", "ratio", "plus/minus", "opposite", "complement", "short", "cut", "off", "infinity", "infinite", "undefined", "error", "answer", "result", "solution", "solutions", "correct", "right", "true", "yes"]
 )  # fmt: skip
 
 Unit = tuple[tuple[str, int], ...]
@@ -93,7 +92,7 @@ def unit_name(word: str, nouns: frozenset[str]) -> str | None:
         return _SYMBOLS[word]
     folded = word.casefold()
     for form in (folded, _singular(folded)):
-        if form in _NAMES and (len(form) > 3 or form in _NAMES and word.islower() or word.isupper()):
+        if form in _NAMES and (len(form) > 3 or (form in _NAMES and word.islower()) or word.isupper()):
             return _NAMES[form]
     return f"{noun(word)}" if noun(word) in nouns else None
 
@@ -123,7 +122,9 @@ def is_unit_item(item: Item, nouns: frozenset[str]) -> bool:
         return word in _POWERS or word in MAGNITUDES or unit_name(item.value, nouns) is not None
     if item.kind == "letter":
         upright = item.text or item.roman
-        return upright and unit_name(item.value, nouns) is not None or item.value in SHORT_LETTERS and item.value in nouns
+        return (upright and unit_name(item.value, nouns) is not None) or (
+            item.value in SHORT_LETTERS and item.value in nouns
+        )
     return item.is_(*_SPELLED_SIGNS, *CURRENCY_SIGNS)
 
 
@@ -180,7 +181,11 @@ class _UnitReader:
         if self._value() == "^" and self._at + 1 < len(self._items):
             return self._degrees()
         power = 1
-        if self._value().casefold() in _POWERS and self._at + 1 < len(self._items) and self._items[self._at + 1].kind in ("word", "letter"):
+        if (
+            self._value().casefold() in _POWERS
+            and self._at + 1 < len(self._items)
+            and self._items[self._at + 1].kind in ("word", "letter")
+        ):
             power = _POWERS[self._value().casefold()]
             self._at += 1
         name = self._name()

@@ -17,7 +17,7 @@ _LEAD_INS = (
     "the probability is", "the area is", "the sum is", "the number is", "the length is", "yes the answer is",
 )  # fmt: skip
 LEAD_INS = sorted((tuple(phrase.split()) for phrase in _LEAD_INS), key=len, reverse=True)
-_LEADING = frozenset("the a an on in at".split())
+_LEADING = frozenset(["the", "a", "an", "on", "in", "at"])
 _SINGULAR = {"solutions": "solution", "roots": "root", "values": "value", "numbers": "number", "answers": "answer"}
 _SAME = {
     ("infinite",): "infinitely many", ("infinitely", "many"): "infinitely many", ("infinite", "solution"): "infinitely many",
@@ -30,14 +30,37 @@ _PUNCTUATION = frozenset(".,;:!?'\"-")
 _CHOICE_LABELS = frozenset(("option", "choice", "answer", "part", "statement"))
 # Words that make the text beside a choice letter more than that choice's text.
 _HEDGES = frozenset(
-    "or and not but maybe perhaps possibly either neither nor unless except wrong incorrect false alternatively both none"
-    " isn't isn n't never instead".split()
+    [
+        "or",
+        "and",
+        "not",
+        "but",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "either",
+        "neither",
+        "nor",
+        "unless",
+        "except",
+        "wrong",
+        "incorrect",
+        "false",
+        "alternatively",
+        "both",
+        "none",
+        "isn't",
+        "isn",
+        "n't",
+        "never",
+        "instead",
+    ]
 )
 
 
 def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
     """``items`` without a phrase of the closed table at the beginning and the colon after that phrase."""
-    while True:
+    while items and items[0].kind == "word":
         words = [item.value.casefold() for item in items[:6]]
         phrase = next((phrase for phrase in LEAD_INS if _starts(items, words, phrase)), None)
         if phrase is None:
@@ -45,6 +68,7 @@ def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
         items = items[len(phrase) :]
         while items and items[0].is_(":", ","):
             items = items[1:]
+    return items
 
 
 def _starts(items: Sequence[Item], words: Sequence[str], phrase: tuple[str, ...]) -> bool:

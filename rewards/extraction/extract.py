@@ -22,7 +22,9 @@ _LONGEST_JOINER = 40
 _DEEPEST_BOX = 5
 _SAID_LATER = re.compile(r"(?i:final answer(?: is)?\b)")
 # Words that turn two boxes of one sentence into two offers: "\boxed{6} or, failing that, \boxed{5}".
-_HEDGE = re.compile(r"\b(?:or|and|alternatively|else|otherwise|failing|maybe|perhaps|possibly|either|if)\b", re.IGNORECASE)
+_HEDGE = re.compile(
+    r"\b(?:or|and|alternatively|else|otherwise|failing|maybe|perhaps|possibly|either|if)\b", re.IGNORECASE
+)
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
 

@@ -28,25 +28,140 @@ _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", r
 _NUMBER = re.compile(
     r"(?<![\w.])[-\u2212+]?(?:\\?[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+|\s+\d+/\d+)?(?:\s*\\?%)?(?![\w])"
 )
-_TAIL = re.compile(r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE)
+_TAIL = re.compile(
+    r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
+)
 _SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
 _IS = re.compile(r"\b(?:is|are|equals)\b")
 _DIGIT = re.compile(r"[0-9]")
 _WORD = re.compile(r"[^\W\d_]+")
 # Words after which nothing in the sentence may be the answer.
 _DENYING = frozenset(
-    "not no nor none never neither nope isn aren doesn didn don won cannot wrong incorrect incorrectly wrongly false falsely untrue"
-    " invalid if unless except without maybe perhaps possibly probably either or alternatively instead but kidding joking".split()
+    [
+        "not",
+        "no",
+        "nor",
+        "none",
+        "never",
+        "neither",
+        "nope",
+        "isn",
+        "aren",
+        "doesn",
+        "didn",
+        "don",
+        "won",
+        "cannot",
+        "wrong",
+        "incorrect",
+        "incorrectly",
+        "wrongly",
+        "false",
+        "falsely",
+        "untrue",
+        "invalid",
+        "if",
+        "unless",
+        "except",
+        "without",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "probably",
+        "either",
+        "or",
+        "alternatively",
+        "instead",
+        "but",
+        "kidding",
+        "joking",
+    ]
 )
 # Words that change a number which stands directly after, or directly before.
 _BEFORE = frozenset(
-    "minus negative plus over under below above than least most about around almost nearly roughly approximately times mod modulo"
-    " base divided half double twice squared cubed root".split()
+    [
+        "minus",
+        "negative",
+        "plus",
+        "over",
+        "under",
+        "below",
+        "above",
+        "than",
+        "least",
+        "most",
+        "about",
+        "around",
+        "almost",
+        "nearly",
+        "roughly",
+        "approximately",
+        "times",
+        "mod",
+        "modulo",
+        "base",
+        "divided",
+        "half",
+        "double",
+        "twice",
+        "squared",
+        "cubed",
+        "root",
+    ]
 )
 _AFTER = NEVER_A_NOUN - frozenset(
-    "a an the of in on at for with as it its this that these those from to until then is are was were be been being which who"
-    " how all each every answer result solution solutions correct right true total million billion trillion thousand hundred"
-    " dozen percent percentage pct".split()
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "for",
+        "with",
+        "as",
+        "it",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "from",
+        "to",
+        "until",
+        "then",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "which",
+        "who",
+        "how",
+        "all",
+        "each",
+        "every",
+        "answer",
+        "result",
+        "solution",
+        "solutions",
+        "correct",
+        "right",
+        "true",
+        "total",
+        "million",
+        "billion",
+        "trillion",
+        "thousand",
+        "hundred",
+        "dozen",
+        "percent",
+        "percentage",
+        "pct",
+    ]
 )
 
 

@@ -53,5 +53,7 @@ def _alternatives(gold: str) -> Sequence[str]:
         answers = json.loads(gold)["any"]
     except (json.JSONDecodeError, KeyError):
         return (gold,)
-    usable = isinstance(answers, list) and answers and all(isinstance(answer, str) and answer.strip() for answer in answers)
+    usable = (
+        isinstance(answers, list) and answers and all(isinstance(answer, str) and answer.strip() for answer in answers)
+    )
     return answers if usable else (gold,)

@@ -332,7 +332,11 @@ class Dispatcher:
     def _shut_down(self) -> None:
         with self._lock:
             self._failure = self._failure or PoolLost("the grading pool is closed")
-            waiting = [*self._queue, *self._suspects, *(job for worker in self._workers.values() for job in worker.jobs)]
+            waiting = [
+                *self._queue,
+                *self._suspects,
+                *(job for worker in self._workers.values() for job in worker.jobs),
+            ]
         for job in waiting:
             job.future.set_exception(self._failure)
         for worker in self._workers.values():

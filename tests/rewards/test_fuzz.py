@@ -7,10 +7,10 @@ from itertools import islice
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rewards.comparison.exact_numbers import read_numeral, same_number
 
 from rewards.auditing.second_grader import second_opinion
 from rewards.comparison.compare import compare_quick
-from rewards.comparison.exact_numbers import read_numeral, same_number
 from rewards.extraction.extract import final_answer
 from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Reason

@@ -7,11 +7,11 @@ import random
 from fractions import Fraction
 
 import pytest
+from rewards.comparison.exact_numbers import read_numeral, same_number
+from rewards.comparison.normalise import clean
 
 from rewards.auditing.floating_point import CannotRead, value
 from rewards.auditing.second_grader import second_opinion
-from rewards.comparison.exact_numbers import read_numeral, same_number
-from rewards.comparison.normalise import clean
 
 
 def _random_arithmetic(rng: random.Random, depth: int) -> tuple[str, str]:

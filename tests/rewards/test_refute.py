@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-
 from rewards.comparison.normalise import clean
 from rewards.comparison.refute import surely_different
 

@@ -64,7 +64,9 @@ def fragment(rng: random.Random) -> Pair:
 # Kind 2: words beside an expression.
 def dropped_words(rng: random.Random) -> Pair:
     a, b = n(rng), n(rng)
-    value = rng.choice([rf"\sqrt{{{a * a + 1}}}", rf"{a}\pi", rf"\frac{{{a}\sqrt{{3}}}}{{2}}", rf"\ln {a}", rf"{a}+\sqrt{{2}}"])
+    value = rng.choice(
+        [rf"\sqrt{{{a * a + 1}}}", rf"{a}\pi", rf"\frac{{{a}\sqrt{{3}}}}{{2}}", rf"\ln {a}", rf"{a}+\sqrt{{2}}"]
+    )
     first, second = rng.sample(["cm", "m", "km", "mm", "ft", "inches", "miles"], 2)
     words = pick(rng, "is incorrect", "or so they say", "is what I refuse", "halves", "not really", "if I am lucky", "squared",
                  "divided by 7", "or maybe zero", "times two", "more than that", "hundredths", "is false", "minus one")  # fmt: skip
@@ -131,7 +133,9 @@ def no_unit(rng: random.Random) -> Pair:
     word = pick(rng, "thirds", "lakh", "incorrectly", "fold", "eighths", "crores", "tens", "kidding", "plus one", "squared", "quarters",
                 "doubled", "negated", "reversed", "inverted", "nope", "over two", "halves", "dozens", "cubed", "factorial", "and counting",
                 "more", "or less", "elevenths", "thousandths", "short of eight", "base nine", "percent off", "zeros", "minus some")  # fmt: skip
-    small, large = rng.choice([("mW", "MW"), ("mg", "Mg"), ("mV", "MV"), ("ms", "Ms"), ("mHz", "MHz"), ("Pa", "kPa"), ("g", "kg")])
+    small, large = rng.choice(
+        [("mW", "MW"), ("mg", "Mg"), ("mV", "MV"), ("ms", "Ms"), ("mHz", "MHz"), ("Pa", "kPa"), ("g", "kg")]
+    )
     return rng.choice(
         [
             (str(a), rf"{a} \text{{ {word}}}"),
@@ -207,7 +211,7 @@ def handed_back(rng: random.Random) -> Pair:
             (f"[{a},{a + b}]", f"[{a},{a + b})"),
             (str(a), rf"\def\q{{{a}}}\q"),
             (f"{a}-{b}x", f"{a}, {b}x"),
-            (rf"\frac{{\sqrt{{3}}}}{{2}}", r"\sin 60^\circ"),
+            (r"\frac{\sqrt{3}}{2}", r"\sin 60^\circ"),
         ]
     )
 
@@ -276,7 +280,7 @@ def lenient_right(rng: random.Random) -> Pair:
             ("yes", "The final answer is: yes"),
             (f"({a},{b})", f"The answer is ({a}, {b})."),
             (f"{a},{a + b}", f"The solutions are x = {a} and x = {a + b}."),
-            (rf"\frac{{1}}{{2}}", "The probability is ½."),
+            (r"\frac{1}{2}", "The probability is ½."),
             (str(a), f"Final Answer: **{a}**"),
             (rf"{a}\%", f"The rate is {a}%."),
             (rf"\frac{{{a}}}{{{a + 1}}}", rf"The answer is $\frac{{{a}}}{{{a + 1}}}$."),
@@ -379,7 +383,10 @@ def spellings(rng: random.Random) -> Pair:
             (rf"\frac{{{a}}}{{9}}" if a < 9 else r"\frac19", rf"0.\overline{{{a if a < 9 else 1}}}"),
             (r"\frac{1}{6}", r"0.1\dot{6}"),
             (str(b * 1000), rf"{b}{{,}}000"),
-            (rf"\frac{{-{a}\pm\sqrt{{{b}}}}}{{2}}", rf"\frac{{-{a}+\sqrt{{{b}}}}}{{2}}, \frac{{-{a}-\sqrt{{{b}}}}}{{2}}"),
+            (
+                rf"\frac{{-{a}\pm\sqrt{{{b}}}}}{{2}}",
+                rf"\frac{{-{a}+\sqrt{{{b}}}}}{{2}}, \frac{{-{a}-\sqrt{{{b}}}}}{{2}}",
+            ),
             (rf"\frac{{-{a}\pm\sqrt{{{b}}}}}{{2}}", rf"-\frac{{{a}}}{{2}}\pm\frac{{\sqrt{{{b}}}}}{{2}}"),
         ]
     )
@@ -442,7 +449,9 @@ def bases_times_texts(rng: random.Random) -> Pair:
 
 
 def boxed(rng: random.Random, answer: str) -> str:
-    frame = rng.choice(["<think>Some thought.</think>\n\nTherefore ${}$.", "So the answer is ${}$.", "{}", "$${}$$", "Hence {}."])
+    frame = rng.choice(
+        ["<think>Some thought.</think>\n\nTherefore ${}$.", "So the answer is ${}$.", "{}", "$${}$$", "Hence {}."]
+    )
     return frame.format(rf"\boxed{{{answer}}}")
 
 
@@ -492,7 +501,9 @@ RIGHT_KINDS: dict[str, tuple[Maker, str]] = {
 }  # fmt: skip
 
 
-def rows(kinds: dict[str, tuple[Maker, str]], total: int, expected: int, rng: random.Random) -> Iterator[dict[str, object]]:
+def rows(
+    kinds: dict[str, tuple[Maker, str]], total: int, expected: int, rng: random.Random
+) -> Iterator[dict[str, object]]:
     """``total`` different rows, kinds in turn; a kind that has run out of rows is skipped."""
     seen: set[tuple[str, str, str]] = set()
     count, turn = 0, 0
