@@ -9,6 +9,7 @@ from rewards.errors import InputError
 from rewards.extraction.boxes import Box, outer_boxes
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason, Result
+from rewards.wordlists import words
 
 # Closers of mathematics, markdown and quotes, a code fence, closing punctuation and end marks may follow; words may not.
 _TAIL = re.compile(
@@ -17,7 +18,9 @@ _TAIL = re.compile(
 _WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}\\]*)\}")
 _SENTENCE_END = re.compile(r"[.!?。](?:\s|$|\$)|\n")
 _JOINING = frozenset(
-    ["or", "and", "maybe", "perhaps", "possibly", "alternatively", "either", "if", "else", "otherwise"]
+    words(
+        "or and maybe perhaps possibly alternatively either if else otherwise",
+    )
 )
 _TAKING_BACK = frozenset(["wait", "but", "however", "actually", "so", "therefore", "hence", "no"])
 DEFAULT_WORDS = ("Yes", "No")

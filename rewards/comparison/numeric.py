@@ -13,6 +13,7 @@ from typing import Any
 import mpmath
 
 from rewards.comparison.tree import Add, Call, Div, Mul, Num, Pow, Scalar, Sym
+from rewards.wordlists import words
 
 # Values of variables: irregular, away from 0 and 1; the later points have other signs.
 POINTS = ((1.3719, 0.61), (2.2311, 0.37), (0.4517, 0.83), (-0.7319, 0.71), (-1.9127, 1.13))
@@ -144,7 +145,9 @@ class _Evaluation:
         raise Undefined(name)
 
 
-_DIRECT = {name: name for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "exp", "floor", "ceil"]} | {
+_DIRECT = {name: name for name in words(
+        "sin cos tan cot sec csc sinh cosh tanh coth sech csch exp floor ceil",
+    )} | {
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arccot": "acot", "arcsec": "asec", "arccsc": "acsc",
     "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh", "factorial": "factorial", "binom": "binomial",
 }  # fmt: skip

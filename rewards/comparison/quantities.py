@@ -165,7 +165,7 @@ def _without_half(items: Sequence[Item]) -> tuple[Sequence[Item], str]:
     tail = "".join(item.value for item in items[-4:] if item.kind in ("word", "letter")).casefold()
     if tail not in ("am", "pm"):
         return items, ""
-    while items and not items[-1].kind == "num":
+    while items and items[-1].kind != "num":
         items = items[:-1]
     return items, tail
 

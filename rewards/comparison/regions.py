@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import mpmath
 
@@ -196,7 +197,7 @@ def _without(points: Sequence[Scalar | None], variable: str) -> Region | None:
     if len(placed) != len(points):
         return None
     ends = [_LOWEST, *(point for _, point in placed), _HIGHEST]
-    return Region(tuple(Piece(low, high) for low, high in zip(ends[:-1], ends[1:], strict=True)), variable)
+    return Region(tuple(Piece(low, high) for low, high in pairwise(ends)), variable)
 
 
 def same_region(gold: Region, answer: Region, same: Same) -> bool:

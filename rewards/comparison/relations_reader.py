@@ -26,58 +26,22 @@ from rewards.comparison.tree import (
     free_symbols,
 )
 from rewards.comparison.units import NEVER_A_NOUN, noun
+from rewards.wordlists import words
 
 if TYPE_CHECKING:
     from rewards.comparison.answer_reader import AnswerReader
 
-_RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\approx", r"\in", r"\notin", r"\to", r"\subset", r"\subseteq", r"\sim",
+_RELATIONS = ("=", "<", ">", r"\le", r"\ge", r"\ne", r"\approx", r"\in", r"\notin", r"\to", r"\subset",
+r"\subseteq", r"\sim",
               r"\cong", r"\parallel", r"\perp", r"\ll", r"\gg")  # fmt: skip
 _MODULI = (r"\pmod", r"\bmod", r"\mod")
 # Words of the table of harmful words that do no harm in a name, such as "number of ways" and "the sum".
 HARMLESS_IN_NAMES = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "for",
-        "with",
-        "as",
-        "its",
-        "this",
-        "that",
-        "these",
-        "those",
-        "sum",
-        "difference",
-        "product",
-        "quotient",
-        "ratio",
-        "total",
-        "percent",
-        "percentage",
-        "answer",
-        "result",
-        "solution",
-        "solutions",
-        "first",
-        "second",
-        "last",
-        "next",
-        "base",
-        "power",
-        "exponent",
-        "root",
-        "each",
-        "all",
-        "point",
-        "x",
-        "y",
-        "n",
-    ]
+    words(
+        "a an the of in on at for with as its this that these those sum difference product quotient ratio",
+        "total percent percentage answer result solution solutions first second last next base power exponent",
+        "root each all point x y n",
+    )
 )
 _ARITHMETIC = ("+", "-", "*", "/", r"\cdot", r"\times", r"\div", r"\pm")
 
@@ -140,7 +104,7 @@ def _ratio(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     sides, colons = split(items, lambda item: item.is_(":"))
     if not colons or any(not side for side in sides) or all(len(side) == 1 and side[0].kind == "num" for side in sides):
         return None
-    if any(not item.kind == "num" and item.text for item in items):
+    if any(item.kind != "num" and item.text for item in items):
         return None
     return Relation(tuple(reader.read(side) for side in sides), (":",) * len(colons))
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from rewards.comparison import spellings as spell
+from rewards.comparison.function_reader import FUNCTION_WORDS, FunctionReader, times
 from rewards.comparison.items import Item
-from rewards.comparison.numerals import read_decimal, repeating
-from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Mul, Num, Pow, Scalar, Sym, Uncovered
+from rewards.comparison.numeral_reader import NumeralReader
+from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Num, Pow, Scalar, Sym, Uncovered
 
 _MOST_DEPTH = 40
 _CLOSERS = {"(": ")", "[": "]", "{": "}", "|": "|", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil", r"\Vert": r"\Vert"}
@@ -16,8 +17,6 @@ _HALF = Num(Fraction(1, 2))
 _NAMED = {"pi": "pi", r"\pi": "pi", r"\infty": "oo", "infty": "oo", "inf": "oo", "oo": "oo", "infinity": "oo"}
 _APPLIED = frozenset("fghFGH")
 _DERIVATIVE = ("d", r"\partial")
-_FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt"}
-_WORK = {"factorial": "factorial", "binomial": "binom"}
 
 
 def read_scalar(items: Sequence[Item]) -> Scalar:
@@ -33,40 +32,8 @@ def read_scalar(items: Sequence[Item]) -> Scalar:
     return scalar
 
 
-class ScalarReader:
+class ScalarReader(NumeralReader, FunctionReader):
     """One pass over the items; each method reads one level of precedence and leaves the rest."""
-
-    def __init__(self, items: Sequence[Item]) -> None:
-        self._items = items
-        self._at = 0
-        self._depth = 0
-        self._bars = 0
-
-    def peek(self) -> Item | None:
-        return self._items[self._at] if self._at < len(self._items) else None
-
-    def value(self, ahead: int = 0) -> str:
-        """Spelling of the item ``ahead`` of here; words and letters are not mistaken for signs."""
-        at = self._at + ahead
-        return self._items[at].value if at < len(self._items) else ""
-
-    def _take(self) -> Item:
-        item = self.peek()
-        if item is None:
-            raise Uncovered("end")
-        self._at += 1
-        return item
-
-    def _accept(self, *values: str) -> bool:
-        item = self.peek()
-        if item is not None and item.is_(*values):
-            self._at += 1
-            return True
-        return False
-
-    def _expect(self, value: str) -> None:
-        if not self._accept(value):
-            raise Uncovered(self.value())
 
     def whole(self) -> Scalar:
         """The content of a group, which may be a binomial coefficient in the old spelling."""
@@ -111,7 +78,7 @@ class ScalarReader:
         if item.kind == "letter":
             return True
         if item.kind == "word":
-            return item.value in _FUNCTION_WORDS or item.value in _NAMED
+            return item.value in FUNCTION_WORDS or item.value in _NAMED
         if item.kind == "num":
             return False
         if item.is_("|"):
@@ -220,7 +187,7 @@ class ScalarReader:
             return self._letter(item)
         if item.value in _NAMED and item.kind in ("word", "cmd"):
             return Sym(_NAMED[item.value])
-        if item.kind == "word" and item.value in _FUNCTION_WORDS:
+        if item.kind == "word" and item.value in FUNCTION_WORDS:
             return self._function(item.value)
         if item.kind == "cmd" and item.value[1:] in (spell.FUNCTIONS | spell.INTEGER_FUNCTIONS):
             return self._function(item.value[1:])
@@ -247,57 +214,6 @@ class ScalarReader:
         if value in spell.BIG_OPERATORS:
             return self._big_operator(value[1:])
         raise Uncovered(value)
-
-    def _numeral(self, item: Item) -> Scalar:
-        if self.value() in (r"\overline", r"\dot") or (item.value.endswith(".") and self.value() == "("):
-            return self._repeating(item.value)
-        number = read_decimal(item.value)
-        if number.digits == 0 and self.value() == r"\frac":
-            return self._mixed(number)
-        if number.digits == 0 and self._slash_fraction_follows():
-            top, bottom = (int(self.value(ahead)) for ahead in (0, 2))
-            self._at += 3
-            return Num(number.value + Fraction(top, bottom))
-        return number
-
-    def _repeating(self, start: str) -> Scalar:
-        if self._accept(r"\overline"):
-            return repeating(start, self._digits("{", "}"))
-        if self._accept(r"\dot"):
-            period = self._digits("{", "}") if self.value() == "{" else self._take().value
-            while self._accept(r"\dot"):
-                period += self._digits("{", "}")
-            return repeating(start, period)
-        return repeating(start, self._digits("(", ")"))
-
-    def _digits(self, opening: str, closing: str) -> str:
-        self._expect(opening)
-        digits = self._take()
-        self._expect(closing)
-        if digits.kind != "num":
-            raise Uncovered(digits.value)
-        return digits.value
-
-    def _slash_fraction_follows(self) -> bool:
-        """``3 1/2``: three items, integer slash integer, after a space, and the fraction is proper."""
-        following = self._items[self._at : self._at + 3]
-        if len(following) < 3 or not following[0].spaced or not following[1].is_("/"):
-            return False
-        if not (following[0].value.isdigit() and following[2].value.isdigit()):
-            return False
-        return 0 < int(following[0].value) < int(following[2].value)
-
-    def _mixed(self, whole: Num) -> Scalar:
-        r"""``3\frac{1}{2}`` is three and a half; beside a fraction that is not proper the reading is open."""
-        start = self._at
-        self._expect(r"\frac")
-        part = self._fraction()
-        if not isinstance(part, Div) or not isinstance(part.top, Num) or not isinstance(part.bottom, Num):
-            self._at = start
-            return whole
-        if not 0 < part.top.value < part.bottom.value:
-            raise Uncovered("neither a mixed number nor a product")
-        return Num(whole.value + part.top.value / part.bottom.value)
 
     def _fraction(self) -> Scalar:
         if (derivative := self._derivative()) is not None:
@@ -378,76 +294,6 @@ class ScalarReader:
             parts.append(item.value)
         return "".join(parts)
 
-    def _function(self, name: str) -> Scalar:
-        name = _WORK.get(name, name)
-        if name == "sqrt":
-            return self._root()
-        exponent: Scalar | None = None
-        base: Scalar | None = None
-        while (mark := self.value()) in ("^", "_") and not (mark == "^" and self._degree_follows()):
-            self._at += 1
-            if mark == "^":
-                exponent = self._argument(sign=True)
-            else:
-                base = self._argument()
-        applied = function_of(name, base, self._function_arguments(name), exponent)
-        return applied
-
-    def _function_arguments(self, name: str) -> tuple[Scalar, ...]:
-        item = self.peek()
-        if item is None:
-            raise Uncovered(name)
-        if (item.is_("(", "[", r"\{") and name in spell.INTEGER_FUNCTIONS) or item.is_("(", "["):
-            self._at += 1
-            arguments = [self.sum()]
-            while self._accept(","):
-                arguments.append(self.sum())
-            self._expect({"(": ")", "[": "]", r"\{": r"\}"}[item.value])
-            return tuple(arguments)
-        if item.is_("{"):
-            return (self._group("{"),)
-        return (self._function_product(),)
-
-    def _function_product(self) -> Scalar:
-        r"""The argument without brackets: ``\sin 2x``, ``\ln x^2``; it ends before the next function or bracket."""
-        product = self._signed()
-        while self._begins_factor() and not self._begins_function():
-            product = times(product, self._power())
-        while self.value() == "/" and not self._begins_function():
-            self._at += 1
-            product = Div(product, self._signed())
-        return product
-
-    def _begins_function(self) -> bool:
-        item = self.peek()
-        if item is None:
-            return False
-        name = item.value.removeprefix("\\")
-        return (name in _FUNCTION_WORDS and name != "sqrt" and item.value != r"\sqrt") or item.is_("(")
-
-    def _big_operator(self, name: str) -> Scalar:
-        lower = upper = Sym("none")
-        while (mark := self.value()) in ("_", "^"):
-            self._at += 1
-            if mark == "_":
-                lower = Sym("bound " + self._raw_argument())
-            else:
-                upper = Sym("bound " + self._raw_argument())
-        body = self.sum() if name == "int" else self._product()
-        return Call(name, (lower, upper, body))
-
-    def _raw_argument(self) -> str:
-        """The limits of a sum or integral, token by token."""
-        if self.value() != "{":
-            return self._take().value
-        depth, words = 0, []
-        while True:
-            item = self._take()
-            depth += item.is_("{") - item.is_("}")
-            words.append(item.value)
-            if depth == 0:
-                return " ".join(words[1:-1])
-
 
 _FACTOR_SIGNS = (
     frozenset(("(", "[", "{", r"\frac", r"\sqrt", r"\binom", r"\pi", r"\infty", r"\lfloor", r"\lceil"))
@@ -455,24 +301,6 @@ _FACTOR_SIGNS = (
     | spell.BIG_OPERATORS
     | {rf"\{name}" for name in (*spell.FUNCTIONS, *spell.INTEGER_FUNCTIONS)}
 )
-_INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
-
-
-def function_of(name: str, base: Scalar | None, arguments: tuple[Scalar, ...], exponent: Scalar | None) -> Scalar:
-    """A function with what is written at its name: a base of a logarithm, a power of the value, or an inverse."""
-    if base is not None:
-        if name == "log":
-            arguments = (*arguments, base)
-        elif name not in ("max", "min", "sup", "inf"):
-            raise Uncovered(name)
-        else:
-            arguments = (*arguments, base)
-    if exponent == MINUS_ONE and name in _INVERSES:
-        return Call(_INVERSES[name], arguments)
-    call: Scalar = Call(name, arguments)
-    if name == "exp":
-        call = Pow(Sym("e"), arguments[0])
-    return call if exponent is None else Pow(call, exponent)
 
 
 def negative(scalar: Scalar) -> Scalar:
@@ -480,8 +308,3 @@ def negative(scalar: Scalar) -> Scalar:
     if isinstance(scalar, Num):
         return Num(-scalar.value, scalar.digits, scalar.places)
     return times(MINUS_ONE, scalar)
-
-
-def times(left: Scalar, right: Scalar) -> Scalar:
-    """The product of two factors, flattened on the left."""
-    return Mul((*left.factors, right)) if isinstance(left, Mul) else Mul((left, right))

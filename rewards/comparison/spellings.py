@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from rewards.wordlists import words
+
 # Signs that stand for exactly one LaTeX spelling. Digits of other scripts are absent on purpose.
 _UNICODE = {
-    "\u2212": "-", "\u2013": "-", "\u2010": "-", "\u2011": "-", "\u00d7": r"\times ", "\u22c5": r"\cdot ", "\u00b7": r"\cdot ",
+    "\u2212": "-", "\u2013": "-", "\u2010": "-", "\u2011": "-", "\u00d7": r"\times ", "\u22c5": r"\cdot ",
+    "\u00b7": r"\cdot ",
     "\u00f7": r"\div ", "\u03c0": r"\pi ", "\u221e": r"\infty ", "\u00b0": r"^\circ ", "\u00b1": r"\pm ",
     "\u2213": r"\mp ", "\u2264": r"\le ", "\u2265": r"\ge ", "\u2260": r"\ne ", "\u2248": r"\approx ",
     "\u2205": r"\emptyset ", "\u222a": r"\cup ", "\u2229": r"\cap ", "\u2208": r"\in ", "\u2211": r"\sum ",
-    "\u220f": r"\prod ", "\u222b": r"\int ", "\u211d": r"\mathbb{R}", "\u2124": r"\mathbb{Z}", "\u2115": r"\mathbb{N}",
+    "\u220f": r"\prod ", "\u222b": r"\int ", "\u211d": r"\mathbb{R}", "\u2124": r"\mathbb{Z}",
+    "\u2115": r"\mathbb{N}",
     "\u03b8": r"\theta ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ", "\u03b3": r"\gamma ", "\u03bb": r"\lambda ",
     "\u03c6": r"\phi ", "\u03a9": r"\Omega ", "\u2126": r"\Omega ", "\u03bc": r"\mu ", "\u00b5": r"\mu ",
     "\u03c9": r"\omega ", "\u03c3": r"\sigma ", "\u0394": r"\Delta ", "\u2220": r"\angle ", "\u25b3": r"\triangle ",
-    "\u2261": r"\equiv ", "\u2192": r"\to ", "\u2032": "'", "\u2019": "'", "\u2026": r"\ldots ", "\u2713": r"\checkmark ",
+    "\u2261": r"\equiv ", "\u2192": r"\to ", "\u2032": "'", "\u2019": "'", "\u2026": r"\ldots ",
+    "\u2713": r"\checkmark ",
     "\u2227": r"\land ", "\u2228": r"\lor ", "\u2216": r"\setminus ", "\u20ac": r"\euro ", "\u00a3": r"\pounds ",
     "\u00a5": r"\yen ", "\u20b9": r"\rupee ", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u3000": " ",
     "\u3002": ".", "\uff0c": ",", "\uff1a": ":", "\u3001": ",", "\uff08": "(", "\uff09": ")", "\u2044": "/", "\u2215": "/",
@@ -70,44 +75,27 @@ SPACES = frozenset(
 SIZED = frozenset((r"\left", r"\right", r"\middle"))
 LAYOUT = SIZED | {r"\!"} | frozenset(
     rf"\{name}"
-    for name in ["big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr", "bigm", "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "tiny", "small", "normalsize", "large", "Large", "LARGE", "huge", "Huge", "rm", "bf", "it", "sf", "tt", "cal", "mathstrut", "boldmath", "centering", "checkmark", "(", ")", "[", "]", "bfseries", "itshape", "em", "noindent", "displaylimits", "square", "blacksquare"]
+    for name in words(
+        "big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm displaystyle textstyle",
+        "scriptstyle limits nolimits tiny small normalsize large Large LARGE huge Huge rm bf it sf tt cal",
+        "mathstrut boldmath centering checkmark ( ) [ ] bfseries itshape em noindent displaylimits square",
+        "blacksquare",
+    )
 )  # fmt: skip
 WITH_ARGUMENT = frozenset((r"\color", r"\hspace", r"\vspace", r"\textcolor", r"\mspace", r"\label", r"\tag", r"\hskip"))
 TEXT_COMMANDS = frozenset(
     rf"\{name}"
-    for name in [
-        "text",
-        "textbf",
-        "textit",
-        "textrm",
-        "textnormal",
-        "textsf",
-        "texttt",
-        "textsc",
-        "mbox",
-        "hbox",
-        "emph",
-        "textup",
-    ]
+    for name in words(
+        "text textbf textit textrm textnormal textsf texttt textsc mbox hbox emph textup",
+    )
 )
 ROMAN_COMMANDS = frozenset((r"\mathrm", r"\operatorname", r"\mathop", r"\rm"))
 # A box, a brace or a colour around something is emphasis; ``mathit`` is how a letter looks anyway.
 _EMPHASIS = frozenset(
     rf"\{name}"
-    for name in [
-        "boxed",
-        "fbox",
-        "framebox",
-        "mathit",
-        "mathnormal",
-        "mathsf",
-        "mathtt",
-        "ensuremath",
-        "underline",
-        "cancelto",
-        "displaybox",
-        "bcancel",
-    ]
+    for name in words(
+        "boxed fbox framebox mathit mathnormal mathsf mathtt ensuremath underline cancelto displaybox bcancel",
+    )
 ) - {r"\cancelto", r"\bcancel"}
 FONT_COMMANDS = {
     r"\mathbf": "vector", r"\boldsymbol": "vector", r"\bm": "vector", r"\vec": "vector", r"\overrightarrow": "vector",
@@ -122,7 +110,8 @@ ENVIRONMENTS = {
 
 COMMAND_SPELLINGS = {
     r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac", r"\sfrac": r"\frac", r"\nicefrac": r"\frac",
-    r"\dbinom": r"\binom", r"\tbinom": r"\binom", r"\leq": r"\le", r"\leqslant": r"\le", r"\leqq": r"\le", r"\geq": r"\ge",
+    r"\dbinom": r"\binom", r"\tbinom": r"\binom", r"\leq": r"\le", r"\leqslant": r"\le", r"\leqq": r"\le",
+    r"\geq": r"\ge",
     r"\geqslant": r"\ge", r"\geqq": r"\ge", r"\neq": r"\ne", r"\lt": "<", r"\gt": ">", r"\varnothing": r"\emptyset",
     r"\lbrace": r"\{", r"\rbrace": r"\}", r"\langle": "(", r"\rangle": ")", r"\lparen": "(", r"\rparen": ")",
     r"\lbrack": "[", r"\rbrack": "]", r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|", r"\|": r"\Vert",
@@ -130,101 +119,31 @@ COMMAND_SPELLINGS = {
     r"\wedge": r"\land", r"\wp": r"\wp", r"\rightarrow": r"\to", r"\longrightarrow": r"\to", r"\dots": r"\ldots",
     r"\cdots": r"\ldots", r"\dotsc": r"\ldots", r"\ast": "*", r"\colon": ":", r"\backslash": r"\setminus",
     r"\smallsetminus": r"\setminus", r"\arcsinh": r"\arsinh", r"\varphi": r"\phi", r"\varepsilon": r"\epsilon",
-    r"\degree": r"\circ*", r"\degrees": r"\circ*", r"\textdegree": r"\circ*", r"\EUR": r"\euro", r"\texteuro": r"\euro",
+    r"\degree": r"\circ*", r"\degrees": r"\circ*", r"\textdegree": r"\circ*", r"\EUR": r"\euro",
+    r"\texteuro": r"\euro",
     r"\textdollar": r"\$", r"\pound": r"\pounds", r"\textsterling": r"\pounds", r"\prime": "'", r"\cr": r"\\",
-    r"\newline": r"\\", r"\tabularnewline": r"\\", r"\lg": r"\lg", r"\sen": r"\sin", r"\tg": r"\tan", r"\ctg": r"\cot",
+    r"\newline": r"\\", r"\tabularnewline": r"\\", r"\lg": r"\lg", r"\sen": r"\sin", r"\tg": r"\tan",
+    r"\ctg": r"\cot",
     r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\bigcup": r"\cup", r"\bigcap": r"\cap", r"\cancel": r"\cancel",
     r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline", r"\implies": r"\implies",
 }  # fmt: skip
 GREEK = frozenset(
     rf"\{name}"
-    for name in [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "hbar",
-    ]
+    for name in words(
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi",
+        "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar",
+    )
 )
 FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "arcsec",
-        "arccsc",
-        "sinh",
-        "cosh",
-        "tanh",
-        "coth",
-        "sech",
-        "csch",
-        "ln",
-        "log",
-        "lg",
-        "exp",
-        "arsinh",
-        "arcosh",
-        "artanh",
-    ]
+    words(
+        "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh coth sech csch ln",
+        "log lg exp arsinh arcosh artanh",
+    )
 )
 INTEGER_FUNCTIONS = frozenset(
-    [
-        "gcd",
-        "lcm",
-        "max",
-        "min",
-        "floor",
-        "ceil",
-        "factorial",
-        "binomial",
-        "mod",
-        "det",
-        "inf",
-        "sup",
-        "dim",
-        "ker",
-        "deg",
-        "arg",
-        "Pr",
-    ]
+    words(
+        "gcd lcm max min floor ceil factorial binomial mod det inf sup dim ker deg arg Pr",
+    )
 )
 BIG_OPERATORS = frozenset((r"\sum", r"\prod", r"\int", r"\lim"))
 KNOWN = (
@@ -234,65 +153,12 @@ KNOWN = (
     | {rf"\{name}" for name in INTEGER_FUNCTIONS}
     | frozenset(
         rf"\{name}"
-        for name in [
-            "frac",
-            "sqrt",
-            "binom",
-            "choose",
-            "pi",
-            "infty",
-            "cdot",
-            "times",
-            "div",
-            "pm",
-            "mp",
-            "le",
-            "ge",
-            "ne",
-            "approx",
-            "equiv",
-            "in",
-            "notin",
-            "cup",
-            "cap",
-            "setminus",
-            "to",
-            "emptyset",
-            "land",
-            "lor",
-            "circ",
-            "circ*",
-            "overline",
-            "dot",
-            "pmod",
-            "bmod",
-            "mod",
-            "lfloor",
-            "rfloor",
-            "lceil",
-            "rceil",
-            "angle",
-            "triangle",
-            "euro",
-            "pounds",
-            "yen",
-            "rupee",
-            "ldots",
-            "ll",
-            "gg",
-            "subset",
-            "subseteq",
-            "sim",
-            "cong",
-            "parallel",
-            "perp",
-            "Re",
-            "Im",
-            "partial",
-            "Vert",
-            "star",
+        for name in words(
+            "frac sqrt binom choose pi infty cdot times div pm mp le ge ne approx equiv in notin cup cap setminus",
+            "to emptyset land lor circ circ* overline dot pmod bmod mod lfloor rfloor lceil rceil angle triangle",
+            "euro pounds yen rupee ldots ll gg subset subseteq sim cong parallel perp Re Im partial Vert star",
             "odot",
-        ]
+        )
     )
 )
 AS_SIGN = {
@@ -301,59 +167,10 @@ AS_SIGN = {
 }  # fmt: skip
 
 _SHORT_WORDS = frozenset(
-    [
-        "yes",
-        "no",
-        "odd",
-        "one",
-        "two",
-        "six",
-        "ten",
-        "red",
-        "mon",
-        "tue",
-        "wed",
-        "thu",
-        "fri",
-        "sat",
-        "sun",
-        "all",
-        "none",
-        "or",
-        "and",
-        "if",
-        "not",
-        "is",
-        "the",
-        "a.m",
-        "p.m",
-        "am",
-        "pm",
-        "pct",
-        "true",
-        "day",
-        "days",
-        "even",
-        "base",
-        "mod",
-        "inch",
-        "feet",
-        "cm",
-        "mm",
-        "km",
-        "kg",
-        "ft",
-        "in",
-        "min",
-        "sec",
-        "hr",
-        "hrs",
-        "lb",
-        "lbs",
-        "mph",
-        "per",
-        "oz",
-    ]
+    words(
+        "yes no odd one two six ten red mon tue wed thu fri sat sun all none or and if not is the a.m p.m am",
+        "pm pct true day days even base mod inch feet cm mm km kg ft in min sec hr hrs lb lbs mph per oz",
+    )
 ) - {"a.m", "p.m"}
 _DIALECT = re.compile("|".join(sorted((*FUNCTIONS, "sqrt", "pi"), key=len, reverse=True)))
 _SHORTEST_WORD = 4

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from rewards.comparison.items import Item
+from rewards.wordlists import words
 
 _PREFIXES = {
     "k": "kilo",
@@ -21,22 +22,32 @@ _PREFIXES = {
 }
 # Symbol: names. Symbols are case-sensitive, names are not. SI prefixes go before both.
 _METRIC = {
-    "m": ("meter", "metre"), "g": ("gram", "gramme"), "s": ("second", "sec"), "L": ("liter", "litre", "l"), "A": ("ampere", "amp"),
-    "V": ("volt",), "W": ("watt",), "J": ("joule",), "N": ("newton",), "Pa": ("pascal",), "Hz": ("hertz",), "K": ("kelvin",),
-    "mol": ("mole",), "Ω": ("ohm",), "eV": ("electronvolt",), "C": ("coulomb",), "F": ("farad",), "T": ("tesla",), "Wh": (),
+    "m": ("meter", "metre"), "g": ("gram", "gramme"), "s": ("second", "sec"), "L": ("liter", "litre", "l"),
+    "A": ("ampere", "amp"),
+    "V": ("volt",), "W": ("watt",), "J": ("joule",), "N": ("newton",), "Pa": ("pascal",), "Hz": ("hertz",),
+    "K": ("kelvin",),
+    "mol": ("mole",), "Ω": ("ohm",), "eV": ("electronvolt",), "C": ("coulomb",), "F": ("farad",),
+    "T": ("tesla",), "Wh": (),
     "b": ("bit",), "B": ("byte",), "cal": ("calorie",), "rad": ("radian",), "bar": (),
 }  # fmt: skip
 _OTHER = {
-    "in": ("inch", "inches"), "ft": ("foot", "feet"), "yd": ("yard",), "mi": ("mile",), "min": ("minute",), "h": ("hour", "hr"),
-    "day": (), "week": (), "month": (), "year": ("yr",), "lb": ("pound", "lbs"), "oz": ("ounce",), "ton": ("tonne",), "acre": (),
-    "gal": ("gallon",), "qt": ("quart",), "pt": ("pint",), "cup": (), "mph": (), "°": ("degree", "deg"), "ha": ("hectare",),
-    "unit": (), "dollar": ("usd", "buck"), "cent": (), "euro": ("eur",), "£": ("gbp",), "rupee": ("inr", "rs"), "yen": ("jpy",),
-    "yuan": ("cny", "rmb"), "peso": (), "knot": (), "decade": (), "century": ("centurie",), "am-pm": (), "atm": (), "point": ("pt.",),
+    "in": ("inch", "inches"), "ft": ("foot", "feet"), "yd": ("yard",), "mi": ("mile",), "min": ("minute",),
+    "h": ("hour", "hr"),
+    "day": (), "week": (), "month": (), "year": ("yr",), "lb": ("pound", "lbs"), "oz": ("ounce",),
+    "ton": ("tonne",), "acre": (),
+    "gal": ("gallon",), "qt": ("quart",), "pt": ("pint",), "cup": (), "mph": (), "°": ("degree", "deg"),
+    "ha": ("hectare",),
+    "unit": (), "dollar": ("usd", "buck"), "cent": (), "euro": ("eur",), "£": ("gbp",), "rupee": ("inr", "rs"),
+    "yen": ("jpy",),
+    "yuan": ("cny", "rmb"), "peso": (), "knot": (), "decade": (), "century": ("centurie",), "am-pm": (),
+    "atm": (), "point": ("pt.",),
 }  # fmt: skip
 # Nouns so neutral that they change nothing, whatever the problem says.
 _NEUTRAL = {
-    "way": (), "people": ("person",), "student": (), "item": (), "piece": (), "page": (), "integer": (), "digit": (), "step": (),
-    "term": (), "arrangement": (), "permutation": (), "combination": (), "element": (), "subset": (), "pair": (), "child": ("children",),
+    "way": (), "people": ("person",), "student": (), "item": (), "piece": (), "page": (), "integer": (),
+    "digit": (), "step": (),
+    "term": (), "arrangement": (), "permutation": (), "combination": (), "element": (), "subset": (),
+    "pair": (), "child": ("children",),
 }  # fmt: skip
 MAGNITUDES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 CURRENCY_SIGNS = {r"\$": "dollar", r"\euro": "euro", r"\pounds": "£", r"\yen": "yen", r"\rupee": "rupee"}
@@ -49,7 +60,22 @@ _TEMPERATURES = {"c": "°C", "celsius": "°C", "f": "°F", "fahrenheit": "°F"}
 
 # Words that count, deny, hedge, compare or compute: never a unit and never a noun.
 NEVER_A_NOUN = frozenset(
-    ["a", "an", "the", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "twenty", "thirty", "forty", "fifty", "hundred", "thousand", "million", "billion", "trillion", "dozen", "zero", "half", "halves", "third", "quarter", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "twelfth", "hundredth", "thousandth", "ten", "tens", "hundreds", "thousands", "lakh", "crore", "percent", "percentage", "pct", "point", "times", "fold", "double", "doubled", "triple", "tripled", "twice", "thrice", "squared", "cubed", "root", "inverse", "inverted", "reciprocal", "negated", "negative", "positive", "minus", "plus", "plusminus", "over", "divided", "multiplied", "by", "mod", "modulo", "base", "factorial", "power", "exponent", "log", "not", "no", "nor", "none", "never", "neither", "nope", "isn", "isnt", "aren", "cannot", "incorrect", "incorrectly", "wrong", "wrongly", "false", "falsely", "kidding", "joking", "untrue", "invalid", "if", "unless", "except", "without", "maybe", "perhaps", "possibly", "probably", "either", "or", "and", "but", "alternatively", "instead", "approximately", "approx", "about", "around", "almost", "nearly", "roughly", "circa", "more", "less", "than", "least", "most", "fewer", "greater", "smaller", "larger", "bigger", "under", "over", "below", "above", "between", "from", "to", "until", "then", "is", "are", "was", "were", "be", "been", "being", "equals", "equal", "of", "in", "on", "at", "for", "with", "as", "it", "its", "this", "that", "these", "those", "what", "which", "who", "how", "many", "much", "any", "some", "all", "each", "every", "other", "another", "else", "only", "just", "exactly", "actually", "really", "modulus", "first", "second", "last", "next", "previous", "sum", "difference", "product", "quotient", "ratio", "plus/minus", "opposite", "complement", "short", "cut", "off", "infinity", "infinite", "undefined", "error", "answer", "result", "solution", "solutions", "correct", "right", "true", "yes"]
+    words(
+        "a an the one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty",
+        "hundred thousand million billion trillion dozen zero half halves third quarter fourth fifth sixth",
+        "seventh eighth ninth tenth twelfth hundredth thousandth ten tens hundreds thousands lakh crore",
+        "percent percentage pct point times fold double doubled triple tripled twice thrice squared cubed",
+        "root inverse inverted reciprocal negated negative positive minus plus plusminus over divided",
+        "multiplied by mod modulo base factorial power exponent log not no nor none never neither nope isn",
+        "isnt aren cannot incorrect incorrectly wrong wrongly false falsely kidding joking untrue invalid if",
+        "unless except without maybe perhaps possibly probably either or and but alternatively instead",
+        "approximately approx about around almost nearly roughly circa more less than least most fewer",
+        "greater smaller larger bigger under over below above between from to until then is are was were be",
+        "been being equals equal of in on at for with as it its this that these those what which who how many",
+        "much any some all each every other another else only just exactly actually really modulus first",
+        "second last next previous sum difference product quotient ratio plus/minus opposite complement short",
+        "cut off infinity infinite undefined error answer result solution solutions correct right true yes",
+    )
 )  # fmt: skip
 
 Unit = tuple[tuple[str, int], ...]

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rewards.comparison.items import Item
+from rewards.wordlists import words
 
 # Lead-ins, longest first where read. Nothing in this table denies, hedges or counts.
 _LEAD_INS = (
-    "the final answer is", "the correct answer is", "the answer is", "the answers are", "final answer is", "answer is",
+    "the final answer is", "the correct answer is", "the answer is", "the answers are", "final answer is",
+    "answer is",
     "answers are", "the final answer", "final answer", "the answer", "answer", "answers", "ans", "the solutions are",
-    "the solution is", "solutions are", "all solutions are", "all solutions", "the solutions", "solutions", "solution",
-    "the solution set is", "solution set", "the value is", "the result is", "the values are", "value", "result", "it is",
-    "we get", "we have", "so", "thus", "therefore", "hence", "is", "are", "equals", "total", "the total is", "there are",
-    "there is", "the correct option is", "the correct choice is", "correct option", "correct answer", "the correct option",
+    "the solution is", "solutions are", "all solutions are", "all solutions", "the solutions", "solutions",
+    "solution",
+    "the solution set is", "solution set", "the value is", "the result is", "the values are", "value",
+    "result", "it is",
+    "we get", "we have", "so", "thus", "therefore", "hence", "is", "are", "equals", "total", "the total is",
+    "there are",
+    "there is", "the correct option is", "the correct choice is", "correct option", "correct answer",
+    "the correct option",
     "the probability is", "the area is", "the sum is", "the number is", "the length is", "yes the answer is",
 )  # fmt: skip
 LEAD_INS = sorted((tuple(phrase.split()) for phrase in _LEAD_INS), key=len, reverse=True)
@@ -30,31 +36,10 @@ _PUNCTUATION = frozenset(".,;:!?'\"-")
 _CHOICE_LABELS = frozenset(("option", "choice", "answer", "part", "statement"))
 # Words that make the text beside a choice letter more than that choice's text.
 _HEDGES = frozenset(
-    [
-        "or",
-        "and",
-        "not",
-        "but",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "either",
-        "neither",
-        "nor",
-        "unless",
-        "except",
-        "wrong",
-        "incorrect",
-        "false",
-        "alternatively",
-        "both",
-        "none",
-        "isn't",
-        "isn",
-        "n't",
-        "never",
-        "instead",
-    ]
+    words(
+        "or and not but maybe perhaps possibly either neither nor unless except wrong incorrect false",
+        "alternatively both none isn't isn n't never instead",
+    )
 )
 
 
