@@ -1,6 +1,6 @@
 """Golds that can be matched: each gold is restyled, which must pay, and mutated, which must not.
 
-A gold that no reading covers is paid only where an answer repeats its tokens, so that nearly every right answer scores 0.
+A gold that no reading covers is paid only where an answer repeats its tokens. Nearly every right answer scores 0 then.
 Such a gold passes a check against itself, and only this check finds such a gold.
 """
 

@@ -11,7 +11,7 @@ from rewards.extraction.thinking import solution_part
 from rewards.types import Reason, Result
 from rewards.wordlists import words
 
-# Closers of mathematics, markdown and quotes, a code fence, closing punctuation and end marks may follow; words may not.
+# What may follow: closers of mathematics, markdown and quotes, a code fence, punctuation, end marks. No words.
 _TAIL = re.compile(
     r"(?:[\s.!$*_`\"')\]}]|\\[\])]|\\end\{(?:center|equation\*?|align\*?)\}|<\|[a-z_]+\|>|</s>|</(?:answer|verdict)>|。|！)*"
 )

@@ -209,9 +209,8 @@ def is_words(items: Sequence[Item]) -> bool:
     letters = [item for item in items if item.kind in ("letter", "word")]
     if len(letters) == len(items) > 1 and (letters[0].text or letters[0].roman):
         return True
-    return len(items) > 1 and all(item.kind == "letter" and item.value.isupper() and not item.spaced for item in items[1:]) and (
-        items[0].kind == "letter" and items[0].value.isupper()
-    )  # fmt: skip
+    capitals = all(item.kind == "letter" and item.value.isupper() for item in items)
+    return len(items) > 1 and capitals and not any(item.spaced for item in items[1:])
 
 
 def _words(items: Sequence[Item]) -> Node:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-
-import mpmath
+from typing import Any
 
 from rewards.comparison.normal_form import MAX_EXPONENT, difference, independent, normal_form
 from rewards.comparison.numerals import TooLarge
-from rewards.comparison.numeric import POINTS, Undefined, evaluate, point_values
-from rewards.comparison.tree import Add, Call, Div, Mul, Num, Pow, Scalar, Sym, Uncovered, free_symbols
+from rewards.comparison.numeric import POINTS, Undefined, evaluate, point_values, quick_value
+from rewards.comparison.tree import Add, Div, Mul, Num, Pow, Scalar, Sym, Uncovered, free_symbols, walk
 
 # Farther apart than this in double precision is different, whatever rounding did.
 _CLEARLY = 1e-6
@@ -83,6 +82,8 @@ def _approximates(decimal: Scalar, other: Scalar) -> bool:
     try:
         constant = normal_form(other).constant()
         if constant is None:
+            import mpmath
+
             with mpmath.workdps(_GUARD_DIGITS + decimal.digits):
                 value = evaluate(other, {}, mpmath.mp)
                 return bool(abs(value - _high(decimal.value)) < _high(_unit(decimal)))
@@ -95,7 +96,9 @@ def _unit(decimal: Num) -> Fraction:
     return Fraction(1, 10**decimal.places)
 
 
-def _high(value: Fraction) -> mpmath.mpf:
+def _high(value: Fraction) -> Any:
+    import mpmath
+
     return mpmath.mpf(value.numerator) / value.denominator
 
 
@@ -109,6 +112,8 @@ def _ends(value: Fraction) -> bool:
 
 
 def _numerically(first: Scalar, second: Scalar, *, deep: bool) -> bool:
+    import mpmath
+
     names = free_symbols(first) | free_symbols(second)
     points = [point_values(names, point) for point in (POINTS if names else POINTS[:1])]
     imaginary = any(isinstance(part, Sym) and part.name == "i" for side in (first, second) for part in _scalars(side))
@@ -129,14 +134,10 @@ def _numerically(first: Scalar, second: Scalar, *, deep: bool) -> bool:
 
 
 def _scalars(scalar: Scalar) -> list[Scalar]:
-    from rewards.comparison.tree import walk
-
     return list(walk(scalar))  # type: ignore[arg-type]
 
 
-def _distance(
-    first: Scalar, second: Scalar, values: dict[str, Fraction], context: object, imaginary: bool
-) -> mpmath.mpf | None:
+def _distance(first: Scalar, second: Scalar, values: dict[str, Fraction], context: object, imaginary: bool) -> Any:
     """Relative distance at a point; None where neither side is defined, infinite where one side is."""
     sides = []
     for scalar in (first, second):
@@ -147,7 +148,7 @@ def _distance(
     if None in sides:
         return None
     largest = max(abs(sides[0]), abs(sides[1]))
-    return abs(sides[0] - sides[1]) / largest if largest else mpmath.mpf(0)
+    return abs(sides[0] - sides[1]) / largest if largest else 0
 
 
 def scalar_size(scalar: Scalar) -> int:
@@ -172,12 +173,9 @@ def scalar_size(scalar: Scalar) -> int:
 def _magnitude(scalar: Scalar) -> int:
     """Size of a value at the first point, as far as it is defined."""
     try:
-        value = evaluate(scalar, point_values(free_symbols(scalar), POINTS[0]), mpmath.fp, complex_allowed=True)
+        value = quick_value(scalar, point_values(free_symbols(scalar), POINTS[0]), complex_allowed=True)
     except Undefined:
         return 1
     if abs(value) > MAX_EXPONENT:
         raise TooLarge("argument")
     return int(abs(value)) + 1
-
-
-__all__ = ["Call", "NeedsPrecision", "renamed_constant", "same_scalar", "scalar_size"]

@@ -58,7 +58,7 @@ class _Reader:
         self._at = 0
         self._out: list[Item] = []
         self._spaced = False
-        # One entry an open brace: (text, roman, font, whether the braces themselves are kept, index of the opening item).
+        # One entry an open brace: text, roman, font, whether the braces are kept, index of the opening item.
         self._modes: list[tuple[bool, bool, str, bool, int]] = [(False, False, "", True, 0)]
 
     def run(self) -> list[Item]:

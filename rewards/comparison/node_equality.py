@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-import mpmath
-
 from rewards.comparison.equality import renamed_constant, same_scalar
 from rewards.comparison.normal_form import normal_form
 from rewards.comparison.numerals import TooLarge
-from rewards.comparison.numeric import Undefined, evaluate
+from rewards.comparison.numeric import Undefined, quick_value
 from rewards.comparison.regions import region_of, same_region, speaks_of_region
 from rewards.comparison.relation_equality import as_equation, same_congruence, same_equation, same_inequality
 from rewards.comparison.tree import (
@@ -281,7 +279,7 @@ def _near(left: Quantity, right: Quantity) -> bool:
     ):
         return False
     try:
-        values = [evaluate(side.scalar, {}, mpmath.fp) for side in (left, right)]
+        values = [quick_value(side.scalar, {}) for side in (left, right)]
     except Undefined:
         return False
     return bool(abs(values[0] - values[1]) <= _NEAR * max(map(abs, values)))

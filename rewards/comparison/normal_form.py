@@ -166,7 +166,7 @@ def _reduced(exponents: dict[Atom, Fraction]) -> tuple[Monomial, Fraction]:
             whole = math.floor(exponent)
             if abs(whole) > MAX_EXPONENT:
                 raise TooLarge("exponent")
-            factor *= Fraction(atom[1]) ** whole  # type: ignore[arg-type]
+            factor *= Fraction(str(atom[1])) ** whole
             exponent -= whole
         elif atom == ("sym", "i") and exponent.denominator == 1:
             factor *= -1 if exponent % 4 in (2, 3) else 1
@@ -281,7 +281,7 @@ def _content(polynomial: Polynomial) -> Fraction:
 
 
 def _root_of_number(value: Fraction, exponent: Fraction) -> Form | None:
-    """``value ** exponent`` for a rational; a negative one has a real root of odd order, and i under the square root."""
+    """``value ** exponent`` for a rational. A negative number has a real odd root, and i under a square root."""
     sign: Form | None = None
     if value < 0:
         if exponent.denominator % 2 == 1:

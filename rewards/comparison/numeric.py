@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-import mpmath
-
 from rewards.comparison.tree import Add, Call, Div, Mul, Num, Pow, Scalar, Sym
 from rewards.wordlists import words
 
@@ -39,6 +37,8 @@ def evaluate(scalar: Scalar, values: Mapping[str, Fraction], context: Any, *, co
     Raises:
         Undefined: no value at this point.
     """
+    import mpmath  # at first use: exact answers, which are most, do without
+
     try:
         result = _Evaluation(values, context, complex_allowed).value(scalar)
         finite = bool(mpmath.isfinite(result))
@@ -47,6 +47,18 @@ def evaluate(scalar: Scalar, values: Mapping[str, Fraction], context: Any, *, co
     if not finite:
         raise Undefined("not finite")
     return result
+
+
+def quick_value(scalar: Scalar, values: Mapping[str, Fraction], *, complex_allowed: bool = False) -> Any:
+    """``evaluate`` in double precision."""
+    import mpmath
+
+    return evaluate(scalar, values, mpmath.fp, complex_allowed=complex_allowed)
+
+
+def _is_complex(value: Any) -> bool:
+    """Whether a value of either context has an imaginary part of its own type."""
+    return isinstance(value, complex) or type(value).__name__ == "mpc"
 
 
 class _Evaluation:
@@ -86,7 +98,7 @@ class _Evaluation:
 
     def _real(self, value: Any) -> Any:
         """A complex value where everything is real is a point outside the domain."""
-        if self._complex or not isinstance(value, complex | mpmath.mpc):
+        if self._complex or not _is_complex(value):
             return value
         raise Undefined("not real")
 
@@ -101,7 +113,7 @@ class _Evaluation:
 
     def _rational_power(self, base: Any, exponent: Fraction) -> Any:
         odd = exponent.denominator % 2 == 1
-        if odd and not isinstance(base, complex | mpmath.mpc) and base < 0:
+        if odd and not _is_complex(base) and base < 0:
             size = (-base) ** self._number(exponent)
             return -size if exponent.numerator % 2 else size
         return self._real(base ** self._number(exponent))

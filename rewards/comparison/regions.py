@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import mpmath
-
-from rewards.comparison.numeric import Undefined, evaluate
+from rewards.comparison.numeric import Undefined, quick_value
 from rewards.comparison.tree import (
     MINUS_ONE,
     Bracketed,
@@ -188,7 +186,7 @@ def _without(points: Sequence[Scalar | None], variable: str) -> Region | None:
     """The line without some points, in their order."""
     try:
         placed = sorted(
-            ((evaluate(point, {}, mpmath.fp), point) for point in points if point is not None), key=lambda at: at[0]
+            ((quick_value(point, {}), point) for point in points if point is not None), key=lambda at: at[0]
         )
     except Undefined:
         if len(points) != 1 or points[0] is None:

@@ -174,7 +174,7 @@ def _is_symbol(items: Sequence[Item]) -> bool:
 
 
 def _is_applied(reader: AnswerReader, items: Sequence[Item]) -> bool:
-    """``P(X = 2)``, ``f^{-1}(3)``, ``S_n(x, y)``, ``n(A \\cap B)``: one symbol in front of brackets whose content reads."""
+    """``P(X = 2)``, ``f^{-1}(3)``, ``S_n(x, y)``, ``n(A \\cap B)``: a symbol before brackets whose content reads."""
     opening = next((at for at, item in enumerate(items) if item.is_("(", "[", r"\{", "|") and at), None)
     if opening is None or closing(items, opening) != len(items) - 1 or items[0].kind not in ("letter", "word"):
         return False

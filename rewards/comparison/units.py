@@ -124,7 +124,8 @@ def unit_name(word: str, nouns: frozenset[str]) -> str | None:
 
 
 _COUNTED = re.compile(
-    r"(?:how many|how much|number of|[0-9][0-9.,]*|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|many|each|every|few|more|some))"
+    r"(?:how many|how much|number of|[0-9][0-9.,]*"
+    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|many|each|every|few|more|some))"
     r"((?:[\s-]+[a-z]+){1,3})"
 )
 

@@ -26,10 +26,12 @@ LEAD_INS = sorted((tuple(phrase.split()) for phrase in _LEAD_INS), key=len, reve
 _LEADING = frozenset(["the", "a", "an", "on", "in", "at"])
 _SINGULAR = {"solutions": "solution", "roots": "root", "values": "value", "numbers": "number", "answers": "answer"}
 _SAME = {
-    ("infinite",): "infinitely many", ("infinitely", "many"): "infinitely many", ("infinite", "solution"): "infinitely many",
+    ("infinite",): "infinitely many", ("infinitely", "many"): "infinitely many",
+    ("infinite", "solution"): "infinitely many",
     ("infinitely", "many", "solution"): "infinitely many", ("dne",): "does not exist", ("none",): "none",
     ("no", "such", "solution"): "no solution", ("there", "is", "no", "solution"): "no solution",
-    ("solution", "does", "not", "exist"): "no solution", ("all", "real", "number"): "all reals", ("all", "reals"): "all reals",
+    ("solution", "does", "not", "exist"): "no solution", ("all", "real", "number"): "all reals",
+    ("all", "reals"): "all reals",
     ("all", "real"): "all reals", ("t",): "t",
 }  # fmt: skip
 _PUNCTUATION = frozenset(".,;:!?'\"-")

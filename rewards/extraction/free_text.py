@@ -18,7 +18,8 @@ _LONGEST_BARE = 200
 _MOST_WORDS = 4
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _SAID = re.compile(
-    r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b[\s*:\"'_]{0,6}(?:(?:is|are|=|:)(?!\w)[\s*:\"'_]{0,3})+"
+    r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b[\s*:\"'_]{0,6}"
+    r"(?:(?:is|are|=|:)(?!\w)[\s*:\"'_]{0,3})+"
     r"|答案\s{0,3}[是为為：:]*|\b(?:solutions?|roots?|values?|results?)\s+(?:is|are)\b\s*:?)",
     re.IGNORECASE,
 )

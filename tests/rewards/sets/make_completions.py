@@ -1,7 +1,8 @@
-r"""Writes ``completions.jsonl``: 600 hostile and 800 right completions, by the kinds of fault of the reward's review.
+# ruff: noqa: E501  (rows of a table)
+r"""Writes ``completions.jsonl``: 600 hostile and 800 right completions, by kinds of fault.
 
-``python -m tests.rewards.sets.make_completions`` writes the same bytes each time. The file was committed before anything
-graded the rows.
+``python tests/rewards/sets/make_completions.py`` writes the same bytes each time. The file was committed before
+anything graded the rows.
 """
 
 from __future__ import annotations
