@@ -264,6 +264,9 @@ class Dispatcher:
             job.future.set_exception(VerifierError(message[1]))
 
     def _until_next_deadline(self) -> float | None:
+        """Seconds to wait for events; 0 where a worker was lost since the pool was last staffed."""
+        if self._nursery is not None and self._nursery.ready and len(self._workers) < self._size:
+            return 0.0
         deadlines = [worker.deadline for worker in self._workers.values() if worker.jobs]
         return max(0.0, min(min(deadlines) - monotonic(), _LOOK_SECONDS)) if deadlines else None
 
