@@ -130,7 +130,7 @@ def main() -> None:
     head = [
         f"# Graders on {options.file.name}",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, math-verify {version('math-verify')}, verl {version('verl')}. {len(rows)} rows.",
+        f"{datetime.now(UTC):%Y-%m-%d}, math-verify {version('math-verify')}, verl {version('verl')}.",
         "",
     ]
     report = "\n".join([*head, *table(rows, verdicts)]) + "\n"

@@ -13,6 +13,7 @@ import pytest
 from rewards.comparison.compare import compare
 from rewards.comparison.tokens import tokenize
 from rewards.comparison.units import SHORT_LETTERS
+from rewards.wordlists import words
 
 PAIRS = [
     ("7", "7"),
@@ -39,12 +40,15 @@ PAIRS = [
     (r"2\mathbf{i}+3\mathbf{j}", r"2\vec{i}+3\vec{j}"),
     (r"5\text{ ft }3\text{ in}", r"5\text{ ft }3\text{ in}"),
 ]
+WORDS = ("not", "or", "and", "thirds", "is wrong", "million", "cm", "squared", "minus", "apples")
+COMMANDS = words("pm sqrt frac pi infty cdot times cup le ne approx sin ln sum foo circ")
 INTRUDERS = (
-    *"7 0 1 x y A + - * / ^ _ = < > ! % ( ) [ ] { } , ; : | ' . &".split(),  # noqa: SIM905
-    *(r"\text{ %s }" % word for word in ("not", "or", "and", "thirds", "is wrong", "million", "cm", "squared", "minus", "apples")),
-    *(rf"\{name} " for name in ("pm", "sqrt", "frac", "pi", "infty", "cdot", "times", "cup", "le", "ne", "approx", "sin", "ln", "sum")),
-    *(r"\foo ", r"\circ ", r"\%", r"\$", "or", "maybe"),
-)  # fmt: skip
+    *words("7 0 1 x y A + - * / ^ _ = < > ! % ( ) [ ] { } , ; : | ' . & or maybe"),
+    *(rf"\text{{ {word} }}" for word in WORDS),
+    *(rf"\{name} " for name in COMMANDS),
+    r"\%",
+    r"\$",
+)
 
 PUNCTUATION = frozenset(".,;:'!-")
 GROUPING = frozenset("{}()[]|")
@@ -107,6 +111,10 @@ def test_every_paid_variant_has_a_row_in_the_policy(gold, answer):
 def test_a_word_that_changes_the_answer_is_never_paid(gold, word):
     for answer in (rf"{gold} \text{{ {word}}}", rf"\text{{{word} }} {gold}"):
         assert compare(gold=gold, answer=answer).score == 0.0
+
+
+def test_there_are_60_intruders():
+    assert len(set(INTRUDERS)) == 60
 
 
 def test_letters_for_units_are_few():
