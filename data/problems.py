@@ -109,17 +109,19 @@ def _gold(row: Row, path: Path, number: int, need_gold: bool) -> str | None:
 
 
 def _as_text(value: Any, path: Path, number: int, field: str) -> str:
-    if isinstance(value, list) and value and all(isinstance(answer, str | int | float) for answer in value):
-        value = all_of([_as_text(answer, path, number, field) for answer in value])
-    if isinstance(value, dict) and set(value) == {"any"} and isinstance(value["any"], list) and value["any"]:
-        value = any_of([_as_text(answer, path, number, field) for answer in value["any"]])
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    for kind, joined in (("any", any_of), ("all", all_of)):
+        if isinstance(value, dict) and set(value) == {kind} and isinstance(value[kind], list) and value[kind]:
+            value = joined([_as_text(answer, path, number, field) for answer in value[kind]])
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"gold is {value}", "write a finite answer", file=path, row=number, field=field)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         kind = f"{len(value)} answers" if isinstance(value, list) else type(value).__name__
-        raise InputError(f"gold is {kind}", "write one answer, as text or number", file=path, row=number, field=field)
+        remedy = 'write one answer as text or number, or {"any": [...]}, or {"all": [...]}'
+        raise InputError(f"gold is {kind}", remedy, file=path, row=number, field=field)
     return str(value).strip()
 
 

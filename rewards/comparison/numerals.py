@@ -76,7 +76,7 @@ def _group_end(items: Sequence[Item], start: int, depth: int) -> int:
 def read_decimal(text: str) -> Num:
     """The exact number that ``text``, digits with at most one point, is."""
     if len(text) > _MOST_DIGITS:
-        raise TooLarge(text[:20])
+        raise Uncovered(text[:20])
     whole, point, decimals = text.partition(".")
     value = Fraction(int((whole or "0") + decimals), 10 ** len(decimals))
     if not point or not decimals:

@@ -153,6 +153,9 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
         return _is_bare_function(items)
     if any(item.is_(*_ARITHMETIC, "!", "%") for _, item in top_level(items)):
         return False
+    parts, colons = split(items, lambda item: item.is_(":"))
+    if colons:  # the name of a ratio
+        return all(part and is_name(reader, part) for part in parts)
     if items[0].is_("("):
         return _is_tuple_of_symbols(items)
     if items[0].is_(r"\frac"):

@@ -23,7 +23,7 @@ _SAID = re.compile(
     r"|答案\s{0,3}[是为為：:]*|\b(?:solutions?|roots?|values?|results?)\s+(?:is|are)\b\s*:?)",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+|。|\n+")
+_SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+|(?<=[.!?]\$)\s+|。|\n+")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _NUMBER = re.compile(
@@ -173,13 +173,24 @@ def free_answer(text: str) -> str | None:
         return text
     if tagged := _TAGGED.findall(text):
         return str(tagged[-1]).strip() or None
-    if (said := list(_SAID.finditer(text))) and len(text) - said[-1].end() <= _LONGEST_BARE:
+    said = [found for found in _SAID.finditer(text) if _near_the_end(text, found)]
+    if said:
         phrase = _phrase(text, said[-1].end())
-        return phrase if _reads(phrase) else _inside(phrase)
+        found = phrase if _reads(phrase) else _inside(phrase)
+        if found is not None or "answer" in said[-1][0].casefold():
+            return found or phrase or None
     if len(text) <= _LONGEST_BARE and _reads(text):
         return text
     sentences = [part for part in _SENTENCE_END.split(text) if _SAYS_SOMETHING.search(part)]
-    return _inside(sentences[-1]) if sentences else None
+    if not sentences:
+        return text[-_LONGEST_BARE:] or None
+    # A sentence that gives no single answer is the answer as a whole, which no gold but the same words can match.
+    return _inside(sentences[-1]) or sentences[-1].strip()[-_LONGEST_BARE:]
+
+
+def _near_the_end(text: str, said: re.Match[str]) -> bool:
+    """Whether an announcement counts: a "final answer" wherever it stands, any other near the end."""
+    return "final" in said[0].casefold() or len(text) - said.end() <= _LONGEST_BARE
 
 
 def _phrase(text: str, start: int) -> str:
@@ -187,7 +198,7 @@ def _phrase(text: str, start: int) -> str:
     rest = text[start:].replace('\\"', '"').lstrip(" \t\n:*")
     end = _SENTENCE_END.search(rest)
     phrase = rest[: end.start()] if end else rest
-    return phrase.replace("**", "").strip(" \t\n\"'`")
+    return phrase.replace("**", "").rstrip(". ").strip(" \t\n\"'`")
 
 
 def _reads(text: str) -> bool:

@@ -162,7 +162,7 @@ def test_channels_without_special_tokens_are_read():
 )
 def test_lenient_mode_finds_what_people_write_and_one_answer_only(response, answer):
     found = final_answer(response, mode="lenient").answer
-    assert (found or "").rstrip(".") in ([answer] if answer else ["", "minus 7", "7 thirds"])
+    assert (found or "").rstrip(".") == (answer or response.rstrip("."))
 
 
 @pytest.mark.parametrize("between", [" (alternatively ", " or, failing that, ", " and perhaps ", ", if not "])

@@ -137,7 +137,7 @@ def test_any_of_several_golds_is_right(answer, reason):
 
 
 def test_golds_of_a_file_may_be_lists_and_alternatives(tmp_path):
-    rows = [{"problem": "a", "answer": ["1", "2"]}, {"problem": "b", "answer": {"any": ["1/2", "0.5"]}}]
+    rows = [{"problem": "a", "answer": {"all": ["1", "2"]}}, {"problem": "b", "answer": {"any": ["1/2", "0.5"]}}]
     file = tmp_path / "p.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert [problem.gold for problem in read_problems(file)] == ["1, 2", '{"any": ["1/2", "0.5"]}']
