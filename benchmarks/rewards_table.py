@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import io
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -126,7 +127,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     rows = read_rows(options.file)
-    verdicts = {name: grade(rows) for name, grade in GRADERS.items()}
+    verdicts = {}
+    for name, grade in GRADERS.items():
+        verdicts[name] = grade(rows)
+        print(f"{name}: {sum(verdicts[name])} of {len(rows)} paid", file=sys.stderr, flush=True)
     head = [
         f"# Graders on {options.file.name}",
         "",

@@ -85,7 +85,7 @@ def misses(suite: str, *, boxed: bool) -> set[int]:
 
 def named_rows(heading: str) -> set[int]:
     """Row numbers in the first column of a table of docs/rewards.md under a heading."""
-    section = DOCS.read_text(encoding="utf-8").split(heading)[1].split("\n## ")[0]
+    section = DOCS.read_text(encoding="utf-8").split(heading)[1].split("\n#")[0]
     cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
     return {int(number) for cell in cells for number in re.findall(r"[0-9]+", cell)}
 
