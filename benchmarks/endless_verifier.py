@@ -1,4 +1,4 @@
-"""The default verifier with one answer that never ends, to measure what an endless grading costs its neighbours."""
+"""The default verifier with an endless answer. The benchmark measures the cost for other answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ENDLESS", "verify", "verify_key", "verify_quick"]
 
 
 def verify(problem: Problem, answer: str) -> Result:
-    """``rewards.math.verify``, except that the answer ``endless+...`` keeps its processor busy for ever."""
+    """``rewards.math.verify``, except that a problem with the text ENDLESS keeps a processor busy for ever."""
     while ENDLESS in problem.text:
         pass
     return verify_answer(problem, answer)

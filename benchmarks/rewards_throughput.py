@@ -99,12 +99,12 @@ def hostile_screened(index: int) -> Pair:
 
 
 def hostile_endless(index: int) -> Pair:
-    """A pair that goes to a worker; with the text ENDLESS the benchmark's verifier never ends."""
+    """A pair for a worker. With the text ENDLESS the verifier of the benchmark never ends."""
     return worker_pair(index + 5000)
 
 
 def worker_pair(index: int) -> Pair:
-    """A nested root: no exact form decides, so that a worker compares values of high precision."""
+    """A nested root. No exact form decides, and a worker compares values of high precision."""
     first, second = index + 2, 2 * index + 7
     gold = f"\\sqrt{{{first}}}+\\sqrt{{{second}}}"
     answer = f"\\sqrt{{{first + second}+2\\sqrt{{{first * second}}}}}"
@@ -131,7 +131,7 @@ def by_pool(pool: GraderPool, pairs: Sequence[Pair]) -> list[Result]:
 
 
 def in_workers(pool: GraderPool, pairs: Sequence[Pair]) -> list[Result]:
-    """Every answer verified in a worker, none from the cache."""
+    """Every answer is verified in a worker. The cache is not asked."""
     answers = [(Problem("", "", gold), final_answer(completion).answer or "") for gold, completion in pairs]
     futures = [pool.submit_answer(problem, answer, in_worker=True) for problem, answer in answers]
     return [future.result() for future in futures]
