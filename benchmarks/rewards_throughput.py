@@ -20,6 +20,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.endless_verifier import ENDLESS
+from rewards.extraction.extract import final_answer
 from rewards.grading.dispatcher import PoolLimits
 from rewards.grading.fork_server_client import process_clock
 from rewards.grading.pool import GraderPool
@@ -29,6 +31,7 @@ Pair = tuple[str, str]  # gold, completion
 GROUP = 8
 GROUPS = 1250
 BLOCKS = 10
+ENDLESS_ANSWERS = 10
 REASONING = "We set up the equation, simplify both sides and solve for the unknown. " * 8
 KINDS = ("number",) * 80 + ("fraction or root",) * 12 + ("polynomial, tuple or set",) * 8
 
@@ -96,8 +99,16 @@ def hostile_screened(index: int) -> Pair:
 
 
 def hostile_endless(index: int) -> Pair:
-    """An expression that passes screening and keeps the engine busy past any limit."""
-    return f"x^2+{index}", f"\\boxed{{((x+{index + 1})^{{900}}+y)^{{900}}}}"
+    """A pair for a worker. With the text ENDLESS the verifier of the benchmark never ends."""
+    return worker_pair(index + 5000)
+
+
+def worker_pair(index: int) -> Pair:
+    """A nested root. No exact form decides, and a worker compares values of high precision."""
+    first, second = index + 2, 2 * index + 7
+    gold = f"\\sqrt{{{first}}}+\\sqrt{{{second}}}"
+    answer = f"\\sqrt{{{first + second}+2\\sqrt{{{first * second}}}}}"
+    return gold, f"{REASONING}So the answer is $\\boxed{{{answer}}}$."
 
 
 def by_math_verify(pairs: Sequence[Pair]) -> None:
@@ -117,6 +128,26 @@ def by_verl(pairs: Sequence[Pair]) -> None:
 
 def by_pool(pool: GraderPool, pairs: Sequence[Pair]) -> list[Result]:
     return pool.grade_many([(Problem("", "", gold), completion) for gold, completion in pairs])
+
+
+def in_workers(pool: GraderPool, pairs: Sequence[Pair]) -> list[Result]:
+    """Every answer is verified in a worker. The cache is not asked."""
+    answers = [(Problem("", "", gold), final_answer(completion).answer or "") for gold, completion in pairs]
+    futures = [pool.submit_answer(problem, answer, in_worker=True) for problem, answer in answers]
+    return [future.result() for future in futures]
+
+
+def engine_path(count: int = 500) -> str:
+    """Answers that only a worker decides, cache off, beside serial math-verify, in processor seconds."""
+    pairs = [worker_pair(index) for index in range(count)]
+    with GraderPool(workers=2) as pool:
+        pool.start()
+        in_workers(pool, pairs[:4])
+        by_math_verify(pairs[:4])
+        ours, theirs = measured(lambda: in_workers(pool, pairs)), measured(lambda: by_math_verify(pairs))
+    ratio = theirs.processor / ours.processor
+    what = f"{count} nested roots, each in a worker, cache off"
+    return f"- {what}: {ratio:.1f} times serial math-verify by processor seconds"
 
 
 @dataclass
@@ -161,12 +192,17 @@ def interleaved(groups: Sequence[list[Pair]]) -> dict[str, list[Cost]]:
     return costs
 
 
+def _attacked(pair: Pair, endless: bool) -> tuple[Problem, str]:
+    hostile = endless and pair in {hostile_endless(index) for index in range(ENDLESS_ANSWERS)}
+    return Problem("", ENDLESS if hostile else "", pair[0]), pair[1]
+
+
 def under_attack(groups: Sequence[list[Pair]]) -> list[str]:
     """Clean wall time against 1 % of answers refused by screening, and against 10 that reach the outer limit."""
     clean = [pair for group in groups for pair in group]
     rng = random.Random(5)
     screened = [*clean, *(hostile_screened(index) for index in range(len(clean) // 100))]
-    endless = [*clean, *(hostile_endless(index) for index in range(10))]
+    endless = [*clean, *(hostile_endless(index) for index in range(ENDLESS_ANSWERS))]
     rng.shuffle(screened)
     rng.shuffle(endless)
     # Without the inner limit, each of the ten answers takes the whole outer limit and costs its worker.
@@ -177,17 +213,22 @@ def under_attack(groups: Sequence[list[Pair]]) -> list[str]:
         for name, pairs in (("clean", clean), ("1 % hostile", screened), ("10 endless", endless)):
             if name == "10 endless" and walls[name]:
                 continue
-            with GraderPool(workers=2, limits=limits) as pool:
+            with GraderPool("benchmarks.endless_verifier:verify", workers=2, limits=limits) as pool:
                 pool.start()
                 started = time.perf_counter()
-                results = by_pool(pool, pairs)
+                results = pool.grade_many([_attacked(pair, name == "10 endless") for pair in pairs])
                 walls[name].append(time.perf_counter() - started)
-            innocent = [result for pair, result in zip(pairs, results, strict=True) if pair[1].startswith(REASONING)]
+            hostile = {hostile_endless(index) for index in range(ENDLESS_ANSWERS)}
+            innocent = [
+                result
+                for pair, result in zip(pairs, results, strict=True)
+                if pair[1].startswith(REASONING) and pair not in hostile
+            ]
             lost += sum(result.reason in (Reason.TIMEOUT, Reason.TOO_COMPLEX) for result in innocent)
     base, attacked, endless_wall = (statistics.median(walls[name]) for name in walls)
     rate = (len(screened) / attacked) / (len(clean) / base)
     return [
-        f"- 1 % hostile of the kind that screening refuses: {rate:.0%} of the clean rate (floor 70 %)",
+        f"- 1 % hostile of the kind that screening refuses: {rate:.0%} of the clean rate (floor 80 %)",
         f"- 10 that reach the outer limit, 2 workers: {endless_wall:.1f} s against {base:.1f} s clean; "
         f"allowed {base + 10 / 2 * 4 * 1.3:.1f} s",
         f"- innocent answers not graded: {lost}",
@@ -198,14 +239,14 @@ def table(costs: dict[str, list[Cost]]) -> list[str]:
     serial = costs["math-verify, serial"]
     answers = GROUP * GROUPS
     lines = [
-        "| grader | seconds | answers/s | times serial: median of blocks (range) | processor seconds |",
+        "| grader | seconds | answers/s | processor seconds | times serial by processor: median of blocks (range) |",
         "| --- | --- | --- | --- | --- |",
     ]
     for name, mine in costs.items():
-        ratios = [theirs.wall / own.wall for theirs, own in zip(serial, mine, strict=True)]
+        ratios = [theirs.processor / own.processor for theirs, own in zip(serial, mine, strict=True)]
         wall, processor = sum(cost.wall for cost in mine), sum(cost.processor for cost in mine)
         spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})"
-        lines.append(f"| {name} | {wall:.1f} | {answers / wall:.0f} | {spread} | {processor:.1f} |")
+        lines.append(f"| {name} | {wall:.1f} | {answers / wall:.0f} | {processor:.1f} | {spread} |")
     return lines
 
 
@@ -226,6 +267,7 @@ def main() -> None:
         "",
         *table(interleaved(groups)),
         "",
+        engine_path(),
         *under_attack(groups),
     ]
     report = "\n".join(lines) + "\n"

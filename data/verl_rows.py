@@ -11,16 +11,25 @@ from data.labelling import Triplet
 from data.prompts import as_chat, render
 from rewards.types import Problem
 
+# Fields of ``extra_info`` that this product writes. A column of the same name gives way.
+OWN_FIELDS = ("id", "index", "problem", "kind")
+
 
 def render_generate_rows(problems: Sequence[Problem], template: str) -> list[dict[str, Any]]:
-    """Stage-2 prompts; the ground truth is the gold answer."""
+    """Stage-2 prompts. The ground truth is the gold answer. ``extra_info`` carries ``problem.meta`` to verifiers."""
     return [
         {
             "data_source": "generate",
             "prompt": as_chat(render(template, {"problem": problem.text})),
             "ability": "math",
             "reward_model": {"style": "rule", "ground_truth": problem.gold or ""},
-            "extra_info": {"id": problem.id, "index": index, "problem": problem.text, "kind": "generate"},
+            "extra_info": {
+                **{name: value for name, value in problem.meta.items() if name not in OWN_FIELDS},
+                "id": problem.id,
+                "index": index,
+                "problem": problem.text,
+                "kind": "generate",
+            },
         }
         for index, problem in enumerate(problems)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rewards.extraction.gold import gold_answers
 from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Reason, Result
 from rewards.verifier import DEFAULT_VERIFIER
@@ -19,9 +20,9 @@ def canary(pool: GraderPool, golds: Iterable[Problem]) -> list[str]:
     Golds are graded as a completion would be (boxed, through extraction) and once more inside a worker process.
     Problems without a gold are skipped. An empty list means that the run may go on.
     """
-    problems = [problem for problem in golds if problem.gold is not None]
-    graded = pool.grade_many([(problem, pool.completion_of(problem.gold or "")) for problem in problems])
-    in_worker = [pool.submit_answer(problem, problem.gold or "", in_worker=True) for problem in problems]
+    problems = [problem for problem in golds if problem.gold is not None and pool.reads_answers]
+    graded = pool.grade_many([(problem, pool.completion_of(_first_gold(problem))) for problem in problems])
+    in_worker = [pool.submit_answer(problem, _first_gold(problem), in_worker=True) for problem in problems]
     failures = [_line(problem, result) for problem, result in zip(problems, graded, strict=True) if not result.score]
     for problem, future in zip(problems, in_worker, strict=True):
         if not future.result().score:
@@ -37,6 +38,10 @@ def _probe_engine(pool: GraderPool) -> list[str]:
         for answer, right, future in results
         if future.result().reason is not (Reason.CORRECT if right else Reason.WRONG)
     ]
+
+
+def _first_gold(problem: Problem) -> str:
+    return gold_answers(problem.gold or "")[0]
 
 
 def _line(problem: Problem, result: Result) -> str:

@@ -16,7 +16,8 @@ class Reason(StrEnum):
     NO_FINAL_ANSWER = "no_final_answer"  # nothing to grade after the thinking part
     TRUNCATED = "truncated"  # the last box is unterminated or empty, or the output was cut
     UNEVALUATED = "unevaluated"  # an expression left to the grader to work out
-    UNPARSABLE = "unparsable"  # neither a number nor an expression the engine reads
+    UNPARSABLE = "unparsable"  # foreign digits, invisible characters, or nothing at all
+    UNCOVERED = "uncovered"  # a token that no reading owns, and not the same tokens as the gold
     TOO_COMPLEX = "too_complex"  # refused before parsing: too long, too deep or too costly
     BAD_VERDICT = "bad_verdict"  # boxed, but not one of the two verdict words
     TIMEOUT = "timeout"  # the grading process was killed
@@ -38,13 +39,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Result:
-    """Score in {0.0, 1.0}, its reason, the parts it is made of, and the seconds that grading took."""
+    """Score in {0.0, 1.0}, its reason, the parts it is made of, and the seconds that grading took.
+
+    ``verdict`` is what a judge response says of the solution: True for right, None where it gives no verdict.
+    """
 
     score: float
     reason: Reason
     parts: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    verdict: bool | None = None
 
 
-# (problem, extracted final answer) -> Result; named in the config as ``verifier: package.module:function``.
+# (problem, text) -> Result. The text is the final answer unless ``rewards.verifier.verifier`` says otherwise.
 Verifier = Callable[[Problem, str], Result]

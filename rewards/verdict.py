@@ -9,10 +9,20 @@ from rewards.errors import InputError
 from rewards.extraction.boxes import Box, outer_boxes
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason, Result
+from rewards.wordlists import words
 
-# Closers of mathematics and markdown, a full stop, and end-of-text markers may follow the verdict; words may not.
-_TAIL = re.compile(r"(?:[\s.$*]|\\[\])]|<\|(?:im_end|endoftext|eot_id|end_of_text)\|>|</s>)*")
+# What may follow: closers of mathematics, markdown and quotes, a code fence, punctuation, end marks. No words.
+_TAIL = re.compile(
+    r"(?:[\s.!$*_`\"')\]}]|\\[\])]|\\end\{(?:center|equation\*?|align\*?)\}|<\|[a-z_]+\|>|</s>|</(?:answer|verdict)>|。|！)*"
+)
 _WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{([^{}\\]*)\}")
+_SENTENCE_END = re.compile(r"[.!?。](?:\s|$|\$)|\n")
+_JOINING = frozenset(
+    words(
+        "or and maybe perhaps possibly alternatively either if else otherwise",
+    )
+)
+_TAKING_BACK = frozenset(["wait", "but", "however", "actually", "so", "therefore", "hence", "no"])
 DEFAULT_WORDS = ("Yes", "No")
 NO_VERDICT = -1.0
 
@@ -35,7 +45,7 @@ def grade_verdict(
     if verdict is not None:
         reason = Reason.CORRECT if verdict == label else Reason.WRONG
     parts = {"verdict": NO_VERDICT if verdict is None else float(verdict), "label": float(label)}
-    return Result(float(reason is Reason.CORRECT), reason, parts)
+    return Result(float(reason is Reason.CORRECT), reason, parts, verdict=verdict)
 
 
 def read_verdict(
@@ -62,11 +72,17 @@ def _word(box: Box) -> str:
 
 
 def _hedged(solution: str, boxes: list[Box], words: Sequence[str]) -> bool:
-    """Both verdicts side by side are no verdict; after real text ("... wait, ...") the last one counts."""
+    """Both verdicts in one sentence are no verdict. After a sentence of real text the last verdict counts.
+
+    A sentence that takes the first verdict back ("... wait, ...", "but ...") is real text as well.
+    """
     if len(boxes) < 2 or _word(boxes[-2]) not in words or _word(boxes[-2]) == _word(boxes[-1]):
         return False
     between = solution[boxes[-2].end : boxes[-1].start]
-    return len(re.findall(r"\w+", between)) < 2
+    said = re.findall(r"\w+", between.casefold())
+    if len(said) < 2:
+        return True
+    return not _SENTENCE_END.search(between) and bool(_JOINING & set(said)) and not _TAKING_BACK & set(said)
 
 
 def check_words(words: Sequence[str]) -> None:

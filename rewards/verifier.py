@@ -1,30 +1,63 @@
-"""Import a verifier from the ``package.module:function`` that the configuration names."""
+"""Verifiers: what one reads, and the import of the one that the configuration names as ``package.module:function``."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal, TypeVar, get_args
 
 from rewards.errors import InputError
 from rewards.types import Problem, Result, Verifier
 
 DEFAULT_VERIFIER = "rewards.math:verify"
 Quick = Callable[[Problem, str], Result | None]
+Reads = Literal["answer", "response", "completion"]
+Key = Callable[[Problem, str], Any]
+_Function = TypeVar("_Function", bound=Callable[..., Result])
+
+
+def verifier(*, reads: Reads = "answer", needs_gold: bool = True) -> Callable[[_Function], _Function]:
+    """Decorate a verifier ``(problem, text) -> Result`` with what it reads.
+
+    Args:
+        reads: ``answer`` is the extracted final answer. ``response`` is everything after the thinking part.
+            ``completion`` is everything that was sampled, thinking included.
+        needs_gold: False accepts problems without a gold answer.
+
+    Raises:
+        InputError: ``reads`` is none of the three.
+    """
+    if reads not in get_args(Reads):
+        raise InputError(f"a verifier that reads {reads!r}", f"use one of {', '.join(get_args(Reads))}", field="reads")
+
+    def mark(function: _Function) -> _Function:
+        function.reads, function.needs_gold = reads, needs_gold  # type: ignore[attr-defined]
+        return function
+
+    return mark
 
 
 @dataclass(frozen=True)
 class LoadedVerifier:
-    """A verifier and, where its module has a ``<function>_quick``, the part that runs in the caller's process.
+    """A verifier, what it reads, and the part that runs in the caller's process.
 
-    By offering ``<function>_quick(problem, answer) -> Result | None`` a verifier promises that it is bounded
-    (None hands the sample to a worker) and that its results depend on gold and answer alone, so that equal
-    answers of a group are graded once.
+    By offering ``<function>_quick(problem, text) -> Result | None`` a verifier promises that this part is bounded.
+    None hands the sample to a worker. With a quick part equal texts to equal problems are graded once. ``key`` names
+    all that decides the result: ``<function>_key`` of the module, or else the whole problem.
     """
 
     path: str
     verify: Verifier
     quick: Quick | None
+    key: Key
+    reads: Reads = "answer"
+    needs_gold: bool = True
+
+
+def whole_problem(problem: Problem, text: str) -> tuple[str, str | None, str, str]:
+    """Everything that a verifier may read of a problem, and the text."""
+    return problem.text, problem.gold, repr(sorted(problem.meta.items())), text
 
 
 def load_verifier(path: str) -> LoadedVerifier:
@@ -45,4 +78,7 @@ def load_verifier(path: str) -> LoadedVerifier:
     verify = getattr(module, name, None)
     if not callable(verify):
         raise InputError(f"{module_name!r} has no function {name!r}", "name one it defines", field="verifier")
-    return LoadedVerifier(path, verify, getattr(module, f"{name}_quick", None))
+    quick, key = getattr(module, f"{name}_quick", None), getattr(module, f"{name}_key", whole_problem)
+    return LoadedVerifier(
+        path, verify, quick, key, getattr(verify, "reads", "answer"), getattr(verify, "needs_gold", True)
+    )

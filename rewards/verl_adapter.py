@@ -66,14 +66,10 @@ async def judge_score(
     *,
     words: Sequence[str] = DEFAULT_WORDS,
     thinking_open: bool = False,
-    workers: int = 0,
     reward_router_address: str | None = None,
     reward_model_tokenizer: Any = None,
 ) -> dict[str, float | str]:
-    """Stage 1: grade the verdict against the label ``ground_truth`` ("1" = the shown solution is correct).
-
-    Reading a verdict needs no process of its own; ``workers`` is taken so that both stages can share settings.
-    """
+    """Stage 1: grade the verdict against the label ``ground_truth`` ("1": the shown solution is correct)."""
     started = perf_counter()
     result = grade_verdict(solution_str, _label(ground_truth), tuple(words), thinking_open=thinking_open)
     return _record(replace(result, seconds=perf_counter() - started))
@@ -100,9 +96,10 @@ async def compute_score(
 
 
 def _problem(ground_truth: str | None, extra_info: Mapping[str, Any]) -> Problem:
-    """verl's row as a Problem; what it adds for its own use (turns, scores of tools) stays behind."""
-    meta = {key: value for key, value in extra_info.items() if key not in ("num_turns", "rollout_reward_scores")}
-    gold = None if ground_truth is None else str(ground_truth)  # some verifiers need none
+    """verl's row as a Problem. Fields that verl adds for its own use stay behind, as do empty columns of other rows."""
+    own = ("num_turns", "rollout_reward_scores")
+    meta = {key: value for key, value in extra_info.items() if key not in own and value is not None}
+    gold = None if ground_truth is None or ground_truth == "" else str(ground_truth)  # some verifiers need none
     return Problem(str(meta.get("id", "")), str(meta.get("problem", "")), gold, meta)
 
 

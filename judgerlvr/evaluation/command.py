@@ -59,7 +59,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
 def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
     """The items of all files, cut to the limit, and their sources."""
     template = load_template(resolve_path(options.prompt), GENERATE_FIELDS)
-    files = [(path, read_generate_items(path, template)) for path in options.data]
+    need_gold = load_verifier(options.verifier).needs_gold  # a wrong name must not cost an engine's start
+    files = [(path, read_generate_items(path, template, need_gold)) for path in options.data]
     files += [(path, read_judge_items(path)) for path in options.judge_data]
     used = [(path, items, items[: options.limit]) for path, items in files]
     sources = [describe_source(path, len(items), len(kept)) for path, items, kept in used]
@@ -68,7 +69,6 @@ def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
 
 def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
     items, sources = read_items(options)
-    load_verifier(settings.verifier)  # a wrong name must not cost an engine's start
     check_words(settings.verdicts)
     engine = parse_engine_options(options.engine)
     return evaluate_model(options.model, items, settings, engine, sys.stderr.isatty()), sources

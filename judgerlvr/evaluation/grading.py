@@ -13,7 +13,7 @@ from judgerlvr.sampling.samples import Sample
 from rewards.extraction.extract import Mode, final_answer
 from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.types import Problem, Result
-from rewards.verdict import DEFAULT_WORDS, NO_VERDICT, grade_verdict
+from rewards.verdict import DEFAULT_WORDS, grade_verdict
 
 
 class Grader(Protocol):
@@ -41,13 +41,11 @@ def grade_samples(
         label, opened = sample.item.label, prompt_opens_thinking(sample.prompt_text)
         if label is None:
             found = final_answer(sample.response, mode=mode, thinking_open=opened)
-            answer = None if found.free else found.answer  # A free answer is the whole response.
-            records.append(_record(sample, decoding, next(answers), answer, None))
+            records.append(_record(sample, decoding, next(answers), found.answer, None))
         else:
             result = grade_verdict(sample.response, label, words, thinking_open=opened)
-            verdict = None if result.parts["verdict"] == NO_VERDICT else bool(result.parts["verdict"])
-            answer = None if verdict is None else words[not verdict]
-            records.append(_record(sample, decoding, result, answer, verdict))
+            answer = None if result.verdict is None else words[not result.verdict]
+            records.append(_record(sample, decoding, result, answer, result.verdict))
     return records
 
 

@@ -15,9 +15,9 @@ from rewards.types import Problem
 JUDGE_LABELS = {"1": True, "0": False}
 
 
-def read_generate_items(path: Path, template: str) -> list[Item]:
-    """Every problem of a file. The set has the name of the file."""
-    return generate_items(read_problems(path), template, path.stem)
+def read_generate_items(path: Path, template: str, need_gold: bool = True) -> list[Item]:
+    """Every problem of a file. The set has the name of the file. ``need_gold`` as the verifier asks."""
+    return generate_items(read_problems(path, need_gold), template, path.stem)
 
 
 def read_judge_items(path: Path) -> list[Item]:

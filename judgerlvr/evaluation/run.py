@@ -18,6 +18,7 @@ from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import Item, Sample
 from rewards.extraction.extract import Mode
 from rewards.extraction.thinking import prompt_opens_thinking
+from rewards.gold_matching import warn_of_golds
 from rewards.grading.pool import GraderPool
 from rewards.grading.settings import GradingSettings
 from rewards.verdict import DEFAULT_WORDS
@@ -104,6 +105,7 @@ def evaluate_model(
         evaluation.context = sampler.context
         opened = prompt_opens_thinking(sampler.prompt_text(items[0]))
         with open_grader(settings, opened) as grader:
+            _warn_of_golds(items, grader)
             for decoding in settings.decodings:
                 evaluation.add(sampler.sample(items, decoding, progress), decoding, grader, settings)
     return evaluation
@@ -114,8 +116,15 @@ def evaluate_responses(samples: Sequence[Sample], settings: Settings) -> Evaluat
     counts = Counter((sample.item.set, sample.item.id) for sample in samples)
     evaluation = Evaluation()
     with open_grader(settings) as grader:
+        _warn_of_golds([sample.item for sample in samples], grader)
         evaluation.add(samples, Decoding(n=max(counts.values()), stored=True), grader, settings)
     return evaluation
+
+
+def _warn_of_golds(items: Sequence[Item], grader: GraderPool) -> None:
+    """Warn of golds that no right answer matches, once a problem."""
+    problems = {(item.set, item.problem.id): item.problem for item in items if item.label is None}
+    warn_of_golds(list(problems.values()), grader, "evaluation")
 
 
 def open_grader(settings: Settings, thinking_open: bool = False) -> GraderPool:

@@ -60,6 +60,9 @@ def first_prompt(request: Request, problem: Problem) -> str:
 
 
 def _grade_gold(grading: GradingSettings, problem: Problem) -> None:
+    if problem.gold is None:
+        print("verifier: the first problem has no gold answer to try")
+        return
     with grading.open_pool(workers=1) as pool:
         if canary(pool, [problem]):
             remedy = "mend the gold answer, or set reward.verifier to one that reads it"

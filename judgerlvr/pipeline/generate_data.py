@@ -33,4 +33,5 @@ def prepare_generate(request: Request, run_dir: Path, tokenizer: Any, problems: 
 
 
 def _plain(problem: Problem) -> dict[str, Any]:
-    return {"id": problem.id, "problem": problem.text, "gold": problem.gold}
+    """A problem with the columns that its verifier reads, as a row of a problem file."""
+    return {**problem.meta, "id": problem.id, "problem": problem.text, "gold": problem.gold}

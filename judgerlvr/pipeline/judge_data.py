@@ -25,6 +25,7 @@ from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import DATA, Counts, Stage
 from judgerlvr.sampling.match_tokens import matched_prompts
 from judgerlvr.sampling.on_ray import sample_on_ray
+from rewards.gold_matching import warn_of_golds
 from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
 
@@ -82,6 +83,9 @@ def make_judge_set(
     """Label by the verifier, keep mixed problems, balance classes, hold problems out, decontaminate."""
     judge = config.judge.data
     with grading.open_pool() as pool:
+        warn_of_golds(
+            list({candidate.problem.id: candidate.problem for candidate in candidates}.values()), pool, "candidates"
+        )
         return build_judge_set(
             candidates,
             grade_many=pool.grade_many,

@@ -11,8 +11,10 @@ from data.decontaminate import check_overlap
 from data.problems import check_golds, read_problems
 from judgerlvr.config.schema import Config
 from judgerlvr.tinyworld.problems import generate_problems
+from rewards.gold_matching import warn_of_golds
 from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
+from rewards.verifier import load_verifier
 
 Split = Literal["train", "heldout"]
 
@@ -47,11 +49,13 @@ class ProblemSets:
 
     def _read(self, paths: Sequence[str]) -> list[Problem]:
         """Problems of the files, every gold answer graded against itself."""
-        files = [(Path(path), read_problems(Path(path))) for path in paths]
+        need_gold = load_verifier(self.grading.verifier).needs_gold
+        files = [(Path(path), read_problems(Path(path), need_gold)) for path in paths]
         if files:
             with self.grading.open_pool() as pool:
                 for file, problems in files:
                     check_golds(problems, pool, file)
+                    warn_of_golds(problems, pool, file)
         return [problem for _, problems in files for problem in problems]
 
     def _tiny(self, count: int, split: Split) -> list[Problem]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rewards.auditing.second_grader import second_opinion
 from rewards.extraction.extract import Mode, final_answer
-from rewards.extraction.gold import gold_answer
+from rewards.extraction.gold import gold_answers
 from rewards.types import Problem, Reason, Result
 
 # Refusals by policy say nothing about equality, so the second grader has no opinion on them.
@@ -42,7 +42,7 @@ class Audit:
         if slow or taken:
             answer = final_answer(completion, mode=self.mode, thinking_open=self.thinking_open).answer
             if taken and answer is not None:
-                opinion = second_opinion(gold=gold_answer(problem.gold or ""), answer=answer)
+                opinion = _opinion(problem.gold or "", answer)
             disagrees = opinion is not None and opinion != bool(result.score)
             for name in [name for name, wanted in (("slow", slow), ("disagreements", disagrees)) if wanted]:
                 self._dump(name, problem, completion, answer, result, opinion)
@@ -72,3 +72,9 @@ class Audit:
         # One file a process: several reward actors write to the same folder.
         with (self.folder / f"{name}-{os.getpid()}.jsonl").open("a", encoding="utf-8") as dump:
             dump.write(json.dumps(row) + "\n")
+
+
+def _opinion(gold: str, answer: str) -> bool | None:
+    """The second grader's opinion; with several golds, whether any of them is the answer."""
+    opinions = [second_opinion(gold=one, answer=answer) for one in gold_answers(gold)]
+    return True if True in opinions else None if None in opinions else False

@@ -16,6 +16,84 @@ _GROUPS = re.compile(r"(?<![\d.,])(\d{1,3}(?:,\d{3})+)(?![\d,])")
 _MIXED = re.compile(r"(?<![\d.}])(\d+)\s*(?=\\frac\s*\{\d+\}\s*\{\d+\})")
 _PROSE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _NAME = re.compile(r"^\s*\\?[A-Za-z]+(?:_\w|_\{\w+\})?(?:\(\w\))?\s*(?:=|\\in\b)")
+# Words that deny, hedge, compute or count. Their list is this grader's own.
+_CHANGING = frozenset(
+    [
+        "not",
+        "no",
+        "never",
+        "isn",
+        "wrong",
+        "incorrect",
+        "false",
+        "nope",
+        "or",
+        "maybe",
+        "perhaps",
+        "alternatively",
+        "minus",
+        "plus",
+        "times",
+        "divided",
+        "squared",
+        "cubed",
+        "doubled",
+        "half",
+        "halves",
+        "quarter",
+        "quarters",
+        "third",
+        "fourth",
+        "fifth",
+        "tenth",
+        "dozen",
+        "hundred",
+        "thousand",
+        "million",
+        "billion",
+        "lakh",
+        "crore",
+        "inverse",
+        "reciprocal",
+        "kidding",
+        "except",
+        "unless",
+        "less",
+        "more",
+        "factorial",
+        "mod",
+        "base",
+        "negative",
+        "am",
+        "pm",
+    ]
+)
+_ORDINAL = ("thirds", "fifths", "ths", "fold")
+_UNITS = frozenset(
+    [
+        "cm",
+        "mm",
+        "km",
+        "m",
+        "ft",
+        "in",
+        "inches",
+        "miles",
+        "feet",
+        "meters",
+        "kg",
+        "g",
+        "mg",
+        "s",
+        "h",
+        "hours",
+        "minutes",
+        "am",
+        "pm",
+        "mw",
+        "kw",
+    ]
+)
 _POINTS = (1.37, 2.91, 0.618)
 _TOLERANCE = 1e-6
 _LONGEST = 2000
@@ -25,6 +103,8 @@ def second_opinion(*, gold: str, answer: str) -> bool | None:
     """Whether ``answer`` equals ``gold``; None where this grader can read one of them not at all."""
     if len(answer) > _LONGEST or len(gold) > _LONGEST:
         return None
+    if (by_words := _words_opinion(gold, answer)) is not None:
+        return by_words
     first, second = _plain(gold), _plain(answer)
     if not first or not second:
         words = _words(gold), _words(answer)
@@ -38,6 +118,21 @@ def second_opinion(*, gold: str, answer: str) -> bool | None:
     if all(pair[:1] in ("(", "[") for pair in brackets):
         return brackets[0] == brackets[1] and len(left) == len(right) and all(map(_near, left, right))
     return _within(left, right) and _within(right, left)
+
+
+def _words_opinion(gold: str, answer: str) -> bool | None:
+    """False where the words beside the numbers differ in a way that changes the answer, else None (no opinion)."""
+    wanted, given = _said(gold), _said(answer)
+    extra = given - wanted
+    if extra & _CHANGING or any(word.endswith(_ORDINAL) for word in extra):
+        return False
+    units = wanted & _UNITS, given & _UNITS
+    return False if all(units) and units[0] != units[1] and len(units[0] ^ units[1]) > 1 else None
+
+
+def _said(text: str) -> set[str]:
+    """Folded words in text commands."""
+    return {word for words in _WORDS.findall(text) for word in re.findall(r"[a-z]+", words.casefold())}
 
 
 def _within(members: list[list[complex]], others: list[list[complex]]) -> bool:

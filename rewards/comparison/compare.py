@@ -1,124 +1,172 @@
-"""Is this answer that gold? One policy (docs/rewards.md), applied in one order: identity, exact, words, engine."""
+"""Is this answer that gold? One policy (docs/rewards.md) for every mode.
+
+Both texts are read into typed trees in which every token has exactly one owner. Only two such trees are compared. What
+is not read is paid only where both texts are the same, token by token.
+"""
 
 from __future__ import annotations
 
-from rewards.comparison.exact_numbers import same_number
-from rewards.comparison.listings import differ_in_count, read_listing, same_listing
-from rewards.comparison.normalise import clean, illegal_characters, without_invisible
-from rewards.comparison.quantities import Quantity, read_quantity, read_ratio, same_quantity
-from rewards.comparison.refusals import MAX_CHARACTERS, MAX_NESTING, nesting, too_costly, unevaluated
-from rewards.comparison.refute import surely_different
-from rewards.comparison.symbolic import engine_equal, engine_equal_in_text, find_in_text
-from rewards.comparison.worded_answers import as_words, choice_letter, false_equation, split_name, unwrapped
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+from rewards.comparison.answer_reader import Reading, read
+from rewards.comparison.claims import FalseLink, final_claim, is_equation
+from rewards.comparison.equality import NeedsPrecision
+from rewards.comparison.items import Item
+from rewards.comparison.node_equality import NodeEquality
+from rewards.comparison.numerals import TooLarge
+from rewards.comparison.operations import unevaluated
+from rewards.comparison.quantities import plain_digits
+from rewards.comparison.spellings import READ_SIGNS
+from rewards.comparison.tree import Based, Bracketed, Choice, Node, Uncovered, Words
+from rewards.comparison.units import SHORT_LETTERS, counted_nouns
+from rewards.comparison.work import budget
 from rewards.types import Reason, Result
 
-# A response no longer than this may be nothing but the answer.
-_ANSWER_CHARACTERS = 200
+MAX_CHARACTERS = 2000
+MAX_NESTING = 40
+_MOST_SIGNS = 400
+# Products of terms: some milliseconds in the caller's process, under a second in a worker.
+_QUICK_WORK, _DEEP_WORK = 4_000, 400_000
 
 
-def compare(*, gold: str, answer: str) -> Result:
-    """Compare under the strict policy; unbounded in time where the engine is needed."""
-    quick = compare_quick(gold=gold, answer=answer)
-    if quick is not None:
-        return quick
-    wanted, given = clean(without_invisible(gold)), clean(answer)
-    if "=" not in wanted:
-        given = split_name(given)[1]
-    equal = engine_equal(gold=wanted, answer=given)
-    if equal is None:
-        return _result(Reason.UNPARSABLE, symbolic=True)
-    return _result(Reason.CORRECT if equal else Reason.WRONG, symbolic=True)
+def compare(*, gold: str, answer: str, problem_text: str = "") -> Result:
+    """Compare with all means; the cost is bounded, but a worker is the place to spend it.
+
+    ``problem_text`` gives the nouns that may stand after a number.
+    """
+    with budget(_DEEP_WORK):
+        return _result(_decide(gold, answer, problem_text, deep=True), deep=True)
 
 
-def compare_quick(*, gold: str, answer: str) -> Result | None:
-    """Everything that needs no engine, in time linear in the answer; None when the engine has to decide."""
-    reason = _decide(gold, answer)
-    return None if reason is None else _result(reason)
+def compare_quick(*, gold: str, answer: str, problem_text: str = "") -> Result | None:
+    """The same without values of high precision and with little exact work; None where more is needed."""
+    try:
+        with budget(_QUICK_WORK) as work:
+            reason = _decide(gold, answer, problem_text, deep=False)
+    except NeedsPrecision:
+        return None
+    return None if work.exhausted else _result(reason, deep=False)
 
 
-def compare_in_text(*, gold: str, text: str) -> Result:
-    """Compare with whatever answer ``text`` holds (lenient mode); the same refusals hold for what is found."""
-    if len(text) <= _ANSWER_CHARACTERS and compare(gold=gold, answer=text).score:
-        return _result(Reason.CORRECT, symbolic=True)
-    found = find_in_text(text)
-    if found is None:
-        return _result(Reason.NO_FINAL_ANSWER, symbolic=True)
-    exact = _decide(gold, found)
-    if exact in (Reason.CORRECT, Reason.UNEVALUATED, Reason.TOO_COMPLEX):
-        return _result(exact, symbolic=True)
-    both_numbers = read_quantity(clean(gold)) is not None and read_quantity(clean(found)) is not None
-    equal = not both_numbers and engine_equal_in_text(gold=gold, text=text)
-    return _result(Reason.CORRECT if equal else Reason.WRONG, symbolic=True)
+def is_covered(text: str, *, problem_text: str = "", trusted: bool = False) -> bool:
+    """Whether every token of ``text`` has an owner; ``trusted`` for a gold."""
+    try:
+        return _reading(text, counted_nouns(problem_text), trusted).node is not None
+    except TooLarge:
+        return False
 
 
-def _result(reason: Reason, *, symbolic: bool = False) -> Result:
-    return Result(float(reason is Reason.CORRECT), reason, {"answered": 1.0, "symbolic": float(symbolic)})
+def _result(reason: Reason, *, deep: bool) -> Result:
+    return Result(float(reason is Reason.CORRECT), reason, {"answered": 1.0, "symbolic": float(deep)})
 
 
-def _decide(gold: str, answer: str) -> Reason | None:
+def _decide(gold: str, answer: str, problem_text: str, *, deep: bool) -> Reason:
     if answer.strip() == gold.strip() != "":
         return Reason.CORRECT
-    if len(answer) > MAX_CHARACTERS or nesting(answer) > MAX_NESTING:
+    if too_large(answer):
         return Reason.TOO_COMPLEX
     if illegal_characters(answer):
         return Reason.UNPARSABLE
-    wanted, given = clean(without_invisible(gold)), clean(answer)
-    if not given or not wanted:
+    try:
+        wanted = _reading(_visible(gold), counted_nouns(problem_text), True)
+        given = read(answer, _allowed_nouns(gold, problem_text))
+        return _compare(wanted, given, NodeEquality(deep=deep))
+    except TooLarge:
+        return Reason.TOO_COMPLEX
+    except RecursionError:
+        return Reason.TOO_COMPLEX
+
+
+@lru_cache(maxsize=4096)
+def _reading(text: str, nouns: frozenset[str], trusted: bool) -> Reading:
+    return read(text, nouns, trusted=trusted)
+
+
+def _allowed_nouns(gold: str, problem_text: str) -> frozenset[str]:
+    from rewards.comparison.answer_reader import nouns_of
+
+    wanted = _reading(_visible(gold), counted_nouns(problem_text), True)
+    symbols = {item.value for item in wanted.items if item.kind == "letter" and not item.text and not item.roman}
+    return counted_nouns(problem_text) | nouns_of(wanted.items) | (SHORT_LETTERS - symbols)
+
+
+def _compare(gold: Reading, answer: Reading, equality: NodeEquality) -> Reason:
+    if not answer.items or not gold.items:
         return Reason.UNPARSABLE
-    if given == wanted or unwrapped(given) == unwrapped(wanted):
+    if answer.keys == gold.keys:
         return Reason.CORRECT
-    return _decide_cleaned(wanted, given)
+    if isinstance(gold.node, Based) and plain_digits(answer.items) == gold.node.digits:
+        return Reason.CORRECT
+    if isinstance(gold.node, Words) and is_spelled(answer.items, gold.items):
+        return Reason.CORRECT
+    if gold.node is None or answer.node is None:
+        return Reason.UNCOVERED
+    try:
+        return _compare_nodes(gold.node, answer.node, equality)
+    except FalseLink:
+        return Reason.WRONG
+    except Uncovered:
+        return Reason.UNCOVERED
 
 
-def _decide_cleaned(gold: str, answer: str) -> Reason | None:
-    gold_name, gold_value = split_name(gold)
-    answer_name, answer_value = split_name(answer)
-    if gold_name and answer_name and gold_name != answer_name:
-        gold_value, answer_value = gold, answer  # x = 7 against y = 7: the engine compares the equations
-    quantity = _one_quantity(gold_value)
-    if quantity is not None:
-        return _against_quantity(quantity, gold_value, answer_value)
-    ratios = read_ratio(gold_value), read_ratio(answer_value)
-    if None not in ratios:
-        return _scored(ratios[0] == ratios[1])
-    listing = read_listing(gold_value)
-    if listing is not None and (given := read_listing(answer_value)) is not None:
-        return _scored(same_listing(listing, given))
-    if (words := as_words(gold)) is not None:
-        return _scored(as_words(answer) == words)
-    if (letter := choice_letter(gold)) is not None and (given_letter := choice_letter(answer)) is not None:
-        return _scored(letter == given_letter)
-    if unevaluated(gold, answer, rational=listing is not None):
+def _compare_nodes(gold: Node, answer: Node, equality: NodeEquality) -> Reason:
+    wanted = final_claim(gold, None, equations=True)
+    given = final_claim(answer, equality.link, equations=is_equation(wanted))
+    wanted, given = _without_single_set(wanted), _without_single_set(given)
+    if not isinstance(wanted, Words | Choice) and unevaluated(wanted, given):
         return Reason.UNEVALUATED
-    return too_costly(answer) or _refuted(gold, answer)
+    return Reason.CORRECT if equality.equal(wanted, given) else Reason.WRONG
 
 
-def _refuted(gold: str, answer: str) -> Reason | None:
-    """WRONG for what the engine would forgive (more answers, an equation nobody asked for) or need not look at."""
-    equation_unasked = "=" not in gold and false_equation(answer)
-    different = equation_unasked or differ_in_count(gold, answer) or surely_different(gold, answer)
-    return Reason.WRONG if different else None
+def _without_single_set(node: Node) -> Node:
+    """``{2}`` as a whole answer is the one solution 2; a set inside a set stays one."""
+    single = isinstance(node, Bracketed) and node.brackets == "{}" and len(node.members) == 1
+    return node.members[0] if isinstance(node, Bracketed) and single else node
 
 
-def _one_quantity(text: str) -> Quantity | None:
-    """A quantity, or a list that says one value several ways ("1/2 or 0.5")."""
-    quantity = read_quantity(text)
-    listing = read_listing(text) if quantity is None else None
-    if listing is None or listing.kind != "bare":
-        return quantity
-    first, *others = listing.members
-    return Quantity(first) if all(same_number(first, other) for other in others) else None
+def is_spelled(answer: Sequence[Item], gold: Sequence[Item]) -> bool:
+    """Whether letters that read as a product spell the one word of the gold: ``bob`` for ``\\text{Bob}``."""
+    if len(gold) != 1 or gold[0].kind != "word" or not all(item.kind == "letter" for item in answer):
+        return False
+    together = not any(item.spaced for item in answer[1:])
+    return together and "".join(item.value for item in answer).casefold() == gold[0].value.casefold()
 
 
-def _against_quantity(gold: Quantity, gold_text: str, answer: str) -> Reason:
-    """An exact gold needs no engine: what is not plain arithmetic on numerals is not an answer to it."""
-    quantity = _one_quantity(answer)
-    if quantity is not None:
-        return _scored(same_quantity(gold, quantity))
-    if unevaluated(gold_text, answer, rational=True):
-        return Reason.UNEVALUATED
-    return Reason.WRONG if any(ch.isalnum() for ch in answer) else Reason.UNPARSABLE
+def too_large(text: str) -> bool:
+    """Whether a text is refused before reading, by length, depth of brackets and number of signs."""
+    if len(text) > MAX_CHARACTERS or sum(map(text.count, "+-*/^!_=")) > _MOST_SIGNS:
+        return True
+    return nesting(text) > MAX_NESTING
 
 
-def _scored(equal: bool) -> Reason:
-    return Reason.CORRECT if equal else Reason.WRONG
+def nesting(text: str) -> int:
+    """Deepest level of brackets of any kind, counted without matching them."""
+    depth = deepest = 0
+    for sign in text:
+        if sign in "{([":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in "})]":
+            depth -= 1
+    return deepest
+
+
+def illegal_characters(text: str) -> bool:
+    """NUL and other controls, invisible and direction marks, and digits that no table reads."""
+    if text.isascii():
+        return any((sign < " " and sign not in "\t\n\r") or sign == "\x7f" for sign in text)
+    return any(_illegal(sign) for sign in text)
+
+
+def _illegal(sign: str) -> bool:
+    kind = unicodedata.category(sign)
+    if kind[0] == "N" and not sign.isascii():
+        return sign not in READ_SIGNS
+    return kind[0] == "C" and sign not in "\t\n\r"
+
+
+def _visible(text: str) -> str:
+    """A gold without the invisible characters that an answer may not contain."""
+    return text if text.isascii() else "".join(sign for sign in text if unicodedata.category(sign) != "Cf")

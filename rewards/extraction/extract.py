@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from rewards.errors import InputError
 from rewards.extraction.boxes import Box, outer_boxes
+from rewards.extraction.free_text import free_answer
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason
 
@@ -20,14 +21,12 @@ _JOINER_WORD = re.compile(r"[,;/&]|\b(?:and|or)\b")
 _LONGEST_JOINER = 40
 _DEEPEST_BOX = 5
 _SAID_LATER = re.compile(r"(?i:final answer(?: is)?\b)")
-# The engine's search in free text is slower than linear; an answer stands near the end.
-_FREE_CHARACTERS = 4000
-
-
-class FreeText(str):
-    """An answer that no box delimits (lenient mode only): the verifier has to look for it inside this text."""
-
-    __slots__ = ()
+# Words that turn two boxes of one sentence into two offers: "\boxed{6} or, failing that, \boxed{5}".
+_HEDGE = re.compile(
+    r"\b(?:or|and|alternatively|else|otherwise|failing|maybe|perhaps|possibly|either|if)\b", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
+_LONGEST_HEDGE = 80
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,6 @@ class Extraction:
 
     answer: str | None
     reason: Reason | None = None
-
-    @property
-    def free(self) -> bool:
-        """Whether ``answer`` is a text that holds the answer somewhere."""
-        return isinstance(self.answer, FreeText)
 
 
 def final_answer(
@@ -66,7 +60,8 @@ def final_answer(
         return _from_boxes(solution, boxes, loose=mode == "lenient")
     if mode == "strict" or _EMPTY.fullmatch(solution):
         return Extraction(None, Reason.NO_FINAL_ANSWER)
-    return Extraction(FreeText(solution.strip()[-_FREE_CHARACTERS:]))
+    answer = free_answer(solution)
+    return Extraction(answer, None if answer is not None else Reason.NO_FINAL_ANSWER)
 
 
 def boxed_answer(text: str) -> str | None:
@@ -95,11 +90,20 @@ def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:
 
 def _joins(between: str, loose: bool) -> bool:
     """Strict: a comma, "and" or "or" alone. Loose: any short text with one of them, or without letters."""
+    if _offers_another(between):
+        return True
     if len(between) > _LONGEST_JOINER:
         return False
     if loose:
         return bool(_JOINER_WORD.search(between)) or not re.search(r"[A-Za-z0-9]", between)
     return bool(_JOINER.fullmatch(between) and _JOINER_WORD.search(between))
+
+
+def _offers_another(between: str) -> bool:
+    """Whether a short text inside one sentence hedges, so that both boxes are offered."""
+    if len(between) > _LONGEST_HEDGE or _SENTENCE_END.search(between):
+        return False
+    return bool(_HEDGE.search(between))
 
 
 def _unnest(content: str) -> str:

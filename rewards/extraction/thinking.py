@@ -1,23 +1,64 @@
-"""Where the thinking part ends and the solution part begins."""
+"""Where the thinking part ends and the solution part begins, for the formats of the usual model families."""
 
 from __future__ import annotations
+
+import re
+from dataclasses import dataclass
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
 
+@dataclass(frozen=True)
+class ThinkingFormat:
+    """Tags of one family. ``close`` ends a thinking part wherever it stands; ``open`` begins one."""
+
+    name: str
+    open: str
+    close: str
+
+
+# gpt-oss names channels: everything before the final channel is thinking. Its second spelling is what remains when a
+# tokenizer drops the special tokens.
+FORMATS = (
+    ThinkingFormat("think", THINK_OPEN, THINK_CLOSE),  # Qwen3, DeepSeek-R1
+    ThinkingFormat("thinking", "<thinking>", "</thinking>"),
+    ThinkingFormat("bracketed", "[THINK]", "[/THINK]"),  # Magistral
+    ThinkingFormat("channel", "<|channel|>analysis", "<|channel|>final<|message|>"),  # gpt-oss
+    ThinkingFormat("seed", "<seed:think>", "</seed:think>"),
+)
+_BARE_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z\s\"'$\\])")
+_BARE_FINAL = "assistantfinal"
+_END_MARKS = re.compile(r"(?:<\|(?:return|end|im_end|endoftext|eot_id|end_of_text)\|>|</s>|\s)+\Z")
+
+
 def solution_part(completion: str, *, thinking_open: bool = False) -> str | None:
-    """Text after the last closing think tag, or None while the thinking part is still open.
+    """Text after the last closing tag of any format, or None while a thinking part is still open.
 
     Args:
         completion: what the policy sampled, without the prompt.
-        thinking_open: the prompt already ended with the opening tag (as Qwen3-style templates do), so that a
+        thinking_open: the prompt already ended with an opening tag (as Qwen3-style templates do), so that a
             completion without any tag has never left the thinking part.
     """
-    _, closed, rest = completion.rpartition(THINK_CLOSE)
-    still_open = THINK_OPEN in rest or (thinking_open and not closed)
-    return None if still_open else rest
+    rest, closed = _after_last_close(completion)
+    if any(form.open in rest for form in FORMATS):
+        return None
+    if _BARE_CHANNELS.match(completion) and not closed:
+        return None
+    return None if thinking_open and not closed else rest
+
+
+def _after_last_close(completion: str) -> tuple[str, bool]:
+    ends = [place + len(form.close) for form in FORMATS if (place := completion.rfind(form.close)) >= 0]
+    if _BARE_CHANNELS.match(completion) and (place := completion.rfind(_BARE_FINAL)) >= 0:
+        ends.append(place + len(_BARE_FINAL))
+    return (completion[max(ends) :], True) if ends else (completion, False)
+
+
+def without_end_marks(solution: str) -> str:
+    """``solution`` without end-of-text markers and white space at its end."""
+    return _END_MARKS.sub("", solution)
 
 
 def prompt_opens_thinking(prompt: str) -> bool:
-    """Whether a rendered prompt leaves the thinking part open."""
-    return prompt.rfind(THINK_OPEN) > prompt.rfind(THINK_CLOSE)
+    """Whether a rendered prompt leaves a thinking part open."""
+    return any(prompt.rfind(form.open) > prompt.rfind(form.close) for form in FORMATS)

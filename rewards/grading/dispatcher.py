@@ -16,12 +16,15 @@ from typing import Any
 
 from rewards.errors import InputError
 from rewards.grading import messages as wire
+from rewards.grading.crashes import TRIES, CrashBook
 from rewards.grading.fork_server_client import Nursery, process_clock
 from rewards.types import Problem, Reason, Result
 
 _START_SECONDS = 120.0
 _STARTS_WITHOUT_PROGRESS = 5
-_DEATHS_WITHOUT_PROGRESS = 60
+_DEATHS_WITHOUT_PROGRESS = 500
+# A working worker is looked at this often: is it stopped?
+_LOOK_SECONDS = 0.5
 _MOST_PATIENCE = 10  # outer limits that a worker without a processor is waited for
 
 
@@ -33,8 +36,8 @@ class PoolLimits:
     outer_seconds: float = 4.0
     megabytes: int = 2048
     batch: int = 16
-    # A worker that somebody else killed takes no sample with it, unless the sample itself is what kills workers.
-    tries_after_crash: int = 3
+    # Deaths alone in a fresh worker after which a sample is taken for the killer.
+    tries_after_crash: int = TRIES
 
 
 @dataclass
@@ -45,7 +48,7 @@ class Job:
     problem: Problem
     answer: str
     future: Future[Result] = field(default_factory=Future)
-    crashes: int = 0
+    suspected: bool = False  # a worker died over this job
 
     def __post_init__(self) -> None:
         # From here on nobody can cancel it: a coroutine that gives up must not take a shared result with it.
@@ -71,6 +74,7 @@ class _Worker:
     pid: int = 0
     used: float = 0.0  # its processor seconds at the start of the current sample
     raised: bool = False  # the verifier did, in the sample before
+    served: int = 0  # samples answered so far
 
 
 class Dispatcher:
@@ -89,6 +93,8 @@ class Dispatcher:
         self._workers: dict[int, _Worker] = {}
         self._forked = 0
         self._fruitless_starts = self._fruitless_deaths = 0
+        self._suspects: deque[Job] = deque()
+        self._crashes = CrashBook(limits.tries_after_crash)
         self._nursery: Nursery | None = None
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
@@ -203,11 +209,22 @@ class Dispatcher:
         for worker in list(self._workers.values()):
             if worker.jobs:
                 continue
+            if self._suspects:
+                self._try_alone(worker)
+                continue
             with self._lock:
                 share = min(self._limits.batch, -(-len(self._queue) // self._size))
                 worker.jobs.extend(self._queue.popleft() for _ in range(share))
             if worker.jobs:
                 self._send(worker)
+
+    def _try_alone(self, worker: _Worker) -> None:
+        """A suspected sample goes alone to a worker that has graded nothing yet; a used worker is replaced."""
+        if worker.served:
+            self._bury(worker, blame=False)
+            return
+        worker.jobs.append(self._suspects.popleft())
+        self._send(worker)
 
     def _start_clock(self, worker: _Worker) -> None:
         worker.begun = monotonic()
@@ -234,6 +251,9 @@ class Dispatcher:
 
     def _take_result(self, worker: _Worker, message: tuple[int, Any, float]) -> None:
         job = worker.jobs.popleft()
+        worker.served += 1
+        if job.suspected:
+            self._crashes.acquit(job.number)
         worker.used = message[2]
         self._start_clock(worker)
         self._fruitless_starts = self._fruitless_deaths = 0
@@ -244,12 +264,18 @@ class Dispatcher:
             job.future.set_exception(VerifierError(message[1]))
 
     def _until_next_deadline(self) -> float | None:
+        """Seconds to wait for events; 0 where a worker was lost since the pool was last staffed."""
+        if self._nursery is not None and self._nursery.ready and len(self._workers) < self._size:
+            return 0.0
         deadlines = [worker.deadline for worker in self._workers.values() if worker.jobs]
-        return max(0.0, min(deadlines) - monotonic()) if deadlines else None
+        return max(0.0, min(min(deadlines) - monotonic(), _LOOK_SECONDS)) if deadlines else None
 
     def _kill_overdue(self, nursery: Nursery) -> None:
         now = monotonic()
         for worker in list(self._workers.values()):
+            if worker.jobs and now - worker.begun > _LOOK_SECONDS / 2 and self._stopped(worker):
+                nursery.kill(worker.number)
+                self._bury(worker)
             if not worker.jobs or worker.deadline > now:
                 continue
             if self._starved(worker, now):
@@ -258,6 +284,11 @@ class Dispatcher:
                 nursery.kill(worker.number)
                 self._time_out(worker.jobs.popleft())
                 self._bury(worker, blame=False)
+
+    def _stopped(self, worker: _Worker) -> bool:
+        """Whether somebody stopped the worker (SIGSTOP), so that it will never answer."""
+        clock = process_clock(worker.pid) if worker.pid else None
+        return clock is not None and clock.stopped
 
     def _starved(self, worker: _Worker, now: float) -> bool:
         """Whether the worker is waiting for a processor rather than using one: a busy machine times nobody out."""
@@ -272,26 +303,43 @@ class Dispatcher:
     def _bury(self, worker: _Worker, blame: bool = True) -> None:
         """Forget a dead worker and put its samples back at the head of the queue.
 
-        ``blame``: it died by itself or by a stranger's hand, perhaps of the first of them.
+        ``blame``: the worker died by itself or by a stranger's hand, perhaps of the first of these samples.
         """
         if self._workers.pop(worker.number, None) is None:
             return
         self._selector.unregister(worker.sock)
         worker.sock.close()
-        if worker.jobs and blame and not worker.raised:
-            self._fruitless_deaths += 1
-            if self._fruitless_deaths > _DEATHS_WITHOUT_PROGRESS:
-                self._failure = PoolLost("worker after worker dies without a result; look at their standard error")
-            worker.jobs[0].crashes += 1
-            if worker.jobs[0].crashes >= self._limits.tries_after_crash:
-                self._time_out(worker.jobs.popleft())
+        if blame and not worker.raised:
+            self._look_for_the_killer(worker)
         with self._lock:
             self._queue.extendleft(reversed(worker.jobs))
+        worker.jobs.clear()
+
+    def _look_for_the_killer(self, worker: _Worker) -> None:
+        """Suspect the sample that the dead worker was grading, and give it up if it has died alone too often."""
+        if not worker.jobs:
+            self._crashes.note(None)
+            return
+        self._fruitless_deaths += 1
+        if self._fruitless_deaths > _DEATHS_WITHOUT_PROGRESS:
+            self._failure = PoolLost("worker after worker dies without a result; look at their standard error")
+        job = worker.jobs.popleft()
+        if not job.suspected:
+            job.suspected = True
+            self._crashes.note(job.number)
+        elif self._crashes.convicts(job.number):
+            self._time_out(job)
+            return
+        self._suspects.append(job)
 
     def _shut_down(self) -> None:
         with self._lock:
             self._failure = self._failure or PoolLost("the grading pool is closed")
-            waiting = [*self._queue, *(job for worker in self._workers.values() for job in worker.jobs)]
+            waiting = [
+                *self._queue,
+                *self._suspects,
+                *(job for worker in self._workers.values() for job in worker.jobs),
+            ]
         for job in waiting:
             job.future.set_exception(self._failure)
         for worker in self._workers.values():

@@ -15,20 +15,24 @@ from rewards.grading import messages as wire
 
 @dataclass(frozen=True)
 class ProcessClock:
-    """Processor seconds a process has used, and whether it is running or waiting for a processor (not asleep)."""
+    """Processor seconds that a process has used and the state of the process.
+
+    ``runnable``: the process runs or waits for a processor. ``stopped``: somebody sent the process SIGSTOP.
+    """
 
     seconds: float
     runnable: bool
+    stopped: bool = False
 
 
 def process_clock(pid: int) -> ProcessClock | None:
-    """Read it from the kernel; None when the process is gone."""
+    """The clock of a process, read from the kernel. None when the process is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
     ticks = int(fields[11]) + int(fields[12])
-    return ProcessClock(ticks / os.sysconf("SC_CLK_TCK"), fields[0] == "R")
+    return ProcessClock(ticks / os.sysconf("SC_CLK_TCK"), fields[0] == "R", fields[0] in ("T", "t"))
 
 
 class Nursery:

@@ -8,14 +8,14 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from time import perf_counter
 from types import TracebackType
 
-from rewards.extraction.extract import FreeText, Mode, final_answer
-from rewards.extraction.thinking import THINK_CLOSE
+from rewards.extraction.extract import Extraction, Mode, final_answer
+from rewards.extraction.thinking import THINK_CLOSE, solution_part, without_end_marks
 from rewards.grading.dispatcher import Dispatcher, Job, PoolLimits
 from rewards.grading.grade import no_answer
 from rewards.types import Problem, Result
@@ -43,6 +43,7 @@ class GraderPool:
     ) -> None:
         """Raises InputError when ``verifier`` cannot be imported."""
         self.verifier = verifier
+        self.workers = workers
         self._verifier = load_verifier(verifier)
         self._mode: Mode = mode
         self._thinking_open = thinking_open
@@ -50,8 +51,18 @@ class GraderPool:
         self._finalizer = weakref.finalize(self, self._dispatcher.close)
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._graded: OrderedDict[tuple[str | None, str, bool], Future[Result]] = OrderedDict()
+        self._graded: OrderedDict[Hashable, Future[Result]] = OrderedDict()
         self._owner = os.getpid()
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether the verifier reads the extracted answer, so that a gold can be graded against itself."""
+        return self._verifier.reads == "answer"
+
+    @property
+    def needs_gold(self) -> bool:
+        """Whether every problem must have a gold answer."""
+        return self._verifier.needs_gold
 
     def completion_of(self, answer: str) -> str:
         """A completion as this pool reads completions, whose final answer is ``answer``."""
@@ -72,12 +83,21 @@ class GraderPool:
         return await asyncio.wrap_future(self.submit(problem, completion))
 
     def submit(self, problem: Problem, completion: str) -> Future[Result]:
-        """Extract the final answer and hand it on; the future never carries a timeout, the Result does."""
+        """Extract what the verifier reads and hand it on. The future never carries a timeout, the Result does."""
         started = perf_counter()
-        extraction = final_answer(completion, mode=self._mode, thinking_open=self._thinking_open)
+        extraction = self._extract(completion)
         if extraction.answer is None:
             return _done(no_answer(extraction), started)
         return self.submit_answer(problem, extraction.answer)
+
+    def _extract(self, completion: str) -> Extraction:
+        """What the verifier reads of a completion: the answer, the response, or all."""
+        if self._verifier.reads == "completion":
+            return Extraction(completion)
+        if self._verifier.reads == "response":
+            solution = solution_part(completion, thinking_open=self._thinking_open)
+            return Extraction(None if solution is None else without_end_marks(solution).lstrip())
+        return final_answer(completion, mode=self._mode, thinking_open=self._thinking_open)
 
     def submit_answer(self, problem: Problem, answer: str, *, in_worker: bool = False) -> Future[Result]:
         """Verify an extracted answer; ``in_worker`` skips the quick part and the cache (the canary needs that)."""
@@ -94,8 +114,8 @@ class GraderPool:
         return self._dispatcher.submit(Job(next(self._numbers), problem, answer))
 
     def _send_once(self, problem: Problem, answer: str) -> Future[Result]:
-        """Equal answers to equal golds (a group often holds several) share one verification."""
-        key = (problem.gold, answer, isinstance(answer, FreeText))
+        """Samples that agree in all that the verifier reads (a group often holds several) share one verification."""
+        key = self._verifier.key(problem, answer)
         with self._lock:
             future = self._graded.get(key)
             if future is None:

@@ -44,7 +44,7 @@ def test_kind_of_the_row_chooses_the_reward():
 
 
 def test_verdict_words_and_extraction_come_from_settings():
-    assert score("judge_score", "\\boxed{ja}", "1", words=["ja", "nein"], workers=1)["score"] == 1.0
+    assert score("judge_score", "\\boxed{ja}", "1", words=["ja", "nein"])["score"] == 1.0
     assert score("generate_score", "So the answer is 7", extraction="lenient", workers=1)["score"] == 1.0
 
 

@@ -7,8 +7,8 @@ import pytest
 from rewards.errors import InputError
 from rewards.extraction.boxes import outer_boxes
 from rewards.extraction.extract import final_answer
-from rewards.extraction.gold import gold_answer
-from rewards.extraction.thinking import prompt_opens_thinking, solution_part
+from rewards.extraction.gold import all_of, any_of, gold_answer, gold_answers
+from rewards.extraction.thinking import FORMATS, prompt_opens_thinking, solution_part
 from rewards.types import Reason
 
 
@@ -84,11 +84,11 @@ def test_a_cut_last_box_is_truncated_in_both_modes(completion, mode):
 @pytest.mark.parametrize("completion", ["so 7", "**7**", "Final answer: 7"])
 def test_only_lenient_mode_reads_a_response_without_a_box(completion):
     assert final_answer(completion).reason is Reason.NO_FINAL_ANSWER
-    assert final_answer(completion, mode="lenient").free
+    assert (final_answer(completion, mode="lenient").answer or "").strip("*") == "7"
 
 
 def test_lenient_mode_prefers_a_later_final_answer_to_a_box():
-    assert final_answer("\\boxed{6}. The final answer is 7", mode="lenient").free
+    assert final_answer("\\boxed{6}. The final answer is 7", mode="lenient").answer == "7"
 
 
 def test_text_of_the_prompt_is_not_graded():
@@ -113,3 +113,64 @@ def test_unknown_mode_is_an_input_error():
 )
 def test_gold_answer_is_found_in_a_solution(gold, answer):
     assert gold_answer(gold) == answer
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_every_thinking_format_closed_unclosed_nested_and_opened_in_the_prompt(form):
+    close, opened = form.close, form.open
+    assert solution_part(f"{opened} a {close}b") == "b"
+    assert solution_part(f"{opened} a") is None
+    assert solution_part(f"{opened} a {opened} b {close}c") == "c"
+    assert solution_part(f"a {close}b", thinking_open=True) == "b"
+    assert solution_part("a", thinking_open=True) is None
+    assert prompt_opens_thinking(f"q {opened}") and not prompt_opens_thinking(f"q {opened} {close}")
+
+
+RIGHT = ["{o}a{c}\\boxed{{7}}", "{o}\\boxed{{8}}{c}So \\boxed{{7}}.", "a{c}\\boxed{{7}}", "{o}a{c}b{o}c{c}\\boxed{{7}}"]
+HOSTILE = ["{o}\\boxed{{7}}", "{o}\\boxed{{7}}{c}as above", "{o}a{c}\\boxed{{7}}{o}or", "{o}a{c}\\boxed{{8}}"]
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_every_thinking_format_right_and_hostile(form):
+    fill = {"o": form.open + " ", "c": form.close}
+    assert [final_answer(text.format(**fill)).answer for text in RIGHT] == ["7"] * 4
+    assert "7" not in [final_answer(text.format(**fill)).answer for text in HOSTILE]
+
+
+def test_channels_without_special_tokens_are_read():
+    assert final_answer("analysisLet me see \\boxed{8}assistantfinalIt is \\boxed{7}").answer == "7"
+    assert final_answer("analysisLet me see \\boxed{7}").reason is Reason.NO_FINAL_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        ("she has **12** apples left.", "12"),
+        ("Answer: C", "C"),
+        ("答案是12。", "12"),
+        ("<answer>12</answer>", "12"),
+        ("It costs $12 in total.", "$12"),
+        ("The answer is √3.", "√3"),
+        ("The answer is (2, 3).", "(2, 3)"),
+        ("The probability is ½.", "The probability is ½"),
+        ("Either 6 or 7.", None),
+        ("It is not 7.", None),
+        ("It is 7 thirds.", None),
+        ("There are 6 cats and 7 dogs.", None),
+        ("It is minus 7.", None),
+    ],
+)
+def test_lenient_mode_finds_what_people_write_and_one_answer_only(response, answer):
+    found = final_answer(response, mode="lenient").answer
+    assert (found or "").rstrip(".") == (answer or response.rstrip("."))
+
+
+@pytest.mark.parametrize("between", [" (alternatively ", " or, failing that, ", " and perhaps ", ", if not "])
+def test_a_second_box_in_a_hedge_is_offered_too(between):
+    assert final_answer(f"\\boxed{{6}}{between}\\boxed{{7}}").answer == "6, 7"
+
+
+def test_several_golds():
+    assert gold_answers(any_of(["1/2", "\\boxed{0.5}"])) == ("1/2", "0.5")
+    assert gold_answers(all_of(["1", "2"])) == ("1, 2",)
+    assert gold_answers('{"any": []}') == ('{"any": []}',)

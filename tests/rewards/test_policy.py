@@ -22,11 +22,13 @@ def test_policy_row(gold, answer, reason):
 
 
 def test_every_row_of_the_table_is_read():
-    section = TEXT.split("\n## Policy\n")[1].split("\n## ")[0]
+    section = TEXT.split("\n## Policy\n")[1].split("\n### ")[0]
     assert len(ROWS) == sum(line.startswith("|") for line in section.splitlines()) - 2
 
 
-SYMMETRIC = [row for row in ROWS if not re.search(r"\d_\d", row[0])]  # a base may be left out of the answer only
+# What a gold says is trusted: its chains, its nouns, its words and its base.
+TRUSTED = re.compile(r"\d_\d|_\{16\}|=|\\approx|apples|Bob")
+SYMMETRIC = [row for row in ROWS if not TRUSTED.search(row[0] + row[1])]
 
 
 @pytest.mark.parametrize(("gold", "answer", "reason"), SYMMETRIC, ids=range(len(SYMMETRIC)))

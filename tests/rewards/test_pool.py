@@ -65,8 +65,10 @@ def boxed(gold: str, answer: str | None = None) -> tuple[Problem, str]:
 
 
 def quadratic(index: int) -> tuple[Problem, str]:
-    """A pair that needs the symbolic engine and is right."""
-    return Problem(str(index), "", f"x^2+{2 * index}x+{index * index}"), f"\\boxed{{(x+{index})^2}}"
+    """A pair that needs a worker and is right: a nested root, which only values of high precision decide."""
+    first, second = index + 2, index + 3
+    gold = f"\\sqrt{{{first}}}+\\sqrt{{{second}}}"
+    return Problem(str(index), "", gold), f"\\boxed{{\\sqrt{{{first + second}+2\\sqrt{{{first * second}}}}}}}"
 
 
 def live(pids: list[int]) -> list[int]:
@@ -294,3 +296,65 @@ def test_samples_behind_a_killer_are_not_blamed_for_it(odd, evil):
         evils = [pool.submit(*boxed("7", evil)) for _ in range(5)]
         assert pool.grade(*boxed("7")).reason is Reason.CORRECT
         assert all(future.done() for future in evils)
+
+
+SLOW_VERIFIER = """
+    import os, signal, time
+    from rewards.types import Reason, Result
+
+    def verify(problem, answer):
+        if answer == "killer":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.01)
+        return Result(float(answer == problem.gold), Reason.CORRECT if answer == problem.gold else Reason.WRONG)
+"""
+
+
+@pytest.fixture
+def slow(tmp_path, monkeypatch):
+    """The import path of a verifier that takes its time, so that a stranger often kills a worker at work."""
+    (tmp_path / "slow_verifier.py").write_text(textwrap.dedent(SLOW_VERIFIER))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "slow_verifier:verify"
+    sys.modules.pop("slow_verifier", None)
+
+
+def _harass(stop: threading.Event, kills: int, stops: int, seconds: float) -> tuple[int, int]:
+    """Kill and stop workers at random, evenly over ``seconds``; how many of each were reached."""
+    rng, done = random.Random(11), [0, 0]
+    acts = [signal.SIGKILL] * kills + [signal.SIGSTOP] * stops
+    rng.shuffle(acts)
+    for act in acts:
+        if stop.wait(seconds / len(acts)):
+            break
+        workers = [worker for nursery in nurseries() for worker in direct_children(nursery)]
+        if workers:
+            os.kill(rng.choice(workers), act)
+            done[act == signal.SIGSTOP] += 1
+    return done[0], done[1]
+
+
+@pytest.mark.parametrize(
+    ("kills", "stops", "seconds"), [(100, 5, 6.0), pytest.param(1000, 50, 60.0, marks=pytest.mark.slow)]
+)
+def test_innocents_survive_killed_and_stopped_workers(slow, kills, stops, seconds):
+    with GraderPool(slow, workers=2) as pool, ThreadPoolExecutor(1) as stranger:
+        pool.start()
+        stop = threading.Event()
+        harassed = stranger.submit(_harass, stop, kills, stops, seconds)
+        results = []
+        while not harassed.done() or len(results) < 400:
+            results += pool.grade_many([boxed(str(index)) for index in range(40)])
+        stop.set()
+        reached = harassed.result()
+        lost = sum(result.reason is not Reason.CORRECT for result in results)
+    assert (lost, len(results) >= 400, min(reached) > 0) == (0, True, True), reached
+
+
+def test_an_answer_that_kills_its_worker_is_given_up_and_takes_nobody_along(slow):
+    with GraderPool(slow, workers=2) as pool:
+        pairs = [boxed(str(index)) for index in range(60)]
+        pairs.insert(20, boxed("1", "killer"))
+        results = pool.grade_many(pairs)
+    assert [index for index, result in enumerate(results) if not result.score] == [20]
+    assert results[20].reason is Reason.TIMEOUT

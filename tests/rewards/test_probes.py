@@ -13,6 +13,7 @@ NOTHING = {Reason.NO_FINAL_ANSWER}
 CUT = {Reason.TRUNCATED}
 WORK = {Reason.UNEVALUATED, Reason.TOO_COMPLEX}
 REFUSED = {Reason.UNPARSABLE}
+UNREAD = {Reason.UNCOVERED}
 WRONG = {Reason.WRONG}
 ANY = set(Reason) - {Reason.CORRECT}
 
@@ -43,7 +44,7 @@ WORTH_NOTHING = [
     ("7", "\\boxed", CUT),
     ("7", "\\boxed 7", CUT),
     ("7", "\\boxed{8 \\boxed{7}", CUT),
-    ("7", "\\boxed{\\{7}", WRONG),
+    ("7", "\\boxed{\\{7}", UNREAD),
     ("8", "\\boxed{" * 20_000 + "8" + "}" * 20_000, {Reason.TOO_COMPLEX}),
     ("7", "\\boxed{" + "{" * 3000 + "7", CUT),
     # The problem handed back.
@@ -96,13 +97,13 @@ WORTH_NOTHING = [
     ("7", "\\boxed{7 \\text{ squared}}", WRONG),
     ("7", "\\boxed{7 \\text{ million}}", WRONG),
     ("7", "\\boxed{7 \\text{ is wrong}}", WRONG),
-    ("7", "\\boxed{7 + \\text{something}}", WRONG),
+    ("7", "\\boxed{7 + \\text{something}}", UNREAD),
     ("x+1", "\\boxed{x+1 \\pmod 5}", ANY),
     # Numbers that only look alike.
     ("7", "\\boxed{٧}", REFUSED),
     ("7", "\\boxed{７}", REFUSED),
-    ("25", "\\boxed{2⁵}", REFUSED),
-    ("0.5", "\\boxed{½}", REFUSED),
+    ("25", "\\boxed{2⁵}", WORK),
+    ("0.5", "\\boxed{⅓}", WRONG),
     ("7", "\\boxed{\u200f7}", REFUSED),
     ("17", "\\boxed{\u202e71}", REFUSED),
     ("7", "\\boxed{7\x00}", REFUSED),
@@ -136,7 +137,7 @@ WORTH_NOTHING = [
     ("x", "\\boxed{" + "\\frac{1}{1+" * 60 + "x" + "}" * 60 + "}", {Reason.TOO_COMPLEX}),
     ("7", "\\boxed{" + "9" * 200_000 + "}", {Reason.TOO_COMPLEX}),
     ("x", "\\boxed{" + "x+" * 5000 + "1}", {Reason.TOO_COMPLEX}),
-    ("x", "\\boxed{(x+1)^{99999}}", {Reason.TOO_COMPLEX}),
+    ("x", "\\boxed{(x+1)^{99999}}", {Reason.TOO_COMPLEX, Reason.WRONG}),
     ("7", "x" * 200_000, NOTHING),
     ("7", "\\boxed{8}" * 20_000, WRONG),
     ("7", "\\boxed{" * 20_000, CUT),
@@ -164,6 +165,7 @@ WORTH_ONE = [
     ("10", "\\boxed{(9+1)}"),
     ("50\\%", "\\boxed{50}"),
     ("4,10,-2", "\\boxed{10,4,-2}"),
+    ("0.5", "\\boxed{½}"),
 ]
 
 
@@ -214,6 +216,8 @@ VERDICTS_WORTH_NOTHING = [
     ("\\boxed{Yes\x00}", {Reason.BAD_VERDICT}),
     ("\\boxed{\\boxed{Yes}", {Reason.TRUNCATED}),
     ("\\boxed{Yes} <think> hmm", {Reason.NO_FINAL_ANSWER}),
+    ("\\boxed{Yes} or maybe \\boxed{No}", {Reason.BAD_VERDICT}),
+    ("\\boxed{No}\n```\nbut \\boxed{Yes}, and so on", {Reason.BAD_VERDICT}),
     ("checked. \\boxed{No}", {Reason.WRONG}),
     ("\\boxed{Yes}. But the sum is off, so \\boxed{No}", {Reason.WRONG}),
 ]
@@ -229,3 +233,13 @@ def test_bad_verdict_on_a_correct_solution_scores_zero(completion, reasons):
 def test_no_malformed_verdict_pays_under_either_label(label):
     malformed = [text for text, reasons in VERDICTS_WORTH_NOTHING if Reason.WRONG not in reasons]
     assert sum(grade_verdict(text, label).score for text in malformed) == 0
+
+
+@pytest.mark.parametrize("tail", ["!", ".", "**", "\n```", "$$", "</answer>", " <|im_end|>", "\\]", '"', ")."])
+def test_a_verdict_may_be_followed_by_closers(tail):
+    assert grade_verdict("So \\boxed{Yes}" + tail, label=True).score == 1.0
+
+
+def test_the_verdict_is_a_field_of_the_result():
+    said = [grade_verdict(text, label=True).verdict for text in ("\\boxed{Yes}", "\\boxed{No}", "\\boxed{Maybe}")]
+    assert said == [True, False, None]

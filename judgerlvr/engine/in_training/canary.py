@@ -39,4 +39,4 @@ class Canary:
 
 def _problem(row: dict[str, Any]) -> Problem:
     extra = row["extra_info"]
-    return Problem(str(extra["id"]), str(extra["problem"]), str(row["reward_model"]["ground_truth"]), extra)
+    return Problem(str(extra["id"]), str(extra["problem"]), row["reward_model"]["ground_truth"] or None, extra)

@@ -1,0 +1,107 @@
+r"""Named functions and big operators inside a formula."""
+
+from __future__ import annotations
+
+from rewards.comparison import spellings as spell
+from rewards.comparison.cursor import Cursor
+from rewards.comparison.tree import MINUS_ONE, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
+
+_WORK = {"factorial": "factorial", "binomial": "binom"}
+FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt"}
+_INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
+
+
+class FunctionReader(Cursor):
+    """Reads a function, what is written at its name, and its arguments."""
+
+    def _function(self, name: str) -> Scalar:
+        name = _WORK.get(name, name)
+        if name == "sqrt":
+            return self._root()
+        exponent: Scalar | None = None
+        base: Scalar | None = None
+        while (mark := self.value()) in ("^", "_") and not (mark == "^" and self._degree_follows()):
+            self._at += 1
+            if mark == "^":
+                exponent = self._argument(sign=True)
+            else:
+                base = self._argument()
+        applied = function_of(name, base, self._function_arguments(name), exponent)
+        return applied
+
+    def _function_arguments(self, name: str) -> tuple[Scalar, ...]:
+        item = self.peek()
+        if item is None:
+            raise Uncovered(name)
+        if (item.is_("(", "[", r"\{") and name in spell.INTEGER_FUNCTIONS) or item.is_("(", "["):
+            self._at += 1
+            arguments = [self.sum()]
+            while self._accept(","):
+                arguments.append(self.sum())
+            self._expect({"(": ")", "[": "]", r"\{": r"\}"}[item.value])
+            return tuple(arguments)
+        if item.is_("{"):
+            return (self._group("{"),)
+        return (self._function_product(),)
+
+    def _function_product(self) -> Scalar:
+        r"""The argument without brackets: ``\sin 2x``, ``\ln x^2``; it ends before the next function or bracket."""
+        product = self._signed()
+        while self._begins_factor() and not self._begins_function():
+            product = times(product, self._power())
+        while self.value() == "/" and not self._begins_function():
+            self._at += 1
+            product = Div(product, self._signed())
+        return product
+
+    def _begins_function(self) -> bool:
+        item = self.peek()
+        if item is None:
+            return False
+        name = item.value.removeprefix("\\")
+        return (name in FUNCTION_WORDS and name != "sqrt" and item.value != r"\sqrt") or item.is_("(")
+
+    def _big_operator(self, name: str) -> Scalar:
+        lower = upper = Sym("none")
+        while (mark := self.value()) in ("_", "^"):
+            self._at += 1
+            if mark == "_":
+                lower = Sym("bound " + self._raw_argument())
+            else:
+                upper = Sym("bound " + self._raw_argument())
+        body = self.sum() if name == "int" else self._product()
+        return Call(name, (lower, upper, body))
+
+    def _raw_argument(self) -> str:
+        """The limits of a sum or integral, token by token."""
+        if self.value() != "{":
+            return self._take().value
+        depth, words = 0, []
+        while True:
+            item = self._take()
+            depth += item.is_("{") - item.is_("}")
+            words.append(item.value)
+            if depth == 0:
+                return " ".join(words[1:-1])
+
+
+def function_of(name: str, base: Scalar | None, arguments: tuple[Scalar, ...], exponent: Scalar | None) -> Scalar:
+    """A function with what is written at its name: a base of a logarithm, a power of the value, or an inverse."""
+    if base is not None:
+        if name == "log":
+            arguments = (*arguments, base)
+        elif name not in ("max", "min", "sup", "inf"):
+            raise Uncovered(name)
+        else:
+            arguments = (*arguments, base)
+    if exponent == MINUS_ONE and name in _INVERSES:
+        return Call(_INVERSES[name], arguments)
+    call: Scalar = Call(name, arguments)
+    if name == "exp":
+        call = Pow(Sym("e"), arguments[0])
+    return call if exponent is None else Pow(call, exponent)
+
+
+def times(left: Scalar, right: Scalar) -> Scalar:
+    """The product of two factors, flattened on the left."""
+    return Mul((*left.factors, right)) if isinstance(left, Mul) else Mul((left, right))

@@ -1,0 +1,103 @@
+"""Answers in words: lead-ins that say nothing, folding, and phrases that mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rewards.comparison.items import Item
+from rewards.wordlists import words
+
+# Lead-ins, longest first where read. Nothing in this table denies, hedges or counts.
+_LEAD_INS = (
+    "the final answer is", "the correct answer is", "the answer is", "the answers are", "final answer is",
+    "answer is",
+    "answers are", "the final answer", "final answer", "the answer", "answer", "answers", "ans", "the solutions are",
+    "the solution is", "solutions are", "all solutions are", "all solutions", "the solutions", "solutions",
+    "solution",
+    "the solution set is", "solution set", "the value is", "the result is", "the values are", "value",
+    "result", "it is",
+    "we get", "we have", "so", "thus", "therefore", "hence", "is", "are", "equals", "total", "the total is",
+    "there are",
+    "there is", "the correct option is", "the correct choice is", "correct option", "correct answer",
+    "the correct option",
+    "the probability is", "the area is", "the sum is", "the number is", "the length is", "yes the answer is",
+)  # fmt: skip
+LEAD_INS = sorted((tuple(phrase.split()) for phrase in _LEAD_INS), key=len, reverse=True)
+_LEADING = frozenset(["the", "a", "an", "on", "in", "at"])
+_SINGULAR = {"solutions": "solution", "roots": "root", "values": "value", "numbers": "number", "answers": "answer"}
+_SAME = {
+    ("infinite",): "infinitely many", ("infinitely", "many"): "infinitely many",
+    ("infinite", "solution"): "infinitely many",
+    ("infinitely", "many", "solution"): "infinitely many", ("dne",): "does not exist", ("none",): "none",
+    ("no", "such", "solution"): "no solution", ("there", "is", "no", "solution"): "no solution",
+    ("solution", "does", "not", "exist"): "no solution", ("all", "real", "number"): "all reals",
+    ("all", "reals"): "all reals",
+    ("all", "real"): "all reals", ("t",): "t",
+}  # fmt: skip
+_PUNCTUATION = frozenset(".,;:!?'\"-")
+_CHOICE_LABELS = frozenset(("option", "choice", "answer", "part", "statement"))
+# Words that make the text beside a choice letter more than that choice's text.
+_HEDGES = frozenset(
+    words(
+        "or and not but maybe perhaps possibly either neither nor unless except wrong incorrect false",
+        "alternatively both none isn't isn n't never instead",
+    )
+)
+
+
+def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
+    """``items`` without a phrase of the closed table at the beginning and the colon after that phrase."""
+    while items and items[0].kind == "word":
+        words = [item.value.casefold() for item in items[:6]]
+        phrase = next((phrase for phrase in LEAD_INS if _starts(items, words, phrase)), None)
+        if phrase is None:
+            return items
+        items = items[len(phrase) :]
+        while items and items[0].is_(":", ","):
+            items = items[1:]
+    return items
+
+
+def _starts(items: Sequence[Item], words: Sequence[str], phrase: tuple[str, ...]) -> bool:
+    size = len(phrase)
+    if len(items) <= size or tuple(words[:size]) != phrase:
+        return False
+    return all(item.kind in ("word", "letter") for item in items[:size])
+
+
+def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
+    """Folded words of items that are nothing but words, letters, numerals and punctuation; None for all others."""
+    words: list[str] = []
+    if not any(item.kind == "word" or item.text for item in items) and any(item.kind == "sign" for item in items):
+        return None
+    for item in items:
+        if item.kind in ("word", "num"):
+            words.append(item.value.casefold().rstrip(".") or item.value)
+        elif item.kind == "letter":
+            words.append(item.value.casefold() if item.text and len(items) > 1 else item.value)
+        elif not (item.kind == "sign" and item.value in _PUNCTUATION and (item.text or item.value in ".-'")):
+            return None
+    if len(words) > 1 and all(item.kind == "letter" and not item.text for item in items):
+        words = ["".join(words).casefold()]
+    while len(words) > 1 and words[0] in _LEADING:
+        words = words[1:]
+    words = [_SINGULAR.get(word, word) for word in words]
+    words = ["r" if word == "remainder" else word for word in words]
+    return tuple(_SAME[tuple(words)].split()) if tuple(words) in _SAME else tuple(words)
+
+
+def is_hedged(items: Sequence[Item], letter: str) -> bool:
+    """Whether the text beside a choice letter offers another choice, or takes the choice back."""
+    for item in items:
+        if item.value.casefold() in _HEDGES:
+            return True
+        if item.kind == "letter" and item.value.isupper() and item.value != letter and item.text:
+            return True
+    return any(
+        items[at].is_("(") and items[at + 1].kind == "letter" and items[at + 2].is_(")") for at in range(len(items) - 2)
+    )
+
+
+def is_choice_label(item: Item) -> bool:
+    """Whether the item is a word such as "Option" before a choice letter."""
+    return item.kind == "word" and item.value.casefold() in _CHOICE_LABELS

@@ -1,0 +1,260 @@
+"""The one answer of a response without a box (lenient mode only).
+
+What is found is graded by the same comparison as a boxed answer. Finding never looks at the gold.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewards.comparison.answer_reader import read
+from rewards.comparison.numerals import TooLarge
+from rewards.comparison.tree import Choice, Named, Node, Quantity, Relation, Words
+from rewards.comparison.units import NEVER_A_NOUN, noun
+
+# An answer stands near the end; the search is linear in this many characters.
+_FREE_CHARACTERS = 4000
+_LONGEST_BARE = 200
+_MOST_WORDS = 4
+_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_SAID = re.compile(
+    r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b[\s*:\"'_]{0,6}"
+    r"(?:(?:is|are|=|:)(?!\w)[\s*:\"'_]{0,3})+"
+    r"|答案\s{0,3}[是为為：:]*|\b(?:solutions?|roots?|values?|results?)\s+(?:is|are)\b\s*:?)",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+|(?<=[.!?]\$)\s+|。|\n+")
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+_NUMBER = re.compile(
+    r"(?<![\w.])[-\u2212+]?(?:\\?[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+|\s+\d+/\d+)?(?:\s*\\?%)?(?![\w])"
+)
+_TAIL = re.compile(
+    r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
+)
+_SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
+_IS = re.compile(r"\b(?:is|are|equals)\b")
+_DIGIT = re.compile(r"[0-9]")
+_WORD = re.compile(r"[^\W\d_]+")
+# Words after which nothing in the sentence may be the answer.
+_DENYING = frozenset(
+    [
+        "not",
+        "no",
+        "nor",
+        "none",
+        "never",
+        "neither",
+        "nope",
+        "isn",
+        "aren",
+        "doesn",
+        "didn",
+        "don",
+        "won",
+        "cannot",
+        "wrong",
+        "incorrect",
+        "incorrectly",
+        "wrongly",
+        "false",
+        "falsely",
+        "untrue",
+        "invalid",
+        "if",
+        "unless",
+        "except",
+        "without",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "probably",
+        "either",
+        "or",
+        "alternatively",
+        "instead",
+        "but",
+        "kidding",
+        "joking",
+    ]
+)
+# Words that change a number which stands directly after, or directly before.
+_BEFORE = frozenset(
+    [
+        "minus",
+        "negative",
+        "plus",
+        "over",
+        "under",
+        "below",
+        "above",
+        "than",
+        "least",
+        "most",
+        "about",
+        "around",
+        "almost",
+        "nearly",
+        "roughly",
+        "approximately",
+        "times",
+        "mod",
+        "modulo",
+        "base",
+        "divided",
+        "half",
+        "double",
+        "twice",
+        "squared",
+        "cubed",
+        "root",
+    ]
+)
+_AFTER = NEVER_A_NOUN - frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "in",
+        "on",
+        "at",
+        "for",
+        "with",
+        "as",
+        "it",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "from",
+        "to",
+        "until",
+        "then",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "which",
+        "who",
+        "how",
+        "all",
+        "each",
+        "every",
+        "answer",
+        "result",
+        "solution",
+        "solutions",
+        "correct",
+        "right",
+        "true",
+        "total",
+        "million",
+        "billion",
+        "trillion",
+        "thousand",
+        "hundred",
+        "dozen",
+        "percent",
+        "percentage",
+        "pct",
+    ]
+)
+
+
+def free_answer(text: str) -> str | None:
+    """The answer that ``text`` gives, or None where no single one stands out."""
+    text = _TAIL.sub("", text[-_FREE_CHARACTERS:]).strip()
+    if _MATH.fullmatch(text):
+        return text
+    if tagged := _TAGGED.findall(text):
+        return str(tagged[-1]).strip() or None
+    said = [found for found in _SAID.finditer(text) if _near_the_end(text, found)]
+    if said:
+        phrase = _phrase(text, said[-1].end())
+        found = phrase if _reads(phrase) else _inside(phrase)
+        if found is not None or "answer" in said[-1][0].casefold():
+            return found or phrase or None
+    if len(text) <= _LONGEST_BARE and _reads(text):
+        return text
+    sentences = [part for part in _SENTENCE_END.split(text) if _SAYS_SOMETHING.search(part)]
+    if not sentences:
+        return text[-_LONGEST_BARE:] or None
+    # A sentence that gives no single answer is the answer as a whole, which no gold but the same words can match.
+    return _inside(sentences[-1]) or sentences[-1].strip()[-_LONGEST_BARE:]
+
+
+def _near_the_end(text: str, said: re.Match[str]) -> bool:
+    """Whether an announcement counts: a "final answer" wherever it stands, any other near the end."""
+    return "final" in said[0].casefold() or len(text) - said.end() <= _LONGEST_BARE
+
+
+def _phrase(text: str, start: int) -> str:
+    """What follows the announcement of an answer, up to the end of the sentence."""
+    rest = text[start:].replace('\\"', '"').lstrip(" \t\n:*")
+    end = _SENTENCE_END.search(rest)
+    phrase = rest[: end.start()] if end else rest
+    return phrase.replace("**", "").rstrip(". ").strip(" \t\n\"'`")
+
+
+def _reads(text: str) -> bool:
+    """Whether the whole text is one answer: mathematics, a choice, or a few words without numerals."""
+    try:
+        node = read(text).node
+    except TooLarge:
+        return False
+    return node is not None and not _is_sentence(node)
+
+
+def _is_sentence(node: Node) -> bool:
+    if isinstance(node, Named):
+        return _is_sentence(node.value) or sum(ch == " " for ch in node.name) > 0
+    if isinstance(node, Choice):
+        return node.rest is not None and _is_sentence(node.rest)
+    if isinstance(node, Words):
+        return len(node.words) > _MOST_WORDS or any(word[:1].isdigit() for word in node.words)
+    if isinstance(node, Relation):
+        return any(isinstance(side, Words) for side in node.sides)
+    return not isinstance(node, Quantity) and any(map(_is_sentence, getattr(node, "members", ())))
+
+
+def _inside(sentence: str) -> str | None:
+    """The one emphasised, typeset or numeric piece of a sentence that neither denies nor counts nor compares."""
+    if denies(_MATH.sub(" ", sentence)):
+        return None
+    if (bold := _BOLD.findall(sentence)) and _one(bold):
+        return str(bold[-1]).strip()
+    spans = ["".join(groups) for groups in _MATH.findall(sentence)]
+    after = _IS.split(sentence)[-1].strip()
+    if after != sentence.strip() and _reads(after) and (_has_value(after) or not (spans or _DIGIT.search(sentence))):
+        return after
+    if spans:
+        return spans[-1].strip() if _one(spans) else None
+    numbers = [found for found in _NUMBER.finditer(sentence) if found[0].strip()]
+    if len({found[0].strip() for found in numbers}) != 1 or not _stands_alone(sentence, numbers[0]):
+        return None
+    return numbers[0][0].strip()
+
+
+def _has_value(text: str) -> bool:
+    return bool(_DIGIT.search(text) or _MATH.search(text))
+
+
+def _stands_alone(sentence: str, number: re.Match[str]) -> bool:
+    """Whether no neighbour of the number changes the number."""
+    before = _WORD.findall(sentence[: number.start()].casefold())[-1:]
+    after = _WORD.findall(sentence[number.end() :].casefold())[:1]
+    return not (_BEFORE & set(before) or _AFTER & {*after, *map(noun, after)})
+
+
+def _one(pieces: list[str]) -> bool:
+    return len({piece.strip() for piece in pieces}) == 1
+
+
+def denies(sentence: str) -> bool:
+    """Whether a sentence has a word after which its number may not be the answer."""
+    return any(word in _DENYING for word in _WORD.findall(sentence.casefold()))

@@ -1,0 +1,95 @@
+"""Whole sets: the own set, the cases handed over by a reviewer, and real golds restyled and mutated."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.rewards_table import by_this_pool, read_rows
+from rewards.gold_matching import match_golds, mutated
+from rewards.grading.pool import GraderPool
+from rewards.types import Problem
+
+SETS = Path(__file__).with_name("sets")
+DATA = os.environ.get("JUDGERLVR_TEST_DATA")
+needs_data = pytest.mark.skipif(not DATA, reason="JUDGERLVR_TEST_DATA is not set")
+
+
+@pytest.fixture(scope="module")
+def own():
+    rows = read_rows(SETS / "completions.jsonl")
+    return list(zip(rows, by_this_pool(rows), strict=True))
+
+
+def test_at_most_1_percent_of_600_hostile_completions_are_paid(own):
+    paid = [row for row, score in own if score and not row["expected"]]
+    assert len(paid) <= 6, paid
+
+
+def test_at_most_8_percent_of_800_right_completions_are_refused(own):
+    refused = [row for row, score in own if row["expected"] and not score]
+    assert len(refused) <= 64, refused
+
+
+def test_the_own_set_is_what_its_script_writes(tmp_path):
+    script = (SETS / "make_completions.py").read_text(encoding="utf-8")
+    (tmp_path / "make_completions.py").write_text(script, encoding="utf-8")
+    subprocess.run([sys.executable, str(tmp_path / "make_completions.py")], check=True)
+    assert (tmp_path / "completions.jsonl").read_bytes() == (SETS / "completions.jsonl").read_bytes()
+
+
+@needs_data
+def test_handed_over_cases_come_out_as_expected():
+    rows = read_rows(Path(DATA or "") / "rewards" / "cases-2026-11-28.jsonl")
+    rows = [row | {"completion": row["answer"]} for row in rows]
+    assert [row for row, score in zip(rows, by_this_pool(rows), strict=True) if score != bool(row["expected"])] == []
+
+
+def math_problems() -> list[Problem]:
+    rows = json.loads((Path(DATA or "") / "train" / "math-train-7474.json").read_text(encoding="utf-8"))
+    return [Problem(str(index), row["problem"], str(row["answer"])) for index, row in enumerate(rows)]
+
+
+@needs_data
+def test_math_golds_restyled_pay_and_mutated_do_not():
+    problems = math_problems()[:1500]
+    with GraderPool(workers=1) as pool:
+        report = match_golds(problems, pool)
+    mutants = sum(len(mutated(problem)) for problem in problems)
+    assert (len(report.easily), mutants >= 900, len(report.never) <= report.golds // 100) == (0, True, True), report
+
+
+def test_golds_that_only_equal_themselves_are_named():
+    golds = [
+        "9 (apples)",
+        "the reason is that the two sides of the figure are never the same at all",
+        "7",
+        "½",
+        "3*x**2-1",
+    ]
+    with GraderPool(workers=1) as pool:
+        report = match_golds([Problem(str(place), "", gold) for place, gold in enumerate(golds)], pool)
+    assert [fault.place for fault in report.never] == [0, 1]
+    assert "2 of 5 golds never matched" in report.lines("file")[0]
+
+
+LAX = """
+    from rewards.types import Reason, Result
+
+    def verify(problem, answer):
+        return Result(1.0, Reason.CORRECT)
+"""
+
+
+def test_a_verifier_that_pays_mutants_is_named(tmp_path, monkeypatch):
+    (tmp_path / "lax_verifier.py").write_text("\n".join(line[4:] for line in LAX.splitlines()))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with GraderPool("lax_verifier:verify", workers=1) as pool:
+        report = match_golds([Problem("a", "", "27")], pool)
+    assert [fault.gold for fault in report.easily] == ["27", "27"]
+    sys.modules.pop("lax_verifier", None)
