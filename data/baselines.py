@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean, median
 
+from data.balanced_accuracy import balanced_accuracy_of
 from data.balancing import by_problem
 from data.labelling import Triplet
 
@@ -14,13 +15,8 @@ Predict = Callable[[Triplet], bool]
 
 
 def balanced_accuracy(triplets: Sequence[Triplet], predict: Predict) -> float:
-    """Mean of the recalls of both classes; 0.5 where a class is absent."""
-    recalls = [
-        fmean(predict(t) == label for t in members)
-        for label in (True, False)
-        if (members := [t for t in triplets if t.label is label])
-    ]
-    return fmean(recalls) if len(recalls) == 2 else 0.5
+    """Balanced accuracy of a prediction. nan where a class is absent."""
+    return balanced_accuracy_of([t.label for t in triplets], [predict(t) for t in triplets])
 
 
 def either_way(score: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.judge_row import JudgeRow
 from data.labelling import Triplet
 from data.prompts import as_chat, render
 from rewards.types import Problem
@@ -26,26 +27,23 @@ def render_generate_rows(problems: Sequence[Problem], template: str) -> list[dic
     ]
 
 
+def judge_row(triplet: Triplet, template: str) -> JudgeRow:
+    """The judge prompt of a triplet."""
+    shown = {"problem": triplet.problem.text, "response": triplet.response}
+    return JudgeRow(
+        id=triplet.id,
+        problem_id=triplet.problem.id,
+        problem=triplet.problem.text,
+        response=triplet.response,
+        answer=triplet.answer or "",
+        label=triplet.label,
+        prompt=as_chat(render(template, shown)),
+    )
+
+
 def render_judge_rows(triplets: Sequence[Triplet], template: str) -> list[dict[str, Any]]:
-    """Stage-1 prompts; the ground truth is the label, "1" for a right solution."""
-    return [
-        {
-            "data_source": "judge",
-            "prompt": as_chat(render(template, {"problem": triplet.problem.text, "response": triplet.response})),
-            "ability": "math",
-            "reward_model": {"style": "rule", "ground_truth": "1" if triplet.label else "0"},
-            "extra_info": {
-                "id": triplet.id,
-                "index": index,
-                "problem": triplet.problem.text,
-                "kind": "judge",
-                "response": triplet.response,
-                "answer": triplet.answer or "",
-                "problem_id": triplet.problem.id,
-            },
-        }
-        for index, triplet in enumerate(triplets)
-    ]
+    """Stage-1 prompts. The ground truth is the label."""
+    return [judge_row(triplet, template).to_verl(index) for index, triplet in enumerate(triplets)]
 
 
 def write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data.judge_row import JudgeRow
 from data.problems import read_problems
 from data.prompts import as_chat, render
 from data.row_files import read_rows
 from judgerlvr.evaluation.records import Item
 from rewards.errors import InputError
 from rewards.types import Problem
-
-JUDGE_LABELS = {"1": True, "0": False}
 
 
 def generate_items(problems: Sequence[Problem], template: str, name: str) -> list[Item]:
@@ -36,12 +36,8 @@ def read_judge_items(path: Path) -> list[Item]:
 
 
 def _judge_item(row: Mapping[str, Any], path: Path, number: int) -> Item:
-    remedy = "make the file with judgerlvr's judge data preparation"
     try:
-        extra = row["extra_info"]
-        label = JUDGE_LABELS[row["reward_model"]["ground_truth"]]
-        problem = Problem(str(extra["problem_id"]), extra["problem"])
-        prompt = [dict(turn) for turn in row["prompt"]]
-        return Item(str(extra["id"]), path.stem, problem, prompt, label)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"not a judge row ({error})", remedy, file=path, row=number) from error
+        judge = JudgeRow.from_verl(row)
+    except InputError as error:
+        raise replace(error, file=path, row=number) from error
+    return Item(judge.id, path.stem, Problem(judge.problem_id, judge.problem), judge.prompt, judge.label)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from data.decontaminate import check_overlap
+from data.jsonl import write_jsonl
 from data.problems import check_golds, read_problems
 from data.prompts import GENERATE_FIELDS, load_template
-from data.row_files import write_jsonl
 from data.verl_rows import render_generate_rows, write_parquet
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config

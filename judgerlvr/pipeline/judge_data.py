@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.jsonl import write_jsonl
+from data.judge_row import read_label
 from data.judge_set import JudgeSet, build_judge_set
 from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.responses import Candidate, candidates_from_rows, read_responses
-from data.row_files import read_rows, write_jsonl
+from data.row_files import read_rows
 from data.verl_rows import render_judge_rows, write_parquet
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.load import resolve_path
@@ -135,8 +137,5 @@ def render_splits(config: Config, judge_set: JudgeSet) -> dict[str, list[dict[st
     def rows(triplets: Sequence[Triplet]) -> list[dict[str, Any]]:
         return render_judge_rows(triplets, template)
 
-    heldout = [
-        row | {"data_source": RIGHT if row["reward_model"]["ground_truth"] == "1" else WRONG}
-        for row in rows(judge_set.heldout)
-    ]
+    heldout = [row | {"data_source": RIGHT if read_label(row) else WRONG} for row in rows(judge_set.heldout)]
     return {"train": rows(judge_set.train), "heldout": heldout}

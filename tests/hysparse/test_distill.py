@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from data.row_files import write_jsonl
+from data.jsonl import write_jsonl
 from judgerlvr.hysparse.distill import IGNORED, Plan, Text, distil, divergence, heldout_loss, main, pack
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
 from tests.helpers.hysparse_models import random_ids

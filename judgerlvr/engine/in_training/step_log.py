@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from data.balanced_accuracy import mean_recall
+from data.jsonl import read_jsonl
 
 PROGRESS = "progress.log"
 METRICS = "metrics.jsonl"
@@ -37,8 +41,8 @@ def held_out(metrics: Mapping[str, float]) -> dict[str, float]:
         if name.startswith("val-core/") and "/acc/mean@" in name
     }
     renamed = {f"validation/accuracy/{source}": value for source, value in accuracy.items()}
-    if {RIGHT, WRONG} <= accuracy.keys():
-        renamed["validation/balanced_accuracy"] = (accuracy[RIGHT] + accuracy[WRONG]) / 2
+    if not math.isnan(balanced := mean_recall(accuracy.get(RIGHT), accuracy.get(WRONG))):
+        renamed["validation/balanced_accuracy"] = balanced
     return renamed
 
 
@@ -93,8 +97,4 @@ class StepLog:
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Rows of a metrics.jsonl; a last line cut by a crash is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        if line.endswith("}"):
-            rows.append(json.loads(line))
-    return rows
+    return list(read_jsonl(path, torn_last_line=True)) if path.exists() else []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from data.row_files import write_jsonl
+from data.jsonl import write_jsonl
 from judgerlvr.cli import exit_code
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from judgerlvr.tinyworld.making.sft import Examples, SFTConfig
