@@ -9,8 +9,8 @@ from typing import Any
 
 from data.judge_row import JudgeRow
 from data.problems import read_problems
-from data.prompts import as_chat, render
 from data.row_files import read_rows
+from data.verl_rows import generate_chat
 from judgerlvr.evaluation.records import Item
 from rewards.errors import InputError
 from rewards.types import Problem
@@ -18,7 +18,7 @@ from rewards.types import Problem
 
 def generate_items(problems: Sequence[Problem], template: str, name: str) -> list[Item]:
     """Items that ask for a solution of each problem, as set ``name``."""
-    return [Item(p.id, name, p, as_chat(render(template, {"problem": p.text}))) for p in problems]
+    return [Item(p.id, name, p, generate_chat(p, template)) for p in problems]
 
 
 def read_generate_items(path: Path, template: str) -> list[Item]:

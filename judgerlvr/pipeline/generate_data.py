@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.decontaminate import check_overlap
+from data.identity import make_problem
 from data.jsonl import write_jsonl
 from data.problems import check_golds, read_problems
 from data.prompts import GENERATE_FIELDS, load_template
@@ -45,7 +46,9 @@ def _read(config: Config, paths: list[str]) -> list[Problem]:
 
 
 def _tiny(count: int, seed: int, split: Any) -> list[Problem]:
-    return [Problem(row["id"], row["problem"], row["gold"]) for row in generate_problems(count, seed, split)]
+    return [
+        make_problem(row["problem"], row["gold"], given_id=row["id"]) for row in generate_problems(count, seed, split)
+    ]
 
 
 def _plain(problem: Problem) -> dict[str, Any]:

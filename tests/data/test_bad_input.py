@@ -31,7 +31,7 @@ def without(row, name):
 # name -> (file name, content, reader, what the line must say: row, field, and words of problem and remedy)
 FILES = {
     "empty file": ("a.jsonl", b"", read_rows, ["file is empty", "at least one row"]),
-    "unknown extension": ("a.csv", b"x", read_rows, ["'.csv'", ".parquet"]),
+    "unknown extension": ("a.xls", b"x", read_rows, ["'.xls'", ".parquet"]),
     "not UTF-8": ("a.jsonl", b'{"problem": "\xff"}\n', read_rows, ["not UTF-8", "convert"]),
     "broken JSON": ("a.jsonl", jsonl(GOOD) + b"{oops\n", read_rows, ["row 2", "broken JSON", "mend"]),
     "row is no object": ("a.jsonl", jsonl(GOOD, GOOD) + b"[1]\n", read_rows, ["row 3", "list"]),
@@ -48,7 +48,15 @@ FILES = {
     "two golds": ("a.jsonl", jsonl(GOOD | {"gold": ["1", "2"]}), read_problems, ["row 1", "'gold'", "2 answers"]),
     "gold is an object": ("a.jsonl", jsonl(GOOD | {"gold": {"x": 1}}), read_problems, ["row 1", "'gold'", "dict"]),
     "gold is not a number": ("a.jsonl", b'{"problem": "1?", "gold": NaN}\n', read_problems, ["'gold'", "nan"]),
-    "duplicate id": ("a.jsonl", jsonl(GOOD, GOOD), read_problems, ["row 2", "'id'", "also row 1"]),
+    "two golds for a text": (
+        "a.jsonl",
+        jsonl(GOOD, GOOD | {"gold": "3"}),
+        read_problems,
+        ["row 2", "'gold'", "row 1 has the same text"],
+    ),
+    "CSV of unequal rows": ("a.csv", b"problem,gold\n1+1?,2,3\n", read_rows, ["row 1", "more cells"]),
+    "broken gzip": ("a.jsonl.gz", b"nothing", read_rows, ["cannot be unpacked"]),
+    "not Arrow": ("a.arrow", b"nothing", read_rows, ["not Arrow"]),
     "missing response": ("a.jsonl", jsonl(GOOD), read_responses, ["row 1", "'response'", "missing"]),
     "empty response": ("a.jsonl", jsonl(ANSWER | {"response": " "}), read_responses, ["row 1", "'response'", "empty"]),
     "label not boolean": ("a.jsonl", jsonl(ANSWER | {"label": "maybe"}), read_responses, ["'label'", "true or false"]),
