@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from data.identity import label_of
 from data.importing.options import ReadOptions
 from data.normalised_tokens import normalised_tokens
 from data.problems import read_problems
-from data.template_text import Tokens, find_template
+from data.template_text import SAMPLE, Tokens, find_template
 from rewards.errors import InputError
 from rewards.types import Problem
 
@@ -94,14 +94,17 @@ def numbers_of(tokens: Tokens) -> list[str]:
 
 def overlaps(problems: Sequence[Problem], evaluation: Sequence[Problem]) -> list[Overlap]:
     """Problems that repeat an evaluation problem, in order."""
+    return [overlap for _, overlap in find_overlaps(problems, evaluation)]
+
+
+def find_overlaps(problems: Sequence[Problem], evaluation: Sequence[Problem]) -> Iterator[tuple[int, Overlap]]:
+    """(place, overlap) of every problem that repeats an evaluation problem. The problems may lie on disk."""
     index = EvaluationIndex(evaluation)
-    rows = [normalised_tokens(problem.text) for problem in problems]
-    template = find_template(rows)
-    found = []
-    for problem, row in zip(problems, rows, strict=True):
-        if match := index.match(template.strip(row)):
-            found.append(Overlap(problem, evaluation[match[0]], match[1]))
-    return found
+    step = max(1, -(-len(problems) // SAMPLE))
+    template = find_template([normalised_tokens(problem.text) for problem in problems[::step]], len(problems))
+    for place, problem in enumerate(problems):
+        if match := index.match(template.strip(normalised_tokens(problem.text))):
+            yield place, Overlap(problem, evaluation[match[0]], match[1])
 
 
 def read_evaluation(path: Path) -> list[Problem]:
@@ -115,16 +118,21 @@ def check_overlap(problems: Sequence[Problem], eval_files: Sequence[Path], actio
     Raises:
         InputError: some problem overlaps with an evaluation file and ``action`` is ``stop``, or no problem is left.
     """
-    kept = list(problems)
+    foul = contaminated_places(problems, eval_files, action)
+    return [problem for place, problem in enumerate(problems) if place not in foul]
+
+
+def contaminated_places(problems: Sequence[Problem], eval_files: Sequence[Path], action: str = "stop") -> set[int]:
+    """Places of the problems that occur in an evaluation file. Raises as ``check_overlap``."""
+    foul: set[int] = set()
     for path in eval_files:
-        found = overlaps(kept, read_evaluation(path))
+        found = dict(find_overlaps(problems, read_evaluation(path)))
         if found and action == "stop":
-            raise contaminated(found, len(kept), path)
-        lost = {overlap.problem.id for overlap in found}
-        kept = [problem for problem in kept if problem.id not in lost]
-    if problems and not kept:
+            raise contaminated(list(found.values()), len(problems), path)
+        foul |= found.keys()
+    if len(problems) and len(foul) == len(problems):
         raise InputError("every training problem occurs in an evaluation set", "give other training data")
-    return kept
+    return foul
 
 
 def contaminated(found: Sequence[Overlap], total: int, path: Path) -> InputError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 Tokens = Sequence[str]
 # A prefix or suffix counts as a template above this share of the rows, and from this number of rows.
 SHARE, ROWS = 0.2, 20
-# The share is estimated on at most so many rows, evenly spaced.
+# The share may be estimated on so many rows, evenly spaced.
 SAMPLE = 20_000
 
 
@@ -33,14 +33,16 @@ class TemplateText:
         return " ".join(prefix), " ".join(reversed(suffix))
 
 
-def find_template(rows: Sequence[Tokens]) -> TemplateText:
-    """Prefixes and suffixes that more than ``SHARE`` and at least ``ROWS`` of the rows share."""
-    step = max(1, -(-len(rows) // SAMPLE))
-    sample = rows[::step]
-    return TemplateText(_shared(sample), _shared([row[::-1] for row in sample]))
+def find_template(rows: Sequence[Tokens], total: int | None = None) -> TemplateText:
+    """Prefixes and suffixes that more than ``SHARE`` and at least ``ROWS`` of the rows share.
+
+    Where ``rows`` are a sample, ``total`` is the number of all rows.
+    """
+    least = ROWS * len(rows) / max(total or 0, len(rows), 1)
+    return TemplateText(_shared(rows, least), _shared([row[::-1] for row in rows], least))
 
 
-def _shared(rows: Sequence[Tokens]) -> frozenset[tuple[str, ...]]:
+def _shared(rows: Sequence[Tokens], least: float) -> frozenset[tuple[str, ...]]:
     """All prefixes of enough rows, found length by length among the rows that share the shorter prefix."""
     found: set[tuple[str, ...]] = set()
     groups: Iterable[tuple[tuple[str, ...], list[Tokens]]] = [((), list(rows))]
@@ -50,7 +52,7 @@ def _shared(rows: Sequence[Tokens]) -> frozenset[tuple[str, ...]]:
             depth = len(prefix)
             counts = Counter(row[depth] for row in members if len(row) > depth)
             for token, count in counts.items():
-                if count >= ROWS and count > SHARE * len(rows):
+                if count >= least and count > SHARE * len(rows):
                     alike = [row for row in members if len(row) > depth and row[depth] == token]
                     longer.append(((*prefix, token), alike))
         found.update(prefix for prefix, _ in longer)
