@@ -48,7 +48,8 @@ class Card:
 
     def to_json(self) -> dict[str, Any]:
         """The card as plain values. A figure that does not exist is null."""
-        return _without_nan(asdict(self))  # type: ignore[no-any-return]
+        plain: dict[str, Any] = _without_nan(asdict(self))
+        return plain
 
     def tables(self) -> Iterator[Table]:
         """The card table by table."""

@@ -61,7 +61,8 @@ def difficulty(kept: Places, usable: Places, columns: Columns) -> dict[str, list
 
 def second_grader(kept: Places, store: CandidateStore, columns: Columns, view: View) -> dict[str, Any]:
     """Labels that a second grader denies, on a sample. Answers that this grader cannot read count as unread."""
-    graded, denied, examples = 0, 0, []
+    graded, denied = 0, 0
+    examples: list[str] = []
     sample = evenly(np.sort(kept), SECOND_GRADED)
     for place in sample.tolist():
         problem = store.problems.read(store.problem[place])
@@ -73,14 +74,16 @@ def second_grader(kept: Places, store: CandidateStore, columns: Columns, view: V
         if opinion != bool(columns.label[place]):
             denied += 1
             if len(examples) < EXAMPLES:
-                examples.append(f"{label_of(problem)[:40]}: gold {problem.gold[:40]!r}, answer {str(answer)[:40]!r}")  # type: ignore[index]
+                gold = str(problem.gold)[:40]
+                examples.append(f"{label_of(problem)[:40]}: gold {gold!r}, answer {str(answer)[:40]!r}")
     return {"sampled": len(sample), "graded": graded, "denied": denied, "examples": examples}
 
 
 def majority_against_gold(usable: Places, store: CandidateStore, columns: Columns) -> dict[str, Any]:
     """Problems whose majority answer is labelled wrong. The gold answer of such a problem may be wrong."""
     answers, shares = majority_answers(usable, columns)
-    found, judged, examples = 0, 0, []
+    found, judged = 0, 0
+    examples: list[str] = []
     for group in by_problem(usable, columns.problem):
         problem = columns.problem[group[0]]
         if len(group) < LEAST_RESPONSES or shares[problem] <= MAJORITY:

@@ -17,8 +17,7 @@ from typing import Any
 
 from data.jsonl import write_jsonl
 from data.row_files import read_rows
-from judgerlvr.cli import exit_code
-from rewards.errors import InputError
+from rewards.errors import InputError, exit_code
 
 ANSWER = re.compile(r"A:\s*(\S+)\s*$")
 

@@ -37,6 +37,23 @@ def is_judge_row(row: Mapping[str, Any]) -> bool:
     return (row.get("extra_info") or {}).get("kind") == KIND
 
 
+def judge_schema() -> Any:
+    """The Arrow schema of rows that ``JudgeRow.to_verl`` makes."""
+    import pyarrow as pa
+
+    text, turn = pa.string(), pa.struct([("role", pa.string()), ("content", pa.string())])
+    extra = [(name, text) for name in ("id", "problem", "kind", "response", "answer", "problem_id")]
+    return pa.schema(
+        [
+            ("data_source", text),
+            ("prompt", pa.list_(turn)),
+            ("ability", text),
+            ("reward_model", pa.struct([("style", text), ("ground_truth", text)])),
+            ("extra_info", pa.struct([extra[0], ("index", pa.int64()), *extra[1:]])),
+        ]
+    )
+
+
 @dataclass(frozen=True)
 class JudgeRow:
     """A rendered judge prompt with the label of the solution that the prompt shows.

@@ -22,8 +22,9 @@ from data.candidate_store import CandidateStore
 from data.card import Card
 from data.decontaminate import contaminated_places
 from data.identity import label_of
+from data.importing.options import BadRowList
 from data.labelling import LabelTable, Progress, Refuse, Triplet, View, label_candidates, triplet_of
-from data.problems import GradeMany
+from data.problems import GoldGrader, GradeMany, bad_gold, bad_golds
 from data.responses import Candidate
 from rewards.errors import InputError
 
@@ -73,12 +74,13 @@ class JudgeSetSettings:
     ``shuffle_labels`` permutes the training labels, never the held-out labels: the control of a learning claim.
     """
 
-    view: View = View()
+    view: View = field(default_factory=View)
     cap_per_problem: int = 4
     heldout_problems: int = 0
     seed: int = 0
     eval_files: Sequence[Path] = ()
     contamination: str = "stop"
+    bad_rows: str = "stop"
     shuffle_labels: bool = False
 
 
@@ -86,6 +88,7 @@ def build_judge_set(
     candidates: Iterable[Candidate],
     *,
     grade_many: GradeMany,
+    golds: GoldGrader | None = None,
     settings: JudgeSetSettings | None = None,
     refuse: Refuse | None = None,
     folder: Path | None = None,
@@ -93,7 +96,8 @@ def build_judge_set(
 ) -> JudgeSet:
     """JudgeRLVR section 2.1 as a pipeline. Every step's count goes into the card.
 
-    ``refuse`` names why a prompt cannot be used. Texts are spooled to unnamed files in ``folder``.
+    ``golds`` grades gold answers against themselves. ``refuse`` names why a prompt cannot be used.
+    Texts are spooled to unnamed files in ``folder``.
 
     Raises:
         InputError: contaminated problems, one problem with two gold answers, or nothing left to judge.
@@ -104,10 +108,12 @@ def build_judge_set(
         store = CandidateStore.of(candidates, folder)
     with _timed(seconds, "decontaminate"):
         foul = contaminated_places(store.problems, settings.eval_files, settings.contamination)
+    with _timed(seconds, "gold answers"):
+        unread = _bad_golds(store, golds, settings.bad_rows) if golds else set()
     with _timed(seconds, "label"):
-        table = label_candidates(store, grade_many, settings.view, frozenset(foul), refuse, progress)
+        table = label_candidates(store, grade_many, settings.view, frozenset(foul | unread), refuse, progress)
     with _timed(seconds, "select"):
-        selection = _select(store, table, foul, settings)
+        selection = _select(store, table, (foul, unread), settings)
     with _timed(seconds, "card"):
         card = _card(store, table, selection, settings)
     labels = table.label[selection.train]
@@ -128,7 +134,9 @@ class _Selection:
     counts: dict[str, int]
 
 
-def _select(store: CandidateStore, table: LabelTable, foul: set[int], settings: JudgeSetSettings) -> _Selection:
+def _select(
+    store: CandidateStore, table: LabelTable, left_out: tuple[set[int], set[int]], settings: JudgeSetSettings
+) -> _Selection:
     problem = np.asarray(store.problem, dtype=np.int32)
     usable = np.flatnonzero(table.usable)
     distinct = without_duplicates(usable, problem, table.shown)
@@ -142,10 +150,11 @@ def _select(store: CandidateStore, table: LabelTable, foul: set[int], settings: 
             "give candidates that are right for some and wrong for other responses to a problem, "
             "or lower judge.data.heldout_problems",
         )
-    clean = len(store) - int(np.isin(problem, list(foul)).sum())
+    foul, unread = (int(np.isin(problem, list(places)).sum()) for places in left_out)
     counts = {
         "candidates": len(store),
-        "not in an evaluation set": clean,
+        "not in an evaluation set": len(store) - foul,
+        "with a gold answer that the verifier reads": len(store) - foul - unread,
         "usable": len(usable),
         "distinct": len(distinct),
         "mixed problems": problems["mixed"],
@@ -202,6 +211,16 @@ def _settings(settings: JudgeSetSettings) -> dict[str, object]:
         "labels shuffled": settings.shuffle_labels,
         "evaluation sets": ", ".join(map(str, settings.eval_files)) or "none",
     }
+
+
+def _bad_golds(store: CandidateStore, golds: GoldGrader, bad_rows: str) -> set[int]:
+    """Places of problems whose gold answer the verifier does not read. Raises for all of them unless dropped."""
+    bad, faults = bad_golds(store.problems, golds), BadRowList()
+    for place, reason in bad.items():
+        faults.add(bad_gold(store.problems[place], f"{reason} (problem {label_of(store.problems[place])[:60]!r})"))
+    if bad_rows == "stop":
+        faults.raise_all()
+    return set(bad)
 
 
 @contextmanager

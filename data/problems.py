@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from data.identity import GIVEN_ID, label_of
 from data.importing.faults import RowFault
@@ -19,6 +20,16 @@ from rewards.types import Problem, Result
 GradeMany = Callable[[Sequence[tuple[Problem, str]]], list[Result]]
 DEFAULT = ReadOptions()
 SHOWN = 3
+# Gold answers graded at a time.
+GOLDS = 4096
+
+
+class GoldGrader(Protocol):
+    """The part of ``rewards.grading.pool.GraderPool`` that checks golds."""
+
+    def completion_of(self, answer: str) -> str: ...
+
+    def grade_many(self, pairs: Sequence[tuple[Problem, str]]) -> list[Result]: ...
 
 
 @dataclass
@@ -121,16 +132,23 @@ def check_apart(train: Sequence[Problem], heldout: Sequence[Problem]) -> None:
         raise InputError(problem, "leave these problems out of one of the two", field="data.heldout")
 
 
-def bad_golds(problems: Sequence[Problem], grade_many: GradeMany) -> dict[int, str]:
-    """Places of the golds that, boxed as an answer, are not graded as correct, each with the grader's reason."""
-    places = [place for place, problem in enumerate(problems) if problem.gold is not None]
-    graded = grade_many([(problems[place], f"\\boxed{{{problems[place].gold}}}") for place in places])
-    return {place: str(result.reason) for place, result in zip(places, graded, strict=True) if not result.score}
+def bad_golds(problems: Sequence[Problem], grader: GoldGrader) -> dict[int, str]:
+    """Places of the golds that, given as an answer, are not graded as correct, each with the grader's reason.
+
+    Problems without a gold answer pass. The problems may lie on disk.
+    """
+    bad: dict[int, str] = {}
+    for start in range(0, len(problems), GOLDS):
+        chunk = problems[start : start + GOLDS]
+        golds = [(start + place, problem) for place, problem in enumerate(chunk) if problem.gold is not None]
+        graded = grader.grade_many([(problem, grader.completion_of(problem.gold or "")) for _, problem in golds])
+        bad |= {place: str(r.reason) for (place, _), r in zip(golds, graded, strict=True) if not r.score}
+    return bad
 
 
 def check_golds(
     problems: Sequence[Problem],
-    grade_many: GradeMany,
+    grader: GoldGrader,
     path: Path,
     places: Sequence[tuple[Path, int]] = (),
     bad_rows: str = "stop",
@@ -138,14 +156,19 @@ def check_golds(
     """Problems whose gold answer is graded as correct against itself. Problems without a gold answer pass.
 
     Raises:
-        InputError: a gold answer fails and ``bad_rows`` is "stop". All such rows are named.
+        InputError: a gold answer fails and ``bad_rows`` is "stop", or all fail. All such rows are named.
     """
-    bad, faults = bad_golds(problems, grade_many), BadRowList()
+    bad, faults = bad_golds(problems, grader), BadRowList()
     for place, reason in bad.items():
         file, row = places[place] if places else (path, place + 1)
-        text = f"gold {problems[place].gold!r} is unparsable: against itself it is {reason}"
-        remedy = "mend it, or use a reward.verifier that reads it"
-        faults.add(InputError(text, remedy, file=file, row=row, field="gold"))
+        faults.add(bad_gold(problems[place], reason, file, row))
     if bad_rows == "stop" or len(bad) == len(problems):
         faults.raise_all()
     return [problem for place, problem in enumerate(problems) if place not in bad]
+
+
+def bad_gold(problem: Problem, reason: str, file: Path | None = None, row: int | None = None) -> InputError:
+    """The error of one gold answer."""
+    text = f"gold {problem.gold!r} is unparsable: against itself it is {reason}"
+    remedy = "mend it, or use a reward.verifier that reads it"
+    return InputError(text, remedy, file=file, row=row, field="gold")

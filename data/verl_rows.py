@@ -60,9 +60,9 @@ def judge_row(triplet: Triplet, template: str) -> JudgeRow:
     )
 
 
-def render_judge_rows(triplets: Sequence[Triplet], template: str) -> list[dict[str, Any]]:
-    """Stage-1 prompts. The ground truth is the label."""
-    return [judge_row(triplet, template).to_verl(index) for index, triplet in enumerate(triplets)]
+def render_judge_rows(triplets: Iterable[Triplet], template: str) -> Iterator[dict[str, Any]]:
+    """Stage-1 prompts, one at a time. The ground truth is the label."""
+    return (judge_row(triplet, template).to_verl(index) for index, triplet in enumerate(triplets))
 
 
 def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None) -> int:

@@ -1,11 +1,10 @@
-"""The command line both stages share: options, the list of configuration keys, exit codes."""
+"""The command line that both stages share: options and the list of configuration keys."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,8 @@ from typing import Any
 import yaml
 
 from judgerlvr.config.load import keys
-from judgerlvr.engine.runner import StageFailed
-from judgerlvr.pipeline.export import ExportMismatch
 from rewards.errors import InputError
 
-BAD_INPUT = 2
-FAILED = 1
 DEFAULT_CONFIG = "configs/tiny.yaml"
 
 
@@ -36,23 +31,23 @@ def key_table() -> str:
     return "\n".join(lines)
 
 
-def parser(program: str, summary: str) -> argparse.ArgumentParser:
+def stage_parser(program: str, summary: str) -> argparse.ArgumentParser:
     """Options common to both stages; the stage adds its own."""
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=f"python -m {program}",
         description=summary,
         epilog=f"configuration keys (key=value, or in --config):\n{key_table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--config", type=Path, default=Path(DEFAULT_CONFIG), help="YAML file (default %(default)s)")
-    made.add_argument("--out", type=Path, help="name of the finished policy (default ckpt/STAGE)")
-    made.add_argument("--resume", type=Path, metavar="RUN", help="continue this run folder: weights, optimiser, data")
-    made.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
-    made.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
-    return made
+    parser.add_argument("--config", type=Path, help=f"YAML file (default {DEFAULT_CONFIG})")
+    parser.add_argument("--out", type=Path, help="name of the finished policy (default ckpt/STAGE)")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="continue this run folder: weights, optimiser, data")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
+    return parser
 
 
-def engine_arguments(pairs: Sequence[str]) -> dict[str, Any]:
+def parse_engine_options(pairs: Sequence[str]) -> dict[str, Any]:
     """``--engine``'s ``KEY=VALUE`` pairs, arguments of ``vllm.LLM``; vLLM itself checks their names.
 
     Raises:
@@ -77,16 +72,3 @@ def _value(text: str) -> Any:
         return yaml.safe_load(text) if text else text
     except yaml.YAMLError:
         return text
-
-
-def exit_code(run: Callable[[], None]) -> int:
-    """Run and turn the errors that people can act on into one line and an exit code."""
-    try:
-        run()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except (StageFailed, ExportMismatch) as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return FAILED
-    return 0

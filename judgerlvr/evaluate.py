@@ -13,28 +13,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from data.prompts import GENERATE_FIELDS, load_template
-from judgerlvr.cli import engine_arguments, exit_code
-from judgerlvr.config.load import resolve_path
-from judgerlvr.evaluation.items import read_generate_items, read_judge_items
-from judgerlvr.evaluation.records import Item
-from judgerlvr.evaluation.responses import read_stored
-from judgerlvr.evaluation.run import (
-    Evaluation,
-    Settings,
-    Source,
-    describe_source,
-    evaluate_model,
-    evaluate_responses,
-    write_evaluation,
-)
-from judgerlvr.evaluation.table import format_summary
-from judgerlvr.sampling.decoding import Decoding
-from rewards.errors import InputError
-from rewards.verdict import check_words
-from rewards.verifier import load_verifier
+from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -66,78 +46,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check_arguments(options: argparse.Namespace) -> None:
-    sampled = bool(options.data or options.judge_data)
-    if sampled == bool(options.responses):
-        raise InputError("nothing or too much to evaluate", "give either --data/--judge-data or --responses")
-    if sampled and options.model is None:
-        raise InputError("no model to sample from", "give --model DIR")
-    for name, least in (("n", 1), ("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
-    if not 0 < options.top_p <= 1:
-        raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
-
-
-def settings_of(options: argparse.Namespace) -> Settings:
-    n = 1 if options.temperature == 0 else options.n
-    return Settings(
-        decoding=Decoding(n, options.temperature, options.top_p, options.max_tokens, options.seed),
-        prompt=str(options.prompt),
-        verifier=options.verifier,
-        extraction=options.extraction,
-        verdicts=tuple(options.verdicts),
-        min_check_tokens=options.min_check_tokens,
-        workers=options.workers,
-    )
-
-
-def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
-    """The items of all files, cut to the limit, and where they are from."""
-    template = load_template(resolve_path(options.prompt), GENERATE_FIELDS)
-    files = [(path, read_generate_items(path, template)) for path in options.data]
-    files += [(path, read_judge_items(path)) for path in options.judge_data]
-    used = [(path, items, items[: options.limit]) for path, items in files]
-    sources = [describe_source(path, len(items), len(kept)) for path, items, kept in used]
-    return [item for _, _, kept in used for item in kept], sources
-
-
-def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
-    items, sources = read_items(options)
-    load_verifier(settings.verifier)  # a wrong name must not cost an engine's start
-    check_words(settings.verdicts)
-    engine = engine_arguments(options.engine)
-    return evaluate_model(options.model, items, settings, engine, sys.stderr.isatty()), sources
-
-
-def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
-    files = [(path, read_stored(path, options.model)) for path in options.responses]
-    used = [(path, samples, samples[: options.limit]) for path, samples in files]
-    sources = [describe_source(path, len(samples), len(kept)) for path, samples, kept in used]
-    return evaluate_responses([sample for _, _, kept in used for sample in kept], settings), sources
-
-
-def default_name(evaluated: Path, summary: dict[str, Any]) -> str:
-    """The model's or file's name with the start of its hash, so that no evaluation overwrites another model's."""
-    digest = summary["model"]["hash"] if summary["model"] else summary["data"][0]["sha256"]
-    return f"{evaluated.stem}-{digest[:8]}"
-
-
-def evaluate(options: argparse.Namespace) -> None:
-    check_arguments(options)
-    options.model = options.model and resolve_path(options.model)
-    settings = settings_of(options)
-    evaluation, sources = (grade_stored if options.responses else sample_and_grade)(options, settings)
-    summary = evaluation.summary(settings, sources, options.model, options.limit)
-    folder = options.out or Path("runs/eval") / default_name(options.model or options.responses[0], summary)
-    write_evaluation(folder, evaluation, summary)
-    print(format_summary(summary))
-    print(f"written: {folder / 'samples.jsonl'}, {folder / 'summary.json'}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
+    from judgerlvr.evaluation.command import evaluate  # after parsing: --help needs no numpy
+
     return exit_code(lambda: evaluate(options))
 
 

@@ -2,7 +2,7 @@
 
     python -m judgerlvr.make_judge_data OUT_DIR judge.data.responses=[FILE,...] [key=value ...]
 
-Takes the same keys as stage 1 and writes what it would train on: train.parquet, heldout.parquet, card.md, card.json.
+Takes the same keys as stage 1 and writes what it would train on: train.parquet, heldout.parquet and the data card.
 """
 
 from __future__ import annotations
@@ -12,27 +12,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.cli import DEFAULT_CONFIG, exit_code
+from judgerlvr.cli import DEFAULT_CONFIG
 from judgerlvr.config.check import check_config
-from judgerlvr.config.load import load_config, resolve_path
-from judgerlvr.models.directory import load_tokenizer
-from judgerlvr.pipeline.judge_data import make_judge_set, write_judge_set
-from rewards.errors import InputError
+from judgerlvr.config.load import load_config
+from rewards.errors import InputError, exit_code
 
 
 def make(options: argparse.Namespace) -> None:
-    from data.responses import read_responses
+    """Write the judge set of the options' configuration into the output folder."""
+    from judgerlvr.models.directory import load_tokenizer
+    from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, write_judge_set
+    from judgerlvr.pipeline.reward_settings import grading_settings
 
     config = load_config(options.config, options.overrides)
     check_config(config)
     if not config.judge.data.responses:
         raise InputError("no candidates", "give judge.data.responses=[FILE,...]", field="judge.data.responses")
-    candidates = [row for path in config.judge.data.responses for row in read_responses(resolve_path(path))]
-    tokenizer = load_tokenizer(resolve_path(config.model.path))
-    judge_set = make_judge_set(config, tokenizer, candidates, config.judge.data.heldout_problems)
-    dropped = write_judge_set(config, options.out, tokenizer, judge_set)
+    tokenizer = load_tokenizer(Path(config.model.path), config.model.trust_remote_code)
+    grading, heldout = grading_settings(config, tokenizer), config.judge.data.heldout_problems
+    judge_set = make_judge_set(config, grading, tokenizer, read_candidates(config), heldout, options.out)
+    folder = options.out / "data"
+    write_judge_set(config, folder, judge_set)
     print(judge_set.card.to_markdown())
-    print(f"too long for max_prompt_tokens={config.max_prompt_tokens}: {dropped}; written: {options.out / 'data'}")
+    print(f"processor seconds: {judge_set.seconds}; written: {folder}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

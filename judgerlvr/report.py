@@ -12,10 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.cli import exit_code
-from judgerlvr.reporting.page import render_page
-from judgerlvr.reporting.runs import read_run
-from rewards.errors import InputError
+from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -26,21 +23,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def write_report(folders: Sequence[Path], out: Path) -> None:
-    """Read the run folders and write the page.
-
-    Raises:
-        InputError: a folder holds nothing to report, or the page cannot be written there.
-    """
-    page = render_page([read_run(folder) for folder in folders])
-    if out.is_dir() or not out.parent.is_dir():
-        raise InputError("cannot write a page here", "give --out FILE in an existing folder", file=out)
-    out.write_text(page, encoding="utf-8")
-    print(f"written: {out}")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
+    from judgerlvr.reporting.command import write_report  # after parsing: --help needs no numpy
+
     return exit_code(lambda: write_report(options.runs, options.out))
 
 

@@ -2,8 +2,8 @@
 
     python -m judgerlvr.stage1_judge [--config FILE] [key=value ...]
 
-Reward 1 if the boxed verdict equals the solution's label, else 0. What the paper does not say and this does: the
-judge may think first, never sees the gold answer, and ends with one of two boxed verdict words.
+Reward 1 if the boxed verdict equals the solution's label, else 0. The paper leaves some choices open. Here the judge
+may think first, never sees the gold answer, and ends with one of two boxed verdict words.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.cli import exit_code, parser
-from judgerlvr.pipeline.stages import run_judge_stage
+from judgerlvr.cli import stage_parser
+from rewards.errors import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser("judgerlvr.stage1_judge", "Stage 1: judge RL on labelled solutions.").parse_intermixed_args(
-        arguments
-    )
-    return exit_code(lambda: run_judge_stage(options))
+    parser = stage_parser("judgerlvr.stage1_judge", "Stage 1: judge RL on labelled solutions.")
+    options = parser.parse_intermixed_args(arguments)
+    from judgerlvr.pipeline.command import run_command  # after parsing: --help needs no torch
+
+    return exit_code(lambda: run_command("judge", options))
 
 
 if __name__ == "__main__":

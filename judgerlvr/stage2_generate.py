@@ -2,8 +2,8 @@
 
     python -m judgerlvr.stage2_generate --init ckpt/judge [--config FILE] [key=value ...]
 
-Reward 1 if the final answer is correct, else 0; no length term, no judge in the loop. ``--init`` takes weights
-only: fresh optimiser, fresh data order. Without it this is vanilla RLVR from ``model.path``.
+Reward 1 if the final answer is correct, else 0. There is no length term and no judge in the loop. ``--init`` takes
+weights only: the optimiser and the data order are fresh. Without ``--init`` this is vanilla RLVR from ``model.path``.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.cli import exit_code, parser
-from judgerlvr.pipeline.stages import run_generate_stage
+from judgerlvr.cli import stage_parser
+from rewards.errors import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    commands = parser("judgerlvr.stage2_generate", "Stage 2: generation RL, from the judge or from the base.")
-    commands.add_argument("--init", type=Path, metavar="DIR", help="start from these weights (e.g. ckpt/judge)")
-    options = commands.parse_intermixed_args(arguments)
-    return exit_code(lambda: run_generate_stage(options))
+    parser = stage_parser("judgerlvr.stage2_generate", "Stage 2: generation RL, from the judge or from the base.")
+    parser.add_argument("--init", type=Path, metavar="DIR", help="start from these weights (e.g. ckpt/judge)")
+    options = parser.parse_intermixed_args(arguments)
+    from judgerlvr.pipeline.command import run_command  # after parsing: --help needs no torch
+
+    return exit_code(lambda: run_command("generate", options))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def canary(pool: GraderPool, golds: Iterable[Problem]) -> list[str]:
     Problems without a gold are skipped. An empty list means that the run may go on.
     """
     problems = [problem for problem in golds if problem.gold is not None]
-    graded = pool.grade_many([(problem, f"\\boxed{{{problem.gold}}}") for problem in problems])
+    graded = pool.grade_many([(problem, pool.completion_of(problem.gold or "")) for problem in problems])
     in_worker = [pool.submit_answer(problem, problem.gold or "", in_worker=True) for problem in problems]
     failures = [_line(problem, result) for problem, result in zip(problems, graded, strict=True) if not result.score]
     for problem, future in zip(problems, in_worker, strict=True):

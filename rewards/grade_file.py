@@ -13,7 +13,7 @@ from typing import Any, get_args
 from rewards.auditing.second_grader import second_opinion
 from rewards.errors import InputError
 from rewards.extraction.extract import Mode
-from rewards.grading.pool import GraderPool
+from rewards.grading.settings import GradingSettings
 from rewards.stats import reason_counts, second_percentiles
 from rewards.types import Problem, Reason, Result
 from rewards.verifier import DEFAULT_VERIFIER
@@ -134,7 +134,7 @@ def grade_pairs(rows: Sequence[Mapping[str, Any]], options: argparse.Namespace) 
     """Results in the order of ``rows``."""
     bare = options.extraction == "answer"
     mode: Mode = "strict" if bare else options.extraction
-    with GraderPool(options.verifier, options.workers, mode=mode) as pool:
+    with GradingSettings(options.verifier, mode, options.workers).open_pool() as pool:
         grade = pool.submit_answer if bare else pool.submit
         futures = [grade(Problem(str(row["row"]), "", row["gold"]), row["prediction"]) for row in rows]
         return [future.result() for future in futures]

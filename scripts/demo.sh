@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
-exec "${JUDGERLVR_VENV:-.venv}/bin/python" -m judgerlvr.experiments.demo --model "${1:-qwen3_moe}" "${@:2}"
+exec "${JUDGERLVR_VENV:-.venv}/bin/python" -m judgerlvr.demo --model "${1:-qwen3_moe}" "${@:2}"

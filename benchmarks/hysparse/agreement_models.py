@@ -1,4 +1,4 @@
-"""Model directories for `python -m judgerlvr.hysparse.agreement.command`: HySparse and full-attention twins with random weights.
+"""Model directories for `python -m judgerlvr.hysparse.agreement`: HySparse and full-attention twins, random weights.
 
     python -m benchmarks.hysparse.agreement_models OUT_DIR [--only small slice80b-full]
 

@@ -22,12 +22,12 @@ from typing import Any
 
 from benchmarks.hysparse.kernels.table import heading
 from benchmarks.stages.gpu_policy import DEVICE, make_policy, write_candidates
-from judgerlvr.engine.in_training.step_log import METRICS, read_metrics
 from judgerlvr.runs.checkpoints import complete
+from judgerlvr.runs.metrics import METRICS, read_metrics
 
 SHOWN = (
-    "sampled/accuracy",
-    "sampled/tokens",
+    "response/accuracy",
+    "response/mean_tokens",
     "actor/grad_norm",
     "hysparse/",
     "rollout_corr/k3_kl",
@@ -36,7 +36,7 @@ SHOWN = (
     "timing_s/",
 )
 KILLED_AFTER = 2  # checkpoints
-ON_GPU = ["cluster.rollout_memory=0.2", "cluster.rollout_engine.kv_cache_memory_bytes=4000000000"]
+ON_GPU = ["cluster.rollout_gpu_share=0.2", "cluster.rollout_engine.kv_cache_memory_bytes=4000000000"]
 COMMON = [
     "--config=configs/tiny.yaml",
     f"cluster.device={'gpu' if DEVICE == 'cuda' else 'cpu'}",
@@ -120,7 +120,7 @@ class Stages:
 
 def steps_of(run: Path) -> list[dict[str, Any]]:
     """Rows of the run's metrics that are steps."""
-    return [row for row in read_metrics(run / METRICS) if "sampled/tokens" in row]
+    return [row for row in read_metrics(run / METRICS) if "response/mean_tokens" in row]
 
 
 def table(run: Path) -> list[str]:

@@ -40,9 +40,9 @@ def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
     import ray
     from omegaconf import OmegaConf
 
+    from judgerlvr.cluster.environment import environment
     from judgerlvr.config.load import load_config, resolve_path
     from judgerlvr.engine import runner
-    from judgerlvr.engine.devices import environment
     from judgerlvr.engine.verl_config import render, write_agent_loops
     from judgerlvr.models.directory import pick_device
     from judgerlvr.pipeline.generate_data import prepare_generate
@@ -53,7 +53,7 @@ def one_run(kind: str, out: Path, steps: int, overrides: list[str]) -> None:
     if device == "gpu":
         # The second engine finds less free memory; sleeping and waking take time in proportion to the cache.
         config.cluster.rollout_engine["num_gpu_blocks_override"] = CACHE_BLOCKS
-    os.environ.update(environment(device, config.cluster.rollout_memory))
+    os.environ.update(environment(device, config.cluster.rollout_cpu_gib))
     stage = prepare_generate(config, out / kind, resolve_path(config.model.path).resolve(), device, None)
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
 

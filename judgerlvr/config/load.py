@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,15 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from data.importing.sources import hub_name
 from judgerlvr.config.schema import Config
 from rewards.errors import InputError
 
-# Keys under this one belong to vLLM, which checks them itself.
-OPEN = "cluster.rollout_engine."
+# Keys under these are free. vLLM checks its own, and check_config checks the roles of columns.
+OPEN = ("cluster.rollout_engine.", "data.columns.")
+# Keys of version 0.1.0 that have other names now, by device.
+ROLLOUT_MEMORY = "cluster.rollout_memory"
+ROLLOUT_MEMORY_NOW = {"gpu": "cluster.rollout_gpu_share", "cpu": "cluster.rollout_cpu_gib"}
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +54,9 @@ def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _check_known(names: Sequence[str], source: str) -> None:
     known = [name for name, _ in keys()]
     for name in names:
+        if name == ROLLOUT_MEMORY:
+            remedy = "write cluster.rollout_gpu_share (share of a GPU's memory) or cluster.rollout_cpu_gib (GiB)"
+            raise InputError(f"{name} has two new names", remedy, file=source, field=name)
         if name not in known and not name.startswith(OPEN):
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise InputError(f"unknown key {name!r}", f"did you mean {near!r}?", file=source, field=name)
@@ -85,18 +92,54 @@ def _parse_override(text: str) -> tuple[str, Any]:
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """The schema's defaults, then the file, then the overrides; later wins.
+    """The schema's defaults, then the file, then the overrides. A later value wins. Every path is made absolute.
 
     Raises:
         InputError: unreadable file, unknown key (the nearest one is named) or a value of the wrong type.
     """
-    config = OmegaConf.structured(Config)
     file = resolve_path(path)
-    _merge(config, list(_flat(_read_yaml(file))), str(file))
+    return _build(_flat(_read_yaml(file)), str(file), overrides)
+
+
+def load_stored(path: Path, device: str) -> Config:
+    """The configuration of a run folder. Keys that were renamed since are read under their new names.
+
+    Raises:
+        InputError: as ``load_config``.
+    """
+    flat = [(_name_now(name, device), value) for name, value in _flat(_read_yaml(path))]
+    return _build(flat, str(path))
+
+
+def _name_now(name: str, device: str) -> str:
+    return ROLLOUT_MEMORY_NOW[device] if name == ROLLOUT_MEMORY else name
+
+
+def _build(flat: Iterable[tuple[str, Any]], source: str, overrides: Sequence[str] = ()) -> Config:
+    config = OmegaConf.structured(Config)
+    _merge(config, list(flat), source)
     _merge(config, [_parse_override(text) for text in overrides], "command line")
     loaded = OmegaConf.to_object(config)
     assert isinstance(loaded, Config)
+    _resolve_paths(loaded)
     return loaded
+
+
+def _resolve_paths(section: Any) -> None:
+    for item in fields(section):
+        value = getattr(section, item.name)
+        if is_dataclass(value):
+            _resolve_paths(value)
+        elif item.metadata.get("path"):
+            hub = bool(item.metadata.get("hub"))
+            absolute = [_absolute(path, hub) for path in value] if isinstance(value, list) else _absolute(value)
+            setattr(section, item.name, absolute)
+
+
+def _absolute(path: str, hub: bool = False) -> str:
+    """The absolute path. A name of the hub stays as given where ``hub`` allows a name."""
+    resolved = resolve_path(path)
+    return path if hub and not resolved.exists() and hub_name(path) else str(resolved.absolute())
 
 
 def absent_keys(path: Path) -> dict[str, Any]:

@@ -11,11 +11,22 @@ from enum import StrEnum
 from typing import Any
 
 
-def doc(default: Any, text: str) -> Any:
-    """A field with its help text; mutable defaults are copied for each instance."""
+def doc(default: Any, text: str, is_path: bool = False) -> Any:
+    """A field with its help text. Mutable defaults are copied for each instance."""
+    metadata = {"help": text, "path": is_path}
     if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata={"help": text})
-    return field(default=default, metadata={"help": text})
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def path_key(default: Any, text: str) -> Any:
+    """A field that holds a path or a list of paths. ``load_config`` makes each path absolute."""
+    return doc(default, text, is_path=True)
+
+
+def data_key(default: Any, text: str) -> Any:
+    """A field of sources of rows: paths, globs, or names of data sets on the hub."""
+    return field(default_factory=lambda: list(default), metadata={"help": text, "is_path": True, "hub": True})
 
 
 def section(kind: type) -> Any:
@@ -56,29 +67,41 @@ class Action(StrEnum):
 
 @dataclass
 class Model:
-    path: str = doc("judgerlvr/tinyworld/base/qwen3_moe", "Directory of the starting policy (transformers format).")
+    path: str = path_key(
+        "judgerlvr/tinyworld/base/qwen3_moe", "Directory of the starting policy (transformers format)."
+    )
     trust_remote_code: bool = doc(False, "Let transformers run code that lies in the model directory.")
 
 
 @dataclass
 class Data:
-    train: list[str] = doc([], "Training problems (JSONL, JSON or parquet); empty: the tiny world is generated.")
-    heldout: list[str] = doc([], "Held-out problems for validation during training; never trained on.")
-    evaluation: list[str] = doc([], "Evaluation sets that training data must not overlap (n-gram check).")
+    train: list[str] = data_key(
+        [],
+        "Training problems: files, globs or names of the hub (docs/data.md). Empty: the tiny world.",
+    )
+    heldout: list[str] = data_key([], "Held-out problems for validation during training; never trained on.")
+    evaluation: list[str] = data_key([], "Evaluation sets that training data must not overlap (n-gram check).")
     contamination: str = doc("stop", "What an overlap with an evaluation set does: stop | drop.")
-    prompt: str = doc("configs/prompts/generate.txt", "Template of the generation prompt; field {{problem}}.")
+    prompt: str = path_key("configs/prompts/generate.txt", "Template of the generation prompt; field {{problem}}.")
+    columns: dict[str, str] = doc(
+        {},
+        "Columns with unusual names: {problem: NAME, gold: NAME, ...}, see docs/data.md.",
+    )
+    bad_rows: str = doc("stop", "What rows that cannot be used do: stop (all of them are named) | drop.")
     tiny_train: int = doc(2000, "Problems generated for training when data.train is empty.")
     tiny_heldout: int = doc(400, "Problems generated for validation and evaluation when data.heldout is empty.")
 
 
 @dataclass
 class JudgeData:
-    responses: list[str] = doc([], "Files of candidate solutions; empty: sampled from judge.sample_from.")
-    sample_from: list[str] = doc([], "Model directories to sample candidates from; empty: the starting policy.")
+    responses: list[str] = data_key([], "Files of candidate solutions; empty: sampled from judge.sample_from.")
+    sample_from: list[str] = path_key([], "Model directories to sample candidates from; empty: the starting policy.")
     samples_per_problem: int = doc(8, "Candidates sampled for each problem and model.")
     problems: int = doc(0, "Training problems to sample candidates for; 0: all.")
     candidates: str = doc("fixed", "fixed, or refresh_every:N to re-sample from the current policy each N steps.")
-    prompt: str = doc("configs/prompts/judge.txt", "Template of the judge prompt; fields {{problem}} {{response}}.")
+    prompt: str = path_key(
+        "configs/prompts/judge.txt", "Template of the judge prompt; fields {{problem}} {{response}}."
+    )
     view: View = doc(View.solution, "What the judge sees: solution (after the thinking part) | full_response.")
     verdicts: list[str] = doc(["Yes", "No"], "Verdict words, boxed, for a right and a wrong solution.")
     cap_per_problem: int = doc(4, "Most right and most wrong solutions kept for one problem.")
@@ -198,7 +221,8 @@ class Cluster:
     nodes: int = doc(1, "Machines.")
     gpus_per_node: int = doc(1, "GPUs on each machine (CPU: leave 1).")
     tensor_parallel: int = doc(1, "GPUs that one rollout engine spans.")
-    rollout_memory: float = doc(0.5, "Share of GPU memory (CPU: GiB of KV cache) for the rollout engine.")
+    rollout_gpu_share: float = doc(0.5, "Share of a GPU's memory for the rollout engine, above 0 and below 1.")
+    rollout_cpu_gib: float = doc(1.0, "GiB of KV cache of the rollout engine on a CPU, at least 1.")
     rollout_engine: dict[str, Any] = doc(
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
@@ -227,7 +251,7 @@ class Logging:
 @dataclass
 class Config:
     name: str = doc("", "Name of the run folder; empty: the stage's name.")
-    runs: str = doc("runs", "Folder that holds the run folders.")
+    runs: str = path_key("runs", "Folder that holds the run folders.")
     seed: int = doc(0, "Seed of data order, sampling and tiny-world generation.")
     max_prompt_tokens: int = doc(2048, "Longest prompt; longer ones are left out of training, with a count.")
     temperature: float = doc(1.0, "Sampling temperature of training rollouts (top-p and top-k are always off).")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from typing import Any
 
+from judgerlvr.cluster.environment import environment
+from judgerlvr.cluster.ray import cluster_arguments
 from judgerlvr.runs.stage import Stage
 
 ACTOR = "actor_rollout_ref.actor"
@@ -18,45 +19,10 @@ OWN_CHOICE = "judgerlvr_own_choice"
 # Name of ``packed_attention``'s function among transformers' attentions.
 PACKED = "packed_sdpa"
 
-# Ray counts logical CPUs when it places verl's many small actors; they sleep most of the time, so more of
-# them than cores is right on a laptop.
-LOGICAL_CPUS = 16
-
-
-def environment(device: str, kv_cache_gib: float) -> dict[str, str]:
-    """Environment of the driver and of every worker; both must agree, whoever started Ray."""
-    common = {
-        "HF_HUB_OFFLINE": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "TOKENIZERS_PARALLELISM": "false",
-        # Top-k and top-p are never used, and without flashinfer installed vLLM would not start.
-        "VLLM_USE_FLASHINFER_SAMPLER": "0",
-        "VLLM_LOGGING_LEVEL": "WARNING",
-        "VLLM_NO_USAGE_STATS": "1",
-    }
-    if device == "gpu":
-        return common
-    return common | {
-        "VERL_PLATFORM": "cpu",
-        # Names the plugin where judgerlvr is on the path but not installed, as in a packed Ray job.
-        "VERL_USE_EXTERNAL_MODULES": "judgerlvr.engine.on_cpu.plugin",
-        # verl registers its FSDP engine for cuda and npu only; the code itself runs on any torch device.
-        "VERL_ENGINE_DEVICE": "cuda",
-        "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(kv_cache_gib))),
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        # On all cores a thread waits at every barrier for whatever else the machine does: measured 5 to 20 times
-        # slower sampling on 2 busy cores.
-        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2)),
-        "RAY_memory_monitor_refresh_ms": "0",
-        # Ray runs its workers at niceness 15, behind everything else on the machine.
-        "RAY_worker_niceness": "0",
-    }
-
 
 def stage_environment(stage: Stage) -> dict[str, str]:
     """The same for a stage; verl picks its training engine by a variable that names whose engine it is."""
-    base = environment(stage.device, stage.config.cluster.rollout_memory)
+    base = environment(stage.device, stage.config.cluster.rollout_cpu_gib)
     if not stage.chooses_blocks:
         return base
     return base | {"VERL_ENGINE_VENDOR": REPLAYING if stage.config.hysparse.replay else COMPARING}
@@ -112,19 +78,10 @@ def _gpu(stage: Stage) -> dict[str, Any]:
         f"{MODEL}.enable_gradient_checkpointing": True,
         f"{ACTOR}.fsdp_config.param_offload": cluster.offload,
         f"{ACTOR}.fsdp_config.optimizer_offload": cluster.offload,
-        f"{ROLLOUT}.gpu_memory_utilization": cluster.rollout_memory,
+        f"{ROLLOUT}.gpu_memory_utilization": cluster.rollout_gpu_share,
         f"{ROLLOUT}.tensor_model_parallel_size": cluster.tensor_parallel,
         "trainer.device": "cuda",
     }
-
-
-def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
-    """Arguments of ``ray.init``: the running cluster at ``address``, or a private one."""
-    if address:
-        return {"address": address}
-    # Without an address Ray would join whatever cluster was last started on this machine.
-    private: dict[str, Any] = {"address": "local", "include_dashboard": False}
-    return private | ({"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {})
 
 
 def ray_init(stage: Stage) -> dict[str, Any]:

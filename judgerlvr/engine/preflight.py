@@ -9,23 +9,11 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from judgerlvr.engine.devices import COMPARING, REPLAYING
+from judgerlvr.runs.versions import versions
 
 
 class PreflightError(Exception):
     """One line: what is wrong in which process, and what to do."""
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "missing"
-
-
-def versions() -> dict[str, str]:
-    """Versions that decide a run's numbers, for the manifest."""
-    names = ("judgerlvr", "torch", "verl", "vllm", "ray", "transformers", "tensordict", "math-verify")
-    return {name: _version(name) for name in names}
 
 
 def check_process(device: str, model_type: str = "") -> None:

@@ -18,16 +18,18 @@ from judgerlvr.config.schema import Action
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
 from judgerlvr.engine.verl_config import render, write_agent_loops
-from judgerlvr.runs.checkpoints import complete, write_atomically
+from judgerlvr.runs.checkpoints import complete
+from judgerlvr.runs.files import write_atomically
+from judgerlvr.runs.folder import FAILURE
 from judgerlvr.runs.stage import Stage
+from rewards.errors import CommandFailed
 
-FAILURE = "failure.json"
 WATCH_SECONDS = 10.0
 # A traceback's line that names an error.
 RAISED = re.compile(r"[\w.]*(Error|Exception|Failed|Mismatch)(:|$)")
 
 
-class StageFailed(Exception):
+class StageFailed(CommandFailed):
     """A stage ended early; the message is its cause in one line."""
 
 

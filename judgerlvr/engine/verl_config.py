@@ -96,7 +96,7 @@ def _policy(stage: Stage) -> dict[str, Any]:
         f"{MODEL}.path": str(stage.init),
         f"{MODEL}.trust_remote_code": stage.config.model.trust_remote_code,
         # Imported before a process reads the model's configuration: registers model type "hysparse".
-        f"{MODEL}.external_lib": "judgerlvr.hysparse",
+        f"{MODEL}.external_lib": "judgerlvr.hysparse.registration",
         f"+{MODEL}.override_config.attn_implementation": attention(cluster.attention, stage.device),
         f"{ACTOR}.strategy": "fsdp2",
         f"{ACTOR}.ppo_mini_batch_size": stage.prompts_per_step // updates,
@@ -155,7 +155,7 @@ def _blocks(stage: Stage) -> dict[str, Any]:
     if not stage.chooses_blocks:
         return {}
     return {
-        f"{MODEL}.external_lib": ["judgerlvr.hysparse", "judgerlvr.engine.private.block_engine"],
+        f"{MODEL}.external_lib": ["judgerlvr.hysparse.registration", "judgerlvr.engine.private.block_engine"],
         f"+{ROLLOUT}.engine_kwargs.vllm.kv_transfer_config": TRANSFER,
         # A step waits for its indices, so there is nothing to overlap.
         f"+{ROLLOUT}.engine_kwargs.vllm.async_scheduling": False,

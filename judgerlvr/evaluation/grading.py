@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
-from judgerlvr.evaluation.records import Record, Sample
+from judgerlvr.evaluation.records import Record
 from judgerlvr.evaluation.summary import summarise
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.samples import Sample
 from rewards.extraction.extract import Mode, final_answer
 from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.types import Problem, Result

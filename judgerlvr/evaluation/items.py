@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,14 @@ from typing import Any
 from data.judge_row import JudgeRow
 from data.problems import read_problems
 from data.row_files import read_rows
-from data.verl_rows import generate_chat
-from judgerlvr.evaluation.records import Item
+from judgerlvr.sampling.samples import Item, generate_items
 from rewards.errors import InputError
 from rewards.types import Problem
 
 
-def generate_items(problems: Sequence[Problem], template: str, name: str) -> list[Item]:
-    """Items that ask for a solution of each problem, as set ``name``."""
-    return [Item(p.id, name, p, generate_chat(p, template)) for p in problems]
-
-
 def read_generate_items(path: Path, template: str) -> list[Item]:
-    """Every problem of a file; the set is called after the file."""
-    return generate_items(read_problems(path), template, path.stem)
+    """Every problem of a file. The path is the name of the set, since two files may share their last part."""
+    return generate_items(read_problems(path), template, str(path))
 
 
 def read_judge_items(path: Path) -> list[Item]:
@@ -40,4 +34,4 @@ def _judge_item(row: Mapping[str, Any], path: Path, number: int) -> Item:
         judge = JudgeRow.from_verl(row)
     except InputError as error:
         raise replace(error, file=path, row=number) from error
-    return Item(judge.id, path.stem, Problem(judge.problem_id, judge.problem), judge.prompt, judge.label)
+    return Item(judge.id, str(path), Problem(judge.problem_id, judge.problem), judge.prompt, judge.label)

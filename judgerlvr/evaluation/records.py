@@ -1,4 +1,4 @@
-"""What is evaluated (Item), what the policy wrote (Sample), and the graded row on disk (Record)."""
+"""The graded row of an evaluation as it lies on disk."""
 
 from __future__ import annotations
 
@@ -8,49 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data.jsonl import read_jsonl, write_jsonl
+from judgerlvr.sampling.samples import CUT
 from rewards.errors import InputError
 from rewards.extraction.thinking import THINK_CLOSE, THINK_OPEN
-from rewards.types import Problem
-
-CUT = "length"  # the finish reason of an output that ran into its token limit
-OVERSIZE = "prompt_too_long"  # never sampled: scores 0 and is counted, so that row counts stay right
-
-
-@dataclass(frozen=True)
-class Item:
-    """One prompt of an evaluation set; ``label`` is None for a generate prompt.
-
-    ``problem.id`` is the cluster of the intervals: all judge prompts of one problem share it.
-    """
-
-    id: str
-    set: str
-    problem: Problem
-    prompt: list[dict[str, str]]
-    label: bool | None = None
-
-    @property
-    def kind(self) -> str:
-        return "generate" if self.label is None else "judge"
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One response before grading. Token counts are those of the policy's own tokens.
-
-    ``thinking_tokens`` runs to the end of the last closing think tag; ``mean_logprob`` is per token, under the
-    distribution that was sampled from. Both are None where only text is known.
-    """
-
-    item: Item
-    index: int
-    response: str
-    prompt_text: str = ""
-    tokens: int | None = None
-    thinking_tokens: int | None = None
-    finish_reason: str = "stop"
-    mean_logprob: float | None = None
-    seed: int | None = None
 
 
 @dataclass(frozen=True)

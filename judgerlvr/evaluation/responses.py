@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.responses import read_responses
-from judgerlvr.evaluation.records import Item, Sample
+from judgerlvr.sampling.samples import Item, Sample
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 
 
@@ -22,7 +22,7 @@ def read_stored(path: Path, model_dir: Path | None = None) -> list[Sample]:
     """
     tokenizer = None
     if model_dir is not None:
-        from judgerlvr.sampling.sampler import load_tokenizer
+        from judgerlvr.models.directory import load_tokenizer
 
         tokenizer = load_tokenizer(model_dir)
     seen: Counter[tuple[str, str]] = Counter()

@@ -12,12 +12,14 @@ from typing import Any
 
 from data.hashing import file_sha256
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
-from judgerlvr.evaluation.records import Item, Record, Sample, write_records
-from judgerlvr.runs.manifest import model_hash
+from judgerlvr.evaluation.records import Record, write_records
+from judgerlvr.models.identity import model_hash
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.samples import Item, Sample
 from rewards.extraction.extract import Mode
 from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.grading.pool import GraderPool
+from rewards.grading.settings import GradingSettings
 from rewards.verdict import DEFAULT_WORDS
 from rewards.verifier import DEFAULT_VERIFIER
 
@@ -118,7 +120,7 @@ def evaluate_responses(samples: Sequence[Sample], settings: Settings) -> Evaluat
 
 def open_grader(settings: Settings, thinking_open: bool = False) -> GraderPool:
     """The grading processes for these settings; ``thinking_open`` as the rendered prompt leaves it."""
-    return GraderPool(settings.verifier, settings.workers, mode=settings.extraction, thinking_open=thinking_open)
+    return GradingSettings(settings.verifier, settings.extraction, settings.workers, thinking_open).open_pool()
 
 
 def describe_source(path: Path, rows: int, used: int) -> Source:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from data.balanced_accuracy import balanced_accuracy
 from judgerlvr.evaluation import metrics
 from judgerlvr.evaluation.metrics import Floats
-from judgerlvr.evaluation.records import CUT, OVERSIZE, Record, thinking_text
+from judgerlvr.evaluation.records import Record, thinking_text
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.samples import CUT, OVERSIZE
 
 TRANSITION_WORDS = ("wait", "but", "however", "alternatively", "hmm", "check", "again")
 CAP_POINTS = 20

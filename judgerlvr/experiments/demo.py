@@ -1,6 +1,6 @@
 """The main job at laptop size: judge, then generate, beside vanilla RLVR; evaluation and report.
 
-    python -m judgerlvr.experiments.demo [--model qwen3_moe] [--out runs/demo]
+    python -m judgerlvr.demo [--model qwen3_moe] [--out runs/demo]
 
 Every step is a command of this product, printed as it is run. Vanilla trains until it has generated as many
 tokens as both stages together, candidates and judging included; its checkpoint at equal steps is evaluated too.
@@ -15,22 +15,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.cli import DEFAULT_CONFIG, exit_code
+from judgerlvr.cli import DEFAULT_CONFIG
 from judgerlvr.config.load import ROOT, load_config
-from judgerlvr.engine.runner import StageFailed
 from judgerlvr.runs.checkpoints import complete, export_dir, read_seal
-from rewards.errors import InputError
+from rewards.errors import CommandFailed, InputError, exit_code
 
 EVALUATED_PROBLEMS = 200
 SAMPLES = 4
 # Vanilla needs more steps than JudgeRLVR for equal tokens, since judge samples are short; this bounds it.
-MOST_STEPS = 3
+MOST_VANILLA_STEPS_FACTOR = 3
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m judgerlvr.experiments.demo", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m judgerlvr.demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", default="qwen3_moe", help="shipped base model (default %(default)s)")
     parser.add_argument("--out", type=Path, help="folder of the demo's runs (default runs/demo, runs/demo-2, ...)")
     parser.add_argument("--config", default=DEFAULT_CONFIG, help="configuration (default %(default)s)")
@@ -42,13 +39,13 @@ def call(module: str, *arguments: object) -> None:
     """Run one of the product's commands, shown as a person would type it.
 
     Raises:
-        StageFailed: it returned another exit code than 0.
+        CommandFailed: it returned another exit code than 0.
     """
     words = ["-m", f"judgerlvr.{module}", *map(str, arguments)]
     print(f"\n$ python {' '.join(words)}", flush=True)
     done = subprocess.run([sys.executable, *words], check=False)
     if done.returncode:
-        raise StageFailed(f"judgerlvr.{module} returned {done.returncode}")
+        raise CommandFailed(f"judgerlvr.{module} returned {done.returncode}")
 
 
 def free_folder(wanted: Path | None) -> Path:
@@ -95,7 +92,7 @@ class Demo:
             "name=vanilla",
             "--out",
             self.out / "ckpt" / "vanilla",
-            f"generate.stop.steps={MOST_STEPS * self.steps}",
+            f"generate.stop.steps={MOST_VANILLA_STEPS_FACTOR * self.steps}",
             f"generate.stop.generated_tokens={spent}",
             f"generate.checkpoint.every={self.steps}",
             "generate.checkpoint.keep=0",
@@ -126,6 +123,8 @@ class Demo:
             *("--model", model, "--data", problems, "--judge-data", judged, "--out", out),
             *("--limit", EVALUATED_PROBLEMS, "--n", SAMPLES, "--temperature", self.config.temperature),
             *("--max-tokens", self.config.generate.max_response_tokens, "--prompt", self.config.data.prompt),
+            *("--verifier", self.config.reward.verifier, "--extraction", self.config.reward.extraction.value),
+            *("--verdicts", *self.config.judge.data.verdicts),
         )
 
 

@@ -1,18 +1,23 @@
 """HySparse (arXiv 2602.03560): full layers that hand their KV and their selection to the sparse layers after them.
 
-Importing the package registers the model type ``hysparse`` with transformers' Auto classes. Without transformers
-the operations under ``ops`` still import: their kernels are tested where only torch and triton are installed.
+``judgerlvr.hysparse.registration`` registers the model type ``hysparse`` with transformers' Auto classes on import.
+The names below load at first use. Commands can print their help and kernels can be tested without transformers.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
+from typing import Any
 
-if find_spec("transformers"):
-    from judgerlvr.hysparse.config import HySparseConfig
-    from judgerlvr.hysparse.modeling import HySparseForCausalLM
-    from judgerlvr.hysparse.registration import register
+LAZY = {
+    "HySparseConfig": "judgerlvr.hysparse.config",
+    "HySparseForCausalLM": "judgerlvr.hysparse.modeling",
+    "register": "judgerlvr.hysparse.registration",
+}
 
-    __all__ = ["HySparseConfig", "HySparseForCausalLM", "register"]
 
-    register()
+def __getattr__(name: str) -> Any:
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import_module("judgerlvr.hysparse.registration")
+    return getattr(import_module(LAZY[name]), name)

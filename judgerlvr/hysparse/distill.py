@@ -11,204 +11,12 @@ learnt tokens so far, held-out loss of student and source.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-
-from data.row_files import read_rows
-from judgerlvr.cli import exit_code
-from judgerlvr.hysparse.convert import Start, add_options, changes_of, convert, source_directory
-from rewards.errors import InputError
-
-IGNORED = -100  # the label that cross_entropy leaves out
-CURVE = "distill.jsonl"
-
-
-@dataclass(frozen=True)
-class Text:
-    """Token ids; the first ``context`` of them are not learnt."""
-
-    ids: Sequence[int]
-    context: int = 0
-
-
-@dataclass(frozen=True)
-class Packed:
-    """Rows of texts one after the other, all [rows, length]: token ids, positions that restart, next tokens."""
-
-    ids: Tensor
-    positions: Tensor
-    labels: Tensor
-
-    def part(self, rows: Tensor) -> Packed:
-        """The rows with these numbers."""
-        return Packed(self.ids[rows], self.positions[rows], self.labels[rows])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Optimisation: ``rows`` packed rows a step, linear decay of ``lr`` to zero, evaluation every ``every`` steps.
-
-    ``hidden`` weighs the distance of the layers' hidden states from the source's.
-    """
-
-    steps: int = 200
-    rows: int = 8
-    lr: float = 3e-4
-    every: int = 20
-    hidden: float = 0.0
-    seed: int = 0
-
-
-def pack(texts: Sequence[Text], length: int) -> Packed:
-    """Fill rows with whole texts in order; a text longer than a row is cut to it, a row's rest is padding."""
-    places, row, at = [], 0, 0
-    for text in texts:
-        size = min(len(text.ids), length)
-        if at + size > length:
-            row, at = row + 1, 0
-        places.append((row, at, size))
-        at += size
-    ids = torch.zeros(row + 1, length, dtype=torch.long)
-    positions, labels = torch.arange(length).repeat(row + 1, 1), torch.full_like(ids, IGNORED)
-    for text, (row, at, size) in zip(texts, places, strict=True):
-        ids[row, at : at + size] = torch.tensor(text.ids[:size])
-        positions[row, at:] = torch.arange(length - at)
-        learnt = slice(at + max(text.context, 1), at + size)
-        labels[row, learnt.start - 1 : learnt.stop - 1] = ids[row, learnt]
-    return Packed(ids, positions, labels)
-
-
-def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> list[Text]:
-    """Texts of the file; raises InputError for a row without one, and says how many are longer than ``length``."""
-    texts = []
-    for number, row in enumerate(read_rows(file), start=1):
-        if not isinstance(row.get("text"), str):
-            raise InputError("no text in the row", "put the text to learn there", file, number, "text")
-        context = tokenizer(row.get("prompt", ""), add_special_tokens=False)["input_ids"]
-        learnt = tokenizer(row["text"], add_special_tokens=False)["input_ids"]
-        texts.append(Text(context + learnt, len(context)))
-    cut = sum(len(text.ids) > length for text in texts)
-    if cut:
-        print(f"{cut} of {len(texts)} texts are longer than {length} tokens and were cut")
-    return texts
-
-
-def next_token_logits(model: PreTrainedModel, batch: Packed) -> Tensor:
-    """Float32 logits where a next token exists, [tokens, vocab_size]."""
-    logits = model(batch.ids, position_ids=batch.positions, use_cache=False).logits
-    return logits[batch.labels != IGNORED].float()
-
-
-@contextmanager
-def layer_outputs(model: PreTrainedModel, watched: bool) -> Iterator[list[Tensor]]:
-    """Collect layers' hidden states [rows, length, hidden_size] of the forwards made meanwhile, if ``watched``."""
-    kept: list[Tensor] = []
-    hooks = [
-        layer.register_forward_hook(lambda _layer, _given, out: kept.append(out[0] if isinstance(out, tuple) else out))
-        for layer in (model.model.layers if watched else ())
-    ]
-    try:
-        yield kept
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def divergence(student: PreTrainedModel, source: PreTrainedModel, batch: Packed, hidden: float = 0.0) -> Tensor:
-    """Mean KL divergence of the student's next-token distribution from the source's, in nats a token.
-
-    ``hidden`` adds that many times the layers' mean squared distance from the source's, relative to its own square.
-    """
-    with torch.no_grad(), layer_outputs(source, hidden > 0) as wanted:
-        target = next_token_logits(source, batch).log_softmax(-1)
-    with layer_outputs(student, hidden > 0) as reached:
-        ours = next_token_logits(student, batch).log_softmax(-1)
-    loss = F.kl_div(ours, target, reduction="batchmean", log_target=True)
-    if not hidden:
-        return loss
-    learnt = batch.labels != IGNORED
-    distances = [
-        ((mine[learnt].float() - theirs[learnt].float()).square().sum() / theirs[learnt].float().square().sum())
-        for mine, theirs in zip(reached, wanted, strict=True)
-    ]
-    return loss + hidden * torch.stack(distances).mean()
-
-
-@torch.no_grad()
-def heldout_loss(model: PreTrainedModel, texts: Packed, rows: int) -> float:
-    """Cross-entropy in nats a token over all rows."""
-    total = 0.0
-    for numbers in torch.arange(len(texts.ids)).split(rows):
-        batch = texts.part(numbers)
-        wanted = batch.labels[batch.labels != IGNORED]
-        total += F.cross_entropy(next_token_logits(model, batch), wanted, reduction="sum").item()
-    return total / int((texts.labels != IGNORED).sum())
-
-
-def batches(texts: Packed, plan: Plan) -> Iterator[Packed]:
-    """Endless shuffled batches."""
-    draw = torch.Generator().manual_seed(plan.seed)
-    while True:
-        for numbers in torch.randperm(len(texts.ids), generator=draw).split(plan.rows):
-            yield texts.part(numbers)
-
-
-def distil(
-    student: PreTrainedModel, source: PreTrainedModel, texts: Packed, heldout: Packed, plan: Plan
-) -> Iterator[dict[str, float]]:
-    """Train ``student`` in place; yields tokens seen and held-out losses before, during and after."""
-    optimiser = torch.optim.AdamW(student.parameters(), lr=plan.lr, weight_decay=0.0)
-    decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 1.0 / plan.steps, total_iters=plan.steps)
-    reference = heldout_loss(source, heldout, plan.rows)
-    tokens = 0
-    for step, batch in enumerate(batches(texts, plan)):
-        if step % plan.every == 0 or step == plan.steps:
-            loss = heldout_loss(student, heldout, plan.rows)
-            yield {"step": step, "tokens": tokens, "heldout": loss, "source": reference, "ratio": loss / reference}
-        if step == plan.steps:
-            return
-        optimiser.zero_grad()
-        divergence(student, source, batch, plan.hidden).backward()
-        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimiser.step()
-        decay.step()
-        tokens += int((batch.labels != IGNORED).sum())
-
-
-def run(options: argparse.Namespace) -> None:
-    """Convert, distil, save; raises InputError for a missing model, bad texts and impossible settings."""
-    source_directory(options.source)
-    tokenizer = AutoTokenizer.from_pretrained(options.source)
-    texts = read_texts(options.texts, tokenizer, options.length)
-    if len(texts) <= options.heldout:
-        raise InputError(f"{len(texts)} texts, all held out", "give more, or a smaller --heldout", options.texts)
-    source = AutoModelForCausalLM.from_pretrained(options.source, dtype=torch.float32).to(options.device)
-    student = convert(source, Start(options.gate_sparse, options.gate_window), **changes_of(options))
-    student.to(options.device)
-    heldout = on(pack(texts[: options.heldout], options.length), options.device)
-    rest = on(pack(texts[options.heldout :], options.length), options.device)
-    plan = Plan(options.steps, options.rows, options.lr, options.every, options.hidden)
-    options.out.mkdir(parents=True, exist_ok=True)
-    with (options.out / CURVE).open("w") as curve:
-        for line in distil(student, source, rest, heldout, plan):
-            print(*(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
-            curve.write(json.dumps(line) + "\n")
-    student.save_pretrained(options.out)
-    tokenizer.save_pretrained(options.out)
-
-
-def on(texts: Packed, device: str) -> Packed:
-    """The rows on another device."""
-    return Packed(texts.ids.to(device), texts.positions.to(device), texts.labels.to(device))
+from judgerlvr.hysparse.options import Plan, add_options
+from rewards.errors import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,10 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--texts", type=Path, required=True, help="file with a text a row")
     parser.add_argument("--heldout", type=int, default=64, help="rows held out (default %(default)s)")
     parser.add_argument("--length", type=int, default=1024, help="tokens a packed row (default %(default)s)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", help="default: cuda where there is a GPU, else cpu")
     for name, kind in (("steps", int), ("rows", int), ("lr", float), ("every", int), ("hidden", float)):
         parser.add_argument(f"--{name}", type=kind, default=getattr(Plan, name), help="(default %(default)s)")
-    return exit_code(lambda: run(parser.parse_args(arguments)))
+    options = parser.parse_args(arguments)
+    from judgerlvr.hysparse.distillation import run  # after parsing: --help needs no torch
+
+    return exit_code(lambda: run(options))
 
 
 if __name__ == "__main__":

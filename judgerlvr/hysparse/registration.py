@@ -1,4 +1,4 @@
-"""Makes transformers' Auto classes know the model type ``hysparse``."""
+"""Registration of the model type ``hysparse`` with transformers' Auto classes, made on import."""
 
 from __future__ import annotations
 
@@ -12,3 +12,6 @@ def register() -> None:
     """Register configuration and model; repeating it changes nothing."""
     AutoConfig.register(HySparseConfig.model_type, HySparseConfig, exist_ok=True)
     AutoModelForCausalLM.register(HySparseConfig, HySparseForCausalLM, exist_ok=True)
+
+
+register()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from judgerlvr.config.schema import Cluster
 from rewards.errors import InputError
 
+# Only results and errors that concern a user reach the console.
+QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 # What carries a HySparse rollout's block indices to the trainer.
 CARRIERS = ("kv_transfer_config", "async_scheduling")
 
@@ -59,9 +62,16 @@ def _read_config(directory: Path) -> dict[str, Any]:
 
 
 def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
-    """The tokenizer of a model directory; an InputError says what it lacks."""
+    """The tokenizer of a model directory, checked to be usable for chat prompts.
+
+    Raises:
+        InputError: no model, no tokenizer, no chat template or no end-of-sequence token.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     from transformers import AutoTokenizer
 
+    _read_config(directory)
     if not (directory / "tokenizer_config.json").is_file():
         raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
     tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
@@ -72,11 +82,11 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     return tokenizer
 
 
-def pick_device(choice: str) -> str:
+def pick_device(choice: str) -> Literal["cpu", "gpu"]:
     """cpu or gpu; auto is gpu where torch sees one."""
     import torch
 
-    found = "gpu" if torch.cuda.is_available() else "cpu"
+    found: Literal["cpu", "gpu"] = "gpu" if torch.cuda.is_available() else "cpu"
     if choice == "gpu" and found == "cpu":
         raise InputError("no GPU is visible here", "set cluster.device=cpu", field="cluster.device")
-    return found if choice == "auto" else choice
+    return "cpu" if choice == "cpu" else found

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from data.identity import shown_text
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
-from data.responses import read_responses
+from data.verl_rows import render_generate_rows
 from judgerlvr.config.check import MATCH_TOKENS
-from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
-from judgerlvr.models.directory import check_model
-from judgerlvr.pipeline.generate_data import load_problems
-from judgerlvr.pipeline.reward_settings import grader_pool
-from judgerlvr.runs.stage import Kind
+from judgerlvr.models.directory import load_tokenizer
+from judgerlvr.models.prompt_tokens import Chat, PromptFilter, drop_unusable, encode_prompt, no_prompt_left
+from judgerlvr.pipeline.generate_data import shown_data
+from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, render_splits
+from judgerlvr.pipeline.problems import ProblemSets
+from judgerlvr.pipeline.reward_settings import grading_settings
+from judgerlvr.runs.request import Request
 from rewards.canary import canary
 from rewards.errors import InputError
+from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
 
 PLACEHOLDER = "(a sampled solution)"
@@ -27,46 +32,63 @@ PLACEHOLDER = "(a sampled solution)"
 TRAIN_BYTES, ROLLOUT_BYTES = 16, 2
 
 
-def dry_run(kind: Kind, config: Config, init: Path, device: str, ray_address: str | None) -> None:
+def dry_run(request: Request) -> None:
     """Print what the run would do.
 
     Raises:
         InputError: whatever would have stopped the run before its first step.
     """
-    settings = config.judge if kind == "judge" else config.generate
-    tokenizer = check_model(init, config.max_prompt_tokens + settings.max_response_tokens)
-    train, heldout = load_problems(config)
-    print(f"data: {len(train)} training problems, {len(heldout)} held out")
-    prompt = first_prompt(kind, config, train[0])
-    ids = tokenizer.apply_chat_template(as_chat(prompt), add_generation_prompt=True, return_dict=False)
+    config = request.config
+    tokenizer = load_tokenizer(request.init, config.model.trust_remote_code)
+    grading = grading_settings(config, tokenizer)
+    problems = ProblemSets(config, grading)
+    print(f"data: {len(problems.train)} training problems, {len(problems.heldout)} held out")
+    chat = first_prompt(request, problems, tokenizer)
+    ids = encode_prompt(tokenizer, chat)
     print(f"first prompt ({len(ids)} of at most {config.max_prompt_tokens} tokens):\n{tokenizer.decode(ids)}")
-    _grade_gold(config, tokenizer, train[0])
-    _print_sizes(kind, config)
-    print(f"memory: about {memory_gib(init, config):.1f} GiB for each GPU's weights, gradients and optimiser")
-    _print_cluster(config, device, ray_address)
+    _grade_gold(grading, problems.train[0])
+    _print_sizes(request)
+    gib = memory_gib(request.init, config)
+    print(f"memory: about {gib:.1f} GiB for each GPU's weights, gradients and optimiser")
+    _print_cluster(request)
     print("dry run: nothing was started")
 
 
-def first_prompt(kind: Kind, config: Config, problem: Problem) -> str:
-    if kind == "generate":
-        return render(load_template(resolve_path(config.data.prompt), GENERATE_FIELDS), {"problem": problem.text})
-    template = load_template(resolve_path(config.judge.data.prompt), JUDGE_FIELDS)
-    files = config.judge.data.responses
-    shown = read_responses(resolve_path(files[0]))[0] if files else None
-    response = shown.response if shown else PLACEHOLDER
-    return render(template, {"problem": shown.problem.text if shown else problem.text, "response": response})
+def first_prompt(request: Request, problems: ProblemSets, tokenizer: Any) -> Chat:
+    """The prompt that the first sample would be drawn for. Response files become a whole judge set for that.
+
+    Raises:
+        InputError: no prompt is short enough, or the response files give nothing to judge.
+    """
+    config = request.config
+    prompts = PromptFilter(tokenizer, config.max_prompt_tokens)
+    if request.kind == "generate":
+        template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
+        rows, _ = drop_unusable(render_generate_rows(problems.train, template), prompts, shown_data)
+        return list(rows[0]["prompt"])
+    if config.judge.data.responses:
+        heldout = config.judge.data.heldout_problems
+        judge_set = make_judge_set(config, problems.grading, tokenizer, read_candidates(config), heldout)
+        print(f"judge set: {json.dumps(dict(judge_set.card.counts))}")
+        return list(next(render_splits(config, judge_set)["train"])["prompt"])
+    template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+    shown = {"problem": shown_text(problems.train[0]), "response": PLACEHOLDER}
+    chat = as_chat(render(template, shown))
+    if reason := prompts.refuse(chat, shown.values()):
+        raise no_prompt_left(1, Counter([reason]), config.max_prompt_tokens)
+    return chat
 
 
-def _grade_gold(config: Config, tokenizer: Any, problem: Problem) -> None:
-    with grader_pool(config, tokenizer, workers=1) as pool:
+def _grade_gold(grading: GradingSettings, problem: Problem) -> None:
+    with grading.open_pool(workers=1) as pool:
         if canary(pool, [problem]):
             remedy = "mend the gold answer, or set reward.verifier to one that reads it"
             raise InputError(f"gold {problem.gold!r} of problem {problem.id} fails against itself", remedy)
     print(f"verifier: gold {problem.gold!r} graded against itself is correct")
 
 
-def _print_sizes(kind: Kind, config: Config) -> None:
-    settings = config.judge if kind == "judge" else config.generate
+def _print_sizes(request: Request) -> None:
+    settings = request.settings
     batch = settings.batch
     if batch.prompts_per_step == MATCH_TOKENS:
         print("batch: judge prompts a step are measured at start (match_tokens)")
@@ -93,10 +115,11 @@ def memory_gib(init: Path, config: Config) -> float:
     return parameters * (TRAIN_BYTES / gpus + ROLLOUT_BYTES / cluster.tensor_parallel) / 2**30
 
 
-def _print_cluster(config: Config, device: str, ray_address: str | None) -> None:
+def _print_cluster(request: Request) -> None:
+    config, ray_address = request.config, request.ray_address
     wanted = config.cluster.nodes * config.cluster.gpus_per_node
     if not ray_address:
-        print(f"ray: a private cluster on this machine ({os.cpu_count()} cores, device {device})")
+        print(f"ray: a private cluster on this machine ({os.cpu_count()} cores, device {request.device})")
         return
     ray.init(address=ray_address, log_to_driver=False)
     offered: dict[str, Any] = ray.cluster_resources()

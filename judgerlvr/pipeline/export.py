@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from judgerlvr.runs.checkpoints import export_dir
-from rewards.errors import InputError
+from rewards.errors import CommandFailed, InputError
 
 FP32_TOLERANCE = 1e-5
 # Under bf16 a single token may be routed to another expert: 0.06 was seen of a faithful export. A lost expert of
@@ -18,7 +18,7 @@ LOW_PRECISION_TOLERANCE = 1.0
 LOW_PRECISION_MEAN = 1e-2
 
 
-class ExportMismatch(Exception):
+class ExportMismatch(CommandFailed):
     """The reloaded export computes other log-probabilities than the trainer did."""
 
 
@@ -34,7 +34,7 @@ def check_export(checkpoint: Path, trust_remote_code: bool = False) -> float:
     import torch
     from transformers import AutoModelForCausalLM
 
-    import judgerlvr.hysparse  # noqa: F401  (registers the model type)
+    import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
 
     export = export_dir(checkpoint)
     probes = json.loads((checkpoint / "probe.json").read_text(encoding="utf-8"))

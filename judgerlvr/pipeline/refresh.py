@@ -9,7 +9,7 @@ from pathlib import Path
 from data.hashing import file_sha256
 from judgerlvr.engine.runner import run_stage
 from judgerlvr.runs.checkpoints import export_dir, step_of
-from judgerlvr.runs.manifest import read_manifest, update_manifest
+from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.resume_state import save_stage
 from judgerlvr.runs.stage import Stage
 
@@ -35,8 +35,9 @@ def train_in_segments(stage: Stage, every: int, resample: Resample) -> Path:
         (checkpoint / "data.pt").rename(checkpoint / "data.before-refresh.pt")
         stage = replace(stage, train=train, resume_from=checkpoint, tokens_before=tokens)
         save_stage(stage)
-        hashes = read_manifest(stage.run_dir)["data"] | {"train": file_sha256(train)}
-        update_manifest(stage.run_dir, data=hashes)
+        manifest = read_manifest(stage.run_dir)
+        hashes = {**manifest.data, "train": file_sha256(train)}
+        write_manifest(stage.run_dir, replace(manifest, data=hashes))
 
 
 def _until(stage: Stage, step: int) -> Stage:

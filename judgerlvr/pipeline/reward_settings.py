@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from data.prompts import as_chat
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config
-from judgerlvr.runs.stage import Kind
-from rewards.extraction.extract import Mode
+from judgerlvr.runs.request import Request
+from judgerlvr.runs.resume_state import DISPUTED
 from rewards.extraction.thinking import prompt_opens_thinking
-from rewards.grading.pool import GraderPool
+from rewards.grading.settings import GradingSettings
 
 ADAPTER = ROOT / "rewards" / "verl_adapter.py"
 FUNCTIONS = {"judge": "judge_score", "generate": "generate_score"}
@@ -23,23 +23,19 @@ def template_opens_thinking(tokenizer: Any) -> bool:
     return prompt_opens_thinking(prompt)
 
 
-def reward_settings(kind: Kind, config: Config, tokenizer: Any, run_dir: Path) -> dict[str, Any]:
-    """``reward_function`` and ``reward_kwargs`` of a Stage; slow and disputed gradings go to ``run_dir/disputed``."""
-    kwargs: dict[str, Any] = {"thinking_open": template_opens_thinking(tokenizer)}
-    if kind == "judge":
-        kwargs["words"] = list(config.judge.data.verdicts)
+def reward_settings(request: Request, tokenizer: Any, run_dir: Path) -> dict[str, Any]:
+    """``reward_function`` and ``reward_kwargs`` of a Stage. Slow and disputed gradings go to ``run_dir/disputed``."""
+    grading = grading_settings(request.config, tokenizer)
+    kwargs: dict[str, Any] = {"thinking_open": grading.thinking_open}
+    if request.kind == "judge":
+        kwargs["words"] = list(request.config.judge.data.verdicts)
     else:
-        reward = config.reward
-        kwargs |= {"verifier": reward.verifier, "extraction": str(reward.extraction), "workers": reward.workers}
-        kwargs["dump_dir"] = str(run_dir / "disputed")
-    return {"reward_function": f"{ADAPTER}:{FUNCTIONS[kind]}", "reward_kwargs": kwargs}
+        kwargs |= {"verifier": grading.verifier, "extraction": grading.mode, "workers": grading.workers}
+        kwargs["dump_dir"] = str(run_dir / DISPUTED)
+    return {"reward_function": f"{ADAPTER}:{FUNCTIONS[request.kind]}", "reward_kwargs": kwargs}
 
 
-def grader_pool(config: Config, tokenizer: Any, workers: int | None = None) -> GraderPool:
-    """The pool that labels candidates and grades the canary: the same settings as the stage-2 reward."""
-    return GraderPool(
-        config.reward.verifier,
-        workers=workers or config.reward.workers,
-        mode=cast(Mode, str(config.reward.extraction)),
-        thinking_open=template_opens_thinking(tokenizer),
-    )
+def grading_settings(config: Config, tokenizer: Any) -> GradingSettings:
+    """The grader of a run: labels of candidates, golds, canary and the stage-2 reward all use it."""
+    reward = config.reward
+    return GradingSettings(reward.verifier, reward.extraction.value, reward.workers, template_opens_thinking(tokenizer))

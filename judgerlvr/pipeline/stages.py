@@ -1,139 +1,124 @@
-"""Both stages from the command line to a published policy. The order of a run can be read off ``_train``."""
+"""Both stages from a request to a published policy. The order of a run can be read off ``run`` and ``_train``."""
 
 from __future__ import annotations
 
-import argparse
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from judgerlvr.config.check import check_config, refresh_every
-from judgerlvr.config.load import load_config, resolve_path
+from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.runner import StageFailed, run_stage
-from judgerlvr.models.directory import check_hysparse, check_model, pick_device
-from judgerlvr.pipeline.dry_run import dry_run
+from judgerlvr.models.directory import check_hysparse, check_model, load_tokenizer, pick_device
+from judgerlvr.models.identity import model_hash
 from judgerlvr.pipeline.export import check_export, check_link, publish
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.judge_data import prepare_judge, resample
+from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.refresh import train_in_segments
+from judgerlvr.pipeline.reward_settings import grading_settings
 from judgerlvr.runs.checkpoints import export_dir
 from judgerlvr.runs.console import last_lines, quiet
 from judgerlvr.runs.folder import defaults_taken, new_run, open_run
-from judgerlvr.runs.manifest import update_manifest
+from judgerlvr.runs.manifest import make_manifest, read_manifest, write_manifest
+from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import Kind, Stage, derived
-from rewards.errors import InputError
+
+PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks of a stage, checked."""
+def make_request(kind: Kind, config: Config, init: Path | None = None, link: Path | None = None) -> Request:
+    """The request for one stage, checked as far as can be told before a model is loaded.
 
-    kind: Kind
-    config: Config
-    init: Path
-    link: Path
-    device: str
-    ray_address: str | None
-
-
-Prepare = Callable[[Request, Path], Stage]
-
-
-def run_judge_stage(options: argparse.Namespace) -> None:
-    """``python -m judgerlvr.stage1_judge``."""
-    options.init = None
-    _run("judge", options, _prepare_judge)
-
-
-def run_generate_stage(options: argparse.Namespace) -> None:
-    """``python -m judgerlvr.stage2_generate``."""
-    _run("generate", options, _prepare_generate)
-
-
-def _run(kind: Kind, options: argparse.Namespace, prepare: Prepare) -> None:
-    _check_exclusive(options, "overrides", "init")
-    if options.resume:
-        _resume(kind, options)
-        return
-    config = load_config(options.config, options.overrides)
-    request = _check(kind, config, options)
-    if options.dry_run:
-        dry_run(request.kind, config, request.init, request.device, request.ray_address)
-        return
-    check_link(request.link, None)
-    run_dir = new_run(config, kind)
-    print(f"{kind} stage in {run_dir}: {request.init} on {request.device}", flush=True)
-    with quiet(run_dir):
-        stage = prepare(request, run_dir)
-    save_stage(stage)
-    _train(stage, request.link)
-
-
-def _check_exclusive(options: argparse.Namespace, *names: str) -> None:
-    """``--resume`` continues a run as it was, so nothing that would change it may stand beside it."""
-    for name in names:
-        if options.resume and getattr(options, name):
-            what = "key=value" if name == "overrides" else f"--{name}"
-            raise InputError(f"--resume and {what} together", f"leave out {what}, or start a new run")
-
-
-def _check(kind: Kind, config: Config, options: argparse.Namespace) -> Request:
-    """Everything that can be told before a model is loaded.
+    ``init`` is the starting policy, by default ``model.path``. ``link`` names the finished policy, by default
+    ``ckpt/judge`` or ``ckpt/generate``. The cluster is the one that ``RAY_ADDRESS`` names, if any.
 
     Raises:
         InputError: the first thing that is wrong, with its remedy.
     """
     check_config(config)
-    init = resolve_path(options.init or config.model.path).resolve()
-    settings = config.judge if kind == "judge" else config.generate
-    check_model(init, config.max_prompt_tokens + settings.max_response_tokens, config.model.trust_remote_code)
-    check_hysparse(init, config.cluster)
-    device = pick_device(config.cluster.device)
-    return Request(kind, config, init, options.out or Path("ckpt") / kind, device, os.environ.get("RAY_ADDRESS"))
+    policy = resolve_path(init or config.model.path).resolve()
+    request = Request(
+        kind=kind,
+        config=config,
+        init=policy,
+        link=link or _default_link(kind),
+        device=pick_device(config.cluster.device),
+        ray_address=os.environ.get("RAY_ADDRESS"),
+    )
+    longest = config.max_prompt_tokens + request.settings.max_response_tokens
+    check_model(policy, longest, config.model.trust_remote_code)
+    check_hysparse(policy, config.cluster)
+    return request
 
 
-def _prepare_judge(request: Request, run_dir: Path) -> Stage:
-    return prepare_judge(request.config, run_dir, request.init, request.device, request.ray_address)
+def _default_link(kind: Kind) -> Path:
+    return Path("ckpt") / kind
 
 
-def _prepare_generate(request: Request, run_dir: Path) -> Stage:
-    return prepare_generate(request.config, run_dir, request.init, request.device, request.ray_address)
+def run(request: Request) -> Path:
+    """Run one stage to its end; returns the directory of the finished policy.
+
+    Raises:
+        InputError: bad data or a name that is taken.
+        StageFailed: the stage ended early.
+    """
+    check_link(request.link, None)
+    run_dir = new_run(request.config, request.kind)
+    print(f"{request.kind} stage in {run_dir}: {request.init} on {request.device}", flush=True)
+    with quiet(run_dir):
+        tokenizer = load_tokenizer(request.init, request.config.model.trust_remote_code)
+        problems = ProblemSets(request.config, grading_settings(request.config, tokenizer))
+        stage, counts = PREPARE[request.kind](request, run_dir, tokenizer, problems)
+        write_manifest(run_dir, make_manifest(stage, counts))
+    save_stage(stage)
+    return _train(stage, request.link, problems)
 
 
-def _resume(kind: Kind, options: argparse.Namespace) -> None:
-    run_dir = options.resume.resolve()
-    config, checkpoint = open_run(run_dir, kind)
-    link = options.out or Path("ckpt") / kind
-    check_link(link, run_dir)
-    stage = load_stage(run_dir, config, checkpoint, os.environ.get("RAY_ADDRESS"))
-    trim_metrics(run_dir, checkpoint)
-    where = checkpoint.name if checkpoint else "the start"
-    print(f"{kind} stage in {run_dir}: continuing from {where}", flush=True)
-    if line := defaults_taken(run_dir):
+def resume(kind: Kind, run_dir: Path, link: Path | None = None) -> Path:
+    """Continue a run from its newest complete checkpoint; returns the directory of the finished policy.
+
+    Raises:
+        InputError: no run to continue, or its data has changed.
+        StageFailed: the stage ended early.
+    """
+    opened = open_run(run_dir.resolve(), kind)
+    link = link or _default_link(kind)
+    check_link(link, opened.folder)
+    stage = load_stage(opened, os.environ.get("RAY_ADDRESS"))
+    trim_metrics(opened.folder, opened.checkpoint)
+    where = opened.checkpoint.name if opened.checkpoint else "the start"
+    print(f"{kind} stage in {opened.folder}: continuing from {where}", flush=True)
+    if line := defaults_taken(opened.folder):
         print(line, flush=True)
-    _train(stage, link)
+    tokenizer = load_tokenizer(stage.init, stage.config.model.trust_remote_code)
+    return _train(stage, link, ProblemSets(stage.config, grading_settings(stage.config, tokenizer)))
 
 
-def _train_to_the_end(stage: Stage) -> Path:
+def _train_to_the_end(stage: Stage, problems: ProblemSets) -> Path:
     every = refresh_every(stage.config) if stage.kind == "judge" else 0
-    return train_in_segments(stage, every, partial(resample, stage)) if every else run_stage(stage)
+    return train_in_segments(stage, every, partial(resample, problems, stage)) if every else run_stage(stage)
 
 
-def _train(stage: Stage, link: Path) -> None:
+def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
     try:
         with quiet(stage.run_dir):
-            checkpoint = _train_to_the_end(stage)
+            checkpoint = _train_to_the_end(stage, problems)
     except StageFailed:
         print(f"{last_lines(stage.run_dir)}\nresume with: --resume {stage.run_dir}", flush=True)
         raise
     difference = check_export(checkpoint, stage.config.model.trust_remote_code)
-    publish(link, export_dir(checkpoint))
-    # Last: it marks the run as over, and a run that ended before its policy was published can still be resumed.
-    update_manifest(stage.run_dir, export=str(export_dir(checkpoint)), export_difference=difference)
-    print(f"done: {link} -> {export_dir(checkpoint)} (reloaded, log-probabilities within {difference:.1e})", flush=True)
+    policy = export_dir(checkpoint)
+    publish(link, policy)
+    # Last: the manifest's export marks the run as over. A run that ended unpublished can still be resumed.
+    manifest = read_manifest(stage.run_dir)
+    exported = str(policy.relative_to(stage.run_dir))
+    finished = replace(manifest, export=exported, model_hash=model_hash(policy), export_difference=difference)
+    write_manifest(stage.run_dir, finished)
+    print(f"done: {link} -> {policy} (reloaded, log-probabilities within {difference:.1e})", flush=True)
+    return policy

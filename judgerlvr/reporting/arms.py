@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
 
 from judgerlvr.reporting.runs import Measured, Run, read_run
 from judgerlvr.reporting.svg import COLOURS
+from judgerlvr.runs.metrics import GENERATED_TOKENS
 
 BASE, JUDGE, JUDGERLVR, VANILLA = "base", "after judge", "JudgeRLVR", "vanilla"
 ORDER = (BASE, JUDGE, JUDGERLVR, VANILLA)
 BASE_LABELS = ("base", "init", "step_0")
 FINAL_LABELS = ("final", "last", "end")
-# The engine's names first; the others are accepted so that runs of other trainers can be shown too.
-ACCURACY = ("sampled/accuracy", "critic/score/mean", "reward/mean")
-LENGTH = ("sampled/tokens", "response_length/mean")
-TOKENS = ("sampling/generated_tokens", "generated_tokens")
 
 
 @dataclass(frozen=True)
@@ -42,14 +36,13 @@ def colour_of(name: str) -> str:
     return COLOURS[ORDER.index(name) if name in ORDER else len(ORDER) + sum(name.encode()) % 3]
 
 
-def first_of(row: Mapping[str, Any], names: Sequence[str]) -> float | None:
-    """The first of these metrics that the row has."""
-    return next((row[name] for name in names if row.get(name) is not None), None)
+def _parent_name(run: Run) -> str | None:
+    return run.manifest.parent.run if run.manifest else None
 
 
 def parent_of(run: Run, runs: Sequence[Run]) -> Run | None:
     """The run whose weights this one started from, if it is among ``runs``."""
-    name = (run.manifest.get("parent") or {}).get("run")
+    name = _parent_name(run)
     return next((other for other in runs if name and other is not run and other.name == name), None)
 
 
@@ -59,7 +52,7 @@ def part_of(run: Run, runs: Sequence[Run]) -> str:
         return JUDGE
     if run.stage != "generate":
         return run.name
-    if not (run.manifest.get("parent") or {}).get("run"):
+    if not _parent_name(run):
         return VANILLA
     return JUDGERLVR if _parent_stage(run, runs) == "judge" else run.name
 
@@ -69,7 +62,7 @@ def _parent_stage(run: Run, runs: Sequence[Run]) -> str | None:
     parent = parent_of(run, runs)
     if parent is not None:
         return parent.stage
-    beside = run.folder.absolute().parent / str(run.manifest["parent"]["run"])
+    beside = run.folder.absolute().parent / str(_parent_name(run))
     return read_run(beside).stage if beside.is_dir() else None
 
 
@@ -84,17 +77,13 @@ def cost_before(run: Run, runs: Sequence[Run]) -> tuple[int, int]:
 
 def last_step(run: Run) -> int | None:
     """The last training step on record."""
-    trained = [row["step"] for row in run.metrics if first_of(row, LENGTH) is not None]
-    return int(trained[-1]) if trained else run.manifest.get("steps")
+    trained = [row.step for row in run.metrics if row.is_training]
+    return trained[-1] if trained else None
 
 
 def tokens_at(run: Run, step: int | None) -> int | None:
     """Tokens the run had generated after ``step`` (None: its last)."""
-    spent = [
-        value
-        for row in run.metrics
-        if (value := first_of(row, TOKENS)) is not None and (step is None or row["step"] <= step)
-    ]
+    spent = [row[GENERATED_TOKENS] for row in run.metrics if row.is_training and (step is None or row.step <= step)]
     return int(spent[-1]) if spent else None
 
 
@@ -124,20 +113,11 @@ def _arm(run: Run, measured: Measured, runs: Sequence[Run]) -> Arm:
 
 
 def _step_of(measured: Measured) -> int | None:
-    """The step of the evaluated checkpoint: as noted in the summary, else from a label such as ``step_12``."""
-    noted = measured.summary.get("step")
-    if noted is not None:
-        return int(noted)
+    """The step of the evaluated checkpoint, from a label such as ``step_12``."""
     found = re.fullmatch(r"(?:global_)?step_(\d+)", measured.label)
     return int(found[1]) if found else None
 
 
 def seeds_of(runs: Sequence[Run]) -> set[int]:
-    """Distinct training seeds, from the manifests or the resolved configs."""
-    found = set()
-    for run in runs:
-        path = run.folder / "config.yaml"
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        seed = run.manifest.get("seed", (config or {}).get("seed"))
-        found |= set() if seed is None else {int(seed)}
-    return found
+    """Distinct training seeds of the runs whose manifest names one."""
+    return {run.manifest.seed for run in runs if run.manifest and run.manifest.seed is not None}

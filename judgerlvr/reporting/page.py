@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 from data.prompts import render
-from judgerlvr.reporting.arms import find_arms, seeds_of
-from judgerlvr.reporting.html import NOT_RUN, Markup, section, table, text
+from judgerlvr.reporting.arms import find_arms, last_step, seeds_of
+from judgerlvr.reporting.html import NOT_RUN, Markup, count, section, table, text
 from judgerlvr.reporting.plots import curves, length_figures, main_arms
 from judgerlvr.reporting.results import (
     length_table,
@@ -51,7 +51,7 @@ def _stamps(runs: Sequence[Run]) -> Markup:
     seeds = seeds_of(runs)
     lines = [Markup(f"<p class='stamp'>{ONE_SEED}</p>")] if len(seeds) <= 1 else [f"seeds: {sorted(seeds)}"]
     for run in runs:
-        if run.manifest.get("length_term") == "yes":
+        if run.manifest and run.manifest.length_term == "yes":
             stamp = f"length_term: yes ({run.name}): this run was trained with a length term in its reward"
             lines.append(Markup(f"<p class='stamp'>{text(stamp)}</p>"))
     return Markup("".join(text(line) for line in lines))
@@ -63,20 +63,20 @@ def _runs_table(runs: Sequence[Run]) -> Markup:
 
 
 def _run_row(run: Run) -> list[object]:
-    manifest = run.manifest
-    parent = manifest.get("parent") or {}
-    seconds = [row["seconds"] for row in run.metrics if "seconds" in row]
-    versions = manifest.get("versions") or {}
+    if run.manifest is None:
+        return [run.name, *[NOT_RUN] * 8]
+    manifest, parent = run.manifest, run.manifest.parent
+    origin = {"path": parent.path, "hash": parent.hash, "run": parent.run}
     return [
         run.name,
-        manifest.get("stage", NOT_RUN),
-        ", ".join(f"{key} {_short(value)}" for key, value in parent.items() if value) or "none",
-        manifest.get("length_term", NOT_RUN),
-        manifest.get("steps", NOT_RUN),
-        f"{seconds[-1]:.0f}" if seconds else NOT_RUN,
-        _short(manifest.get("model_hash", NOT_RUN)),
-        _short(manifest.get("git_commit", NOT_RUN)),
-        ", ".join(f"{name} {version}" for name, version in versions.items()) or NOT_RUN,
+        manifest.stage or NOT_RUN,
+        ", ".join(f"{key} {_short(value)}" for key, value in origin.items() if value) or "none",
+        manifest.length_term,
+        count(last_step(run)),
+        f"{run.metrics[-1].seconds:.0f}" if run.metrics else NOT_RUN,
+        _short(manifest.model_hash or NOT_RUN),
+        _short(manifest.git_commit or NOT_RUN),
+        ", ".join(f"{name} {version}" for name, version in manifest.versions.items()) or NOT_RUN,
     ]
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from judgerlvr.reporting.arms import ACCURACY, BASE, LENGTH, TOKENS, Arm, colour_of, cost_before, first_of, part_of
+from judgerlvr.reporting.arms import BASE, Arm, colour_of, cost_before, part_of
 from judgerlvr.reporting.html import Markup
 from judgerlvr.reporting.runs import Run
 from judgerlvr.reporting.svg import Series, histogram, line_plot
+from judgerlvr.runs import metrics
+from judgerlvr.runs.metrics import Metric, StepRow
 
-ENTROPY = ("actor/entropy",)
-HELD_OUT = "validation/accuracy/"
-BALANCED = ("validation/balanced_accuracy", "judge/balanced_accuracy")
 STEPS_LABEL = "steps from the base model"
 TOKENS_LABEL = "generated tokens from the base model"
 
@@ -20,31 +18,41 @@ TOKENS_LABEL = "generated tokens from the base model"
 def curves(runs: Sequence[Run]) -> Markup:
     """Accuracy, length, verdicts and entropy through both stages; the first two over steps and over tokens."""
     figures = []
-    for names, label in ((ACCURACY, "accuracy of training samples"), (LENGTH, "mean tokens of training samples")):
+    shown = (
+        (metrics.ACCURACY, "accuracy of samples"),
+        (metrics.MEAN_TOKENS, "mean tokens of samples"),
+    )
+    for metric, label in shown:
         for axis in (STEPS_LABEL, TOKENS_LABEL):
-            figures.append(line_plot(_through_stages(runs, _reader(names), axis), axis, label))
+            figures.append(line_plot(_through_stages(runs, _reader(metric), axis), axis, label))
     figures.append(line_plot(_through_stages(runs, held_out, STEPS_LABEL), STEPS_LABEL, "held-out accuracy"))
     judged = [run for run in runs if run.stage == "judge"]
-    balanced = _through_stages(judged, _reader(BALANCED), STEPS_LABEL)
+    balanced = _through_stages(judged, judge_accuracy, STEPS_LABEL)
     figures.append(line_plot(balanced, STEPS_LABEL, "judge balanced accuracy"))
     figures.append(
-        line_plot(_through_stages(runs, _reader(ENTROPY), STEPS_LABEL), STEPS_LABEL, "entropy, nats a token")
+        line_plot(_through_stages(runs, _reader(metrics.ENTROPY), STEPS_LABEL), STEPS_LABEL, "entropy, nats a token")
     )
     note = "Dashed: the judging stage; its accuracy is that of verdicts, its lengths are those of judge responses."
     return Markup("".join(figures) + (f"<p class='note'>{note}</p>" if any(figures) else ""))
 
 
-def held_out(row: dict[str, Any]) -> float | None:
+def held_out(row: StepRow) -> float | None:
     """Mean of the held-out accuracies of a step over its sets, None at steps without validation."""
-    values = [value for name, value in row.items() if name.startswith(HELD_OUT)]
+    values = list(row.family(metrics.HELDOUT_ACCURACY).values())
     return sum(values) / len(values) if values else None
 
 
-def _reader(names: Sequence[str]) -> Callable[[dict[str, Any]], float | None]:
-    return lambda row: first_of(row, names)
+def judge_accuracy(row: StepRow) -> float | None:
+    """Balanced accuracy of judging: on held-out prompts where the step has a validation, else on its own samples."""
+    heldout = row.get(metrics.HELDOUT_BALANCED)
+    return heldout if heldout is not None else row.family(metrics.JUDGE_CLASS).get("balanced_accuracy")
 
 
-def _through_stages(runs: Sequence[Run], value: Callable[[dict[str, Any]], float | None], axis: str) -> list[Series]:
+def _reader(metric: Metric) -> Callable[[StepRow], float | None]:
+    return lambda row: row.values.get(metric.name)
+
+
+def _through_stages(runs: Sequence[Run], value: Callable[[StepRow], float | None], axis: str) -> list[Series]:
     """One line a run, placed after what its ancestors had spent; judging is dashed."""
     lines = []
     for run in runs:
@@ -60,10 +68,10 @@ def _through_stages(runs: Sequence[Run], value: Callable[[dict[str, Any]], float
     return lines
 
 
-def _place(row: dict[str, Any], axis: str, before: tuple[int, int]) -> float | None:
+def _place(row: StepRow, axis: str, before: tuple[int, int]) -> float | None:
     if axis == STEPS_LABEL:
-        return before[0] + float(row["step"])
-    tokens = first_of(row, TOKENS)
+        return before[0] + float(row.step)
+    tokens = row.values.get(metrics.GENERATED_TOKENS.name)
     return None if tokens is None else before[1] + tokens
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from data.jsonl import read_jsonl
 from judgerlvr.evaluation.records import Record, read_records
+from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
+from judgerlvr.runs.metrics import METRICS, StepRow, merge_steps, read_metrics
 from rewards.errors import InputError
 
 ROLLOUT_STEPS = 2  # training rollouts are shown for the last steps only
@@ -35,19 +37,19 @@ class Run:
     """One run folder. ``metrics`` has one merged row a step, in order."""
 
     folder: Path
-    manifest: Mapping[str, Any] = field(default_factory=dict)
-    metrics: list[dict[str, Any]] = field(default_factory=list)
+    manifest: Manifest | None = None
+    metrics: list[StepRow] = field(default_factory=list)
     evaluations: list[Measured] = field(default_factory=list)
     rollouts: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        return str(self.manifest.get("name") or self.folder.name)
+        return self.manifest.name if self.manifest else self.folder.name
 
     @property
     def stage(self) -> str | None:
         """``judge``, ``generate``, or None for a folder that only holds an evaluation."""
-        return self.manifest.get("stage")
+        return self.manifest.stage if self.manifest else None
 
 
 def read_run(folder: Path) -> Run:
@@ -60,22 +62,14 @@ def read_run(folder: Path) -> Run:
         raise InputError("no such run folder", "give folders under runs/", file=folder)
     run = Run(
         folder=folder,
-        manifest=_read_json(folder / "manifest.json") or {},
-        metrics=merge_steps(_read_lines(folder / "metrics.jsonl")),
+        manifest=read_manifest(folder) if (folder / MANIFEST).is_file() else None,
+        metrics=merge_steps(read_metrics(folder / METRICS)),
         evaluations=_evaluations(folder),
         rollouts=_rollouts(folder / "rollouts"),
     )
     if not (run.manifest or run.metrics or run.evaluations):
         raise InputError("no manifest.json, metrics.jsonl or eval/ in it", "give a run folder", file=folder)
     return run
-
-
-def merge_steps(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row a step: training and validation write rows of their own, and a resumed run repeats steps."""
-    merged: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        merged.setdefault(int(row["step"]), {}).update(row)
-    return [merged[step] for step in sorted(merged)]
 
 
 def _evaluations(folder: Path) -> list[Measured]:

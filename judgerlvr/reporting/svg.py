@@ -81,11 +81,15 @@ def _steps(values: Sequence[float], width: float, bins: int) -> tuple[list[float
     return [0.0, *x, bins * width], [0.0, *y, 0.0]
 
 
+# A smaller range cannot be divided into ticks without underflow.
+TINY = 1e-290
+
+
 def _axis(values: Sequence[float], start: float, end: float, from_zero: bool) -> Axis:
     low, high = min(values), max(values)
     if from_zero:
         low, high = min(low, 0.0), max(high, 0.0)
-    if high == low:
+    if high - low < TINY:
         low, high = low - 0.5, high + 0.5
     step = nice_step((high - low) / 5)
     rounded_high = math.ceil(high / step - 1e-9) * step

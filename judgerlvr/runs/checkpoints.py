@@ -5,11 +5,12 @@ from __future__ import annotations
 import filecmp
 import inspect
 import json
-import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
+
+from judgerlvr.runs.files import write_atomically
 
 SEAL = "COMPLETE.json"
 STEP = re.compile(r"global_step_(\d+)")
@@ -34,16 +35,6 @@ def step_of(checkpoint: Path) -> int:
 
 def read_seal(checkpoint: Path) -> dict[str, Any]:
     return json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside the target, sync, rename: a reader sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def match_dtype(export: Path) -> None:

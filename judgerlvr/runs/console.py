@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from judgerlvr.engine.in_training.step_log import PROGRESS
+from judgerlvr.runs.metrics import PROGRESS
 
 ENGINE_LOG = "engine.log"
 TAIL_SECONDS = 0.5

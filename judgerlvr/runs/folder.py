@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
-from judgerlvr.config.load import absent_keys, load_config, to_yaml
+from judgerlvr.config.load import absent_keys, load_stored, to_yaml
 from judgerlvr.config.schema import Config
-from judgerlvr.engine.runner import FAILURE
 from judgerlvr.runs.checkpoints import complete, export_dir
-from judgerlvr.runs.manifest import MANIFEST, read_manifest
-from judgerlvr.runs.stage import Kind
+from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
+from judgerlvr.runs.stage import CHECKPOINTS, Kind
 from rewards.errors import InputError
 
 CONFIG = "config.yaml"
+FAILURE = "failure.json"
 LEAST_FREE_GIB = 1.0
 
 
@@ -47,39 +48,50 @@ def check_space(folder: Path) -> None:
         raise InputError(f"no space left ({free:.2f} GiB free)", "free some, or set runs= to another disk", file=folder)
 
 
-def open_run(run_dir: Path, kind: Kind) -> tuple[Config, Path | None]:
-    """Configuration and newest complete checkpoint (None before the first) of a run to be continued.
+@dataclass(frozen=True)
+class OpenedRun:
+    """A run to be continued. ``checkpoint`` is its newest complete checkpoint, None before the first."""
+
+    folder: Path
+    config: Config
+    manifest: Manifest
+    checkpoint: Path | None
+
+
+def open_run(run_dir: Path, kind: Kind) -> OpenedRun:
+    """A run folder, read for continuing.
 
     Raises:
-        InputError: no run there, a run of the other stage, or one that has ended.
+        InputError: no run there, a run of the other stage, or a run that has ended.
     """
     if not (run_dir / CONFIG).is_file() or not (run_dir / MANIFEST).is_file():
         raise InputError("no run to resume (config.yaml or manifest.json is missing)", "start afresh", file=run_dir)
     manifest = read_manifest(run_dir)
-    if manifest["stage"] != kind:
-        raise InputError(f"is a {manifest['stage']} run", "resume it with the entry point of that stage", file=run_dir)
-    sealed = complete(run_dir / "checkpoints")
+    if manifest.stage != kind:
+        raise InputError(f"is a {manifest.stage} run", "resume it with the entry point of that stage", file=run_dir)
+    sealed = complete(run_dir / CHECKPOINTS)
     newest = sealed[-1] if sealed else None
     if newest:
-        _check_unfinished(run_dir, newest, manifest.get("export", ""))
+        _check_unfinished(run_dir, newest, manifest.export or "")
+    config = load_stored(run_dir / CONFIG, manifest.device)
     (run_dir / FAILURE).unlink(missing_ok=True)
-    return load_config(run_dir / CONFIG), newest
+    return OpenedRun(run_dir, config, manifest, newest)
 
 
 def _check_unfinished(run_dir: Path, newest: Path, exported: str) -> None:
-    """Refuse a run whose manifest names the newest checkpoint's policy as the one it ended with.
+    """Refuse a run whose manifest names the newest checkpoint's policy as the final policy.
 
-    Its stop rule has been met: going on would start every engine to train nothing, or a step past a spent budget.
+    The stop rule of such a run has been met. Going on would train nothing, or one step past a spent budget.
     """
     policy = export_dir(newest)
-    # By its end: the folder may have been moved since.
+    # Only the end of the path is compared, since the folder may have been moved.
     if Path(exported).match(str(policy.relative_to(newest.parent))):
         remedy = f"to train its policy further, start a new run with model.path={policy}"
         raise InputError(f"the run is over (it ended at {newest.name})", remedy, file=run_dir)
 
 
 def defaults_taken(run_dir: Path) -> str:
-    """What is taken for keys that the run's stored configuration is too old to hold, in one line; empty: it has all."""
+    """One line that names keys newer than the stored configuration, with their defaults. Empty if there are none."""
     absent = absent_keys(run_dir / CONFIG)
     if not absent:
         return ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,65 @@ from typing import Any
 from data.hashing import file_sha256
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Overlong
-from judgerlvr.engine.preflight import versions
-from judgerlvr.runs.checkpoints import write_atomically
+from judgerlvr.models.identity import model_hash
+from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.stage import Stage
+from judgerlvr.runs.versions import versions
+from rewards.errors import InputError
 
 MANIFEST = "manifest.json"
 
 
-def model_hash(directory: Path) -> str:
-    """SHA-256 over the weight files and config of a model directory, by name and content."""
-    digest = hashlib.sha256()
-    files = sorted([*directory.glob("*.safetensors"), *directory.glob("config.json")])
-    for path in files:
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 22):
-                digest.update(chunk)
-    return digest.hexdigest()
+@dataclass(frozen=True)
+class Parent:
+    """The model that a run started from. ``run`` is the name of the run that exported the model, if any."""
+
+    path: str = ""
+    hash: str = ""
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """``manifest.json`` of a run folder.
+
+    ``data`` holds SHA-256 of the files ``train`` and ``heldout``.
+    ``length_term`` is ``yes`` where a reward depends on length, else ``no``.
+    ``counts`` holds how many problems, candidates and candidate tokens went in, and prompts left out.
+    ``export`` and ``model_hash`` name the finished policy. Both are None until the run is over.
+    """
+
+    name: str
+    stage: str | None = None
+    started: str = ""
+    length_term: str = "no"
+    parent: Parent = field(default_factory=Parent)
+    data: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
+    machine: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    git_commit: str = ""
+    seed: int | None = None
+    steps: int | None = None
+    prompts_per_step: int | None = None
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    export: str | None = None
+    model_hash: str | None = None
+    export_difference: float | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], folder: Path) -> Manifest:
+        """A manifest of this version or an older one. Facts that an older version did not write stay absent."""
+        known = {item.name for item in fields(cls)}
+        given = {name: value for name, value in values.items() if name in known}
+        given["counts"] = given.get("counts") or {name: value for name, value in values.items() if name not in known}
+        parent = {
+            name: value for name, value in (values.get("parent") or {}).items() if name in ("path", "hash", "run")
+        }
+        return cls(**{"name": folder.name, **given, "parent": Parent(**parent)})
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
 
 
 def git_commit() -> str:
@@ -43,34 +86,44 @@ def git_commit() -> str:
     return f"{commit}+changes" if commit != "unknown" and git("status", "--porcelain") else commit
 
 
-def write_manifest(stage: Stage, extra: dict[str, Any]) -> None:
-    """Written before the first step; ``extra`` holds what only the caller knows (data card, candidate tokens)."""
-    algorithm = stage.settings.algorithm
-    manifest = {
-        "name": stage.run_dir.name,
-        "stage": stage.kind,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "length_term": "yes" if algorithm.overlong is Overlong.penalty else "no",
-        "parent": {"path": str(stage.init), "hash": model_hash(stage.init), "run": parent_run(stage.init)},
-        "data": {"train": file_sha256(stage.train), "heldout": file_sha256(stage.heldout)},
-        "device": stage.device,
-        "machine": platform.platform(),
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "seed": stage.config.seed,
-        "steps": stage.settings.stop.steps,
-        "prompts_per_step": stage.prompts_per_step,
-        **extra,
-    }
-    write_atomically(stage.run_dir / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+def make_manifest(stage: Stage, counts: Mapping[str, Any]) -> Manifest:
+    """The manifest of a stage that is about to train."""
+    return Manifest(
+        name=stage.run_dir.name,
+        stage=stage.kind,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        length_term="yes" if stage.settings.algorithm.overlong is Overlong.penalty else "no",
+        parent=Parent(str(stage.init), model_hash(stage.init), parent_run(stage.init)),
+        data={"train": file_sha256(stage.train), "heldout": file_sha256(stage.heldout)},
+        device=stage.device,
+        machine=platform.platform(),
+        versions=versions(),
+        git_commit=git_commit(),
+        seed=stage.config.seed,
+        steps=stage.settings.stop.steps,
+        prompts_per_step=stage.prompts_per_step,
+        counts=counts,
+    )
 
 
-def read_manifest(run_dir: Path) -> dict[str, Any]:
-    return json.loads((run_dir / MANIFEST).read_text(encoding="utf-8"))
+def write_manifest(run_dir: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json``, whole or not at all."""
+    write_atomically(run_dir / MANIFEST, manifest.to_json())
 
 
-def update_manifest(run_dir: Path, **values: Any) -> None:
-    write_atomically(run_dir / MANIFEST, json.dumps(read_manifest(run_dir) | values, indent=2) + "\n")
+def read_manifest(run_dir: Path) -> Manifest:
+    """The manifest of a run folder.
+
+    Raises:
+        InputError: there is no manifest, or the file is damaged.
+    """
+    path = run_dir / MANIFEST
+    if not path.is_file():
+        raise InputError("no manifest.json here", "give a run folder", file=run_dir)
+    try:
+        return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")), run_dir)
+    except (json.JSONDecodeError, AttributeError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(f"not a manifest ({error})", "restore the file, or start a new run", file=path) from error
 
 
 def parent_run(init: Path) -> str | None:

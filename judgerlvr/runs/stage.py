@@ -10,6 +10,9 @@ from typing import Any, Literal
 from judgerlvr.config.schema import Config, GenerateStage, JudgeStage
 
 Kind = Literal["judge", "generate"]
+CHECKPOINTS = "checkpoints"
+DATA = "data"
+Counts = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,11 @@ class Stage:
 
     @property
     def checkpoints(self) -> Path:
-        return self.run_dir / "checkpoints"
+        return self.run_dir / CHECKPOINTS
+
+    @property
+    def data(self) -> Path:
+        return self.run_dir / DATA
 
     @property
     def model_type(self) -> str:

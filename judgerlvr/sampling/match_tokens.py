@@ -8,25 +8,24 @@ from statistics import fmean
 
 from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
-from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
+from judgerlvr.runs.request import Place
+from judgerlvr.sampling.candidates import sample_candidates
 from judgerlvr.sampling.decoding import Decoding
-from judgerlvr.sampling.on_ray import engine_arguments, run_on_ray
-from judgerlvr.sampling.sampler import sample_candidates
+from judgerlvr.sampling.on_ray import run_on_ray, vllm_arguments
 from rewards.types import Problem
 
 MEASURED_PROMPTS = 64
 
 
-def matched_prompts(
-    config: Config, init: Path, device: str, ray_address: str | None, triplets: Sequence[Triplet]
-) -> int:
+def matched_prompts(place: Place, init: Path, triplets: Sequence[Triplet]) -> int:
     """Judge prompts a step whose expected tokens equal a generate step's, from a sample of both with ``init``."""
+    config = place.config
     shown = list(triplets)[:MEASURED_PROMPTS]
     prompts = _prompts(config, shown)
     longest = (config.generate.max_response_tokens, config.judge.max_response_tokens)
-    engine = engine_arguments(config, device)
-    lengths = run_on_ray(config, device, ray_address, _mean_lengths, init, prompts, longest, config, engine)
+    engine = vllm_arguments(place)
+    lengths = run_on_ray(place, _mean_lengths, init, prompts, longest, config, engine)
     return prompts_for(config, *lengths)
 
 
@@ -41,8 +40,8 @@ def prompts_for(config: Config, generate_tokens: float, judge_tokens: float) -> 
 
 def _prompts(config: Config, triplets: Sequence[Triplet]) -> tuple[list[Problem], list[Problem]]:
     """Generate and judge prompts as problems whose text is the whole prompt."""
-    solve = load_template(resolve_path(config.data.prompt), GENERATE_FIELDS)
-    judge = load_template(resolve_path(config.judge.data.prompt), JUDGE_FIELDS)
+    solve = load_template(Path(config.data.prompt), GENERATE_FIELDS)
+    judge = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
     solving = [Problem(t.id, render(solve, {"problem": t.problem.text})) for t in triplets]
     judging = [Problem(t.id, render(judge, {"problem": t.problem.text, "response": t.response})) for t in triplets]
     return solving, judging

@@ -8,46 +8,46 @@ from typing import Any
 
 import ray
 
-from judgerlvr.config.schema import Config
-from judgerlvr.engine.devices import cluster_arguments, environment
+from judgerlvr.cluster.environment import environment
+from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.runs.request import Place
+from judgerlvr.sampling.candidates import sample_candidates
 from judgerlvr.sampling.decoding import Decoding
-from judgerlvr.sampling.sampler import sample_candidates
 from rewards.types import Problem
 
 
-def run_on_ray(config: Config, device: str, address: str | None, function: Callable[..., Any], *args: Any) -> Any:
+def run_on_ray(place: Place, function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)`` in a task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards."""
     # The engine runs in the task's own process: a forked one could not use CUDA, and a task ends anyway.
-    env = environment(device, config.cluster.rollout_memory) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    ray.init(runtime_env={"env_vars": env}, **cluster_arguments(device, address))
+    env = environment(place.device, place.config.cluster.rollout_cpu_gib) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    ray.init(runtime_env={"env_vars": env}, **cluster_arguments(place.device, place.ray_address))
     try:
-        task = ray.remote(num_gpus=config.cluster.tensor_parallel, max_calls=1)(function)
+        task = ray.remote(num_gpus=place.config.cluster.tensor_parallel, max_calls=1)(function)
         return ray.get(task.remote(*args))
     finally:
         ray.shutdown()
 
 
-def engine_arguments(config: Config, device: str) -> dict[str, Any]:
+def vllm_arguments(place: Place) -> dict[str, Any]:
     """Arguments of ``vllm.LLM`` that follow from the cluster's keys."""
-    cluster = config.cluster
-    if device == "cpu":
+    cluster = place.config.cluster
+    if place.device == "cpu":
         return dict(cluster.rollout_engine)
     return {
         **cluster.rollout_engine,
         "tensor_parallel_size": cluster.tensor_parallel,
-        "gpu_memory_utilization": cluster.rollout_memory,
+        "gpu_memory_utilization": cluster.rollout_gpu_share,
     }
 
 
-def sample_on_ray(
-    config: Config, device: str, address: str | None, models: list[Path], problems: list[Problem], template: str
-) -> list[dict[str, Any]]:
+def sample_on_ray(place: Place, models: list[Path], problems: list[Problem], template: str) -> list[dict[str, Any]]:
     """Candidates for the judge set: rows of problem, gold, response and the tokens sampled."""
+    config = place.config
     decoding = Decoding(
         n=config.judge.data.samples_per_problem,
         temperature=config.temperature,
         max_tokens=config.generate.max_response_tokens,
         seed=config.seed,
     )
-    engine = engine_arguments(config, device)
-    return run_on_ray(config, device, address, sample_candidates, models, problems, template, decoding, engine)
+    engine = vllm_arguments(place)
+    return run_on_ray(place, sample_candidates, models, problems, template, decoding, engine)

@@ -8,75 +8,25 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from judgerlvr.evaluation.items import generate_items
-from judgerlvr.evaluation.records import OVERSIZE, Item, Sample
+from judgerlvr.cluster.environment import prepare_environment
+from judgerlvr.models.directory import load_tokenizer
+from judgerlvr.models.prompt_tokens import encode_prompt
 from judgerlvr.sampling.decoding import Decoding, sample_seed
+from judgerlvr.sampling.samples import OVERSIZE, Item, Sample
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
-from rewards.errors import InputError
 from rewards.extraction.thinking import prompt_opens_thinking
-from rewards.types import Problem
 
-# One process, 1 GiB of KV cache, and half of the cores, not pinned: with a thread on every core each barrier waits
-# for whatever else the machine runs (on 2 busy cores two threads were 20 times slower than one).
-CPU_ENVIRONMENT = {
-    "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2)),
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-}
 # Without chunked prefill: a prompt cut in two rewinds its seeded generator, which the CPU generator cannot do.
 CPU_ENGINE = {"dtype": "float32", "enforce_eager": True, "enable_chunked_prefill": False}
 GPU_ENGINE = {"dtype": "bfloat16"}
 # "processed": log-probabilities of the distribution that is sampled from, temperature included.
 ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
-# What the libraries say of themselves; what concerns a sample is counted and printed by us.
-QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
-
-
-def prepare_environment() -> bool:
-    """Set what vLLM and torch read at their first import, leaving what the user has set; True on a CPU."""
-    # Asked through CUDA itself, torch would start its driver in this process, and an engine forked from it could not
-    # use a GPU. vLLM sets this on import: too late, since what it reads on import depends on the answer.
-    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    import torch
-
-    on_cpu = not torch.cuda.is_available()
-    for name, value in CPU_ENVIRONMENT.items() if on_cpu else ():
-        os.environ.setdefault(name, value)
-    if on_cpu:
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    return on_cpu
-
-
-def load_tokenizer(model_dir: Path) -> Any:
-    """The tokenizer of a model directory, checked to be usable for chat prompts.
-
-    Raises:
-        InputError: no model directory, or its tokenizer has no chat template.
-    """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    from transformers import AutoTokenizer
-
-    if not (model_dir / "config.json").is_file():
-        raise InputError("no model here (config.json is missing)", "give a model directory", file=model_dir)
-    tokenizer = AutoTokenizer.from_pretrained(model_dir)
-    if not tokenizer.chat_template:
-        raise InputError("the tokenizer has no chat template", "add chat_template.jinja", file=model_dir)
-    return tokenizer
-
-
-def encode_prompt(tokenizer: Any, prompt: list[dict[str, str]]) -> list[int]:
-    """Token ids of a chat prompt, ready for the answer to follow."""
-    ids: list[int] = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
-    return ids
 
 
 def needed_context(model_dir: Path, items: Sequence[Item], max_tokens: int) -> int:
@@ -191,36 +141,3 @@ class _Request:
     index: int
     ids: list[int]
     seed: int
-
-
-def sample_candidates(
-    model_dirs: Sequence[Path],
-    problems: Sequence[Problem],
-    template: str,
-    decoding: Decoding,
-    engine: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Unlabelled responses of each model directory in turn: the raw material of a judge set.
-
-    Rows carry problem, gold, response, the model's directory name, and the tokens sampled, which count in budgets.
-    """
-    items = generate_items(problems, template, "candidates")
-    rows = []
-    for model_dir in model_dirs:
-        with Sampler(model_dir, needed_context(model_dir, items, decoding.max_tokens), engine) as sampler:
-            rows += [_candidate(sample, model_dir.name) for sample in sampler.sample(items, decoding)]
-    return rows
-
-
-def _candidate(sample: Sample, model: str) -> dict[str, Any]:
-    problem = sample.item.problem
-    return {
-        "id": problem.id,
-        "problem": problem.text,
-        "gold": problem.gold,
-        "response": sample.response,
-        "model": model,
-        "sample": sample.index,
-        "finish_reason": sample.finish_reason,
-        "tokens": sample.tokens,
-    }

@@ -1,7 +1,8 @@
 """A single-threaded process that imports the verifier once and forks grading workers on request.
 
 Forking from here costs milliseconds and shares the memory of sympy's import; forking from the trainer would be
-unsafe (threads, CUDA) and spawning afresh costs 1-2 s a worker. Run as ``python -m rewards.grading.fork_server FD VERIFIER``.
+unsafe (threads, CUDA) and spawning afresh costs 1-2 s a worker. Run as
+``python -m rewards.grading.fork_server FD VERIFIER``.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from time import perf_counter
 from types import TracebackType
 
 from rewards.extraction.extract import FreeText, Mode, final_answer
+from rewards.extraction.thinking import THINK_CLOSE
 from rewards.grading.dispatcher import Dispatcher, Job, PoolLimits
 from rewards.grading.grade import no_answer
 from rewards.types import Problem, Result
@@ -51,6 +52,11 @@ class GraderPool:
         self._lock = threading.Lock()
         self._graded: OrderedDict[tuple[str | None, str, bool], Future[Result]] = OrderedDict()
         self._owner = os.getpid()
+
+    def completion_of(self, answer: str) -> str:
+        """A completion as this pool reads completions, whose final answer is ``answer``."""
+        closing = THINK_CLOSE if self._thinking_open else ""
+        return f"{closing}\\boxed{{{answer}}}"
 
     def grade(self, problem: Problem, completion: str) -> Result:
         """Grade one completion; blocks."""

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from judgerlvr.sampling.sampler import prepare_environment
+from judgerlvr.cluster.environment import prepare_environment
 
 CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
 

@@ -1,10 +1,10 @@
 """Grading: answers by the grader, verdicts by their label, one record a sample and in order."""
 
 from judgerlvr.evaluation.grading import grade_samples, rows_by_set
-from judgerlvr.evaluation.records import Item, Sample
 from judgerlvr.evaluation.run import Evaluation, Settings, without_nan
 from judgerlvr.evaluation.table import align, format_summary
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.samples import Item, Sample
 from rewards.types import Problem, Reason, Result
 
 DECODING = Decoding(n=2)

@@ -6,7 +6,10 @@ import pytest
 
 from judgerlvr import evaluate, report, stage1_judge, stage2_generate
 from judgerlvr.config.load import load_config
+from judgerlvr.evaluation import command as evaluation_command
 from judgerlvr.experiments import demo
+from judgerlvr.pipeline import command
+from judgerlvr.reporting import command as report_command
 from judgerlvr.runs.checkpoints import SEAL
 
 JUDGE_TOKENS, GENERATE_TOKENS = 700, 900
@@ -35,14 +38,13 @@ def commands(tmp_path, monkeypatch):
         ]
     )
 
-    def stage(options):
+    def stage(kind, options):
         seen.append(("stage", options))
         fake_run(out, *next(runs))
 
-    monkeypatch.setattr(stage1_judge, "run_judge_stage", stage)
-    monkeypatch.setattr(stage2_generate, "run_generate_stage", stage)
-    monkeypatch.setattr(evaluate, "evaluate", lambda options: seen.append(("evaluate", options)))
-    monkeypatch.setattr(report, "write_report", lambda folders, page: seen.append(("report", (folders, page))))
+    monkeypatch.setattr(command, "run_command", stage)
+    monkeypatch.setattr(evaluation_command, "evaluate", lambda options: seen.append(("evaluate", options)))
+    monkeypatch.setattr(report_command, "write_report", lambda folders, page: seen.append(("report", (folders, page))))
     modules = {
         "stage1_judge": stage1_judge,
         "stage2_generate": stage2_generate,
@@ -83,3 +85,13 @@ def test_vanilla_is_evaluated_at_equal_steps_and_at_equal_tokens(commands):
     config = load_config("configs/tiny.yaml")
     equal = f"step_{config.judge.stop.steps + config.generate.stop.steps}"
     assert folders[-2:] == [out / "vanilla" / "eval" / "final", out / "vanilla" / "eval" / equal]
+
+
+def test_an_evaluation_grades_as_the_policy_was_trained(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(demo, "call", lambda *words: given.append(list(map(str, words))))
+    own = ["judge.data.verdicts=[Right,Wrong]", "reward.extraction=lenient", "reward.verifier=mine:verify"]
+    made = demo.Demo(demo.parse_arguments(["--out", str(tmp_path / "demo"), *own]))
+    made._evaluate(tmp_path / "model", tmp_path / "out")
+    options = evaluate.parse_arguments(given[0][1:])
+    assert (options.verdicts, options.extraction, options.verifier) == (["Right", "Wrong"], "lenient", "mine:verify")

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from judgerlvr.sampling.sampler import CPU_ENVIRONMENT
+from judgerlvr.cluster.environment import cpu_sampling
 
 # CPU_ATTN takes head dims from 32 on; 16 blocks of four are two cache pages of the shared pool.
 SHAPE = {"head_dim": 32, "select_block": 16, "select_tokens": 64, "sliding_window": 32, "max_position_embeddings": 8192}
@@ -26,7 +26,7 @@ NEW_TOKENS = 150
 
 
 def start(model, folder, **changes):
-    for name, value in CPU_ENVIRONMENT.items():
+    for name, value in cpu_sampling(1.0).items():
         os.environ[name] = value
     os.environ["VLLM_LOGGING_LEVEL"] = "ERROR"
     from vllm import LLM

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from judgerlvr.cli import engine_arguments
-from judgerlvr.hysparse.agreement.command import Compared, engine_settings, figures, parse_arguments
+from judgerlvr.cli import parse_engine_options
+from judgerlvr.hysparse.agreement.__main__ import parse_arguments
+from judgerlvr.hysparse.agreement.comparison import Compared, engine_settings, figures
 from judgerlvr.hysparse.agreement.measures import Agreement
 from rewards.errors import InputError
 
@@ -95,4 +96,4 @@ def test_an_engine_argument_that_would_spoil_the_comparison_is_refused(name):
     ],
 )
 def test_values_of_engine_arguments(value, expected):
-    assert engine_arguments([f"key={value}"]) == {"key": expected}
+    assert parse_engine_options([f"key={value}"]) == {"key": expected}

@@ -1,13 +1,16 @@
-"""Triton kernels of one new token a row against the reference; see test_hysparse_kernels for where they run."""
+"""Triton kernels of one new token a row against the reference; see test_kernels for where they run."""
 
 import pytest
 import torch
-from test_hysparse_kernels import CLOSE, DEVICE, SELECTION, case, on_device
+
+# isort: off
+from tests.hysparse.test_kernels import CLOSE, DEVICE, SELECTION, case, on_device  # skips where kernels cannot run
 
 from judgerlvr.hysparse.ops import reference
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.ops.triton import decode as decoding
 from judgerlvr.hysparse.segments import from_mask, whole
+# isort: on
 
 SEGMENTS = {
     "whole": whole(2, 1, offset=139),

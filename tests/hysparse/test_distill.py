@@ -8,7 +8,9 @@ import torch
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from data.jsonl import write_jsonl
-from judgerlvr.hysparse.distill import IGNORED, Plan, Text, distil, divergence, heldout_loss, main, pack
+from judgerlvr.hysparse.distill import main
+from judgerlvr.hysparse.distillation import IGNORED, Text, distil, divergence, heldout_loss, pack
+from judgerlvr.hysparse.options import Plan
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
 from tests.helpers.hysparse_models import random_ids
 
@@ -40,7 +42,7 @@ def test_packed_loss_is_that_of_the_texts_alone(source):
 
 
 def test_student_approaches_its_source(source):
-    from judgerlvr.hysparse.convert import convert
+    from judgerlvr.hysparse.conversion import convert
 
     student = convert(source, sparse_ratio=2, select_block=4, select_tokens=8, sliding_window=6)
     texts = pack(texts_of(32, 40), 40)

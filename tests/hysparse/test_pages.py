@@ -1,14 +1,17 @@
-"""Kernels over a paged cache against the reference; see test_hysparse_kernels for where they run."""
+"""Kernels over a paged cache against the reference; see test_kernels for where they run."""
 
 import pytest
 import torch
-from test_hysparse_kernels import CLOSE, DEVICE
+
+# isort: off
+from tests.hysparse.test_kernels import CLOSE, DEVICE  # skips where kernels cannot run
 
 from judgerlvr.hysparse.ops import reference
 from judgerlvr.hysparse.ops.selection import PADDING, Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import decode as decoding
 from judgerlvr.hysparse.ops.triton import page as paged
 from judgerlvr.hysparse.segments import whole
+# isort: on
 
 KV_HEADS, DIM, BLOCK, COUNT, LONGEST = 2, 16, 16, 3, 160
 SELECTION = Selection(BLOCK, COUNT)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from judgerlvr.hysparse.agreement.command import rollout_of
+from judgerlvr.hysparse.agreement.comparison import rollout_of
 from judgerlvr.hysparse.agreement.measures import agreement, equal_experts
 from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
 from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER

@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from judgerlvr.sampling.sampler import CPU_ENVIRONMENT
+from judgerlvr.cluster.environment import cpu_sampling
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.hysparse_models import make_model, random_ids
 from tests.helpers.ports import free_port
@@ -31,7 +31,7 @@ DEVICE_OPTIONS = (
 )
 # Else the window layers' kernel multiplies float32 in 10 bits of mantissa.
 EXACT = {"TRITON_F32_DEFAULT": "ieee"}
-DEVICE_ENVIRONMENT = EXACT if ON_GPU else CPU_ENVIRONMENT | {"OMP_NUM_THREADS": "1"}
+DEVICE_ENVIRONMENT = EXACT if ON_GPU else cpu_sampling(1.0) | {"OMP_NUM_THREADS": "1"}
 NEAR_TIE = 1e-3 if ON_GPU else 0.0  # of a logit: sums run in another order there
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from judgerlvr.hysparse.presets import PRESETS, preset
-from judgerlvr.hysparse.size import arrangements, count_parameters, main, pairs
+from judgerlvr.hysparse.size import main
+from judgerlvr.hysparse.sizes import arrangements, count_parameters, pairs
 from tests.helpers.hysparse_models import make_model, random_ids
 
 

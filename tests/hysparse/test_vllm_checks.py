@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from judgerlvr.cluster.environment import cpu_sampling
 from judgerlvr.hysparse.presets import preset
-from judgerlvr.sampling.sampler import CPU_ENVIRONMENT
 
 pytestmark = pytest.mark.engine
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engine
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     """vLLM's own configuration of an engine for the tiny preset."""
-    for name, value in CPU_ENVIRONMENT.items():
+    for name, value in cpu_sampling(1.0).items():
         os.environ.setdefault(name, value)
     from vllm.engine.arg_utils import EngineArgs
 

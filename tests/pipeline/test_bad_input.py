@@ -6,7 +6,6 @@ import shutil
 import pytest
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.runs import folder as run_folder
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.stage1_judge import main as stage1
 from judgerlvr.stage2_generate import main as stage2
@@ -129,7 +128,7 @@ def test_policy_of_an_earlier_run_is_not_replaced(capsys, tmp_path):
 
 
 def test_no_space_left(capsys, monkeypatch):
-    monkeypatch.setattr(run_folder, "LEAST_FREE_GIB", 1e9)
+    monkeypatch.setattr("judgerlvr.runs.folder.LEAST_FREE_GIB", 1e9)
     assert "no space left" in refused(capsys, stage2)
 
 

@@ -1,24 +1,26 @@
 """Parts of the pipeline that are plain functions: hand-over, budgets, manifests, resumed state."""
 
 import json
-from argparse import Namespace
 from dataclasses import replace
 
 import pytest
 
 from data.hashing import file_sha256
-from judgerlvr.config.load import load_config, to_yaml
+from judgerlvr.config.load import ROOT, load_config, to_yaml
 from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout
-from judgerlvr.engine.in_training.step_log import METRICS, held_out, read_metrics
+from judgerlvr.engine.in_training.step_log import held_out
 from judgerlvr.pipeline import refresh, stages
 from judgerlvr.pipeline.export import check_link, publish
 from judgerlvr.runs.checkpoints import SEAL
-from judgerlvr.runs.folder import CONFIG, defaults_taken, open_run
-from judgerlvr.runs.manifest import MANIFEST, parent_run
+from judgerlvr.runs.folder import CONFIG, OpenedRun, defaults_taken, open_run
+from judgerlvr.runs.manifest import MANIFEST, parent_run, read_manifest
+from judgerlvr.runs.metrics import METRICS, read_metrics
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.sampling.match_tokens import prompts_for
 from rewards.errors import InputError
+
+BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 
 
 def export(tmp_path, run):
@@ -75,8 +77,9 @@ def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
     hashes = {name: file_sha256(getattr(stage, name)) for name in ("train", "heldout")}
     (tmp_path / MANIFEST).write_text(json.dumps({"data": hashes}))
     save_stage(stage)
-    assert load_stage(tmp_path, stage.config, None, None).tokens_before == 500
-    assert load_stage(tmp_path, stage.config, tmp_path / "global_step_1", None).tokens_before == 0
+    opened = OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None)
+    assert load_stage(opened, None).tokens_before == 500
+    assert load_stage(replace(opened, checkpoint=tmp_path / "global_step_1"), None).tokens_before == 0
 
 
 def test_changed_training_data_is_refused(make_stage, tmp_path):
@@ -85,7 +88,7 @@ def test_changed_training_data_is_refused(make_stage, tmp_path):
     (tmp_path / MANIFEST).write_text(json.dumps({"data": {"train": "old"}}))
     save_stage(stage)
     with pytest.raises(InputError, match="differs from what the run began with"):
-        load_stage(tmp_path, stage.config, None, None)
+        load_stage(OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None), None)
 
 
 def run_of(folder, export):
@@ -100,7 +103,7 @@ def run_of(folder, export):
 
 @pytest.mark.parametrize("export", [{}, {"export": "checkpoints/global_step_3/actor/huggingface"}])
 def test_a_run_whose_newest_checkpoint_is_no_published_policy_is_resumed(tmp_path, export):
-    assert open_run(run_of(tmp_path, export), "judge")[1] == tmp_path / "checkpoints" / "global_step_2"
+    assert open_run(run_of(tmp_path, export), "judge").checkpoint == tmp_path / "checkpoints" / "global_step_2"
 
 
 def test_an_older_runs_missing_key_is_said_in_one_line(tmp_path):
@@ -110,12 +113,12 @@ def test_an_older_runs_missing_key_is_said_in_one_line(tmp_path):
     assert "lacks newer keys, whose defaults are taken: hysparse.replay=True" in line and "\n" not in line
 
 
-def test_a_resumed_run_says_it(tmp_path, monkeypatch, capsys):
+def test_a_resumed_run_says_it(make_stage, tmp_path, monkeypatch, capsys):
     path = run_of(tmp_path, {}) / CONFIG
     path.write_text(path.read_text().replace("hysparse:\n  replay: true\n", ""))
-    for name in ("load_stage", "_train"):
-        monkeypatch.setattr(stages, name, lambda *_: None)
-    stages._resume("judge", Namespace(resume=tmp_path, out=tmp_path / "policy"))
+    monkeypatch.setattr(stages, "load_stage", lambda *_: make_stage("judge", init=BASE))
+    monkeypatch.setattr(stages, "_train", lambda *_: None)
+    stages.resume("judge", tmp_path, tmp_path / "policy")
     assert defaults_taken(tmp_path) in capsys.readouterr().out.splitlines()
 
 
@@ -123,13 +126,13 @@ def test_a_run_whose_policy_could_not_be_published_is_not_marked_as_over(make_st
     def refuse(*_):
         raise OSError("no link can be made")
 
-    monkeypatch.setattr(stages, "_train_to_the_end", lambda _: tmp_path / "checkpoints" / "global_step_2")
+    monkeypatch.setattr(stages, "_train_to_the_end", lambda *_: tmp_path / "checkpoints" / "global_step_2")
     monkeypatch.setattr(stages, "check_export", lambda *_: 0.0)
     monkeypatch.setattr(stages, "publish", refuse)
     run_of(tmp_path, {})
     with pytest.raises(OSError, match="no link"):
-        stages._train(make_stage(), tmp_path / "policy")
-    assert "export" not in json.loads((tmp_path / MANIFEST).read_text())
+        stages._train(make_stage(), tmp_path / "policy", None)
+    assert read_manifest(tmp_path).export is None
 
 
 def test_nothing_is_said_of_a_complete_configuration(tmp_path):
@@ -139,7 +142,7 @@ def test_nothing_is_said_of_a_complete_configuration(tmp_path):
 def test_log_is_cut_back_to_the_checkpoint(tmp_path):
     (tmp_path / METRICS).write_text("".join(json.dumps({"step": step}) + "\n" for step in range(5)) + '{"st')
     trim_metrics(tmp_path, tmp_path / "global_step_2")
-    assert [row["step"] for row in read_metrics(tmp_path / METRICS)] == [0, 1, 2]
+    assert [row.step for row in read_metrics(tmp_path / METRICS)] == [0, 1, 2]
 
 
 def test_refresh_trains_in_segments_with_new_data(make_stage, tmp_path, monkeypatch):
@@ -191,7 +194,7 @@ def test_length_is_split_by_outcome():
     ]
     metrics = step_metrics("generate", rollouts)
     assert [metrics[f"tokens/{name}"] for name in ("correct", "wrong", "truncated")] == [2, 4, 9]
-    assert (metrics["reason/wrong"], metrics["sampled/truncated"]) == (1, 1 / 3)
+    assert (metrics["reason/wrong"], metrics["response/truncated"]) == (1, 1 / 3)
 
 
 def test_balanced_accuracy_of_validation_is_the_mean_of_both_classes():

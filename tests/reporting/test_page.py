@@ -1,6 +1,5 @@
 """The report over synthetic run folders: complete ones, and ones with parts missing."""
 
-import json
 import random
 import shutil
 from html.parser import HTMLParser
@@ -13,6 +12,7 @@ from judgerlvr.evaluation.run import Evaluation, Settings, write_evaluation
 from judgerlvr.evaluation.summary import summarise
 from judgerlvr.report import main
 from judgerlvr.sampling.decoding import Decoding
+from tests.helpers.run_folders import step_row, write_run_folder
 
 HOSTILE = "<script>alert('x')</script><img src=q>&{{body}}"
 
@@ -46,7 +46,7 @@ def make_record(draw, kind, problem, sample, decoding, right, mean_tokens):
     )
 
 
-def write_synthetic_evaluation(folder, right, judge_right, mean_tokens, step=None, seed=0):
+def write_synthetic_evaluation(folder, right, judge_right, mean_tokens, seed=0):
     draw = random.Random(seed)
     evaluation, settings = Evaluation(), Settings(Decoding(n=4, max_tokens=128))
     for decoding in settings.decodings:
@@ -59,39 +59,24 @@ def write_synthetic_evaluation(folder, right, judge_right, mean_tokens, step=Non
             evaluation.records += records
             evaluation.results.append(summarise(records, decoding))
     summary = evaluation.summary(settings, [])
-    write_evaluation(folder, evaluation, summary | ({} if step is None else {"step": step}))
+    write_evaluation(folder, evaluation, summary)
 
 
 def write_run(folder, stage, steps, start, end, parent=None, length_term="no"):
-    folder.mkdir(parents=True)
-    manifest = {
-        "name": folder.name,
-        "stage": stage,
-        "steps": steps,
-        "seed": 0,
-        "length_term": length_term,
-        "model_hash": f"{len(folder.name):064x}",
-        "parent": parent,
-        "versions": {"verl": "0.9.1"},
-        "git_commit": "0" * 40,
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
     rows = []
     for step in range(1, steps + 1):
         share = step / steps
-        rows.append(
-            {
-                "step": step,
-                "stage": stage,
-                "seconds": 20.0 * step,
-                "sampled/accuracy": start + (end - start) * share,
-                "sampled/tokens": 60 - 20 * share,
-                "sampling/generated_tokens": 15000 * step,
-                "actor/entropy": 0.6 - 0.3 * share,
-                "validation/accuracy/generate": start + (end - start) * share - 0.02,
-            }
-        )
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        changing = {
+            "response/accuracy": start + (end - start) * share,
+            "response/mean_tokens": 60 - 20 * share,
+            "budget/generated_tokens": 15000.0 * step,
+            "actor/entropy": 0.6 - 0.3 * share,
+            "validation/accuracy/generate": start + (end - start) * share - 0.02,
+        }
+        rows.append(step_row(step, stage, more=changing))
+    facts = {"steps": 10 * steps, "seed": 0, "length_term": length_term, "model_hash": f"{len(folder.name):064x}"}
+    versions = {"verl": "0.9.1"}
+    write_run_folder(folder, stage, rows, parent, versions=versions, git_commit="0" * 40, **facts)
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +89,8 @@ def written(tmp_path_factory) -> Path:
     write_run(vanilla, "generate", 24, 0.3, 0.88, None, "yes")
     write_synthetic_evaluation(judge / "eval" / "base", 0.3, 0.6, 70)
     write_synthetic_evaluation(judge / "eval" / "final", 0.5, 0.85, 55)
-    write_synthetic_evaluation(generate / "eval" / "final", 0.9, 0.8, 38, step=16)
-    write_synthetic_evaluation(vanilla / "eval" / "final", 0.88, 0.7, 46, step=24)
+    write_synthetic_evaluation(generate / "eval" / "final", 0.9, 0.8, 38)
+    write_synthetic_evaluation(vanilla / "eval" / "final", 0.88, 0.7, 46)
     return folder
 
 

@@ -11,14 +11,17 @@ from judgerlvr.reporting import results
 from judgerlvr.reporting.arms import Arm, cost_before, find_arms, part_of, seeds_of
 from judgerlvr.reporting.html import Markup, text
 from judgerlvr.reporting.results import equal_steps, equal_tokens
-from judgerlvr.reporting.runs import Measured, Run, merge_steps
+from judgerlvr.reporting.runs import Measured, Run
 from judgerlvr.reporting.svg import Axis, Series, histogram, line_plot, short_number
+from judgerlvr.runs.manifest import Manifest, Parent
+from judgerlvr.runs.metrics import StepRow, merge_steps
+from tests.helpers.run_folders import step_row
 
 
 def run(folder, stage, steps, parent=None, labels=("final",), seed=0):
-    metrics = [{"step": s, "sampled/tokens": 50.0, "sampling/generated_tokens": 100 * s} for s in range(1, steps + 1)]
-    manifest = {"name": folder.name, "stage": stage, "parent": {"run": parent}, "seed": seed}
-    return Run(folder, manifest, metrics, [Measured(label, {"results": []}, []) for label in labels])
+    rows = [step_row(step, stage, more={"budget/generated_tokens": 100.0 * step}) for step in range(1, steps + 1)]
+    manifest = Manifest(name=folder.name, stage=stage, parent=Parent(run=parent), seed=seed)
+    return Run(folder, manifest, rows, [Measured(label, {"results": []}, []) for label in labels])
 
 
 @pytest.fixture
@@ -73,8 +76,9 @@ def test_seeds_are_counted_once(three, tmp_path):
 
 
 def test_rows_of_a_step_are_merged_and_the_later_one_wins():
-    rows = [{"step": 2, "a": 1}, {"step": 1, "a": 0}, {"step": 2, "b": 3}, {"step": 1, "a": 5}]
-    assert merge_steps(rows) == [{"step": 1, "a": 5}, {"step": 2, "a": 1, "b": 3}]
+    given = [(2, {"a": 1}), (1, {"a": 0}), (2, {"b": 3}), (1, {"a": 5})]
+    merged = merge_steps([StepRow(step, "judge", 0.0, values) for step, values in given])
+    assert [(row.step, row.values) for row in merged] == [(1, {"a": 5}), (2, {"a": 1, "b": 3})]
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=1, max_size=20))

@@ -10,7 +10,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from transformers.dynamic_module_utils import custom_object_save
 
-from judgerlvr.runs.checkpoints import SEAL, complete, match_dtype, prune, remove_wrapper_code, write_atomically
+from judgerlvr.runs.checkpoints import SEAL, complete, match_dtype, prune, remove_wrapper_code
+from judgerlvr.runs.files import write_atomically
 
 
 def make(folder, step, sealed=True):

@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from judgerlvr.evaluation.items import generate_items
-from judgerlvr.evaluation.records import Item
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.samples import Item, generate_items
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from judgerlvr.tinyworld.problems import generate_problems
 from rewards.types import Problem

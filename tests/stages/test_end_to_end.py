@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.engine.in_training.step_log import read_metrics
 from judgerlvr.runs.checkpoints import SEAL, export_dir
+from judgerlvr.runs.metrics import read_metrics
 from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.engine
@@ -114,7 +114,7 @@ def test_training_changed_the_weights(whole):
 
 
 def test_rollout_and_trainer_agree(whole):
-    steps = [row for row in read_metrics(whole / "metrics.jsonl") if "sampled/tokens" in row]
+    steps = [row for row in read_metrics(whole / "metrics.jsonl") if "response/mean_tokens" in row]
     assert len(steps) == STEPS
     assert max(row["training/rollout_probs_diff_max"] for row in steps) < 1e-3
 
@@ -139,7 +139,7 @@ def test_resumed_run_ends_with_the_same_bits(whole, resumed):
 
 
 def test_no_step_is_logged_twice(resumed):
-    steps = [row["step"] for row in read_metrics(resumed / "metrics.jsonl") if "sampled/tokens" in row]
+    steps = [row["step"] for row in read_metrics(resumed / "metrics.jsonl") if "response/mean_tokens" in row]
     assert steps == list(range(1, STEPS + 1))
 
 

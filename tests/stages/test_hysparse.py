@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.engine.in_training.step_log import read_metrics
 from judgerlvr.hysparse.remote_code import MODULES, flat_name
+from judgerlvr.runs.metrics import read_metrics
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.stage_runs import SMALL
 
@@ -40,7 +40,7 @@ def train(source, folder, *settings):
     where = [f"model.path={folder / 'model'}", f"runs={folder / 'runs'}", "--out", folder / "ckpt"]
     run("stage2_generate", *SETTINGS, *settings, *where)
     found = folder / "runs" / "generate"
-    return [row for row in read_metrics(found / "metrics.jsonl") if "sampled/tokens" in row], found
+    return [row for row in read_metrics(found / "metrics.jsonl") if "response/mean_tokens" in row], found
 
 
 @pytest.mark.parametrize("source", ["qwen3", "qwen3_moe"])

@@ -9,7 +9,7 @@ from judgerlvr.engine.in_training.guards import GuardTripped
 from judgerlvr.runs.stage import Stage
 from rewards.canary import canary
 from rewards.extraction.extract import Mode
-from rewards.grading.pool import GraderPool
+from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
 
 GOLDS = 16
@@ -28,13 +28,15 @@ class Canary:
         if not self.every or step % self.every:
             return
         settings = self.settings
-        mode = cast(Mode, settings["extraction"])
-        with GraderPool(settings["verifier"], workers=1, mode=mode) as pool:
+        grading = GradingSettings(
+            settings["verifier"], cast(Mode, settings["extraction"]), 1, settings["thinking_open"]
+        )
+        with grading.open_pool() as pool:
             failures = canary(pool, self.golds)
         if failures:
             raise GuardTripped(f"guard canary at step {step}: {'; '.join(failures[:3])}")
 
 
 def _problem(row: dict[str, Any]) -> Problem:
-    extra = row["extra_info"]
-    return Problem(str(extra["id"]), str(extra["problem"]), str(row["reward_model"]["ground_truth"]), extra)
+    extra, gold = row["extra_info"], row["reward_model"]["ground_truth"]
+    return Problem(str(extra["id"]), str(extra["problem"]), None if gold is None else str(gold), extra)

@@ -8,7 +8,8 @@ from typing import Any
 
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
-from judgerlvr.runs.checkpoints import SEAL, export_dir, match_dtype, prune, remove_wrapper_code, write_atomically
+from judgerlvr.runs.checkpoints import SEAL, export_dir, match_dtype, prune, remove_wrapper_code
+from judgerlvr.runs.files import write_atomically
 
 
 class SealCheckpoint(CheckpointCallback):

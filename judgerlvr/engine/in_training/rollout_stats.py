@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data.shortcuts import Judgement, class_statistics, shortcut_statistics
+from judgerlvr.runs import metrics
 
 if TYPE_CHECKING:
     from judgerlvr.engine.in_training.rollouts import Rollout
@@ -20,14 +21,14 @@ VERDICT_GIVEN = ("correct", "wrong")
 
 def step_metrics(kind: str, rollouts: Sequence[Rollout]) -> dict[str, float]:
     """Accuracy, reasons, length by outcome and, when judging, verdicts by class; absent classes are left out."""
-    metrics = {
-        "sampled/accuracy": fmean(rollout.correct for rollout in rollouts),
-        "sampled/truncated": fmean(rollout.truncated for rollout in rollouts),
-        "sampled/tokens": fmean(rollout.tokens for rollout in rollouts),
-        "sampled/all_zero": float(not any(rollout.score for rollout in rollouts)),
+    values = {
+        metrics.ACCURACY.name: fmean(rollout.correct for rollout in rollouts),
+        metrics.TRUNCATED.name: fmean(rollout.truncated for rollout in rollouts),
+        metrics.MEAN_TOKENS.name: fmean(rollout.tokens for rollout in rollouts),
+        metrics.ALL_ZERO.name: float(not any(rollout.score for rollout in rollouts)),
     }
-    metrics |= _lengths(rollouts) | _reasons(rollouts) | _grading_seconds(rollouts)
-    return metrics | _verdicts(rollouts) if kind == "judge" else metrics
+    values |= _lengths(rollouts) | _reasons(rollouts) | _grading_seconds(rollouts)
+    return values | _verdicts(rollouts) if kind == "judge" else values
 
 
 def _lengths(rollouts: Sequence[Rollout]) -> dict[str, float]:
@@ -36,11 +37,15 @@ def _lengths(rollouts: Sequence[Rollout]) -> dict[str, float]:
         "wrong": [r.tokens for r in rollouts if not r.correct and not r.truncated],
         "truncated": [r.tokens for r in rollouts if r.truncated],
     }
-    return {f"tokens/{name}": fmean(values) for name, values in outcomes.items() if values}
+    return {metrics.LENGTH_BY_OUTCOME.name.format(name): fmean(values) for name, values in outcomes.items() if values}
 
 
 def _reasons(rollouts: Sequence[Rollout]) -> dict[str, float]:
-    return {f"reason/{reason}": count for reason, count in Counter(r.reason for r in rollouts).items() if reason}
+    return {
+        metrics.REASON.name.format(reason): count
+        for reason, count in Counter(r.reason for r in rollouts).items()
+        if reason
+    }
 
 
 def _grading_seconds(rollouts: Sequence[Rollout]) -> dict[str, float]:
@@ -56,10 +61,10 @@ def _verdicts(rollouts: Sequence[Rollout]) -> dict[str, float]:
     """
     rows = [_judgement(rollout) for rollout in rollouts]
     firsts = [row for rollout, row in zip(rollouts, rows, strict=True) if rollout.sample == 0]
-    metrics = {f"judge/{name}": value for name, value in class_statistics(rows).items()}
-    metrics |= {f"shortcut/{name}": value for name, value in shortcut_statistics(firsts).items()}
+    values = {metrics.JUDGE_CLASS.name.format(name): value for name, value in class_statistics(rows).items()}
+    values |= {metrics.SHORTCUT.name.format(name): value for name, value in shortcut_statistics(firsts).items()}
     given = [row.verdict for row in rows if row.verdict is not None]
-    return metrics | ({"judge/accepted": fmean(given)} if given else {})
+    return values | ({metrics.ACCEPTED.name: fmean(given)} if given else {})
 
 
 def _judgement(rollout: Rollout) -> Judgement:

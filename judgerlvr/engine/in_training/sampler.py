@@ -10,6 +10,7 @@ from transfer_queue import KVBatchMeta
 from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout, read_rollouts, write_rollouts
 from judgerlvr.engine.private.groups import TerminalGroups
+from judgerlvr.runs.metrics import EXTRA_ROUNDS, GENERATED_TOKENS, GROUPS, UNIFORM
 
 TRAIN = "train"
 POLL_SECONDS = 0.1
@@ -58,10 +59,10 @@ class BoundedSampler(TerminalGroups):
         self.generated_tokens += sum(rollout.tokens for rollout in everything)
         self._log(global_steps, rollouts)
         metrics = step_metrics(self.kind, everything) | {
-            "sampling/extra_rounds": rounds,
-            "sampling/groups": len(rollouts),
-            "sampling/uniform_groups_trained_on": uniform,
-            "sampling/generated_tokens": self.generated_tokens,
+            EXTRA_ROUNDS.name: rounds,
+            GROUPS.name: len(rollouts),
+            UNIFORM.name: uniform,
+            GENERATED_TOKENS.name: self.generated_tokens,
         }
         return self._batch(TRAIN, chosen, tags), metrics
 

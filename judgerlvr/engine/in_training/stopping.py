@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from judgerlvr.config.schema import Stop
-
-BALANCED = "validation/balanced_accuracy"
+from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
 
 
 class StopRules:
@@ -29,16 +28,16 @@ class StopRules:
     def plateau_state(self) -> dict[str, float]:
         return {"best": self.best, "best_step": self.best_step, "step": self.step}
 
-    def saw(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Take note of a step's metrics; steps without validation do not move the plateau."""
-        accuracy = metrics.get(BALANCED)
+    def observe(self, row: StepRow) -> None:
+        """Take note of a step's row. Steps without validation do not move the plateau."""
+        accuracy = row.get(HELDOUT_BALANCED)
         if accuracy is None:
             return
-        self.step = step
+        self.step = row.step
         if accuracy >= self.best + self.stop.plateau.min_gain:
-            self.best, self.best_step = accuracy, step
+            self.best, self.best_step = accuracy, row.step
 
-    def spent(self, generated_tokens: int) -> str | None:
+    def reason_to_stop(self, generated_tokens: int) -> str | None:
         """Why the current step is the last one, or None."""
         stop = self.stop
         if stop.generated_tokens and generated_tokens >= stop.generated_tokens:

@@ -12,11 +12,12 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compared
 from judgerlvr.engine.in_training.canary import Canary
-from judgerlvr.engine.in_training.step_log import METRICS, StepLog, say
+from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.private.probe import probe_log_probs
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.metrics import METRICS, StepRow, log_progress
 from judgerlvr.runs.stage import Stage
 
 PROBES = 4
@@ -56,9 +57,9 @@ class StageTrainer(PPOTrainerSync):
     def on_sample_end(self) -> None:
         """Budgets are checked once this step's tokens are known, so that the step they end is saved too."""
         super().on_sample_end()
-        reason = self.rules.spent(self.replay_buffer.generated_tokens)
+        reason = self.rules.reason_to_stop(self.replay_buffer.generated_tokens)
         if reason:
-            say(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
+            log_progress(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
             self.total_training_steps = self.global_steps
             self.config.trainer.save_freq = 1
 
@@ -77,16 +78,17 @@ class StageTrainer(PPOTrainerSync):
         samples = probe_log_probs(self, self.last_batch, PROBES * self.actor_rollout_wg.world_size)
         return {"precision": "fp32" if self.stage.device == "cpu" else "bf16", "samples": samples}
 
-    def _step(self, step: int, metrics: dict[str, float]) -> None:
-        for warning in guards.check(self.stage.config.guards, metrics, self.guard_state):
-            say(self.stage.run_dir, f"warning: {warning}")
-        self.rules.saw(step, metrics)
-        self.canary.check(step)
+    def _step(self, row: StepRow) -> None:
+        for warning in guards.check(self.stage.config.guards, row, self.guard_state):
+            log_progress(self.stage.run_dir, f"warning: {warning}")
+        self.rules.observe(row)
+        self.canary.check(row.step)
 
     def _log_to_run_folder(self) -> None:
         if not isinstance(self.logger, StepLog):
             path = self.stage.run_dir / METRICS
-            self.logger = StepLog(self.logger, path, self.stage.kind, self.total_training_steps, self._step)
+            steps, before = self.total_training_steps, self.rules.seconds()
+            self.logger = StepLog(self.logger, path, self.stage.kind, steps, self._step, before)
 
     def progress(self) -> dict[str, Any]:
         """State that verl does not keep and a resumed run needs."""

@@ -1,17 +1,9 @@
-"""Rollout (vLLM) against trainer (transformers): equal choices of blocks and experts, log-probabilities with and
-without replay of both.
-
-    python -m judgerlvr.hysparse.agreement.command DIR --prompts 8 --prompt-tokens 4096 --new-tokens 256 --dtype bfloat16
-
-Prompts are random tokens; responses are sampled at temperature 1, all at once. A model without layers that select, a
-dense one for comparison say, gives the difference of log-probabilities alone.
-"""
+"""Agreement of a rollout engine with the trainer on one model, with and without replay of the rollout's choices."""
 
 from __future__ import annotations
 
 import argparse
 import gc
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +13,8 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from judgerlvr.cli import engine_arguments, exit_code
+import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+from judgerlvr.cli import parse_engine_options
 from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
 from judgerlvr.hysparse.config import HySparseConfig
@@ -57,25 +50,6 @@ class Compared:
     experts: Tensor | None = None
 
 
-def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m judgerlvr.hysparse.agreement.command", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("model", type=Path, help="directory of a HySparse model")
-    parser.add_argument("--prompts", type=int, default=8, help="default %(default)s")
-    parser.add_argument("--prompt-tokens", type=int, default=256, help="default %(default)s")
-    parser.add_argument("--new-tokens", type=int, default=128, help="default %(default)s")
-    parser.add_argument(
-        "--dtype", choices=["float32", "bfloat16"], default="float32", help="of both (default %(default)s)"
-    )
-    parser.add_argument("--memory", type=float, default=0.4, help="share of a GPU for the engine (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default %(default)s)")
-    parser.add_argument(
-        "--engine", action="append", default=[], metavar="KEY=VALUE", help="argument of vllm.LLM (repeatable)"
-    )
-    return parser.parse_args(arguments)
-
-
 def selects(directory: Path) -> bool:
     """Whether the model has layers that select; raises InputError where there is no model."""
     if not (directory / "config.json").is_file():
@@ -85,7 +59,7 @@ def selects(directory: Path) -> bool:
 
 def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -> dict[str, Any]:
     """Arguments of ``vllm.LLM``. Those of ``--engine`` win; raises InputError for one that the comparison rests on."""
-    given = engine_arguments(options.engine)
+    given = parse_engine_options(options.engine)
     for name in FIXED:
         if name in given:
             raise InputError("is set by the command itself", "leave it out", field=f"--engine {name}")
@@ -102,7 +76,7 @@ def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -
 
 def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
     """Sample, with the choices that the engine returns where it makes any."""
-    from judgerlvr.sampling.sampler import prepare_environment
+    from judgerlvr.cluster.environment import prepare_environment
 
     on_cpu = prepare_environment()
     from vllm import LLM, SamplingParams, TokensPrompt
@@ -191,12 +165,3 @@ def run(options: argparse.Namespace) -> None:
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=options.dtype).to(device).eval()
     for name, value in figures([compare(model, rollout) for rollout in rollouts]).items():
         print(f"{name:40} {value:.3e}")
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = parse_arguments(arguments)
-    return exit_code(lambda: run(options))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

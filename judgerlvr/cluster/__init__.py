@@ -1,0 +1,1 @@
+"""Processes and Ray: the environment of a process, arguments of ``ray.init``."""

@@ -1,0 +1,47 @@
+"""Rollout (vLLM) against trainer (transformers): equal choices of blocks and experts, log-probabilities with and
+without replay of both.
+
+    python -m judgerlvr.hysparse.agreement DIR --prompts 8 --prompt-tokens 4096 --new-tokens 256 --dtype bfloat16
+
+Prompts are random tokens; responses are sampled at temperature 1, all at once. A model without layers that select, a
+dense one for comparison say, gives the difference of log-probabilities alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rewards.errors import exit_code
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m judgerlvr.hysparse.agreement", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("model", type=Path, help="directory of a HySparse model")
+    parser.add_argument("--prompts", type=int, default=8, help="default %(default)s")
+    parser.add_argument("--prompt-tokens", type=int, default=256, help="default %(default)s")
+    parser.add_argument("--new-tokens", type=int, default=128, help="default %(default)s")
+    parser.add_argument(
+        "--dtype", choices=["float32", "bfloat16"], default="float32", help="of both (default %(default)s)"
+    )
+    parser.add_argument("--memory", type=float, default=0.4, help="share of a GPU for the engine (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default %(default)s)")
+    parser.add_argument(
+        "--engine", action="append", default=[], metavar="KEY=VALUE", help="argument of vllm.LLM (repeatable)"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    from judgerlvr.hysparse.agreement.comparison import run  # after parsing: --help needs no torch
+
+    return exit_code(lambda: run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

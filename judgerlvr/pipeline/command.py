@@ -1,0 +1,40 @@
+"""A stage's command line: parsed options to a run, a continued run, or a dry run."""
+
+from __future__ import annotations
+
+import argparse
+
+from judgerlvr.cli import DEFAULT_CONFIG
+from judgerlvr.config.load import load_config
+from judgerlvr.pipeline.dry_run import dry_run
+from judgerlvr.pipeline.stages import make_request, resume, run
+from judgerlvr.runs.stage import Kind
+from rewards.errors import InputError
+
+# Options that would change a run and so cannot stand beside --resume.
+CHANGING = {"overrides": "key=value", "init": "--init", "config": "--config", "dry_run": "--dry-run"}
+
+
+def run_command(kind: Kind, options: argparse.Namespace) -> None:
+    """Do what the options of a stage's command ask for.
+
+    Raises:
+        InputError: options that exclude each other, or bad input.
+    """
+    if options.resume:
+        check_alone(options)
+        resume(kind, options.resume, options.out)
+        return
+    config = load_config(options.config or DEFAULT_CONFIG, options.overrides)
+    request = make_request(kind, config, getattr(options, "init", None), options.out)
+    if options.dry_run:
+        dry_run(request)
+    else:
+        run(request)
+
+
+def check_alone(options: argparse.Namespace) -> None:
+    """Refuse options beside ``--resume``, which continues a run as it was."""
+    for name, shown in CHANGING.items():
+        if getattr(options, name, None):
+            raise InputError(f"--resume and {shown} together", f"leave out {shown}, or start a new run")

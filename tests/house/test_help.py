@@ -1,0 +1,51 @@
+"""``--help`` of every command is quick and starts no engine."""
+
+import ast
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from judgerlvr.config.load import ROOT
+
+HEAVY = ("torch", "transformers", "ray", "vllm", "verl", "pandas", "pyarrow", "sympy")
+SECONDS = 0.5
+
+
+def commands() -> list[str]:
+    """Modules of the product that take a command line of people: those that guard ``__main__`` and use argparse."""
+    found = []
+    for top in ("judgerlvr", "rewards", "data"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            source = path.read_text()
+            if "ArgumentParser(" in source or "stage_parser(" in source:
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+                found += [name] if 'if __name__ == "__main__"' in source or path.name == "__main__.py" else []
+    return found
+
+
+def test_the_documented_commands_are_among_those_tried():
+    documented = {"stage1_judge", "stage2_generate", "evaluate", "report", "make_judge_data"}
+    assert documented <= {name.rpartition(".")[2] for name in commands()}
+
+
+@pytest.mark.parametrize("module", commands())
+def test_help_is_quick_and_imports_nothing_heavy(module):
+    probe = (
+        "import runpy, sys\n"
+        f"sys.argv = [{module!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_module({module!r}, run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, env=dict(os.environ))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    assert ast.literal_eval(done.stdout.rpartition("HEAVY ")[2]) == []
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds < SECONDS
