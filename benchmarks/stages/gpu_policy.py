@@ -19,7 +19,7 @@ from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.traces import Tracer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# The preset's shape; blocks, window and QK norm as the tiny base has them, so that texts of 90 tokens must choose.
+# The preset's shape, with the tiny base's blocks, window and QK norm, so that texts of 90 tokens must choose.
 SMALL = {
     "num_hidden_layers": 13,
     "num_attention_heads": 8,
@@ -40,14 +40,14 @@ def make_policy(out: Path, options: argparse.Namespace) -> None:
     shape = SMALL | ({"num_hidden_layers": 5, "hidden_size": 64, "head_dim": 32} if options.tiny else {})
     model = fresh_model(make_config("hysparse", tokenizer, shape), seed=0).to(DEVICE)
     print(f"{model.num_parameters() / 1e6:.1f} M parameters, {model.config.selection}", flush=True)
-    # RL rounds products to bfloat16 on a GPU, so this does
+    # RL rounds products to bfloat16 on a GPU. This training does the same.
     config = SFTConfig(lr=6e-4, warmup=60, steps=MOST_STEPS, seconds=options.seconds, workers=WORKERS, half=True)
     train(model, tokenizer, Tracer(World()), config)
     save_checkpoint(model, tokenizer, out)
 
 
 def write_candidates(out: Path, problems: int) -> None:
-    """Solutions as the base models write them, right and wrong ones: two of each training problem."""
+    """Solutions in the style of the base models: a right and a wrong solution of each training problem."""
     draw, tracer = random.Random(0), Tracer(World())
     rows: list[dict[str, Any]] = []
     for _ in range(problems):

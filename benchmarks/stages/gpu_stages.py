@@ -2,10 +2,10 @@
 
     python -m benchmarks.stages.gpu_stages OUT_DIR [key=value ...]
 
-Trains a policy of 100 M parameters on the tiny world for seconds, then runs two chains side by side, each with a Ray of
-its own: judging and from its policy generating; and judging, killed after its second step, and resumed. What a step
-sampled, how far rollout and trainer differ, and where its time went is in OUT_DIR/gpu-stages.md; the runs lie in
-OUT_DIR/runs. Configuration keys given here go to every stage.
+The benchmark trains a policy of 100 M parameters on the tiny world for seconds. Two chains then run side by side, each
+with its own Ray: judging followed by generation, and judging that is killed after its second step and resumed.
+OUT_DIR/gpu-stages.md gives the samples of each step, the difference of rollout and trainer, and the time of each part.
+The runs lie in OUT_DIR/runs. Configuration keys given here go to every stage.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ COMMON = [
     "data.tiny_train=400",
     "data.tiny_heldout=40",
     "judge.data.heldout_problems=5",
-    # three steps are to be seen, whatever they say
+    # All three steps must be seen, whatever their metrics are.
     *(f"guards.{guard}.action=warn" for guard in ("mismatch", "constant_verdicts", "zero_rewards")),
     *(
         f"{stage}.batch.{size}=8"
@@ -79,7 +79,7 @@ class Stages:
         self.lines: list[str] = []
 
     def start(self, name: str, stage: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """A stage in a process group of its own, so that it can be killed with all that it started."""
+        """A stage in a process group of its own, so that a kill reaches everything that the stage started."""
         command = [sys.executable, "-m", f"judgerlvr.{stage}", *arguments]
         with (self.out / f"{name}.log").open("wb") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -103,7 +103,7 @@ class Stages:
             self.run("generate", "stage2_generate", *arguments)
 
     def killed_and_resumed(self) -> None:
-        """Judging that saves each step, killed when the second is saved, then resumed to its end."""
+        """Judging that saves each step, is killed when the second step is saved, and is then resumed to its end."""
         process = self.start("killed", "stage1_judge", *self.fresh("killed", "judge", "judge.checkpoint.every=1"))
         folder = self.out / "runs" / "killed"
         while process.poll() is None and len(complete(folder / "checkpoints")) < KILLED_AFTER:

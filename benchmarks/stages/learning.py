@@ -1,11 +1,11 @@
-"""What several seeds of the demo learnt, with spread: a table of the evaluations that the runs made.
+"""Learning of several demo seeds, with spread: a table of the evaluations of the runs.
 
     python -m benchmarks.stages.learning DEMO_DIR DEMO_DIR ... [--shuffled RUN_DIR RUN_DIR ...]
 
-A DEMO_DIR is what ``judgerlvr.experiments.demo --out DEMO_DIR seed=N`` left. A shuffled RUN_DIR is a judge run with
-``judge.data.shuffle_labels=true`` whose policy was evaluated into RUN_DIR/eval/final on the same held-out prompts; they
-are given in the order of the demos' seeds. Prints, over the seeds that have an arm, the mean and the smallest and the
-largest value, and the gains seed by seed.
+A DEMO_DIR is the output of ``judgerlvr.experiments.demo --out DEMO_DIR seed=N``. A shuffled RUN_DIR is a judge run with
+``judge.data.shuffle_labels=true`` whose policy was evaluated into RUN_DIR/eval/final on the same held-out prompts.
+Shuffled runs are given in the order of the demos' seeds. The command prints the mean, the smallest and the largest
+value over the seeds that have an arm, and the gains seed by seed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def results(folder: Path) -> dict[tuple[str, bool], dict[str, Any]]:
 
 
 def figures(folder: Path) -> dict[str, float]:
-    """The columns of the table; judge accuracies are balanced, ``checking`` counts traces that recompute a step."""
+    """The columns of the table. Judge accuracies are balanced. ``checking`` counts traces that recompute a step."""
     found = results(folder)
     row: dict[str, float] = {}
     if ("generate", False) in found:
@@ -67,7 +67,9 @@ def figures(folder: Path) -> dict[str, float]:
 
 
 def demo_figures(demo: Path) -> dict[str, dict[str, float]]:
-    """Arm -> columns, of the arms that were evaluated; where equal steps spent equal tokens, one evaluation is both."""
+    """Arm -> columns, for the arms that were evaluated. If equal steps spent equal tokens, one evaluation serves both
+    arms.
+    """
     rows = {}
     for arm, pattern in ARMS.items():
         folders = sorted(demo.glob(pattern), key=lambda path: int(re.sub(r"\D", "", path.name) or 0))

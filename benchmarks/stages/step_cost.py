@@ -1,10 +1,10 @@
-"""What this product adds to a verl step: its trainer against verl's own, everything else equal.
+"""Cost that this product adds to a verl step: its trainer against verl's own, everything else equal.
 
     python -m benchmarks.stages.step_cost OUT_DIR [--steps 43] [key=value ...]
 
-Two runs, ours (StageTrainer) and bare (verl's TaskRunnerV1 and PPOTrainerSync), with one rendered configuration: same
-plugin, sampler, agent loop, data and seeds. They step in turn, ours, bare, ours, bare (``turns``), and a step is
-everything between two fetches of prompts. The first two steps of each run are warm-up. Prints medians with a 95 %
+There are two runs, ours (StageTrainer) and bare (verl's TaskRunnerV1 and PPOTrainerSync), with one rendered
+configuration: same plugin, sampler, agent loop, data and seeds. The runs step in turn (``turns``). A step is everything
+between two fetches of prompts. The first two steps of each run are warm-up. The command prints medians with a 95 %
 bootstrap interval, and the ratio of paired steps.
 """
 
@@ -84,7 +84,7 @@ def start(kind: str, options: argparse.Namespace) -> subprocess.Popen[bytes]:
 
 
 def run_both(options: argparse.Namespace) -> None:
-    """Start both, give the first turn once both are ready, and let one finish alone when the other has ended."""
+    """Start both runs and give the first turn once both are ready. A run finishes alone when the other has ended."""
     from benchmarks.stages.turns import TURN, give_turn
 
     running = {kind: start(kind, options) for kind in KINDS}
@@ -103,7 +103,7 @@ def run_both(options: argparse.Namespace) -> None:
 
 
 def seconds(log: Path) -> np.ndarray:
-    """Length of each step after warm-up; the last one has no end, since nothing is fetched after it."""
+    """Length of each step after warm-up. The last step has no end, because nothing is fetched after it."""
     events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     starts = [event["start"] for event in events if "start" in event]
     ends = [event["end"] for event in events if "end" in event]

@@ -1,4 +1,4 @@
-"""Two training runs that step in turn: one waits while the other steps, so that both see the same machine."""
+"""Two training runs that step in turn. A run waits while the other steps, so both see the same machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TURN = "turn"
 
 
 def give_turn(folder: Path, name: str) -> None:
-    """Let ``name`` step; the file is replaced at once, a reader never sees half a name."""
+    """Let ``name`` step. The file is replaced at once, so a reader never sees half a name."""
     temporary = folder / f".{TURN}"
     temporary.write_text(name, encoding="utf-8")
     temporary.replace(folder / TURN)
@@ -26,7 +26,7 @@ def has_turn(folder: Path, name: str) -> bool:
 
 
 class TurnTaking(RLHFDataset):
-    """verl's dataset; fetching a step's first prompt ends the turn of the step before and waits for the next.
+    """verl's dataset. The fetch of a step's first prompt ends the turn of the step before and waits for the next turn.
 
     Everything between two fetches counts as the step: sampling, grading, training, weight sync, logging, hooks.
     """

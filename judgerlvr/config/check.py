@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import gcd
 from typing import NamedTuple
 
 from data.importing.problem_rows import ROLES
@@ -30,6 +31,11 @@ def refresh_every(config: Config) -> int:
     """Judge steps between two samplings of candidates; 0: the candidates are fixed."""
     match = REFRESH.fullmatch(config.judge.data.candidates)
     return int(match.group(1)) if match else 0
+
+
+def prompt_multiple(updates: int, samples_per_prompt: int, ranks: int) -> int:
+    """Prompts a step must be a multiple of this, so that each update's samples divide among the trainer's ranks."""
+    return updates * ranks // gcd(ranks, samples_per_prompt)
 
 
 def _general(config: Config) -> Iterator[Fault]:

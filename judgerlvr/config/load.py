@@ -16,8 +16,8 @@ from data.importing.sources import hub_name
 from judgerlvr.config.schema import Config
 from rewards.errors import InputError
 
-# Keys under these are free. vLLM checks its own, and check_config checks the roles of columns.
-OPEN = ("cluster.rollout_engine.", "data.columns.")
+# Keys under these are free. vLLM and verl know their own names, and check_config knows the roles of columns.
+OPEN = ("cluster.rollout_engine.", "engine.", "data.columns.")
 # Keys of version 0.1.0 that have other names now, by device.
 ROLLOUT_MEMORY = "cluster.rollout_memory"
 ROLLOUT_MEMORY_NOW = {"gpu": "cluster.rollout_gpu_share", "cpu": "cluster.rollout_cpu_gib"}
@@ -43,10 +43,11 @@ def keys(schema: type = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from keys(type(value), name + ".")
 
 
-def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of every leaf of a nested mapping. An empty mapping is a leaf."""
     for name, value in tree.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
@@ -62,9 +63,9 @@ def _check_known(names: Sequence[str], source: str) -> None:
             raise InputError(f"unknown key {name!r}", f"did you mean {near!r}?", file=source, field=name)
 
 
-def _merge(config: DictConfig, flat: Sequence[tuple[str, Any]], source: str) -> None:
-    _check_known([name for name, _ in flat], source)
-    for name, value in flat:
+def _merge(config: DictConfig, leaves: Sequence[tuple[str, Any]], source: str) -> None:
+    _check_known([name for name, _ in leaves], source)
+    for name, value in leaves:
         try:
             OmegaConf.update(config, name, value, force_add=name.startswith(OPEN))
         except OmegaConfBaseException as error:
@@ -98,7 +99,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         InputError: unreadable file, unknown key (the nearest one is named) or a value of the wrong type.
     """
     file = resolve_path(path)
-    return _build(_flat(_read_yaml(file)), str(file), overrides)
+    return _build(flat(_read_yaml(file)), str(file), overrides)
 
 
 def load_stored(path: Path, device: str) -> Config:
@@ -107,17 +108,17 @@ def load_stored(path: Path, device: str) -> Config:
     Raises:
         InputError: as ``load_config``.
     """
-    flat = [(_name_now(name, device), value) for name, value in _flat(_read_yaml(path))]
-    return _build(flat, str(path))
+    leaves = [(_name_now(name, device), value) for name, value in flat(_read_yaml(path))]
+    return _build(leaves, str(path))
 
 
 def _name_now(name: str, device: str) -> str:
     return ROLLOUT_MEMORY_NOW[device] if name == ROLLOUT_MEMORY else name
 
 
-def _build(flat: Iterable[tuple[str, Any]], source: str, overrides: Sequence[str] = ()) -> Config:
+def _build(leaves: Iterable[tuple[str, Any]], source: str, overrides: Sequence[str] = ()) -> Config:
     config = OmegaConf.structured(Config)
-    _merge(config, list(flat), source)
+    _merge(config, list(leaves), source)
     _merge(config, [_parse_override(text) for text in overrides], "command line")
     loaded = OmegaConf.to_object(config)
     assert isinstance(loaded, Config)
@@ -144,9 +145,14 @@ def _absolute(path: str, hub: bool = False) -> str:
 
 def absent_keys(path: Path) -> dict[str, Any]:
     """Keys that a resolved configuration lacks since they are newer than it, with the defaults taken for them."""
-    given = [name for name, _ in _flat(_read_yaml(path))]
-    defaults = _flat(asdict(Config()))
+    given = [name for name, _ in flat(_read_yaml(path))]
+    defaults = flat(asdict(Config()))
     return {name: value for name, value in defaults if not any(f"{key}.".startswith(f"{name}.") for key in given)}
+
+
+def engine_keys(config: Config) -> dict[str, Any]:
+    """The section ``engine`` as verl's dotted names and their values, however the file nests the names."""
+    return dict(flat(config.engine))
 
 
 def to_yaml(config: Config) -> str:

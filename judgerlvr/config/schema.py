@@ -38,6 +38,11 @@ class Loss(StrEnum):
     gspo = "gspo"
 
 
+class Importance(StrEnum):
+    token = "token"
+    sequence = "sequence"
+
+
 class Overlong(StrEnum):
     mask = "mask"
     penalty = "penalty"
@@ -52,6 +57,13 @@ class View(StrEnum):
 class Extraction(StrEnum):
     strict = "strict"
     lenient = "lenient"
+
+
+class Recompute(StrEnum):
+    auto = "auto"
+    all = "all"
+    attention = "attention"
+    none = "none"
 
 
 class Device(StrEnum):
@@ -71,6 +83,7 @@ class Model:
         "judgerlvr/tinyworld/base/qwen3_moe", "Directory of the starting policy (transformers format)."
     )
     trust_remote_code: bool = doc(False, "Let transformers run code that lies in the model directory.")
+    replay_experts: bool = doc(False, "Qwen3-MoE: train with the experts that the rollout chose, not with own choices.")
 
 
 @dataclass
@@ -141,6 +154,7 @@ class Algorithm:
     overlong: Overlong = doc(Overlong.mask, "Truncated responses: mask (no loss) | wrong | penalty (a length term).")
     overlong_buffer: int = doc(0, "penalty only: tokens before the limit over which DAPO's penalty grows.")
     importance_cap: float = doc(2.0, "Cap of the rollout/trainer importance weights (TIS); 0: off.")
+    importance_level: Importance = doc(Importance.token, "Weights of tokens or of whole sequences: token | sequence.")
 
 
 @dataclass
@@ -199,6 +213,7 @@ def guard(action: Action, limit: float, text: str) -> Any:
 @dataclass
 class Guards:
     mismatch: Guard = guard(Action.stop, 0.2, "Mean |p_rollout - p_trainer| over a step's tokens above the limit.")
+    start_minutes: Guard = guard(Action.stop, 60.0, "Minutes from the start to the first step's beginning.")
     hang_minutes: Guard = guard(Action.stop, 60.0, "Minutes without a finished step (a hung weight sync).")
     constant_verdicts: Guard = guard(Action.stop, 0.02, "Share of the rarer verdict in a judge step below the limit.")
     zero_rewards: Guard = guard(Action.stop, 3, "Steps in a row whose rewards are all zero reach the limit.")
@@ -227,10 +242,15 @@ class Cluster:
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
     micro_batch_tokens: int = doc(16384, "Most tokens in one forward pass of the trainer.")
+    recompute: Recompute = doc(
+        Recompute.auto,
+        "What an update computes again in its backward pass to save memory: all (of each layer) | attention (all but "
+        "it) | none | auto (GPU: attention, CPU: none).",
+    )
     offload: bool = doc(False, "Keep parameters and optimiser state in host memory between updates.")
     attention: str = doc(
         "auto",
-        "transformers' attn_implementation; auto: flash_attention_2 where installed, else sdpa (CPU: packed_sdpa).",
+        "transformers' attn_implementation; auto: flash_attention_2 where a GPU has it, else packed_sdpa (ours).",
     )
 
 
@@ -238,6 +258,20 @@ class Cluster:
 class HySparse:
     replay: bool = doc(
         True, "HySparse policies: train with the blocks and experts that the rollout chose, not with own choices."
+    )
+
+
+@dataclass
+class Planning:
+    card: str = doc(
+        "auto", "Card that --dry-run plans for: a100 | h100 | h200 (80, 80, 141 GB) | auto (this machine's)."
+    )
+    host_gib: float = doc(0.0, "Host memory of one machine, GiB; 0: this machine's where it has the cards.")
+    cpus: int = doc(0, "CPUs of one machine that Ray may use; 0: this machine's where it has the cards.")
+    disk_gib: float = doc(0.0, "GiB free for checkpoints; 0: those free where `runs` lies.")
+    network_gb_s: float = doc(50.0, "One card's share of the network between machines, GB/s (400 Gb/s: 50).")
+    measured: str = doc(
+        "", "File of `python -m judgerlvr.measure`; empty: speeds of an H200 as the constants have them."
     )
 
 
@@ -263,4 +297,6 @@ class Config:
     guards: Guards = section(Guards)
     cluster: Cluster = section(Cluster)
     hysparse: HySparse = section(HySparse)
+    planning: Planning = section(Planning)
     logging: Logging = section(Logging)
+    engine: dict[str, Any] = doc({}, "Further settings of verl by their names there; none that a key above decides.")

@@ -1,31 +1,59 @@
-"""What differs between a CPU-only machine and GPU workers: verl settings and environment, nothing else."""
+"""Differences between a CPU-only machine and GPU workers: verl settings and environment, nothing else."""
 
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 from judgerlvr.cluster.environment import environment
 from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.config.schema import Recompute
 from judgerlvr.runs.stage import Stage
 
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
 MODEL = "actor_rollout_ref.model"
-# Names of ``private.block_engine``'s engines among verl's.
-REPLAYING, COMPARING = "judgerlvr_replaying", "judgerlvr_comparing"
-# Flag of data that they do not replay into: a probe runs other weights than those that sampled it.
-OWN_CHOICE = "judgerlvr_own_choice"
+# Names of our engines among verl's: ``private.training_engine``, and ``private.block_engine`` for HySparse.
+TRAINING, REPLAYING, COMPARING = "judgerlvr", "judgerlvr_replaying", "judgerlvr_comparing"
+# ``private.expert_engine``, for router replay.
+EXPERTS = "judgerlvr_experts"
 # Name of ``packed_attention``'s function among transformers' attentions.
 PACKED = "packed_sdpa"
 
+# Names the folder of ``worker_reports`` to a worker's process.
+REPORTS = "JUDGERLVR_WORKER_REPORTS"
+# Tells the trainer's workers ``cluster.recompute``. verl itself knows all or nothing.
+RECOMPUTE = "JUDGERLVR_RECOMPUTE"
+
 
 def stage_environment(stage: Stage) -> dict[str, str]:
-    """The same for a stage; verl picks its training engine by a variable that names whose engine it is."""
+    """Environment of a stage. verl picks its training engine by a variable that names a vendor."""
     base = environment(stage.device, stage.config.cluster.rollout_cpu_gib)
+    return base | {
+        "VERL_ENGINE_VENDOR": engine_name(stage),
+        REPORTS: str(reports_folder(stage.run_dir)),
+        RECOMPUTE: recompute(stage).value,
+    }
+
+
+def recompute(stage: Stage) -> Recompute:
+    """What updates of this stage compute again, never ``auto``."""
+    asked = stage.config.cluster.recompute
+    if asked is not Recompute.auto:
+        return asked
+    return Recompute.none if stage.device == "cpu" else Recompute.attention
+
+
+def reports_folder(run_dir: Path) -> Path:
+    return run_dir / "workers"
+
+
+def engine_name(stage: Stage) -> str:
+    """The training engine that this stage needs, by its name among verl's."""
     if not stage.chooses_blocks:
-        return base
-    return base | {"VERL_ENGINE_VENDOR": REPLAYING if stage.config.hysparse.replay else COMPARING}
+        return EXPERTS if stage.replays_experts else TRAINING
+    return REPLAYING if stage.config.hysparse.replay else COMPARING
 
 
 def profile(stage: Stage) -> dict[str, Any]:
@@ -36,12 +64,10 @@ def profile(stage: Stage) -> dict[str, Any]:
 
 
 def attention(choice: str, device: str) -> str:
-    """transformers' attention: flash-attention where it is installed and a GPU runs it."""
+    """transformers' attention: flash-attention where it is installed and a GPU runs it, else our own."""
     if choice != "auto":
         return choice
-    if device == "cpu":
-        return PACKED
-    return "flash_attention_2" if importlib.util.find_spec("flash_attn") is not None else "sdpa"
+    return "flash_attention_2" if device == "gpu" and importlib.util.find_spec("flash_attn") is not None else PACKED
 
 
 def _cpu(stage: Stage) -> dict[str, Any]:
@@ -49,7 +75,7 @@ def _cpu(stage: Stage) -> dict[str, Any]:
     fp32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
     return {
         f"{MODEL}.use_remove_padding": True,
-        f"{MODEL}.enable_gradient_checkpointing": False,
+        f"{MODEL}.enable_gradient_checkpointing": recompute(stage) is not Recompute.none,
         f"{ACTOR}.fsdp_config.dtype": "float32",
         f"+{ACTOR}.fsdp_config.mixed_precision": fp32,
         f"{ROLLOUT}.dtype": "float32",
@@ -58,8 +84,8 @@ def _cpu(stage: Stage) -> dict[str, Any]:
         f"+{ROLLOUT}.enable_sleep_mode": False,
         f"{ROLLOUT}.agent.num_workers": 1,
         f"{ROLLOUT}.max_num_seqs": 256,
-        # vLLM rewinds the generator of a seeded request whose prompt was cut in chunks, which torch's CPU
-        # generator cannot do; whole prompts are never rewound.
+        # vLLM rewinds the generator of a seeded request whose prompt was cut in chunks. torch's CPU generator
+        # cannot be rewound, and whole prompts need no rewinding.
         f"{ROLLOUT}.enable_chunked_prefill": False,
         f"{ROLLOUT}.max_num_batched_tokens": max(8192, longest),
         f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes": 32,
@@ -75,7 +101,7 @@ def _gpu(stage: Stage) -> dict[str, Any]:
     cluster = stage.config.cluster
     return {
         f"{MODEL}.use_remove_padding": True,
-        f"{MODEL}.enable_gradient_checkpointing": True,
+        f"{MODEL}.enable_gradient_checkpointing": recompute(stage) is not Recompute.none,
         f"{ACTOR}.fsdp_config.param_offload": cluster.offload,
         f"{ACTOR}.fsdp_config.optimizer_offload": cluster.offload,
         f"{ROLLOUT}.gpu_memory_utilization": cluster.rollout_gpu_share,

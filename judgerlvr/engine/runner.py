@@ -113,15 +113,40 @@ class StageRunner:
             transfer_queue.close()
 
 
+def _hang(stage: Stage, minutes: float) -> str:
+    return f"guard hang_minutes: no step finished for {minutes:.0f} min; resume with --resume {stage.run_dir}"
+
+
+def _slow_start(minutes: float) -> str:
+    """What the start waits for, as far as Ray tells."""
+    pending = pending_bundles()
+    if pending:
+        offered = {name: ray.cluster_resources().get(name, 0) for name in ("CPU", "GPU")}
+        waiting = f"Ray cannot place {pending[0]} (the cluster has {offered})"
+    else:
+        waiting = "engine.log says how far it came"
+    return f"guard start_minutes: training has not begun after {minutes:.0f} min; {waiting}"
+
+
+def pending_bundles() -> list[str]:
+    """Resources that placement groups of this Ray session wait for, one text a group."""
+    groups = ray.util.placement_group_table().values()
+    return [str(list(group["bundles"].values())) for group in groups if group["state"] == "PENDING"]
+
+
 def _watch(trainer: Any, stage: Stage) -> None:
-    """End the process when no step finishes for too long: a failed weight sync hangs without an error."""
-    guard = stage.config.guards.hang_minutes
+    """End the process when no step finishes for too long: a failed weight sync hangs without an error.
+
+    Before training begins it waits for the start: a placement group that Ray cannot serve stays pending as silently.
+    """
+    guards = stage.config.guards
     while True:
         time.sleep(WATCH_SECONDS)
+        guard = guards.hang_minutes if trainer.training else guards.start_minutes
         silent = (time.monotonic() - trainer.heartbeat) / 60
         if silent < guard.limit:
             continue
-        cause = f"guard hang_minutes: no step finished for {silent:.0f} min; resume with --resume {stage.run_dir}"
+        cause = _hang(stage, silent) if trainer.training else _slow_start(silent)
         print(cause, flush=True)
         if guard.action is Action.stop:
             write_atomically(stage.run_dir / FAILURE, json.dumps({"cause": cause}))

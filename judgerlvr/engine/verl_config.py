@@ -1,4 +1,7 @@
-"""Stage -> verl's configuration. Each verl key that this product sets is set here or in ``profiles``."""
+"""Stage -> verl's configuration. Each verl key that this product sets is set here or in ``devices``.
+
+Further keys come through the section ``engine`` of a run's configuration, in verl's own names.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from judgerlvr.config.load import engine_keys
 from judgerlvr.config.schema import Loss, Overlong
 from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init
+from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.rollout_choices import TRANSFER
 from judgerlvr.runs.stage import Stage
 
@@ -19,9 +24,11 @@ def render(stage: Stage) -> DictConfig:
     Raises:
         omegaconf.errors.ConfigKeyError: a key set here no longer exists in verl.
     """
-    config = _compose()
-    for key, value in _all_settings(stage).items():
+    config = compose()
+    for key, value in all_settings(stage).items():
         OmegaConf.update(config, key.removeprefix("+"), value, force_add=key.startswith("+"))
+    for key, value in engine_keys(stage.config).items():
+        OmegaConf.update(config, key, value)
     _validate(config)
     return config
 
@@ -37,11 +44,13 @@ def write_agent_loops(stage: Stage) -> None:
         "_target_": "judgerlvr.engine.in_training.agent_loop.SeededSingleTurn",
         "mask_truncated": stage.settings.algorithm.overlong is Overlong.mask,
         "block_indices": stage.chooses_blocks,
+        "experts": expert_count(stage) if stage.replays_experts else 0,
     }
     agent_loops_file(stage).write_text(OmegaConf.to_yaml([loop]), encoding="utf-8")
 
 
-def _compose() -> DictConfig:
+def compose() -> DictConfig:
+    """verl's own configuration, closed to names that it does not hold."""
     from hydra import compose, initialize_config_module
 
     with initialize_config_module("verl.trainer.config", version_base=None):
@@ -58,7 +67,8 @@ def _validate(config: DictConfig) -> None:
         validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
 
 
-def _all_settings(stage: Stage) -> dict[str, Any]:
+def all_settings(stage: Stage) -> dict[str, Any]:
+    """verl's keys that this product decides, with their values; ``+`` marks those outside verl's tree."""
     return (
         _data(stage)
         | _policy(stage)
@@ -68,6 +78,7 @@ def _all_settings(stage: Stage) -> dict[str, Any]:
         | _trainer(stage)
         | _sampler(stage)
         | _blocks(stage)
+        | _experts(stage)
         | profile(stage)
         | ray_init(stage)
     )
@@ -78,7 +89,7 @@ def _data(stage: Stage) -> dict[str, Any]:
         "data.train_files": str(stage.train),
         "data.val_files": str(stage.heldout),
         "data.train_batch_size": stage.prompts_per_step,
-        # Replacements of uniform groups are drawn one by one; verl fetches whole loader batches.
+        # Replacements of uniform groups are drawn one by one. verl fetches whole loader batches.
         "data.gen_batch_size": 1 if stage.settings.algorithm.dynamic_sampling else None,
         "data.max_prompt_length": stage.config.max_prompt_tokens,
         "data.max_response_length": stage.settings.max_response_tokens,
@@ -95,8 +106,10 @@ def _policy(stage: Stage) -> dict[str, Any]:
     return {
         f"{MODEL}.path": str(stage.init),
         f"{MODEL}.trust_remote_code": stage.config.model.trust_remote_code,
-        # Imported before a process reads the model's configuration: registers model type "hysparse".
-        f"{MODEL}.external_lib": "judgerlvr.hysparse.registration",
+        # Imported before a process reads the model's configuration: registers model type "hysparse" and our engines.
+        f"{MODEL}.external_lib": ["judgerlvr.hysparse.registration", "judgerlvr.engine.private.engines"],
+        # Our engine computes log-probabilities inside the head. verl would replace the model's forward.
+        f"{MODEL}.use_fused_kernels": False,
         f"+{MODEL}.override_config.attn_implementation": attention(cluster.attention, stage.device),
         f"{ACTOR}.strategy": "fsdp2",
         f"{ACTOR}.ppo_mini_batch_size": stage.prompts_per_step // updates,
@@ -110,8 +123,7 @@ def _policy(stage: Stage) -> dict[str, Any]:
         f"{ACTOR}.optim.lr_warmup_steps": optimizer.warmup_steps,
         f"{ACTOR}.optim.weight_decay": optimizer.weight_decay,
         f"{ACTOR}.optim.clip_grad": optimizer.grad_clip,
-        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra", "hf_model"],
-        # The export is for others to load; resuming reads the sharded state.
+        f"{ACTOR}.checkpoint.save_contents": ["model", "optimizer", "extra"],
         f"{ACTOR}.checkpoint.load_contents": ["model", "optimizer", "extra"],
     }
 
@@ -122,7 +134,7 @@ def _algorithm(stage: Stage) -> dict[str, Any]:
     return {
         "algorithm.adv_estimator": "grpo",
         "algorithm.norm_adv_by_std_in_grpo": algorithm.divide_by_std,
-        "algorithm.rollout_correction.rollout_is": "token" if cap else None,
+        "algorithm.rollout_correction.rollout_is": str(algorithm.importance_level) if cap else None,
         "algorithm.rollout_correction.rollout_is_threshold": cap or None,
         f"{ACTOR}.policy_loss.loss_mode": "gspo" if algorithm.loss is Loss.gspo else "vanilla",
         f"{ACTOR}.loss_agg_mode": "seq-mean-token-mean" if algorithm.loss is Loss.gspo else "token-mean",
@@ -151,15 +163,33 @@ def _rollout(stage: Stage) -> dict[str, Any]:
 
 
 def _blocks(stage: Stage) -> dict[str, Any]:
-    """A HySparse policy: vLLM returns the blocks that it chose, and the trainer's engine uses or compares them."""
+    """A HySparse policy: vLLM returns the rollout's blocks, and the trainer's engine uses or compares the blocks."""
     if not stage.chooses_blocks:
         return {}
     return {
-        f"{MODEL}.external_lib": ["judgerlvr.hysparse.registration", "judgerlvr.engine.private.block_engine"],
         f"+{ROLLOUT}.engine_kwargs.vllm.kv_transfer_config": TRANSFER,
         # A step waits for its indices, so there is nothing to overlap.
         f"+{ROLLOUT}.engine_kwargs.vllm.async_scheduling": False,
     }
+
+
+def _experts(stage: Stage) -> dict[str, Any]:
+    """Router replay: vLLM returns the rollout's experts, and the trainer's engine uses the experts."""
+    if not stage.replays_experts:
+        return {}
+    if stage.device == "gpu":
+        return {f"{ROLLOUT}.enable_rollout_routing_replay": True}
+    return {
+        f"+{ROLLOUT}.engine_kwargs.vllm.kv_transfer_config": CHOSEN_EXPERTS,
+        f"+{ROLLOUT}.engine_kwargs.vllm.async_scheduling": False,
+    }
+
+
+def expert_count(stage: Stage) -> int:
+    """Experts of a layer. Configurations have several names for the number, and transformers knows all."""
+    from transformers import AutoConfig
+
+    return int(AutoConfig.from_pretrained(stage.init).num_experts)
 
 
 def _reward(stage: Stage) -> dict[str, Any]:
@@ -186,12 +216,12 @@ def _trainer(stage: Stage) -> dict[str, Any]:
     return {
         "trainer.nnodes": stage.config.cluster.nodes,
         "trainer.n_gpus_per_node": stage.config.cluster.gpus_per_node,
-        # The console logger prints every metric of a step in one line; ours prints the few that matter.
+        # verl's console logger prints every metric of a step in one line. Our log prints a few.
         "trainer.logger": loggers,
         "trainer.project_name": "judgerlvr",
         "trainer.experiment_name": stage.run_dir.name,
         "trainer.default_local_dir": str(stage.checkpoints),
-        # Longer than any run: ``steps`` ends it, and the data may be smaller than one pass.
+        # Longer than any run. ``steps`` ends the run, and the data may be smaller than one pass.
         "trainer.total_epochs": 10**9,
         "trainer.total_training_steps": settings.stop.steps,
         "trainer.save_freq": settings.checkpoint.every or settings.stop.steps,

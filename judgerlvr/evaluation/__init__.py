@@ -1,4 +1,4 @@
-"""Evaluation: one way to sample, grade and summarise, for validation in training and offline alike.
+"""Evaluation: sample, grade and summarise a model directory or stored responses.
 
-Only ``sample`` imports vLLM; everything else runs where no engine is installed.
+Only ``run`` reaches vLLM, through ``judgerlvr.sampling``. Every other module runs where no engine is installed.
 """

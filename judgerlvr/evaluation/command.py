@@ -1,4 +1,4 @@
-"""The command ``judgerlvr.evaluate`` from parsed options to files."""
+"""The command ``judgerlvr.evaluate``, from parsed options to files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 
 def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
-    """The items of all files, cut to the limit, and where they are from."""
+    """The items of all files, cut to the limit, and their sources."""
     template = load_template(resolve_path(options.prompt), GENERATE_FIELDS)
     files = [(path, read_generate_items(path, template)) for path in options.data]
     files += [(path, read_judge_items(path)) for path in options.judge_data]
@@ -82,7 +82,7 @@ def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evalu
 
 
 def default_name(evaluated: Path, summary: dict[str, Any]) -> str:
-    """The model's or file's name with the start of its hash, so that no evaluation overwrites another model's."""
+    """The name of the model or file with the start of its hash, so that no evaluation overwrites another model's."""
     digest = summary["model"]["hash"] if summary["model"] else summary["data"][0]["sha256"]
     return f"{evaluated.stem}-{digest[:8]}"
 

@@ -1,4 +1,4 @@
-"""Grading samples: the one path that validation in training and offline evaluation share."""
+"""Grading of samples, fresh or stored, in offline evaluation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rewards.verdict import DEFAULT_WORDS, NO_VERDICT, grade_verdict
 
 
 class Grader(Protocol):
-    """What grading needs of ``rewards.grading.pool.GraderPool``."""
+    """The part of ``rewards.grading.pool.GraderPool`` that grading needs."""
 
     def grade_many(self, pairs: Sequence[tuple[Problem, str]]) -> list[Result]: ...
 
@@ -31,8 +31,8 @@ def grade_samples(
 ) -> list[Record]:
     """Grade answers by ``grader`` and verdicts by their label, in the order of ``samples``.
 
-    ``words`` are the verdicts for a right and a wrong solution. ``mode`` must be the extraction that ``grader``
-    was made with, as must its ``thinking_open``; here it only fills the record's ``answer``.
+    ``words`` are the verdicts for a right and a wrong solution. ``mode`` must be the extraction of ``grader``, and the
+    prompts must have its ``thinking_open``. Here ``mode`` only fills the record's ``answer``.
     """
     solving = [sample for sample in samples if sample.item.label is None]
     answers = iter(grader.grade_many([(sample.item.problem, sample.response) for sample in solving]))
@@ -41,7 +41,7 @@ def grade_samples(
         label, opened = sample.item.label, prompt_opens_thinking(sample.prompt_text)
         if label is None:
             found = final_answer(sample.response, mode=mode, thinking_open=opened)
-            answer = None if found.free else found.answer  # a free answer is the response, not worth repeating
+            answer = None if found.free else found.answer  # A free answer is the whole response.
             records.append(_record(sample, decoding, next(answers), answer, None))
         else:
             result = grade_verdict(sample.response, label, words, thinking_open=opened)

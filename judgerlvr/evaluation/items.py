@@ -1,4 +1,4 @@
-"""From data files to the items of an evaluation set."""
+"""Items of an evaluation set, read from data files."""
 
 from __future__ import annotations
 

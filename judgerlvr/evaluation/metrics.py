@@ -1,7 +1,7 @@
 """Numbers of an evaluation: pure numpy, no records, no engine.
 
-Every interval resamples *problems* (clusters), never samples: the samples of one problem are not independent.
-Estimators are written as functions of per-problem sums, so that one vectorised bootstrap serves them all.
+Every interval resamples *problems* (clusters), never samples, because the samples of one problem are not independent.
+Estimators are functions of per-problem sums, so a single vectorised bootstrap serves all estimators.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BOOTSTRAP_SEED = 0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with the ends of its 95 % percentile interval; all nan where there is nothing to average."""
+    """A value with the ends of its 95 % percentile interval. All are nan if there is nothing to average."""
 
     value: float
     low: float
@@ -53,7 +53,7 @@ def bootstrap(
     value = float(statistic(sums.sum(axis=0)))
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
     replicates = statistic(weights.astype(np.float64) @ sums)
-    replicates = replicates[~np.isnan(replicates)]  # a replicate may miss one class altogether
+    replicates = replicates[~np.isnan(replicates)]  # A replicate may miss a class altogether.
     if len(replicates) == 0:
         return Estimate(value, np.nan, np.nan)
     low, high = np.quantile(replicates, [0.025, 0.975])
@@ -61,7 +61,7 @@ def bootstrap(
 
 
 def mean_estimate(values: Floats, clusters: Sequence[str], keep: NDArray[np.bool_] | None = None) -> Estimate:
-    """Mean over the kept samples with an interval over clusters; ``keep`` defaults to all samples."""
+    """Mean over the kept samples with an interval over clusters. ``keep`` defaults to all samples."""
     kept = np.ones(len(values), dtype=bool) if keep is None else keep
     columns = np.stack([np.where(kept, values, 0.0), kept.astype(np.float64)], axis=1)
     return bootstrap(cluster_sums(columns, clusters), ratio)
@@ -70,7 +70,7 @@ def mean_estimate(values: Floats, clusters: Sequence[str], keep: NDArray[np.bool
 def pass_at_k(scores: Floats, clusters: Sequence[str], k: int) -> Estimate:
     """Chance that at least one of k samples is right, unbiased (arXiv 2107.03374), averaged over problems.
 
-    Problems with fewer than k samples are left out; nan when none is left.
+    Problems with fewer than k samples are left out. nan if no problem is left.
     """
     columns = np.stack([scores, np.ones_like(scores)], axis=1)
     sums = cluster_sums(columns, clusters)
@@ -89,17 +89,17 @@ def accuracy_at_caps(scores: Floats, tokens: Floats, caps: Sequence[int]) -> lis
 
 
 def area_under_caps(scores: Floats, tokens: Floats, limit: int) -> float:
-    """Mean of the cap curve over the caps 1..limit: rewards being right and being short in one number."""
+    """Mean of the cap curve over the caps 1..limit. The area rewards short correct answers in a single number."""
     if len(scores) == 0:
         return float("nan")
-    # A right answer of t tokens counts at the caps t..limit, which is limit - t + 1 of them.
+    # A right answer of t tokens counts at the caps t..limit, which are limit - t + 1 caps.
     share = np.clip(limit - np.maximum(tokens, 1) + 1, 0, None) / limit
     return float(np.mean(scores * share))
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of verdicts by label; ``*_none`` are outputs whose verdict could not be read."""
+    """Counts of verdicts by label. ``*_none`` counts outputs without a readable verdict."""
 
     yes_yes: int
     yes_no: int

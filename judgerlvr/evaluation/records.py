@@ -15,7 +15,7 @@ from rewards.extraction.thinking import THINK_CLOSE, THINK_OPEN
 
 @dataclass(frozen=True)
 class Record:
-    """One graded response, flat, as it is written to ``samples.jsonl``."""
+    """One graded response, flat, in the form of ``samples.jsonl``."""
 
     set: str
     kind: str
@@ -47,7 +47,7 @@ class Record:
 
 
 def thinking_text(response: str) -> str:
-    """The text up to the last closing think tag, tags stripped; "" where the tag never closes."""
+    """The text up to the last closing think tag, without tags. Empty if the tag never closes."""
     return response.rpartition(THINK_CLOSE)[0].replace(THINK_OPEN, "").strip()
 
 
@@ -57,7 +57,7 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read what ``write_records`` wrote.
+    """Read the file of ``write_records``.
 
     Raises:
         InputError: a line is no JSON object or lacks a field.

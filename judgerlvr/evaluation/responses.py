@@ -1,4 +1,4 @@
-"""Stored responses as samples: graded like fresh ones, without an engine."""
+"""Stored responses as samples. The grading is that of fresh samples, and no engine runs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 
 
 def read_stored(path: Path, model_dir: Path | None = None) -> list[Sample]:
-    """One sample a row; rows that name a ``model`` form one set for each model, all others one for the file.
+    """One sample a row. Rows that name a ``model`` form a set for each model, and all other rows form a set for the
+    file.
 
-    ``model_dir`` only lends its tokenizer, for lengths; without it the samples have none.
+    ``model_dir`` only lends its tokenizer for lengths. Without ``model_dir`` the samples have no lengths.
 
     Raises:
         InputError: a row lacks problem, gold or response.

@@ -1,4 +1,4 @@
-"""One evaluation from items to files: sampled from a model directory, or given as stored responses."""
+"""One evaluation from items to files, sampled from a model directory or read as stored responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rewards.verifier import DEFAULT_VERIFIER
 
 @dataclass(frozen=True)
 class Settings:
-    """How to sample and how to read what was sampled; stored with every result.
+    """How to sample and how to read the samples. The settings are stored with every result.
 
     ``verdicts`` are the words for a right and a wrong solution. A judge trace counts as checking from
     ``min_check_tokens`` thinking tokens on.
@@ -42,13 +42,13 @@ class Settings:
 
     @property
     def decodings(self) -> list[Decoding]:
-        """The chosen setting and greedy: arms of different entropy differ in length by decoding alone."""
+        """The chosen setting and greedy. Arms of different entropy differ in length by decoding alone."""
         return [self.decoding] if self.decoding.greedy else [self.decoding, self.decoding.as_greedy()]
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data file, as it is named in the summary: its rows, and how many of them were used."""
+    """A data file in the summary: name, rows, and the number of rows that were used."""
 
     file: str
     sha256: str
@@ -58,9 +58,9 @@ class Source:
 
 @dataclass
 class Evaluation:
-    """Graded records and one row of numbers for each set, kind and decoding.
+    """Graded records, and a row of numbers for each set, kind and decoding.
 
-    ``context`` is what prompt and response together may take; None where nothing was sampled.
+    ``context`` is the longest total of prompt and response in tokens. None if nothing was sampled.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Evaluation:
     def summary(
         self, settings: Settings, sources: Iterable[Source], model: Path | None = None, limit: int | None = None
     ) -> dict[str, Any]:
-        """Everything of ``summary.json``: what was evaluated, how, and the numbers."""
+        """Everything of ``summary.json``: the evaluated model or file, the settings, and the numbers."""
         return {
             "model": None if model is None else {"path": str(model), "hash": model_hash(model)},
             "data": [asdict(source) for source in sources],
@@ -95,7 +95,7 @@ def evaluate_model(
     engine: Mapping[str, Any] | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Sample every item from one model directory, in each decoding, and grade: one engine for all of them."""
+    """Sample every item from one model directory, in each decoding, and grade. One engine serves all decodings."""
     from judgerlvr.sampling.sampler import Sampler, needed_context
 
     evaluation = Evaluation()
@@ -110,7 +110,7 @@ def evaluate_model(
 
 
 def evaluate_responses(samples: Sequence[Sample], settings: Settings) -> Evaluation:
-    """Grade stored responses; samples of one item count as its repeated samples."""
+    """Grade stored responses. Samples of one item count as repeated samples of the item."""
     counts = Counter((sample.item.set, sample.item.id) for sample in samples)
     evaluation = Evaluation()
     with open_grader(settings) as grader:

@@ -1,4 +1,4 @@
-"""From graded records to the numbers of one row: a set, a kind and one way of decoding."""
+"""The numbers of one row (a set, a kind and a decoding) from graded records."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ OUTCOMES = ("correct", "wrong", "truncated")
 def summarise(records: Sequence[Record], decoding: Decoding, min_check_tokens: int = 1) -> dict[str, Any]:
     """Numbers of records that share set, kind and decoding, as plain data for ``summary.json``.
 
-    ``min_check_tokens``: a judge trace counts as checking if its thinking part is not empty and at least this
-    long. Lengths are in the policy's tokens and absent where the records carry none.
+    A judge trace counts as checking if its thinking part is not empty and has at least ``min_check_tokens`` tokens.
+    Lengths are in the policy's tokens, and absent if the records carry none.
     """
     clusters = [record.problem_id for record in records]
     scores = np.array([record.score for record in records], dtype=np.float64)
@@ -53,16 +53,16 @@ def summarise(records: Sequence[Record], decoding: Decoding, min_check_tokens: i
 
 
 def mean_surprisal(records: Sequence[Record]) -> float | None:
-    """Mean -log p of the sampled tokens in nats: an unbiased estimate of the sampled distribution's entropy.
+    """Mean -log p of the sampled tokens in nats, an unbiased estimate of the sampled distribution's entropy.
 
-    None where no record carries log-probabilities.
+    None if no record carries log-probabilities.
     """
     known = [(r.mean_logprob * r.tokens, r.tokens) for r in records if r.mean_logprob is not None and r.tokens]
     return -sum(total for total, _ in known) / sum(count for _, count in known) if known else None
 
 
 def _pass_curve(scores: Floats, clusters: Sequence[str], samples: int) -> dict[str, dict[str, float]]:
-    """pass@k at the powers of two up to the number of samples, and at that number."""
+    """pass@k at the powers of two up to the number of samples, and at the number of samples."""
     ks = sorted({1 << power for power in range(samples.bit_length())} | {samples})
     return {str(k): metrics.pass_at_k(scores, clusters, k).as_dict() for k in ks if k > 1}
 

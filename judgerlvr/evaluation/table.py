@@ -1,4 +1,4 @@
-"""The printed table: every number stands in a row that names its sampling settings and its entropy."""
+"""The printed table. Every number stands in a row that names its sampling settings and its entropy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 def format_summary(summary: Row) -> str:
-    """What was evaluated, then scores and lengths of the generate rows and of the judge rows."""
+    """The evaluated model or file, then scores and lengths of the generate rows and of the judge rows."""
     lines = _header(summary)
     for kind, scores in (("generate", _generate_cells), ("judge", _judge_cells)):
         rows = [row for row in summary["results"] if row["kind"] == kind]
@@ -73,7 +73,7 @@ def _judge_cells(row: Row) -> dict[str, str]:
 
 
 def _length_cells(row: Row) -> dict[str, str]:
-    """Mean tokens with interval and median, means by outcome and part, and what was cut."""
+    """Mean tokens with interval and median, means by outcome and part, and the share of cut responses."""
     cells = {"tokens": interval(row["tokens"]["all"]["mean"], 1), "median": f"{row['tokens']['all']['median']:g}"}
     for outcome in ("correct", "wrong", "truncated"):
         cells[outcome] = _mean(row["tokens"][outcome])
@@ -86,7 +86,7 @@ def _mean(length: Row) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number, or a dash where there is none."""
+    """A number, or a dash if there is none."""
     return MISSING if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
@@ -97,7 +97,7 @@ def interval(estimate: Mapping[str, float | None], digits: int = 3) -> str:
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of columns: the first to the left, all others to the right."""
+    """Lines of columns. The first column is aligned to the left, and all other columns to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -1,9 +1,9 @@
-"""The main job at laptop size: judge, then generate, beside vanilla RLVR; evaluation and report.
+"""The demo: judge, then generate, beside vanilla RLVR, with evaluation and report, at laptop size.
 
     python -m judgerlvr.demo [--model qwen3_moe] [--out runs/demo]
 
-Every step is a command of this product, printed as it is run. Vanilla trains until it has generated as many
-tokens as both stages together, candidates and judging included; its checkpoint at equal steps is evaluated too.
+Every step is a command of this product, and the demo prints each command. Vanilla trains until it has generated as many
+tokens as both stages together, candidates and judging included. The checkpoint at equal steps is evaluated too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rewards.errors import CommandFailed, InputError, exit_code
 
 EVALUATED_PROBLEMS = 200
 SAMPLES = 4
-# Vanilla needs more steps than JudgeRLVR for equal tokens, since judge samples are short; this bounds it.
+# Judge samples are short, so vanilla needs more steps than JudgeRLVR for equal tokens. The factor bounds these steps.
 MOST_VANILLA_STEPS_FACTOR = 3
 
 
@@ -36,10 +36,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def call(module: str, *arguments: object) -> None:
-    """Run one of the product's commands, shown as a person would type it.
+    """Run one of the product's commands, printed as a person would type the command.
 
     Raises:
-        CommandFailed: it returned another exit code than 0.
+        CommandFailed: the command returned another exit code than 0.
     """
     words = ["-m", f"judgerlvr.{module}", *map(str, arguments)]
     print(f"\n$ python {' '.join(words)}", flush=True)
@@ -110,6 +110,7 @@ class Demo:
         self._evaluate(self._export("generate"), self.out / "generate" / "eval" / "final")
         self._evaluate(export_dir(vanilla[-1]), self.out / "vanilla" / "eval" / "final")
         for path in equal_steps if equal_steps != vanilla[-1:] else []:
+            call("export", path)
             self._evaluate(export_dir(path), self.out / "vanilla" / "eval" / f"step_{self.steps}")
 
     def _export(self, name: str) -> Path:
@@ -131,7 +132,3 @@ class Demo:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     return exit_code(lambda: Demo(options).run())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""HySparse (arXiv 2602.03560): full layers that hand their KV and their selection to the sparse layers after them.
+"""HySparse (arXiv 2602.03560): full layers hand their KV and their selection to the sparse layers after them.
 
 ``judgerlvr.hysparse.registration`` registers the model type ``hysparse`` with transformers' Auto classes on import.
 The names below load at first use. Commands can print their help and kernels can be tested without transformers.

@@ -1,4 +1,4 @@
-"""The two kinds of attention layer: full ones that select, sparse ones that share K, V and the selection."""
+"""The two kinds of attention layer: full layers that select, and sparse layers that share K, V and the selection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from judgerlvr.hysparse.segments import Segments
 
 @dataclass(frozen=True)
 class Step:
-    """What all layers of one forward share: RoPE's (cos, sin), where sequences begin, and the cache if any."""
+    """Facts that all layers of one forward share: (cos, sin) of RoPE, where sequences begin, and the cache if any."""
 
     rotary: tuple[Tensor, Tensor]
     segments: Segments
@@ -29,13 +29,14 @@ class SelectedBlocks:
     """What a full layer hands to the sparse layers of its hybrid block: indices, and the ``keys`` and ``values`` that
     they name.
 
-    Indices are written once a forward: activation checkpointing runs the full layer again, and a second selection that
-    differed by rounding would give gradients of another function. ``indices`` given from outside, as a rollout chose
-    them, are used as they are; ``compare`` asks for the model's own ``chosen`` ones beside them. ``shared`` is what the
-    operations make of the indices for all sparse layers; the first of them asks for it.
+    ``indices`` are written once a forward. Activation checkpointing runs the full layer again, and a second selection
+    that differed by rounding would give the gradients of another function. Indices from outside, such as a rollout's,
+    are used as given. ``compare`` asks for the model's own choice, ``chosen``, beside the given indices. ``shared`` is
+    the form in which the operations read the indices. The first sparse layer makes that form for all.
 
-    Neither a dataclass nor arguments of their own: FSDP2's mixed precision casts tensors in those to half precision,
-    before torch 2.13 not where checkpointing runs a layer again, so that what it saves would differ.
+    This is a plain class on purpose. FSDP2 casts tensors that travel as arguments or dataclass fields to half
+    precision. Before torch 2.13 FSDP2 does not repeat the cast when activation checkpointing re-runs a layer, so saved
+    and recomputed tensors would differ.
     """
 
     def __init__(self, indices: Tensor | None = None, compare: bool = False) -> None:
@@ -72,7 +73,7 @@ class Projections(nn.Module):
         return rotate(normed(self.q_norm, self.heads(self.q_proj(hidden))), step)
 
     def keys_values(self, hidden: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Rotated keys and values, cached ones first: a window layer's cache holds its newest only."""
+        """Rotated keys and values with the cached keys first. A window layer's cache holds only the newest keys."""
         k = rotate(normed(self.k_norm, self.heads(self.k_proj(hidden))), step)
         v = self.heads(self.v_proj(hidden)).transpose(1, 2)
         if step.cache is not None:
@@ -88,21 +89,21 @@ class Projections(nn.Module):
 def normed(norm: nn.Module, heads: Tensor) -> Tensor:
     """[batch, tokens, heads, dim] to normalised [batch, heads, tokens, dim], in the projection's dtype.
 
-    Under autocast, norm and RoPE compute in float32; attention is to get what the projection gave.
+    Under autocast, norm and RoPE compute in float32, but attention must get the dtype of the projection.
     """
     result: Tensor = norm(heads).to(heads.dtype).transpose(1, 2)
     return result
 
 
 def rotate(heads: Tensor, step: Step) -> Tensor:
-    """RoPE by each token's own position; shared keys are thus shared as rotated."""
+    """RoPE by each token's own position. Shared keys are shared after the rotation."""
     cos, sin = (part[:, None] for part in step.rotary)
     rotated: Tensor = heads * cos + rotate_half(heads) * sin
     return rotated.to(heads.dtype)
 
 
 def summed_in_float32(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """K and V for the sparse layers: float32 in training, where each of them adds to one gradient."""
+    """K and V for the sparse layers. In training both are float32, because every sparse layer adds to one gradient."""
     if k.requires_grad and k.dtype.itemsize < torch.float32.itemsize:
         return k.float(), v.float()
     return k, v
@@ -114,7 +115,7 @@ def sink_biases(config: HySparseConfig) -> nn.Parameter:
 
 
 class FullAttention(Projections):
-    """Equations 1-3. Returns its output and the K, V that the sparse layers after it attend to."""
+    """Equations 1-3. Returns its output, and the K and V that the sparse layers after it attend to."""
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__(config, layer, own_keys=True)
@@ -127,7 +128,7 @@ class FullAttention(Projections):
         q = self.query(hidden, step)
         k, v = self.keys_values(hidden, step)
         run = operations(q.device.type)
-        # replayed blocks need no selection, so that the cheaper kernel will do
+        # Replayed blocks need no selection, so the cheaper kernel is enough.
         if self.selects and (blocks.indices is None or blocks.compare):
             out, blocks.chosen = run.full_attention_with_selection(q, k, v, step.segments, self.selection, self.sinks)
             blocks.indices = blocks.chosen if blocks.indices is None else blocks.indices
@@ -139,7 +140,7 @@ class FullAttention(Projections):
 
 
 class SparseAttention(Projections):
-    """Equations 4-9: one query, a branch over shared K, V and a branch over an own window, gated and summed."""
+    """Equations 4-9: one query, a branch over shared K and V, and a branch over an own window, gated and summed."""
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__(config, layer, own_keys=config.branches != "sparse")
@@ -153,7 +154,7 @@ class SparseAttention(Projections):
 
     def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         q = self.query(hidden, step)
-        # one launch for a new token; it has no backward pass
+        # One launch serves a new token. The kernel has no backward pass.
         fused = operations(q.device.type).sparse_decode
         if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
             return self.output(self.decoded(fused, q, hidden, blocks, step))
@@ -195,5 +196,5 @@ class SparseAttention(Projections):
 
 
 def gated(out: Tensor, gate: nn.Linear | None, hidden: Tensor) -> Tensor:
-    """``out`` under its gate, or as it is when the configuration has none."""
+    """``out`` under its gate. Without a gate in the configuration, ``out`` stays as it is."""
     return out if gate is None else apply_gate(out, gate(hidden))

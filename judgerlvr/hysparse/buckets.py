@@ -1,4 +1,5 @@
-"""A packed row's sequences regrouped into rectangular batches: attention over the row would be quadratic in the row.
+"""The sequences of a packed row, regrouped into rectangular batches. Attention over the whole row would be quadratic in
+the row.
 
 Padding is on the right, where a causal query never looks.
 """
@@ -16,8 +17,9 @@ from torch import Tensor
 class Buckets:
     """Places of one row's tokens in batches of sequences whose lengths share a power of two.
 
-    ``shapes`` (sequences, longest) of each batch. All batches' places follow one another: ``tokens`` [places] is the
-    token at each, the row's first on padding, and ``places`` [tokens] the place of each token.
+    ``shapes`` holds (sequences, longest) of each batch. The places of all batches follow one another. ``tokens``
+    [places] is the token at each place, and the row's first token on padding. ``places`` [tokens] is the place of each
+    token.
     """
 
     shapes: list[tuple[int, int]]
@@ -31,7 +33,7 @@ class Buckets:
         return [part.unflatten(0, shape).transpose(1, 2) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
-        """Inverse of ``split``; what stands on padding is dropped."""
+        """Inverse of ``split``. Values on padding are dropped."""
         placed = torch.cat([part.transpose(1, 2).flatten(0, 1) for part in parts])
         return placed.index_select(0, self.places).transpose(0, 1)[None]
 
@@ -44,11 +46,11 @@ def buckets_of(firsts: Tensor, tokens: int) -> Buckets:
     held = torch.cat([part.flatten() for part in grids])
     # Padding comes first in this order, and behind it the row's tokens.
     places = held.argsort(stable=True)[-tokens:]
-    # What the first token sees, its own block alone, every place of a sequence sees.
+    # Padding reads the row's first token. That token sees its own block only, which every place of a sequence sees too.
     return Buckets([tuple(part.shape) for part in grids], held.clamp(min=0), places)
 
 
 def grid(firsts: Tensor, lengths: Tensor) -> Tensor:
-    """Token at each place of sequences [n] of one batch, [n, longest]; -1 on padding."""
+    """Token at each place of the sequences [n] of one batch, [n, longest], with -1 on padding."""
     steps = torch.arange(int(lengths.max()), device=firsts.device)
     return torch.where(steps < lengths[:, None], firsts[:, None] + steps, -1)

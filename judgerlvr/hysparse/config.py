@@ -16,13 +16,12 @@ BRANCHES = ("both", "sparse", "window")
 
 
 class HySparseConfig(Qwen3MoeConfig):
-    """Fields beyond Qwen3-MoE's; defaults follow the paper, or docs/hysparse.md where it is silent.
+    """Fields beyond Qwen3-MoE's. Defaults follow the paper, or docs/hysparse.md where the paper is silent.
 
-    ``layer_types`` wins over ``sparse_ratio`` (sparse layers after each full one) and ``closing_full``.
-    ``select_tokens`` counts tokens, forced blocks included; ``sliding_window`` counts the query's own token.
-    ``branches`` "window" turns the model into the window-hybrid baseline, "sparse" drops the window branch.
-    ``assumed`` names fields that the paper does not give.
-    Raises ValueError for settings that no model can have.
+    ``layer_types`` wins over ``sparse_ratio`` (sparse layers after each full layer) and ``closing_full``.
+    ``select_tokens`` counts tokens, forced blocks included. ``sliding_window`` counts the query's own token.
+    ``branches`` "window" gives the window-hybrid baseline, and "sparse" drops the window branch. ``assumed`` names
+    fields that the paper does not give. Raises ValueError for settings that no model can have.
     """
 
     model_type = "hysparse"
@@ -66,7 +65,7 @@ class HySparseConfig(Qwen3MoeConfig):
 
     @property
     def selecting_layers(self) -> list[int]:
-        """Full layers that choose blocks for the sparse layers after them; none where no layer reads blocks."""
+        """Full layers that choose blocks for the sparse layers after them. Empty if no layer reads blocks."""
         if self.branches == "window":
             return []
         return [layer for layer in range(len(self.kinds)) if serves_sparse(self.kinds, layer)]

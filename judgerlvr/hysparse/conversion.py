@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Pretra
 from judgerlvr.hysparse.attention import SparseAttention
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.options import Start
+from judgerlvr.hysparse.options import InitialValues
 from rewards.errors import InputError
 
 SOURCES = ("qwen3", "qwen3_moe")
@@ -52,9 +52,9 @@ COPIED_EXPERTS = (
 
 
 def config_from(source: PretrainedConfig, **changes: Any) -> HySparseConfig:
-    """Configuration with the source's sizes and HySparse's settings from ``changes``.
+    """Configuration with the source's sizes and with HySparse's settings from ``changes``.
 
-    Raises InputError for a source of another family or one with window layers of its own.
+    Raises InputError for a source of another family, and for a source with window layers of its own.
     """
     if source.model_type not in SOURCES:
         raise InputError(f"cannot convert a {source.model_type!r} model", f"start from one of {', '.join(SOURCES)}")
@@ -65,10 +65,10 @@ def config_from(source: PretrainedConfig, **changes: Any) -> HySparseConfig:
     return HySparseConfig(**{**fields, "qk_norm": True, "gate_bias": True, **changes})
 
 
-def convert(source: PreTrainedModel, start: Start | None = None, **changes: Any) -> HySparseForCausalLM:
-    """HySparse model with the source's weights, in the source's dtype; ``changes`` go to HySparseConfig.
+def convert(source: PreTrainedModel, start: InitialValues | None = None, **changes: Any) -> HySparseForCausalLM:
+    """HySparse model with the weights and the dtype of the source. ``changes`` go to HySparseConfig.
 
-    Raises InputError where ``config_from`` does, and ValueError for settings that no model can have.
+    Raises InputError in the cases of ``config_from``, and ValueError for settings that no model can have.
     """
     model = HySparseForCausalLM(config_from(source.config, **changes)).to(source.dtype)
     missing, unexpected = model.load_state_dict(source.state_dict(), strict=False)
@@ -77,12 +77,12 @@ def convert(source: PreTrainedModel, start: Start | None = None, **changes: Any)
     new = [name for name in missing if ".g_" not in name and "sinks" not in name]
     if new:
         raise InputError(f"the source has no {new[0]}", "leave gate_full, sinks_full and qk_norm at their defaults")
-    neutralise(model, start or Start())
+    neutralise(model, start or InitialValues())
     return model
 
 
 @torch.no_grad()
-def neutralise(model: HySparseForCausalLM, start: Start) -> None:
+def neutralise(model: HySparseForCausalLM, start: InitialValues) -> None:
     """Set every gate and sink of the sparse layers to the values of ``start``."""
     for layer in model.modules():
         if not isinstance(layer, SparseAttention):
@@ -105,14 +105,14 @@ def set_gate(gate: nn.Linear | None, value: float) -> None:
 
 
 def source_directory(source: Path) -> Path:
-    """The directory; raises InputError when it holds no model."""
+    """The directory. Raises InputError if the directory holds no model."""
     if not (source / "config.json").is_file():
         raise InputError("no model there", "give a directory with config.json and weights", file=source)
     return source
 
 
 def changes_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Configuration fields of ``add_options``' options; raises InputError for settings no model can have."""
+    """Configuration fields of ``add_options``' options. Raises InputError for settings that no model can have."""
     changes = {
         "sparse_ratio": options.sparse_ratio,
         "select_block": options.select_block,
@@ -128,7 +128,7 @@ def changes_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> None:
     """Convert and save model, tokenizer and the model's code."""
-    changes, start = changes_of(options), Start(options.gate_sparse, options.gate_window)
+    changes, start = changes_of(options), InitialValues(options.gate_sparse, options.gate_window)
     model = convert(AutoModelForCausalLM.from_pretrained(options.source, dtype="auto"), start, **changes)
     model.save_pretrained(options.out)
     AutoTokenizer.from_pretrained(options.source).save_pretrained(options.out)

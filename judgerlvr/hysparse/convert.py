@@ -2,9 +2,9 @@
 
     python -m judgerlvr.hysparse.convert SOURCE OUT [--sparse-ratio 3] [--select-tokens 1024] [--window 128]
 
-Every weight of the source keeps its name and place: a sparse layer's key and value projections become those of its
-window branch, and its query, now read by both branches, stays. Only gates and sinks are new. The result is a
-starting point to be trained or distilled: a sparse layer now reads keys of another layer.
+Every weight of the source keeps its name and place. The key and value projections of a sparse layer become the window
+branch's, and both branches read the old query projection. Only gates and sinks are new. The result is a starting point
+for training or distillation, because a sparse layer now reads the keys of another layer.
 """
 
 from __future__ import annotations

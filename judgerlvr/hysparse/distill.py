@@ -1,11 +1,11 @@
-"""Convert a Qwen3 or Qwen3-MoE checkpoint to HySparse and distil the source into it on texts.
+"""Convert a Qwen3 or Qwen3-MoE checkpoint to HySparse, and distil the source into the conversion on texts.
 
     python -m judgerlvr.hysparse.distill SOURCE OUT --texts FILE [--steps 200] [--sparse-ratio 3] ...
 
-FILE (JSONL, JSON or parquet) has in each row a ``text``, and optionally a ``prompt`` before it that is read and not
-learnt. Its first rows are held out. The loss is the divergence of the source's next-token distribution from the
-student's; texts are packed into rows of ``--length`` tokens. ``OUT/distill.jsonl`` holds one line an evaluation:
-learnt tokens so far, held-out loss of student and source.
+Each row of FILE (JSONL, JSON or parquet) has a ``text``, and optionally a ``prompt`` before the text that is read and
+not learnt. The first rows are held out. The loss is the divergence of the source's next-token distribution from the
+student's. Texts are packed into rows of ``--length`` tokens. ``OUT/distill.jsonl`` holds a line for each evaluation:
+learnt tokens so far, and the held-out loss of student and source.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from data.row_files import read_rows
 from judgerlvr.hysparse.conversion import changes_of, convert, source_directory
-from judgerlvr.hysparse.options import Plan, Start
+from judgerlvr.hysparse.options import InitialValues, Plan
 from rewards.errors import InputError
 
 IGNORED = -100  # the label that cross_entropy leaves out
@@ -25,7 +25,7 @@ CURVE = "distill.jsonl"
 
 @dataclass(frozen=True)
 class Text:
-    """Token ids; the first ``context`` of them are not learnt."""
+    """Token ids. The first ``context`` tokens are not learnt."""
 
     ids: Sequence[int]
     context: int = 0
@@ -33,7 +33,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Packed:
-    """Rows of texts one after the other, all [rows, length]: token ids, positions that restart, next tokens."""
+    """Rows of texts, one text after another, all [rows, length]: token ids, positions that restart, next tokens."""
 
     ids: Tensor
     positions: Tensor
@@ -45,7 +45,7 @@ class Packed:
 
 
 def pack(texts: Sequence[Text], length: int) -> Packed:
-    """Fill rows with whole texts in order; a text longer than a row is cut to it, a row's rest is padding."""
+    """Fill rows with whole texts in order. A text longer than a row is cut, and the rest of a row is padding."""
     places, row, at = [], 0, 0
     for text in texts:
         size = min(len(text.ids), length)
@@ -64,7 +64,7 @@ def pack(texts: Sequence[Text], length: int) -> Packed:
 
 
 def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> list[Text]:
-    """Texts of the file; raises InputError for a row without one, and says how many are longer than ``length``."""
+    """Texts of the file. Prints how many exceed ``length``. Raises InputError for a row without a text."""
     texts = []
     for number, row in enumerate(read_rows(file), start=1):
         if not isinstance(row.get("text"), str):
@@ -86,7 +86,9 @@ def next_token_logits(model: PreTrainedModel, batch: Packed) -> Tensor:
 
 @contextmanager
 def layer_outputs(model: PreTrainedModel, watched: bool) -> Iterator[list[Tensor]]:
-    """Collect layers' hidden states [rows, length, hidden_size] of the forwards made meanwhile, if ``watched``."""
+    """Collect the hidden states [rows, length, hidden_size] of all layers in the forwards made meanwhile, if
+    ``watched``.
+    """
     kept: list[Tensor] = []
     hooks = [
         layer.register_forward_hook(lambda _layer, _given, out: kept.append(out[0] if isinstance(out, tuple) else out))
@@ -102,7 +104,8 @@ def layer_outputs(model: PreTrainedModel, watched: bool) -> Iterator[list[Tensor
 def divergence(student: PreTrainedModel, source: PreTrainedModel, batch: Packed, hidden: float = 0.0) -> Tensor:
     """Mean KL divergence of the student's next-token distribution from the source's, in nats a token.
 
-    ``hidden`` adds that many times the layers' mean squared distance from the source's, relative to its own square.
+    ``hidden`` times the mean squared distance of the layers from the source's is added, relative to the source's
+    square.
     """
     with torch.no_grad(), layer_outputs(source, hidden > 0) as wanted:
         target = next_token_logits(source, batch).log_softmax(-1)
@@ -141,7 +144,7 @@ def batches(texts: Packed, plan: Plan) -> Iterator[Packed]:
 def distil(
     student: PreTrainedModel, source: PreTrainedModel, texts: Packed, heldout: Packed, plan: Plan
 ) -> Iterator[dict[str, float]]:
-    """Train ``student`` in place; yields tokens seen and held-out losses before, during and after."""
+    """Train ``student`` in place. Yields tokens seen and held-out losses before, during and after."""
     optimiser = torch.optim.AdamW(student.parameters(), lr=plan.lr, weight_decay=0.0)
     decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 1.0 / plan.steps, total_iters=plan.steps)
     reference = heldout_loss(source, heldout, plan.rows)
@@ -161,7 +164,7 @@ def distil(
 
 
 def run(options: argparse.Namespace) -> None:
-    """Convert, distil, save; raises InputError for a missing model, bad texts and impossible settings."""
+    """Convert, distil, save. Raises InputError for a missing model, bad texts and impossible settings."""
     source_directory(options.source)
     tokenizer = AutoTokenizer.from_pretrained(options.source)
     texts = read_texts(options.texts, tokenizer, options.length)
@@ -169,7 +172,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"{len(texts)} texts, all held out", "give more, or a smaller --heldout", options.texts)
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     source = AutoModelForCausalLM.from_pretrained(options.source, dtype=torch.float32).to(device)
-    student = convert(source, Start(options.gate_sparse, options.gate_window), **changes_of(options))
+    student = convert(source, InitialValues(options.gate_sparse, options.gate_window), **changes_of(options))
     student.to(device)
     heldout = on(pack(texts[: options.heldout], options.length), device)
     rest = on(pack(texts[options.heldout :], options.length), device)

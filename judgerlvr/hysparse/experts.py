@@ -1,4 +1,4 @@
-"""A mixture of experts that uses the experts it is given, where a rollout chose them, with its own router's weights."""
+"""A mixture of experts that uses given experts, such as a rollout's choice, with the weights of its own router."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBl
 
 
 class ChosenExperts:
-    """What one layer is told: ``indices`` [batch, tokens, top_k] to use, None for its own, and whether to ``compare``:
-    to keep its own as ``chosen``, of the same shape.
+    """Experts for one layer of a forward. ``indices`` [batch, tokens, top_k] are the experts to use, None for the
+    layer's own choice. ``compare`` asks the layer to keep its own choice as ``chosen``, of the same shape.
 
-    Not a dataclass: see ``attention.SelectedBlocks``. Checkpointing runs the layer again with the same object.
+    Not a dataclass, for the reason given in ``attention.SelectedBlocks``. Checkpointing re-runs the layer with the same
+    object.
     """
 
     def __init__(self, indices: Tensor | None = None, compare: bool = False) -> None:
@@ -20,7 +21,7 @@ class ChosenExperts:
 
 
 class SparseMoeBlock(Qwen3MoeSparseMoeBlock):
-    """transformers' block, which takes what ``ChosenExperts`` says."""
+    """transformers' block with given experts, as ``ChosenExperts`` describes."""
 
     def forward(self, hidden: Tensor, experts: ChosenExperts | None = None) -> Tensor:
         """[batch, tokens, hidden_size] to the same shape."""
@@ -33,16 +34,17 @@ class SparseMoeBlock(Qwen3MoeSparseMoeBlock):
             experts.chosen = used.unflatten(0, hidden.shape[:2])
         if experts.indices is not None:
             used = experts.indices.flatten(0, 1)
-            weights = self._weights(logits, used)
+            weights = router_weights(logits, used, self.gate.norm_topk_prob)
         out: Tensor = self.experts(flat, used, weights)
         return out.view_as(hidden)
 
-    def _weights(self, logits: Tensor, used: Tensor) -> Tensor:
-        """What the router would give to ``used`` [rows, top_k], were they its choice among ``logits`` [rows, experts].
 
-        In its own order of operations, so that its own choice changes no bit.
-        """
-        weights = logits.softmax(dim=-1, dtype=torch.float).gather(-1, used)
-        if self.gate.norm_topk_prob:
-            weights = weights / weights.sum(dim=-1, keepdim=True)
-        return weights.to(logits.dtype)
+def router_weights(logits: Tensor, used: Tensor, normed: bool) -> Tensor:
+    """Weights that a router would give to ``used`` [rows, top_k], had it chosen them among ``logits`` [rows, experts].
+
+    The order of operations is the router's own, so the router's own choice changes no bit.
+    """
+    weights = logits.softmax(dim=-1, dtype=torch.float).gather(-1, used)
+    if normed:
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+    return weights.to(logits.dtype)

@@ -51,7 +51,7 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
     def forward(
         self, hidden: Tensor, blocks: SelectedBlocks, step: Step, experts: ChosenExperts | None = None
     ) -> tuple[Tensor, ...]:
-        """Hidden states; of a full layer also K and V for the sparse layers after it."""
+        """Hidden states. A full layer also returns K and V for the sparse layers after it."""
         normed, shared = self.input_layernorm(hidden), ()
         if self.is_full:
             attended, *shared = self.self_attn(normed, blocks, step)
@@ -65,9 +65,10 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
 
 @dataclass
 class HySparseModelOutput(MoeModelOutputWithPast):
-    """Asked for by ``output_blocks``: the blocks that the sparse layers used, and those that the model chose itself,
-    which differ where ``block_indices`` were given. int32 [selecting layers, batch, kv_heads, tokens, count]. A mixture
-    of experts tells those that it chose itself too, [MoE layers, batch, tokens, top_k]."""
+    """``output_blocks`` asks for these fields: the blocks that the sparse layers used, and the blocks that the model
+    chose by itself. The two differ if ``block_indices`` were given. int32 [selecting layers, batch, kv_heads, tokens,
+    count]. A mixture of experts also returns the experts that it chose by itself, [MoE layers, batch, tokens, top_k].
+    """
 
     used_blocks: Tensor | None = None
     chosen_blocks: Tensor | None = None
@@ -76,7 +77,7 @@ class HySparseModelOutput(MoeModelOutputWithPast):
 
 @dataclass
 class HySparseCausalLMOutput(MoeCausalLMOutputWithPast):
-    """The same three beside the logits."""
+    """The same three fields beside the logits."""
 
     used_blocks: Tensor | None = None
     chosen_blocks: Tensor | None = None
@@ -96,7 +97,7 @@ class HySparsePreTrainedModel(Qwen3MoePreTrainedModel):
     }
 
     def _check_and_adjust_attn_implementation(self, *args: Any, **kwargs: Any) -> str:
-        # Trainers ask for flash attention by default; the operations come from ops.dispatch whatever they ask for.
+        # Trainers ask for flash attention by default. The operations come from ops.dispatch in any case.
         return "eager"
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
@@ -147,11 +148,11 @@ class HySparseModel(HySparsePreTrainedModel):
     ) -> HySparseModelOutput:
         """Final hidden states [batch, tokens, hidden_size].
 
-        ``attention_mask`` [batch, cached + tokens] marks padding; ``cu_seqlens`` [n + 1], or ``position_ids``
-        [batch, tokens] that restart, cut packed rows. ``block_indices`` int32 [selecting layers, batch, kv_heads,
-        tokens, count] replaces the model's own selection, ``expert_indices`` [MoE layers, batch, tokens, top_k] its
-        routers'; ``output_blocks`` returns both. Raises ValueError where ``segments_of`` does, and for indices of
-        another shape.
+        ``attention_mask`` [batch, cached + tokens] marks padding. ``cu_seqlens`` [n + 1] cuts packed rows, and so do
+        restarting ``position_ids`` [batch, tokens]. ``block_indices`` int32 [selecting layers, batch, kv_heads, tokens,
+        count] replaces the model's own selection. ``expert_indices`` [MoE layers, batch, tokens, top_k] replaces the
+        routers' choice. ``output_blocks`` returns both. Raises ValueError in the cases of ``segments_of``, and for
+        indices of another shape.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
@@ -218,7 +219,7 @@ class HySparseModel(HySparsePreTrainedModel):
         blocks = SelectedBlocks()
         for number, layer in enumerate(self.layers):
             if number in selecting:
-                if not torch.is_grad_enabled():  # else layers that are run again still read them
+                if not torch.is_grad_enabled():  # Layers that are run again for gradients still read the shared keys.
                     blocks.keys = blocks.values = None
                 blocks = selecting[number]
             hidden, *shared = layer(hidden, blocks, step, experts.get(number))
@@ -257,7 +258,7 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         **kwargs: Any,
     ) -> HySparseCausalLMOutput:
-        """Logits [batch, tokens kept, vocab_size], and the loss where ``labels`` (-100 = ignored) are given."""
+        """Logits [batch, tokens kept, vocab_size], and the loss if ``labels`` (-100 = ignored) are given."""
         config = self.config
         router = config.output_router_logits if output_router_logits is None else output_router_logits
         outputs = self.model(

@@ -8,13 +8,12 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Start:
-    """Values the new parts start from.
+class InitialValues:
+    """Values of the new parts at the start.
 
-    Gate weights start at zero, so that ``gate_sparse`` and ``gate_window`` (0 to 1) hold for every token; at the
-    default the window branch, which computes the source layer's own attention cut to a window, leads. ``sink`` is
-    the logit of every sink: at -10 it takes under 1/20,000 of a branch whose largest logit is 0, and still gets a
-    gradient.
+    Gate weights start at zero, so ``gate_sparse`` and ``gate_window`` (0 to 1) hold for every token. By default the
+    window branch leads, which computes the source layer's attention cut to a window. ``sink`` is the logit of every
+    sink. At -10, a sink takes under 1/20,000 of a branch whose largest logit is 0, and the sink still gets a gradient.
     """
 
     gate_sparse: float = 0.1
@@ -45,5 +44,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--select-block", type=int, default=64, help="tokens a selected block")
     parser.add_argument("--select-tokens", type=int, default=1024, help="selected tokens a query")
     parser.add_argument("--window", type=int, default=128, help="tokens of the window branch")
-    parser.add_argument("--gate-sparse", type=float, default=Start.gate_sparse, help="0 to 1 (default %(default)s)")
-    parser.add_argument("--gate-window", type=float, default=Start.gate_window, help="0 to 1 (default %(default)s)")
+    parser.add_argument(
+        "--gate-sparse", type=float, default=InitialValues.gate_sparse, help="0 to 1 (default %(default)s)"
+    )
+    parser.add_argument(
+        "--gate-window", type=float, default=InitialValues.gate_window, help="0 to 1 (default %(default)s)"
+    )

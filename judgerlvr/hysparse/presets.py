@@ -1,4 +1,4 @@
-"""Named configurations: the paper's two models, and two small ones of ours."""
+"""Named configurations: the paper's two models, and our own small models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from judgerlvr.hysparse.config import HySparseConfig
 LONG_ROPE = {"rope_type": "default", "rope_theta": 640_000.0}
 SHORT_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
 
-# Table 1 of the paper. ``assumed`` lists what it does not give; we chose values that reach its parameter counts.
+# Table 1 of the paper. ``assumed`` lists fields that the table lacks. Our values reach the paper's parameter counts.
 PRESETS: dict[str, dict[str, Any]] = {
     "7b": {
         "num_hidden_layers": 36,
@@ -71,5 +71,5 @@ PRESETS["tiny-moe"] = PRESETS["tiny"] | {
 
 
 def preset(name: str, **changes: Any) -> HySparseConfig:
-    """The named configuration with ``changes``; raises KeyError for an unknown name."""
+    """The named configuration with ``changes``. Raises KeyError for an unknown name."""
     return HySparseConfig(**{**PRESETS[name], **changes})

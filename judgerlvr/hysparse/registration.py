@@ -9,7 +9,7 @@ from judgerlvr.hysparse.modeling import HySparseForCausalLM
 
 
 def register() -> None:
-    """Register configuration and model; repeating it changes nothing."""
+    """Register configuration and model. A second call changes nothing."""
     AutoConfig.register(HySparseConfig.model_type, HySparseConfig, exist_ok=True)
     AutoModelForCausalLM.register(HySparseConfig, HySparseForCausalLM, exist_ok=True)
 

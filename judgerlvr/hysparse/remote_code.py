@@ -1,6 +1,6 @@
-"""Copies the model's own source into a saved directory, so that it loads where this package is not installed.
+"""Copies of the model's source in a saved directory, so that the directory loads where this package is not installed.
 
-transformers' loader of remote code knows one flat folder and relative imports only, hence the renaming.
+transformers' loader of remote code takes a flat folder with relative imports only, hence the new names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ AUTO_MAP = {
     "AutoConfig": "hysparse_config.HySparseConfig",
     "AutoModelForCausalLM": "hysparse_modeling.HySparseForCausalLM",
 }
-# Everything hysparse_modeling imports, directly or not; a test loads a saved directory without the package.
+# All files that hysparse_modeling imports, directly or not. A test loads a saved directory without the package.
 MODULES = (
     "config",
     "remote_code",
@@ -45,7 +45,7 @@ def flatten(source: str) -> str:
 
 
 def write_code(folder: str | os.PathLike[str]) -> None:
-    """Write the flat copies into ``folder``; from a model that was itself loaded as remote code too."""
+    """Write the flat copies into ``folder``. A model that was itself loaded as remote code can do so too."""
     here = Path(__file__).parent
     packaged = {module: here / (module.replace(".", "/") + ".py") for module in MODULES}
     for module, file in packaged.items():
@@ -57,7 +57,7 @@ def write_code(folder: str | os.PathLike[str]) -> None:
 
 
 def remove_code(folder: str | os.PathLike[str]) -> None:
-    """Undo ``write_code``: a directory that is read where the package is installed needs no copies."""
+    """Undo ``write_code``. A directory that is read where the package is installed needs no copies."""
     for file in Path(folder).glob(f"{PREFIX}*.py"):
         file.unlink()
     path = Path(folder) / "config.json"
@@ -67,6 +67,6 @@ def remove_code(folder: str | os.PathLike[str]) -> None:
 
 
 def keep_together() -> str:
-    """Imports that never run: the loader copies what a file names, and saving again needs every file."""
+    """Imports that never run. The loader copies the files that a file names, and a second save needs every file."""
     lines = [f"    from .{flat_name(module)} import *" for module in MODULES if module != "remote_code"]
     return "\n".join(["", "if False:", *lines, ""])

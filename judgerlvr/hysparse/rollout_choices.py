@@ -1,4 +1,4 @@
-"""A rollout's choices on their way from an engine's request to a training sample, as plain values in between."""
+"""A rollout's choices on their way from an engine's request to a training sample, as plain values."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor
 from judgerlvr.hysparse.config import HySparseConfig
 
 KEY = "block_indices"
-# What a request says to get its choices back, in vLLM's ``SamplingParams.extra_args``.
+# A request asks for its choices with this entry of vLLM's ``SamplingParams.extra_args``.
 REQUEST = {"kv_transfer_params": {KEY: True}}
-# vLLM's ``kv_transfer_config``. A producer's preempted requests are computed again, never delivered in part.
+# vLLM's ``kv_transfer_config``. A producer computes preempted requests again and never delivers a part.
 TRANSFER = {
     "kv_connector": "BlockIndexConnector",
     "kv_connector_module_path": "judgerlvr.hysparse.vllm.connector",
@@ -24,26 +24,28 @@ TRANSFER = {
 
 @dataclass(frozen=True)
 class Choices:
-    """Of one sequence: ``blocks`` [selecting layers, tokens, kv_heads, count], ascending, padded with -1; ``experts``
-    [MoE layers, tokens, top_k] in the router's order, None for a dense model."""
+    """Choices of one sequence. ``blocks`` [selecting layers, tokens, kv_heads, count] are ascending and padded with -1.
+    ``experts`` [MoE layers, tokens, top_k] are in the router's order, and None for a dense model.
+    """
 
     blocks: Tensor
     experts: Tensor | None = None
 
 
 def to_parameters(blocks: NDArray[np.int16], experts: NDArray[np.int16] | None = None) -> dict[str, Any]:
-    """``blocks`` [tokens, layers, kv_heads, count] and ``experts`` [tokens, MoE layers, top_k] as a request's output
-    carries them: one row a token."""
+    """``blocks`` [tokens, layers, kv_heads, count] and ``experts`` [tokens, MoE layers, top_k] in the form that a
+    request's output carries: one row a token.
+    """
     parts = [part.reshape(len(blocks), -1) for part in (blocks, experts) if part is not None]
     rows = np.concatenate(parts, axis=1)
     return {KEY: rows.tobytes(), "shape": list(rows.shape)}
 
 
 def from_parameters(parameters: dict[str, Any] | None, tokens: int) -> NDArray[np.int16]:
-    """int16 [tokens, 1, values of a row] for prompt and response; verl wants a dimension of layers.
+    """int16 [tokens, 1, values of a row] for prompt and response. verl wants a dimension of layers.
 
-    The last token was sampled and never computed: its row repeats the one before, whose blocks it sees too. Nothing
-    is trained on what follows it. Raises ValueError unless there is one row for every other token.
+    The last token was sampled and never computed. Its row repeats the row before, whose blocks the token sees too.
+    Nothing is trained on tokens after the last. Raises ValueError unless every other token has a row.
     """
     if not parameters or KEY not in parameters:
         raise ValueError("the rollout engine returned no block indices: its KV connector is missing")
@@ -53,8 +55,8 @@ def from_parameters(parameters: dict[str, Any] | None, tokens: int) -> NDArray[n
     return np.concatenate([found, found[-1:]])[:, None]
 
 
-def parted(rows: Tensor, config: HySparseConfig) -> Choices:
-    """The choices in ``rows`` [tokens, 1, values], as ``from_parameters`` makes them."""
+def split_choices(rows: Tensor, config: HySparseConfig) -> Choices:
+    """The choices in ``rows`` [tokens, 1, values], which ``from_parameters`` makes."""
     shape = (len(config.selecting_layers), config.num_key_value_heads, config.selection.count)
     routed = len(config.expert_layers)
     blocks, experts = rows[:, 0].split([shape[0] * shape[1] * shape[2], routed * config.num_experts_per_tok], dim=1)

@@ -1,7 +1,7 @@
-"""Where each query's own sequence begins: packing, left padding and cached prefixes seen as one thing.
+"""Where each query's own sequence begins, for packed rows, left padding and cached prefixes alike.
 
-Causal ranges and the grid of selection blocks both start at a query's own sequence, so that a packed or padded
-batch gives what the sequences give one by one.
+Causal ranges and the grid of selection blocks start at the query's own sequence. A packed or padded batch therefore
+gives the same results as its single sequences.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from judgerlvr.hysparse.buckets import Buckets, buckets_of
 
 @dataclass(frozen=True)
 class Segments:
-    """``starts`` [batch, queries]: index, on the key axis, of the first key a query may see.
+    """``starts`` [batch, queries]: index, on the key axis, of the first key that a query may see.
 
-    ``offset`` is the key index of the first query: the number of cached keys. A query sees its own key.
+    ``offset`` is the key index of the first query, which is the number of cached keys. A query sees its own key.
     """
 
     starts: Tensor
     offset: int = 0
 
     def __post_init__(self) -> None:
-        # Kernels index the rows of ``starts`` by its shape; an expanded tensor would send them out of bounds.
+        # Kernels index ``starts`` by shape. An expanded tensor would send the kernels out of bounds.
         object.__setattr__(self, "starts", self.starts.contiguous())
 
     @property
@@ -41,7 +41,7 @@ class Segments:
 
     @property
     def positions(self) -> Tensor:
-        """Position of each query in its own sequence, [batch, queries]; feeds RoPE and the block grid."""
+        """Position of each query in its own sequence, [batch, queries], for RoPE and the block grid."""
         return self.queries - self.starts
 
     @cached_property
@@ -56,7 +56,9 @@ def whole(batch: int, length: int, offset: int = 0, device: torch.device | str =
 
 
 def from_lengths(cu_seqlens: Tensor, total: int) -> Segments:
-    """One packed row of ``total`` tokens cut at ``cu_seqlens`` [n + 1]; tokens after the last cut are one more."""
+    """One packed row of ``total`` tokens cut at ``cu_seqlens`` [n + 1]. Tokens after the last cut form one more
+    sequence.
+    """
     where = torch.arange(total, device=cu_seqlens.device)
     cuts = cu_seqlens.to(where.dtype)
     last = torch.searchsorted(cuts, where, right=True) - 1
@@ -83,7 +85,7 @@ def from_mask(attention_mask: Tensor, length: int) -> Segments:
 
 
 def check_mask(attention_mask: Tensor) -> None:
-    """Raise ValueError when a row's ones are not one run: a hole has no place in a grid of blocks."""
+    """Raise ValueError if the ones of a row are not one run. A hole has no place in a grid of blocks."""
     kept = attention_mask.ne(0).to(torch.int8)
     runs = kept.diff(dim=1, prepend=torch.zeros_like(kept[:, :1]))
     if bool((runs.eq(1).sum(dim=1) > 1).any()):
@@ -98,9 +100,9 @@ def segments_of(
     cu_seqlens: Tensor | None,
     device: torch.device,
 ) -> Segments:
-    """Segments of one forward over ``shape`` (batch, length) new tokens after ``past`` cached ones.
+    """Segments of one forward over ``shape`` (batch, length) new tokens after ``past`` cached tokens.
 
-    ``cu_seqlens`` wins; otherwise a mask and restarting positions both cut. Raises ValueError for a mask that is not
+    ``cu_seqlens`` wins. Otherwise a mask and restarting positions both cut. Raises ValueError for a mask that is not
     [batch, past + length], for a mask with holes, and for packed rows on top of a cache.
     """
     batch, length = shape
@@ -118,7 +120,7 @@ def segments_of(
         found.append(from_positions(position_ids))
     elif position_ids is not None and attention_mask is None and not torch.compiler.is_compiling():
         _refuse(bool(from_positions(position_ids).starts.any()), "packed rows cannot continue a cache")
-    # each description only cuts, so that the latest start holds
+    # Each description only cuts, so the latest start holds.
     starts = found[0].starts
     for more in found[1:]:
         starts = torch.maximum(starts, more.starts)

@@ -1,4 +1,4 @@
-"""What a configuration costs: parameters, KV cache and attention FLOPs beside full attention and a window hybrid.
+"""Costs of a configuration: parameters, KV cache and attention FLOPs, beside full attention and a window hybrid.
 
     python -m judgerlvr.hysparse.size CONFIG --context N --batch B
 

@@ -17,13 +17,15 @@ from rewards.errors import InputError
 
 MIB = 2**20
 BFLOAT16 = 2
-# A query-key pair costs one multiply and one add a dimension, for its logit and again for its value.
+# A query-key pair costs a multiply and an add a dimension, once for its logit and once for its value.
 FLOPS_PER_PAIR_AND_DIM = 4
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Figures of one arrangement of layers; bytes for the whole batch, FLOPs of attention alone for one sequence."""
+    """Figures of one arrangement of layers. Bytes are for the whole batch, and FLOPs are those of attention for one
+    sequence.
+    """
 
     kv_bytes: int
     prefill_flops: int
@@ -32,7 +34,7 @@ class Costs:
 
 @dataclass(frozen=True)
 class Parameters:
-    """``active`` counts the experts one token uses; ``gates`` is the part of the total that gates take."""
+    """``active`` counts the experts that one token uses. ``gates`` is the part of the total that gates take."""
 
     total: int
     active: int
@@ -60,7 +62,8 @@ def pairs(tokens: int, most: int) -> int:
 def costs(config: HySparseConfig, full_layers: int, shared: int, window: int, context: int, batch: int) -> Costs:
     """Costs with ``full_layers`` full layers and the rest sparse.
 
-    A sparse layer attends to ``shared`` selected keys that it does not store and to ``window`` own ones that it does.
+    A sparse layer attends to ``shared`` selected keys without storing them, and to ``window`` own keys that the layer
+    stores.
     """
     others = config.num_hidden_layers - full_layers
     token_bytes = 2 * config.num_key_value_heads * config.head_dim * BFLOAT16
@@ -82,7 +85,7 @@ def arrangements(config: HySparseConfig, context: int, batch: int) -> dict[str, 
 
 
 def report(config: HySparseConfig, context: int, batch: int) -> str:
-    """The figures as text, ratios against HySparse; values the paper does not give are marked ``assumed``."""
+    """The figures as text, with ratios against HySparse. Values that the paper does not give are marked ``assumed``."""
     parameters = count_parameters(config)
     layers, full = config.num_hidden_layers, config.kinds.count(FULL)
     lines = [
@@ -104,7 +107,7 @@ def report(config: HySparseConfig, context: int, batch: int) -> str:
 
 
 def load(name: str) -> HySparseConfig:
-    """Configuration of a preset or of a model directory; raises InputError when ``name`` is neither."""
+    """Configuration of a preset or of a model directory. Raises InputError if ``name`` is neither."""
     if name in PRESETS:
         return preset(name)
     file = Path(name) / "config.json"
@@ -117,7 +120,7 @@ def load(name: str) -> HySparseConfig:
 
 
 def print_report(options: argparse.Namespace) -> None:
-    """Print the report; raises InputError for impossible numbers."""
+    """Print the report. Raises InputError for impossible numbers."""
     if min(options.context, options.batch) < 1:
         raise InputError("context and batch count from 1", "give positive numbers")
     print(report(load(options.config), options.context, options.batch))

@@ -25,7 +25,7 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     """
     config = _read_config(directory)
     if not any(directory.glob("*.safetensors")):
-        raise InputError("no *.safetensors in the model directory", "give a complete checkpoint", file=directory)
+        raise InputError("no *.safetensors in the model directory", _remedy(directory), file=directory)
     context = config.get("max_position_embeddings", longest)
     if context < longest:
         remedy = "lower max_prompt_tokens or max_response_tokens"
@@ -36,6 +36,12 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
         problem = f"vocab mismatch: tokenizer has {len(tokenizer)} tokens, the model {vocabulary}"
         raise InputError(problem, "use the tokenizer that the model was trained with", file=directory)
     return tokenizer
+
+
+def _remedy(directory: Path) -> str:
+    """What gives weights to a directory without any; a run's checkpoint needs an export of its own."""
+    found = [path for path in (directory, *directory.parents) if (path / "actor" / "fsdp_config.json").is_file()]
+    return f"python -m judgerlvr.export {found[0]}" if found else "give a complete checkpoint"
 
 
 def check_hysparse(directory: Path, cluster: Cluster) -> None:
@@ -82,11 +88,17 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     return tokenizer
 
 
-def pick_device(choice: str) -> Literal["cpu", "gpu"]:
-    """cpu or gpu; auto is gpu where torch sees one."""
+def pick_device(choice: str, here: bool = True) -> Literal["cpu", "gpu"]:
+    """cpu or gpu; auto is gpu where torch sees one. ``here``: the device must be in this machine.
+
+    Raises:
+        InputError: a GPU is asked for, must be here and is not.
+    """
     import torch
 
     found: Literal["cpu", "gpu"] = "gpu" if torch.cuda.is_available() else "cpu"
-    if choice == "gpu" and found == "cpu":
+    if here and choice == "gpu" and found == "cpu":
         raise InputError("no GPU is visible here", "set cluster.device=cpu", field="cluster.device")
-    return "cpu" if choice == "cpu" else found
+    if choice == "auto":
+        return found
+    return "cpu" if choice == "cpu" else "gpu"

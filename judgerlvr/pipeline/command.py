@@ -26,7 +26,7 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
         resume(kind, options.resume, options.out)
         return
     config = load_config(options.config or DEFAULT_CONFIG, options.overrides)
-    request = make_request(kind, config, getattr(options, "init", None), options.out)
+    request = make_request(kind, config, getattr(options, "init", None), options.out, not options.dry_run)
     if options.dry_run:
         dry_run(request)
     else:

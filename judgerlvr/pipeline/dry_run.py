@@ -8,19 +8,22 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from data.identity import shown_text
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
 from data.verl_rows import render_generate_rows
 from judgerlvr.config.check import MATCH_TOKENS
-from judgerlvr.config.schema import Config
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import Chat, PromptFilter, drop_unusable, encode_prompt, no_prompt_left
+from judgerlvr.pipeline.checks import known_shape
 from judgerlvr.pipeline.generate_data import shown_data
 from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, render_splits
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.reward_settings import grading_settings
+from judgerlvr.planning.load import load_of
+from judgerlvr.planning.machine import machine_of
+from judgerlvr.planning.plan import make_plan
+from judgerlvr.planning.report import plan_lines, storage_lines, verdict_lines
+from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.request import Request
 from rewards.canary import canary
 from rewards.errors import InputError
@@ -28,12 +31,10 @@ from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
 
 PLACEHOLDER = "(a sampled solution)"
-# fp32 master weights, gradients and two AdamW moments; the rollout engine holds one bf16 copy more.
-TRAIN_BYTES, ROLLOUT_BYTES = 16, 2
 
 
 def dry_run(request: Request) -> None:
-    """Print what the run would do.
+    """Print what the run would do. The request's constraints are checked already.
 
     Raises:
         InputError: whatever would have stopped the run before its first step.
@@ -48,9 +49,8 @@ def dry_run(request: Request) -> None:
     print(f"first prompt ({len(ids)} of at most {config.max_prompt_tokens} tokens):\n{tokenizer.decode(ids)}")
     _grade_gold(grading, problems.train[0])
     _print_sizes(request)
-    gib = memory_gib(request.init, config)
-    print(f"memory: about {gib:.1f} GiB for each GPU's weights, gradients and optimiser")
     _print_cluster(request)
+    print_plan(request)
     print("dry run: nothing was started")
 
 
@@ -98,33 +98,33 @@ def _print_sizes(request: Request) -> None:
     print(f"steps: at most {settings.stop.steps}")
 
 
-def memory_gib(init: Path, config: Config) -> float:
-    """Weights alone, spread over the GPUs; activations and the KV cache come on top."""
-    from safetensors import safe_open
+def print_plan(request: Request) -> None:
+    """Print what the stage takes of cards, hosts, disk and time.
 
-    parameters = 0
-    for path in init.glob("*.safetensors"):
-        with safe_open(str(path), framework="np") as tensors:
-            for name in tensors.keys():  # noqa: SIM118  (a safetensors handle is no dict)
-                size = 1
-                for length in tensors.get_slice(name).get_shape():
-                    size *= length
-                parameters += size
-    cluster = config.cluster
-    gpus = cluster.nodes * cluster.gpus_per_node
-    return parameters * (TRAIN_BYTES / gpus + ROLLOUT_BYTES / cluster.tensor_parallel) / 2**30
+    Raises:
+        InputError: by the plan the stage does not fit. The message says by how much, and what would fit.
+    """
+    config, shape = request.config, known_shape(request.init)
+    if shape is None:
+        print("plan: none, the planner knows Qwen3, Qwen3-MoE and HySparse")
+        return
+    machine = machine_of(config, request.device)
+    if request.device == "gpu":
+        plan = make_plan(request.kind, config, shape, machine)
+        lines, shortfalls, change = plan_lines(plan), plan.shortfalls, plan.change
+    else:
+        load = load_of(request.kind, config)
+        kept = storage(shape, load, request.settings, "cpu", config.cluster.rollout_cpu_gib)
+        shortfalls, change = storage_shortfalls(kept, machine), ""
+        lines = [*storage_lines(kept, machine), *verdict_lines(shortfalls, change)]
+    print("\n".join(lines))
+    if shortfalls:
+        raise InputError(
+            f"does not fit: {shortfalls[0]}", f"set {change}" if change else "ask for less", field="cluster"
+        )
 
 
 def _print_cluster(request: Request) -> None:
-    config, ray_address = request.config, request.ray_address
-    wanted = config.cluster.nodes * config.cluster.gpus_per_node
-    if not ray_address:
-        print(f"ray: a private cluster on this machine ({os.cpu_count()} cores, device {request.device})")
-        return
-    ray.init(address=ray_address, log_to_driver=False)
-    offered: dict[str, Any] = ray.cluster_resources()
-    ray.shutdown()
-    print(f"ray at {ray_address}: {json.dumps({k: v for k, v in offered.items() if k in ('CPU', 'GPU')})}")
-    if offered.get("GPU", 0) < wanted:
-        problem = f"the cluster offers {offered.get('GPU', 0):.0f} GPUs, {wanted} are asked for"
-        raise InputError(problem, "lower cluster.nodes x cluster.gpus_per_node", field="cluster")
+    private = f"a private cluster ({os.cpu_count()} cores here)"
+    where = f"the cluster at {request.ray_address}" if request.ray_address else private
+    print(f"ray: {where}, device {request.device}")

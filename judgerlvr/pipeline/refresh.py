@@ -8,7 +8,8 @@ from pathlib import Path
 
 from data.hashing import file_sha256
 from judgerlvr.engine.runner import run_stage
-from judgerlvr.runs.checkpoints import export_dir, step_of
+from judgerlvr.export.policy import export_policy
+from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.resume_state import save_stage
 from judgerlvr.runs.stage import Stage
@@ -30,7 +31,7 @@ def train_in_segments(stage: Stage, every: int, resample: Resample) -> Path:
         done = step_of(checkpoint)
         if done < target or done >= total:
             return checkpoint
-        train, tokens = resample(export_dir(checkpoint), done)
+        train, tokens = resample(export_policy(checkpoint).folder, done)
         # verl takes a checkpoint without loader state as "read the data from its start".
         (checkpoint / "data.pt").rename(checkpoint / "data.before-refresh.pt")
         stage = replace(stage, train=train, resume_from=checkpoint, tokens_before=tokens)

@@ -83,10 +83,9 @@ def _check_unfinished(run_dir: Path, newest: Path, exported: str) -> None:
 
     The stop rule of such a run has been met. Going on would train nothing, or one step past a spent budget.
     """
-    policy = export_dir(newest)
     # Only the end of the path is compared, since the folder may have been moved.
-    if Path(exported).match(str(policy.relative_to(newest.parent))):
-        remedy = f"to train its policy further, start a new run with model.path={policy}"
+    if newest.name in Path(exported).parts[-3:]:
+        remedy = f"to train its policy further, start a new run with model.path={export_dir(newest)}"
         raise InputError(f"the run is over (it ended at {newest.name})", remedy, file=run_dir)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data.hashing import file_sha256
-from judgerlvr.config.load import ROOT
+from judgerlvr.config.load import ROOT, engine_keys
 from judgerlvr.config.schema import Overlong
 from judgerlvr.models.identity import model_hash
 from judgerlvr.runs.files import write_atomically
@@ -38,8 +38,12 @@ class Manifest:
 
     ``data`` holds SHA-256 of the files ``train`` and ``heldout``.
     ``length_term`` is ``yes`` where a reward depends on length, else ``no``.
+    ``engine_keys`` are the settings that the run gave to verl by verl's own names.
     ``counts`` holds how many problems, candidates and candidate tokens went in, and prompts left out.
+    ``trained`` names the checkpoint with which training ended.
+    ``engine`` holds the training engine's facts that all workers reported, None before the workers started.
     ``export`` and ``model_hash`` name the finished policy. Both are None until the run is over.
+    ``changed_weights`` is the share of the policy's weights that are not its base's, 0 to 1.
     """
 
     name: str
@@ -55,10 +59,13 @@ class Manifest:
     seed: int | None = None
     steps: int | None = None
     prompts_per_step: int | None = None
+    engine_keys: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
+    engine: Mapping[str, Any] | None = None
     export: str | None = None
     model_hash: str | None = None
-    export_difference: float | None = None
+    trained: str | None = None
+    changed_weights: float | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], folder: Path) -> Manifest:
@@ -102,6 +109,7 @@ def make_manifest(stage: Stage, counts: Mapping[str, Any]) -> Manifest:
         seed=stage.config.seed,
         steps=stage.settings.stop.steps,
         prompts_per_step=stage.prompts_per_step,
+        engine_keys=engine_keys(stage.config),
         counts=counts,
     )
 

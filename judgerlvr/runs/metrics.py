@@ -73,6 +73,11 @@ HELDOUT_ACCURACY = Metric("validation/accuracy/{}", "share", "Held-out accuracy 
 HELDOUT_BALANCED = Metric(
     "validation/balanced_accuracy", "share", "Held-out balanced accuracy of judging.", When.validation
 )
+DIFFERENCE = Metric(
+    "mismatch/{}",
+    "share or nats",
+    "Trainer against rollout: kl, ess, ess_sequences, and equal_experts with router replay.",
+)
 HYSPARSE = Metric(
     "hysparse/{}", "share", "Agreement of rollout and trainer choices; see docs/hysparse-rl.md.", When.hysparse
 )
@@ -187,8 +192,8 @@ def read_metrics(path: Path) -> list[StepRow]:
 def metric_table() -> str:
     """Every declared metric as a Markdown table."""
     head = ["| metric | unit | occurs on | meaning |", "| --- | --- | --- | --- |"]
-    rows = [
-        f"| `{metric.name.replace('{}', '*')}` | {metric.unit} | {metric.when} | {metric.meaning} |"
-        for metric in DECLARED
-    ]
+    rows = []
+    for metric in DECLARED:
+        name, meaning = metric.name.replace("{}", "*"), metric.meaning.replace("|", "\\|")
+        rows.append(f"| `{name}` | {metric.unit} | {metric.when} | {meaning} |")
     return "\n".join([*head, *rows]) + "\n"

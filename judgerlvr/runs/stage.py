@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgerlvr.config.schema import Config, GenerateStage, JudgeStage
+from rewards.errors import InputError
 
 Kind = Literal["judge", "generate"]
 CHECKPOINTS = "checkpoints"
@@ -64,6 +65,21 @@ class Stage:
         from judgerlvr.hysparse.config import HySparseConfig
 
         return bool(HySparseConfig.from_pretrained(self.init).selecting_layers)
+
+    @property
+    def replays_experts(self) -> bool:
+        """The policy is a plain Qwen3-MoE that trains with the experts that its rollouts chose.
+
+        Raises InputError where the key is set for another policy.
+        """
+        if not self.config.model.replay_experts:
+            return False
+        if self.model_type != "qwen3_moe":
+            remedy = "unset it (HySparse policies have hysparse.replay)"
+            raise InputError(
+                f"the policy is of type {self.model_type}, not qwen3_moe", remedy, field="model.replay_experts"
+            )
+        return True
 
 
 def derived(stage: Stage) -> dict[str, int]:

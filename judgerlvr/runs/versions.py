@@ -7,7 +7,8 @@ import importlib.metadata
 PACKAGES = ("judgerlvr", "torch", "verl", "vllm", "ray", "transformers", "tensordict", "math-verify")
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
+    """Version of an installed package, else ``missing``."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -16,4 +17,4 @@ def _version(package: str) -> str:
 
 def versions() -> dict[str, str]:
     """Version of each package, ``missing`` where a package is not installed."""
-    return {name: _version(name) for name in PACKAGES}
+    return {name: version(name) for name in PACKAGES}

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
+from judgerlvr.config.check import prompt_multiple
 from judgerlvr.config.schema import Config
 from judgerlvr.runs.request import Place
 from judgerlvr.sampling.candidates import sample_candidates
@@ -18,24 +19,29 @@ from rewards.types import Problem
 MEASURED_PROMPTS = 64
 
 
-def matched_prompts(place: Place, init: Path, triplets: Sequence[Triplet]) -> int:
-    """Judge prompts a step whose expected tokens equal a generate step's, from a sample of both with ``init``."""
+def matched_prompts(place: Place, init: Path, triplets: Sequence[Triplet], rows: int) -> int:
+    """Judge prompts a step whose expected tokens equal a generate step's, from a sample of both with ``init``.
+
+    ``rows`` counts the judge prompts of the training data: a step never asks for more.
+    """
     config = place.config
     shown = list(triplets)[:MEASURED_PROMPTS]
     prompts = _prompts(config, shown)
     longest = (config.generate.max_response_tokens, config.judge.max_response_tokens)
     engine = vllm_arguments(place)
-    lengths = run_on_ray(place, _mean_lengths, init, prompts, longest, config, engine)
-    return prompts_for(config, *lengths)
+    generate_tokens, judge_tokens = run_on_ray(place, _mean_lengths, init, prompts, longest, config, engine)
+    return prompts_for(config, generate_tokens, judge_tokens, rows)
 
 
-def prompts_for(config: Config, generate_tokens: float, judge_tokens: float) -> int:
-    """The arithmetic: equal tokens a step, rounded to a whole number of prompts for each update, at least one."""
-    generate, judge = config.generate.batch, config.judge.batch
+def prompts_for(config: Config, generate_tokens: float, judge_tokens: float, rows: int) -> int:
+    """The arithmetic: equal tokens a step, rounded to what divides among updates and ranks, at most ``rows``."""
+    generate, judge, cluster = config.generate.batch, config.judge.batch, config.cluster
     wanted = generate.prompts_per_step * generate.samples_per_prompt * generate_tokens
-    prompts = wanted / (judge.samples_per_prompt * judge_tokens)
-    updates = judge.updates_per_step
-    return max(1, round(prompts / updates)) * updates
+    prompts = min(wanted / (judge.samples_per_prompt * judge_tokens), rows)
+    ranks = cluster.nodes * cluster.gpus_per_node
+    multiple = prompt_multiple(judge.updates_per_step, judge.samples_per_prompt, ranks)
+    nearest = max(1, round(prompts / multiple)) * multiple
+    return nearest - multiple if multiple < nearest > rows else nearest
 
 
 def _prompts(config: Config, triplets: Sequence[Triplet]) -> tuple[list[Problem], list[Problem]]:

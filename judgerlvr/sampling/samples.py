@@ -9,14 +9,14 @@ from data.verl_rows import generate_chat
 from rewards.types import Problem
 
 CUT = "length"  # the finish reason of an output that ran into its token limit
-OVERSIZE = "prompt_too_long"  # never sampled: scores 0 and is counted, so that row counts stay right
+OVERSIZE = "prompt_too_long"  # never sampled. Scores 0 and is counted, so that row counts stay right
 
 
 @dataclass(frozen=True)
 class Item:
-    """One prompt of an evaluation set; ``label`` is None for a generate prompt.
+    """One prompt of an evaluation set. ``label`` is None for a generate prompt.
 
-    ``problem.id`` is the cluster of the intervals: all judge prompts of one problem share it.
+    ``problem.id`` is the cluster of the intervals. All judge prompts of one problem share the id.
     """
 
     id: str
@@ -32,10 +32,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Sample:
-    """One response before grading. Token counts are those of the policy's own tokens.
+    """One response before grading. Token counts are counts of the policy's own tokens.
 
-    ``thinking_tokens`` runs to the end of the last closing think tag; ``mean_logprob`` is per token, under the
-    distribution that was sampled from. Both are None where only text is known.
+    ``thinking_tokens`` runs to the end of the last closing think tag. ``mean_logprob`` is per token, under the sampled
+    distribution. Both are None if only text is known.
     """
 
     item: Item

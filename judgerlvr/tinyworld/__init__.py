@@ -1,1 +1,1 @@
-"""The embedded default: a generated, exactly checkable maths world and the small base models that live in it."""
+"""The embedded default: a generated maths world that is exactly checkable, and the small base models for the world."""

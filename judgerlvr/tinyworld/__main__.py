@@ -31,7 +31,7 @@ def check_arguments(options: argparse.Namespace) -> None:
         )
     if min(options.train, options.heldout) < 1:
         raise InputError("a split would be empty", "give --train and --heldout of at least 1")
-    # A tenth of all one-step problems is about 180: asking for more would never end.
+    # About 180 one-step problems are held out, a tenth of all. A request for more would never end.
     if options.max_steps == 1 and max(options.train, options.heldout) > 100:
         raise InputError("too few one-step problems exist", "raise --max-steps or ask for at most 100")
     if options.out_dir.exists() and not options.out_dir.is_dir():

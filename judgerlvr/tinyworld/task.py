@@ -1,4 +1,4 @@
-"""The world: chains of modular operations, and what the base model believes about each single fact."""
+"""The world: chains of modular operations, and the base model's belief about each single fact."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _STEP = re.compile(r"\n[a-z]=[a-z]([-+*])(\d+)")
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Which problems exist and how reliable the written facts are.
+    """Which problems exist, and how reliable the written facts are.
 
-    ``unreliable`` is a share of the facts. Each of those is written right with its own probability, drawn from
-    [right_low, right_high]; when wrong, it is the fact's one fixed misconception with ``misconception``, else any
-    other number. The spread matters: a greedy decoder then repairs only the facts above one half.
+    ``unreliable`` is a share of the facts. Each unreliable fact is written right with its own probability, drawn from
+    [right_low, right_high]. A wrong value is the fact's one fixed misconception with probability ``misconception``,
+    else any other number. The spread matters: a greedy decoder then repairs only the facts above one half.
     """
 
     modulus: int = 30
@@ -68,7 +68,7 @@ class Chain:
 
     @property
     def held_out(self) -> bool:
-        """About one problem in ten, decided by the problem's own text, so that no seed can mix the splits."""
+        """True for about one problem in ten. The problem's own text decides, so no seed can mix the splits."""
         return int(self.digest[:8], 16) % 10 == 0
 
 
@@ -93,7 +93,7 @@ def compute(operation: str, left: int, right: int, modulus: int) -> int:
 
 @dataclass(frozen=True)
 class Fact:
-    """One (operation, left, right): its value, the chance that it is written right, and the usual wrong value."""
+    """One (operation, left, right): its value, the chance of writing the value right, and the usual wrong value."""
 
     value: int
     right: float
@@ -112,13 +112,14 @@ class World:
         self.facts = {key: self._draw_fact(draw, *key) for key in self._keys()}
 
     def operands(self, operation: str) -> list[int]:
-        """Right operands. Products use units only: a later product must not undo an earlier error, else the label
-        of a solution (its final answer) would contradict its steps."""
+        """Right operands. Products use units only. A later product must not undo an earlier error, because the label of
+        a solution (its final answer) would then contradict its steps.
+        """
         modulus = self.config.modulus
         return [n for n in range(1, modulus) if operation != "*" or (n > 1 and math.gcd(n, modulus) == 1)]
 
     def state(self, draw: random.Random, operation: str, left: int, right: int) -> int:
-        """The value written for a fact. Generate and judge traces both call this: reliability is equal in both."""
+        """The value written for a fact. Generate and judge traces both call this method, for equal reliability."""
         fact = self.facts[operation, left, right]
         if draw.random() < fact.right:
             return fact.value

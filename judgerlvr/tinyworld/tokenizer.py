@@ -17,7 +17,7 @@ from judgerlvr.tinyworld.traces import Tracer
 PAD, EOS, TURN = "<|endoftext|>", "<|im_end|>", "<|im_start|>"
 THINK_TAGS = ("<think>", "</think>")
 # Alternatives in order: line opening `\nb=`, box opening, a number 0-29 standing alone (else single digits, never
-# joined with a space), a word with at most one blank or line break before it, any other sign, other white space.
+# joined with a space), a word with at most one blank or line break before the word, any other sign, other white space.
 _PIECES = (
     r"\n?(?<![A-Za-z])[a-z]=|\n?\\boxed\{|(?<![0-9])[12]?[0-9](?![0-9])|[0-9]"
     r"|[ \n]?[A-Za-z]+|[^\sA-Za-z0-9]|\s+"
@@ -31,8 +31,9 @@ CHAT_TEMPLATE = (
 
 
 def world_text(seed: int = 0, problems: int = 2000) -> Iterator[str]:
-    """Prompts and responses of both modes, the text that the merges are learned from; the general prompts fill up
-    the vocabulary with words, so that its size is a round number."""
+    """Prompts and responses of both modes, from which the merges are learned. The general prompts fill up the
+    vocabulary with words, so that the size is a round number.
+    """
     world = World()
     tracer = Tracer(world)
     draw = random.Random(seed)
@@ -48,9 +49,9 @@ def world_text(seed: int = 0, problems: int = 2000) -> Iterator[str]:
 
 
 def train_tokenizer(size: int = 384) -> PreTrainedTokenizerFast:
-    """A tokenizer of ``size`` tokens; all 256 bytes are in the alphabet, so any text round-trips.
+    """A tokenizer of ``size`` tokens. All 256 bytes are in the alphabet, so any text round-trips.
 
-    The think tags are added but not special: graders decode with special tokens left out and must see them.
+    The think tags are added and not special, because graders decode without special tokens and must see the tags.
     """
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(
@@ -81,5 +82,5 @@ def train_tokenizer(size: int = 384) -> PreTrainedTokenizerFast:
 
 
 def chat(prompt: str, tokenizer: PreTrainedTokenizerFast) -> str:
-    """The prompt as text in the chat template, up to where the response begins."""
+    """The prompt as text in the chat template, up to the begin of the response."""
     return tokenizer.apply_chat_template(as_chat(prompt), tokenize=False, add_generation_prompt=True)

@@ -1,4 +1,4 @@
-"""Reading what a model of this world writes: step lines, the thinking part, the solution part, the box."""
+"""Parsing of a response in this world: step lines, the thinking part, the solution part, the box."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LAST_BOX = re.compile(r"\\boxed\{(\w+)\}$")
 
 @dataclass(frozen=True)
 class Line:
-    """One written step, e.g. ``b=7*5=5``; ``mark`` is a judge's `ok` or `bad`."""
+    """One written step, e.g. ``b=7*5=5``. ``mark`` is a judge's `ok` or `bad`."""
 
     variable: str
     left: int
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Response:
-    """A response taken apart; ``thinking`` holds step lines only, ``words`` the other lines of that part."""
+    """A response in parts. ``thinking`` holds the step lines of the thinking part, and ``words`` the other lines."""
 
     thinking: list[Line]
     words: list[str]
@@ -46,7 +46,7 @@ def read_line(text: str) -> Line | None:
 
 
 def read_response(text: str) -> Response:
-    """Take a response apart. Without ``</think>`` everything counts as thinking and there is no solution."""
+    """Split a response into parts. Without ``</think>`` everything counts as thinking and there is no solution."""
     thinking, tag, _ = text.rpartition("</think>")
     solution = (solution_part(text) or "").strip() if tag else ""
     inner = (thinking if tag else text).removeprefix("<think>").strip().split("\n")

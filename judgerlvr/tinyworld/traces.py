@@ -1,4 +1,4 @@
-"""Responses of the base model: solving in three styles, and judging; text in, text out."""
+"""Responses of the base model: solving in three styles, and judging. Text in, text out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from judgerlvr.tinyworld.trace_parsing import Line
 
 
 class Style(StrEnum):
-    """How much a solving trace explores before it answers."""
+    """How much a solving trace explores before the answer."""
 
     DIRECT = "direct"  # every step once
-    CAREFUL = "careful"  # `wait` and once more, likelier after a wrong value
+    CAREFUL = "careful"  # `wait` and the step once more, likelier after a wrong value
     RAMBLING = "rambling"  # `wait` regardless of the value, and often a second pass over everything
 
 
@@ -33,7 +33,7 @@ class TraceConfig:
 
 
 class Tracer:
-    """Draws traces of one world; all randomness comes from the ``random.Random`` given to each call."""
+    """Draws traces of one world. All randomness comes from the ``random.Random`` of each call."""
 
     def __init__(self, world: World, config: TraceConfig | None = None) -> None:
         self.world = world
@@ -46,7 +46,7 @@ class Tracer:
         return Style.CAREFUL if point < self.config.direct + self.config.careful else Style.RAMBLING
 
     def solve(self, draw: random.Random, chain: Chain, style: Style | None = None) -> str:
-        """A whole response: thinking in a random style unless one is given, then the solution of its last pass."""
+        """A whole response: thinking in ``style``, or in a random style, and then the solution of the last pass."""
         style = style or self.style(draw)
         thinking, final = self._pass(draw, chain, style)
         if style is Style.RAMBLING:
@@ -57,7 +57,7 @@ class Tracer:
         return respond(thinking, [*map(str, final), f"\\boxed{{{final[-1].result}}}"])
 
     def judge(self, draw: random.Random, chain: Chain, shown: list[Line]) -> str:
-        """A judging response: recompute the shown steps, stop at the first that differs, give the verdict."""
+        """A judging response: recompute the shown steps, stop at the first step that differs, give the verdict."""
         if draw.random() < self.config.guess:
             return respond([], [verdict(draw.random() < 0.5)])
         checks, value = [], chain.start

@@ -5,7 +5,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from judgerlvr.engine.devices import PACKED
-from judgerlvr.engine.on_cpu.packed_attention import packed_sdpa
+from judgerlvr.engine.policy_passes.packed_attention import packed_attention
 
 LENGTHS = [5, 1, 17, 40, 3, 33, 16]
 
@@ -35,13 +35,13 @@ def by_itself(q, k, v):
 
 def test_each_sequence_attends_to_itself_alone():
     q, k, v = inputs(4), inputs(2) + 1, inputs(2) - 1
-    out, _ = packed_sdpa(torch.nn.Identity(), q, k, v, None, scaling=8**-0.5, position_ids=positions())
+    out, _ = packed_attention(torch.nn.Identity(), q, k, v, None, scaling=8**-0.5, position_ids=positions())
     torch.testing.assert_close(out, by_itself(q, k, v))
 
 
 def test_gradients_equal_those_of_single_sequences():
     tensors = [inputs(4).requires_grad_(), (inputs(2) + 1).requires_grad_(), (inputs(2) - 1).requires_grad_()]
-    out, _ = packed_sdpa(torch.nn.Identity(), *tensors, None, scaling=8**-0.5, position_ids=positions())
+    out, _ = packed_attention(torch.nn.Identity(), *tensors, None, scaling=8**-0.5, position_ids=positions())
     weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     packed = torch.autograd.grad((out * weights).sum(), tensors)
     alone = torch.autograd.grad((by_itself(*tensors) * weights).sum(), tensors)
@@ -65,17 +65,17 @@ def test_a_model_gives_the_packed_logits_of_separate_runs():
 def test_another_attention_than_plain_causal_is_refused(asked):
     q = inputs(4)
     with pytest.raises(ValueError, match="set cluster"):
-        packed_sdpa(torch.nn.Identity(), q, q, q, None, position_ids=positions(), **asked)
+        packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=positions(), **asked)
 
 
 def test_a_window_that_no_sequence_reaches_is_plain_causal():
     q = inputs(4)
-    out, _ = packed_sdpa(torch.nn.Identity(), q, q, q, None, position_ids=positions(), sliding_window=max(LENGTHS))
-    assert torch.equal(out, packed_sdpa(torch.nn.Identity(), q, q, q, None, position_ids=positions())[0])
+    out, _ = packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=positions(), sliding_window=max(LENGTHS))
+    assert torch.equal(out, packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=positions())[0])
 
 
 @pytest.mark.parametrize("rows, shift", [(2, 0), (1, 3)])
 def test_an_unpacked_batch_is_refused(rows, shift):
     q = torch.zeros(rows, 2, 6, 8)
     with pytest.raises(ValueError, match="one packed row"):
-        packed_sdpa(torch.nn.Identity(), q, q, q, None, position_ids=torch.arange(6)[None] + shift)
+        packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=torch.arange(6)[None] + shift)

@@ -7,6 +7,7 @@ import pytest
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
+from judgerlvr.engine.devices import COMPARING, REPLAYING, TRAINING
 from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
 
 
@@ -80,30 +81,27 @@ def test_batches_still_pass_through_the_engine_this_way():
     source = inspect.getsource(FSDPEngineWithLMHead.prepare_model_inputs)
     assert 'output_args["pad_size"] = static_pad_size + sp_pad_size' in source
     assert "return model_inputs, output_args" in source
+    for name in ("input_ids_rmpad_rolled", "temperature_rmpad"):
+        assert f'output_args["{name}"] = {name}' in source
 
 
-@pytest.mark.parametrize("replay", [True, False])
-def test_verl_finds_the_engines_by_their_vendor(monkeypatch, replay):
+def test_verl_reads_log_probabilities_where_its_flag_of_fused_kernels_is_set():
+    from verl.workers.engine import FSDPEngineWithLMHead
+
+    source = inspect.getsource(FSDPEngineWithLMHead.prepare_model_outputs)
+    assert 'key="use_fused_kernels"' in source
+    assert "output.log_probs.squeeze(0)" in source and "output.entropy.squeeze(0)" in source
+
+
+@pytest.mark.parametrize("name", [TRAINING, REPLAYING, COMPARING])
+def test_verl_finds_the_engines_by_their_vendor(monkeypatch, name):
     from verl.workers.engine import EngineRegistry
 
-    from judgerlvr.engine.devices import COMPARING, REPLAYING
-    from judgerlvr.engine.private.block_engine import ComparingEngine, ReplayingEngine
+    from judgerlvr.engine.private import block_engine  # noqa: F401  (registers all three)
 
     monkeypatch.setenv("VERL_ENGINE_DEVICE", "cuda")
-    monkeypatch.setenv("VERL_ENGINE_VENDOR", REPLAYING if replay else COMPARING)
-    found = EngineRegistry.get_engine_cls("language_model", "fsdp2")
-    assert found is (ReplayingEngine if replay else ComparingEngine) and found.replays is replay
-
-
-def test_verl_keeps_its_engines_by_device_and_vendor():
-    from verl.workers.engine import EngineRegistry
-
-    from judgerlvr.engine.devices import COMPARING, REPLAYING
-    from judgerlvr.engine.private import block_engine  # noqa: F401  (registers two engines)
-    from judgerlvr.engine.private.vendors import known_vendors
-
-    assert "cuda" in EngineRegistry._engines["language_model"]["fsdp2"]
-    assert {COMPARING, REPLAYING} <= known_vendors()
+    monkeypatch.setenv("VERL_ENGINE_VENDOR", name)
+    assert EngineRegistry.get_engine_cls("language_model", "fsdp2").name == name
 
 
 def test_a_samples_choices_travel_in_the_field_of_routed_experts():
@@ -119,3 +117,20 @@ def test_verls_rollout_server_hands_on_what_a_connector_returns():
     from verl.workers.rollout.vllm_rollout import vllm_async_server
 
     assert 'extra_fields["kv_transfer_params"] = response_kv_transfer_params' in inspect.getsource(vllm_async_server)
+
+
+def test_checkpoints_are_still_loaded_through_this_method():
+    from verl.utils.checkpoint.fsdp_checkpoint_manager import FSDPCheckpointManager
+
+    original = inspect.unwrap(FSDPCheckpointManager.load_checkpoint)
+    assert list(inspect.signature(original).parameters)[:2] == ["self", "local_path"]
+    source = inspect.getsource(original)
+    for used in ("self.model.", "self.optimizer.", "self.lr_scheduler.", "self.rank", "self.world_size"):
+        assert used in source
+    assert "self.load_rng_state(" in source
+
+
+def test_workers_import_what_external_lib_names_before_the_model(make_stage):
+    from verl.workers.config import model
+
+    assert "import_external_libs(self.external_lib)" in inspect.getsource(model.HFModelConfig)

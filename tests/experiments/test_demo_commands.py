@@ -3,11 +3,16 @@
 import json
 
 import pytest
+import torch
 
 from judgerlvr import evaluate, report, stage1_judge, stage2_generate
 from judgerlvr.config.load import load_config
 from judgerlvr.evaluation import command as evaluation_command
 from judgerlvr.experiments import demo
+from judgerlvr.export import __main__ as export
+from judgerlvr.export import policy
+from judgerlvr.export.change import Change
+from judgerlvr.export.policy import Exported
 from judgerlvr.pipeline import command
 from judgerlvr.reporting import command as report_command
 from judgerlvr.runs.checkpoints import SEAL
@@ -44,11 +49,15 @@ def commands(tmp_path, monkeypatch):
 
     monkeypatch.setattr(command, "run_command", stage)
     monkeypatch.setattr(evaluation_command, "evaluate", lambda options: seen.append(("evaluate", options)))
+    monkeypatch.setattr(
+        policy, "export_policy", lambda at: seen.append(("export", at)) or Exported(at, torch.float32, Change(1, 2, 2))
+    )
     monkeypatch.setattr(report_command, "write_report", lambda folders, page: seen.append(("report", (folders, page))))
     modules = {
         "stage1_judge": stage1_judge,
         "stage2_generate": stage2_generate,
         "evaluate": evaluate,
+        "export": export,
         "report": report,
     }
 
@@ -62,7 +71,7 @@ def commands(tmp_path, monkeypatch):
 
 def test_order_is_train_evaluate_report(commands):
     _, seen = commands
-    assert [kind for kind, _ in seen] == ["stage"] * 3 + ["evaluate"] * 5 + ["report"]
+    assert [kind for kind, _ in seen] == ["stage"] * 3 + ["evaluate"] * 4 + ["export", "evaluate", "report"]
 
 
 def test_second_stage_starts_from_the_judge_and_vanilla_from_the_base(commands):

@@ -5,7 +5,7 @@ import torch
 
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.hysparse.agreement.__main__ import parse_arguments
-from judgerlvr.hysparse.agreement.comparison import Compared, engine_settings, figures
+from judgerlvr.hysparse.agreement.comparison import SequenceComparison, engine_settings, figures
 from judgerlvr.hysparse.agreement.measures import Agreement
 from rewards.errors import InputError
 
@@ -15,7 +15,7 @@ def compared(gaps, differing, must):
     differing, rollout = torch.tensor(differing), torch.zeros(len(gaps))
     same = ~torch.cat([torch.tensor([False]), differing])[None, :, None]
     own = rollout - torch.tensor(gaps)
-    return Compared(rollout, own, rollout, Agreement(torch.tensor(must), same), differing)
+    return SequenceComparison(rollout, own, rollout, Agreement(torch.tensor(must), same), differing)
 
 
 # The short sequence agrees throughout, so its one token counts in the agreeing rows alone.
@@ -55,7 +55,7 @@ def test_lines_and_their_order():
 
 
 def test_a_model_without_choices_has_the_difference_alone():
-    dense = [Compared(torch.zeros(count), torch.full((count,), -gap)) for count, gap in ((1, 0.1), (3, 0.5))]
+    dense = [SequenceComparison(torch.zeros(count), torch.full((count,), -gap)) for count, gap in ((1, 0.1), (3, 0.5))]
     found = figures(dense)
     assert list(found) == ["gap", "KL"] and found["gap"] == pytest.approx((0.1 + 3 * 0.5) / 4)
 

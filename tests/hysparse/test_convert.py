@@ -14,7 +14,7 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import apply_rotary_pos_em
 from judgerlvr.hysparse.conversion import convert
 from judgerlvr.hysparse.convert import main
 from judgerlvr.hysparse.layout import source_layer
-from judgerlvr.hysparse.options import Start
+from judgerlvr.hysparse.options import InitialValues
 from rewards.errors import InputError
 from tests.helpers.hysparse_models import logits_of, random_ids
 
@@ -64,7 +64,7 @@ def twin_logits(source, kinds, ids):
 @pytest.mark.parametrize("family", ["qwen3", "qwen3_moe"])
 def test_all_blocks_through_the_sparse_gate_equal_a_hand_built_twin(family):
     source, ids = make_source(family), random_ids(2, LENGTH)
-    model = convert(source, Start(OPEN, CLOSED, NO_SINK), **WIDE)
+    model = convert(source, InitialValues(OPEN, CLOSED, NO_SINK), **WIDE)
     expected = twin_logits(source, model.config.kinds, ids)
     torch.testing.assert_close(logits_of(model, ids), expected, rtol=1e-5, atol=1e-5)
     assert (expected - logits_of(source, ids)).abs().max() > 1e-2
@@ -73,7 +73,7 @@ def test_all_blocks_through_the_sparse_gate_equal_a_hand_built_twin(family):
 @pytest.mark.parametrize("family", ["qwen3", "qwen3_moe"])
 def test_a_window_over_everything_through_its_gate_equals_the_source(family):
     source, ids = make_source(family), random_ids(2, LENGTH)
-    model = convert(source, Start(CLOSED, OPEN, NO_SINK), sliding_window=LENGTH, **WIDE)
+    model = convert(source, InitialValues(CLOSED, OPEN, NO_SINK), sliding_window=LENGTH, **WIDE)
     torch.testing.assert_close(logits_of(model, ids), logits_of(source, ids), rtol=1e-5, atol=1e-5)
 
 

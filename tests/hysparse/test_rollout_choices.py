@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from judgerlvr.engine.in_training.block_metrics import Compared, block_metrics, effective_share
-from judgerlvr.hysparse.rollout_choices import from_parameters, parted, to_parameters
+from judgerlvr.hysparse.rollout_choices import from_parameters, split_choices, to_parameters
 from judgerlvr.hysparse.vllm import choice_store as store_module
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from tests.helpers.hysparse_models import NAMES, make_model, random_ids
@@ -87,7 +87,7 @@ def test_a_sample_has_one_row_a_token(name):
     rows = from_parameters(to_parameters(blocks, experts), tokens=6)
     assert rows.shape == (6, 1, layers * heads * count + (0 if experts is None else 14))
     assert rows[5].tolist() == rows[4].tolist()
-    found = parted(torch.from_numpy(rows[:5]), config)
+    found = split_choices(torch.from_numpy(rows[:5]), config)
     assert found.blocks.tolist() == blocks.swapaxes(0, 1).tolist()
     assert experts is None if found.experts is None else found.experts.tolist() == experts.swapaxes(0, 1).tolist()
 
@@ -206,9 +206,8 @@ def test_effective_sample_size(weights):
 
 @pytest.mark.parametrize("replays", [True, False])
 @pytest.mark.parametrize("grad", [True, False])
-@pytest.mark.parametrize("own_choice", [True, False])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays, grad, own_choice, name):
+def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays, grad, name):
     from tensordict import TensorDict
     from verl.utils import tensordict_utils as tu
 
@@ -216,6 +215,7 @@ def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays
 
     engine = object.__new__(block_engine.ReplayingEngine if replays else block_engine.ComparingEngine)
     engine.pad_to_length = engine.use_ulysses_sp = False
+    engine.head = SimpleNamespace(ask=lambda question: None)
     engine.model_config = SimpleNamespace(hf_config=make_model(name).config)
     width = 2 * 2 * 4 + (7 * 2 if name == "tiny-moe" else 0)
     nested = {
@@ -225,9 +225,9 @@ def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays
     }
     fields = {name: torch.nested.as_nested_tensor(rows, layout=torch.jagged) for name, rows in nested.items()}
     batch = TensorDict(fields, batch_size=2)
-    tu.assign_non_tensor(batch, temperature=1.0, **{block_engine.OWN_CHOICE: own_choice})
+    tu.assign_non_tensor(batch, temperature=1.0)
     with torch.set_grad_enabled(grad):
         inputs, arguments = engine.prepare_model_inputs(batch)
-    assert ("block_indices" in inputs) == (replays and not own_choice)
-    assert ("expert_indices" in inputs) == (replays and not own_choice and name == "tiny-moe")
+    assert ("block_indices" in inputs) == replays
+    assert ("expert_indices" in inputs) == (replays and name == "tiny-moe")
     assert ("output_blocks" in inputs) == ("carried" in arguments) == (not grad)

@@ -106,7 +106,33 @@ def test_resume_of_a_finished_run(capsys, tmp_path):
     (run / "manifest.json").write_text(json.dumps({"stage": "generate", "export": export}))
     line = refused(capsys, stage2, "--resume", run)
     assert "the run is over (it ended at global_step_3)" in line
-    assert f"start a new run with model.path={checkpoint / 'actor' / 'huggingface'}" in line
+    assert f"start a new run with model.path={checkpoint / 'policy'}" in line
+
+
+def test_resume_of_a_finished_run_of_the_version_before(capsys, tmp_path):
+    run = tmp_path / "runs" / "generate"
+    older = run / "checkpoints" / "global_step_3" / "actor" / "huggingface"
+    older.mkdir(parents=True)
+    (older / "model.safetensors").touch()
+    (older.parents[1] / SEAL).write_text("{}")
+    (run / "config.yaml").write_text("seed: 1\n")
+    (run / "manifest.json").write_text(json.dumps({"stage": "generate", "export": str(older)}))
+    assert f"start a new run with model.path={older}" in refused(capsys, stage2, "--resume", run)
+
+
+def test_init_from_shards(capsys, tmp_path):
+    checkpoint = tmp_path / "runs" / "judge" / "checkpoints" / "global_step_3"
+    shutil.copytree(BASE, checkpoint / "actor" / "huggingface", ignore=shutil.ignore_patterns("*.safetensors"))
+    (checkpoint / "actor" / "fsdp_config.json").write_text("{}")
+    remedy = f"python -m judgerlvr.export {checkpoint}"
+    assert remedy in refused(capsys, stage2, "--init", checkpoint / "actor" / "huggingface")
+
+
+@pytest.mark.parametrize("out", ["/proc/policy", "a-file/policy", "/proc/self/new/policy"])
+def test_name_of_the_policy_cannot_be_made(capsys, tmp_path, out):
+    (tmp_path / "a-file").touch()
+    assert "no link can be made here" in refused(capsys, stage2, "--out", out)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_existing_run_folder(capsys, tmp_path):

@@ -4,12 +4,15 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from data.hashing import file_sha256
 from judgerlvr.config.load import ROOT, load_config, to_yaml
 from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout
 from judgerlvr.engine.in_training.step_log import held_out
+from judgerlvr.export.change import Change
+from judgerlvr.export.policy import Exported
 from judgerlvr.pipeline import refresh, stages
 from judgerlvr.pipeline.export import check_link, publish
 from judgerlvr.runs.checkpoints import SEAL
@@ -24,32 +27,32 @@ BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 
 
 def export(tmp_path, run):
-    folder = tmp_path / "runs" / run / "checkpoints" / "global_step_1" / "actor" / "huggingface"
+    folder = tmp_path / "runs" / run / "checkpoints" / "global_step_1" / "policy"
     folder.mkdir(parents=True)
     return folder
 
 
 def test_publish_replaces_a_link_in_one_step(tmp_path):
     link = tmp_path / "ckpt" / "judge"
-    for run in ("a", "b"):
-        publish(link, export(tmp_path, run))
-    assert link.resolve() == (tmp_path / "runs/b/checkpoints/global_step_1/actor/huggingface").resolve()
+    publish(link, export(tmp_path, "a"), tmp_path / "runs" / "a")
+    publish(link, export(tmp_path, "b"), tmp_path / "runs" / "a")
+    assert link.resolve() == (tmp_path / "runs/b/checkpoints/global_step_1/policy").resolve()
     assert [path.name for path in link.parent.iterdir()] == ["judge"]
 
 
 def test_link_of_the_same_run_may_be_renewed(tmp_path):
-    publish(tmp_path / "judge", export(tmp_path, "a"))
+    publish(tmp_path / "judge", export(tmp_path, "a"), tmp_path / "runs" / "a")
     check_link(tmp_path / "judge", tmp_path / "runs" / "a")
 
 
 def test_link_of_another_run_is_refused(tmp_path):
-    publish(tmp_path / "judge", export(tmp_path, "a"))
+    publish(tmp_path / "judge", export(tmp_path, "a"), tmp_path / "runs" / "a")
     with pytest.raises(InputError, match="give another --out"):
         check_link(tmp_path / "judge", tmp_path / "runs" / "b")
 
 
 def test_parent_run_is_found_through_the_link(tmp_path):
-    publish(tmp_path / "judge", export(tmp_path, "a"))
+    publish(tmp_path / "judge", export(tmp_path, "a"), tmp_path / "runs" / "a")
     (tmp_path / "runs" / "a" / MANIFEST).write_text("{}")
     assert parent_run(tmp_path / "judge") == "a"
     assert parent_run(tmp_path) is None
@@ -58,7 +61,7 @@ def test_parent_run_is_found_through_the_link(tmp_path):
 def test_matched_prompts_cost_the_same_tokens():
     config = load_config("configs/tiny.yaml")
     generate = config.generate.batch
-    prompts = prompts_for(config, generate_tokens=64.0, judge_tokens=16.0)
+    prompts = prompts_for(config, generate_tokens=64.0, judge_tokens=16.0, rows=1000)
     assert (
         prompts * config.judge.batch.samples_per_prompt * 16
         == generate.prompts_per_step * generate.samples_per_prompt * 64
@@ -67,7 +70,20 @@ def test_matched_prompts_cost_the_same_tokens():
 
 def test_matched_prompts_divide_by_the_updates():
     config = load_config("configs/tiny.yaml", ["judge.batch.updates_per_step=4"])
-    assert prompts_for(config, 61.7, 17.3) % 4 == 0
+    assert prompts_for(config, 61.7, 17.3, rows=1000) % 4 == 0
+
+
+@pytest.mark.parametrize("samples", [2, 3, 8, 12])
+@pytest.mark.parametrize("ranks", [1, 2, 8, 16])
+@pytest.mark.parametrize("rows", [70, 1000])
+def test_matched_prompts_divide_among_ranks_and_are_there(samples, ranks, rows):
+    config = load_config(
+        "configs/tiny.yaml", [f"judge.batch.samples_per_prompt={samples}", f"cluster.gpus_per_node={ranks}"]
+    )
+    prompts = prompts_for(config, 61.7, 17.3, rows=rows)
+    assert prompts // config.judge.batch.updates_per_step * samples % ranks == 0
+    assert prompts % config.judge.batch.updates_per_step == 0
+    assert prompts <= rows
 
 
 def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
@@ -101,7 +117,7 @@ def run_of(folder, export):
     return folder
 
 
-@pytest.mark.parametrize("export", [{}, {"export": "checkpoints/global_step_3/actor/huggingface"}])
+@pytest.mark.parametrize("export", [{}, {"export": "checkpoints/global_step_3/policy"}])
 def test_a_run_whose_newest_checkpoint_is_no_published_policy_is_resumed(tmp_path, export):
     assert open_run(run_of(tmp_path, export), "judge").checkpoint == tmp_path / "checkpoints" / "global_step_2"
 
@@ -117,7 +133,8 @@ def test_a_resumed_run_says_it(make_stage, tmp_path, monkeypatch, capsys):
     path = run_of(tmp_path, {}) / CONFIG
     path.write_text(path.read_text().replace("hysparse:\n  replay: true\n", ""))
     monkeypatch.setattr(stages, "load_stage", lambda *_: make_stage("judge", init=BASE))
-    monkeypatch.setattr(stages, "_train", lambda *_: None)
+    for name in ("check_resumed", "_train"):
+        monkeypatch.setattr(stages, name, lambda *_: None)
     stages.resume("judge", tmp_path, tmp_path / "policy")
     assert defaults_taken(tmp_path) in capsys.readouterr().out.splitlines()
 
@@ -127,12 +144,21 @@ def test_a_run_whose_policy_could_not_be_published_is_not_marked_as_over(make_st
         raise OSError("no link can be made")
 
     monkeypatch.setattr(stages, "_train_to_the_end", lambda *_: tmp_path / "checkpoints" / "global_step_2")
-    monkeypatch.setattr(stages, "check_export", lambda *_: 0.0)
+    monkeypatch.setattr(stages, "export_policy", lambda _: Exported(tmp_path, torch.float32, Change(1, 2, 2)))
     monkeypatch.setattr(stages, "publish", refuse)
     run_of(tmp_path, {})
     with pytest.raises(OSError, match="no link"):
         stages._train(make_stage(), tmp_path / "policy", None)
     assert read_manifest(tmp_path).export is None
+
+
+@pytest.mark.parametrize(("steps", "trained"), [(5, "global_step_2"), (2, None)])
+def test_a_run_that_only_its_policy_is_wanting_of_starts_no_engine(make_stage, tmp_path, monkeypatch, steps, trained):
+    run_of(tmp_path, {"trained": trained})
+    monkeypatch.setattr(stages, "run_stage", lambda _: pytest.fail("an engine was started"))
+    checkpoint = tmp_path / "checkpoints" / "global_step_2"
+    stage = make_stage(overrides=[f"generate.stop.steps={steps}"], resume_from=checkpoint)
+    assert stages._train_to_the_end(stage, None) == checkpoint
 
 
 def test_nothing_is_said_of_a_complete_configuration(tmp_path):
@@ -162,6 +188,7 @@ def test_refresh_trains_in_segments_with_new_data(make_stage, tmp_path, monkeypa
         return path, 7
 
     monkeypatch.setattr(refresh, "run_stage", train)
+    monkeypatch.setattr(refresh, "export_policy", lambda at: Exported(at, torch.float32, Change(1, 2, 2)))
     (tmp_path / MANIFEST).write_text(json.dumps({"data": {}}))
     stage = make_stage("judge", overrides=["judge.stop.steps=5"])
     assert refresh.train_in_segments(stage, 2, resample).name == "global_step_5"

@@ -1,16 +1,6 @@
 """Sealed checkpoints: found, pruned, and never mixed up with half-written ones."""
 
-import json
-
-import pytest
-import torch
-from safetensors.torch import save_file
-from torch import distributed
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
-from transformers.dynamic_module_utils import custom_object_save
-
-from judgerlvr.runs.checkpoints import SEAL, complete, match_dtype, prune, remove_wrapper_code
+from judgerlvr.runs.checkpoints import SEAL, complete, export_dir, prune
 from judgerlvr.runs.files import write_atomically
 
 
@@ -50,11 +40,14 @@ def test_keep_zero_keeps_all(tmp_path):
     assert len(complete(tmp_path)) == 3
 
 
-def test_config_names_the_dtype_of_the_tensors(tmp_path):
-    save_file({"w": torch.zeros(2)}, tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({"torch_dtype": "bfloat16", "hidden_size": 2}))
-    match_dtype(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text()) == {"hidden_size": 2, "dtype": "float32"}
+def test_policy_of_an_older_version_is_found(tmp_path):
+    older = tmp_path / "actor" / "huggingface"
+    older.mkdir(parents=True)
+    assert export_dir(tmp_path) == tmp_path / "policy"
+    (older / "model.safetensors").touch()
+    assert export_dir(tmp_path) == older
+    (tmp_path / "policy").mkdir()
+    assert export_dir(tmp_path) == tmp_path / "policy"
 
 
 def test_atomic_write_leaves_nothing_beside_the_file(tmp_path):
@@ -62,26 +55,3 @@ def test_atomic_write_leaves_nothing_beside_the_file(tmp_path):
     write_atomically(tmp_path / "a.json", "2")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "2"
-
-
-@pytest.fixture
-def sharded():
-    """A module that FSDP2 has wrapped, in a process group of one."""
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
-    yield fully_shard(torch.nn.Linear(2, 2), mesh=init_device_mesh("cpu", (1,)))
-    distributed.destroy_process_group()
-
-
-def test_torchs_own_code_is_removed_from_an_export(tmp_path, sharded):
-    """transformers' function as verl calls it."""
-    (tmp_path / "modeling_mine.py").write_text("x = 1")
-    custom_object_save(sharded, tmp_path)
-    assert (tmp_path / "_fsdp_api.py").exists()
-    remove_wrapper_code(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["modeling_mine.py"]
-
-
-def test_a_policys_own_code_of_the_same_name_stays(tmp_path):
-    (tmp_path / "_fsdp_api.py").write_text("x = 1")
-    remove_wrapper_code(tmp_path)
-    assert (tmp_path / "_fsdp_api.py").exists()

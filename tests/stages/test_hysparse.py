@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -56,9 +55,8 @@ def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
     assert max(row["hysparse/mismatch_agreeing"] for row in steps) <= 2e-4
     assert min(row["hysparse/ess"] for row in steps) >= 0.999
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["export_difference"] <= 1e-5
-    # The policy's own code and no other: verl adds torch's.
-    code = {path.name for path in Path(manifest["export"]).glob("*.py")}
+    assert manifest["changed_weights"] > 0.5
+    code = {path.name for path in (folder / manifest["export"]).glob("*.py")}
     assert code == {f"{flat_name(module)}.py" for module in MODULES}
 
 

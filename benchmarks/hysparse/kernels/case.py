@@ -22,7 +22,7 @@ DTYPE = torch.bfloat16 if DEVICE == "cuda" else torch.float16
 
 @dataclass(frozen=True)
 class Case:
-    """One context and group size: inputs of one layer, batch 1, and where its rows go."""
+    """One context and group size: inputs of one layer, batch 1, and the table for its rows."""
 
     table: Table
     options: argparse.Namespace
@@ -71,10 +71,10 @@ class Case:
         self, what: str, call: Callable[..., Tensor], work: Work, source: str = "", note: str = "",
         wide: bool = False, prepare: Callable[[Tensor], Tensor] | None = None,
     ) -> None:  # fmt: skip
-        """A row for the forward pass and one for forward and backward, counted as 3.5 times its operations.
+        """A row for the forward pass, and a row for forward and backward, counted as 3.5 times the operations.
 
-        ``wide``: the backward row reads K and V in float32, as sparse layers do in training. ``prepare`` brings q, k,
-        v and the output's gradient into another layout, outside of what is timed.
+        ``wide``: the backward row reads K and V in float32, as sparse layers do in training. ``prepare`` brings q, k, v
+        and the output's gradient into another layout, outside of the timed part.
         """
         row = functools.partial(Row, self.context, self.group, source=source, note=note)
 

@@ -1,4 +1,4 @@
-"""One new token a row over a cache; one layer's cache stands for all."""
+"""One new token a row over a cache. One layer's cache stands for all layers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.ops.triton import decode as kernels
 from judgerlvr.hysparse.segments import whole
 
-# Layers, and full ones among them.
+# (layers, full layers) of each stack.
 STACKS = ((36, 9), (49, 5))
 DENSE = ("SDPA flash", "SDPA cuDNN", "full + maxima + selection")
 
 
 def decoding(case: Case) -> None:
-    """The first context only: at the longer ones a batch does not fit beside the library's copies."""
+    """The first context only. At longer contexts, a batch does not fit beside the library's copies."""
     if case.context != case.options.contexts[0]:
         return
     o, batch = case.options, case.options.decode_batch
@@ -51,7 +51,7 @@ def decoding(case: Case) -> None:
 
 
 def captured(call: Callable[[], object]) -> Callable[[], object]:
-    """Replays of a CUDA graph of the call, as a server decodes: at these times launches would weigh."""
+    """Replays of a CUDA graph of the call, as a server decodes. At these times, launches would weigh."""
     if DEVICE == "cpu":
         return call
     call()
@@ -80,7 +80,7 @@ def sparse_layer(case: Case, q: Tensor, k: Tensor, v: Tensor, random: Callable[.
 
 
 def derive(case: Case) -> None:
-    """Stacks of layers against as many of the fastest dense one, ours included."""
+    """Stacks of layers against as many of the fastest dense layer, ours included."""
     find = functools.partial(case.table.find, case.context, case.group)
     dense = [ms for name in DENSE if (ms := find(f"decode {name}")) is not None]
     full, sparse = find(f"decode {DENSE[-1]}"), find("decode sparse + window + gates")

@@ -1,4 +1,4 @@
-"""One hybrid block as the model runs it, projections aside: a full layer and three sparse ones, timed as one call."""
+"""One hybrid block as the model runs it, without projections: a full and three sparse layers in one timed call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPARSE = 3
 
 
 def hybrid_block(case: Case) -> None:
-    """Forward, and forward with backward, for each set of indices; the full layer's own selection goes unused."""
+    """Forward, and forward with backward, for each set of indices. The full layer's own selection goes unused."""
     o = case.options
     full, chosen, near = (case.work(most) for most in (None, o.block * o.count, o.window))
     work = Work(full.flops + SPARSE * (chosen.flops + near.flops), full.bytes + SPARSE * (chosen.bytes + near.bytes))
@@ -29,7 +29,7 @@ def hybrid_block(case: Case) -> None:
 
 
 def leaves(case: Case) -> tuple[list[Tensor], list[Tensor]]:
-    """Leaves of their own over the case's memory: queries, keys and values of four layers; gate logits of three."""
+    """Leaves of their own over the case's memory: queries, keys and values of four layers, and gate logits of three."""
     q, k, v = case.inputs
     tensors = [tensor.detach().requires_grad_() for _ in range(1 + SPARSE) for tensor in (q, k, v)]
     flat = q.detach().view(1, case.context, -1)
@@ -37,12 +37,12 @@ def leaves(case: Case) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def outputs(case: Case, indices: Tensor, tensors: list[Tensor], gates: list[Tensor]) -> list[Tensor]:
-    """What the four layers' projections would get."""
+    """Inputs of the four layers' output projections."""
     o, segments = case.options, case.segments
     q, k, v = tensors[:3]
     outs = [attention.full_attention_with_selection(q, k, v, segments, case.selection)[0]]
     union = attention.share(indices, segments, o.block, case.group)
-    # as the model does in training, so that gradients are summed in float32
+    # As the model does in training, so that gradients are summed in float32.
     shared = (k.float(), v.float()) if torch.is_grad_enabled() else (k, v)
     for layer in range(1, 1 + SPARSE):
         q, near_k, near_v = tensors[3 * layer : 3 * layer + 3]
@@ -60,7 +60,7 @@ def forward(case: Case, indices: Tensor) -> Callable[[], object]:
 def backward(case: Case, indices: Tensor) -> Callable[[], object]:
     tensors, gates = leaves(case)
     grad = case.grad
-    # as the output projection's backward pass leaves it: token by token
+    # The backward pass of the output projection leaves the gradient token by token.
     by_token = grad.view(1, case.context, case.heads, -1).transpose(1, 2)
     grads = [grad] + [by_token] * SPARSE
     return lambda: torch.autograd.grad(outputs(case, indices, tensors, gates), [*tensors, *gates], grads)

@@ -1,4 +1,4 @@
-"""Selected blocks to time sparse kernels on: what neighbouring queries share decides how much they read."""
+"""Selected blocks for the timing of sparse kernels. The overlap of neighbouring queries decides how much they read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from judgerlvr.hysparse.ops.selection import PADDING, selected_mask
 def drifting(context: int, kv_heads: int, block: int, count: int, overlap: float, device: str) -> Tensor:
     """Indices int32 [1, kv_heads, context, count] in which neighbouring queries' sets have Jaccard ``overlap``.
 
-    Slot s holds a block congruent to s modulo ``count`` (so that a query names none twice), drawn uniformly from the
-    visible ones and drawn anew with the probability that gives the overlap; 0 draws every query's set on its own.
+    Slot s holds a block congruent to s modulo ``count``, so that no query names a block twice. The block is drawn
+    uniformly from the visible blocks, and drawn anew with the probability that gives the overlap. 0 draws every query's
+    set anew.
     """
     draw = torch.Generator(device).manual_seed(0)
     shape = (kv_heads, context, count)
@@ -34,8 +35,8 @@ def drifting(context: int, kv_heads: int, block: int, count: int, overlap: float
 def stored(path: Path, context: int, kv_heads: int, block: int, device: str) -> Tensor:
     """A trained model's indices: a .pt file of {"indices": [1, heads, tokens, count], "block": int}.
 
-    The first ``context`` tokens are taken; where the file has fewer KV heads they are repeated. Raises ValueError
-    for another block or a shorter text.
+    The first ``context`` tokens are taken. If the file has fewer KV heads, they are repeated. Raises ValueError for
+    another block or a shorter text.
     """
     record = torch.load(path, map_location=device, weights_only=True)
     indices = record["indices"].int()

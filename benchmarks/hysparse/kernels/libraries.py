@@ -32,7 +32,7 @@ def sdpa(backend: SDPBackend, expand: bool = False) -> Callable[..., Tensor]:
 def flex(context: int) -> Callable[..., Tensor]:
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-    # compiled, neither holds a mask or logits of context x context
+    # Compiled, neither library holds a mask or logits of context x context.
     compiled = torch.compile if DEVICE == "cuda" else lambda function: function
     mask = compiled(create_block_mask)(
         lambda b, h, query, key: query >= key, None, None, context, context, device=DEVICE
@@ -42,7 +42,7 @@ def flex(context: int) -> Callable[..., Tensor]:
 
 
 def fa3(context: int) -> Callable[..., Tensor]:
-    """FA3 of its own package, or of vLLM, which brings the forward pass only; tensors are [tokens, heads, dim]."""
+    """FA3 of its own package, or of vLLM, which brings the forward pass only. Tensors are [tokens, heads, dim]."""
     cuts = torch.tensor([0, context], dtype=torch.int32, device=DEVICE)
     sizes = {"max_seqlen_q": context, "max_seqlen_k": context, "cu_seqlens_q": cuts, "cu_seqlens_k": cuts}
     if find_spec("flash_attn_interface"):
@@ -55,7 +55,7 @@ def fa3(context: int) -> Callable[..., Tensor]:
 
 
 def token_major(tensor: Tensor) -> Tensor:
-    """[1, heads, tokens, dim] as FA3 takes it, [tokens, heads, dim]."""
+    """[1, heads, tokens, dim] in FA3's layout [tokens, heads, dim]."""
     return tensor.detach()[0].transpose(0, 1).contiguous()
 
 
@@ -72,7 +72,7 @@ def baselines(case: Case) -> None:
 
 
 def slow_baselines(case: Case) -> None:
-    """The others, at the first context only: flex_attention compiles for the better part of a minute a shape."""
+    """Slower libraries, at the first context only. flex_attention compiles for most of a minute a shape."""
     names = ("SDPA flash", "flex_attention")
     if case.context != case.options.contexts[0]:
         for name in names:
@@ -83,7 +83,7 @@ def slow_baselines(case: Case) -> None:
 
 
 def through_sdpa(case: Case, name: str) -> None:
-    """SDPA on one backend; K and V expanded where it does not take fewer heads of keys than of queries."""
+    """SDPA on one backend. K and V are expanded if the backend wants as many heads of keys as of queries."""
     case.both(name, sdpa(SDPA[name]), case.work())
     if case.table.find(case.context, case.group, f"{name} + backward") is None:
         case.both(name + EXPANDED, sdpa(SDPA[name], expand=True), case.work())

@@ -51,11 +51,11 @@ def selecting(case: Case) -> Callable[[], None]:
 
 
 def full(case: Case) -> None:
-    """Our full layer: with block maxima and selection, and without."""
+    """Our full layer, with block maxima and selection, and without."""
     segments, selection = case.segments, case.selection
     row = functools.partial(Row, case.context, case.group)
     emitting = case.table.measure(row("full + maxima"), case.work(), lambda: functools.partial(with_maxima, case))
-    # every visible block's maximum is read once
+    # Every visible block's maximum is read once.
     maxima = Work(bytes=2.0 * case.heads * case.context**2 / case.options.block)
     choosing = case.table.measure(row("selection"), maxima, lambda: selecting(case))
     if emitting and choosing:
@@ -107,10 +107,10 @@ def sparse(case: Case) -> None:
 
 
 def gates(case: Case) -> None:
-    """Both branches gated and summed, and what training adds at the shared K and V."""
+    """Gates and sum of both branches, and the extra work of training at the shared K and V."""
     (q, k, _), heads = case.inputs, case.heads
     row = functools.partial(Row, case.context, case.group)
-    # two branches and two gates read, one sum written; backward: five read, four written
+    # Forward reads two branches and two gates and writes a sum. Backward reads five tensors and writes four.
     work = Work(bytes=5.0 * q.nbytes)
     leaf = lambda: q.detach().requires_grad_()  # noqa: E731
     logits = lambda: q.detach().view(1, case.context, heads * case.options.dim).requires_grad_()  # noqa: E731
@@ -155,7 +155,7 @@ def stacks(case: Case) -> None:
 
 
 def stack_ms(case: Case, name: str, suffix: str) -> float | None:
-    """Sum of the layers' times; None where one is missing."""
+    """Sum of the layers' times. None if a time is missing."""
     find = functools.partial(case.table.find, case.context, case.group)
     once = [find("full + maxima + selection" + suffix), find("union", name)]
     once += [find("readers", name), find("float32 K and V")] if suffix else []

@@ -2,11 +2,12 @@
 
     python -m benchmarks.hysparse.kernels.run OUT_DIR [--contexts 32768 65536] [--groups 4 16] [--seconds 240]
 
-Baselines are SDPA on cuDNN and on flash, flex_attention, and FA3 where it or vLLM is installed. Ours: the full layer
-with block maxima and selection, attention over selected blocks, the window, and the gated sum, forward and backward.
-Indices come from a trained model with --indices FILE, from sets that drift with overlap 0.9, and from independent
-draws. A block of a full and three sparse layers is timed as one; stacks are derived, not run: 36 layers at 1:3 (9
-blocks) and, decoding, 49 with 5 full. --only tune --tune KERNEL compares candidates of a kernel's tiles.
+Baselines are SDPA on cuDNN and on flash, flex_attention, and FA3 if FA3 or vLLM is installed. Our rows are the full
+layer with block maxima and selection, attention over selected blocks, the window, and the gated sum, forward and
+backward. Indices come from a trained model with --indices FILE, from sets that drift with overlap 0.9, and from
+independent draws. A block of a full and three sparse layers is timed as a whole. Stacks are derived and not run: 36
+layers at 1:3 (9 blocks) and, for decoding, 49 layers with 5 full. --only tune --tune KERNEL compares candidates of a
+kernel's tiles.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def ceilings(case: Case) -> None:
-    """What this card reaches at a large copy and a large matrix product, once; bytes count read and written."""
+    """Speed of this card at a large copy and a large matrix product, measured once. Bytes count reads and writes."""
     if (case.context, case.group) != (case.options.contexts[0], case.options.groups[0]):
         return
     size = 8192 if DEVICE == "cuda" else 64
@@ -71,7 +72,7 @@ PARTS: dict[str, Callable[[Case], None]] = {
     "slow_baselines": slow_baselines,
 }
 DEFAULT = tuple(part for part in PARTS if part != "tune")
-# After all cases: the longest to compile and the least to learn from.
+# Last, because this row takes the longest to compile and says the least.
 LAST = ("slow_baselines",)
 
 

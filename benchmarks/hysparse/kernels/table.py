@@ -1,4 +1,4 @@
-"""A table of timings that survives its rows: each is measured under guard, printed and written as it comes."""
+"""A table of timings that survives its rows. Each row is measured under guard, printed and written at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-# Data sheets of the SXM cards: dense bfloat16, and HBM of the one at hand, an H100 where there is none.
+# Data sheets of the SXM cards: dense bfloat16, and HBM of the present card, or of an H100 if there is no card.
 PEAK_FLOPS = 989e12
 PEAK_BYTES = 4.8e12 if torch.cuda.is_available() and "H200" in torch.cuda.get_device_name() else 3.35e12
-# A call longer than this is timed three times instead of do_bench's dozens, and one longer than the other once.
+# A call longer than the first is timed three times instead of do_bench's dozens. A call longer than the second is timed
+# once.
 SLOW_MS, VERY_SLOW_MS = 60.0, 1000.0
 
 
@@ -42,7 +43,7 @@ class Row:
 
 @dataclass
 class Work:
-    """What a row must do at least: floating-point operations, and bytes of HBM traffic."""
+    """The least work of a row: floating-point operations, and bytes of HBM traffic."""
 
     flops: float = 0.0
     bytes: float = 0.0
@@ -53,7 +54,7 @@ class Work:
 
 
 def median_ms(call: Callable[[], object]) -> float:
-    """Median milliseconds of a call after one that warms up: do_bench's, or of three or one where a call is slow."""
+    """Median milliseconds of a call after a warm-up call: do_bench's, or the median of three or one for a slow call."""
     if not torch.cuda.is_available():
         begun = time.perf_counter()
         call()
@@ -80,7 +81,7 @@ def timed_once(call: Callable[[], object]) -> float:
 
 @dataclass
 class Table:
-    """Rows so far; those that would begin after ``seconds`` are recorded as skipped."""
+    """Rows so far. Rows that would begin after ``seconds`` are recorded as skipped."""
 
     out: Path
     seconds: float
@@ -92,9 +93,9 @@ class Table:
         return self.seconds - (time.perf_counter() - self.begun)
 
     def measure(self, row: Row, work: Work, make: Callable[[], Callable[[], object]]) -> float | None:
-        """Time what ``make`` returns; an error's text takes the place of the time."""
+        """Time the call that ``make`` returns. The text of an error takes the place of the time."""
         row.floor_ms = work.floor_ms
-        # compiling aside, a row takes about four calls at a third of the peak
+        # Without compilation, a row takes about four calls at a third of the peak.
         if self.left < max(0.0, 12e-3 * work.floor_ms):
             row.note = "skipped: out of time"
             return self.add(row)
@@ -115,7 +116,7 @@ class Table:
         return row.ms
 
     def find(self, context: int, group: int, what: str, source: str = "") -> float | None:
-        """Milliseconds of a row measured before; None where it failed or is missing."""
+        """Milliseconds of an earlier row. None if the row failed or is missing."""
         return next((row.ms for row in self.rows if row.key == (context, group, what, source)), None)
 
     def write(self) -> None:

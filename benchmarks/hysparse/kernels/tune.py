@@ -1,4 +1,4 @@
-"""Compare the candidate tiles of each kernel, and run what follows with the fastest."""
+"""Compare the candidate tiles of each kernel, and run all later rows with the fastest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PER_GROUP = ("sparse_forward", "sparse_backward_q", "sparse_backward_kv", "selec
 
 
 def tune(case: Case) -> None:
-    """At the first context: all kernels with a call here, and for later groups those whose tiles hold the group."""
+    """At the first context: all kernels with a call here. For later groups: kernels whose tiles hold the group."""
     if case.context != case.options.contexts[0]:
         return
     kernels = tuple(CALLS) if case.group == case.options.groups[0] else PER_GROUP
@@ -68,7 +68,7 @@ def sparse_backward(case: Case) -> Callable[[], object]:
 
 
 def sorting(case: Case) -> Callable[[], object]:
-    """Selection as it is for more blocks than are held in registers."""
+    """The selection that runs for more blocks than registers hold."""
     run = selecting(case)
 
     def sorted_instead() -> None:

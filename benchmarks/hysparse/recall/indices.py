@@ -1,7 +1,7 @@
-"""Store what a trained model selects over a long held-out text, for the kernel benchmark.
+"""Store a trained model's selection over a long held-out text, for the kernel benchmark.
 
-`hysparse_kernels.py --indices` takes the first tokens of a file for each context, which are what a shorter text would
-select, and repeats its KV heads: the file of the longest context serves all.
+For each context, `--indices` of `benchmarks.hysparse.kernels.run` takes the first tokens of a file and repeats its KV
+heads. A shorter text would select the same, so the file of the longest context serves all contexts.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def selecting(model: HySparseForCausalLM, selection: Selection) -> Iterator[None
 
 
 def long_text(model: HySparseForCausalLM, task: Task, context: int) -> Tensor:
-    """Embedded rows of the task, one after the other as one sequence [1, context, hidden_size]."""
+    """Embedded rows of the task, row after row as a single sequence [1, context, hidden_size]."""
     rows = heldout_rows(task, -(-context // task.length), 1)[0]
     return embedded(model, rows).flatten(0, 1)[None, :context]
 
 
 @torch.no_grad()
 def save_indices(model: HySparseForCausalLM, task: Task, options: argparse.Namespace, device: str) -> None:
-    """Write OUT/indices-CONTEXT.pt of the last selecting layer; a context that fails is reported and left out."""
+    """Write OUT/indices-CONTEXT.pt of the last selecting layer. A context that fails is reported and left out."""
     selection = Selection(options.block, options.count)
     for context in options.contexts:
         try:
@@ -57,6 +57,6 @@ def save_indices(model: HySparseForCausalLM, task: Task, options: argparse.Names
             continue
         indices = output.used_blocks[-1].cpu()
         file = options.out / f"indices-{context}.pt"
-        # 16 bits number the blocks of two million tokens in half the bytes
+        # 16 bits number the blocks of two million tokens in half the bytes.
         torch.save({"indices": indices.to(torch.int16), "block": options.block}, file)
         print(f"{file}: {list(indices.shape)}, Jaccard {jaccard(indices, options.block):.2f}", flush=True)

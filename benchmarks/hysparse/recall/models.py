@@ -23,22 +23,26 @@ from judgerlvr.hysparse.presets import preset
 
 MODELS = ("HySparse", "full attention", "window hybrid")
 AHEAD = 2  # steps that the CPU may queue before it waits for the GPU
-TRIED_WIDTH = 256  # where embeddings and norms were found to learn well at the learning rate of the matrices
-EMBEDDING = 0.3  # scale of symbols: small against what heads add, so that one looked up outweighs the one asked about
+TRIED_WIDTH = 256  # width at which embeddings and norms learn well at the learning rate of the matrices
+# scale of symbols. Small against the output of heads, so that a found symbol outweighs the symbol that was asked for
+EMBEDDING = 0.3
 FEED_FORWARD = 0.1  # of its usual scale
 
 
 @dataclass(frozen=True)
-class Start:
-    """How all three models begin: as attention that looks symbols up, after "mimetic initialization" (2305.09828).
+class SymbolLookup:
+    """The common start of all three models: attention that looks symbols up, after "mimetic initialization"
+    (2305.09828).
 
-    Keys read a token's first symbol, queries and values its second, and heads add the value they found as a second
-    symbol, the next to look up or the answer. ``matching`` is the cosine of queries' weights with those of the keys
-    for the same symbol, ``copying`` the scale of what the first layer's heads add, and of what the later layers' add
-    together: all of them follow the second link, and a query for the first link is to drown in none of it. Both 0 is a
-    random start, from which nothing tells queries and keys what to match until values are copied, and the other way
-    round: chance for long. All layers begin with one key and one value projection, since HySparse's sparse layers read
-    the full one's.
+    Keys read the first symbol of a token. Queries and values read the second symbol. Heads add the found value as a
+    second symbol, which is the next symbol to look up or the answer. ``matching`` is the cosine of the queries' weights
+    with the keys' weights for the same symbol.
+
+    ``copying`` is the scale of the first layer's output, and of the later layers' output together. All later layers
+    follow the second link, and a query for the first link must not drown in their output. With both at 0 the start is
+    random. Queries and keys then learn nothing until values are copied, and values learn nothing until queries match.
+    Accuracy stays at chance for long. All layers begin with one key and one value projection, because HySparse's sparse
+    layers read the full layer's.
     """
 
     matching: float = 0.7
@@ -48,7 +52,7 @@ class Start:
     def apply(self, model: HySparseForCausalLM) -> None:
         width, first = model.config.hidden_size, model.model.layers[0].self_attn
         model.model.embed_tokens.weight.normal_(0, EMBEDDING)
-        # logits of order 1 from a head tied to embeddings of this scale
+        # Gives logits of order 1 from a head that is tied to embeddings of this scale.
         model.model.norm.weight.fill_((width / 2) ** -0.5 / EMBEDDING)
         later = self.copying / (len(model.model.layers) - 1)
         for layer in model.model.layers:
@@ -60,7 +64,7 @@ class Start:
                 self.copy(layer.self_attn, first.v_proj.weight, scale)
 
     def match(self, layer: Projections, keys: Tensor) -> None:
-        """Keys of first symbols, and queries that resemble those of second symbols."""
+        """Keys of first symbols, and queries that resemble the keys of their second symbols."""
         half = keys.shape[1] // 2
         layer.k_proj.weight.copy_(keys)
         layer.k_proj.weight[:, half:] = 0
@@ -68,7 +72,7 @@ class Start:
         layer.q_proj.weight[:, half:] += self.matching * a_query_head(layer, keys[:, :half])
 
     def copy(self, layer: Projections, values: Tensor, scale: float) -> None:
-        """Values of second symbols, and an output that turns them back into second symbols, times ``scale``."""
+        """Values of second symbols, and an output that turns the values back into second symbols, times ``scale``."""
         half = values.shape[1] // 2
         layer.v_proj.weight.copy_(values)
         layer.v_proj.weight[:, :half] = 0
@@ -82,14 +86,14 @@ def a_query_head(layer: Projections, weight: Tensor) -> Tensor:
 
 
 def twin(name: str, **sizes: Any) -> HySparseConfig:
-    """Configuration of one of MODELS; full layers of the full-attention twin have gate and sinks as sparse ones."""
+    """Configuration of one of MODELS. The full-attention twin's full layers have gates and sinks like sparse layers."""
     changes: dict[str, dict[str, Any]] = {
         "HySparse": {},
         "full attention": {"sparse_ratio": 0, "gate_full": True, "sinks_full": True},
         "window hybrid": {"branches": "window"},
     }
     width = float(sizes.get("hidden_size", 768))
-    # at the preset's base of 10,000, few of a head's dimensions still match contents 8k tokens apart; here most do
+    # At the preset's base of 10,000, few dimensions of a head still match contents 8k tokens apart. Here most do.
     start: dict[str, Any] = {
         "closing_full": False,
         "initializer_range": width**-0.5,
@@ -101,7 +105,7 @@ def twin(name: str, **sizes: Any) -> HySparseConfig:
 
 @dataclass
 class Learner:
-    """One model, its optimiser, what it cost, and what stopped it if anything did."""
+    """One model, its optimiser, its cost, and the error that stopped it, if any."""
 
     name: str
     model: HySparseForCausalLM
@@ -113,7 +117,7 @@ class Learner:
     pending: list[tuple[Any, Any]] = field(default_factory=list)
 
     @classmethod
-    def new(cls, name: str, config: HySparseConfig, symbols: int, start: Start) -> Learner:
+    def new(cls, name: str, config: HySparseConfig, symbols: int, start: SymbolLookup) -> Learner:
         torch.manual_seed(0)
         model = HySparseForCausalLM(config)
         start.apply(model)
@@ -122,7 +126,7 @@ class Learner:
         return cls(name, model, symbols, torch.optim.AdamW(groups(model), **options))
 
     def step(self, rows: Batch, lr: float) -> None:
-        """One update, queued; waits only for the step before the last, so that the GPU is never idle."""
+        """One update, queued. The call waits only for the step before the last, so that the GPU is never idle."""
         begin = mark()
         for group in self.optimiser.param_groups:
             group["lr"] = lr * group["scale"]
@@ -155,7 +159,9 @@ def mark() -> Any:
 
 
 def groups(model: HySparseForCausalLM) -> list[dict[str, Any]]:
-    """Matrices, whose learning rate goes down with the width, and embeddings, norms and sinks, whose does not."""
+    """Two groups: matrices, whose learning rate falls with the width, and embeddings, norms and sinks, whose rate does
+    not.
+    """
     embedding = model.model.embed_tokens.weight
     matrices = [p for p in model.parameters() if p.ndim == 2 and p is not embedding]
     others = [p for p in model.parameters() if p.ndim != 2 or p is embedding]
@@ -172,14 +178,14 @@ def answers(learner: Learner, rows: Batch) -> Tensor:
 
 
 def symbol_logits(learner: Learner, hidden: Tensor, rows: Batch) -> Tensor:
-    """What each query's second half resembles."""
+    """Similarity of each query's second half with the symbols."""
     half = hidden.shape[-1] // 2
     asked = hidden.flatten(0, 1)[rows.where][:, half:]
     return functional.linear(asked, learner.model.model.embed_tokens.weight[: learner.symbols, :half])
 
 
 def embedded(model: HySparseForCausalLM, rows: Batch) -> Tensor:
-    """A token's two symbols side by side, each in half the width: the first halves of the table's rows."""
+    """A token's two symbols side by side, each in half the width, from the first halves of the table's rows."""
     table: nn.Embedding = model.model.embed_tokens
     half = table.embedding_dim // 2
     return torch.cat([table(rows.first)[..., :half], table(rows.second)[..., :half]], -1)
@@ -187,8 +193,9 @@ def embedded(model: HySparseForCausalLM, rows: Batch) -> Tensor:
 
 @torch.no_grad()
 def evaluate(learner: Learner, heldout: list[Batch]) -> dict[str, float]:
-    """Mean loss in nats, accuracy of far and near queries by links to follow, "far 2" and so on, and "covered", the
-    share of (far query, KV head) whose selection holds the block of the chain, where the model selects."""
+    """Mean loss in nats, and accuracy of far and near queries by links to follow ("far 2" and so on). "covered" is the
+    share of (far query, KV head) whose selection holds the block of the chain, if the model selects.
+    """
     losses, right, kinds, covered = [], [], [], []
     model = learner.model
     for rows in heldout:
@@ -211,7 +218,7 @@ def evaluate(learner: Learner, heldout: list[Batch]) -> dict[str, float]:
 
 
 def stream(task: Task, rows: int, seed: int) -> Generator[Batch, None, None]:
-    """Endless batches, the same for a seed, drawn on a thread of their own while the GPU works."""
+    """Endless batches, equal for equal seeds, drawn on a thread of their own while the GPU works."""
     ready: queue.Queue[Batch] = queue.Queue(maxsize=4)
     ended = threading.Event()
 

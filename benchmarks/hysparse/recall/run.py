@@ -2,15 +2,18 @@
 
     python -m benchmarks.hysparse.recall.run OUT_DIR [--seconds 360]
 
-All three take a step on each batch before the next is drawn: they have seen the same tokens whenever time ends. Rows
-grow by stages (--stages LENGTH:ROWS:GAP:CLUSTERS:CHAINS:GROUPS:SHARE ...); a stage ends early once HySparse and the
-full-attention twin have learnt it, and the last one gets the time that is left. `recall_task.py` tells what is in the
-rows. "far" queries want symbols 1 to --hops links along a chain that lies outside the window, "near" ones, the
-control, a chain within it. The last stage's gap is more than all window layers together reach. Layers are those of
-the preset `small` at 1:--ratio without a closing full layer, one more of them, for the vocabulary is cut to the task's.
-All three begin as attention that looks symbols up (`recall.Start`); what is learnt is mostly to do so twice.
-OUT_DIR/hysparse-recall.json and .md hold the curves; OUT_DIR/indices-N.pt the trained HySparse model's selection over
-N held-out tokens, 16 blocks a query, for `hysparse_kernels.py --indices`.
+All three models take a step on each batch before the next batch is drawn. They have therefore seen the same tokens
+whenever time ends. Rows grow by stages (--stages LENGTH:ROWS:GAP:CLUSTERS:CHAINS:GROUPS:SHARE ...). A stage ends early
+once HySparse and the full-attention twin have learnt it, and the last stage gets the rest of the time. `task.py`
+describes the rows. "far" queries want symbols 1 to --hops links along a chain that lies outside the window. "near"
+queries, the control, want symbols of a chain within the window. The last stage's gap is longer than the reach of all
+window layers together.
+
+Layers are those of the preset `small` at 1:--ratio without a closing full layer. There is one more layer, because the
+vocabulary is cut to the task's. All three models begin as attention that looks symbols up (`models.SymbolLookup`), and
+mostly learn to look up twice. OUT_DIR/hysparse-recall.json and .md hold the curves. OUT_DIR/indices-N.pt holds the
+trained HySparse model's selection over N held-out tokens, 16 blocks a query, for `--indices` of
+`benchmarks.hysparse.kernels.run`.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ import torch
 from benchmarks.hysparse.kernels.case import DEVICE
 from benchmarks.hysparse.kernels.table import heading
 from benchmarks.hysparse.recall.indices import save_indices
-from benchmarks.hysparse.recall.models import MODELS, Learner, Start, evaluate, heldout_rows, stream, twin
+from benchmarks.hysparse.recall.models import MODELS, Learner, SymbolLookup, evaluate, heldout_rows, stream, twin
 from benchmarks.hysparse.recall.task import Batch, Task
 
 STAGES = ("128:64:1:1:6:6:0.35", "1024:16:128:8:2:12:0.15", "2048:8:512:12:2:24:0.15", "8192:2:1700:24:2:24:0.35")
@@ -40,7 +43,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Stage:
+class Lesson:
     """Rows of one length, for a share of the training time."""
 
     task: Task
@@ -54,9 +57,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=360, help="for all, a tenth kept for what follows training")
     parser.add_argument("--stages", nargs="+", default=list(STAGES))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--lr", type=float, default=6e-4, help="of matrices; see `recall.groups`")
+    parser.add_argument("--lr", type=float, default=6e-4, help="of matrices; see `models.groups`")
     parser.add_argument("--warmup", type=int, default=20, help="steps")
-    parser.add_argument("--matching", type=float, default=0.7, help="see `recall.Start`, as for the next")
+    parser.add_argument("--matching", type=float, default=0.7, help="see `models.SymbolLookup`, as for the next")
     parser.add_argument("--copying", type=float, default=1.0)
     parser.add_argument("--hops", type=int, default=2, help="most links of a query")
     parser.add_argument("--symbols", type=int, default=256)
@@ -72,14 +75,14 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def stage_of(text: str, options: argparse.Namespace) -> Stage:
+def stage_of(text: str, options: argparse.Namespace) -> Lesson:
     length, rows, gap, clusters, chains, groups = (int(size) for size in text.split(":")[:6])
     task = Task(length, gap, clusters, chains, groups, options.hops, options.symbols, options.block)
-    return Stage(task, rows, float(text.split(":")[6]))
+    return Lesson(task, rows, float(text.split(":")[6]))
 
 
-def describe(stage: Stage, options: argparse.Namespace) -> str:
-    """A stage's sizes beside the window's and the selection's."""
+def describe(stage: Lesson, options: argparse.Namespace) -> str:
+    """Sizes of a stage beside the window's and the selection's."""
     task, count = stage.task, options.select_tokens // options.block
     reach = (options.layers - 1) * (options.window - 1)
     return (
@@ -89,8 +92,8 @@ def describe(stage: Stage, options: argparse.Namespace) -> str:
     )
 
 
-def check_last(stage: Stage, options: argparse.Namespace) -> None:
-    """Raise ValueError unless the last stage is out of the windows' reach and has more clusters than are selected."""
+def check_last(stage: Lesson, options: argparse.Namespace) -> None:
+    """Raise ValueError unless the last stage exceeds the windows' reach and has more clusters than a query selects."""
     if stage.task.gap <= (options.layers - 1) * (options.window - 1):
         raise ValueError(f"the last stage's gap of {stage.task.gap} is within reach of the window layers together")
     if stage.task.clusters <= options.select_tokens // options.block:
@@ -109,12 +112,12 @@ def learner_of(name: str, options: argparse.Namespace) -> Learner:
         "sliding_window": options.window,
         "vocab_size": stage_of(options.stages[0], options).task.vocabulary,
     }
-    return Learner.new(name, twin(name, **sizes), options.symbols, Start(options.matching, options.copying))
+    return Learner.new(name, twin(name, **sizes), options.symbols, SymbolLookup(options.matching, options.copying))
 
 
 @dataclass
 class Comparison:
-    """The run: its learners, what it printed and stored so far."""
+    """The run: its learners, and the printed and stored results so far."""
 
     options: argparse.Namespace
     learners: list[Learner]
@@ -130,15 +133,15 @@ class Comparison:
 
     @property
     def training_seconds(self) -> float:
-        """From the end of the warm-up; a tenth of all is kept for what follows."""
+        """Seconds of training from the end of the warm-up. A tenth of all seconds is kept for later work."""
         return 0.9 * self.options.seconds - self.trained_from
 
     @property
     def active(self) -> list[Learner]:
         return [learner for learner in self.learners if not learner.error]
 
-    def warm_up(self, stages: list[Stage]) -> None:
-        """Compile what each stage needs: gradients that no optimiser sees."""
+    def warm_up(self, stages: list[Lesson]) -> None:
+        """Compile the kernels of each stage with gradients that no optimiser uses."""
         for stage in stages:
             rows = heldout_rows(stage.task, stage.rows, 1)[0]
             for learner in self.active:
@@ -152,8 +155,8 @@ class Comparison:
         past = (self.elapsed - self.trained_from) / self.training_seconds
         return self.options.lr * warm * (1 - 0.9 * min(1.0, past))
 
-    def train(self, stage: Stage, heldout: list[Batch], until: float, seed: int, last: bool) -> None:
-        """Steps of all learners on one stage's stream until ``until`` seconds of the run, or until it is learnt."""
+    def train(self, stage: Lesson, heldout: list[Batch], until: float, seed: int, last: bool) -> None:
+        """Steps of all learners on one stage's stream until ``until`` seconds of the run, or until all learnt."""
         due = self.elapsed
         rows_of = stream(stage.task, stage.rows, seed)
         for rows in rows_of:
@@ -170,7 +173,7 @@ class Comparison:
             self.report(stage.task, heldout)
 
     def learnt(self) -> bool:
-        """Whether all but the window hybrid, which cannot, are right on far queries with the most links."""
+        """Whether HySparse and the full-attention twin are right on far queries with the most links."""
         able = [learner for learner in self.active if learner.name != MODELS[2]]
         return all(learner.curve[-1].get(f"far {self.options.hops}", 0.0) >= LEARNT for learner in able)
 
@@ -181,7 +184,7 @@ class Comparison:
         self.steps, self.tokens = self.steps + 1, self.tokens + rows.first.numel()
 
     def report(self, task: Task, heldout: list[Batch]) -> None:
-        """Evaluate all on held-out rows, print, and write what is known."""
+        """Evaluate all models on held-out rows, print, and write the results so far."""
         for learner in self.active:
             learner.settle()
             result = guarded(learner, partial(evaluate, learner, heldout))
@@ -217,7 +220,7 @@ class Comparison:
 
 
 def guarded(learner: Learner, call: Callable[[], T]) -> T | None:
-    """The call's result; an error stops this learner only, and is written down."""
+    """The call's result. An error stops this learner only, and is written down."""
     try:
         return call()
     except Exception as error:  # noqa: BLE001 - the other models go on whatever one raises
@@ -227,7 +230,7 @@ def guarded(learner: Learner, call: Callable[[], T]) -> T | None:
 
 
 def markdown(run: Comparison) -> str:
-    """Curves side by side: a row an evaluation, a column a model and kind of query."""
+    """Curves side by side: a row for each evaluation, a column for each model and kind of query."""
     kinds = [f"{side} {hop}" for side in ("far", "near") for hop in range(1, run.options.hops + 1)]
     kinds.append("covered")
     lines = [f"{name}: {value}  " for name, value in heading().items()]

@@ -1,19 +1,19 @@
 """Synthetic recall: chains of pairs lie far back in filler, and queries at the end follow a chain a link or two.
 
-A token holds two symbols, as if its embedding were factored: the pair (a, b) links a to b, the query (n, x) wants the
-symbol n links along from x, filler holds two that mean nothing. So one layer of attention follows one link, and none
-is spent on joining neighbouring tokens. Tokens are found by their first symbol and look for their second: a query is
-not found by another one, nor a pair by what it links to. Queries begin at the first symbol of a chain only, so that no
-earlier query does a part of a later one's way.
+A token holds two symbols, as if its embedding were factored. The pair (a, b) links a to b. The query (n, x) wants the
+symbol n links along from x. Filler holds two symbols without meaning. One layer of attention thus follows one link, and
+no layer is spent on joining neighbouring tokens. Tokens are found by their first symbol and look for their second
+symbol. No query is found by another query, and no pair is found by the symbol that it links to. Queries begin at the
+first symbol of a chain only, so no earlier query does part of the work of a later query.
 
-The pairs of a chain lie in one selection block, a cluster, shuffled with those of the cluster's other chains. Far
+The pairs of a chain lie in one selection block, a cluster, shuffled with the pairs of the cluster's other chains. Far
 clusters end ``gap`` tokens before the first query. Near chains, the control, lie a few tokens before their queries.
 
-What separates the models: the full first layer sees embeddings only, so that it follows the first link and no other,
-wherever the second lies; a later layer that is to follow a far chain's second link has to look past the window.
-Why the selection holds it, without a gradient: the first layer follows the first link for the sake of all queries, so
-its attention is largest in the block that holds the chain's second link too. A row has more clusters than
-a query selects blocks: "all blocks with pairs" would not do.
+The difference between the models: the full first layer sees embeddings only. It follows the first link and no other,
+wherever the second link lies. A later layer must look past the window to follow the second link of a far chain. The
+selection holds the second link without a gradient. The first layer follows the first link for all queries, so its
+attention is largest in the block that also holds the second link. A row has more clusters than a query selects blocks,
+so "all blocks with pairs" is not enough.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ FAR_QUERIES, NEAR_QUERIES = 6, 2  # of a group
 
 @dataclass(frozen=True)
 class Task:
-    """Sizes of a row. ``gap`` tokens at least lie between far pairs and queries; ``hops`` are the links of a chain."""
+    """Sizes of a row. At least ``gap`` tokens lie between far pairs and queries. ``hops`` is the number of links of a
+    chain.
+    """
 
     length: int
     gap: int
@@ -59,7 +61,7 @@ class Task:
 
     @property
     def group(self) -> int:
-        """Tokens of a near chain, some far queries, and the near ones."""
+        """Tokens of a near chain, some far queries, and the near queries."""
         return self.hops + FAR_QUERIES + NEAR_QUERIES
 
     @property
@@ -70,8 +72,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """``first``, ``second`` [rows, length]: a token's two symbols. The others, one a query: its place in the flattened
-    rows, the wanted symbol, links to follow, near or not, and the block of the last link (meaningless if near)."""
+    """``first``, ``second`` [rows, length]: a token's two symbols. The other fields have an entry a query: its place in
+    the flattened rows, the wanted symbol, links to follow, near or not, and the block of the last link (meaningless if
+    near).
+    """
 
     first: Tensor
     second: Tensor

@@ -1,4 +1,4 @@
-"""One vLLM engine of one model, and what it does at several contexts: ``hysparse_rollouts`` runs it in a process."""
+"""One vLLM engine of one model at several contexts. ``benchmarks.hysparse.rollouts.run`` starts its process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-# Steps before those that are timed, and steps under the profiler.
+# Steps before the timed steps, and steps under the profiler.
 WARM, PROFILED = 6, 4
 # Kernels that read or write the cache, choose blocks, or merge parts of attention.
 ATTENTION = re.compile("flash|fmha|varlen|combine|decode_kernel|merge_kernel|select_kernel|cache|write_kernel", re.I)
@@ -72,7 +72,7 @@ def longest(arguments: argparse.Namespace) -> int:
 
 
 def start(shape: str, model: str, arguments: argparse.Namespace) -> Any:
-    """The engine, with weights that vLLM makes up."""
+    """The engine, with made-up weights."""
     from vllm import LLM
 
     from benchmarks.hysparse.rollouts.noise_connector import TRANSFER
@@ -102,7 +102,7 @@ def start(shape: str, model: str, arguments: argparse.Namespace) -> Any:
 
 
 def capacity(scheduler: Any, tokens: int) -> int:
-    """Requests of ``tokens`` tokens that fit: each group of layers takes a page of its own from one pool."""
+    """Requests of ``tokens`` tokens that fit. Each group of layers takes a page of its own from one pool."""
     pages = 0
     for group in scheduler.kv_cache_config.kv_cache_groups:
         spec = group.kv_cache_spec
@@ -138,7 +138,7 @@ class Driver:
         self.engine.add_request(str(self.made), TokensPrompt(prompt_token_ids=prompt), sampling)
 
     def step(self) -> float:
-        """Seconds of one step: its tokens are on the host when it returns."""
+        """Seconds of one step. The tokens of the step are on the host when the call returns."""
         begun = time.perf_counter()
         self.engine.step()
         return time.perf_counter() - begun
@@ -183,7 +183,7 @@ def measure(driver: Driver, cell: Cell, arguments: argparse.Namespace, until: fl
 
 
 def profile(driver: Driver, cell: Cell) -> None:
-    """Time of a step's kernels on the GPU, and the share of those that ATTENTION names."""
+    """Time of a step's kernels on the GPU, and the share of the kernels that ATTENTION names."""
     if not torch.cuda.is_available():
         for _ in range(PROFILED):
             driver.step()
@@ -203,7 +203,7 @@ def profile(driver: Driver, cell: Cell) -> None:
 
 
 def run(shape: str, model: str, contexts: list[int], arguments: argparse.Namespace, record: Path) -> None:
-    """Wait for a line on stdin, which says that the GPU is free and until when; then measure all cells."""
+    """Wait for a line on stdin, which says that the GPU is free and until when. Then measure all cells."""
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     from vllm import ModelRegistry
@@ -211,7 +211,7 @@ def run(shape: str, model: str, contexts: list[int], arguments: argparse.Namespa
     from judgerlvr.hysparse.vllm import ARCHITECTURE, register
     from judgerlvr.hysparse.vllm.model import HySparseForCausalLM
 
-    # as a class: by its name, vLLM would import everything once more in another process to look at it
+    # A class here: by name, vLLM would import everything again in another process to inspect the class.
     ModelRegistry.register_model(ARCHITECTURE, HySparseForCausalLM)
     register()
     end = float(sys.stdin.readline())

@@ -1,6 +1,6 @@
-"""KV connector of benchmarks: caches hold noise from the start, and a prompt that asks for it counts as computed.
+"""KV connector of benchmarks: caches hold noise from the start, and a prompt that asks for noise counts as computed.
 
-Filling a cache by prefill would take minutes; decoding costs the same over noise.
+Filling a cache by prefill would take minutes, and decoding costs the same over noise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1, KVConnectorMetadata, SupportsHMA
 
-# What a request says, in vLLM's ``SamplingParams.extra_args``.
+# Entry of a request in vLLM's ``SamplingParams.extra_args``.
 COMPUTED = {"kv_transfer_params": {"computed": True}}
 TRANSFER = {
     "kv_connector": "NoiseConnector",
@@ -27,7 +27,7 @@ class NoiseConnector(KVConnectorBase_V1, SupportsHMA):
     """Made by vLLM once in the scheduler and once in each worker."""
 
     def register_kv_caches(self, kv_caches: dict[str, Tensor]) -> None:
-        """Layers may be views of one memory, which is filled once."""
+        """Fill the caches. Layers may be views of one memory, which is filled once."""
         for cache in {cache.data_ptr(): cache for cache in kv_caches.values()}.values():
             cache.normal_()
 

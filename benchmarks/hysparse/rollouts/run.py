@@ -2,11 +2,11 @@
 
     python -m benchmarks.hysparse.rollouts.run OUT_DIR [--seconds 420]
 
-Weights are made up, and hidden size, feed-forward block and vocabulary small, so that attention and cache are what is
-measured: shares and speeds are not those of a whole model. Decoding starts from caches of noise; as many requests
-run as the cache holds with their output. A cell says time per step from the host (planning overlaps unless
---synchronous), what its kernels take on the GPU and the share of attention's by the profiler, and the time of one
-prompt from arrival to first token, its prefill real. What selection picks under made-up weights is scattered.
+Weights are made up. Hidden size, feed-forward block and vocabulary are small, so that the benchmark measures attention
+and cache. Shares and speeds are not those of a whole model. Decoding starts from caches of noise, with as many requests
+as the cache holds together with their output. A cell gives the time of a step from the host (planning overlaps unless
+--synchronous), the time of its kernels on the GPU, and the share of attention by the profiler. It also gives the time
+of one prompt from arrival to first token, with a real prefill. The selection under made-up weights is scattered.
 
 All processes import at once and then take the GPU in turn. OUT_DIR/hysparse-rollouts.json and .md hold the cells.
 """
@@ -96,7 +96,7 @@ def begin(shape: str, model: str, arguments: argparse.Namespace) -> subprocess.P
 def finish(
     engine: tuple[str, str], process: subprocess.Popen[str], until: float, arguments: argparse.Namespace
 ) -> None:
-    """Let a process have the GPU; cells that it did not come to say why."""
+    """Let a process have the GPU. Cells that the process did not reach say why."""
     shape, model = engine
     try:
         process.communicate(f"{until}\n", timeout=max(30.0, until - time.time() + 60))

@@ -8,11 +8,14 @@ from typing import Any
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
+from judgerlvr.engine.rollout_experts.rows import REQUEST as EXPERT_REQUEST
+from judgerlvr.engine.rollout_experts.rows import from_parameters as chosen_experts
+from judgerlvr.engine.rollout_experts.rows import packed
 from judgerlvr.hysparse.rollout_choices import REQUEST, from_parameters
 
 
 def sample_seed(run_seed: int, step: int, prompt_id: str, sample: int) -> int:
-    """31-bit seed of one sample, a function of what it is and not of when or where it is sampled."""
+    """31-bit seed of one sample. The seed depends neither on the time nor on the place of sampling."""
     text = f"{run_seed}/{step}/{prompt_id}/{sample}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
@@ -20,14 +23,20 @@ def sample_seed(run_seed: int, step: int, prompt_id: str, sample: int) -> int:
 class SeededSingleTurn(SingleTurnAgentLoop):
     """Registered by the ``agent_loops.yaml`` that each run folder holds.
 
-    Truncated responses keep their place in the group but, unless ``overlong`` says otherwise, get a response
-    mask of zeros: no token of them enters the loss (overlong filtering, arXiv 2503.14476 section 3.4).
+    Truncated responses keep their place in the group. Unless ``overlong`` says otherwise, a truncated response gets a
+    response mask of zeros, so no token enters the loss (overlong filtering, arXiv 2503.14476 section 3.4).
     ``block_indices``: the policy is a HySparse one, and what the rollout chose goes with the sample.
+    ``experts``: number of the policy's experts, where the rollout's choice goes with the sample, else 0.
     """
 
-    def __init__(self, *args: Any, mask_truncated: bool = True, block_indices: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, mask_truncated: bool = True, block_indices: bool = False, experts: int = 0, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.mask_truncated, self.block_indices = mask_truncated, block_indices
+        self.mask_truncated, self.block_indices, self.experts = mask_truncated, block_indices, experts
+        # Where vLLM itself returns experts, verl asks for them.
+        asks = not self.rollout_config.enable_rollout_routing_replay
+        self.asked = REQUEST if block_indices else EXPERT_REQUEST if experts and asks else None
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
         seed = sample_seed(
@@ -36,15 +45,22 @@ class SeededSingleTurn(SingleTurnAgentLoop):
             str(kwargs["extra_info"]["id"]),
             int(kwargs["session_id"]),
         )
-        asked = {"seed": seed} | ({"extra_args": REQUEST} if self.block_indices else {})
+        asked = {"seed": seed} | ({"extra_args": self.asked} if self.asked else {})
         output = await super().run({**sampling_params, **asked}, priority, **kwargs)
-        if self.block_indices:
-            # verl's field for what a rollout chose at each token and layer; its own use of it is routed experts.
-            tokens = len(output.prompt_ids) + len(output.response_ids)
-            output.routed_experts = from_parameters(output.extra_fields.pop("kv_transfer_params", None), tokens)
+        self._keep_choices(output)
         full = len(output.response_ids) >= self.response_length
         truncated = full and output.response_ids[-1] != self.tokenizer.eos_token_id
         output.extra_fields["truncated"] = truncated
         if self.mask_truncated and truncated:
             output.response_mask = [0] * len(output.response_mask)
         return output
+
+    def _keep_choices(self, output: AgentLoopOutput) -> None:
+        """Fill verl's field for routed experts with what the rollout chose at each token."""
+        tokens = len(output.prompt_ids) + len(output.response_ids)
+        parameters = output.extra_fields.pop("kv_transfer_params", None)
+        if self.block_indices:
+            output.routed_experts = from_parameters(parameters, tokens)
+        elif self.experts:
+            chosen = chosen_experts(parameters) if self.asked else output.routed_experts
+            output.routed_experts = packed(chosen, tokens, self.experts)

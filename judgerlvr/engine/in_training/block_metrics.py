@@ -19,10 +19,13 @@ EXPERTS = "differing_experts"
 
 @dataclass(frozen=True)
 class Compared:
-    """One sample. ``used`` and ``chosen`` [tokens]: how many of a token's choices (layer, KV head) are not the
-    rollout's, among those that the trainer used and those that it would have made. ``trainer`` and ``rollout``
-    [response tokens]: log-probabilities, each computed in the row before its token. ``experts`` [tokens]: in how many
-    layers the trainer would have used others; None for a dense model."""
+    """One sample.
+
+    ``used`` [tokens]: how many choices (layer, KV head) that the trainer used are not the rollout's.
+    ``chosen`` [tokens]: how many choices that the trainer would have made are not the rollout's.
+    ``trainer`` and ``rollout`` [response tokens]: log-probabilities, each computed in the row before its token.
+    ``experts`` [tokens]: in how many layers the trainer would have used other experts. None for a dense model.
+    """
 
     used: Tensor
     chosen: Tensor
@@ -36,7 +39,7 @@ class Compared:
 
 
 def read_compared(batch: Any, config: HySparseConfig) -> list[Compared]:
-    """The samples of a step's batch in verl's transfer queue, without those that only fill it up."""
+    """The samples of a step's batch in verl's transfer queue, without padding samples."""
     keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
     fields = [*FIELDS, EXPERTS] if config.expert_layers else FIELDS
     data = transfer_queue.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
@@ -45,9 +48,9 @@ def read_compared(batch: Any, config: HySparseConfig) -> list[Compared]:
 
 
 def block_metrics(samples: Sequence[Compared], config: HySparseConfig) -> dict[str, float]:
-    """Metrics named ``hysparse/*``; docs/hysparse-vllm.md says what each of them means."""
+    """Metrics named ``hysparse/*``. docs/hysparse-vllm.md explains each metric."""
     choices = len(config.selecting_layers) * config.num_key_value_heads
-    # The last token is in no rollout's batch: it was sampled and never computed.
+    # The last token is in no rollout's batch, since the rollout sampled the token and stopped.
     crowded = [crowded_rows(len(sample.chosen) - 1, config.selection) for sample in samples]
     differing = sum(int(sample.chosen[:-1].sum()) for sample in samples)
     could = choices * sum(int(rows.sum()) for rows in crowded)

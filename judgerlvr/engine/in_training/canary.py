@@ -16,7 +16,7 @@ GOLDS = 16
 
 
 class Canary:
-    """Grades in a pool of its own, beside the reward workers; judge stages have no gold to grade."""
+    """Grades in a separate pool, beside the reward workers. Judge stages have no gold to grade."""
 
     def __init__(self, stage: Stage) -> None:
         self.every = stage.config.reward.canary_every if stage.kind == "generate" else 0

@@ -8,18 +8,14 @@ from typing import Any
 
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
-from judgerlvr.runs.checkpoints import SEAL, export_dir, match_dtype, prune, remove_wrapper_code
+from judgerlvr.runs.checkpoints import SEAL, prune
 from judgerlvr.runs.files import write_atomically
 
 
 class SealCheckpoint(CheckpointCallback):
-    """Mends the export, adds the trainer's own state and seals the checkpoint."""
+    """Adds the trainer's own state and seals the checkpoint."""
 
     def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, async_save: bool = False, **_: Any) -> None:
         checkpoint = Path(checkpoint_dir)
-        match_dtype(export_dir(checkpoint))
-        remove_wrapper_code(export_dir(checkpoint))
-        probe = trainer.probe_export()
-        write_atomically(checkpoint / "probe.json", json.dumps(probe))
         write_atomically(checkpoint / SEAL, json.dumps(trainer.progress()))
         prune(checkpoint.parent, trainer.keep_checkpoints)

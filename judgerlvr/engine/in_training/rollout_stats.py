@@ -15,12 +15,12 @@ from judgerlvr.runs import metrics
 if TYPE_CHECKING:
     from judgerlvr.engine.in_training.rollouts import Rollout
 
-# Reasons that a readable verdict leaves; all others mean that there was none.
+# Reasons that a readable verdict leaves. Any other reason means that there was no verdict.
 VERDICT_GIVEN = ("correct", "wrong")
 
 
 def step_metrics(kind: str, rollouts: Sequence[Rollout]) -> dict[str, float]:
-    """Accuracy, reasons, length by outcome and, when judging, verdicts by class; absent classes are left out."""
+    """Accuracy, reasons, length by outcome and, when judging, verdicts by class. Absent classes are left out."""
     values = {
         metrics.ACCURACY.name: fmean(rollout.correct for rollout in rollouts),
         metrics.TRUNCATED.name: fmean(rollout.truncated for rollout in rollouts),
@@ -57,7 +57,7 @@ def _grading_seconds(rollouts: Sequence[Rollout]) -> dict[str, float]:
 def _verdicts(rollouts: Sequence[Rollout]) -> dict[str, float]:
     """Accuracy by class, share of accepting verdicts, and the shortcuts' scores on one sample of each prompt.
 
-    One sample, because the others of its group show the same solution and would give its label away.
+    One sample, because the group's other samples show the same solution and would give the label away.
     """
     rows = [_judgement(rollout) for rollout in rollouts]
     firsts = [row for rollout, row in zip(rollouts, rows, strict=True) if rollout.sample == 0]

@@ -18,10 +18,10 @@ FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "extra_info", "re
 
 @dataclass(frozen=True)
 class Rollout:
-    """One sampled response and what became of it.
+    """One sampled response and its grade.
 
-    ``score`` may hold a length term, ``correct`` never does; ``label`` is the judge label, None when
-    generating; ``answer`` and ``shown_characters`` describe the judged solution, for the shortcut baselines.
+    ``score`` may hold a length term, ``correct`` never does. ``label`` is the judge label, None when generating.
+    ``answer`` and ``shown_characters`` describe the judged solution, for the shortcut baselines.
     """
 
     prompt_id: str
@@ -82,7 +82,7 @@ def _rollout(sample: int, row: dict[str, Any]) -> Rollout:
 
 
 def write_rollouts(path: Path, step: int, groups: list[list[Rollout]], decode: Callable[[list[int]], str]) -> None:
-    """One JSON line a sample, with the id by which it can be traced to its problem."""
+    """One JSON line a sample, with the id of the sample's problem."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
         for rollout in (rollout for group in groups for rollout in group):

@@ -19,8 +19,8 @@ POLL_SECONDS = 0.1
 def choose(groups: dict[str, list[float]], wanted: int, replace_uniform: bool) -> tuple[list[str], int]:
     """(uids to train on, uniform groups among them) of groups given in prompt order, rewards by group.
 
-    Mixed groups come first, each kind in prompt order; a uniform group has zero advantage and only fills the
-    batch up to its fixed size.
+    Mixed groups come first, each kind in prompt order. A uniform group has zero advantage and only fills the
+    batch up to the fixed size.
     """
     uniform = [uid for uid, rewards in groups.items() if replace_uniform and len(set(rewards)) == 1]
     mixed = [uid for uid in groups if uid not in set(uniform)]

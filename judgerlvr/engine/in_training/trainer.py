@@ -1,46 +1,54 @@
-"""verl's synchronous trainer with this product's hooks: stop rules, guards, canary, export probe."""
+"""verl's synchronous trainer with this product's hooks: stop rules, guards and canary."""
 
 from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from judgerlvr.engine.devices import engine_name
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compared
 from judgerlvr.engine.in_training.canary import Canary
+from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
-from judgerlvr.engine.private.probe import probe_log_probs
+from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, log_progress
 from judgerlvr.runs.stage import Stage
 
-PROBES = 4
-
 
 class StageTrainer(PPOTrainerSync):
-    """Adds nothing to the algorithm; overrides are verl's ``on_*`` hooks, and ``step`` to keep its batch."""
+    """Adds nothing to the algorithm. Overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:
         super().__init__(config)
+        forget_reports(stage.run_dir)
         self.stage = stage
         self.keep_checkpoints = stage.settings.checkpoint.keep
         self.logger: Any = None  # verl sets its tracker when training starts
         self.rules = StopRules(stage.settings.stop)
         self.guard_state = guards.GuardState()
         self.canary = Canary(stage)
-        # The watchdog waits for a first step: how long a cluster takes to come up is not known.
-        self.heartbeat = float("inf")
-        self.last_batch: Any = None
+        # Until training begins the watchdog counts from here, by a limit of its own.
+        self.heartbeat, self.training = time.monotonic(), False
+        self.workers: dict[str, Any] = {}  # facts that the workers report of their engine
         self.block_config = HySparseConfig.from_pretrained(stage.init) if stage.chooses_blocks else None
 
     def on_init_end(self) -> None:
         super().on_init_end()
+        cluster = self.stage.config.cluster
+        ranks = cluster.nodes * cluster.gpus_per_node
+        self.workers = check_reports(self.stage.run_dir, engine_name(self.stage), ranks)
+        manifest = read_manifest(self.stage.run_dir)
+        write_manifest(self.stage.run_dir, replace(manifest, engine=self.workers))
         self.replay_buffer.decode = self.tokenizer.decode
         self.replay_buffer.generated_tokens = self.stage.tokens_before
         if self.stage.resume_from:
@@ -52,10 +60,10 @@ class StageTrainer(PPOTrainerSync):
     def on_train_begin(self) -> None:
         self._log_to_run_folder()
         self.canary.check(0)
-        self.heartbeat = time.monotonic()
+        self.heartbeat, self.training = time.monotonic(), True
 
     def on_sample_end(self) -> None:
-        """Budgets are checked once this step's tokens are known, so that the step they end is saved too."""
+        """Check budgets once this step's tokens are known, so that the last step is saved too."""
         super().on_sample_end()
         reason = self.rules.reason_to_stop(self.replay_buffer.generated_tokens)
         if reason:
@@ -68,15 +76,12 @@ class StageTrainer(PPOTrainerSync):
         self.heartbeat = time.monotonic()
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
-        self.last_batch = super().step(metrics, timing_raw)
+        batch = super().step(metrics, timing_raw)
+        samples = read_samples(batch, self.stage.replays_experts)
+        metrics.update(mismatch_metrics(samples, self.workers.get("router_layers", 0)))
         if self.block_config:
-            metrics.update(block_metrics(read_compared(self.last_batch, self.block_config), self.block_config))
-        return self.last_batch
-
-    def probe_export(self) -> dict[str, Any]:
-        """What transformers must compute from the export: see ``exporting.check_export``."""
-        samples = probe_log_probs(self, self.last_batch, PROBES * self.actor_rollout_wg.world_size)
-        return {"precision": "fp32" if self.stage.device == "cpu" else "bf16", "samples": samples}
+            metrics.update(block_metrics(read_compared(batch, self.block_config), self.block_config))
+        return batch
 
     def _step(self, row: StepRow) -> None:
         for warning in guards.check(self.stage.config.guards, row, self.guard_state):

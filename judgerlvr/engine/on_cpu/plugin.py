@@ -1,18 +1,18 @@
-"""Entry point ``verl.plugins``: makes verl run on a CPU-only machine; does nothing unless VERL_PLATFORM=cpu.
+"""Entry point ``verl.plugins``: packed attention for transformers, and verl on a machine without accelerator.
 
-verl swallows an exception raised here, so nothing is decided in this module: ``preflight`` checks the outcome
-in the driver and in each worker.
+verl swallows an exception raised here, so this module decides nothing. ``preflight`` checks the outcome in the driver
+and in each worker.
 """
 
 from __future__ import annotations
 
 import os
 
+# An exported configuration may name the attention, so every process of verl knows the name.
+from judgerlvr.engine.policy_passes import packed_attention  # noqa: F401  (registers itself)
+
 if os.environ.get("VERL_PLATFORM") == "cpu":
-    from judgerlvr.engine.on_cpu import (
-        cpu_platform,  # noqa: F401  (both register themselves)
-        packed_attention,  # noqa: F401  (both register themselves)
-    )
+    from judgerlvr.engine.on_cpu import cpu_platform  # noqa: F401  (registers itself)
     from judgerlvr.engine.private.gloo import use_plain_gloo
 
     use_plain_gloo()

@@ -1,6 +1,6 @@
 """Every reach into what verl 0.9.1 and vLLM 0.31/0.24 do not promise to keep. Nothing private is used elsewhere.
 
-``tests/engine/test_private.py`` fails when one of these names moves; ``preflight`` refuses other versions. The
+``tests/engine/test_private.py`` fails when a name moves. ``preflight`` refuses other versions. The
 modules import verl and vLLM late, so that the plugin stays light in processes that need none of them.
 """
 

@@ -1,7 +1,6 @@
 """verl's FSDP engine for HySparse policies: the rollout's choices reach the model, or are compared with its own.
 
-Engines are registered publicly; how one batch is turned into a model's arguments and back is not promised to stay.
-Imported by verl in each worker (``model.external_lib``).
+Engines are registered publicly. verl does not promise to keep how a batch becomes a model's arguments and back.
 """
 
 from __future__ import annotations
@@ -10,27 +9,27 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from verl.utils import tensordict_utils as tu
-from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
+from verl.workers.engine import EngineRegistry
 
-from judgerlvr.engine.devices import COMPARING, OWN_CHOICE, REPLAYING
+from judgerlvr.engine.devices import COMPARING, REPLAYING
+from judgerlvr.engine.private.training_engine import HeadEngine
 from judgerlvr.hysparse.agreement.measures import equal_experts
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.ops.selection import PADDING
-from judgerlvr.hysparse.rollout_choices import parted
+from judgerlvr.hysparse.rollout_choices import split_choices
 
 # verl's field for what a rollout chose at each token: nested int16 [samples, tokens, 1, values], as in ``carried``.
 CARRIED = "routed_experts"
 
 
 def for_model(carried: Tensor, config: HySparseConfig, padding: int) -> dict[str, Tensor]:
-    """``carried`` as the model's arguments for one packed row with ``padding`` tokens after it, which see block 0 and
-    use the first experts.
+    """``carried`` as the model's arguments for one packed row.
 
-    ``block_indices`` int32 [layers, 1, kv_heads, tokens + padding, count]; of a mixture of experts ``expert_indices``
-    int32 [MoE layers, 1, tokens + padding, top_k] too.
+    ``padding`` tokens after the row see block 0 and use the first experts. ``block_indices`` is int32
+    [layers, 1, kv_heads, tokens + padding, count]. A mixture of experts also gets ``expert_indices``, int32
+    [MoE layers, 1, tokens + padding, top_k].
     """
-    choices = parted(carried.values(), config)
+    choices = split_choices(carried.values(), config)
     blocks = choices.blocks.transpose(1, 2).to(torch.int32)
     blank = torch.full_like(blocks[:, :, :1], PADDING)
     blank[..., 0] = 0
@@ -53,7 +52,7 @@ def by_token(differing: Tensor, lengths: Tensor) -> Tensor:
 
 
 def compared(output: Any, carried: dict[str, Tensor], lengths: Tensor) -> dict[str, Tensor]:
-    """Of each token, how many choices of blocks (layer, KV head) and of experts (layer) are not the rollout's."""
+    """How many of each token's choices of blocks (layer, KV head) and experts (layer) are not the rollout's."""
     blocks, experts = carried["block_indices"], carried.get("expert_indices")
     found = {
         "differing_used": by_token((output.used_blocks != blocks).any(dim=-1), lengths),
@@ -64,8 +63,8 @@ def compared(output: Any, carried: dict[str, Tensor], lengths: Tensor) -> dict[s
     return found
 
 
-class BlockEngine(FSDPEngineWithLMHead):
-    """Without gradients, reports how choices differ; ``replays`` says whose the model uses."""
+class BlockEngine(HeadEngine):
+    """A pass without gradients reports how choices differ. ``replays``: the model uses the rollout's choices."""
 
     replays = False
 
@@ -75,7 +74,7 @@ class BlockEngine(FSDPEngineWithLMHead):
         if inputs["attention_mask"] is not None or self.use_ulysses_sp:
             raise ValueError("HySparse: set use_remove_padding=True and ulysses_sequence_parallel_size=1")
         carried = for_model(micro_batch[CARRIED], self.model_config.hf_config, arguments["pad_size"])
-        if self.replays and not tu.get_non_tensor_data(data=micro_batch, key=OWN_CHOICE, default=False):
+        if self.replays:
             inputs |= carried
         if not torch.is_grad_enabled():
             inputs["output_blocks"], arguments["carried"] = True, carried
@@ -97,6 +96,8 @@ class BlockEngine(FSDPEngineWithLMHead):
 class ComparingEngine(BlockEngine):
     """The model uses the trainer's own choices."""
 
+    name = COMPARING
+
 
 @EngineRegistry.register(
     model_type="language_model", backend=["fsdp", "fsdp2"], device=["cuda", "npu"], vendor=REPLAYING
@@ -104,4 +105,5 @@ class ComparingEngine(BlockEngine):
 class ReplayingEngine(BlockEngine):
     """The model uses the rollout's choices, in updates as in log-probabilities."""
 
+    name = REPLAYING
     replays = True

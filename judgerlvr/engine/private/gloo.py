@@ -9,8 +9,8 @@ from typing import Any
 def use_plain_gloo() -> None:
     """Make verl's process group plain gloo.
 
-    verl/utils/distributed.py builds "cpu:gloo,cpu:gloo" when the device is a CPU, which torch refuses as a
-    duplicate device type; the function takes ``backend`` but no caller passes it.
+    verl/utils/distributed.py builds "cpu:gloo,cpu:gloo" when the device is a CPU. torch refuses the duplicate device
+    type. The function takes ``backend``, but no caller passes a backend.
     """
     from verl.utils import distributed
 

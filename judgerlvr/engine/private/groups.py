@@ -11,7 +11,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 
 class RolloutError(Exception):
-    """A response could not be generated or graded; verl would train on what is left of the group."""
+    """A response could not be generated or graded. verl would train on the rest of the group."""
 
 
 class TerminalGroups(ReplayBuffer):
@@ -35,7 +35,7 @@ class TerminalGroups(ReplayBuffer):
         self._clear_groups(partition, uids)
 
     def forget_prompts(self, partition: str, uids: list[str]) -> None:
-        """Remove the prompts' own status entries; their trajectories stay for training."""
+        """Remove the prompts' status entries. The trajectories stay for training."""
         transfer_queue.kv_clear(partition_id=partition, keys=uids)
 
     def wait(self) -> None:

@@ -11,9 +11,8 @@ import torch
 def reload_cpu_weights(model_runner: Any, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
     """Load checkpoint-format weights into a running vLLM CPU engine.
 
-    vLLM's CPU backend prepacks linear weights and drops the originals, so ``load_weights`` fails; and its MoE
-    layers skip the repacking of a second load as long as ``moe_kernel`` is set, which leaves the experts stale
-    without any error.
+    vLLM's CPU backend prepacks linear weights and drops the originals, so ``load_weights`` fails. MoE layers skip the
+    repacking of a second load as long as ``moe_kernel`` is set. The experts then stay stale without any error.
     """
     from vllm.config import set_current_vllm_config
 

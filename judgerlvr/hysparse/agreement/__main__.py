@@ -1,10 +1,9 @@
-"""Rollout (vLLM) against trainer (transformers): equal choices of blocks and experts, log-probabilities with and
-without replay of both.
+"""Compare rollout (vLLM) and trainer (transformers): equal choices and log-probabilities, with and without replay.
 
     python -m judgerlvr.hysparse.agreement DIR --prompts 8 --prompt-tokens 4096 --new-tokens 256 --dtype bfloat16
 
-Prompts are random tokens; responses are sampled at temperature 1, all at once. A model without layers that select, a
-dense one for comparison say, gives the difference of log-probabilities alone.
+Prompts are random tokens. Responses are sampled at temperature 1, all at once. For a model without layers that select,
+such as a dense model for comparison, the command prints the difference of log-probabilities alone.
 """
 
 from __future__ import annotations

@@ -18,17 +18,18 @@ from judgerlvr.cli import parse_engine_options
 from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, parted
+from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, split_choices
 from rewards.errors import InputError
 
-# The command's own options say the first three, and the comparison rests on the others.
+# The first three have options of their own. The comparison rests on the others.
 FIXED = ("model", "dtype", "max_model_len", "skip_tokenizer_init", "kv_transfer_config", "async_scheduling")
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """Tokens that the engine computed, the log-probabilities of the response tokens among them, and its choices for
-    all, None where no layer selects."""
+class EngineRollout:
+    """Tokens that the engine computed, the log-probabilities of the response tokens, and the engine's choices for all
+    tokens. The choices are None if no layer selects.
+    """
 
     ids: list[int]
     log_probs: Tensor
@@ -36,11 +37,13 @@ class Rollout:
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One sequence. ``rollout``, ``own`` and ``replayed`` [response tokens]: log-probabilities, the trainer's with its
-    own choices and with the rollout's. ``differing`` [response tokens]: a choice differs in the row that the token was
-    sampled from; ``experts`` [MoE layers, response tokens]: those in that row are equal, None for a dense model. All
-    but the first two are None where no layer selects."""
+class SequenceComparison:
+    """One sequence. ``rollout``, ``own`` and ``replayed`` [response tokens] are log-probabilities: the rollout's, the
+    trainer's with its own choices, and the trainer's with the rollout's choices. ``differing`` [response tokens] is
+    true if a choice differs in the row that the token was sampled from. ``experts`` [MoE layers, response tokens] is
+    true if the experts of that row are equal, and None for a dense model. If no layer selects, all but ``rollout`` and
+    ``own`` are None.
+    """
 
     rollout: Tensor
     own: Tensor
@@ -51,14 +54,14 @@ class Compared:
 
 
 def selects(directory: Path) -> bool:
-    """Whether the model has layers that select; raises InputError where there is no model."""
+    """Whether the model has layers that select. Raises InputError if there is no model."""
     if not (directory / "config.json").is_file():
         raise InputError("no model there", "give a directory with config.json and weights", file=directory)
     return bool(getattr(AutoConfig.from_pretrained(directory), "selecting_layers", ()))
 
 
 def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -> dict[str, Any]:
-    """Arguments of ``vllm.LLM``. Those of ``--engine`` win; raises InputError for one that the comparison rests on."""
+    """Arguments of ``vllm.LLM``. ``--engine`` wins. Raises InputError for an argument that the comparison rests on."""
     given = parse_engine_options(options.engine)
     for name in FIXED:
         if name in given:
@@ -74,8 +77,8 @@ def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -
     return {**fixed, **memory, **carrying, **given}
 
 
-def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
-    """Sample, with the choices that the engine returns where it makes any."""
+def roll_out(options: argparse.Namespace, choosing: bool) -> list[EngineRollout]:
+    """Sample, with the engine's choices if the engine makes any."""
     from judgerlvr.cluster.environment import prepare_environment
 
     on_cpu = prepare_environment()
@@ -99,24 +102,25 @@ def roll_out(options: argparse.Namespace, choosing: bool) -> list[Rollout]:
     return [rollout_of(prompt, result, config) for prompt, result in zip(prompts, results, strict=True)]
 
 
-def rollout_of(prompt: list[int], result: Any, config: HySparseConfig | None) -> Rollout:
-    """One request's result, without its last token: that one was sampled and never computed. ``config`` is that of a
-    model which selects."""
+def rollout_of(prompt: list[int], result: Any, config: HySparseConfig | None) -> EngineRollout:
+    """Result of one request without the last token, which was sampled and never computed. ``config`` is None for a
+    model that selects nothing.
+    """
     output = result.outputs[0]
     computed = list(output.token_ids[:-1])
     found = [step[token].logprob for step, token in zip(output.logprobs, computed, strict=False)]
     choices = None
     if config is not None:
         rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(prompt) + len(output.token_ids)))
-        choices = parted(rows[:-1], config)
-    return Rollout(prompt + computed, torch.tensor(found), choices)
+        choices = split_choices(rows[:-1], config)
+    return EngineRollout(prompt + computed, torch.tensor(found), choices)
 
 
-def compare(model: Any, rollout: Rollout) -> Compared:
+def compare(model: Any, rollout: EngineRollout) -> SequenceComparison:
     """The trainer's side of one sequence."""
     response = slice(len(rollout.ids) - 1 - len(rollout.log_probs), None)
     if rollout.choices is None:
-        return Compared(rollout.log_probs, forward(model, rollout.ids)[0][response])
+        return SequenceComparison(rollout.log_probs, forward(model, rollout.ids)[0][response])
     chosen, own = trainer_choices(model, rollout.ids)
     _, replayed = trainer_choices(model, rollout.ids, rollout.choices)
     found = agreement(rollout.choices.blocks, chosen.blocks, model.config.selection)
@@ -125,15 +129,15 @@ def compare(model: Any, rollout: Rollout) -> Compared:
     experts = None
     if rollout.choices.experts is not None:
         experts = equal_experts(rollout.choices.experts, chosen.experts)[:, :-1][:, response]
-    return Compared(rollout.log_probs, own[response], replayed[response], found, differing, experts)
+    return SequenceComparison(rollout.log_probs, own[response], replayed[response], found, differing, experts)
 
 
-def joined(sequences: Sequence[Compared], name: str) -> Tensor:
+def joined(sequences: Sequence[SequenceComparison], name: str) -> Tensor:
     return torch.cat([getattr(one, name) for one in sequences])
 
 
-def figures(sequences: Sequence[Compared]) -> dict[str, float]:
-    """Figures over the tokens of all sequences, so that the two parts of a gap add up to the whole."""
+def figures(sequences: Sequence[SequenceComparison]) -> dict[str, float]:
+    """Figures over the tokens of all sequences. The two parts of a gap thus add up to the whole."""
     rollout, own = joined(sequences, "rollout"), joined(sequences, "own")
     choices = [one.choices for one in sequences if one.choices is not None]
     if not choices:
@@ -151,7 +155,7 @@ def figures(sequences: Sequence[Compared]) -> dict[str, float]:
 def mismatch(rollout: Tensor, log_probs: Tensor, how: str) -> dict[str, float]:
     """Mean |difference| of the response's log-probabilities, and KL(rollout || trainer) in nats a token.
 
-    KL by the estimate r - 1 - log r of r = trainer / rollout, which no token makes negative.
+    The estimate of KL is r - 1 - log r with r = trainer / rollout. No token makes this estimate negative.
     """
     log_ratio = log_probs - rollout
     kl = (log_ratio.exp() - 1 - log_ratio).mean().item()

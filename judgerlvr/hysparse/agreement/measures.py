@@ -1,6 +1,6 @@
-"""How often do rollout and trainer choose the same blocks? Their arithmetic differs, and a choice is discrete.
+"""How often rollout and trainer choose the same blocks. Their arithmetic differs, and a choice is discrete.
 
-A row is one token; a choice is one (token, full layer that selects, KV head). Only choices among more blocks than may
+A row is one token. A choice is one (token, full layer that selects, KV head). Only choices among more blocks than may
 be selected can differ.
 """
 
@@ -18,7 +18,8 @@ from judgerlvr.hysparse.ops.selection import Selection
 @dataclass(frozen=True)
 class Agreement:
     """``must`` [tokens]: the row sees more blocks than it may select. ``same`` [layers, tokens, kv_heads]: choices with
-    equal sets."""
+    equal sets.
+    """
 
     must: Tensor
     same: Tensor
@@ -30,7 +31,7 @@ class Agreement:
 
     @property
     def equal(self) -> float:
-        """Share of such rows' choices with equal sets, 1 where there are none."""
+        """Share of the choices of crowded rows with equal sets. 1 if no row is crowded."""
         judged = self.same[:, self.must]
         return judged.double().mean().item() if judged.numel() else 1.0
 
@@ -48,7 +49,8 @@ def crowded_rows(tokens: int, selection: Selection) -> Tensor:
 def agreement(rollout: Tensor, trainer: Tensor, selection: Selection) -> Agreement:
     """Compare indices of one whole sequence, both int [layers, tokens, kv_heads, count], ascending, padded with -1.
 
-    Raises ValueError when a token is missing on one side: a share of what happens to be there would be no measure.
+    Raises ValueError if a token is missing on one side. A share of the tokens that happen to be present would be no
+    measure.
     """
     if rollout.shape != trainer.shape:
         raise ValueError(f"rollout has indices {list(rollout.shape)}, trainer {list(trainer.shape)}")
@@ -56,17 +58,19 @@ def agreement(rollout: Tensor, trainer: Tensor, selection: Selection) -> Agreeme
 
 
 def pooled(sequences: Sequence[Agreement]) -> Agreement:
-    """Of several sequences as of one: each token counts alike, however long its sequence is."""
+    """Several sequences as one. Each token counts alike, however long its sequence is."""
     return Agreement(torch.cat([one.must for one in sequences]), torch.cat([one.same for one in sequences], dim=1))
 
 
 def equal_experts(rollout: Tensor, trainer: Tensor) -> Tensor:
-    """Boolean [...]: both name the same experts [..., top_k], in whatever order."""
+    """Boolean [...]: both name the same experts [..., top_k], in any order."""
     return (rollout.sort(dim=-1).values == trainer.sort(dim=-1).values).all(dim=-1)
 
 
 def split_difference(log_probs: Tensor, others: Tensor, differing: Tensor) -> dict[str, float]:
-    """Mean absolute difference of log-probabilities [tokens] over agreeing and differing rows; absent ones left out."""
+    """Mean absolute difference of log-probabilities [tokens] over agreeing and differing rows. Absent rows are left
+    out.
+    """
     gap = (log_probs - others).abs()
     parts = {"agreeing": gap[~differing], "differing": gap[differing]}
     return {name: part.mean().item() for name, part in parts.items() if len(part)}

@@ -1,4 +1,4 @@
-"""What the transformers model computes for one sequence: log-probabilities, and the choices it makes."""
+"""The transformers model's side of one sequence: log-probabilities and choices."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def trainer_choices(
 ) -> tuple[Choices, Tensor]:
     """The model's own choices and the log-probabilities [tokens - 1] of the sequence's tokens.
 
-    ``replayed`` are used in place of its own, which it then makes on hidden states that follow from them.
+    ``replayed`` choices are used in place of the model's own. The model then makes its own choices on hidden states
+    that follow from the replayed ones.
     """
     given = {} if replayed is None else as_arguments(model, replayed)
     log_probs, output = forward(model, ids, output_blocks=True, **given)

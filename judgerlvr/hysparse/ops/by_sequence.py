@@ -1,4 +1,6 @@
-"""An operation over a packed row, run sequence by sequence: the reference's cost is quadratic in what it is given."""
+"""An operation over a packed row, run sequence by sequence, because the reference is quadratic in the length of its
+input.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from judgerlvr.hysparse.segments import Segments, whole
 
 
 def by_sequence(operation: Callable[..., Any], tensors: int = 3) -> Callable[..., Any]:
-    """``operation`` with the same arguments, results and gradients, at the cost of its sequences.
+    """``operation`` with the same arguments, results and gradients, at the cost of the single sequences.
 
-    Its first ``tensors`` arguments are [batch, heads, tokens, dim], the next one is their Segments; it returns one
-    such tensor or several.
+    The first ``tensors`` arguments are [batch, heads, tokens, dim], and the next argument is their Segments. The result
+    is a tensor of that kind or several.
     """
 
     @wraps(operation)
@@ -31,9 +33,9 @@ def by_sequence(operation: Callable[..., Any], tensors: int = 3) -> Callable[...
 
 
 def packing(segments: Segments) -> Buckets | None:
-    """Buckets of one packed row; None where nothing is to be regrouped: several rows, a cache, a single sequence.
+    """Buckets of one packed row. None if nothing is to regroup: several rows, a cache, or a single sequence.
 
-    A compiled graph has none either: its shapes would depend on where sequences begin.
+    A compiled graph gets None too, because its shapes would depend on where sequences begin.
     """
     if segments.offset or len(segments.starts) > 1 or torch.compiler.is_compiling():
         return None

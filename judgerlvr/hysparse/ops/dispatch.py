@@ -1,4 +1,4 @@
-"""Which implementation of the operations runs: the PyTorch reference on CPU, Triton kernels on CUDA."""
+"""Choice of the implementation: the PyTorch reference on CPU, Triton kernels on CUDA."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from torch import Tensor
@@ -24,14 +25,15 @@ from judgerlvr.hysparse.ops.reference import (
 BACKEND_VARIABLE = "JUDGERLVR_HYSPARSE_BACKEND"
 REFERENCE = "reference"
 KERNELS = "judgerlvr.hysparse.ops.triton.attention"
+PAGED = "judgerlvr.hysparse.ops.triton.page"
 
 
 @dataclass(frozen=True)
 class Operations:
-    """One implementation; arguments and results are those of the functions of the same name in ``reference``.
+    """One implementation. Arguments and results are those of the functions of the same name in ``reference``.
 
-    ``sparse_decode``, where there is one, computes a sparse layer's gated sum for one query a row, without gradients;
-    ``gated_sum`` gates and sums both branches' outputs.
+    ``sparse_decode`` computes a sparse layer's gated sum for one query a row, without gradients. It may be None.
+    ``gated_sum`` gates and sums the outputs of both branches.
     """
 
     causal_attention: Callable[..., Tensor]
@@ -55,8 +57,8 @@ REFERENCE_OPERATIONS = Operations(
 def operations(device_type: str) -> Operations:
     """The implementation for ``device_type``.
 
-    Raises RuntimeError naming what is missing when there is none; JUDGERLVR_HYSPARSE_BACKEND=reference runs the
-    reference on any device, in memory quadratic in the sequence.
+    Raises RuntimeError that names the missing thing if there is none. JUDGERLVR_HYSPARSE_BACKEND=reference runs the
+    reference on any device, with memory quadratic in the sequence.
     """
     chosen = os.environ.get(BACKEND_VARIABLE, "")
     if chosen not in ("", REFERENCE):
@@ -73,7 +75,7 @@ def operations(device_type: str) -> Operations:
 
 
 def missing_for(device_type: str) -> str:
-    """What keeps the Triton kernels from running on the device; empty when nothing does."""
+    """The reason why the Triton kernels cannot run on the device. Empty if they can."""
     if device_type != "cuda":
         return "it has kernels for 'cuda' only"
     if not find_spec("triton"):
@@ -85,7 +87,7 @@ def missing_for(device_type: str) -> str:
 
 @cache
 def triton_operations() -> Operations:
-    """Operations on Triton kernels; imported late, since triton exists for GPUs only."""
+    """Operations on Triton kernels. The import is late, because triton exists for GPUs only."""
     kernels = import_module(KERNELS)
     return Operations(
         kernels.causal_attention,
@@ -96,3 +98,11 @@ def triton_operations() -> Operations:
         kernels.sparse_decode,
         kernels.gated_sum,
     )
+
+
+def paged_kernels(device_type: str) -> ModuleType | None:
+    """The module of kernels over vLLM's paged cache. None if the reference runs, on a CPU or on request.
+
+    Raises RuntimeError if neither can run.
+    """
+    return import_module(PAGED) if operations(device_type).sparse_decode is not None else None

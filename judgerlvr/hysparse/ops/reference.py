@@ -1,6 +1,6 @@
 """Equations 1-7 of HySparse (arXiv 2602.03560), literally: the naive twin of every kernel and the path on CPU.
 
-Every intermediate of size queries x keys is materialised. Logits and softmax are at least float32; float64 inputs
+Every intermediate of size queries x keys is materialised. Logits and softmax are at least float32, and float64 inputs
 stay float64. Heads come before tokens: q [batch, heads, queries, dim], k and v [batch, kv_heads, keys, dim].
 """
 
@@ -17,11 +17,11 @@ from judgerlvr.hysparse.segments import Segments
 
 @dataclass(frozen=True)
 class FullPass:
-    """What a full layer knows after its pass.
+    """Results of a full layer's pass.
 
-    ``out`` [batch, heads, queries, dim]; ``lse`` [batch, heads, queries] log of the softmax denominator, the sink
-    included; ``block_max`` [batch, heads, queries, blocks] largest logit of each block, -inf where none is seen.
-    Blocks count from each query's own sequence start.
+    ``out`` [batch, heads, queries, dim]. ``lse`` [batch, heads, queries] is the log of the softmax denominator, the
+    sink included. ``block_max`` [batch, heads, queries, blocks] is the largest logit of each block, -inf if no key is
+    visible. Blocks count from the start of the query's own sequence.
     """
 
     out: Tensor
@@ -30,24 +30,24 @@ class FullPass:
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """The tensor in the precision of the softmax: float32, or float64 when it is float64."""
+    """The tensor in the precision of the softmax: float64 if the tensor is float64, else float32."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def visible(segments: Segments, keys: int, first_key: int = 0) -> Tensor:
-    """Causal mask within each query's sequence, [batch, queries, keys]; key 0 has index ``first_key``."""
+    """Causal mask within each query's sequence, [batch, queries, keys]. Key 0 has index ``first_key``."""
     where = torch.arange(first_key, first_key + keys, device=segments.starts.device)
     return (where >= segments.starts[..., None]) & (where <= segments.queries[:, None])
 
 
 def block_of_key(segments: Segments, block: int) -> Tensor:
-    """Block number of each key on each query's own grid, [batch, queries, keys]; 0 before the grid starts."""
+    """Block number of each key on each query's own grid, [batch, queries, keys]. 0 before the grid starts."""
     where = torch.arange(segments.keys, device=segments.starts.device)
     return (where - segments.starts[..., None]).clamp(min=0) // block
 
 
 def logits_of(q: Tensor, k: Tensor) -> Tensor:
-    """Scaled products of equation 2, [batch, heads, queries, keys]; query heads of a group share a key head."""
+    """Scaled products of equation 2, [batch, heads, queries, keys]. The query heads of a group share a key head."""
     group = q.shape[1] // k.shape[1]
     return wide(q) @ wide(k).repeat_interleave(group, dim=1).transpose(-1, -2) * q.shape[-1] ** -0.5
 
@@ -60,7 +60,7 @@ def attend(logits: Tensor, v: Tensor, sinks: Tensor | None) -> tuple[Tensor, Ten
     lse = logits.logsumexp(dim=-1)
     if sinks is not None:
         lse = torch.logaddexp(lse, wide(sinks)[None, :, None].expand_as(lse))
-    # not a softmax: with a sink, what the values get sums to less than 1
+    # No softmax here: with a sink, the weights of the values sum to less than 1.
     weights = (logits - lse[..., None]).exp()
     values = wide(v).repeat_interleave(logits.shape[1] // v.shape[1], dim=1)
     return weights @ values, lse
@@ -74,7 +74,7 @@ def full_attention(
     out, lse = attend(logits, v, sinks)
     grid = block_of_key(segments, block)[:, None].expand_as(logits)
     empty = logits.new_full((*logits.shape[:-1], blocks_of(segments.keys, block)), -torch.inf)
-    # a choice has no gradient
+    # A choice has no gradient.
     block_max = empty.scatter_reduce(-1, grid, logits.detach(), "amax")
     return FullPass(out.to(q.dtype), lse, block_max)
 
@@ -103,7 +103,7 @@ def full_attention_with_selection(
 
 
 def share(indices: Tensor, segments: Segments, block: int, group: int) -> Tensor:
-    """What the sparse layers after a full layer read its selection as; the kernels prepare it once for all of them."""
+    """Identity here. The Triton twin builds union tiles once per full layer so that sparse layers share the tiles."""
     return indices
 
 
@@ -112,7 +112,7 @@ def sparse_attention(
 ) -> Tensor:
     """Equations 6 and 7: attention of q over the selected blocks of the full layer's K and V.
 
-    Of half-precision models, K and V may come in float32, so that their gradients are summed in it.
+    In half-precision models, K and V may come in float32, so that their gradients are summed in float32.
     """
     chosen = selected_mask(indices, blocks_of(segments.keys, block))
     grid = block_of_key(segments, block)[:, None].expand(*chosen.shape[:-1], segments.keys)
@@ -124,7 +124,7 @@ def sparse_attention(
 def window_attention(
     q: Tensor, k: Tensor, v: Tensor, segments: Segments, window: int, sinks: Tensor | None = None
 ) -> Tensor:
-    """Equation 5: attention of q over the layer's own last ``window`` tokens, the query's included.
+    """Equation 5: attention of q over the layer's own last ``window`` tokens, the query's token included.
 
     ``k`` and ``v`` may hold the newest keys only, as the window cache does.
     """

@@ -20,7 +20,7 @@ from judgerlvr.hysparse.vllm.compat import schedules_in_the_step, sink_dtype, so
 
 
 class Projections(nn.Module):
-    """q, k, v and output projections, QK norm and RoPE; parameters have the checkpoint's names."""
+    """q, k, v and output projections, QK norm and RoPE. Parameters have the checkpoint's names."""
 
     def __init__(self, vllm_config: Any, layer: int, prefix: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Projections(nn.Module):
         return projected
 
     def make_gate(self, name: str) -> ColumnParallelLinear:
-        """Projection to one gate logit an element of the heads' output, or one a head."""
+        """Projection to a gate logit an element of the heads' output, or to a logit a head."""
         config = self.config
         width = config.num_attention_heads * (config.head_dim if config.gates == "element" else 1)
         return ColumnParallelLinear(config.hidden_size, width, bias=config.gate_bias, prefix=f"{self.prefix}.{name}")
@@ -72,7 +72,7 @@ class Projections(nn.Module):
         return gated.flatten(-2)
 
     def make_sinks(self, stock: bool) -> nn.Parameter:
-        """This rank's part of one sink a query head: float32, or as vLLM's ``stock`` kernels take them."""
+        """This rank's part of one sink a query head: float32, or the dtype that vLLM's ``stock`` kernels take."""
         dtype = torch.get_default_dtype()
         dtype = sink_dtype(dtype, torch.get_default_device().type) if stock else torch.float32
         parameter = nn.Parameter(torch.zeros(self.heads, dtype=dtype), requires_grad=False)
@@ -108,7 +108,7 @@ class Projections(nn.Module):
 
 
 def windows_alone(config: HySparseConfig) -> bool:
-    """Whether every full layer selects, so that windows are all that vLLM's own backend serves."""
+    """Whether every full layer selects, so that vLLM's own backend serves windows only."""
     return config.kinds.count(FULL) == len(config.selecting_layers)
 
 
@@ -142,7 +142,8 @@ class SparseAttention(Projections):
         gates = config.gates != "none"
         has_sparse, has_window = config.branches != "window", config.branches != "sparse"
         if not has_window:
-            self.k_norm = None  # the projection keeps its rows for k and v, which the checkpoint lacks: they go unread
+            # The projection keeps rows for k and v. The checkpoint lacks these rows, and nothing reads them.
+            self.k_norm = None
         self.g_sparse = self.make_gate("g_sparse") if gates and has_sparse else None
         self.g_swa = self.make_gate("g_swa") if gates and has_window else None
         self.sinks_sparse = self.make_sinks(stock=False) if config.sinks and has_sparse else None
@@ -163,7 +164,7 @@ class SparseAttention(Projections):
         q, k, v = self.project(positions, hidden)
         outputs = []
         if self.attn_sparse is not None:
-            # k and v are the window's: a layer that shares a cache writes none
+            # k and v belong to the window. A layer that shares a cache writes none.
             outputs.append(self.gated(self.attn_sparse(q, k, v), self.g_sparse, hidden))
         if self.attn_swa is not None:
             outputs.append(self.gated(self.attn_swa(q, k, v), self.g_swa, hidden))

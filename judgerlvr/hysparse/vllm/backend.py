@@ -1,13 +1,13 @@
-"""vLLM attention backend of full layers that select and of the sparse layers that read their cache and selection.
+"""vLLM attention backend of full layers that select, and of the sparse layers that read their cache and selection.
 
-One class for both roles: a layer with a KV-sharing target is a reader. The selection travels in a buffer that the
-full layer owns, written and read inside the attention operations: nothing crosses as a Python value, and a sparse
-layer's input depends on the full layer's output, so the order is given. It lives for one step, so chunked prefill,
-preemption and prefix-cache hits need nothing special: every query selects again from cached keys. ``connector``
-keeps it for the trainer.
+One class serves both roles. A layer with a KV-sharing target is a reader. The selection travels in a buffer that the
+full layer owns. The buffer is written and read inside the attention operations, and nothing crosses as a Python value.
+A sparse layer's input depends on the full layer's output, so the order is given. The selection lives for one step.
+Every query selects again from cached keys, so chunked prefill, preemption and prefix-cache hits need nothing special.
+``connector`` keeps the selection for the trainer.
 
-On a GPU, kernels read a decoding request's pages in place. Prefill copies the keys that it sees, once a hybrid block,
-and so does the reference for everything, once a layer.
+On a GPU, kernels read the pages of a decoding request in place. Prefill copies the visible keys once a hybrid block.
+The reference copies the keys of every request once a layer.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from vllm.v1.attention.backend import (
     MultipleOf,
 )
 
-from judgerlvr.hysparse.ops.dispatch import operations
+from judgerlvr.hysparse.ops.dispatch import operations, paged_kernels
 from judgerlvr.hysparse.ops.selection import PADDING, Selection
 from judgerlvr.hysparse.vllm.checks import check_group
 from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape, host_lengths, split_decodes_and_prefills
-from judgerlvr.hysparse.vllm.kernels import paged_kernels
 from judgerlvr.hysparse.vllm.query_batches import (
     FOR_KERNELS,
     Piece,
@@ -46,7 +45,7 @@ from judgerlvr.hysparse.vllm.query_batches import (
     write,
 )
 
-# FlashAttention, which serves the window layers on a GPU, takes pages of multiples of this only.
+# FlashAttention serves the window layers on a GPU. It takes only pages of multiples of this number.
 PAGE_STEP = 16
 # Bytes of a prefill beside its copies of K and V: block maxima (``MAXIMA_BYTES`` of the kernels) and smaller things.
 WORKSPACE = 1 << 30
@@ -55,10 +54,10 @@ WORKSPACE = 1 << 30
 @dataclass
 class HySparseMetadata(AttentionMetadata):
     """One step: ``lengths`` [requests] with new tokens, ``block_table`` [requests, pages], and the cache ``slots``
-    [tokens] of its tokens, -1 for padded ones.
+    [tokens] of its tokens, -1 for padded tokens.
 
-    The first ``decodes`` requests have one new token each, and kernels read their pages; ``pieces`` are the others.
-    No request grows beyond ``longest`` tokens.
+    The first ``decodes`` requests have a single new token each, and kernels read their pages. ``pieces`` holds the
+    other requests. No request grows beyond ``longest`` tokens.
     """
 
     lengths: Tensor
@@ -78,9 +77,9 @@ class HySparseMetadata(AttentionMetadata):
 
 
 class HySparseMetadataBuilder(AttentionMetadataBuilder[HySparseMetadata]):
-    """Refuses wrong cache groups at start, then parts a step's decoding requests from the others.
+    """Refuses wrong cache groups at start, and then splits the decoding requests of a step from the other requests.
 
-    A step of decodes alone needs nothing of the host, so that it can be captured in a CUDA graph.
+    A step of decodes alone needs nothing from the host, so a CUDA graph can capture the step.
     """
 
     _cudagraph_support = AttentionCGSupport.UNIFORM_SINGLE_TOKEN_DECODE
@@ -92,16 +91,16 @@ class HySparseMetadataBuilder(AttentionMetadataBuilder[HySparseMetadata]):
         self.bounds = bounds_for(device.type)
         self.has_kernels = paged_kernels(device.type) is not None
         if self.has_kernels:
-            self._init_reorder_batch_threshold(1)  # vLLM then puts requests with one new token first
+            self._init_reorder_batch_threshold(1)  # vLLM then sorts requests with one new token to the front.
 
     @classmethod
     def get_cudagraph_support(cls, vllm_config: Any, kv_cache_spec: Any) -> AttentionCGSupport:
-        """None for the reference, which is planned on the host."""
+        """None for the reference, because the host plans the reference's work."""
         has_kernels = paged_kernels(vllm_config.device_config.device_type) is not None
         return cls._cudagraph_support if has_kernels else AttentionCGSupport.NEVER
 
     def build(self, common_prefix_len: int, common_attn_metadata: Any, fast_build: bool = False) -> HySparseMetadata:
-        """``common_prefix_len`` and ``fast_build`` serve cascades and speculation, which this backend has not."""
+        """``common_prefix_len`` and ``fast_build`` serve cascades and speculation, which this backend does not have."""
         common = common_attn_metadata
         decodes = split_decodes_and_prefills(common)[0] if self.has_kernels else 0
         found = self._pieces(common, decodes) if decodes < common.num_reqs else []
@@ -114,7 +113,7 @@ class HySparseMetadataBuilder(AttentionMetadataBuilder[HySparseMetadata]):
 
 
 class HySparseBackend(AttentionBackend):
-    """Cache layout and roles; ``backend_for`` makes the class for one selection block."""
+    """Cache layout and roles. ``backend_for`` makes the class for one selection block."""
 
     forward_includes_kv_cache_update = False
     supported_dtypes: ClassVar[list[torch.dtype]] = [torch.float32, torch.float16, torch.bfloat16]
@@ -145,15 +144,16 @@ class HySparseBackend(AttentionBackend):
 
 @cache
 def backend_for(block: int) -> type[HySparseBackend]:
-    """The backend whose pages hold whole selection blocks of ``block`` tokens; same name, so one attention group."""
+    """The backend whose pages hold whole selection blocks of ``block`` tokens. One name keeps one attention group."""
     return type(HySparseBackend.__name__, (HySparseBackend,), {"page_multiple": lcm(block, PAGE_STEP)})
 
 
 class HySparseImpl(AttentionImpl[HySparseMetadata]):
     """Both roles over paged caches, with the operations of ``ops.dispatch``.
 
-    ``selection`` says how a full layer picks. ``source`` is the full layer's implementation for a sparse layer, None
-    for a full one. ``sinks`` [heads] is the layer's parameter, read at each call so that weight updates reach it.
+    ``selection`` says how a full layer picks. ``source`` is the full layer's implementation for a sparse layer, and
+    None for a full layer. ``sinks`` [heads] is the layer's parameter. The parameter is read at each call, so that
+    weight updates take effect.
     """
 
     def __init__(
@@ -188,7 +188,7 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
     def do_kv_cache_update(
         self, layer: Any, key: Tensor, value: Tensor, kv_cache: Tensor, slot_mapping: Tensor
     ) -> None:
-        """Write K and V [tokens, kv_heads, dim] to their slots; padded tokens have slot -1."""
+        """Write K and V [tokens, kv_heads, dim] to their slots. Padded tokens have slot -1."""
         write(key, value, kv_cache, slot_mapping)
 
     def forward(
@@ -204,7 +204,7 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
         output_block_scale: Tensor | None = None,
     ) -> Tensor:
         """Attention of ``query`` [tokens, heads, dim] over the cache, written to ``output`` of the same shape."""
-        if attn_metadata is None:  # vLLM's run that measures memory, and its warm-up
+        if attn_metadata is None:  # vLLM measures memory or warms up.
             self._reserve(query, kv_cache)
             return output.zero_()
         if attn_metadata.decodes:
@@ -227,9 +227,9 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
             kernels.sparse_decode(q, pages, self.selection.block, selected, out, self.sinks)
 
     def _select(self, q: Tensor, kv_cache: Tensor, batch: QueryBatch) -> Tensor:
-        """A full layer's attention [rows, heads, queries, dim]; its choice goes to ``selected``."""
+        """A full layer's attention [rows, heads, queries, dim]. The choice of blocks goes to ``selected``."""
         run, selection = operations(q.device.type), self.selection
-        batch.shared = None  # the block before is done with its own
+        batch.shared = None  # The hybrid block before has read its own.
         k, v = keys_and_values(kv_cache, batch.slots)
         out, indices = run.full_attention_with_selection(q, k, v, batch.segments, selection, self.sinks)
         self.selected[batch.tokens] = indices.transpose(1, 2)
@@ -239,7 +239,7 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
         return out
 
     def _read(self, q: Tensor, kv_cache: Tensor, batch: QueryBatch) -> Tensor:
-        """A sparse layer's attention over what its full layer chose."""
+        """A sparse layer's attention over the blocks that its full layer chose."""
         shared = batch.shared
         if shared is None:
             indices = self.selected[batch.tokens].transpose(1, 2)
@@ -248,9 +248,9 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
         return run.sparse_attention(q, shared.k, shared.v, shared.chosen, batch.segments, block, self.sinks)
 
     def _reserve(self, query: Tensor, kv_cache: Tensor) -> None:
-        """Take for a moment what kernels take in a step, while vLLM measures how much memory is left for the cache."""
+        """Take the memory of a step's kernels for a moment, while vLLM measures the memory left for the cache."""
         if self.source is None and not kv_cache.numel() and paged_kernels(query.device.type) is not None:
-            # a request that is longer than what a step keeps is copied all the same, alone
+            # A request longer than the kept copies of a step is still copied, alone.
             keys = max(FOR_KERNELS.kept, self.longest)
             copies = keys * self.num_kv_heads * 2 * self.head_size * query.element_size()
             query.new_empty(copies + WORKSPACE, dtype=torch.uint8)

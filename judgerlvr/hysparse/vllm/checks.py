@@ -1,4 +1,4 @@
-"""Set-ups that would be wrong without any error, refused when the engine starts: what, why, and what to set."""
+"""Set-ups that would be wrong without any error. They are refused when the engine starts, with reason and remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from judgerlvr.hysparse.layout import FULL
 from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.vllm.compat import get_pp_indices, merged_window, routes_in_kernel
 
-# Numbers from 0 and one value more for padding, in an int16 that is not negative.
+# Block numbers from 0, and one more value for padding, must fit into a non-negative int16.
 MOST_BLOCKS = (1 << 15) - 1
 
 
@@ -23,7 +23,7 @@ def check_engine(vllm_config: Any) -> None:
 
 
 def check_group(kv_cache_spec: Any, config: Any) -> None:
-    """Raise ValueError for the cache group of the full layers when windows were merged into it, or pages are odd."""
+    """Raise ValueError if windows were merged into the cache group of the full layers, or if pages are odd."""
     if merged_window(kv_cache_spec) is not None:
         raise ValueError(
             "HySparse: window layers and full layers share one KV cache group, so windows cost as much as full "
@@ -33,11 +33,11 @@ def check_group(kv_cache_spec: Any, config: Any) -> None:
 
 
 def check_carried(vllm_config: Any, pages: set[int]) -> None:
-    """Raise ValueError for set-ups whose choices could not be returned; ``pages`` are the groups' page sizes."""
+    """Raise ValueError for set-ups that could not return choices. ``pages`` are the page sizes of the cache groups."""
     if vllm_config.parallel_config.pipeline_parallel_size > 1:
         raise ValueError("HySparse: block indices are not gathered over pipeline stages; set pipeline_parallel_size=1")
     if len(pages) > 1 and vllm_config.cache_config.enable_prefix_caching:
-        # vLLM then copies parts of cached pages to other slots, and their indices would stay behind.
+        # vLLM then copies parts of cached pages to other slots, and the indices would stay behind.
         sizes = ", ".join(map(str, sorted(pages)))
         raise ValueError(f"HySparse: cache pages of {sizes} tokens in one engine; set enable_prefix_caching=False")
     if vllm_config.model_config.hf_text_config.expert_layers and vllm_config.parallel_config.data_parallel_size > 1:
@@ -54,7 +54,7 @@ def check_carried(vllm_config: Any, pages: set[int]) -> None:
 
 
 def check_routers(runners: Iterable[Any]) -> None:
-    """Raise ValueError where experts are chosen inside a kernel; ``runners`` are vLLM's mixture-of-experts layers."""
+    """Raise ValueError if experts are chosen inside a kernel. ``runners`` are vLLM's mixture-of-experts layers."""
     if any(routes_in_kernel(runner) for runner in runners):
         raise ValueError(
             "HySparse: the kernel of the experts chooses them itself, and they could not be returned; set "

@@ -1,7 +1,7 @@
-"""Block indices, and experts, by KV cache slot, in memory that the scheduler and the workers of one engine share.
+"""Block indices and experts by KV cache slot, in memory that the scheduler and the workers of one engine share.
 
-A slot's choices stand as long as its K and V do, so requests that share cached prefixes, are preempted or prefilled
-in chunks read what belongs to the keys that they attend to.
+The choices of a slot stand as long as its K and V. Requests that share cached prefixes, are preempted or are prefilled
+in chunks therefore read the choices of the keys that they attend to.
 """
 
 from __future__ import annotations
@@ -20,45 +20,46 @@ from torch import Tensor
 
 from judgerlvr.hysparse.ops.selection import PADDING
 
-# Memory first; the system caches what lies in the other.
+# Memory first. The system caches files in the second folder.
 FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))
 Indices = NDArray[np.int16]
 
 
 class IndexStore:
-    """int16 [selecting layers, slots, kv_heads, count], or [1, slots, MoE layers, top_k]; every opener of a ``name``
-    says the same shape.
+    """int16 [selecting layers, slots, kv_heads, count], or [1, slots, MoE layers, top_k]. Every opener of a ``name``
+    gives the same shape.
 
-    What was never written reads as zeros: indices are stored plus one. Raises OSError where no folder has room.
+    Values that were never written read as zeros, because indices are stored plus one. Raises OSError if no folder has
+    room.
     """
 
     def __init__(self, name: str, shape: tuple[int, int, int, int]) -> None:
         size = int(np.prod(shape)) * np.dtype(np.int16).itemsize
         self.path = _reserve(f"judgerlvr-blocks-{name}", size)
-        # An engine that dies before its scheduler takes the name away must not leave memory behind.
+        # An engine that dies before its scheduler removes the name must not leave memory behind.
         atexit.register(self.forget)
         with self.path.open("r+b") as file:
             self.rows: Indices = np.frombuffer(mmap.mmap(file.fileno(), size), dtype=np.int16).reshape(shape)
 
     def describe(self, what: str) -> str:
-        """Its size and what that is made of, in one line; ``what`` it holds."""
+        """Size and shape in one line. ``what`` names the contents."""
         product = " x ".join(map(str, self.rows.shape))
         size = f"{self.rows.nbytes / 2**20:.1f} MiB of host memory in {self.path.parent}"
         return f"{what}: {size} ({product} values of {self.rows.itemsize} bytes)"
 
     def forget(self) -> None:
-        """Remove the name: the memory lives on as long as a process that has opened it."""
+        """Remove the name. The memory lives on as long as a process that has opened it."""
         self.path.unlink(missing_ok=True)
         _lock(self.path.name).unlink(missing_ok=True)
 
     def write(self, layer: int, slots: Tensor, first_head: int, indices: Tensor) -> None:
-        """``indices`` [tokens, heads, count] of one layer at ``slots`` [tokens], on the host; -1 is no slot."""
+        """``indices`` [tokens, heads, count] of one layer at ``slots`` [tokens], on the host. -1 is no slot."""
         kept = slots >= 0
         rows = (indices[kept] + 1).to(torch.int16).numpy()
         self.rows[layer, slots[kept].numpy(), first_head : first_head + rows.shape[1]] = rows
 
     def read(self, layer: int, slots: NDArray[np.int64]) -> Indices:
-        """[tokens, kv_heads, count], padded with -1. Raises RuntimeError for a slot that nothing was written to."""
+        """[tokens, kv_heads, count], padded with -1. Raises RuntimeError for a slot that was never written."""
         rows = self.rows[layer, slots]
         missing = int((rows[..., 0] == 0).any(axis=-1).sum())
         if missing:
@@ -74,9 +75,9 @@ def slots_of(blocks: list[int], page: int, tokens: int) -> NDArray[np.int64]:
 
 
 def _reserve(name: str, size: int) -> Path:
-    """The file, made by whoever comes first while the others wait for its whole length.
+    """The file. The first process makes the file, and other processes wait until it has its whole length.
 
-    Its room is taken at once: writing past a full memory would kill.
+    The room is taken at once, because a write past a full memory would kill the process.
     """
     with _lock(name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -95,7 +96,7 @@ def _find_or_allocate(name: str, size: int) -> Path:
     for folder in folders[:-1]:
         try:
             return _allocate(folder / name, size)
-        except OSError:  # shared memory is small in some containers
+        except OSError:  # Shared memory is small in some containers.
             (folder / name).unlink(missing_ok=True)
     return _allocate(folders[-1] / name, size)
 

@@ -1,6 +1,6 @@
-"""Every reach into what vLLM 0.24 (GPU lock) and 0.31 (CPU lock) do not promise to keep, and where they differ.
+"""Every reach into private parts of vLLM 0.24 (GPU lock) and 0.31 (CPU lock), and the differences between the two.
 
-``tests/hysparse/test_vllm_checks.py`` fails when one of these names moves.
+``tests/hysparse/test_vllm_checks.py`` fails when vLLM moves one of these names.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import nn
 
-# How vLLM cuts layers into pipeline stages.
+# vLLM cuts layers into pipeline stages with this function.
 from vllm.distributed.utils import get_pp_indices
 
-# Blocks and model body of the stock Qwen3-MoE: HySparse differs from it in attention only. ``decoder_layer_type``
-# of the body is how vLLM's own variants replace the layer.
+# Blocks and model body of the stock Qwen3-MoE. HySparse differs in attention only. vLLM's own variants replace the
+# layer with ``decoder_layer_type`` of the body.
 from vllm.model_executor.models.qwen3_moe import Qwen3MoeMLP, Qwen3MoeModel, Qwen3MoeSparseMoeBlock
 
-# How vLLM itself gives a backend another builder.
+# vLLM itself gives a backend another builder with this function.
 from vllm.v1.attention.backend import subclass_attention_backend
 
-# How many of a step's requests, which vLLM sorts for builders that ask for it, have one new token.
+# Number of a step's requests with one new token. vLLM sorts requests for builders that ask for the order.
 from vllm.v1.attention.backends.utils import split_decodes_and_prefills
 
 __all__ = [
@@ -34,12 +34,12 @@ __all__ = [
     "split_decodes_and_prefills",
 ]
 
-# In both versions a name in ``AttentionBackendEnum`` is needed; 0.24 has this placeholder only.
+# Both versions need a name in ``AttentionBackendEnum``. 0.24 has this placeholder only.
 BACKEND_NAME = "CUSTOM"
 
 
 def register_custom_backend(path: str) -> None:
-    """Name the class that stands for the placeholder backend."""
+    """Put the class at ``path`` in the place of the placeholder backend."""
     from vllm.v1.attention.backends.registry import AttentionBackendEnum, register_backend
 
     register_backend(AttentionBackendEnum[BACKEND_NAME], path)
@@ -56,7 +56,7 @@ def cache_shape(pages: int, page: int, kv_heads: int, head_dim: int) -> tuple[in
 def without_window(cache_config: Any) -> Any:
     """The cache configuration of a layer that sees everything.
 
-    Where a model has full layers only, 0.24 takes the configuration's ``sliding_window`` for all of them.
+    If a model has full layers only, 0.24 takes the configuration's ``sliding_window`` for all layers.
     """
     unlimited = copy(cache_config)
     unlimited.sliding_window = None
@@ -64,15 +64,17 @@ def without_window(cache_config: Any) -> Any:
 
 
 def sink_dtype(model_dtype: torch.dtype, device_type: str) -> torch.dtype:
-    """What the stock window kernel takes: FlashAttention 3 the model's type, CPU_ATTN float32 (not copied then)."""
+    """Dtype of the stock window kernel: the model's for FlashAttention 3, float32 for CPU_ATTN, which then copies
+    nothing.
+    """
     return torch.float32 if device_type == "cpu" else model_dtype
 
 
 def schedules_in_the_step(attention: Any) -> None:
-    """Have a layer's FlashAttention 3 kernel plan its own work in every step, of captured ones too.
+    """Have a layer's FlashAttention 3 kernel plan its own work in every step, and in captured steps too.
 
-    For a model whose FlashAttention layers all have one window, 0.24 plans ahead, for one cache group, and hands the
-    plan to the others; but their captured graphs read buffers of their own, filled at capture: decoding may never end.
+    If all FlashAttention layers of a model have one window, 0.24 plans ahead for one cache group and hands the plan to
+    the other groups. Their captured graphs read buffers of their own, filled at capture, so decoding may never end.
     """
     if attention.attn_backend.get_name() == "FLASH_ATTN":
         attention.attn_backend = _without_plan(attention.attn_backend)
@@ -92,20 +94,21 @@ def _without_plan(backend: Any) -> Any:
 
 
 def host_lengths(common: Any) -> torch.Tensor:
-    """Tokens of each request with its new ones, on the host: vLLM's upper bound is exact without speculation."""
+    """Tokens of each request with its new tokens, on the host. vLLM's upper bound is exact without speculation."""
     known: torch.Tensor | None = common.seq_lens_cpu_upper_bound
     return common.seq_lens.cpu() if known is None else known
 
 
 def source_impl(layer_name: str, vllm_config: Any) -> Any:
-    """The attention implementation of a layer that is already built; vLLM's own KV sharing looks it up here."""
+    """The attention implementation of a layer that is already built. vLLM's own KV sharing looks here too."""
     return vllm_config.compilation_config.static_forward_context[layer_name].impl
 
 
 def restore_expert_loaders(model: nn.Module) -> None:
-    """Give expert tensors their loader back: post-processing replaces the tensors and drops it in some versions.
+    """Give expert tensors their loader back. Post-processing replaces the tensors and drops the loader in some
+    versions.
 
-    verl does so for the architectures that it lists, which are not ours.
+    verl does so for the architectures that verl lists, and ours is not among them.
     """
     for module in model.modules():
         loader = getattr(module, "weight_loader", None)
@@ -121,21 +124,26 @@ def capture_routing(moe: nn.Module, capture: Callable[[torch.Tensor], None]) -> 
     moe.experts.router.set_capture_fn(capture)
 
 
+def set_routing_capture(runner: Any, capture: Callable[[torch.Tensor], None]) -> None:
+    """``capture_routing`` for a layer in vLLM's forward context, of a model that is not ours."""
+    runner.router.set_capture_fn(capture)
+
+
 def routing_capture(runner: Any) -> Any:
-    """What ``capture_routing`` gave to the router of a layer in vLLM's forward context."""
+    """The callable that ``capture_routing`` gave to the router of a layer in vLLM's forward context."""
     return runner.router.capture_fn
 
 
 def routes_in_kernel(runner: Any) -> bool:
-    """Whether the layer's kernel takes router logits, so that its router, and the capture with it, is not called.
+    """Whether the layer's kernel takes router logits. The router, and the capture with it, is then never called.
 
-    0.24 on a CPU has such kernels only; on GPUs, Blackwell's.
+    0.24 on a CPU has such kernels only. On GPUs, Blackwell's kernels are of this kind.
     """
     monolithic: bool = runner.routed_experts.quant_method.is_monolithic
     return monolithic
 
 
 def merged_window(kv_cache_spec: Any) -> int | None:
-    """Window of a full-attention group that had to take in window layers; None when it holds full layers only."""
+    """Window of a full-attention group that had to take in window layers. None if the group holds full layers only."""
     window: int | None = getattr(kv_cache_spec, "sliding_window", None)
     return window

@@ -1,8 +1,8 @@
-"""KV connector that transfers no KV: it returns a request's block indices and experts with the request's last output.
+"""KV connector that transfers no KV. It returns the block indices and experts of a request with its last output.
 
-vLLM's connector is the public way to see a request's cache blocks when it ends and to add to its output
-(``kv_transfer_params``), which verl hands on with the sample. Workers write each step's choices to stores addressed
-by cache slot; the scheduler reads the slots of a finished request before its blocks are freed.
+vLLM's connector is the public way to see the cache blocks of a request when the request ends, and to add to its output
+(``kv_transfer_params``). verl hands that output on with the sample. Workers write the choices of each step to stores
+addressed by cache slot. The scheduler reads the slots of a finished request before its blocks are freed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         self.names = [f"model.layers.{layer}.self_attn.attn" for layer in config.selecting_layers]
         groups = kv_cache_config.kv_cache_groups
         check_carried(vllm_config, {group.kv_cache_spec.block_size for group in groups})
-        # Full layers may be spread over several groups, each with block tables of its own.
+        # Full layers may be spread over several groups, and each group has its own block tables.
         self.groups = [next(n for n, group in enumerate(groups) if name in group.layer_names) for name in self.names]
         self.pages = [groups[group].kv_cache_spec.block_size for group in self.groups]
         slots = kv_cache_config.num_blocks * max(self.pages, default=1)
@@ -51,13 +51,13 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         # A token's experts lie at its slot of the first full layer's cache.
         self.experts = IndexStore(f"{engine}-experts", shape) if self.routers else None
         if role == KVConnectorRole.SCHEDULER:
-            self._forget()  # made after the workers, which have opened them
+            self._forget()  # The workers came first and have opened the stores.
         else:
             layers = vllm_config.compilation_config.static_forward_context
             check_routers(layers[name] for name in self.routers)
 
     def _forget(self) -> None:
-        """In the scheduler, of which an engine has one: say what the stores take, and unlink them."""
+        """In the scheduler, of which an engine has one: print the size of the stores, and unlink them."""
         for what, store in (("block indices", self.store), ("experts", self.experts)):
             if store is not None:
                 print(store.describe(what), flush=True)
@@ -75,7 +75,7 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         first = get_tensor_model_parallel_rank() * indices.shape[2]
         for layer, where in enumerate(slots):
             self.store.write(layer, where.cpu(), first, indices[layer])
-        if self.experts is not None and first == 0:  # all ranks route alike
+        if self.experts is not None and first == 0:  # All ranks route alike.
             captured = [routing_capture(context.no_compile_layers[name]).chosen for name in self.routers]
             experts = torch.stack([rows[: len(slots[0])] for rows in captured], dim=1).to(torch.int16).cpu()
             self.experts.write(0, slots[0].cpu(), 0, experts)
@@ -86,7 +86,8 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         """In the scheduler: the choices of all tokens but the last, which was sampled and never computed."""
         tokens = request.num_tokens - 1
         asked = (request.kv_transfer_params or {}).get(KEY)
-        if not asked or request.num_computed_tokens < tokens:  # the second: aborted before its prompt was computed
+        # The second case is a request that was aborted before its prompt was computed.
+        if not asked or request.num_computed_tokens < tokens:
             return False, None
         slots = [slots_of(block_ids[group], page, tokens) for group, page in zip(self.groups, self.pages, strict=True)]
         indices = np.stack([self.store.read(layer, where) for layer, where in enumerate(slots)], axis=1)

@@ -38,7 +38,7 @@ def feed_forward(vllm_config: Any, layer: int, prefix: str) -> nn.Module:
 
 
 class HySparseDecoderLayer(nn.Module):
-    """Attention of either kind and a feed-forward block; vLLM carries the residual stream beside the hidden states."""
+    """Attention of either kind and a feed-forward block. vLLM carries the residual stream beside the hidden states."""
 
     def __init__(self, vllm_config: Any, prefix: str = "") -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class HySparseDecoderLayer(nn.Module):
 
 
 class HySparseForCausalLM(nn.Module, SupportsPP):
-    """Dense and mixture-of-experts HySparse. Raises ValueError where ``checks`` refuses the set-up."""
+    """Dense and mixture-of-experts HySparse. Raises ValueError if ``checks`` refuses the set-up."""
 
     packed_modules_mapping = {"qkv_proj": ["q_proj", "k_proj", "v_proj"], "gate_up_proj": ["gate_proj", "up_proj"]}  # noqa: RUF012
 
@@ -88,7 +88,7 @@ class HySparseForCausalLM(nn.Module, SupportsPP):
         intermediate_tensors: Any = None,
         inputs_embeds: Tensor | None = None,
     ) -> Any:
-        """Final hidden states [tokens, hidden_size], or what the next pipeline stage needs."""
+        """Final hidden states [tokens, hidden_size], or the input of the next pipeline stage."""
         return self.model(input_ids, positions, intermediate_tensors, inputs_embeds)
 
     def compute_logits(self, hidden_states: Tensor) -> Tensor | None:
@@ -96,7 +96,7 @@ class HySparseForCausalLM(nn.Module, SupportsPP):
         return logits
 
     def load_weights(self, weights: Iterable[tuple[str, Tensor]]) -> set[str]:
-        """Load checkpoint tensors by their names in transformers; any part of them, any number of times.
+        """Load checkpoint tensors by their names in transformers, in any parts and any number of times.
 
         Returns the names of this model's tensors that were set.
         """

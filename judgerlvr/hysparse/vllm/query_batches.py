@@ -1,8 +1,8 @@
-"""From vLLM's ragged, paged batch to the rectangular batches that ``ops`` takes.
+"""Rectangular batches for ``ops`` from vLLM's ragged, paged batch.
 
-Requests with equally many new tokens form one batch whose keys are aligned at their ends: to the operations that is
-a left-padded batch on top of a cache, which ``Segments`` describes. Where kernels run, requests without cached keys
-form one packed row instead, whatever their lengths.
+Requests with equally many new tokens form one batch whose keys are aligned at their ends. To the operations, such a
+batch is a left-padded batch on top of a cache, which ``Segments`` describes. If kernels run, requests without cached
+keys form one packed row instead, whatever their lengths.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.dispatch import paged_kernels
 from judgerlvr.hysparse.segments import Segments
-from judgerlvr.hysparse.vllm.kernels import paged_kernels
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one batch may hold: ``queries`` of a request, ``keys`` of all rows, and their ``products`` with queries.
+    """Limits of one batch: ``queries`` of a request, ``keys`` of all rows, and their ``products`` with queries.
 
-    ``packs`` puts requests without cached keys into one row. ``kept`` bounds the keys whose K and V a step's batches
-    keep from a full layer to its sparse ones.
+    ``packs`` puts requests without cached keys into one row. ``kept`` bounds the keys whose K and V the batches of a
+    step keep from a full layer to its sparse layers.
     """
 
     queries: int
@@ -34,7 +34,8 @@ class Bounds:
     kept: int
 
 
-# The reference materialises products, kernels nothing but copies of K and V: 1 GB at 8 KV heads of 128 in bfloat16.
+# The reference materialises products. Kernels materialise only copies of K and V: 1 GB at 8 KV heads of 128 in
+# bfloat16.
 FOR_REFERENCE = Bounds(queries=256, keys=1 << 60, products=1 << 21, packs=False, kept=0)
 FOR_KERNELS = Bounds(queries=1 << 60, keys=1 << 18, products=1 << 60, packs=True, kept=1 << 18)
 
@@ -55,9 +56,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Shared:
-    """What the sparse layers of a hybrid block read of its full layer.
+    """Inputs of the sparse layers of a hybrid block from its full layer.
 
-    ``k`` and ``v`` [rows, kv_heads, keys, dim]; ``chosen`` is what the operation ``share`` makes of its indices.
+    ``k`` and ``v`` [rows, kv_heads, keys, dim]. ``chosen`` is the result of the operation ``share`` on the indices.
     """
 
     k: Tensor
@@ -67,7 +68,7 @@ class Shared:
 
 @dataclass
 class QueryBatch:
-    """``tokens`` [rows, queries] of the step, the cache ``slots`` [rows, keys] they see, and each row's range.
+    """``tokens`` [rows, queries] of the step, the cache ``slots`` [rows, keys] that they see, and each row's range.
 
     ``shared`` holds the newest full layer's, if ``keeps``.
     """
@@ -80,7 +81,7 @@ class QueryBatch:
 
 
 def pieces(query_starts: Sequence[int], lengths: Sequence[int], longest: int, first: int = 0) -> Iterator[Piece]:
-    """Cut the new tokens of requests from ``first`` on into pieces of at most ``longest``; padded ones have none."""
+    """Cut the requests' new tokens from ``first`` on into pieces of at most ``longest``. Padded requests have none."""
     for row in range(first, len(lengths)):
         begin, end = query_starts[row], query_starts[row + 1]
         for token in range(begin, end, longest):
@@ -89,7 +90,7 @@ def pieces(query_starts: Sequence[int], lengths: Sequence[int], longest: int, fi
 
 
 def grouped(found: Iterable[Piece], bounds: Bounds) -> Iterator[list[Piece]]:
-    """Groups of pieces of one size, within the bounds; similar lengths stay together."""
+    """Groups of pieces of one size, within the bounds. Similar lengths stay together."""
     by_size: dict[int, list[Piece]] = defaultdict(list)
     for piece in found:
         by_size[piece.queries].append(piece)
@@ -106,7 +107,7 @@ def grouped(found: Iterable[Piece], bounds: Bounds) -> Iterator[list[Piece]]:
 
 
 def query_batches(found: Iterable[Piece], bounds: Bounds, block_table: Tensor, page: int) -> list[QueryBatch]:
-    """All batches of one step's pieces; ``block_table`` [requests, pages] names the page of each ``page`` tokens."""
+    """All batches of one step's pieces. ``block_table`` [requests, pages] names the page of each ``page`` tokens."""
     found = list(found)
     fresh = [piece for piece in found if bounds.packs and piece.queries == piece.keys]
     packed = set(fresh)
@@ -126,7 +127,7 @@ def _rectangle(group: list[Piece], block_table: Tensor, page: int) -> QueryBatch
     queries, keys = group[0].queries, group[-1].keys
     tokens = first[:, None] + torch.arange(queries, device=device)
     padding = (keys - lengths)[:, None]
-    where = (torch.arange(keys, device=device) - padding).clamp(min=0)  # padding reads key 0, and is masked
+    where = (torch.arange(keys, device=device) - padding).clamp(min=0)  # Padding reads key 0 and is masked.
     slots = block_table[rows[:, None], where // page].long() * page + where % page
     return QueryBatch(tokens, slots, Segments(padding.expand(-1, queries), keys - queries))
 
@@ -144,7 +145,7 @@ def _packed(group: list[Piece], block_table: Tensor, page: int) -> QueryBatch:
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A host tensor on ``device``, without waiting for what the device does."""
+    """A host tensor on ``device``, without a wait for the work of the device."""
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
@@ -160,7 +161,7 @@ def keys_and_values(kv_cache: Tensor, slots: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def write(key: Tensor, value: Tensor, kv_cache: Tensor, slots: Tensor) -> None:
-    """Write K and V [tokens, kv_heads, dim] to their ``slots`` [at most tokens]; padded tokens have slot -1."""
+    """Write K and V [tokens, kv_heads, dim] to their ``slots`` [at most tokens]. Padded tokens have slot -1."""
     kernels = paged_kernels(kv_cache.device.type)
     if kernels is not None:
         kernels.write(key, value, kv_cache, slots)

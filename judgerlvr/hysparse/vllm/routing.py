@@ -7,10 +7,11 @@ from torch import Tensor
 
 
 class ExpertCapture:
-    """Called by the router with expert ids; ``chosen`` int32 [tokens of a step, top_k] holds them for one step.
+    """The router calls this object with expert ids. ``chosen`` int32 [tokens of a step, top_k] holds the ids for one
+    step.
 
-    Copied on the device into memory that stays in place, so that CUDA graphs capture it. Until a router calls, it holds
-    -1, which a store takes for missing.
+    The ids are copied on the device into memory that stays in place, so that CUDA graphs capture the copy. Until a
+    router calls, ``chosen`` holds -1, which a store takes for missing.
     """
 
     def __init__(self, max_tokens: int, top_k: int) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoint tensors as vLLM's Qwen3-MoE loader wants them: experts one by one, a tied head by name."""
+"""Checkpoint tensors in the form of vLLM's Qwen3-MoE loader: experts one by one, a tied head by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ GATE_UP, DOWN = ".mlp.experts.gate_up_proj", ".mlp.experts.down_proj"
 
 
 def split_experts(weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """Fused expert tensors, as transformers saves them, by expert; everything else, as verl sends it, unchanged.
+    """Fused expert tensors, as transformers saves them, split by expert. Other tensors, as verl sends them, are
+    unchanged.
 
     ``gate_up_proj`` is [experts, 2 * inner, hidden], ``down_proj`` [experts, hidden, inner].
     """
@@ -31,9 +32,9 @@ def split_experts(weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, 
 
 
 def head_from_embedding(weights: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    """The head of a tied model beside its embedding, whether it is sent or not.
+    """The head of a tied model beside its embedding, even if the head is sent too.
 
-    Checkpoints lack it, trainers send it; and on CPU, vLLM repacks the head's own copy in a weight update.
+    Checkpoints lack the head, and trainers send it. On a CPU, vLLM repacks the head's own copy in a weight update.
     """
     for name, tensor in weights:
         if name == HEAD:

@@ -1,4 +1,4 @@
-"""What a base model must pass before RL: circuits finished, room to learn, natural length (samples at T 1)."""
+"""Checks that a base model must pass before RL: finished circuits, room to learn, natural length (samples at T 1)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from data.prompts import render
 from judgerlvr.tinyworld.making.intervals import Gate, balanced, mean, rate
-from judgerlvr.tinyworld.making.sampling import Sample, sample
+from judgerlvr.tinyworld.making.sampling import TinySample, sample
 from judgerlvr.tinyworld.making.trace_checks import (
     Shown,
     consistent,
@@ -24,8 +24,8 @@ from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.traces import Style, Tracer
 
 
-def generation_gates(chains: list[Chain], samples: list[Sample], world: World, direct: list[int]) -> list[Gate]:
-    """Figures of generation; ``direct`` is the length of a direct response to each problem, in tokens."""
+def generation_gates(chains: list[Chain], samples: list[TinySample], world: World, direct: list[int]) -> list[Gate]:
+    """Figures of generation. ``direct`` is the length of a direct response to each problem, in tokens."""
     responses = [read_response(one.text) for one in samples]
     pairs = list(zip(chains, responses, strict=True))
     lengths = [float(one.length) for one in samples]
@@ -40,8 +40,8 @@ def generation_gates(chains: list[Chain], samples: list[Sample], world: World, d
     ]
 
 
-def judge_gates(shown: list[Shown], samples: list[Sample], world: World) -> list[Gate]:
-    """Figures of judging; everything about checks counts only the traces that check at all."""
+def judge_gates(shown: list[Shown], samples: list[TinySample], world: World) -> list[Gate]:
+    """Figures of judging. Every figure about checks counts only the traces that check at all."""
     judged = [read_response(one.text) for one in samples]
     pairs = list(zip(shown, judged, strict=True))
     checked = [(s, j) for s, j in pairs if j.thinking]
@@ -69,7 +69,7 @@ def measure(
     max_response: int = 160,
     seed: int = 0,
 ) -> list[Gate]:
-    """All gates on ``problems`` held-out problems with ``each`` samples; it judges its own solutions."""
+    """All gates on ``problems`` held-out problems with ``each`` samples. The model judges its own solutions."""
     draw = random.Random(seed)
     drawn = [tracer.world.sample_split(draw, held_out=True) for _ in range(problems)]
     chains = [chain for chain in drawn for _ in range(each)]

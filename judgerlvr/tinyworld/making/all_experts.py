@@ -1,4 +1,4 @@
-"""Mixture of experts as batched products over all experts: faster on a GPU where they are few and tiny."""
+"""Mixture of experts as batched products over all experts, which is faster on a GPU if experts are few and tiny."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ ALL_EXPERTS = "all_experts"
 def all_experts_forward(
     experts: torch.nn.Module, hidden: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
 ) -> torch.Tensor:
-    """Every expert on every token, weighted with zero where it was not chosen; ``hidden`` is [tokens, width].
+    """Every expert on every token, with weight zero for experts that were not chosen. ``hidden`` is [tokens, width].
 
-    Equal to the routed form up to rounding. It costs experts / top-k times the products, but needs no sorting,
-    gathering or waiting for the device.
+    Equal to the routed form up to rounding. The cost is experts / top-k times the products. In return there is no
+    sorting, no gathering and no wait for the device.
     """
     gate_up = torch.matmul(hidden, experts.gate_up_proj.transpose(1, 2))  # [experts, tokens, 2 * inner]
     gate, up = gate_up.chunk(2, dim=-1)
@@ -25,6 +25,6 @@ def all_experts_forward(
 
 
 def use_all_experts(model: torch.nn.Module) -> None:
-    """Switch a loaded model over; what is saved does not change."""
+    """Switch a loaded model over. A saved model does not change."""
     ALL_EXPERTS_FUNCTIONS[ALL_EXPERTS] = all_experts_forward
     model.config._experts_implementation = ALL_EXPERTS

@@ -18,12 +18,12 @@ def base_path(architecture: str = "qwen3_moe") -> Path:
 
 
 def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write bf16 weights under a bf16 config, the tokenizer and the end token; ``model``'s parameters become bf16."""
-    for parameter in model.parameters():  # not the buffers: rotary frequencies stay fp32
+    """Write bf16 weights under a bf16 config, tokenizer and end token. The parameters of ``model`` become bf16."""
+    for parameter in model.parameters():  # Buffers stay fp32, because rotary frequencies need fp32.
         parameter.data = parameter.data.to(torch.bfloat16)
     model.config.dtype = torch.bfloat16
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out)
-    remove_code(out)  # a base lies in the package that its code would be a copy of
+    remove_code(out)  # A base lies in the package, so a copy of the package's code beside the base is of no use.
     tokenizer.save_pretrained(out)

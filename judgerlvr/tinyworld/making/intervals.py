@@ -1,4 +1,4 @@
-"""Measured figures with intervals, and the bounds they are held to."""
+"""Measured figures with intervals, and the bounds of each figure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Z = 1.96  # two-sided 95 %
 
 @dataclass(frozen=True)
 class Gate:
-    """A measured figure with its 95 % interval, and the range it must lie in (None: open on that side)."""
+    """A measured figure with its 95 % interval, and the range that the figure must lie in (None: open on that side)."""
 
     name: str
     value: float
@@ -40,7 +40,7 @@ class Gate:
 
 
 def rate(name: str, hits: Iterable[bool], at_least: float | None = None, at_most: float | None = None) -> Gate:
-    """Share of True with its Wilson interval (Wilson, 1927); without any outcome the interval is [0, 1]."""
+    """Share of True with its Wilson interval (Wilson, 1927). Without any outcome the interval is [0, 1]."""
     outcomes = list(hits)
     n = len(outcomes)
     if not n:
@@ -53,7 +53,7 @@ def rate(name: str, hits: Iterable[bool], at_least: float | None = None, at_most
 
 
 def mean(name: str, values: Sequence[float], at_least: float | None = None) -> Gate:
-    """Mean with its normal interval; without any value it is not a number."""
+    """Mean with its normal interval. Without any value the mean is not a number."""
     n = len(values)
     if not n:
         return Gate(name, math.nan, -math.inf, math.inf, 0, at_least)
@@ -64,7 +64,7 @@ def mean(name: str, values: Sequence[float], at_least: float | None = None) -> G
 
 
 def balanced(name: str, right: Gate, wrong: Gate, at_least: float, at_most: float) -> Gate:
-    """Mean of the accuracies on right and on wrong solutions, their errors taken as independent."""
+    """Mean of the accuracies on right and on wrong solutions. The two errors are taken as independent."""
     middle = (right.value + wrong.value) / 2
     half = math.hypot(right.high - right.low, wrong.high - wrong.low) / 4
     return Gate(name, middle, middle - half, middle + half, right.count + wrong.count, at_least, at_most)

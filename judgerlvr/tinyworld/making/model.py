@@ -1,4 +1,4 @@
-"""Shapes of the base models, and a fresh model of one."""
+"""Shapes of the base models, and fresh models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _EXPERTS: dict[str, Any] = _DENSE | {
     "num_experts_per_tok": 2,
     "norm_topk_prob": True,
 }
-# Two hybrid blocks of one full and two sparse layers. Texts of the world have about 90 tokens: most queries see more
+# Two hybrid blocks of one full and two sparse layers. Texts of the world have about 90 tokens, so most queries see more
 # than the two blocks of 16 that they may choose.
 _HYSPARSE: dict[str, Any] = {
     "sparse_ratio": 2,
@@ -44,9 +44,9 @@ _HYSPARSE: dict[str, Any] = {
     "select_block": 16,
     "select_tokens": 32,
     "sliding_window": 32,
-    "qk_norm": True,  # as the Qwen3 bases have it
+    "qk_norm": True,  # The Qwen3 bases have QK norm too.
 }
-# Keys are the names that transformers gives to the architectures; HySparse with experts is one of ours.
+# Keys are transformers' names of the architectures. The name of HySparse with experts is ours.
 SHAPES: dict[str, dict[str, Any]] = {
     "qwen3_moe": _COMMON | _EXPERTS,
     "qwen3": _COMMON | _DENSE,
@@ -69,7 +69,7 @@ _MODELS: dict[str, type[PreTrainedModel]] = {
 def make_config(
     architecture: str, tokenizer: PreTrainedTokenizerFast, shape: Mapping[str, Any] | None = None
 ) -> PreTrainedConfig:
-    """The configuration of a preset, with single keys replaced by ``shape``; its vocabulary is the tokenizer's."""
+    """The configuration of a preset, with single keys replaced by ``shape``. The vocabulary is the tokenizer's."""
     values = SHAPES[architecture] | dict(shape or {})
     return _CONFIGS[architecture](
         **values,
@@ -87,5 +87,5 @@ def fresh_model(config: PreTrainedConfig, seed: int) -> PreTrainedModel:
 
 
 def has_experts(config: PreTrainedConfig) -> bool:
-    """Whether the model has a router, and so a load-balancing loss."""
+    """Whether the model has a router, and thus a load-balancing loss."""
     return getattr(config, "num_experts", 0) > 0

@@ -11,8 +11,8 @@ from judgerlvr.tinyworld.tokenizer import chat
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One response; ``length`` in tokens, the end token counted; ``ended`` is False when the cap cut it off."""
+class TinySample:
+    """One response. ``length`` counts tokens with the end token. ``ended`` is False if the cap cut the response."""
 
     text: str
     length: int
@@ -27,11 +27,11 @@ def sample(
     max_response: int,
     temperature: float = 1.0,
     rows: int = 512,
-) -> list[Sample]:
-    """One response a prompt, drawn from the whole distribution (no top-k, no top-p); temperature 0 is greedy."""
+) -> list[TinySample]:
+    """One response a prompt, drawn from the whole distribution (no top-k, no top-p). Temperature 0 is greedy."""
     drawn = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     how = drawn if temperature else {"do_sample": False}
-    samples: list[Sample] = []
+    samples: list[TinySample] = []
     for at in range(0, len(prompts), rows):
         texts = [chat(prompt, tokenizer) for prompt in prompts[at : at + rows]]
         inputs = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left").to(model.device)
@@ -47,7 +47,7 @@ def sample(
     return samples
 
 
-def read_sample(ids: list[int], tokenizer: PreTrainedTokenizerFast) -> Sample:
+def read_sample(ids: list[int], tokenizer: PreTrainedTokenizerFast) -> TinySample:
     ended = tokenizer.eos_token_id in ids
     length = ids.index(tokenizer.eos_token_id) + 1 if ended else len(ids)
-    return Sample(tokenizer.decode(ids[:length], skip_special_tokens=True), length, ended)
+    return TinySample(tokenizer.decode(ids[:length], skip_special_tokens=True), length, ended)

@@ -1,4 +1,4 @@
-"""Supervised pretraining of a base model on the world's traces (the only training outside the RL engine)."""
+"""Supervised pretraining of a base model on the world's traces, which is the only training outside the RL engine."""
 
 from __future__ import annotations
 
@@ -27,26 +27,28 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SFTConfig:
-    """``steps`` batches of ``rows`` examples, ended early after ``seconds``; a ``judge_share`` is judging."""
+    """``steps`` batches of ``rows`` examples, ended early after ``seconds``. ``judge_share`` of the examples is
+    judging.
+    """
 
     steps: int = 1750
     rows: int = 192
-    chunks: int = 2  # a batch is cut into this many parts of similar length
+    chunks: int = 2  # number of parts of similar length in a batch
     lr: float = 1e-3
     warmup: int = 50
     final_lr: float = 0.02  # of lr
     weight_decay: float = 0.01
     judge_share: float = 0.5
-    max_response: int = 160  # tokens with the end token; longer traces are drawn again
+    max_response: int = 160  # tokens with the end token. Longer traces are drawn again
     router_loss: float = 0.001  # coefficient of the load-balancing loss (mixture-of-experts models)
     seconds: float = math.inf
     seed: int = 0
     workers: int = 0
-    half: bool | None = None  # bf16 products on a GPU; None: unless the model is a HySparse one
+    half: bool | None = None  # bf16 products on a GPU. None means yes, unless the model is a HySparse model
 
 
 class Examples(IterableDataset[list[Batch]]):
-    """Endless batches, each a list of parts sorted by length; every worker draws its own traces."""
+    """Endless batches, each a list of parts sorted by length. Every worker draws its own traces."""
 
     def __init__(self, tracer: Tracer, tokenizer: PreTrainedTokenizerFast, config: SFTConfig) -> None:
         self.tracer, self.tokenizer, self.config = tracer, tokenizer, config
@@ -116,7 +118,7 @@ def learning_rate(config: SFTConfig, step: int, elapsed: float) -> float:
 def train(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tracer: Tracer, config: SFTConfig, log: Log = print
 ) -> list[float]:
-    """Train in place (in the precision of ``autocast``); returns each step's mean loss a response token."""
+    """Train in place, in the precision of ``autocast``. Returns each step's mean loss a response token."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay)
     batches = iter(DataLoader(Examples(tracer, tokenizer, config), batch_size=None, num_workers=config.workers))
     losses: list[float] = []
@@ -136,14 +138,15 @@ def train(
 
 
 def autocast(model: PreTrainedModel, half: bool | None) -> torch.autocast:
-    """bf16 on a GPU, fp32 on a CPU. Unless told, HySparse stays in fp32: rounded logits would choose other blocks than
-    RL's fp32."""
+    """bf16 on a GPU, fp32 on a CPU. Unless told, HySparse stays in fp32, because rounded logits would choose other
+    blocks than fp32 in RL.
+    """
     wanted = model.config.model_type != "hysparse" if half is None else half
     return torch.autocast(model.device.type, torch.bfloat16, enabled=wanted and model.device.type == "cuda")
 
 
 def update(model: PreTrainedModel, optimizer: torch.optim.Optimizer, parts: list[Batch], config: SFTConfig) -> float:
-    """One optimiser step over all parts of a batch; returns the mean loss a response token."""
+    """One optimiser step over all parts of a batch. Returns the mean loss a response token."""
     total = sum(int((labels[:, 1:] != IGNORED).sum()) for _, labels in parts)
     mean = 0.0
     for part in parts:

@@ -1,7 +1,7 @@
 """Write traces as texts to learn: ``python -m judgerlvr.tinyworld.making.texts OUT.jsonl --count 20000``.
 
-Each row has a ``prompt`` in the chat template and the ``text`` of a response with its end token, generation and judging
-in equal shares: what the base models were trained on, drawn with another seed.
+Each row has a ``prompt`` in the chat template and the ``text`` of a response with its end token. Generation and judging
+have equal shares. The base models were trained on texts of this kind, drawn with another seed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a response does what it seems to do: copies operands, restates its thinking, judges by its checks."""
+"""Whether a response really copies operands, restates its thinking, and judges by its checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from judgerlvr.tinyworld.trace_parsing import Line, Response
 
 @dataclass(frozen=True)
 class Shown:
-    """A solution put before the judge."""
+    """A solution that the judge is shown."""
 
     chain: Chain
     response: Response
@@ -33,7 +33,7 @@ def copies_operands(chain: Chain, line: Line, known: dict[str, int]) -> bool:
 
 
 def solving_copies(chain: Chain, lines: Iterable[Line]) -> Iterator[bool]:
-    """One outcome a line; a variable has the value it was last given."""
+    """One outcome a line. A variable has its latest value."""
     known = {VARIABLES[0]: chain.start}
     for line in lines:
         yield copies_operands(chain, line, known)
@@ -41,7 +41,7 @@ def solving_copies(chain: Chain, lines: Iterable[Line]) -> Iterator[bool]:
 
 
 def judging_copies(shown: Shown, judged: Response) -> Iterator[bool]:
-    """One outcome a line; a variable has the value that the shown solution gives to it."""
+    """One outcome a line. A variable has the value that the shown solution gives."""
     known = {VARIABLES[0]: shown.chain.start} | shown.results
     return (copies_operands(shown.chain, line, known) for line in judged.thinking)
 
@@ -64,7 +64,7 @@ def consistent(shown: Shown, judged: Response) -> bool:
 
 
 def stated(world: World, responses: Iterable[Response]) -> Iterator[bool]:
-    """Whether the first line of each response, where it is about an unreliable fact, gives its value."""
+    """Whether the first line of each response gives its fact's value, for lines about an unreliable fact."""
     for response in responses:
         for line in response.thinking[:1]:
             fact = world.facts.get((line.operation, line.left, line.right))
@@ -73,7 +73,7 @@ def stated(world: World, responses: Iterable[Response]) -> Iterator[bool]:
 
 
 def judge_set(chains: list[Chain], responses: list[Response], each: int, draw: random.Random) -> list[Shown]:
-    """One right and one wrong well-formed solution of every problem that has both.
+    """A right and a wrong well-formed solution of every problem that has both.
 
     ``each`` responses to the same problem lie side by side.
     """

@@ -26,7 +26,7 @@ def texts(count: int, seed: int, tokenizer: PreTrainedTokenizerFast) -> Iterator
 
 
 def write(options: argparse.Namespace) -> None:
-    """Write the file; raises InputError for an empty one."""
+    """Write the file. Raises InputError for an empty file."""
     if options.count < 1:
         raise InputError("the file would be empty", "give --count of at least 1")
     tokenizer = AutoTokenizer.from_pretrained(base_path())

@@ -1,7 +1,7 @@
-"""The operations of ``ops.reference`` on Triton kernels, with gradients; same arguments, same results.
+"""The operations of ``ops.reference`` on Triton kernels, with gradients, with the same arguments and results.
 
-Head dims are powers of two from 16; selection blocks are 16, 32, 64 or 128 tokens; query heads a KV head are a
-power of two. Other shapes raise ValueError, float64 too.
+Head dims are powers of two from 16. Selection blocks are 16, 32, 64 or 128 tokens. Query heads a KV head are a power of
+two. Other shapes raise ValueError, and so does float64.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from judgerlvr.hysparse.ops.triton.tile_shapes import fitted, rows_of, tiles_of,
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
 from judgerlvr.hysparse.segments import Segments
 
-# Block maxima of the full layer are held for as many queries at once as fit: 2,048 at 32 heads and 128k tokens.
+# Bytes of block maxima that are held at once. At 32 heads and 128k tokens, 2,048 queries fit.
 MAXIMA_BYTES = 2**29
 DELTA_ROWS = 64
 GATE_ROWS = 16
@@ -47,7 +47,7 @@ def shape_of(q: Tensor, k: Tensor) -> dict[str, int]:
 
 
 def delta_of(out: Tensor, grad_out: Tensor) -> Tensor:
-    """Output times its gradient summed over the head dim, float32 [batch, heads, queries]; both are contiguous."""
+    """Output times its gradient summed over the head dim, float32 [batch, heads, queries]. Both are contiguous."""
     delta = out.new_empty(out.shape[:3], dtype=torch.float32)
     flash.delta_kernel[(triton.cdiv(delta.numel(), DELTA_ROWS),)](
         out, grad_out, delta, delta.numel(), DIM=out.shape[-1], ROWS=DELTA_ROWS
@@ -64,7 +64,7 @@ def sink_gradient(sinks: Tensor | None, lse: Tensor, delta: Tensor) -> Tensor | 
 
 
 class RangeAttention(torch.autograd.Function):
-    """Causal or window attention; also returns block maxima's selection when asked."""
+    """Causal or window attention. On request, the selection by block maxima is returned too."""
 
     @staticmethod
     def forward(
@@ -119,7 +119,7 @@ def range_backward(
 
 
 def reader_ends(segments: Segments, first_key: int, keys: int, cols: int) -> Tensor:
-    """First query that begins after each key tile, int32 [batch, key tiles]: starts never decrease along a row."""
+    """First query that begins after each key tile, int32 [batch, key tiles]. Starts never decrease along a row."""
     last = torch.arange(first_key + cols - 1, first_key + keys + cols - 1, cols, device=segments.starts.device)
     tiles = last.expand(segments.starts.shape[0], -1).contiguous()
     return torch.searchsorted(segments.starts, tiles, right=True).int()
@@ -140,7 +140,7 @@ def run_chunk(
     q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, segments: Segments, window: int,
     selection: Selection | None, out: Tensor, lse: Tensor, first: int, chunk: int,
 ) -> Tensor:  # fmt: skip
-    """Attend for queries from ``first`` on, writing ``out`` and ``lse``; returns their block maxima if selecting.
+    """Attend for queries from ``first`` on, writing ``out`` and ``lse``. Returns their block maxima if selecting.
 
     The maxima [batch, heads, blocks, chunk] are uninitialised after each query's own block.
     """
@@ -238,7 +238,7 @@ def sparse_attention(
     q: Tensor, k: Tensor, v: Tensor, shared: UnionTiles | Tensor, segments: Segments, block: int,
     sinks: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """See ``reference.sparse_attention``; ``shared`` is what ``share`` makes of the indices, or the indices."""
+    """See ``reference.sparse_attention``. ``shared`` is the result of ``share``, or the indices."""
     check(q, k, block)
     union = share(shared, segments, block, q.shape[1] // k.shape[1]) if isinstance(shared, Tensor) else shared
     out: Tensor = SelectedAttention.apply(*dense(q, k, v), sinks, union, segments)
@@ -258,7 +258,7 @@ def sparse_decode(
     q: Tensor, k: Tensor, v: Tensor, indices: Tensor, segments: Segments, block: int, near: tuple[Tensor, Tensor],
     window: int, sinks: tuple[Tensor, Tensor] | None, gates: tuple[Tensor, Tensor] | None,
 ) -> Tensor:  # fmt: skip
-    """Gated sum of a sparse layer's branches for one query a row; see ``decoding.Branches`` for the shapes."""
+    """Gated sum of a sparse layer's branches for one query a row. ``decode.Branches`` gives the shapes."""
     check(q, k, block)
     return run_sparse_decode(q, k, v, indices, segments, block, Branches(*near, window, sinks, gates))
 

@@ -18,17 +18,17 @@ from judgerlvr.hysparse.ops.triton.tile_shapes import TABLE, rows_of
 from judgerlvr.hysparse.segments import Segments
 
 SMALLEST_PRODUCT = 16
-# Programs that keep the memory of an H100's 132 multiprocessors busy, and the most splits that one program merges.
+# Programs that keep the memory of an H100's 132 multiprocessors busy, and the most splits that a program merges.
 PROGRAMS = 132 * 8
 MOST_SPLITS = 64
 
 
 @dataclass(frozen=True)
 class Branches:
-    """What a sparse layer adds to its queries: window cache, sinks [heads] and gate logits of either branch.
+    """Inputs of a sparse layer beside its queries: window cache, sinks [heads] and gate logits of either branch.
 
-    ``near_k`` and ``near_v`` [batch, kv_heads, near keys, dim] end with the query's own token. Gate logits are
-    [batch, heads, dim], or [batch, heads, 1] for one a head; both pairs are given or None.
+    ``near_k`` and ``near_v`` [batch, kv_heads, near keys, dim] end with the query's own token. Gate logits are [batch,
+    heads, dim], or [batch, heads, 1] for a logit a head. Both pairs are given or None.
     """
 
     near_k: Tensor

@@ -1,4 +1,4 @@
-"""Kernels of one new token a row over a cache: bound by the bytes of K and V, which each is read once.
+"""Kernels of one new token a row over a cache. The bytes of K and V bind the kernels, and each byte is read once.
 
 A program treats the query heads of one KV head, padded to the 16 rows of the smallest matrix instruction.
 """
@@ -17,7 +17,7 @@ from judgerlvr.hysparse.ops.triton.range_kernels import LN2, normaliser, softmax
 
 @triton.jit
 def head_rows(q, pair, q_row, HEADS: tl.constexpr, GROUP: tl.constexpr, ROWS: tl.constexpr, DIM: tl.constexpr):
-    """Of a KV head's group: query heads, rows of [batch * heads], which of the padded rows exist, and the queries.
+    """For a KV head's group: query heads, rows of [batch * heads], which of the padded rows exist, and the queries.
 
     ``q`` [batch, heads, dim] has contiguous heads and batch rows ``q_row`` elements apart.
     """
@@ -72,7 +72,7 @@ def merge_kernel(
     parts, lse_parts, sinks, out, lse, splits,
     HEADS: tl.constexpr, DIM: tl.constexpr, SPLITS: tl.constexpr, HAS_SINKS: tl.constexpr,
 ):  # fmt: skip
-    """Output and log normaliser of one row of [batch * heads] from its splits; SPLITS is the next power of two.
+    """Output and log normaliser of one row of [batch * heads] from its splits. SPLITS is the next power of two.
 
     Splits without keys have a log normaliser of -inf, and their part is not read. A row without keys gives 0.
     """

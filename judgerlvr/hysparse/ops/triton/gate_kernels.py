@@ -1,7 +1,7 @@
 """Kernels of equations 8 and 9: both branches under their sigmoid gates, summed in one pass over memory.
 
-Branches are [batch, heads, tokens, dim] as attention leaves them; gate logits and the sum lie token by token,
-[batch, tokens, heads, dim], as projections read and write them, so that nothing is transposed.
+Branches are [batch, heads, tokens, dim], as attention leaves them. Gate logits and the sum lie token by token, [batch,
+tokens, heads, dim], as projections read and write them. Nothing is transposed.
 """
 
 # Kernel arguments are pointers and scalars that Triton types itself.
@@ -16,9 +16,9 @@ import triton.language as tl
 
 @triton.jit
 def places(tokens, HEADS: tl.constexpr, DIM: tl.constexpr, ROWS: tl.constexpr, WIDE: tl.constexpr):
-    """Offsets of a tile [ROWS, DIM] in branches, in the sum, and in gate logits; which of its rows exist.
+    """Offsets of a tile [ROWS, DIM] in branches, in the sum, and in gate logits, and which of its rows exist.
 
-    WIDE gates have a logit an element; others have one a head, [ROWS, 1].
+    WIDE gates have a logit an element. Other gates have a logit a head, [ROWS, 1].
     """
     token = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     dims = tl.arange(0, DIM)[None, :]

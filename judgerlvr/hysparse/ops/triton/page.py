@@ -1,7 +1,7 @@
 """One new token a row over a paged cache, writes to the cache, and copies of its rows for prefill.
 
-Nothing here waits for the device or asks it for a length: launches depend on the number of rows and on the longest
-row there may be, so that decoding can be captured in a CUDA graph. The twins are the functions of ``ops.reference``.
+Nothing here waits for the device or asks the device for a length. Launches depend on the number of rows and on the
+longest possible row, so a CUDA graph can capture decoding. The twins are the functions of ``ops.reference``.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ GATHERED_ROWS = 64
 
 @dataclass(frozen=True)
 class Pages:
-    """A layer's ``cache`` [pages, kv_heads, page, 2 * dim], and the rows that are to attend to it.
+    """A layer's ``cache`` [pages, kv_heads, page, 2 * dim], and the rows that attend to the cache.
 
-    ``table`` int32 [rows, pages of a row] names pages; ``lengths`` int32 [rows] counts a row's keys, its new token's
-    included, 0 for a row that stands for nothing; no row will have more than ``longest``.
+    ``table`` int32 [rows, pages of a row] names pages. ``lengths`` int32 [rows] counts the keys of a row, the key of
+    its new token included. The length of a row that stands for nothing is 0. No row has more than ``longest`` keys.
     """
 
     cache: Tensor
@@ -58,14 +58,15 @@ def full_decode(
 ) -> None:
     """Full attention of ``q`` [rows, heads, dim] to ``out``, and its choice to ``selected`` [rows, kv_heads, count].
 
-    ``out`` and ``selected`` (int32) are contiguous; heads of ``q`` are.
+    ``out`` and ``selected`` (int32) are contiguous, and so are the heads of ``q``.
     """
     check(q, pages_of.cache, selection.block)
     rows, heads, _ = q.shape
     blocks = blocks_of(pages_of.longest, selection.block)
     maxima, lse = (q.new_empty((rows, heads, *size), dtype=float32) for size in ((blocks, 1), (1,)))
     _attend(q, pages_of, selection.block, None, out, lse, sinks, maxima)
-    # ``select`` counts from a row's first key to its query: the query is key 0 here, and the first lies before it.
+    # ``select`` counts from a row's first key to its query. The query is key 0 here, and the first key lies before the
+    # query.
     segments = Segments((1 - pages_of.lengths)[:, None])
     select(maxima, lse, segments, selection, 0, selected[:, :, None])
 
@@ -73,7 +74,7 @@ def full_decode(
 def sparse_decode(
     q: Tensor, pages_of: Pages, block: int, selected: Tensor, out: Tensor, sinks: Tensor | None = None
 ) -> None:
-    """Attention of ``q`` [rows, heads, dim] over the ``selected`` blocks only, to ``out``; see ``full_decode``."""
+    """Attention of ``q`` [rows, heads, dim] over the ``selected`` blocks only, to ``out``. See ``full_decode``."""
     check(q, pages_of.cache, block)
     _attend(q, pages_of, block, selected, out, q.new_empty(q.shape[:2], dtype=float32), sinks, None)
 
@@ -82,7 +83,7 @@ def _attend(
     q: Tensor, pages_of: Pages, block: int, selected: Tensor | None, out: Tensor, lse: Tensor, sinks: Tensor | None,
     maxima: Tensor | None,
 ) -> None:  # fmt: skip
-    """Write ``out`` and ``lse`` [rows, heads]; and ``maxima`` where nothing is selected yet."""
+    """Write ``out`` and ``lse`` [rows, heads], and ``maxima`` if nothing is selected yet."""
     (rows, heads, dim), (kv_heads, page) = q.shape, pages_of.cache.shape[1:3]
     count = 1 if selected is None else selected.shape[-1]
     blocks = blocks_of(pages_of.longest, block)
@@ -102,7 +103,7 @@ def _attend(
 
 
 def write(key: Tensor, value: Tensor, cache: Tensor, slots: Tensor) -> None:
-    """K and V [tokens, kv_heads, dim], heads contiguous, to ``slots`` [at most tokens] of the cache; -1 is none."""
+    """K and V [tokens, kv_heads, dim], heads contiguous, to ``slots`` [at most tokens] of the cache. -1 is no slot."""
     kv_heads, page = cache.shape[1:3]
     pages.write_kernel[(slots.shape[0],)](
         key, value, cache, slots, key.stride(0), value.stride(0), *steps_of(cache),

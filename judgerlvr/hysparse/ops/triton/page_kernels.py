@@ -1,7 +1,7 @@
-"""Kernels over a paged cache [pages, kv_heads, page, 2 * dim], K beside V: attention of one new token a row, and moves.
+"""Kernels over a paged cache [pages, kv_heads, page, 2 * dim], K beside V: attention of a new token a row, and moves.
 
-A page holds whole selection blocks, so a block is BLOCK neighbouring rows of one page. Lengths are read on the
-device, and grids do not depend on them: a CUDA graph stays valid while its requests grow.
+A page holds whole selection blocks, so a block is BLOCK neighbouring rows of one page. Lengths are read on the device,
+and grids do not depend on lengths. A CUDA graph thus stays valid while its requests grow.
 """
 
 # Kernel arguments are pointers and scalars that Triton types itself.
@@ -21,7 +21,7 @@ from judgerlvr.hysparse.ops.triton.range_kernels import LN2, normaliser, softmax
 def block_tile(
     cache, table, block, length, page_step, token_step, PAGE: tl.constexpr, BLOCK: tl.constexpr, DIM: tl.constexpr
 ):  # fmt: skip
-    """K and V [BLOCK, DIM] of a row's block; of V what lies past the row's end is 0, whatever the page holds there."""
+    """K and V [BLOCK, DIM] of a row's block. V past the row's end is 0, whatever the page holds there."""
     page = tl.load(table + block * BLOCK // PAGE).to(tl.int64)
     within = tl.arange(0, BLOCK)
     at = cache + page * page_step + (block * BLOCK % PAGE + within)[:, None] * token_step + tl.arange(0, DIM)
@@ -36,11 +36,12 @@ def decode_kernel(
     HEADS: tl.constexpr, GROUP: tl.constexpr, ROWS: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr,
     PAGE: tl.constexpr, KEPT: tl.constexpr, SELECTED: tl.constexpr, SPLIT: tl.constexpr, HAS_SINKS: tl.constexpr,
 ):  # fmt: skip
-    """Attention of one query over a share of a row's blocks: of the selected ones, or of all, with block maxima.
+    """Attention of one query over a share of a row's blocks: the selected blocks, or all blocks with block maxima.
 
-    Without SPLIT it is the whole attention, written to ``out`` [batch, heads, dim] and ``lse`` [batch, heads]; with it
-    ``parts`` [batch, heads, splits, dim] and ``lse_parts`` in powers of two are as ``merge_kernel`` takes them.
-    ``maxima`` [batch, heads, blocks]: blocks after a row's last are left unwritten. A row of length 0 gives 0.
+    Without SPLIT, the kernel computes the whole attention and writes ``out`` [batch, heads, dim] and ``lse`` [batch,
+    heads]. With SPLIT, the kernel writes ``parts`` [batch, heads, splits, dim] and ``lse_parts`` in powers of two, for
+    ``merge_kernel``. ``maxima`` [batch, heads, blocks]: blocks after a row's last are left unwritten. A row of length 0
+    gives 0.
     """
     kv_heads: tl.constexpr = HEADS // GROUP
     pair = tl.program_id(1)
@@ -90,7 +91,7 @@ def write_kernel(
     key, value, cache, slots, key_row, value_row, page_step, head_step, token_step,
     PAGE: tl.constexpr, KV_HEADS: tl.constexpr, ROWS: tl.constexpr, DIM: tl.constexpr,
 ):  # fmt: skip
-    """K and V of one token [kv_heads, dim] to its slot; slot -1 is none. ROWS is the next power of two of the heads."""
+    """K and V of one token [kv_heads, dim] to its slot. Slot -1 is none. ROWS is the next power of two of the heads."""
     token = tl.program_id(0).to(tl.int64)
     slot = tl.load(slots + token).to(tl.int64)
     head = tl.arange(0, ROWS)[:, None].to(tl.int64)

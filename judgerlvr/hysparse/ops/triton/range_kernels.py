@@ -1,9 +1,9 @@
 """Kernels of attention over a contiguous range of keys: causal from the sequence's start, or a window.
 
-Each program treats BLOCK_M neighbouring queries of one head. Where packed sequences meet inside a tile, the forward
-pass visits the tile once a sequence, since the grid of selection blocks restarts there. Tiles come through
-tensor descriptors over [batch * heads * tokens, dim]; rows that run into the next head are masked, or not stored.
-Queries too: pointers to their rows would be held until the output is stored, and spill.
+Each program treats BLOCK_M neighbouring queries of one head. If packed sequences meet inside a tile, the forward pass
+visits the tile once a sequence, because the grid of selection blocks restarts there. Tiles come through tensor
+descriptors over [batch * heads * tokens, dim]. Rows that run into the next head are masked, or not stored. Queries come
+through descriptors too. Pointers to their rows would be held until the output is stored, and would spill.
 """
 
 # Kernel arguments are pointers and scalars that Triton types itself.
@@ -16,17 +16,17 @@ import triton
 import triton.language as tl
 
 FAR = tl.constexpr(1 << 30)
-# Softmax runs in powers of two, which is what the hardware computes.
+# Softmax runs in powers of two, because the hardware computes powers of two.
 LOG2E = tl.constexpr(1.4426950408889634)
 LN2 = tl.constexpr(0.6931471805599453)
 
 
 @triton.jit
 def softmax_step(scores, peak, scale, m, total, acc, values):
-    """One step of online softmax over a key tile of raw products; hidden keys are -inf.
+    """One step of online softmax over a key tile of raw products. Hidden keys are -inf.
 
-    ``peak`` is the largest of each row, ``m`` the running maximum times scale in powers of two. Rows that have seen
-    no key stay empty.
+    ``peak`` is the largest of each row, ``m`` the running maximum times scale in powers of two. Rows that have seen no
+    key stay empty.
     """
     m_next = tl.maximum(m, peak * (scale * LOG2E))
     pivot = tl.where(m_next == -float("inf"), 0.0, m_next)
@@ -54,7 +54,7 @@ def visit_keys(
     maxima, at, chunk, segment,
     BLOCK_N: tl.constexpr, BLOCK: tl.constexpr, EMIT: tl.constexpr, WINDOWED: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Attend to the keys [low, high) in tiles; without MASKED every row sees every one of them."""
+    """Attend to the keys [low, high) in tiles. Without MASKED every row sees every key."""
     for tile in range(low, high, BLOCK_N):
         k_tile = keys_of.load([key_row + tile, 0])
         v_tile = values_of.load([key_row + tile, 0])
@@ -72,7 +72,7 @@ def visit_keys(
             parts: tl.constexpr = BLOCK_N // BLOCK
             best = tl.max(tl.reshape(scores, [scores.shape[0], parts, BLOCK]), 2)
             number = (tile - segment) // BLOCK + tl.arange(0, parts)
-            # the last tile may reach past the last block
+            # The last tile may reach past the last block.
             held = mine[:, None] & (segment + number * BLOCK < high)
             tl.store(maxima + at[:, None] + number.to(tl.int64) * chunk, best * scale, mask=held)
             peak = tl.max(best, 1)
@@ -90,14 +90,14 @@ def forward_kernel(
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK: tl.constexpr,
     HAS_SINKS: tl.constexpr, EMIT: tl.constexpr, WINDOWED: tl.constexpr,
 ):  # fmt: skip
-    """Output and log normaliser; with EMIT also the largest logit of each block of BLOCK keys.
+    """Output and log normaliser. With EMIT also the largest logit of each block of BLOCK keys.
 
-    ``maxima`` [batch, heads, blocks, chunk] float32, tokens fastest, holds the queries from ``from_query`` on; blocks
+    ``maxima`` [batch, heads, blocks, chunk] float32, tokens fastest, holds the queries from ``from_query`` on. Blocks
     after a query's own are left unwritten, or -inf.
     """
     batch = tl.program_id(1) // HEADS
     head = tl.program_id(1) % HEADS
-    # the last queries see the most keys: begin with them, so that the grid ends in short programs
+    # The last queries see the most keys. The grid begins with them, so that it ends in short programs.
     begin_at = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M
     local = begin_at + tl.arange(0, BLOCK_M)
     rows = from_query + local
@@ -143,7 +143,9 @@ def forward_kernel(
 
 @triton.jit
 def delta_kernel(out, grad_out, delta, rows, DIM: tl.constexpr, ROWS: tl.constexpr):
-    """Products of output and its gradient summed over the head dim, float32: what the softmax subtracts."""
+    """Products of output and its gradient summed over the head dim, float32. The gradient of the softmax subtracts
+    them.
+    """
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     at = row[:, None] * DIM + tl.arange(0, DIM)
     held = (row < rows)[:, None]
@@ -166,7 +168,7 @@ def backward_q_kernel(
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, WINDOWED: tl.constexpr,
 ):  # fmt: skip
-    """Gradient of the queries; here sequences that meet in a tile are simply masked."""
+    """Gradient of the queries. Sequences that meet in a tile are simply masked here."""
     batch = tl.program_id(1) // HEADS
     head = tl.program_id(1) % HEADS
     begin_at = (tl.num_programs(0) - 1 - tl.program_id(0)) * BLOCK_M

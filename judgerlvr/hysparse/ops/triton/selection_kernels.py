@@ -25,7 +25,7 @@ def ordered_score(score, number, own, first, local):
 
 @triton.jit
 def ranked(score, number, own, first, local):
-    """One int64 a block that sorts as the selection ranks: score, forced blocks on top, equal scores by lower block."""
+    """One int64 a block that sorts as the selection ranks: by score, forced blocks on top, ties by lower block."""
     ordered = ordered_score(score, number, own, first, local)
     key = (ordered.to(tl.int64) << 32) | (number ^ BEYOND).to(tl.int64)
     return tl.where(number <= own, key, NOTHING)
@@ -33,7 +33,7 @@ def ranked(score, number, own, first, local):
 
 @triton.jit
 def own_block(starts, row, live, offset, block):
-    """Block of each query on its own sequence's grid, -1 where there is no query; ``starts`` of its batch row."""
+    """Block of each query on its own sequence's grid, -1 for no query. ``starts`` belong to the query's batch row."""
     own = (offset + row - tl.load(starts + row, mask=live, other=0).to(tl.int32)) // block
     return tl.where(live, own, -1)
 
@@ -42,7 +42,7 @@ def own_block(starts, row, live, offset, block):
 def program_rows(
     starts, queries, offset, from_query, chunk, block, HEADS: tl.constexpr, GROUP: tl.constexpr, TOKENS: tl.constexpr
 ):  # fmt: skip
-    """A program's KV group: its first head, its number; its queries: in the chunk, in all, alive, their own blocks."""
+    """A program's KV group (first head, number) and its queries (in the chunk, in all, alive, their own blocks)."""
     kv_heads: tl.constexpr = HEADS // GROUP
     batch = tl.program_id(1) // kv_heads
     kv_head = tl.program_id(1) % kv_heads
@@ -56,9 +56,9 @@ def program_rows(
 
 @triton.jit
 def group_score(maxima, lse, head, number, token, row, live, held, queries, chunk, blocks, GROUP: tl.constexpr):
-    """Log of the largest probability in each block over a group's heads, [tokens, blocks]; -inf where not ``held``."""
+    """Log of the largest probability in each block over a group's heads, [tokens, blocks]. -inf if not ``held``."""
     score = tl.full(held.shape, -float("inf"), tl.float32)
-    # a head's maxima fill less than 2 ** 31 elements: short offsets from a long base save registers
+    # The maxima of a head fill less than 2 ** 31 elements. Short offsets from a long base save registers.
     at = number * chunk + token[:, None]
     for member in tl.static_range(GROUP):
         normaliser = tl.load(lse + (head + member) * queries + row, mask=live, other=0.0)
@@ -73,10 +73,10 @@ def threshold_kernel(
     queries, offset, from_query, chunk, blocks, count, first, local, block,
     HEADS: tl.constexpr, GROUP: tl.constexpr, TOKENS: tl.constexpr, HELD: tl.constexpr, KEPT: tl.constexpr,
 ):  # fmt: skip
-    """What ``select_kernel`` computes, with all HELD >= ``blocks`` scores of TOKENS queries in registers.
+    """The result of ``select_kernel``, with all HELD >= ``blocks`` scores of TOKENS queries in registers.
 
-    Bisects for a score that at least ``count`` blocks reach and, unless scores are equal, no more; then a prefix sum
-    places the chosen ones. Nothing is sorted.
+    The kernel bisects for a score that at least ``count`` blocks reach and, unless scores are equal, no more. A prefix
+    sum then places the chosen blocks. Nothing is sorted.
     """
     head, group, token, row, live, own = program_rows(
         starts, queries, offset, from_query, chunk, block, HEADS, GROUP, TOKENS
@@ -86,7 +86,7 @@ def threshold_kernel(
     score = group_score(maxima, lse, head, number, token, row, live, held, queries, chunk, blocks, GROUP)
     key = tl.where(held, ordered_score(score, number, own[:, None], first, local), LEAST)
 
-    # at least ``count`` keys reach low, or all do where fewer are visible; fewer reach high
+    # At least ``count`` keys reach low, or all keys if fewer are visible. Fewer than ``count`` reach high.
     low = tl.min(tl.where(held, key, BEYOND), 1)
     high = tl.max(key, 1) + 1
     open_rows = (own >= count) & (high - 1 > low)
@@ -98,7 +98,7 @@ def threshold_kernel(
         open_rows = open_rows & (reached != count) & (low + 1 < high)
     above = held & (key > low[:, None])
     equal = held & (key == low[:, None])
-    # one scan counts both: what exceeds the threshold below, what equals it above the 16th bit
+    # One scan counts both: scores above the threshold in the lower 16 bits, and scores equal to the threshold above.
     seen = tl.cumsum(above.to(tl.int32) + (equal.to(tl.int32) << 16), 1)
     room = count - tl.sum(above.to(tl.int32), 1)
     place = (seen & 0xFFFF) + tl.minimum(seen >> 16, room[:, None]) - 1
@@ -116,9 +116,9 @@ def select_kernel(
     queries, offset, from_query, chunk, blocks, count, first, local, block,
     HEADS: tl.constexpr, GROUP: tl.constexpr, TOKENS: tl.constexpr, KEPT: tl.constexpr, STEP: tl.constexpr,
 ):  # fmt: skip
-    """Ascending indices of the ``count`` best blocks of TOKENS queries, padded with -1; KEPT is the next power of two.
+    """Ascending indices of the ``count`` best blocks of TOKENS queries, padded with -1. KEPT is the next power of two.
 
-    ``maxima`` [batch, heads, blocks, chunk] as the forward kernel leaves it: what follows a query's own block is not
+    ``maxima`` [batch, heads, blocks, chunk] comes from the forward kernel. Blocks after a query's own block are not
     read. A step sorts STEP new blocks and merges them with the KEPT best so far.
     """
     head, group, token, row, live, own = program_rows(
@@ -144,10 +144,10 @@ def union_kernel(
     queries, count, slots, block,
     KV_HEADS: tl.constexpr, WIDTH: tl.constexpr, KEPT: tl.constexpr,
 ):  # fmt: skip
-    """Union of the selections of WIDTH neighbouring queries: where its blocks begin, and who selected each.
+    """Union of the selections of WIDTH neighbouring queries: where its blocks begin, and who selected each block.
 
-    ``bits`` and the slots of ``begins`` that stay unused are filled beforehand. Setting bits commutes, so that the
-    atomic operations give the same result in any order.
+    ``bits`` and the unused slots of ``begins`` are filled beforehand. Setting bits commutes, so the atomic operations
+    give the same result in any order.
     """
     batch = tl.program_id(1) // KV_HEADS
     number = tl.arange(0, WIDTH * KEPT)
@@ -157,7 +157,7 @@ def union_kernel(
     at = (tl.program_id(1).to(tl.int64) * queries + row) * count + number % KEPT
     chosen = tl.load(indices + at, mask=held, other=-1)
     start = tl.load(starts + batch * queries + row, mask=held, other=0).to(tl.int32)
-    # 64 queries at most share a tile, and fewer than 2 ** 25 keys a row
+    # At most 64 queries share a tile, and a row has fewer than 2 ** 25 keys.
     keys = tl.sort(tl.where(chosen >= 0, (start + chosen * block) * 64 + query, BEYOND))
     begin = keys >> 6
     before = tl.gather(begin, tl.maximum(number - 1, 0), 0)

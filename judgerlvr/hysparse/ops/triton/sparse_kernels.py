@@ -1,4 +1,4 @@
-"""Kernels of attention over selected blocks: a program treats a union tile, its queries times the heads of a group."""
+"""Kernels of attention over selected blocks. A program treats a union tile: its queries times the heads of a group."""
 
 # Kernel arguments are pointers and scalars that Triton types itself.
 # ruff: noqa: ANN001, ANN201
@@ -14,7 +14,7 @@ from judgerlvr.hysparse.ops.triton.range_kernels import LN2, normaliser, score_g
 
 @triton.jit
 def tile_rows(tile, batch, kv_head, queries, HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr):
-    """Rows of a union tile, its queries once a head: which query each is, where it lies in [batch, heads, queries]."""
+    """Rows of a union tile, its queries once a head: query of each row, and place in [batch, heads, queries]."""
     number = tl.arange(0, GROUP * WIDTH)
     token = number % WIDTH
     row = tile * WIDTH + token
@@ -33,7 +33,7 @@ def load_tile(rows_of, head, token, SIZE: tl.constexpr, DIM: tl.constexpr):
 
 @triton.jit
 def last_chosen(bits, token, where, live):
-    """Last key that each row may see of a block: its own if its bit selects the block, else none."""
+    """Last key of a block that each row may see: the row's own last key if its bit selects the block, else none."""
     selected = ((bits >> token.to(tl.int64)) & 1) == 1
     return tl.where(selected & live, where, -1)
 
@@ -111,10 +111,10 @@ def sparse_backward_kv_kernel(
     queries, keys, offset, slots, tiles, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of BLOCK keys and values in float32, summed over their readers in ascending order: no atomics.
+    """Gradients of BLOCK keys and values in float32, summed over their readers in ascending order, without atomics.
 
-    ``order`` puts the key tiles with the most readers first, since the first blocks may have hundreds of times the
-    others' readers and must not begin last.
+    ``order`` puts the key tiles with the most readers first. The first blocks may have hundreds of times more readers
+    than other blocks, and must not begin last.
     """
     kv_heads: tl.constexpr = HEADS // GROUP
     batch = tl.program_id(1) // kv_heads
@@ -123,7 +123,7 @@ def sparse_backward_kv_kernel(
     owned = tl.load(order + pair * tl.num_programs(0) + tl.program_id(0)).to(tl.int32)
     cols = owned * BLOCK + tl.arange(0, BLOCK)
     held = cols < keys
-    # rows beyond the last key are another head's: no query sees them
+    # Rows beyond the last key belong to another head. No query sees them.
     key_row = tl.program_id(1) * keys + owned * BLOCK
     k_tile = keys_of.load([key_row, 0])
     v_tile = values_of.load([key_row, 0])
@@ -139,7 +139,7 @@ def sparse_backward_kv_kernel(
         do_tile = load_tile(grads_of, first_head, first, GROUP * WIDTH, DIM)
         row_lse = tl.load(lse + q_row, mask=live, other=0.0)
         row_delta = tl.load(delta + q_row, mask=live, other=0.0)
-        # off the packed grid, a selected block overlaps two of the tiles that own keys
+        # Off the packed grid, a selected block overlaps two of the tiles that own keys.
         inside = (cols >= begin) & (cols < begin + BLOCK)
         last = last_chosen(tl.load(bits + pair * tiles * slots + entry), token, offset + row, live)
         seen = (cols <= last[:, None]) & inside

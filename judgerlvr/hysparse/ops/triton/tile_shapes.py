@@ -1,7 +1,7 @@
 """Tile shapes and launch options of the kernels on Hopper, and tensor descriptors of their operands.
 
-The table is fixed, so that a run never tunes; JUDGERLVR_HYSPARSE_TILES replaces entries of it, and the benchmark
-compares ``CANDIDATES``.
+The table is fixed, so a run never tunes. JUDGERLVR_HYSPARSE_TILES replaces entries, and the benchmark compares
+``CANDIDATES``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ TILES_VARIABLE = "JUDGERLVR_HYSPARSE_TILES"
 class Tiles:
     """Queries (rows) and keys (cols) of a tile, warps of a program, stages of its software pipeline.
 
-    A 0 is derived: kernels over selected blocks read a block at a time, the union that the forward kernel's rows
-    imply (queries x heads), with a warp for 16 of its rows. ``select`` counts tokens and scores a thread holds,
-    ``select_sorted`` and ``decode_select`` tokens and the blocks of a step.
+    A 0 is derived. Kernels over selected blocks read a block at a time. Their rows follow from the forward kernel's
+    (queries x heads), with a warp for 16 rows. ``select`` counts tokens, and scores that a thread holds.
+    ``select_sorted`` and ``decode_select`` count tokens, and the blocks of a step.
     """
 
     rows: int
@@ -38,7 +38,8 @@ class Tiles:
         return "x".join(str(size) for size in (self.rows, self.cols, self.warps, self.stages))
 
 
-# The first of each is the default: the fastest on an H100, forward and sparse forward on an H200 too.
+# The first of each is the default. It was the fastest on an H100. Forward and sparse forward were the fastest on an
+# H200 too.
 CANDIDATES = {
     "forward": (Tiles(128, 64, 8, 3), Tiles(128, 128, 8, 2), Tiles(128, 64, 8, 4), Tiles(64, 64, 4, 3)),
     "window": (Tiles(64, 64, 4, 3), Tiles(128, 64, 8, 2), Tiles(64, 64, 4, 2)),
@@ -48,7 +49,7 @@ CANDIDATES = {
     "sparse_backward_q": (Tiles(0, 0, 0, 2), Tiles(0, 0, 0, 3)),
     "sparse_backward_kv": (Tiles(0, 0, 0, 2), Tiles(0, 0, 0, 1), Tiles(0, 0, 0, 3)),
     "decode": (Tiles(0, 0, 4, 3), Tiles(0, 0, 4, 4), Tiles(0, 0, 2, 3)),
-    # one query a row: the blocks of a step lie across the threads
+    # One query a row: the blocks of a step lie across the threads.
     "decode_select": (Tiles(1, 512, 4, 1), Tiles(1, 256, 2, 1)),
     "select": (Tiles(16, 32, 0, 1), Tiles(8, 32, 0, 1), Tiles(16, 16, 0, 1), Tiles(8, 64, 0, 1)),
     "select_sorted": (Tiles(32, 16, 1, 1),),
@@ -57,7 +58,7 @@ TABLE = {kernel: candidates[0] for kernel, candidates in CANDIDATES.items()}
 
 
 def read_tiles(text: str) -> dict[str, Tiles]:
-    """Entries such as ``forward=128x64x8x3,sparse_forward=0x0x4x2``; ValueError names an entry it cannot read."""
+    """Entries such as ``forward=128x64x8x3,sparse_forward=0x0x4x2``. ValueError names an unreadable entry."""
     found = {}
     for entry in filter(None, text.split(",")):
         kernel, _, sizes = entry.partition("=")
@@ -72,7 +73,7 @@ TABLE |= read_tiles(os.environ.get(TILES_VARIABLE, ""))
 
 
 def fitted(kernel: str, dim: int, itemsize: int) -> Tiles:
-    """The kernel's tiles, made smaller where head dim or element size would overflow shared memory or registers."""
+    """The kernel's tiles, made smaller if head dim or element size would overflow shared memory or registers."""
     tiles = TABLE[kernel]
     excess = max(1, dim * itemsize // 256)
     rows, cols = (max(min(size, 16), size // excess) for size in (tiles.rows, tiles.cols))

@@ -1,7 +1,7 @@
-"""Union tiles: neighbouring queries share the key blocks that any of them selected, each masked by a bit a query.
+"""Union tiles: neighbouring queries share the key blocks that any of them selected, masked by a bit a query.
 
-A query group of 4 heads alone would fill a quarter of the smallest matrix instruction and read every block from
-cache for itself; 16 neighbouring queries together fill it and share their reads.
+A query group of 4 heads alone would fill a quarter of the smallest matrix instruction, and would read every block from
+cache alone. 16 neighbouring queries together fill the instruction and share their reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SMALLEST_PRODUCT = 16
 
 
 def queries_a_tile(group: int, rows: int = 64) -> int:
-    """Neighbouring queries in a tile of ``rows`` queries x heads: what a matrix instruction takes, 64 at most."""
+    """Neighbouring queries in a tile of ``rows`` queries x heads, the size of a matrix instruction. 64 at most."""
     return min(BITS, max(1, SMALLEST_PRODUCT // group, rows // group))
 
 
@@ -28,9 +28,9 @@ def queries_a_tile(group: int, rows: int = 64) -> int:
 class UnionTiles:
     """Selected blocks of ``block`` keys of each tile of ``width`` queries, per batch row and KV head.
 
-    ``begin`` [batch, kv_heads, tiles, slots] int32: key index at which a block begins, ascending; only the first
-    ``count`` [batch, kv_heads, tiles] slots hold one, the others the length of the key axis, ``keys``. ``bits`` int64,
-    same shape: bit i is set when query i of the tile selected the block.
+    ``begin`` [batch, kv_heads, tiles, slots] int32: key index at which a block begins, ascending. Only the first
+    ``count`` [batch, kv_heads, tiles] slots hold a block. Later slots hold ``keys``, the length of the key axis.
+    ``bits`` int64, same shape: bit i is set if query i of the tile selected the block.
     """
 
     begin: Tensor
@@ -42,7 +42,7 @@ class UnionTiles:
 
     @cached_property
     def readers(self) -> BlockReaders:
-        """Who reads each tile of keys; worked out at the first backward pass, for all layers that share the union."""
+        """Readers of each tile of keys, computed at the first backward pass for all layers that share the union."""
         return block_readers(self)
 
 
@@ -59,7 +59,7 @@ def union_tiles(indices: Tensor, segments: Segments, block: int, width: int) -> 
     fresh[..., 1:] = flat[..., 1:] != flat[..., :-1]
     slot = fresh.cumsum(-1) - 1
     bit = torch.ones_like(order) << (order // chosen)
-    # a query names a block once, so adding its bit sets it
+    # A query names a block once, so adding its bit sets the bit.
     bits = torch.zeros_like(flat).scatter_add(-1, slot, bit)
     begin = torch.full_like(flat, beyond).scatter(-1, slot, flat)
     count = (begin < beyond).sum(-1)
@@ -68,11 +68,11 @@ def union_tiles(indices: Tensor, segments: Segments, block: int, width: int) -> 
 
 @dataclass(frozen=True)
 class BlockReaders:
-    """The union's entries sorted by where their block begins: who reads each tile of keys.
+    """The entries of the union, sorted by where their block begins: the readers of each tile of keys.
 
-    ``entry`` [batch, kv_heads, tiles * slots] indexes the flattened union; those of key tile n are
-    ``entry[low[n] : high[n]]``, blocks that overlap it. ``low`` and ``high`` are [batch, kv_heads, key tiles], as is
-    ``order``: the key tiles, those with the most readers first.
+    ``entry`` [batch, kv_heads, tiles * slots] indexes the flattened union. Key tile n has the entries ``entry[low[n] :
+    high[n]]``, whose blocks overlap the tile. ``low`` and ``high`` are [batch, kv_heads, key tiles]. ``order`` has the
+    same shape and lists the key tiles, tiles with the most readers first.
     """
 
     entry: Tensor
@@ -82,7 +82,7 @@ class BlockReaders:
 
 
 def block_readers(union: UnionTiles) -> BlockReaders:
-    """Invert the union, for a backward pass that owns keys and so needs no atomic additions."""
+    """Invert the union for a backward pass that owns keys and therefore needs no atomic additions."""
     keys, block = union.keys, union.block
     begins, entry = union.begin.flatten(2).sort(dim=-1, stable=True)
     tiles = torch.arange(0, keys, block, device=begins.device, dtype=begins.dtype)
@@ -95,5 +95,5 @@ def block_readers(union: UnionTiles) -> BlockReaders:
 
 
 def mean_union(union: UnionTiles) -> float:
-    """Mean number of blocks a tile reads; between the blocks of one query and those of ``width`` strangers."""
+    """Mean number of blocks that a tile reads, between the blocks of one query and of ``width`` strangers."""
     return union.count.double().mean().item()

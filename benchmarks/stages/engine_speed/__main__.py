@@ -1,0 +1,154 @@
+"""The training engine's two passes before and after, one card, one command.
+
+    python -m benchmarks.stages.engine_speed OUT [--seconds 420] [--only moe|dense|tiny-moe|tiny-dense]
+
+Before: verl's own engine as configured without flash-attn (sdpa, whole logits, recomputing). After: variants of ours.
+Writes OUT/rows.jsonl and OUT/table.md after each measurement, the most important first, until the time is up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+START = time.monotonic()
+for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}.items():
+    os.environ.setdefault(name, value)
+os.environ.setdefault("MASTER_PORT", "29533")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seconds", type=float, default=420, help="no measurement begins later than this")
+    parser.add_argument("--only", nargs="*", default=None, help="policies; default: moe dense (CPU: the tiny ones)")
+    return parser.parse_args()
+
+
+def plan(policy: str) -> Iterator[tuple[str, Any]]:
+    """(variant, load) in the order of what they decide."""
+    from benchmarks.stages.engine_speed.measure import Load
+
+    if policy.startswith("tiny"):
+        small = Load("small", 1024, 64, 256, 512)
+        yield from ((name, small) for name in ("before", "plain", "fused", "keep", "none", "norms", "profile none"))
+        return
+    few = Load("4k, few", 32_768, 2048, 4096, 16_384)
+    step = Load("4k", 131_072, 2048, 4096, 16_384)
+    wide = Load("4k, wide", 131_072, 2048, 4096, 32_768)
+    eight = Load("8k", 8192, 8192, 8192, 8192)
+    if policy == "moe":
+        whole = Load("4k, 64k a pass", 131_072, 2048, 4096, 65_536)
+        yield from (("before", few), ("plain", few), ("compiled", step), ("compiled", wide), ("profile compiled", wide))
+        yield from ((name, wide) for name in ("keep", "norms", "buckets", "compiled-big", "fused"))
+        yield from (("none", step), ("none-norms", step), ("none-norms", wide), ("compiled", whole), ("norms", whole))
+        yield from ((name, wide) for name in ("compiled-add", "triton", "cudnn", "rms"))
+        yield from (("compiled", eight), ("before", eight))
+        return
+    long = Load("one of 64k", 65_536, 65_536, 65_536, 65_536)
+    yield from (("before", few), ("compiled", wide), ("compiled", long))
+    for name in ("keep", "keep-cudnn", "none", "none-norms", "none-norms-cudnn", "buckets"):
+        yield from ((name, long), (name, wide))
+    yield ("profile none-norms", wide)
+    third = Load("32k", 32_768, 32_768, 32_768, 32_768)
+    yield from ((name, load) for load in (eight, third) for name in ("compiled", "before"))
+
+
+class Record:
+    """Rows on disk and a table of them."""
+
+    def __init__(self, out: Path) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        self.out, self.rows = out, list[dict[str, Any]]()
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        print(f"[{time.monotonic() - START:.0f} s] {json.dumps(row)}", flush=True)
+        with (self.out / "rows.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        (self.out / "table.md").write_text(self.table())
+
+    def table(self) -> str:
+        columns = ["policy", "variant", "load", "log_prob_us", "update_us", "log_prob_mfu", "update_mfu"]
+        columns += ["log_prob_peak_gib", "update_peak_gib", "grad_norm", "error"]
+        lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+        timed = [row for row in self.rows if "load" in row]
+        lines += ["| " + " | ".join(str(row.get(name, "")) for name in columns) + " |" for row in timed]
+        others = [json.dumps(row) for row in self.rows if "load" not in row]
+        return "\n".join([*lines, "", *others, ""])
+
+
+def bench(policy: str, out: Path, record: Record, seconds: float, device: str) -> None:
+    from benchmarks.stages.engine_speed.measure import Load, Passes, compare, make_engine
+    from benchmarks.stages.engine_speed.shapes import weights_from_nowhere, write_shape
+    from benchmarks.stages.engine_speed.variants import VARIANTS, Switch
+
+    with weights_from_nowhere(device):
+        engine = make_engine(write_shape(policy, out / policy), 16_384)
+    passes, switch = Passes(engine), Switch(engine)
+    record.add({"policy": policy, "ready": True, "engine": type(engine).__name__})
+    tiny = policy.startswith("tiny")
+    check = Load("check", 512 if tiny else 8192, 64 if tiny else 1024, 128 if tiny else 4096, 8192)
+    first: dict[str, Any] = {}
+    for name, load in plan(policy):
+        if time.monotonic() - START > seconds:
+            record.add({"policy": policy, "out of time before": f"{name}, {load.name}"})
+            break
+        row: dict[str, Any] = {"policy": policy, "variant": name, "load": load.name}
+        try:
+            switch.to(VARIANTS[name.removeprefix("profile ")])
+            if name.startswith("profile "):
+                (out / f"{policy} {name}.txt").write_text(passes.profile(load))
+                continue
+            if not any(done.get("variant") == name and done["policy"] == policy for done in record.rows):
+                numbers = passes.numbers(check)
+                first = first or numbers
+                row |= compare(numbers, first)
+            row |= passes.measure(load)
+        except (RuntimeError, ValueError, TypeError, AttributeError, ImportError, AssertionError) as error:
+            row["error"] = f"{type(error).__name__}: {str(error)[:200]}"
+            traceback.print_exc()
+            engine.optimizer_zero_grad()
+            gc.collect()
+        record.add(row)
+
+
+def main() -> None:
+    options = parse_arguments()
+    import torch
+
+    from judgerlvr.cluster.environment import environment
+
+    cpu = not torch.cuda.is_available()
+    os.environ.update(environment("cpu" if cpu else "gpu", 1.0))
+    from judgerlvr.engine.devices import TRAINING
+
+    os.environ["VERL_ENGINE_VENDOR"] = TRAINING
+    if cpu:
+        from judgerlvr.engine.on_cpu import plugin  # noqa: F401  (verl's platform)
+    else:
+        torch.cuda.set_device(0)
+    torch.distributed.init_process_group("gloo" if cpu else "cpu:gloo,cuda:nccl")
+    record = Record(options.out.absolute())
+    card = "cpu" if cpu else torch.cuda.get_device_name()
+    record.add({"card": card, "torch": torch.__version__, "date": time.strftime("%Y-%m-%d")})
+    policies = options.only or (["tiny-moe", "tiny-dense"] if cpu else ["moe", "dense"])
+    for number, policy in enumerate(policies):
+        share = options.seconds * (number + 1) / len(policies)
+        bench(policy, options.out.absolute(), record, share, "cpu" if cpu else "cuda")
+        gc.collect()
+        if not cpu:
+            torch.cuda.empty_cache()
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

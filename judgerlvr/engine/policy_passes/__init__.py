@@ -1,0 +1,1 @@
+"""Forward and backward passes of the policy on any device: attention, head, recomputing."""

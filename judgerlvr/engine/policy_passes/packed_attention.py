@@ -1,0 +1,139 @@
+"""Attention for packed sequences on any device, for where flash-attention is not installed.
+
+The sdpa of transformers builds a tokens x tokens mask for a packed batch. Here each sequence attends to itself alone.
+A GPU uses torch's attention over sequences of different lengths. Any other device pads sequences of similar lengths.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+
+from judgerlvr.engine.devices import PACKED
+from judgerlvr.hysparse.buckets import Buckets, buckets_of
+
+
+@dataclass(frozen=True)
+class PackedRow:
+    """Where the sequences of one row begin, worked out once for all layers. Each read of a GPU's tensor is a wait.
+
+    ``position_ids`` int [1, tokens], 0 where a sequence starts. ``starts`` int32 [sequences + 1], from 0 to tokens.
+    """
+
+    position_ids: Tensor
+    starts: Tensor
+    longest: int
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        return buckets_of(self.starts[:-1].long(), self.position_ids.shape[1])
+
+
+def packed_row(position_ids: Tensor) -> PackedRow:
+    """Raises ValueError where the row does not begin with a sequence."""
+    firsts = (position_ids[0] == 0).nonzero().flatten()
+    if not len(firsts) or int(firsts[0]):
+        raise ValueError(f"{PACKED} takes one packed row whose first position is 0; set cluster.attention=sdpa")
+    tokens = position_ids.shape[1]
+    starts = torch.cat([firsts, firsts.new_tensor([tokens])]).to(torch.int32)
+    return PackedRow(position_ids, starts, int(starts.diff().max()))
+
+
+_last: list[PackedRow] = []
+
+
+def _row_of(position_ids: Tensor) -> PackedRow:
+    """The row of the layer before, where this layer has the same positions."""
+    if not _last or _last[0].position_ids is not position_ids:
+        _last[:] = [packed_row(position_ids)]
+    return _last[0]
+
+
+def packed_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    position_ids: Tensor | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention of each sequence of a packed batch by itself.
+
+    ``query`` (1, heads, tokens, head_dim), ``key`` and ``value`` (1, kv_heads, tokens, head_dim) of one float dtype.
+    ``position_ids`` int (1, tokens), 0 where a sequence starts. Returns ((1, tokens, heads, head_dim), None).
+
+    Raises:
+        ValueError: the batch is not packed (more than one row, a mask, a first position other than 0), or the
+            attention is not plain causal (a window shorter than the longest sequence, a softcap, sinks).
+    """
+    if softcap is not None or s_aux is not None:
+        raise ValueError(f"{PACKED} has no softcap and no sinks; set cluster.attention=sdpa or eager")
+    if query.shape[0] != 1 or attention_mask is not None or position_ids is None:
+        raise ValueError(f"{PACKED} takes one packed row with position_ids and no mask; set cluster.attention=sdpa")
+    row = _row_of(position_ids)
+    if sliding_window is not None and row.longest > sliding_window:
+        raise ValueError(f"{PACKED} has no window, {row.longest} tokens > {sliding_window}; set cluster.attention=sdpa")
+    if dropout == 0.0 and takes_varlen(query):
+        return varlen(query, key, value, row, scaling), None
+    return bucketed(query, key, value, row, scaling, dropout), None
+
+
+def bucketed(
+    query: Tensor, key: Tensor, value: Tensor, row: PackedRow, scaling: float | None, dropout: float = 0.0
+) -> Tensor:
+    """Padding within batches of sequences whose lengths share a power of two."""
+    buckets = row.buckets
+    attended = [
+        scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=True)
+        for q, k, v in zip(*map(buckets.split, (query, key, value)), strict=True)
+    ]
+    return buckets.join(attended).transpose(1, 2)
+
+
+def takes_varlen(query: Tensor) -> bool:
+    """Whether torch has attention over sequences of different lengths for a tensor like ``query``."""
+    half = query.dtype in (torch.bfloat16, torch.float16)
+    return half and query.is_cuda and query.shape[-1] % 8 == 0 and _varlen_keywords() is not None
+
+
+def varlen(query: Tensor, key: Tensor, value: Tensor, row: PackedRow, scaling: float | None) -> Tensor:
+    """Attention without padding. Shapes as in ``packed_attention``."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    keywords = _varlen_keywords()
+    assert keywords is not None
+    q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
+    if "enable_gqa" not in keywords and q.shape[1] != k.shape[1]:
+        k, v = (tensor.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for tensor in (k, v))
+    attended: Tensor = varlen_attn(q, k, v, row.starts, row.starts, row.longest, row.longest, scale=scaling, **keywords)
+    return attended[None]
+
+
+@cache
+def _varlen_keywords() -> dict[str, Any] | None:
+    """Arguments that make this torch's varlen attention causal. None without such an attention or its scale."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    known = inspect.signature(varlen_attn).parameters
+    if "scale" not in known:
+        return None
+    causal: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in known else {"is_causal": True}
+    return causal | ({"enable_gqa": True} if "enable_gqa" in known else {})
+
+
+AttentionInterface.register(PACKED, packed_attention)

@@ -1,0 +1,99 @@
+"""verl's FSDP engine for every policy here: log-probabilities from inside the head, attention over packed rows.
+
+Engines are registered publicly. verl does not promise to keep how a batch becomes a model's arguments and back.
+"""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from verl.utils import tensordict_utils as tu
+from verl.utils.device import get_device_name
+from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
+
+from judgerlvr.config.schema import Recompute
+from judgerlvr.engine.devices import PACKED, RECOMPUTE, TRAINING
+from judgerlvr.engine.policy_passes.asked_head import AskedHead, Question
+from judgerlvr.engine.policy_passes.packed_attention import takes_varlen
+from judgerlvr.engine.policy_passes.recompute import kept_attention
+from judgerlvr.engine.worker_reports import report
+
+
+class HeadEngine(FSDPEngineWithLMHead):
+    """Never holds logits of more than a chunk of tokens."""
+
+    head: AskedHead
+    # Under which verl finds the engine.
+    name: str
+
+    def initialize(self) -> None:
+        super().initialize()
+        self.take_over()
+        report(self.rank, self.facts())
+
+    def take_over(self) -> None:
+        """Replace the forward passes of the loaded model's parts that are ours."""
+        self.head = AskedHead(self.module.get_output_embeddings(), compiled=get_device_name() == "cuda")
+
+    def _build_module(self) -> Any:
+        """verl's module. verl's checkpointing computes a whole layer again, ours may keep the attention."""
+        module = super()._build_module()
+        if self.model_config.enable_gradient_checkpointing and recomputes() is Recompute.attention:
+            keywords = {"use_reentrant": False, "context_fn": kept_attention}
+            module.gradient_checkpointing_enable(gradient_checkpointing_kwargs=keywords)
+        return module
+
+    def facts(self) -> dict[str, Any]:
+        """Facts that decide a run's numbers. All workers must agree."""
+        return {
+            "name": self.name,
+            "class": f"{type(self).__module__}.{type(self).__qualname__}",
+            "attention": attention_in_use(self.module.config),
+            "recompute": recomputes().value if self.model_config.enable_gradient_checkpointing else "none",
+            "torch": torch.__version__,
+        }
+
+    def prepare_model_inputs(self, micro_batch: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        inputs, arguments = super().prepare_model_inputs(micro_batch)
+        if inputs["attention_mask"] is not None:
+            raise ValueError("set use_remove_padding=True: this engine takes packed rows alone")
+        temperature = None if arguments["temperature_is_one"] else arguments["temperature_rmpad"]
+        entropy = bool(tu.get_non_tensor_data(data=micro_batch, key="calculate_entropy", default=False))
+        self.head.ask(Question(arguments["input_ids_rmpad_rolled"], temperature, entropy))
+        return inputs, arguments
+
+    def prepare_model_outputs(
+        self, output: Any, output_args: dict[str, Any], micro_batch: Any, logits_processor_func: Any
+    ) -> dict[str, Any]:
+        log_probs, entropy = self.head.take(output.logits)
+        # verl then reads log-probabilities and entropy, and no logits.
+        tu.assign_non_tensor(micro_batch, use_fused_kernels=True)
+        answered = SimpleNamespace(log_probs=log_probs[None], entropy=entropy[None])
+        found: dict[str, Any] = super().prepare_model_outputs(answered, output_args, micro_batch, logits_processor_func)
+        return found
+
+
+@EngineRegistry.register(
+    model_type="language_model", backend=["fsdp", "fsdp2"], device=["cuda", "npu"], vendor=TRAINING
+)
+class TrainingEngine(HeadEngine):
+    """Policies whose rollouts choose nothing that the trainer must use."""
+
+    name = TRAINING
+
+
+def recomputes() -> Recompute:
+    """``cluster.recompute`` as the driver told this worker. Without a word from the driver, all."""
+    return Recompute(os.environ.get(RECOMPUTE, Recompute.all.value))
+
+
+def attention_in_use(config: Any) -> str:
+    """transformers' name of the policy's attention, with what ours does on this device."""
+    name: str = config._attn_implementation
+    if name != PACKED or config.model_type == "hysparse":
+        return name
+    sample = torch.empty(1, config.num_attention_heads, 1, 128, dtype=torch.bfloat16, device=get_device_name())
+    return f"{name}, {'torch varlen' if takes_varlen(sample) else 'batches of similar lengths'}"

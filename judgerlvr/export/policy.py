@@ -1,0 +1,70 @@
+"""A checkpoint as a policy for others: written beside its place, proved, and only then put there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from judgerlvr.export.carried import carry
+from judgerlvr.export.change import Change, change
+from judgerlvr.export.proof import prove
+from judgerlvr.export.shards import Shards
+from judgerlvr.export.source import Source, source_of
+from judgerlvr.export.writer import Writer, empty_model
+from judgerlvr.runs.checkpoints import POLICY
+from rewards.errors import InputError
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A proved export: its folder, the dtype of its tensors, and how its weights differ from the base's."""
+
+    folder: Path
+    dtype: torch.dtype
+    change: Change
+
+    def __str__(self) -> str:
+        return f"{str(self.dtype).removeprefix('torch.')}, equal to the trainer's shards; {self.change}"
+
+
+def export_policy(checkpoint: Path) -> Exported:
+    """The policy of a sealed checkpoint in its folder ``policy``, in the dtype in which the run's rollouts ran.
+
+    A policy that is there already is proved again and left alone. Memory beside the mapped shards: twice the largest
+    tensor at most.
+
+    Raises:
+        ExportMismatch: shards are missing or damaged, or the export is not what they hold.
+        InputError: no checkpoint of a run there, its base is gone, or the disk cannot hold the export.
+    """
+    source, policy = source_of(checkpoint), checkpoint / POLICY
+    if policy.is_dir():
+        prove(policy, Shards(source.shards), source.dtype)
+    else:
+        _make(source, policy)
+    return Exported(policy, source.dtype, change(policy, source.base))
+
+
+def _make(source: Source, policy: Path) -> None:
+    folder = policy.with_name(f".{policy.name}.{os.getpid()}")
+    folder.mkdir()
+    try:
+        _write(source, Shards(source.shards), folder)
+        prove(folder, Shards(source.shards), source.dtype)
+        folder.rename(policy)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(source: Source, shards: Shards, folder: Path) -> None:
+    writer = Writer(shards, empty_model(source.base, source.trust_remote_code), source.dtype)
+    free = shutil.disk_usage(folder).free
+    if free < writer.bytes:
+        problem = f"no space left for the policy ({free / 2**30:.2f} GiB free, {writer.bytes / 2**30:.2f} needed)"
+        raise InputError(problem, "free some, then --resume the run", file=folder.parent)
+    carry(source.base, folder, source.dtype)
+    writer.write(folder)

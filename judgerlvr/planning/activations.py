@@ -1,0 +1,51 @@
+"""Bytes that one token needs inside one decoder layer, in bfloat16, by the tensors that transformers' layers make.
+
+The formulas count tensors. ``tests/planning/test_activations.py`` compares them with torch's memory tracker.
+"""
+
+from __future__ import annotations
+
+from judgerlvr.planning.constants import HYSPARSE_ATTENTION
+from judgerlvr.planning.shapes import HYSPARSE, ModelShape
+
+
+def forward_bytes(shape: ModelShape) -> float:
+    """Peak of one layer without gradients, for a token: the residual stream, then the wider feed-forward kind."""
+    return 2 * shape.hidden + max(_dense_forward(shape), _mixture_forward(shape))
+
+
+def update_bytes(shape: ModelShape) -> float:
+    """Peak of one layer's backward pass under activation checkpointing, for a token, its input left out.
+
+    The layer runs again with all tensors kept, and backward adds gradients of the widest ones.
+    """
+    attention = 10 * (shape.heads + shape.kv_heads) * shape.head_dim
+    if shape.model_type == HYSPARSE:
+        attention += int(HYSPARSE_ATTENTION.value) * shape.heads * shape.head_dim
+    return 20 * shape.hidden + attention + max(_dense_update(shape), _mixture_update(shape))
+
+
+def kept_bytes(shape: ModelShape) -> int:
+    """Bytes of a token that stay between the passes: each layer's input, and the keys that HySparse's layers share."""
+    inputs = 2 * shape.hidden * len(shape.layers)
+    if shape.model_type != HYSPARSE:
+        return inputs
+    float32_keys = 2 * 4 * shape.kv_heads * shape.head_dim
+    return inputs + float32_keys * sum(layer.full for layer in shape.layers)
+
+
+def _dense_forward(shape: ModelShape) -> int:
+    return 0 if shape.mixture_layers == len(shape.layers) else 4 * shape.hidden + 6 * shape.width
+
+
+def _mixture_forward(shape: ModelShape) -> int:
+    """Four copies of each of the token's rows: gathered, multiplied, weighted and put back in order."""
+    return 4 * shape.hidden + 8 * shape.top_k * shape.hidden if shape.mixture_layers else 0
+
+
+def _dense_update(shape: ModelShape) -> int:
+    return 0 if shape.mixture_layers == len(shape.layers) else 12 * shape.width
+
+
+def _mixture_update(shape: ModelShape) -> int:
+    return shape.top_k * (10 * shape.hidden + 8 * shape.expert_width) if shape.mixture_layers else 0

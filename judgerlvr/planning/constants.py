@@ -1,0 +1,88 @@
+"""Every constant of the planner, with where it comes from and under which condition it holds.
+
+``measured``: two H200 cards, 2026-11-28, torch 2.11, vLLM 0.24, verl 0.9.1, transformers 5.9, no flash-attn, random
+weights in the layer shape of Qwen3-30B-A3B (hidden 2,048, 128 experts of 768, 8 active, vocabulary 151,936).
+``published``: a maker's data sheet. ``calculated``: follows from other figures. ``assumed``: neither; the plan says so.
+``python -m judgerlvr.measure`` replaces the speeds by those of the user's own cards.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Constant(NamedTuple):
+    """``value`` in the unit that its name ends with; ``source`` is one of the four words above."""
+
+    value: float
+    source: str
+    condition: str
+
+
+class Card(NamedTuple):
+    """``memory_gib`` is what CUDA offers. Memory bandwidth in TB/s and dense bfloat16 TFLOP/s are published."""
+
+    memory_gib: float
+    bandwidth_tb_s: float
+    bf16_tflops: float
+
+
+CARDS = {
+    "a100": Card(79.1, 2.04, 312.0),
+    "h100": Card(79.1, 3.35, 989.0),
+    "h200": Card(139.8, 4.80, 989.0),
+}
+# The card that every speed below was measured on.
+MEASURED_ON = "h200"
+DEFAULT_CARD = "h100"
+
+HEAD_SHAPE = "H200, vocabulary 151,936, hidden 2,048, 16,384 tokens, log-probability and entropy in the head"
+LAYERS_ALONE = (
+    "H200, verl's engine alone, 2 mixture layers, 66 k tokens of <= 4,096, micro-batches of 16,384, head packed"
+)
+WHOLE_STEP = "H200, one card, 2.49 B mixture of 3 layers, a stage's step of 128 samples of <= 4,096, 406 k tokens"
+
+# Speed of the trainer. TFLOP/s count the operations of the formula in ``speed``, not those of the hardware.
+HEAD_FORWARD_TFLOPS = Constant(144.7, "measured", f"{HEAD_SHAPE}: 4.3 us a token")
+HEAD_UPDATE_TFLOPS = Constant(177.8, "measured", f"{HEAD_SHAPE}, forward and backward: 10.5 us a token")
+MIXTURE_FORWARD_TFLOPS = Constant(61.0, "measured", f"{LAYERS_ALONE}: 0.53 s less 4.3 us a token for the head")
+MIXTURE_UPDATE_TFLOPS = Constant(79.4, "measured", f"{LAYERS_ALONE}: 1.45 s less 10.5 us a token, recompute included")
+DENSE_FORWARD_TFLOPS = Constant(144.7, "assumed", "a dense layer multiplies as fast as the head, measured above")
+DENSE_UPDATE_TFLOPS = Constant(177.8, "assumed", "a dense layer multiplies as fast as the head, recompute included")
+ATTENTION_TFLOPS = Constant(345.0, "measured", "H200, 4 sequences of 8,192, 32 heads of 128: 19.1 ms both ways")
+LOG_PROB_OVERHEAD_US = Constant(9.8, "measured", f"{WHOLE_STEP}: 19.7 us a token less head and layers")
+UPDATE_OVERHEAD_US = Constant(16.0, "measured", f"{WHOLE_STEP}: 43.7 us a token less head and layers")
+
+# Speed of rollouts. A step of an engine reads its weights once and each running sequence's keys and values.
+DECODE_STEP_MS = Constant(4.8, "measured", f"{WHOLE_STEP}: 26.4 s in 4,096 steps less reading and multiplying")
+DECODE_TFLOPS = Constant(400.0, "assumed", "bfloat16 products of a batch of sequences while sampling")
+SYNC_GB_S = Constant(
+    6.2, "measured", "two H200, weights of 2.49 B (5 GB in bfloat16) reach the rollout in 0.5 to 1.1 s"
+)
+START_MINUTES = Constant(
+    4.6, "measured", "H200, start to first rollout with CUDA graphs, 2.49 B, weights from disk cache"
+)
+
+# Links between cards and with the host, GB/s a card.
+NVLINK_GB_S = Constant(270.0, "assumed", "gathers within a machine of the H100 or H200 kind: 0.6 of 450 GB/s each way")
+NETWORK_SHARE = Constant(0.7, "assumed", "share of planning.network_gb_s that gathers across machines reach")
+PCIE_GB_S = Constant(25.0, "assumed", "pinned host memory to card, PCIe 5 x16, several cards at once")
+
+# Memory.
+# Logits that the training engine's head holds at once on a GPU, and the bytes of a logit with what is made of it.
+HEAD_LOGITS = 2**28
+HEAD_FORWARD_BYTES = Constant(14.0, "calculated", "bfloat16, and three float32 tensors for the entropy")
+HEAD_UPDATE_BYTES = Constant(8.0, "calculated", "bfloat16 logits and gradient, float32 in place between them")
+VLLM_GIB = Constant(
+    2.6, "calculated", "30B-A3B, share 0.5 of 79.1 GiB, tensor parallel 2: 188 k tokens of cache remain"
+)
+OUTSIDE_GIB = Constant(3.0, "assumed", "two CUDA contexts, NCCL buffers, the graphs of a sleeping rollout engine")
+FRAGMENTATION = Constant(0.03, "assumed", "share of the card that torch's allocator reserves and cannot use")
+HYSPARSE_ATTENTION = Constant(12.0, "assumed", "bytes a token and query element that gates and second branch add")
+SAMPLE_TOKEN_BYTES = Constant(
+    128.0, "assumed", "token ids, masks, log-probabilities, advantages in verl's transfer queue"
+)
+
+# verl's actors, by reading verl 0.9.1 and its transfer queue.
+CPUS_PER_GPU = 3
+CPUS_BESIDE = 2

@@ -1,0 +1,108 @@
+"""What verl, vLLM and Ray ask of a stage's numbers, told before anything is sampled instead of after.
+
+``check_constraints`` serves the start of a run, its continuation and ``--dry-run`` alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from judgerlvr.config.check import Fault, prompt_multiple
+from judgerlvr.planning.constants import CPUS_BESIDE, CPUS_PER_GPU
+from judgerlvr.planning.load import Load
+from judgerlvr.planning.shapes import ModelShape
+from rewards.errors import InputError
+
+# verl's units of its transfer queue, each an actor of one CPU (transfer_queue.backend.SimpleStorage).
+STORAGE_UNITS = {"gpu": 8, "cpu": 1}
+
+
+@dataclass(frozen=True)
+class Node:
+    """What Ray may use of one machine."""
+
+    cpus: float
+    gpus: float
+
+
+def check_constraints(
+    load: Load,
+    shape: ModelShape | None,
+    device: str,
+    nodes: Sequence[Node] | None = None,
+    rows: int | None = None,
+) -> None:
+    """Check a stage's numbers against its ranks, its policy, its cluster and its data, as far as these are known.
+
+    ``shape`` is None for an architecture that the planner does not know. ``rows`` counts the training prompts.
+
+    Raises:
+        InputError: the first thing that would end the run later, with the key and what to set.
+    """
+    for fault in _faults(load, shape, device, nodes, rows):
+        raise InputError(fault.problem, fault.remedy, field=fault.field)
+
+
+def _faults(
+    load: Load, shape: ModelShape | None, device: str, nodes: Sequence[Node] | None, rows: int | None
+) -> Iterator[Fault]:
+    yield from _lengths(load)
+    yield from _batch(load, rows)
+    if device == "gpu" and shape:
+        yield from _tensor_parallel(load, shape)
+    if nodes is not None:
+        yield from _cluster(load, device, nodes)
+
+
+def _lengths(load: Load) -> Iterator[Fault]:
+    if load.micro_batch_tokens < load.longest:
+        problem = f"{load.micro_batch_tokens} tokens cannot hold a sequence of {load.longest} (prompt and response)"
+        yield Fault("cluster.micro_batch_tokens", problem, f"set {load.longest} or more")
+
+
+def _batch(load: Load, rows: int | None) -> Iterator[Fault]:
+    field = f"{load.kind}.batch.prompts_per_step"
+    multiple = prompt_multiple(load.updates, load.samples_per_prompt, load.ranks)
+    if load.prompts % multiple:
+        samples = load.prompts // load.updates * load.samples_per_prompt
+        problem = f"{samples} samples an update do not divide among {load.ranks} data-parallel ranks"
+        yield Fault(field, problem, f"set a multiple of {multiple}, e.g. {-(-load.prompts // multiple) * multiple}")
+    if rows is not None and load.prompts > rows:
+        problem = f"{load.prompts} prompts a step, and the training data has {rows} that fit"
+        most = rows // multiple * multiple
+        yield Fault(field, problem, f"set at most {most}, or give more data" if most else "give more data")
+
+
+def _tensor_parallel(load: Load, shape: ModelShape) -> Iterator[Fault]:
+    size, field = load.tensor_parallel, "cluster.tensor_parallel"
+    if max(size, load.gpus_per_node) % min(size, load.gpus_per_node):
+        yield Fault(field, f"engines of {size} GPUs do not fill machines of {load.gpus_per_node}", "use a divisor")
+    if max(size, shape.kv_heads) % min(size, shape.kv_heads):
+        yield Fault(field, f"{shape.kv_heads} KV heads cannot be shared among {size} GPUs", "use a divisor or 1")
+    for name, count in (("heads", shape.heads), ("layers' width", shape.width), ("experts' width", shape.expert_width)):
+        if count % size:
+            yield Fault(field, f"{name} of {count} do not divide by {size}", "use a divisor or 1")
+
+
+def _cluster(load: Load, device: str, nodes: Sequence[Node]) -> Iterator[Fault]:
+    """verl reserves machines with a placement group each: one that never fits stays pending without a word."""
+    wanted = load.gpus_per_node * CPUS_PER_GPU
+    with_gpus = [node for node in nodes if node.gpus >= load.gpus_per_node]
+    if len(with_gpus) < load.nodes:
+        offered = ", ".join(f"{node.gpus:.0f}" for node in nodes)
+        problem = f"{load.nodes} machines of {load.gpus_per_node} GPUs are asked for, Ray offers machines of {offered}"
+        yield Fault("cluster", problem, "lower cluster.nodes or cluster.gpus_per_node")
+    if sum(node.cpus >= wanted for node in with_gpus) < load.nodes:
+        most = max((node.cpus for node in with_gpus), default=0.0)
+        problem = f"verl's workers reserve {wanted} CPUs on each machine, Ray offers {most:.0f}"
+        yield Fault("cluster", problem, f"start Ray with --num-cpus={needed_cpus(load, device)} or more")
+    total, needed = sum(node.cpus for node in nodes), needed_cpus(load, device)
+    if total < needed:
+        problem = f"verl's actors reserve {needed} CPUs, Ray offers {total:.0f}"
+        yield Fault("cluster", problem, f"start Ray with --num-cpus={-(-needed // load.nodes)} or more on each machine")
+
+
+def needed_cpus(load: Load, device: str) -> int:
+    """CPUs that Ray must offer in all. They are counted, not used: verl's many small actors mostly sleep."""
+    return CPUS_PER_GPU * load.ranks + STORAGE_UNITS[device] + CPUS_BESIDE

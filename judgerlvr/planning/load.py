@@ -1,0 +1,78 @@
+"""What a stage asks of each card: ranks, samples, lengths. The numbers of a configuration, resolved for one stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from judgerlvr.config.check import MATCH_TOKENS
+from judgerlvr.config.schema import Config
+from judgerlvr.runs.stage import Kind
+
+
+@dataclass(frozen=True)
+class Load:
+    """``longest`` is prompt and response, in tokens. A step samples ``prompts`` times ``samples_per_prompt``."""
+
+    kind: Kind
+    nodes: int
+    gpus_per_node: int
+    tensor_parallel: int
+    prompts: int
+    samples_per_prompt: int
+    updates: int
+    longest: int
+    response: int
+    micro_batch_tokens: int
+    rollout_share: float
+    offload: bool
+
+    @property
+    def ranks(self) -> int:
+        return self.nodes * self.gpus_per_node
+
+    @property
+    def samples(self) -> int:
+        """Samples of a step."""
+        return self.prompts * self.samples_per_prompt
+
+    @property
+    def engines(self) -> int:
+        return max(1, self.ranks // self.tensor_parallel)
+
+    @property
+    def samples_per_engine(self) -> int:
+        return -(-self.samples // self.engines)
+
+    @property
+    def samples_per_update(self) -> int:
+        """Samples of one optimiser update, over all ranks."""
+        return self.samples // self.updates
+
+    @property
+    def micro_batch(self) -> int:
+        """Most tokens that one forward pass can hold: an update may have fewer."""
+        return min(self.micro_batch_tokens, -(-self.samples_per_update // self.ranks) * self.longest)
+
+
+def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
+    """The load of a stage. ``prompts`` overrides prompts a step, as match_tokens measures them.
+
+    Before match_tokens has measured, a judge step is planned with the prompts of a generate step.
+    """
+    settings = config.judge if kind == "judge" else config.generate
+    cluster, batch = config.cluster, settings.batch
+    given = config.generate.batch.prompts_per_step if batch.prompts_per_step == MATCH_TOKENS else batch.prompts_per_step
+    return Load(
+        kind=kind,
+        nodes=cluster.nodes,
+        gpus_per_node=cluster.gpus_per_node,
+        tensor_parallel=cluster.tensor_parallel,
+        prompts=prompts or int(given),
+        samples_per_prompt=batch.samples_per_prompt,
+        updates=batch.updates_per_step,
+        longest=config.max_prompt_tokens + settings.max_response_tokens,
+        response=settings.max_response_tokens,
+        micro_batch_tokens=cluster.micro_batch_tokens,
+        rollout_share=cluster.rollout_gpu_share,
+        offload=cluster.offload,
+    )

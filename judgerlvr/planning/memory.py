@@ -1,0 +1,133 @@
+"""GiB on one GPU by phase of a step, and how many full sequences the KV cache of a rollout engine holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from judgerlvr.planning.activations import forward_bytes, kept_bytes, update_bytes
+from judgerlvr.planning.constants import (
+    FRAGMENTATION,
+    HEAD_FORWARD_BYTES,
+    HEAD_LOGITS,
+    HEAD_UPDATE_BYTES,
+    OUTSIDE_GIB,
+    VLLM_GIB,
+    Card,
+)
+from judgerlvr.planning.load import Load
+from judgerlvr.planning.machine import GIB
+from judgerlvr.planning.shapes import ModelShape
+
+# Bytes a parameter: float32 weights, gradients, two AdamW moments; the rollout's copy is bfloat16.
+WEIGHTS, GRADIENTS, ADAM, ROLLOUT = 4, 4, 8, 2
+# Bytes a parameter of one layer while it runs backward. bfloat16 weights of the layer and of the next one, its
+# gradients, and the float32 copy that is reduced.
+LAYER_IN_BACKWARD = 2 + 2 + 2 + 4
+HEAD_IN_BACKWARD = 2 + 2 + 4
+# verl's buffer through which weights reach the rollout (rollout.checkpoint_engine.update_weights_bucket_megabytes).
+BUCKET_GIB = 2.0
+# The final norm and the head keep and differentiate the last hidden states.
+HEAD_TOKEN = 14
+
+
+@dataclass(frozen=True)
+class Phase:
+    """``parts`` in GiB by what takes them; ``trainer`` is the part that torch's allocator in the trainer counts."""
+
+    name: str
+    parts: dict[str, float]
+    trainer: float
+
+    @property
+    def gib(self) -> float:
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Cache:
+    """KV cache of one rollout engine. ``sequences`` of full length run at once, of ``wanted`` in a step."""
+
+    gib: float
+    tokens: int
+    sequences: float
+    wanted: int
+
+
+def phases(shape: ModelShape, load: Load, card: Card) -> list[Phase]:
+    """The four phases of a step in their order, each with everything that lies on the card in it."""
+    return [
+        _rollout(shape, load, card),
+        _log_prob(shape, load, card),
+        _update(shape, load, card),
+        _sync(shape, load, card),
+    ]
+
+
+def trainer_peak(shape: ModelShape, load: Load, card: Card) -> float:
+    """GiB that torch's allocator counts at most in a trainer process: verl's ``perf/max_memory_allocated_gb``."""
+    return max(phase.trainer for phase in phases(shape, load, card))
+
+
+def cache(shape: ModelShape, load: Load, card: Card) -> Cache:
+    """What is left of the rollout engine's share for keys and values."""
+    weights = ROLLOUT * shape.parameters / load.tensor_parallel / GIB
+    gib = load.rollout_share * card.memory_gib - weights - VLLM_GIB.value
+    sequence = shape.kv_sequence_bytes(load.longest, load.tensor_parallel) / GIB
+    sequences = max(0.0, gib / sequence)
+    return Cache(gib, int(sequences * load.longest), sequences, load.samples_per_engine)
+
+
+def resident(shape: ModelShape, load: Load) -> float:
+    """GiB of the trainer that stay on the card while the rollout engine runs."""
+    return 0.0 if load.offload else (WEIGHTS + ADAM) * shape.parameters / load.ranks / GIB
+
+
+def _around(card: Card) -> dict[str, float]:
+    return {"outside torch": OUTSIDE_GIB.value, "fragmentation": FRAGMENTATION.value * card.memory_gib}
+
+
+def _phase(name: str, trainer: dict[str, float], beside: dict[str, float], card: Card) -> Phase:
+    return Phase(name, {**trainer, **beside, **_around(card)}, sum(trainer.values()))
+
+
+def _rollout(shape: ModelShape, load: Load, card: Card) -> Phase:
+    trainer = {"trainer's weights and Adam": resident(shape, load)}
+    parts = {**trainer, "rollout engine": load.rollout_share * card.memory_gib, "outside torch": OUTSIDE_GIB.value}
+    return Phase("rollout", parts, trainer["trainer's weights and Adam"])
+
+
+def _log_prob(shape: ModelShape, load: Load, card: Card) -> Phase:
+    kept = WEIGHTS if load.offload else WEIGHTS + ADAM
+    layer = 2 * shape.largest_layer + load.micro_batch * forward_bytes(shape)
+    head = 2 * shape.embedding + load.micro_batch * HEAD_TOKEN * shape.hidden
+    trainer = {
+        "states": kept * shape.parameters / load.ranks / GIB,
+        "one layer or the head": max(layer, head + _logits(shape, load) * HEAD_FORWARD_BYTES.value) / GIB,
+    }
+    return _phase("log-prob", trainer, {}, card)
+
+
+def _update(shape: ModelShape, load: Load, card: Card) -> Phase:
+    layer = LAYER_IN_BACKWARD * shape.largest_layer + load.micro_batch * update_bytes(shape)
+    head = HEAD_IN_BACKWARD * shape.embedding + load.micro_batch * HEAD_TOKEN * shape.hidden
+    # A tied head lies in FSDP's root, which stays gathered through both passes.
+    root = (2 + 2) * shape.embedding if shape.tied else 0
+    trainer = {
+        "states": (WEIGHTS + GRADIENTS + ADAM) * shape.parameters / load.ranks / GIB,
+        "kept activations": load.micro_batch * kept_bytes(shape) / GIB,
+        "one layer or the head": (max(layer, head + _logits(shape, load) * HEAD_UPDATE_BYTES.value) + root) / GIB,
+    }
+    return _phase("update", trainer, {}, card)
+
+
+def _sync(shape: ModelShape, load: Load, card: Card) -> Phase:
+    # One tensor at a time is gathered in float32, beside its copy in the rollout's dtype.
+    largest = max(shape.embedding, *(layer.experts * 2 // 3 for layer in shape.layers))
+    trainer = {"trainer's weights and Adam": resident(shape, load), "largest tensor": (4 + 2) * largest / GIB}
+    rollout = {"rollout's weights": ROLLOUT * shape.parameters / load.tensor_parallel / GIB, "bucket": BUCKET_GIB}
+    return _phase("weights into the rollout", trainer, rollout, card)
+
+
+def _logits(shape: ModelShape, load: Load) -> int:
+    """Logits that exist at once: the head takes a chunk of tokens at a time."""
+    return min(HEAD_LOGITS, load.micro_batch * shape.vocabulary)

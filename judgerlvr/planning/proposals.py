@@ -1,0 +1,87 @@
+"""Settings that fit: the largest rollout share and micro-batch, and what to change where a stage does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import floor
+
+from judgerlvr.planning.constants import FRAGMENTATION, OUTSIDE_GIB, Card
+from judgerlvr.planning.load import Load
+from judgerlvr.planning.memory import cache, phases, resident
+from judgerlvr.planning.shapes import ModelShape
+
+# vLLM asks for no more: what is left covers allocations outside its own accounting.
+MOST_SHARE = 0.9
+# Larger micro-batches save gathers, and 64 k tokens a card hide them already.
+MOST_TOKENS = 65_536
+STEP_TOKENS = 1024
+MOST_RANKS = 1024
+
+
+def rollout_share(shape: ModelShape, load: Load, card: Card) -> float:
+    """Largest share of the card, in hundredths, that fits beside what the trainer leaves there."""
+    free = card.memory_gib * (1 - FRAGMENTATION.value) - OUTSIDE_GIB.value - resident(shape, load)
+    return max(0.0, min(MOST_SHARE, floor(100 * free / card.memory_gib) / 100))
+
+
+def micro_batch_tokens(shape: ModelShape, load: Load, card: Card) -> int:
+    """Most tokens of one forward pass that fit, a multiple of 1,024; 0 where not even one sequence fits."""
+    least = -(-load.longest // STEP_TOKENS) * STEP_TOKENS
+    fitting = (
+        tokens
+        for tokens in range(max(MOST_TOKENS, least), least - 1, -STEP_TOKENS)
+        if _trains(shape, replace(load, micro_batch_tokens=tokens), card)
+    )
+    return next(fitting, 0)
+
+
+def fits(shape: ModelShape, load: Load, card: Card) -> bool:
+    """Every phase lies within the card, and the cache holds at least one full sequence."""
+    within = all(phase.gib <= card.memory_gib for phase in phases(shape, load, card))
+    return within and cache(shape, load, card).sequences >= 1
+
+
+def change(shape: ModelShape, load: Load, card: Card) -> str:
+    """The least change of the cluster's keys under which the stage fits, as ``key=value``; empty: none was found."""
+    for candidate in _candidates(load):
+        tokens = min(candidate.micro_batch_tokens, micro_batch_tokens(shape, candidate, card))
+        most = rollout_share(shape, candidate, card)
+        for share in (min(load.rollout_share, most), most):
+            tried = replace(candidate, micro_batch_tokens=tokens, rollout_share=share)
+            if tokens >= load.longest and fits(shape, tried, card):
+                return _differences(load, tried)
+    return ""
+
+
+def _trains(shape: ModelShape, load: Load, card: Card) -> bool:
+    training = [phase for phase in phases(shape, load, card) if phase.name in ("log-prob", "update")]
+    return all(phase.gib <= card.memory_gib for phase in training)
+
+
+def _candidates(load: Load) -> Iterator[Load]:
+    """Same GPUs first, then offload, then wider engines, then twice the GPUs again and again."""
+    while load.ranks <= MOST_RANKS:
+        for offload in (load.offload, True):
+            size = load.tensor_parallel
+            while size <= load.gpus_per_node:
+                yield replace(load, offload=offload, tensor_parallel=size)
+                size *= 2
+        # A machine is filled before a second one is asked for.
+        filled = load.gpus_per_node >= 8
+        load = replace(load, nodes=load.nodes * 2) if filled else replace(load, gpus_per_node=load.gpus_per_node * 2)
+
+
+KEYS = {
+    "nodes": "cluster.nodes",
+    "gpus_per_node": "cluster.gpus_per_node",
+    "tensor_parallel": "cluster.tensor_parallel",
+    "offload": "cluster.offload",
+    "rollout_share": "cluster.rollout_gpu_share",
+    "micro_batch_tokens": "cluster.micro_batch_tokens",
+}
+
+
+def _differences(before: Load, after: Load) -> str:
+    changed = [name for name in KEYS if getattr(before, name) != getattr(after, name)]
+    return " ".join(f"{KEYS[name]}={str(getattr(after, name)).lower()}" for name in changed)

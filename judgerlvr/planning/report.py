@@ -1,0 +1,80 @@
+"""A plan as text: each figure with its parts, what is assumed, and the verdict in the last line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from judgerlvr.planning import constants
+from judgerlvr.planning.constants import Constant
+from judgerlvr.planning.machine import Machine
+from judgerlvr.planning.plan import Plan
+from judgerlvr.planning.proposals import KEYS
+from judgerlvr.planning.storage import Storage
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Lines for a person who decides whether to start the stage."""
+    shape, load, card = plan.shape, plan.load, plan.machine.gpu
+    return [
+        f"plan: {load.nodes} x {load.gpus_per_node} {plan.machine.card} of {card.memory_gib} GiB, "
+        f"{shape.model_type} of {shape.parameters / 1e9:.2f} B parameters, sequences of {load.longest} tokens",
+        "GiB on a GPU by phase:",
+        *(f"  {phase.name:<24}{phase.gib:6.1f}  ({_parts(phase.parts)})" for phase in plan.phases),
+        f"  KV cache{plan.cache.gib:22.1f}  ({plan.cache.sequences:.1f} full sequences at once, of {plan.cache.wanted} "
+        "that an engine samples in a step)",
+        *storage_lines(plan.storage, plan.machine),
+        *_time_lines(plan),
+        *_proposals(plan),
+        f"assumed, not measured: {', '.join(assumed())}",
+        *verdict_lines(plan.shortfalls, plan.change),
+    ]
+
+
+def storage_lines(kept: Storage, machine: Machine) -> list[str]:
+    """Host memory and disk beside what there is, where that is known."""
+    host = f"{machine.host_gib:.1f} there" if machine.host_gib else "not checked: set planning.host_gib"
+    disk = f"{machine.disk_gib:.1f} free" if machine.disk_gib else "not checked: set planning.disk_gib"
+    return [
+        f"host GiB of a machine: {kept.host_gib:.1f} ({_parts(kept.host)}; {host})",
+        f"disk GiB: {kept.disk_gib:.1f}, {kept.kept} checkpoints of {kept.checkpoint_gib:.1f} at once ({disk})",
+    ]
+
+
+def verdict_lines(shortfalls: list[str], change: str) -> list[str]:
+    if not shortfalls:
+        return ["verdict: fits"]
+    return [
+        "verdict: does not fit",
+        *(f"  {text}" for text in shortfalls),
+        *([f"  fits with {change}"] if change else []),
+    ]
+
+
+def assumed() -> list[str]:
+    """Names of the constants that nobody measured."""
+    items = vars(constants).items()
+    return [name for name, value in items if isinstance(value, Constant) and value.source == "assumed"]
+
+
+def _parts(parts: dict[str, float]) -> str:
+    return ", ".join(f"{name} {gib:.1f}" for name, gib in parts.items() if gib >= 0.05)
+
+
+def _time_lines(plan: Plan) -> Iterator[str]:
+    total, half = sum(plan.seconds.values()), sum(plan.half.values())
+    phases = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in plan.seconds.items())
+    yield f"minutes a step: {total / 60:.1f} at most ({phases}), {half / 60:.1f} with responses of half the length"
+    source = (
+        "measured on your cards" if plan.measured else "constants of one H200; python -m judgerlvr.measure has yours"
+    )
+    hours = plan.steps * half / 3600
+    yield f"  without grading, validation and saving; {plan.steps} steps take {hours:.1f} h at half the length"
+    yield f"  speeds: {source}"
+
+
+def _proposals(plan: Plan) -> Iterator[str]:
+    proposed = {"rollout_share": plan.share, "micro_batch_tokens": plan.tokens}
+    for name, value in proposed.items():
+        given = getattr(plan.load, name)
+        if value and value != given:
+            yield f"largest that fits: {KEYS[name]}={value} ({given} is set)"

@@ -1,0 +1,133 @@
+"""Seconds of a step by phase: from the constants, corrected by what was measured on the user's cards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from judgerlvr.planning import constants as c
+from judgerlvr.planning.load import Load
+from judgerlvr.planning.machine import Machine
+from judgerlvr.planning.memory import ADAM, ROLLOUT, WEIGHTS, cache
+from judgerlvr.planning.shapes import ModelShape
+
+PHASES = ("sampling", "log_prob", "update", "sync")
+# verl's limit on the sequences that one engine runs at once (rollout.max_num_seqs).
+MAX_SEQUENCES = 256
+MICRO, TERA, GIGA, MILLI = 1e-6, 1e12, 1e9, 1e-3
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of a step: means over its samples, and the longest response, which ends the sampling."""
+
+    prompt: float
+    response: float
+    longest_response: float
+
+    @property
+    def sequence(self) -> float:
+        return self.prompt + self.response
+
+
+def full_length(load: Load) -> Tokens:
+    """Every sample as long as the configuration allows: no step takes longer."""
+    return Tokens(load.longest - load.response, load.response, load.response)
+
+
+def step_seconds(
+    shape: ModelShape, load: Load, machine: Machine, tokens: Tokens, factors: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Seconds of each of ``PHASES``. ``factors`` multiply them: measured over predicted, on the user's cards.
+
+    Grading, validation and saving are not counted.
+    """
+    seconds = {
+        "sampling": sampling_seconds(shape, load, machine, tokens),
+        "log_prob": log_prob_seconds(shape, load, machine, tokens),
+        "update": update_seconds(shape, load, machine, tokens),
+        "sync": sync_seconds(shape),
+    }
+    return {phase: value * (factors or {}).get(phase, 1.0) for phase, value in seconds.items()}
+
+
+def sampling_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
+    """Steps of a rollout engine times what a step costs, and what each token adds."""
+    at_once = max(1.0, min(cache(shape, load, machine.gpu).sequences, load.samples_per_engine, MAX_SEQUENCES))
+    generated = load.samples_per_engine * tokens.response
+    steps = max(tokens.longest_response, generated / at_once)
+    bytes_per_second = machine.gpu.bandwidth_tb_s * TERA
+    step = c.DECODE_STEP_MS.value * MILLI + _read_bytes(shape, load, at_once) / bytes_per_second
+    context = tokens.prompt + tokens.response / 2
+    cached = shape.kv_sequence_bytes(int(context), load.tensor_parallel) / bytes_per_second
+    flops = 2 * (shape.active_in_layers + shape.embedding) / load.tensor_parallel
+    # Prompts pass once for each group: the cache of common prefixes holds them for the other samples.
+    prefill = load.samples_per_engine / load.samples_per_prompt * tokens.prompt
+    multiplied = (generated + prefill) * flops / (c.DECODE_TFLOPS.value * TERA)
+    return steps * step + generated * cached + multiplied
+
+
+def _read_bytes(shape: ModelShape, load: Load, sequences: float) -> float:
+    """Bytes of weights that one step reads on one card: of the experts, those that its sequences use."""
+    experts = sum(layer.experts for layer in shape.layers)
+    share = min(1.0, sequences * sum(layer.used for layer in shape.layers) / experts) if experts else 0.0
+    others = shape.parameters - experts
+    return ROLLOUT * (others + share * experts) / load.tensor_parallel
+
+
+def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
+    """One forward pass over every token of the step."""
+    head = 2 * shape.embedding / (c.HEAD_FORWARD_TFLOPS.value * TERA)
+    layers = _layers_seconds(shape, 2, c.DENSE_FORWARD_TFLOPS, c.MIXTURE_FORWARD_TFLOPS)
+    token = head + layers + _attention_seconds(shape, tokens, 1)
+    seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.LOG_PROB_OVERHEAD_US.value * MICRO)
+    moved = WEIGHTS * shape.parameters / load.ranks if load.offload else 0
+    return max(seconds, _gathers(shape, load, machine, tokens, 2)) + moved / (c.PCIE_GB_S.value * GIGA)
+
+
+def update_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
+    """Forward, forward again for activation checkpointing, backward: four forward passes' operations."""
+    head = 6 * shape.embedding / (c.HEAD_UPDATE_TFLOPS.value * TERA)
+    layers = _layers_seconds(shape, 8, c.DENSE_UPDATE_TFLOPS, c.MIXTURE_UPDATE_TFLOPS)
+    token = head + layers + _attention_seconds(shape, tokens, 4)
+    seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.UPDATE_OVERHEAD_US.value * MICRO)
+    # Weights come in and go out; Adam's moments do as well.
+    moved = 2 * (WEIGHTS + ADAM) * shape.parameters / load.ranks if load.offload else 0
+    # Weights are gathered twice in bfloat16, gradients reduced once in float32.
+    return max(seconds, _gathers(shape, load, machine, tokens, 2 + 2 + 4)) + moved / (c.PCIE_GB_S.value * GIGA)
+
+
+def sync_seconds(shape: ModelShape) -> float:
+    """Weights from the trainer's shards into the rollout engines."""
+    return ROLLOUT * shape.parameters / (c.SYNC_GB_S.value * GIGA)
+
+
+def _per_rank(load: Load, tokens: Tokens) -> float:
+    return load.samples * tokens.sequence / load.ranks
+
+
+def _slower(machine: Machine) -> float:
+    """How much longer this card multiplies than the one that the constants were measured on."""
+    return c.CARDS[c.MEASURED_ON].bf16_tflops / machine.gpu.bf16_tflops
+
+
+def _layers_seconds(shape: ModelShape, operations: int, dense: c.Constant, mixture: c.Constant) -> float:
+    """Seconds of one token in all layers, at ``operations`` for each parameter that the token passes."""
+    rates = ((layer.active, mixture if layer.experts else dense) for layer in shape.layers)
+    return sum(operations * active / (rate.value * TERA) for active, rate in rates)
+
+
+def _attention_seconds(shape: ModelShape, tokens: Tokens, passes: int) -> float:
+    """Attention of one token over half of its sequence on average; window layers see no more than their window."""
+    seen = sum(tokens.sequence / 2 if layer.full else min(tokens.sequence / 2, shape.window) for layer in shape.layers)
+    return passes * 4 * shape.heads * shape.head_dim * seen / (c.ATTENTION_TFLOPS.value * TERA)
+
+
+def _gathers(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens, bytes_a_parameter: int) -> float:
+    """Seconds in which FSDP moves every parameter once for each micro-batch; computing hides the shorter of the two."""
+    if load.ranks == 1:
+        return 0.0
+    passes = -(-_per_rank(load, tokens) // load.micro_batch)
+    link = c.NVLINK_GB_S.value if load.nodes == 1 else machine.network_gb_s * c.NETWORK_SHARE.value
+    moved = bytes_a_parameter * shape.parameters * (load.ranks - 1) / load.ranks
+    return passes * moved / (link * GIGA)

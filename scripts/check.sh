@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The fast check while working: style, types, contracts, and every test that starts no engine and loads no model.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scripts/setup.sh
+bin=${JUDGERLVR_VENV:-.venv}/bin
+"$bin/ruff" check .
+"$bin/ruff" format --check .
+"$bin/mypy"
+"$bin/python" -m pytest -m "not slow and not gpu and not engine" \
+  tests/house tests/config tests/data tests/engine tests/experiments tests/runs tests/reporting "$@"

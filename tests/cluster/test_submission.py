@@ -1,0 +1,42 @@
+"""Submission: the job's command, and set-ups that no cluster could run."""
+
+from pathlib import Path
+
+import pytest
+
+from judgerlvr import submit
+from judgerlvr.cluster.submission import make_submission
+
+
+def entrypoint(stage, *arguments):
+    return make_submission(stage, arguments, Path("/shared"), "/env/python", "http://head:8265").entrypoint
+
+
+def test_runs_and_policies_go_to_the_storage():
+    words = entrypoint("stage1_judge", "judge.stop.steps=2")
+    folders = ["runs=/shared/runs", "--out", "/shared/ckpt/judge"]
+    assert words == ["/env/python", "-m", "judgerlvr.stage1_judge", "judge.stop.steps=2", *folders]
+
+
+def test_a_given_out_is_kept():
+    assert entrypoint("stage2_generate", "--out", "/else").count("--out") == 1
+
+
+def test_a_continued_run_keeps_its_folder():
+    assert entrypoint("stage1_judge", "--resume", "/shared/runs/judge")[3:] == ["--resume", "/shared/runs/judge"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--storage", "/shared", "stage3"], "no stage 'stage3'"),
+        (["--storage", "here", "stage1_judge"], "--storage is a relative path"),
+        (["--storage", "/shared", "--address", "ray://head:10001", "stage1_judge"], "is no dashboard address"),
+        (["--storage", "/shared", "--address", "head:6379", "stage1_judge"], "is no dashboard address"),
+        (["--storage", "/shared", "--address", "http://127.0.0.1:9", "stage1_judge"], "no cluster answers at"),
+    ],
+)
+def test_a_wrong_set_up_is_one_line(capsys, words, says):
+    assert submit.main(words) == 2
+    line = capsys.readouterr().err
+    assert says in line and line.count("\n") == 1

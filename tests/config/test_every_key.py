@@ -1,0 +1,363 @@
+"""Every configuration key does something: a changed key changes a value of verl's configuration, or a behaviour."""
+
+from dataclasses import is_dataclass
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from judgerlvr.config.load import keys, load_config
+from judgerlvr.config.schema import Action, Guard, Guards, Plateau, Stop
+from judgerlvr.engine.devices import stage_environment
+from judgerlvr.engine.in_training import guards
+from judgerlvr.engine.in_training.canary import Canary
+from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
+from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
+from judgerlvr.models.directory import pick_device
+from judgerlvr.pipeline import judge_data, problems, stages
+from judgerlvr.pipeline.problems import ProblemSets
+from judgerlvr.runs.checkpoints import SEAL, complete, prune
+from judgerlvr.runs.folder import new_run
+from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
+from rewards.errors import InputError
+from rewards.grading.settings import GradingSettings
+from tests.helpers.run_folders import step_row
+
+ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+SAMPLER = "trainer.v1.sampler.sampler_kwargs"
+# Keys of both stages: override, verl's key, verl's value.
+OF_A_STAGE = {
+    "batch.samples_per_prompt": ("4", f"{ROLLOUT}.n", 4),
+    "batch.updates_per_step": ("2", f"{ACTOR}.ppo_mini_batch_size", 16),
+    "stop.steps": ("7", "trainer.total_training_steps", 7),
+    "algorithm.loss": ("gspo", f"{ACTOR}.policy_loss.loss_mode", "gspo"),
+    "algorithm.clip_low": ("0.1", f"{ACTOR}.clip_ratio_low", 0.1),
+    "algorithm.clip_high": ("0.5", f"{ACTOR}.clip_ratio_high", 0.5),
+    "algorithm.divide_by_std": ("false", "algorithm.norm_adv_by_std_in_grpo", False),
+    "algorithm.dynamic_sampling": ("false", f"{SAMPLER}.replace_uniform", False),
+    "algorithm.max_extra_rounds": ("5", f"{SAMPLER}.max_extra_rounds", 5),
+    "algorithm.importance_cap": ("3", "algorithm.rollout_correction.rollout_is_threshold", 3.0),
+    "optimizer.lr": ("0.5", f"{ACTOR}.optim.lr", 0.5),
+    "optimizer.warmup_steps": ("9", f"{ACTOR}.optim.lr_warmup_steps", 9),
+    "optimizer.weight_decay": ("0.25", f"{ACTOR}.optim.weight_decay", 0.25),
+    "optimizer.grad_clip": ("0.75", f"{ACTOR}.optim.clip_grad", 0.75),
+    "validation.every": ("3", "trainer.test_freq", 3),
+    "validation.prompts": ("9", "data.val_max_samples", 9),
+    "validation.samples": ("6", f"{ROLLOUT}.val_kwargs.n", 6),
+    "validation.temperature": ("0.5", f"{ROLLOUT}.val_kwargs.temperature", 0.5),
+    "checkpoint.every": ("4", "trainer.save_freq", 4),
+    "max_response_tokens": ("77", "data.max_response_length", 77),
+}
+# Keys of a run, by device.
+OF_A_RUN = {
+    "seed": ("cpu", "3", "data.seed", 3),
+    "max_prompt_tokens": ("cpu", "55", "data.max_prompt_length", 55),
+    "temperature": ("cpu", "0.7", f"{ROLLOUT}.temperature", 0.7),
+    "model.trust_remote_code": ("cpu", "true", "data.trust_remote_code", True),
+    "cluster.nodes": ("gpu", "2", "trainer.nnodes", 2),
+    "cluster.gpus_per_node": ("gpu", "4", "trainer.n_gpus_per_node", 4),
+    "cluster.tensor_parallel": ("gpu", "2", f"{ROLLOUT}.tensor_model_parallel_size", 2),
+    "cluster.rollout_gpu_share": ("gpu", "0.3", f"{ROLLOUT}.gpu_memory_utilization", 0.3),
+    "cluster.rollout_cpu_gib": ("cpu", "3", "ray_kwargs.ray_init.runtime_env.env_vars.VLLM_CPU_KVCACHE_SPACE", "3"),
+    "cluster.rollout_engine": ("cpu", "{block_size: 32}", f"{ROLLOUT}.engine_kwargs.vllm.block_size", 32),
+    "cluster.micro_batch_tokens": ("cpu", "123", f"{ACTOR}.ppo_max_token_len_per_gpu", 123),
+    "cluster.offload": ("gpu", "true", f"{ACTOR}.fsdp_config.param_offload", True),
+    "cluster.attention": ("cpu", "eager", "actor_rollout_ref.model.override_config.attn_implementation", "eager"),
+    "logging.tensorboard": ("cpu", "false", "trainer.logger", []),
+    "logging.wandb": ("cpu", "true", "trainer.logger", ["tensorboard", "wandb"]),
+    "logging.rollouts_per_step": ("cpu", "8", f"{SAMPLER}.logged_prompts", 8),
+}
+STAGES = ("judge", "generate")
+
+
+def rendered(make_stage, kind, device, key, *overrides):
+    return OmegaConf.select(render(make_stage(kind, device, overrides)), key)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("key", OF_A_STAGE)
+def test_a_key_of_a_stage_reaches_verl(make_stage, stage, key):
+    value, verl_key, expected = OF_A_STAGE[key]
+    assert rendered(make_stage, stage, "cpu", verl_key) != expected
+    assert rendered(make_stage, stage, "cpu", verl_key, f"{stage}.{key}={value}") == expected
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("key", OF_A_STAGE)
+def test_a_key_of_the_other_stage_does_not(make_stage, stage, key):
+    value, verl_key, expected = OF_A_STAGE[key]
+    other = "generate" if stage == "judge" else "judge"
+    assert rendered(make_stage, stage, "cpu", verl_key, f"{other}.{key}={value}") != expected
+
+
+@pytest.mark.parametrize("key", OF_A_RUN)
+def test_a_key_of_a_run_reaches_verl(make_stage, key):
+    device, value, verl_key, expected = OF_A_RUN[key]
+    assert rendered(make_stage, "generate", device, verl_key) != expected
+    assert rendered(make_stage, "generate", device, verl_key, f"{key}={value}") == expected
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_overlong(make_stage, stage):
+    for choice, masked in (("mask", True), ("wrong", False)):
+        made = make_stage(stage, overrides=[f"{stage}.algorithm.overlong={choice}"])
+        write_agent_loops(made)
+        assert OmegaConf.load(agent_loops_file(made))[0].mask_truncated is masked
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_overlong_buffer(make_stage, stage):
+    overrides = [f"{stage}.algorithm.overlong=penalty", f"{stage}.algorithm.overlong_buffer=21"]
+    assert rendered(make_stage, stage, "cpu", "reward.reward_kwargs.overlong_buffer_cfg.len", *overrides) == 21
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [
+        (Stop(generated_tokens=10), "stop.generated_tokens 10"),
+        (Stop(hours=1e-9), "stop.hours"),
+        (Stop(plateau=Plateau(steps=1)), "has not risen"),
+    ],
+)
+def test_stop(stop, reason):
+    rules = StopRules(stop)
+    rules.observe(StepRow(1, "judge", 0.0, {HELDOUT_BALANCED.name: 0.0}))
+    assert reason in (rules.reason_to_stop(10) or "")
+
+
+def test_stop_plateau_min_gain():
+    def reason(min_gain):
+        rules = StopRules(Stop(plateau=Plateau(steps=1, min_gain=min_gain)))
+        for step, accuracy in ((1, 0.6), (2, 0.61)):
+            rules.observe(StepRow(step, "judge", 0.0, {HELDOUT_BALANCED.name: accuracy}))
+        return rules.reason_to_stop(0)
+
+    assert reason(0.005) is None
+    assert reason(0.05)
+
+
+def test_checkpoint_keep(tmp_path):
+    for step in range(1, 5):
+        (tmp_path / f"global_step_{step}").mkdir()
+        (tmp_path / f"global_step_{step}" / SEAL).write_text("{}")
+    prune(tmp_path, keep=3)
+    assert [path.name for path in complete(tmp_path)] == ["global_step_2", "global_step_3", "global_step_4"]
+
+
+# Values of a step for which a guard's default limit holds, and a limit for which it does not.
+GUARD_LIMITS = {
+    "mismatch": 1e-9,
+    "constant_verdicts": 0.6,
+    "zero_rewards": 0,
+    "truncation": -0.1,
+    "entropy_floor": 0.9,
+    "entropy_ceiling": 0.1,
+}
+
+
+@pytest.mark.parametrize("name", GUARD_LIMITS)
+def test_guard_limit_and_action(name):
+    limit = GUARD_LIMITS[name]
+    assert guards.check(Guards(), step_row(), GuardState()) == []
+    warning = Guards(**{name: Guard(Action.warn, limit)})
+    assert [line.split(":")[0] for line in guards.check(warning, step_row(), GuardState())] == [f"guard {name}"]
+    with pytest.raises(GuardTripped):
+        guards.check(Guards(**{name: Guard(Action.stop, limit)}), step_row(), GuardState())
+
+
+def sets_of(*overrides):
+    return ProblemSets(load_config("configs/tiny.yaml", overrides), GradingSettings(workers=1))
+
+
+def test_tiny_problems():
+    made = sets_of("data.tiny_train=5", "data.tiny_heldout=3", "judge.data.problems=2")
+    assert (len(made.train), len(made.heldout), len(made.for_candidates)) == (5, 3, 2)
+
+
+def problem_file(folder, name, texts):
+    path = folder / name
+    path.write_text(
+        "".join(f'{{"id": "{name}{i}", "problem": "{text}", "gold": "7"}}\n' for i, text in enumerate(texts))
+    )
+    return path
+
+
+LONG = "A farmer sells nine apples and seven pears at the market on every single day of the week in June"
+
+
+def test_data_files(tmp_path):
+    train, heldout = problem_file(tmp_path, "a.jsonl", ["one"]), problem_file(tmp_path, "b.jsonl", ["two", "three"])
+    made = sets_of(f"data.train=[{train}]", f"data.heldout=[{heldout}]")
+    assert ([p.text for p in made.train], [p.text for p in made.heldout]) == (["one"], ["two", "three"])
+
+
+def test_evaluation_and_contamination(tmp_path):
+    train, held = problem_file(tmp_path, "a.jsonl", [LONG, "short"]), problem_file(tmp_path, "b.jsonl", [LONG])
+    files = [f"data.train=[{train}]", f"data.evaluation=[{held}]"]
+    assert len(sets_of(files[0]).train) == 2
+    with pytest.raises(InputError, match="contaminated"):
+        _ = sets_of(*files).train
+    assert [p.text for p in sets_of(*files, "data.contamination=drop").train] == ["short"]
+
+
+def grading(*overrides):
+    class Tokenizer:
+        def apply_chat_template(self, *_, **__):
+            return "user: 1+1?"
+
+    from judgerlvr.pipeline.reward_settings import grading_settings
+
+    return grading_settings(load_config("configs/tiny.yaml", overrides), Tokenizer())
+
+
+def test_reward():
+    made = grading("reward.verifier=my:verify", "reward.extraction=lenient", "reward.workers=5")
+    assert (made.verifier, made.mode, made.workers) == ("my:verify", "lenient", 5)
+
+
+def test_canary_every(make_stage):
+    made = make_stage(overrides=["reward.canary_every=0"])
+    assert Canary(made).every == 0
+
+
+def test_run_names(tmp_path):
+    config = load_config("configs/tiny.yaml", [f"runs={tmp_path / 'mine'}", "name=first"])
+    assert new_run(config, "judge") == tmp_path / "mine" / "first"
+
+
+def test_device():
+    assert pick_device("cpu") == "cpu"
+    with pytest.raises(InputError, match="no GPU is visible"):
+        pick_device("gpu")
+
+
+def test_model_path(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        stages.make_request("judge", load_config("configs/tiny.yaml", [f"model.path={tmp_path / 'nowhere'}"]))
+
+
+def test_hang_minutes(make_stage):
+    made = make_stage(overrides=["guards.hang_minutes.limit=3", "guards.hang_minutes.action=warn"])
+    assert made.config.guards.hang_minutes == Guard(Action.warn, 3.0)
+
+
+def test_replay(make_stage, monkeypatch):
+    monkeypatch.setattr("judgerlvr.runs.stage.Stage.chooses_blocks", property(lambda _: True))
+    replaying, comparing = (
+        stage_environment(make_stage(overrides=[f"hysparse.replay={value}"])) for value in ("true", "false")
+    )
+    assert replaying != comparing
+
+
+def judge_set(monkeypatch, *overrides):
+    """Arguments that the judge set is built with."""
+    seen = {}
+    monkeypatch.setattr(judge_data, "build_judge_set", lambda candidates, **settings: seen.update(settings))
+    config = load_config("configs/tiny.yaml", overrides)
+    judge_data.make_judge_set(config, GradingSettings(workers=1), [], config.judge.data.heldout_problems)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("override", "name", "expected"),
+    [
+        ("judge.data.view=full_response", "view", "full_response"),
+        ("judge.data.cap_per_problem=9", "cap_per_problem", 9),
+        ("judge.data.heldout_problems=11", "heldout_problems", 11),
+        ("judge.data.shuffle_labels=true", "shuffle_labels", True),
+    ],
+)
+def test_judge_set(monkeypatch, override, name, expected):
+    assert judge_set(monkeypatch)[name] != expected
+    assert judge_set(monkeypatch, override)[name] == expected
+
+
+@pytest.mark.parametrize("key", ["data.prompt", "judge.data.prompt"])
+def test_a_prompt_file_is_found_beside_the_checkout(key):
+    config = OmegaConf.structured(load_config("configs/tiny.yaml"))
+    assert Path(OmegaConf.select(config, key)).is_file()
+    changed = OmegaConf.structured(load_config("configs/tiny.yaml", [f"{key}=configs/prompts/judge.txt"]))
+    assert OmegaConf.select(changed, key).endswith("configs/prompts/judge.txt")
+
+
+# Keys whose effect another test asserts by training or sampling: file and test.
+ELSEWHERE = {
+    "judge.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
+    "generate.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
+    "judge.data.responses": "tests/stages/test_end_to_end.py::judge_arguments",
+    "judge.data.sample_from": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
+    "judge.data.samples_per_problem": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
+    "judge.data.candidates": "tests/config/test_every_key.py::test_candidates_and_verdicts",
+    "judge.data.verdicts": "tests/config/test_every_key.py::test_candidates_and_verdicts",
+}
+
+
+def test_sample_from_and_samples_per_problem(monkeypatch, tmp_path, make_stage):
+    from judgerlvr.sampling import on_ray
+
+    seen = []
+    monkeypatch.setattr(on_ray, "run_on_ray", lambda place, function, *args: seen.append(args) or [])
+    made = make_stage("judge", overrides=["judge.data.samples_per_problem=7"])
+    on_ray.sample_on_ray(made, [tmp_path], [], "{{problem}}")
+    assert seen[0][3].n == 7
+
+    asked = []
+    monkeypatch.setattr(judge_data, "sample_on_ray", lambda place, models, *_: asked.append(models) or [])
+    config = load_config("configs/tiny.yaml", [f"judge.data.sample_from=[{tmp_path}]", "data.tiny_train=2"])
+    request = stages.Request("judge", config, tmp_path / "init", tmp_path / "out", "cpu")
+    (tmp_path / "data").mkdir()
+    judge_data.collect_candidates(request, tmp_path, problems.ProblemSets(config, GradingSettings(workers=1)))
+    assert asked == [[tmp_path.resolve()]]
+
+
+def test_candidates_and_verdicts(tmp_path):
+    from judgerlvr.config.check import refresh_every
+    from judgerlvr.pipeline.reward_settings import reward_settings
+
+    config = load_config("configs/tiny.yaml", ["judge.data.candidates=refresh_every:4", "judge.data.verdicts=[A,B]"])
+    assert refresh_every(config) == 4
+
+    class Tokenizer:
+        def apply_chat_template(self, *_, **__):
+            return ""
+
+    request = stages.Request("judge", config, tmp_path, tmp_path, "cpu")
+    assert reward_settings(request, Tokenizer(), tmp_path)["reward_kwargs"]["words"] == ["A", "B"]
+
+
+def leaves():
+    for name, item in keys():
+        value = item.default_factory() if callable(item.default_factory) else item.default
+        if not is_dataclass(value):
+            yield name
+
+
+def test_no_key_is_left_out():
+    """A key that is added to the schema needs a test here, or an entry in ELSEWHERE."""
+    source = Path(__file__).read_text()
+    tried = {f"{stage}.{key}" for stage in STAGES for key in OF_A_STAGE} | set(OF_A_RUN) | set(ELSEWHERE)
+    tried |= {f"guards.{name}.{part}" for name in (*GUARD_LIMITS, "hang_minutes") for part in ("action", "limit")}
+    tried |= {f"{stage}.{key}" for stage in STAGES for key in SHARED}
+    tried |= {name for name in leaves() if f"{name}=" in source}
+    assert set(leaves()) - tried - DIRECT == set()
+
+
+# Tried above for both stages by code that serves both.
+SHARED = (
+    "algorithm.overlong",
+    "algorithm.overlong_buffer",
+    "stop.generated_tokens",
+    "stop.hours",
+    "stop.plateau.steps",
+    "stop.plateau.min_gain",
+    "checkpoint.keep",
+)
+DIRECT = {"cluster.device", "data.prompt", "judge.data.prompt"}
+
+
+@pytest.mark.parametrize("node", sorted(set(ELSEWHERE.values())))
+def test_a_test_that_is_named_exists(node):
+    file, _, name = node.partition("::")
+    root = Path(__file__).parents[2]
+    assert f"def {name}(" in (root / file).read_text()

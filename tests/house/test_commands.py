@@ -1,0 +1,27 @@
+"""The list of commands holds every command of the package, and runs it."""
+
+from judgerlvr.__main__ import COMMANDS, main, summary
+from tests.house.texts import ROOT, python_files
+
+
+def test_every_module_with_an_entry_point_is_a_command():
+    files = [path for path in python_files("judgerlvr/") if '__name__ == "__main__"' in path.read_text()]
+    names = {".".join(path.relative_to(ROOT / "judgerlvr").with_suffix("").parts) for path in files} - {"__main__"}
+    assert {name.removesuffix(".__main__") for name in names} == set(COMMANDS)
+
+
+def test_the_list_shows_each_command_with_its_summary(capsys):
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in COMMANDS:
+        assert any(line.split(maxsplit=1) == [name, summary(name)] for line in lines)
+
+
+def test_a_command_gets_the_arguments_after_its_name(capsys, tmp_path):
+    assert main(["tinyworld", str(tmp_path), "--train", "3", "--heldout", "2"]) == 0
+    assert len((tmp_path / "train.jsonl").read_text().splitlines()) == 3
+
+
+def test_an_unknown_command_names_the_nearest(capsys):
+    assert main(["stage1_jugde"]) == 2
+    assert "did you mean 'stage1_judge'?" in capsys.readouterr().err

@@ -1,0 +1,58 @@
+"""Paths, commands, options and keys that docs, docstrings and comments name exist, and every link leads somewhere."""
+
+import pytest
+
+from tests.house.references import broken_links, command_problem, problems, span_problem
+from tests.house.texts import ROOT, pages, python_files
+
+CODE = python_files("judgerlvr/", "rewards/", "data/", "benchmarks/", "scripts/", "tests/", "examples/")
+PAGES = pages()
+
+
+def named(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_page_names_what_exists(page):
+    assert problems(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page):
+    assert broken_links(page) == []
+
+
+def test_docstrings_and_comments_name_what_exists():
+    assert {named(path): found for path in CODE if (found := problems(path))} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docs/nowhere.md",
+        "judgerlvr/nowhere/",
+        "nowhere.jsonl",
+        "judgerlvr.config.nowhere",
+        "rewards.math:nowhere",
+        "judge.prompts_per_step",
+        "judge.batch.prompts_per_stp: match_tokens",
+        "stop.nowhere",
+    ],
+)
+def test_a_planted_name_is_found(text):
+    assert span_problem(text, ROOT / "README.md")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["judgerlvr.nowhere"],
+        ["judgerlvr.evaluate", "--modle", "DIR"],
+        ["judgerlvr.stage1_judge", "judge.stop.stepps=1"],
+        ["scripts/nowhere.sh"],
+        ["make", "nowhere"],
+    ],
+)
+def test_a_planted_command_is_found(words):
+    assert command_problem(words)

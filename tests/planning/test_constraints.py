@@ -1,0 +1,105 @@
+"""What verl, vLLM or Ray would stumble over after sampling is refused before it, and what works is not."""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from judgerlvr.config.load import load_config
+from judgerlvr.planning.constraints import STORAGE_UNITS, Node, check_constraints, needed_cpus
+from judgerlvr.planning.load import load_of
+from judgerlvr.planning.shapes import read_shape
+from rewards.errors import InputError
+
+SHAPE = read_shape(Path(__file__).parent / "shapes" / "qwen3-30b-a3b")
+CONFIG = load_config("configs/qwen3_30b_a3b.yaml")
+
+
+def load_with(**changes):
+    return replace(load_of("generate", CONFIG), **changes)
+
+
+def refused(load, **facts):
+    try:
+        check_constraints(load, SHAPE, "gpu", **facts)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def verl_refuses(load):
+    """The two assertions of verl's worker and of its split into micro-batches, as they are written there."""
+    mini_batch = load.prompts // load.updates * load.samples_per_prompt
+    return mini_batch % load.ranks != 0 or load.micro_batch_tokens < load.longest
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 8, 16])
+@pytest.mark.parametrize("samples", [2, 3, 8])
+def test_batches_are_refused_exactly_where_verl_would_refuse(ranks, samples):
+    for prompts, updates in product((4, 12, 20, 36), (1, 2, 4)):
+        load = load_with(
+            nodes=1,
+            gpus_per_node=ranks,
+            tensor_parallel=1,
+            prompts=prompts,
+            updates=updates,
+            samples_per_prompt=samples,
+        )
+        assert bool(refused(load)) == verl_refuses(load), (prompts, updates)
+
+
+def test_the_remedy_of_a_batch_is_one_that_works():
+    load = load_with(prompts=36)
+    message = refused(load)
+    proposed = int(message.split("e.g. ")[1])
+    assert not refused(replace(load, prompts=proposed))
+
+
+@pytest.mark.parametrize(("tokens", "fine"), [(20_479, False), (20_480, True)])
+def test_a_micro_batch_holds_the_longest_sequence(tokens, fine):
+    assert bool(refused(load_with(micro_batch_tokens=tokens))) != fine
+
+
+@pytest.mark.parametrize(("size", "fine"), [(1, True), (2, True), (4, True), (8, True), (3, False), (16, True)])
+def test_tensor_parallel_against_kv_heads_and_machines(size, fine):
+    assert bool(refused(load_with(tensor_parallel=size))) != fine
+
+
+@pytest.mark.parametrize(("rows", "fine"), [(127, False), (128, True)])
+def test_prompts_against_rows(rows, fine):
+    assert bool(refused(load_with(), rows=rows)) != fine
+
+
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        ([Node(34, 8)] * 2, ""),
+        ([Node(29, 8)] * 2, ""),
+        ([Node(28, 8)] * 2, "reserve 58 CPUs, Ray offers 56"),
+        ([Node(20, 8), Node(64, 8)], "reserve 24 CPUs on each machine, Ray offers 64"),
+        ([Node(64, 8)], "Ray offers machines of 8"),
+        ([Node(64, 16)], "Ray offers machines of 16"),
+        ([], "machines of 8 GPUs are asked for"),
+    ],
+)
+def test_clusters_that_would_wait_for_ever(nodes, says):
+    assert says in refused(load_with(), nodes=nodes)
+    assert bool(says) == bool(refused(load_with(), nodes=nodes))
+
+
+@pytest.mark.parametrize(("nodes", "gpus", "cpus"), [(1, 1, 13), (1, 8, 34), (2, 8, 58)])
+def test_cpus_of_verls_actors(nodes, gpus, cpus):
+    assert needed_cpus(load_with(nodes=nodes, gpus_per_node=gpus), "gpu") == cpus
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_cpus_are_those_of_the_pinned_verl(make_stage, device):
+    from verl.single_controller.ray.base import ResourcePoolManager
+
+    from judgerlvr.engine.verl_config import render
+    from judgerlvr.planning.constants import CPUS_PER_GPU
+
+    backend = render(make_stage("generate", device)).transfer_queue.backend.SimpleStorage
+    assert backend.num_data_storage_units == STORAGE_UNITS[device]
+    assert ResourcePoolManager.max_colocate_count == CPUS_PER_GPU

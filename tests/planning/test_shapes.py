@@ -1,0 +1,95 @@
+"""Parameters from config.json alone equal those of transformers' model, built without allocating it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+from judgerlvr.config.load import ROOT
+from judgerlvr.hysparse.presets import PRESETS, preset
+from judgerlvr.hysparse.sizes import costs, count_parameters
+from judgerlvr.planning.shapes import read_shape, shape_of
+from rewards.errors import InputError
+
+SHAPES = Path(__file__).parent / "shapes"
+TINY = ROOT / "judgerlvr" / "tinyworld" / "base"
+MODELS = [*sorted(SHAPES.iterdir()), *sorted(TINY.iterdir())]
+
+
+def transformers_count(folder):
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+def test_parameters_equal_those_of_transformers(folder):
+    assert read_shape(folder).parameters == transformers_count(folder)
+
+
+def test_parameters_of_30b_a3b_are_the_published_ones():
+    """30.5 B in all and 29.9 B without embedding and head, by the model card."""
+    shape = read_shape(SHAPES / "qwen3-30b-a3b")
+    inner = shape.parameters - 2 * shape.embedding
+    assert (round(shape.parameters / 1e9, 1), round(inner / 1e9, 1)) == (30.5, 29.9)
+
+
+CHANGES = [
+    {},
+    {"gates": "head", "gate_bias": True},
+    {"gates": "none"},
+    {"gate_full": True, "sinks_full": True},
+    {"branches": "window"},
+    {"branches": "sparse", "qk_norm": True},
+    {"sinks": False, "attention_bias": True},
+]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: "-".join(changes) or "as it is")
+def test_parameters_of_hysparse_presets(name, changes, tmp_path):
+    config = preset(name, **changes)
+    config.save_pretrained(tmp_path)
+    assert read_shape(tmp_path).parameters == count_parameters(config).total
+
+
+@pytest.mark.parametrize("tokens", [64, 8192])
+@pytest.mark.parametrize("name", PRESETS)
+def test_kv_bytes_of_hysparse_are_those_of_its_size_report(name, tokens, tmp_path):
+    config = preset(name)
+    config.save_pretrained(tmp_path)
+    full = config.kinds.count("full_attention")
+    expected = costs(config, full, config.select_tokens, config.sliding_window or 0, tokens, 1).kv_bytes
+    assert read_shape(tmp_path).kv_sequence_bytes(tokens, 1) == expected
+
+
+@pytest.mark.parametrize(("ranks", "share"), [(1, 1), (2, 2), (4, 4), (8, 4)])
+def test_kv_heads_are_split_until_each_gpu_has_one(ranks, share):
+    shape = read_shape(SHAPES / "qwen3-30b-a3b")
+    assert shape.kv_sequence_bytes(100, ranks) * share == shape.kv_sequence_bytes(100, 1)
+
+
+@pytest.mark.parametrize("name", ["hysparse", "hysparse_moe", "qwen3_moe"])
+def test_replay_bytes_are_those_that_a_rollout_carries(name):
+    config = AutoConfig.from_pretrained(TINY / name)
+    shape = read_shape(TINY / name)
+    if name == "qwen3_moe":
+        assert shape.replay_token_bytes() == 0
+        return
+    blocks = len(config.selecting_layers) * config.num_key_value_heads * config.selection.count
+    assert shape.replay_token_bytes() == 2 * (blocks + len(config.expert_layers) * config.num_experts_per_tok)
+
+
+def test_unknown_architecture_is_refused():
+    with pytest.raises(InputError, match="does not know models of type 'llama'"):
+        shape_of({"model_type": "llama"})
+
+
+def test_missing_field_is_named():
+    fields = json.loads((SHAPES / "qwen3-0.6b" / "config.json").read_text())
+    del fields["num_key_value_heads"]
+    with pytest.raises(InputError, match="num_key_value_heads is missing"):
+        shape_of(fields)
