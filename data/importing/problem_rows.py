@@ -95,7 +95,8 @@ def parse_problem_row(view: RowView, need_gold: bool = True) -> Problem:
     gold = _gold(view, choices, chat.reply, need_gold)
     if choices:
         text = with_choices(text, choices)
-    return make_problem(text, gold, view.rest(), _given_id(view), chat.earlier or _kept_turns(view))
+    given_id, turns = _given_id(view), chat.earlier or _kept_turns(view)
+    return make_problem(text, gold, view.rest(), given_id, turns)
 
 
 def _refuse_images(view: RowView) -> None:

@@ -41,7 +41,7 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     write_judge_set(config, run_dir / DATA, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if prompts == MATCH_TOKENS:
-        prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train) - too_long["train"])
+        prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train))
     stage = make_stage(request, run_dir, prompts, tokens_before=tokens, **reward_settings(request, tokenizer, run_dir))
     counts = judge_set.card.counts["candidates"]
     return stage, {"candidates": counts, "candidate_tokens": tokens, "set_aside": dict(judge_set.card.dropped)}
