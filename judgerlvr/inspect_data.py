@@ -1,9 +1,9 @@
-"""Show how files of problems are read, before a run reads them.
+"""Show how files of problems are read, before a run.
 
     python -m judgerlvr.inspect_data FILE... [--out NORMALISED.jsonl] [data.columns.problem=NAME ...]
 
-FILE is a file, a folder, a glob, or a name of the hub. Prints the columns, all rows that cannot be used, golds that
-the verifier does not read, repeated problems, overlaps of the files, lengths, template text and five problems.
+A FILE may be a file, a folder, a glob, or a name of the hub. The command prints columns, lengths and five problems.
+The command names rows that cannot be used, golds that the verifier does not read, and what the files share.
 """
 
 from __future__ import annotations

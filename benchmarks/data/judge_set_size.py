@@ -2,8 +2,8 @@
 
     python -m benchmarks.data.judge_set_size FOLDER --rows 1000000 [--code CHECKOUT]
 
-Writes the file once, then builds the judge set in a process of its own and watches the tree of processes.
-``--code`` takes another checkout, whose figures stand beside those of this one.
+The file is written once. A new process builds the judge set, and the tree of processes is watched.
+``--code`` takes another checkout, and both checkouts are measured.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def write_responses(path: Path, rows: int, seed: int = 0) -> None:
 
 
 def tree_memory(root: int) -> int:
-    """Resident bytes of a process and all its descendants, shared pages counted once per process (PSS)."""
+    """Resident bytes of a process and all descendants, shared pages counted once per process (PSS)."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,4 +1,4 @@
-"""Recall of decontamination on planted duplicates, and flags on a training set that is not planted.
+"""Recall of decontamination on planted duplicates, and flags on a training set.
 
     python -m benchmarks.data.planted_duplicates EVAL_FILE [--train FILE] [--seed N]
 

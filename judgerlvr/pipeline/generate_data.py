@@ -18,7 +18,7 @@ from rewards.types import Problem
 
 
 def prepare_generate(request: Request, run_dir: Path, tokenizer: Any, problems: ProblemSets) -> tuple[Stage, Counts]:
-    """Write the parquet files of a generate run; returns the stage and its counts."""
+    """Write the parquet files of a generate run. Returns the stage and the counts."""
     config, folder = request.config, run_dir / DATA
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     prompts, set_aside = PromptFilter(tokenizer, config.max_prompt_tokens), {}

@@ -33,7 +33,7 @@ from rewards.types import Problem
 
 
 def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: ProblemSets) -> tuple[Stage, Counts]:
-    """Write candidates, judge set, data card and parquet files of a judge run; returns the stage and its counts."""
+    """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
     candidates, tokens = collect_candidates(request, run_dir, problems)
     heldout = config.judge.data.heldout_problems
@@ -48,7 +48,7 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
 
 
 def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -> tuple[Iterable[Candidate], int]:
-    """(candidates, tokens sampled for them): the files of the config, or fresh samples kept in the run folder."""
+    """(candidates, tokens sampled): the files of the config, or fresh samples kept in the run folder."""
     judge = request.config.judge.data
     if judge.responses:
         return read_candidates(request.config), 0
@@ -66,7 +66,7 @@ def read_candidates(config: Config) -> Iterator[Candidate]:
 
 
 def resample(problems: ProblemSets, stage: Stage, policy: Path, step: int) -> tuple[Path, int]:
-    """Candidates of ``policy`` for the problems not held out; (training parquet, tokens sampled)."""
+    """Candidates of ``policy`` for the problems not held out. Returns (training parquet, tokens sampled)."""
     config = stage.config
     heldout = {row["extra_info"]["problem_id"] for row in read_rows(stage.heldout)}
     fresh = [problem for problem in problems.for_candidates if problem.id not in heldout]
@@ -101,7 +101,7 @@ def make_judge_set(
 ) -> JudgeSet:
     """Decontaminate, label by the verifier, filter prompts, keep mixed problems, balance, hold problems out.
 
-    ``run_dir`` gets lines of progress, and its data folder the temporary files of texts.
+    ``run_dir`` gets lines of progress, and the data folder of the run gets the temporary files of texts.
     """
     settings = judge_set_settings(config, heldout_problems)
     with grading.open_pool() as pool:

@@ -57,7 +57,7 @@ class ProblemSets:
         return self.train[: self.config.judge.data.problems or None]
 
     def _read(self, paths: Sequence[str]) -> list[Problem]:
-        """Problems of the files, each once, every gold answer graded against itself. Prints what to know of them."""
+        """Problems of the files, each once, every gold answer graded against itself. Notes on the files are printed."""
         options, bad_rows = read_options(self.config), self.config.data.bad_rows
         files = [read_problem_set(path, options) for path in paths]
         problems: dict[str, Problem] = {}

@@ -34,7 +34,7 @@ def test_everything_that_a_person_should_know_is_shown(files, capsys):
         "template text at the start of many problems: 'solve this task now a farmer has'",
         "golds that the verifier does not read: 1",
         "b.jsonl row 1: '\\\\frac{' is",
-        "below     256",
+        "below     128:      40 ####",
         "--- 0 (gold '0')",
         "--- 4 (gold '12')",
         "of the first occur in the second",

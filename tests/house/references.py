@@ -91,7 +91,7 @@ def known_keys() -> frozenset[str]:
 
 
 def key_exists(name: str) -> bool:
-    if name.startswith((OPEN, *VERL_KEYS)):
+    if name.startswith((*OPEN, *VERL_KEYS)):
         return True
     stages = [f"{stage}.{name}" for stage in ("judge", "generate") if name.partition(".")[0] in STAGE_SECTIONS]
     return any(candidate in known_keys() for candidate in (name, *stages))
