@@ -25,6 +25,8 @@ COMMANDS = (
     "report",
     "inspect_data",
     "make_judge_data",
+    "export",
+    "submit",
     "demo",
     "tinyworld",
     "tinyworld.making.texts",

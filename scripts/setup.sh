@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the CPU environment in .venv from the lock, once; prints nothing to do when it is there already.
+# Make the CPU environment in .venv from the lock, once. Prints nothing if the environment is there already.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${JUDGERLVR_VENV:-$root/.venv}
@@ -21,7 +21,7 @@ command -v gcc >/dev/null || fail "a C compiler is missing; run: sudo apt-get in
 echo "setup: creating $venv (about 500 MB to download, 3 GB on disk)"
 "$python" -m venv "$venv"
 pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
-# torch alone comes from PyTorch's CPU index where the configured index has only the CUDA build of it.
+# torch comes from PyTorch's CPU index if the configured index has only the CUDA build.
 "${pip[@]}" --no-deps torch==2.13.0+cpu 2>/dev/null \
   || "${pip[@]}" --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 "${pip[@]}" --no-deps -r "$lock"

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
 bin=${JUDGERLVR_VENV:-.venv}/bin
-# The HySparse kernels need triton, which the main environment leaves out; they take one core, beside the other tests.
+# The HySparse kernels need triton, which the main environment leaves out. Their tests take one core, beside the other tests.
 log=$(mktemp)
 scripts/test_kernels.sh > "$log" 2>&1 &
 kernels=$!

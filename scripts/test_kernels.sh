@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test the HySparse kernels on a CPU under Triton's interpreter, in an environment of their own: the main one has no triton.
+# Test the HySparse kernels on a CPU under Triton's interpreter, in an environment of their own. The main environment has no triton.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=${JUDGERLVR_KERNELS_VENV:-.venv-kernels}
@@ -9,7 +9,7 @@ if [ "$(cat "$venv/.lock-sha256" 2>/dev/null || true)" != "$wanted" ]; then
   echo "test_kernels: creating $venv (about 400 MB to download, 1.3 GB on disk)"
   "${PYTHON:-$(command -v python3.11 || command -v python3)}" -m venv "$venv"
   pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps)
-  # torch alone comes from PyTorch's CPU index where the configured index has only the CUDA build of it.
+  # torch comes from PyTorch's CPU index if the configured index has only the CUDA build.
   "${pip[@]}" torch==2.13.0+cpu 2>/dev/null \
     || "${pip[@]}" --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
   "${pip[@]}" -r "$lock"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test the HySparse kernels on this machine's GPU; needs torch, triton and pytest, and runs in parallel with pytest-xdist.
+# Test the HySparse kernels on this machine's GPU. Needs torch, triton and pytest. pytest-xdist makes the tests run in parallel.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python3}

@@ -39,12 +39,14 @@ END = 0  # byte between files
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--seconds", type=float, default=150, help="of training")
+    parser.add_argument("--seconds", type=float, default=150, help="seconds of training")
     parser.add_argument("--length", type=int, default=16_384, help="bytes of a row")
-    parser.add_argument("--rows", type=int, default=2, help="of a step")
+    parser.add_argument("--rows", type=int, default=2, help="rows of a step")
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--bytes", type=int, default=200_000_000, help="of text at most")
-    parser.add_argument("--contexts", type=int, nargs="*", default=[32_768, 65_536, 131_072], help="of stored indices")
+    parser.add_argument("--bytes", type=int, default=200_000_000, help="bytes of text at most")
+    parser.add_argument(
+        "--contexts", type=int, nargs="*", default=[32_768, 65_536, 131_072], help="contexts of stored indices"
+    )
     parser.add_argument("--layers", type=int, default=13)
     parser.add_argument("--hidden", type=int, default=768)
     return parser.parse_args()

@@ -59,9 +59,9 @@ COMMON = [
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--policy", type=Path, help="use this one and train none")
+    parser.add_argument("--policy", type=Path, help="use this policy and train none")
     parser.add_argument(
-        "--seconds", type=float, default=40, help="of the policy's training, compiling kernels included"
+        "--seconds", type=float, default=40, help="seconds of the policy's training, with compilation of kernels"
     )
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--tiny", action="store_true", help="a policy for a CPU")

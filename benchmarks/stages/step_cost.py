@@ -29,7 +29,9 @@ KINDS = ("ours", "bare")
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=43, help="of each run; all but the first two and the last count")
+    parser.add_argument(
+        "--steps", type=int, default=43, help="steps of each run; all count but the first two and the last"
+    )
     parser.add_argument("--run", choices=KINDS, help="internal: do the run of this kind")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     return parser.parse_intermixed_args()

@@ -102,14 +102,14 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     return _build(flat(_read_yaml(file)), str(file), overrides)
 
 
-def load_stored(path: Path, device: str) -> Config:
-    """The configuration of a run folder. Keys that were renamed since are read under their new names.
+def load_stored(path: Path, device: str, overrides: Sequence[str] = ()) -> Config:
+    """The configuration of a run folder, then the overrides. Keys renamed since are read under their new names.
 
     Raises:
         InputError: as ``load_config``.
     """
     leaves = [(_name_now(name, device), value) for name, value in flat(_read_yaml(path))]
-    return _build(leaves, str(path))
+    return _build(leaves, str(path), overrides)
 
 
 def _name_now(name: str, device: str) -> str:

@@ -241,12 +241,13 @@ class Cluster:
     rollout_engine: dict[str, Any] = doc(
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
-    micro_batch_tokens: int = doc(16384, "Most tokens in one forward pass of the trainer.")
+    micro_batch_tokens: int = doc(32768, "Most tokens in one forward pass of the trainer.")
     recompute: Recompute = doc(
         Recompute.auto,
         "What an update computes again in its backward pass to save memory: all (of each layer) | attention (all but "
-        "it) | none | auto (GPU: attention, CPU: none).",
+        "it) | none | auto (GPU: all, CPU: none).",
     )
+    compile: bool = doc(True, "GPU: fuse norms, rotary embedding and the head's softmax with torch.compile.")
     offload: bool = doc(False, "Keep parameters and optimiser state in host memory between updates.")
     attention: str = doc(
         "auto",

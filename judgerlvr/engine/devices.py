@@ -23,8 +23,9 @@ PACKED = "packed_sdpa"
 
 # Names the folder of ``worker_reports`` to a worker's process.
 REPORTS = "JUDGERLVR_WORKER_REPORTS"
-# Tells the trainer's workers ``cluster.recompute``. verl itself knows all or nothing.
+# Tell the trainer's workers ``cluster.recompute`` and ``cluster.compile``. verl has no such keys.
 RECOMPUTE = "JUDGERLVR_RECOMPUTE"
+COMPILE = "JUDGERLVR_COMPILE"
 
 
 def stage_environment(stage: Stage) -> dict[str, str]:
@@ -34,6 +35,7 @@ def stage_environment(stage: Stage) -> dict[str, str]:
         "VERL_ENGINE_VENDOR": engine_name(stage),
         REPORTS: str(reports_folder(stage.run_dir)),
         RECOMPUTE: recompute(stage).value,
+        COMPILE: str(stage.config.cluster.compile),
     }
 
 
@@ -42,7 +44,7 @@ def recompute(stage: Stage) -> Recompute:
     asked = stage.config.cluster.recompute
     if asked is not Recompute.auto:
         return asked
-    return Recompute.none if stage.device == "cpu" else Recompute.attention
+    return Recompute.none if stage.device == "cpu" else Recompute.all
 
 
 def reports_folder(run_dir: Path) -> Path:

@@ -59,7 +59,7 @@ def config_from(source: PretrainedConfig, **changes: Any) -> HySparseConfig:
     if source.model_type not in SOURCES:
         raise InputError(f"cannot convert a {source.model_type!r} model", f"start from one of {', '.join(SOURCES)}")
     if source.sliding_window is not None:
-        raise InputError("the source has window layers of its own", "start from one with full attention throughout")
+        raise InputError("the source has window layers of its own", "start from a model with full attention throughout")
     names = COPIED + (COPIED_EXPERTS if source.model_type == "qwen3_moe" else ())
     fields = {name: getattr(source, name) for name in names}
     return HySparseConfig(**{**fields, "qk_norm": True, "gate_bias": True, **changes})

@@ -28,7 +28,9 @@ def check_layer_types(kinds: Sequence[str]) -> None:
     if unknown:
         raise ValueError(f"layer_types holds {unknown}; HySparse knows {FULL!r} and {SPARSE!r}")
     if not kinds or kinds[0] != FULL:
-        raise ValueError(f"the first layer must be {FULL!r}: a sparse layer takes K, V and indices from one before it")
+        raise ValueError(
+            f"the first layer must be {FULL!r}: a sparse layer takes K, V and indices from a full layer before it"
+        )
 
 
 def serves_sparse(kinds: Sequence[str], layer: int) -> bool:

@@ -40,7 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of every command that converts."""
     parser.add_argument("source", type=Path, help="directory of a Qwen3 or Qwen3-MoE model")
     parser.add_argument("out", type=Path, help="directory of the HySparse model")
-    parser.add_argument("--sparse-ratio", type=int, default=3, help="sparse layers after each full one")
+    parser.add_argument("--sparse-ratio", type=int, default=3, help="sparse layers after each full layer")
     parser.add_argument("--select-block", type=int, default=64, help="tokens a selected block")
     parser.add_argument("--select-tokens", type=int, default=1024, help="selected tokens a query")
     parser.add_argument("--window", type=int, default=128, help="tokens of the window branch")

@@ -13,6 +13,16 @@ from rewards.errors import InputError
 
 # Options that would change a run and so cannot stand beside --resume.
 CHANGING = {"overrides": "key=value", "init": "--init", "config": "--config", "dry_run": "--dry-run"}
+# Keys that say what a run computes on, and change nothing of what it computes.
+MACHINES = (
+    "cluster.nodes",
+    "cluster.gpus_per_node",
+    "cluster.tensor_parallel",
+    "cluster.rollout_gpu_share",
+    "cluster.rollout_cpu_gib",
+    "cluster.micro_batch_tokens",
+    "cluster.offload",
+)
 
 
 def run_command(kind: Kind, options: argparse.Namespace) -> None:
@@ -23,7 +33,7 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
     """
     if options.resume:
         check_alone(options)
-        resume(kind, options.resume, options.out)
+        resume(kind, options.resume, options.out, options.overrides)
         return
     config = load_config(options.config or DEFAULT_CONFIG, options.overrides)
     request = make_request(kind, config, getattr(options, "init", None), options.out, not options.dry_run)
@@ -34,7 +44,8 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
 
 
 def check_alone(options: argparse.Namespace) -> None:
-    """Refuse options beside ``--resume``, which continues a run as it was."""
+    """Refuse options beside ``--resume``, which continues a run as it was, though on other machines if need be."""
+    others = [text for text in options.overrides if text.partition("=")[0] not in MACHINES]
     for name, shown in CHANGING.items():
-        if getattr(options, name, None):
+        if others if name == "overrides" else getattr(options, name, None):
             raise InputError(f"--resume and {shown} together", f"leave out {shown}, or start a new run")

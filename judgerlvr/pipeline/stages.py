@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -85,14 +86,17 @@ def run(request: Request) -> Path:
     return _train(stage, request.link, problems)
 
 
-def resume(kind: Kind, run_dir: Path, link: Path | None = None) -> Path:
+def resume(kind: Kind, run_dir: Path, link: Path | None = None, overrides: Sequence[str] = ()) -> Path:
     """Continue a run from its newest complete checkpoint; returns the directory of the finished policy.
+
+    ``overrides`` may change what the run computes on, the number of GPUs for example.
 
     Raises:
         InputError: no run to continue, or its data has changed.
         StageFailed: the stage ended early.
     """
-    opened = open_run(run_dir.resolve(), kind)
+    opened = open_run(run_dir.resolve(), kind, overrides)
+    check_config(opened.config)
     link = link or _default_link(kind)
     check_link(link, opened.folder)
     stage = load_stage(opened, os.environ.get("RAY_ADDRESS"))

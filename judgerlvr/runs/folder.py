@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +59,8 @@ class OpenedRun:
     checkpoint: Path | None
 
 
-def open_run(run_dir: Path, kind: Kind) -> OpenedRun:
-    """A run folder, read for continuing.
+def open_run(run_dir: Path, kind: Kind, overrides: Sequence[str] = ()) -> OpenedRun:
+    """A run folder, read for continuing; ``overrides`` change its configuration for this time only.
 
     Raises:
         InputError: no run there, a run of the other stage, or a run that has ended.
@@ -73,7 +74,7 @@ def open_run(run_dir: Path, kind: Kind) -> OpenedRun:
     newest = sealed[-1] if sealed else None
     if newest:
         _check_unfinished(run_dir, newest, manifest.export or "")
-    config = load_stored(run_dir / CONFIG, manifest.device)
+    config = load_stored(run_dir / CONFIG, manifest.device, overrides)
     (run_dir / FAILURE).unlink(missing_ok=True)
     return OpenedRun(run_dir, config, manifest, newest)
 

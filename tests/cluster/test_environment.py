@@ -12,7 +12,7 @@ CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The variable's value at each time that torch is asked; it is unset before."""
+    """The variable's value at each time that torch is asked. It is unset before."""
     seen = []
     monkeypatch.setenv(CHECK, "")  # so that it is taken away afterwards
     monkeypatch.delenv(CHECK)

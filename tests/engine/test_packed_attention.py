@@ -5,7 +5,8 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from judgerlvr.engine.devices import PACKED
-from judgerlvr.engine.policy_passes.packed_attention import packed_attention
+from judgerlvr.engine.policy_passes import packed_attention as packed_attention_module
+from judgerlvr.engine.policy_passes.packed_attention import LONG, packed_attention, packed_row
 
 LENGTHS = [5, 1, 17, 40, 3, 33, 16]
 
@@ -79,3 +80,27 @@ def test_an_unpacked_batch_is_refused(rows, shift):
     q = torch.zeros(rows, 2, 6, 8)
     with pytest.raises(ValueError, match="one packed row"):
         packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=torch.arange(6)[None] + shift)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "pays"),
+    [([70_000], True), ([20_000, 30_000], True), ([20_000, 17_000, 32_000], False), ([4096] * 16, False), ([9], False)],
+)
+def test_padding_is_for_few_long_sequences(lengths, pays):
+    """Of long sequences, those whose padded squares are at most 1.5 times the exact ones."""
+    row = packed_row(torch.cat([torch.arange(length) for length in lengths])[None])
+    octaves = {length: 2 ** (length.bit_length() - 1) for length in lengths}
+    padded = sum(max(x for x in lengths if octaves[x] == octaves[length]) ** 2 for length in lengths)
+    assert pays == (max(lengths) >= LONG and padded <= 1.5 * sum(length**2 for length in lengths))
+    assert row.padding_pays == pays
+
+
+def test_a_row_is_worked_out_once_for_all_layers():
+    ids = positions()
+    q = inputs(4)
+    packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=ids)
+    first = packed_attention_module._last[0]
+    packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=ids)
+    assert packed_attention_module._last[0] is first
+    packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=ids.clone())
+    assert packed_attention_module._last[0] is not first

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from judgerlvr.engine.devices import COMPARING, REPLAYING, stage_environment
+from judgerlvr.engine.devices import COMPARING, REPLAYING, TRAINING, stage_environment
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.runs.stage import derived
 
@@ -82,7 +82,7 @@ def test_policies_that_choose_no_blocks_get_neither_connector_nor_engine(make_st
     write_config(tmp_path / "init", **fields)
     stage = make_stage()
     assert "kv_transfer_config" not in render(stage).actor_rollout_ref.rollout.engine_kwargs.vllm
-    assert "VERL_ENGINE_VENDOR" not in stage_environment(stage)
+    assert stage_environment(stage)["VERL_ENGINE_VENDOR"] == TRAINING
 
 
 @pytest.mark.parametrize(("replay", "engine"), [("true", REPLAYING), ("false", COMPARING)])

@@ -6,7 +6,7 @@ import torch
 
 from judgerlvr.cluster.environment import cpu_sampling
 
-# CPU_ATTN takes head dims from 32 on; 16 blocks of four are two cache pages of the shared pool.
+# CPU_ATTN takes head dims from 32 on. 16 blocks of four tokens are two cache pages of the shared pool.
 SHAPE = {"head_dim": 32, "select_block": 16, "select_tokens": 64, "sliding_window": 32, "max_position_embeddings": 8192}
 # Prefill in chunks of 96 tokens, mixed with decodes of up to 8 requests.
 ENGINE = {

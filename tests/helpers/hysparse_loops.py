@@ -9,7 +9,7 @@ from judgerlvr.hysparse.segments import Segments
 
 
 def loop_softmax(logits, values, sink=None):
-    """Output and log normaliser of one query of one head; ``logits`` is a list, ``values`` a list of vectors."""
+    """Output and log normaliser of one query of one head. ``logits`` is a list, ``values`` a list of vectors."""
     peak = max([*logits, *([] if sink is None else [sink])])
     total = sum(math.exp(x - peak) for x in logits) + (0.0 if sink is None else math.exp(sink - peak))
     out = sum(math.exp(x - peak) / total * value for x, value in zip(logits, values, strict=True))

@@ -1,4 +1,4 @@
-"""Tiny HySparse models whose attention is peaked enough that selection changes what they compute."""
+"""Tiny HySparse models with attention so peaked that selection changes the output."""
 
 import torch
 
@@ -6,7 +6,8 @@ from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.presets import preset
 from tests.helpers.hysparse_loops import crowded_share
 
-# Tensors here are too small to share between threads: with two, a busy machine runs these tests ten times slower.
+# Tensors here are too small to share between threads. With two threads, a busy machine runs these tests ten times
+# slower.
 torch.set_num_threads(1)
 
 NAMES = ["tiny", "tiny-moe"]
@@ -15,7 +16,7 @@ PEAKED = 4.0  # factor on query weights
 
 
 def make_model(name="tiny", seed=0, **changes):
-    """Model in evaluation mode; sinks, biases and gates drawn at random, so that none of them is neutral."""
+    """Model in evaluation mode. Sinks, biases and gates drawn at random, so that none of them is neutral."""
     torch.manual_seed(seed)
     model = HySparseForCausalLM(preset(name, **{**SELECTIVE, **changes})).eval()
     with torch.no_grad():

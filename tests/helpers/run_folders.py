@@ -19,13 +19,13 @@ HEALTHY = {
 
 
 def step_row(step=1, stage="judge", seconds=None, **values):
-    """A healthy training step; a name with / is given as a dict through ``values["more"]``."""
+    """A healthy training step. A name with / is given as a dict through ``values["more"]``."""
     more = values.pop("more", {})
     return StepRow(step, stage, 20.0 * step if seconds is None else seconds, HEALTHY | more)
 
 
 def write_run_folder(folder, stage, rows, parent=None, **facts):
-    """Manifest and metrics of a run; ``facts`` are further fields of Manifest."""
+    """Manifest and metrics of a run. ``facts`` are further fields of Manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     origin = Parent(**parent) if parent else Parent()
     write_manifest(folder, Manifest(name=folder.name, stage=stage, parent=origin, **facts))

@@ -1,4 +1,4 @@
-"""What tests that run whole stages share: settings of a few seconds a step, and candidates without sampling a model."""
+"""Helpers of tests that run whole stages: settings of a few seconds a step, and candidates without a sampled model."""
 
 import random
 

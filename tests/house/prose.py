@@ -29,7 +29,7 @@ class Figures:
 
 
 def sentences(texts: Sequence[str]) -> list[str]:
-    """Sentences of at least three words; a code span or an address counts as one word."""
+    """Sentences of at least three words. A code span or an address counts as one word."""
     found: list[str] = []
     for text in texts:
         plain = re.sub(r"https?://\S+", "URL", re.sub(r"`+[^`]*`+", "CODE", " ".join(text.split())))
@@ -61,7 +61,7 @@ def prose_of(path: Path) -> list[str]:
 
 
 def room_of(path: Path) -> str:
-    """``judgerlvr/hysparse`` of a file in it or below it; modules directly under a package are the package's."""
+    """``judgerlvr/hysparse`` of a file in it or below it. Modules directly under a package are the package's."""
     parts = path.relative_to(ROOT).parts[:-1]
     return "/".join(parts[:2] if parts[0] in ("judgerlvr", "tests", "benchmarks") else parts[:1])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.house.references import broken_links, command_problem, problems, span_problem
+from tests.house.references import AWAITED, broken_links, command_problem, problems, span_problem
 from tests.house.texts import ROOT, pages, python_files
 
 CODE = python_files("judgerlvr/", "rewards/", "data/", "benchmarks/", "scripts/", "tests/", "examples/")
@@ -30,14 +30,14 @@ def test_docstrings_and_comments_name_what_exists():
 @pytest.mark.parametrize(
     "text",
     [
-        "docs/nowhere.md",
-        "judgerlvr/nowhere/",
-        "nowhere.jsonl",
-        "judgerlvr.config.nowhere",
-        "rewards.math:nowhere",
+        "docs/no_such_thing.md",
+        "judgerlvr/no_such_thing/",
+        "no_such_thing.jsonl",
+        "judgerlvr.config.no_such_thing",
+        "rewards.math:no_such_thing",
         "judge.prompts_per_step",
         "judge.batch.prompts_per_stp: match_tokens",
-        "stop.nowhere",
+        "stop.no_such_thing",
     ],
 )
 def test_a_planted_name_is_found(text):
@@ -47,12 +47,17 @@ def test_a_planted_name_is_found(text):
 @pytest.mark.parametrize(
     "words",
     [
-        ["judgerlvr.nowhere"],
+        ["judgerlvr.no_such_thing"],
         ["judgerlvr.evaluate", "--modle", "DIR"],
         ["judgerlvr.stage1_judge", "judge.stop.stepps=1"],
-        ["scripts/nowhere.sh"],
-        ["make", "nowhere"],
+        ["scripts/no_such_thing.sh"],
+        ["make", "no_such_thing"],
     ],
 )
 def test_a_planted_command_is_found(words):
     assert command_problem(words)
+
+
+@pytest.mark.parametrize("name", AWAITED)
+def test_an_awaited_command_is_still_missing(name):
+    assert not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()

@@ -30,7 +30,7 @@ def tracked() -> tuple[str, ...]:
 
 
 def pages() -> list[Path]:
-    """README, CONTRIBUTING, CHANGELOG, docs and examples; records of measurements stay as they were written."""
+    """README, CONTRIBUTING, CHANGELOG, docs and examples. Records of measurements stay as they were written."""
     folders = ("docs/", "examples/")
     return [ROOT / name for name in tracked() if name.endswith(".md") and ("/" not in name or name.startswith(folders))]
 

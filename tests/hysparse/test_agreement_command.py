@@ -11,7 +11,7 @@ from rewards.errors import InputError
 
 
 def compared(gaps, differing, must):
-    """A sequence of one layer and one KV head whose rows all see the response's tokens; row 0 samples none."""
+    """A sequence of one layer and one KV head whose rows all see the response's tokens. Row 0 samples none."""
     differing, rollout = torch.tensor(differing), torch.zeros(len(gaps))
     same = ~torch.cat([torch.tensor([False]), differing])[None, :, None]
     own = rollout - torch.tensor(gaps)

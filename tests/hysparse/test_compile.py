@@ -1,6 +1,6 @@
-"""Every kernel compiles for a Hopper GPU with the tiles of its table; needs triton, and no GPU.
+"""Every kernel compiles for a Hopper GPU with the tiles of its table. The tests need triton and no GPU.
 
-The interpreter accepts what the compiler refuses, so that a kernel tested on a CPU alone may not exist on a GPU.
+The interpreter accepts code that the compiler refuses. A kernel tested on a CPU alone may not exist on a GPU.
 """
 
 import os
@@ -43,7 +43,7 @@ TYPES = (
 
 
 def compiled(kernel, options, rows, cols, types=TYPES, **constants):
-    """The kernel, compiled for head dim 128 in bfloat16; ``rows`` and ``cols`` are its descriptors' boxes."""
+    """The kernel, compiled for head dim 128 in bfloat16. ``rows`` and ``cols`` are its descriptors' boxes."""
     described = dict.fromkeys(("queries_of", "grads_of", "outputs_of", "query_grads_of"), rows)
     described |= dict.fromkeys(("keys_of", "values_of", "near_keys_of", "near_values_of"), cols)
     types = {name: f"tensordesc<bf16[{size},128]>" for name, size in described.items()} | types

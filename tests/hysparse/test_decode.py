@@ -1,4 +1,4 @@
-"""Triton kernels of one new token a row against the reference; see test_kernels for where they run."""
+"""Triton kernels of one new token a row against the reference. ``tests/hysparse/test_kernels.py`` says where to run."""
 
 import pytest
 import torch

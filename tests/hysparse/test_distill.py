@@ -53,7 +53,7 @@ def test_student_approaches_its_source(source):
 
 
 def test_matching_hidden_states_adds_the_layers_distances(source):
-    """A student that is its source is at no distance; the weight multiplies another's."""
+    """A student that is its source is at no distance. The weight multiplies another's."""
     texts = pack(texts_of(4, 20), 20)
     assert divergence(source, source, texts, 1.0).item() == pytest.approx(0, abs=1e-6)
     student = copy.deepcopy(source)

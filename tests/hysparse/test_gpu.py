@@ -20,12 +20,12 @@ from judgerlvr.hysparse.segments import from_lengths, whole  # noqa: E402
 
 BLOCK, COUNT, WINDOW = 64, 4, 100
 SHAPES = [(group, dim) for group in (1, 4, 8, 16) for dim in (64, 128)]
-# 11 blocks and a piece of one; half of the queries see more blocks than they choose
+# 11 blocks and a piece of a block. Half of the queries see more blocks than they choose.
 LENGTH = 717
 
 
 def attention():
-    """The kernels; imported late, since without a GPU the import alone would fail where the interpreter is off."""
+    """The kernels. Imported late, since without a GPU the import alone would fail where the interpreter is off."""
     from judgerlvr.hysparse.ops.triton import attention
 
     return attention

@@ -37,7 +37,7 @@ SEGMENTS = {
 
 
 def case(segments: Segments, heads=4, kv_heads=2, dim=16, keys=None, dtype=torch.float32):
-    """q, k, v, sinks and an output gradient; q is large enough to make attention peaked."""
+    """q, k, v, sinks and an output gradient. The queries are large enough to make attention peaked."""
     draw = torch.Generator().manual_seed(0)
     batch, queries = segments.starts.shape
     q, grad = torch.randn(2, batch, heads, queries, dim, generator=draw)
@@ -181,7 +181,7 @@ def test_union_kernel_gives_what_its_twin_gives(name):
 @pytest.mark.parametrize("most_held", [0, blocks.MOST_HELD])
 @pytest.mark.parametrize("selection", [Selection(16, 4, first=1), Selection(16, 4, local=2), Selection(16, 8, 1, 1)])
 def test_selection_kernels_force_blocks_and_break_ties_as_the_reference(selection, most_held, monkeypatch):
-    """Logits of 0 make all scores of a query equal; rows of more blocks than are held are sorted."""
+    """Logits of 0 make all scores of a query equal. Rows of more blocks than are held are sorted."""
     monkeypatch.setattr(blocks, "MOST_HELD", most_held)
     segments = on_device(SEGMENTS["packed"])
     for scale in (0, 1):
@@ -195,7 +195,7 @@ def test_selection_kernels_force_blocks_and_break_ties_as_the_reference(selectio
 
 @pytest.mark.parametrize("width", [1, 16])
 def test_gated_sum(width):
-    """A gate an element and a gate a head; 37 tokens fill no tile."""
+    """A gate an element and a gate a head. 37 tokens fill no tile."""
     draw = torch.Generator().manual_seed(0)
     shapes = [(2, 3, 37, 16)] * 2 + [(2, 37, 3 * width)] * 2
     one, other, *gates = (torch.randn(s, generator=draw).to(DEVICE).requires_grad_() for s in shapes)
@@ -212,7 +212,7 @@ def test_gated_sum(width):
 
 @pytest.mark.parametrize("most_held", [0, blocks.MOST_HELD])
 def test_selection_among_many_blocks(most_held, monkeypatch):
-    """Scores on a coarse grid, many equal; 100 blocks, 21 queries from the 1,500th on, some of few blocks."""
+    """Scores on a coarse grid, many equal. 100 blocks, 21 queries from the 1,500th on, some of few blocks."""
     monkeypatch.setattr(blocks, "MOST_HELD", most_held)
     draw = torch.Generator().manual_seed(0)
     selection, queries, first, chunk = Selection(16, 12, first=1, local=1), 1600, 1500, 21

@@ -1,4 +1,4 @@
-"""Kernels over a paged cache against the reference; see test_kernels for where they run."""
+"""Kernels over a paged cache against the reference. ``tests/hysparse/test_kernels.py`` says where they run."""
 
 import pytest
 import torch
@@ -15,7 +15,8 @@ from judgerlvr.hysparse.segments import whole
 
 KV_HEADS, DIM, BLOCK, COUNT, LONGEST = 2, 16, 16, 3, 160
 SELECTION = Selection(BLOCK, COUNT)
-# Crowded rows that end inside a block, at its end and just after; rows of fewer blocks than chosen; one token; padding.
+# Crowded rows that end inside a block, at its end and just after. Rows with fewer blocks than chosen. One token.
+# Padding.
 LENGTHS = [139, 128, 129, 40, 1, 0, 160]
 
 

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.engine
 NEW = 100
 
 
-# Models, over how many ranks each is cut, and the seed of its weights. With two ranks, each writes its own KV head's
-# choices; at seed 0 two experts tie to seven digits, so that the order of a sum over ranks decides.
+# Models, the number of ranks of each, and the seed of its weights. With two ranks, each rank writes the choices of its
+# own KV head. At seed 0 two experts tie to seven digits, so the order of a sum over ranks decides.
 SERVED = [(name, 1, 0) for name in NAMES] + [("tiny-moe", 2, 2)]
 
 

@@ -29,7 +29,7 @@ def indices(seed, tokens, heads):
 
 
 def test_the_scheduler_reads_what_workers_wrote(store):
-    """Two ranks, of one and of two KV heads; a padded token has slot -1."""
+    """Two ranks, of one and of two KV heads. A padded token has slot -1."""
     worker, scheduler = store
     first, others = indices(0, 3, 1), indices(1, 3, 2)
     others[0, 0, 2:] = -1

@@ -100,7 +100,7 @@ def prefix_hits(address):
 
 
 def prompts():
-    """Of 8 to 207 tokens; every fourth begins with the same 96 tokens."""
+    """Of 8 to 207 tokens. Every fourth begins with the same 96 tokens."""
     common = random_ids(1, 96, seed=99)[0].tolist()
     plain = [random_ids(1, 8 + index, seed=index)[0].tolist() for index in range(PROMPTS)]
     return [(common + ids)[: max(len(ids), 100)] if index % 4 == 0 else ids for index, ids in enumerate(plain)]

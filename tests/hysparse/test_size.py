@@ -28,7 +28,7 @@ def test_kv_bytes_match_a_real_cache():
     with torch.no_grad():
         cache = model(random_ids(2, context), use_cache=True).past_key_values
     held = sum(layer.keys.numel() + layer.values.numel() for layer in cache.layers)
-    # the cache keeps window - 1 tokens: the query brings its own
+    # The cache keeps window - 1 tokens, because the query brings its own.
     missing = 4 * 2 * 2 * model.config.num_key_value_heads * model.config.head_dim
     assert arrangements(model.config, context, batch=2)["HySparse"].kv_bytes == 2 * (held + missing)
 

@@ -37,7 +37,7 @@ def plain_gradients(name, replay=False, **changes):
 
 
 def run_rank(rank, port, folder):
-    """What one of the ranks does; models one after the other, since most of the time goes to starting processes."""
+    """What one of the ranks does. Models one after the other, since most of the time goes to starting processes."""
     torch.set_num_threads(1)
     address = f"tcp://127.0.0.1:{port}"
     distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=RANKS)
@@ -69,7 +69,7 @@ def recorded_key_types():
 
 
 def sharded_gradients(rank, name, dtype=torch.float32, replay=False):
-    """Gradients of one rank's row of the batch, averaged over ranks; each decoder layer is a shard unit."""
+    """Gradients of one rank's row of the batch, averaged over ranks. Each decoder layer is a shard unit."""
     model = make_model(name).train()
     model.gradient_checkpointing_enable()
     mesh = init_device_mesh("cpu", (RANKS,))

@@ -1,4 +1,6 @@
-"""HySparse in a running vLLM engine on the CPU, against the transformers model: one engine a model, all about it."""
+"""HySparse in a running vLLM engine on the CPU, against the transformers model. Each model has one engine for all
+tests.
+"""
 
 import random
 
@@ -14,7 +16,7 @@ pytestmark = pytest.mark.engine
 TOLERANCE = 1e-4
 
 
-# Model, its options, and what differs in the engine: 24 pages make requests preempt others.
+# Model, its options, and the engine's options. 24 pages make requests preempt other requests.
 OPTIONS = {"qk_norm": True, "sinks_full": True, "gate_full": True, "gate_bias": True, "attention_bias": True}
 MODELS = {
     "dense": ("tiny", {}, {}),
@@ -24,7 +26,7 @@ MODELS = {
 
 @pytest.fixture(scope="module", params=MODELS)
 def served(request, tmp_path_factory):
-    """(model, engine); one engine lives at a time."""
+    """(model, engine). One engine lives at a time."""
     name, options, changes = MODELS[request.param]
     model = make_model(name, **SHAPE, **options)
     llm = start(model, tmp_path_factory.mktemp(request.param), **changes)
@@ -37,7 +39,7 @@ def only(name):
 
 
 def prompts_of(*lengths, shared=()):
-    """Random prompts; those of ``shared`` begin with the same 130 tokens."""
+    """Random prompts. Those of ``shared`` begin with the same 130 tokens."""
     common = random_ids(1, 130, seed=99)[0].tolist()
     plain = [random_ids(1, length, seed=length)[0].tolist() for length in lengths]
     return plain + [common + random_ids(1, length, seed=length)[0].tolist() for length in shared]

@@ -34,7 +34,7 @@ SHAPE = {
     "sliding_window": 128,
     "max_position_embeddings": 4096,
 }
-# Prefill in chunks of 512 tokens beside decodes of up to 8 requests; captured batches of fewer are padded.
+# Prefill in chunks of 512 tokens beside decodes of up to 8 requests. Captured batches of fewer requests are padded.
 ENGINE = {
     "skip_tokenizer_init": True,
     "dtype": "bfloat16",
@@ -63,7 +63,7 @@ def prompts():
 
 
 def rounded_model(**changes):
-    """float32 on the CPU, with weights that bfloat16 holds; RoPE's frequencies, which are no weights, stay exact."""
+    """float32 on the CPU, with weights that bfloat16 holds. RoPE's frequencies, which are no weights, stay exact."""
     torch.set_num_threads(min(8, os.cpu_count() or 1))
     made = make_model("small", initializer_range=0.06, **{**SHAPE, **changes})
     for parameter in made.parameters():

@@ -83,6 +83,12 @@ def test_resume_and_override_together(capsys):
     assert "leave out key=value" in refused(capsys, stage2, "--resume", "runs/a", "seed=1")
 
 
+@pytest.mark.parametrize("override", ["cluster.attention=sdpa", "cluster.device=gpu", "cluster.gpus_per_node.x=1"])
+def test_resume_and_what_would_change_the_numbers(capsys, override):
+    more = ["cluster.gpus_per_node=2", override]
+    assert "leave out key=value" in refused(capsys, stage2, "--resume", "runs/a", *more)
+
+
 def test_resume_of_nothing(capsys):
     assert "no run to resume" in refused(capsys, stage1, "--resume", "runs/nowhere")
 

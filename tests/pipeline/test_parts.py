@@ -122,6 +122,13 @@ def test_a_run_whose_newest_checkpoint_is_no_published_policy_is_resumed(tmp_pat
     assert open_run(run_of(tmp_path, export), "judge").checkpoint == tmp_path / "checkpoints" / "global_step_2"
 
 
+def test_a_run_is_opened_for_other_machines_and_its_folder_keeps_its_own(tmp_path):
+    folder = run_of(tmp_path, {})
+    before = (folder / CONFIG).read_text()
+    assert open_run(folder, "judge", ["cluster.gpus_per_node=4"]).config.cluster.gpus_per_node == 4
+    assert (folder / CONFIG).read_text() == before
+
+
 def test_an_older_runs_missing_key_is_said_in_one_line(tmp_path):
     path = run_of(tmp_path, {}) / CONFIG
     path.write_text(path.read_text().replace("hysparse:\n  replay: true\n", ""))

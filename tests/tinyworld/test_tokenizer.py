@@ -44,7 +44,7 @@ def test_think_tags_are_kept_where_special_tokens_are_dropped():
 
 
 def test_prompt_and_response_are_tokenized_apart_as_together():
-    """The engine samples ids after the prompt's; training reads the same ids."""
+    """The engine samples ids after the prompt's. Training reads the same ids."""
     tracer, draw = Tracer(World()), random.Random(0)
     for _ in range(50):
         chain = tracer.world.sample(draw)

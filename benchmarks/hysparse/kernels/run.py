@@ -33,7 +33,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--contexts", type=int, nargs="+", default=[32768, 65536, 131072])
     parser.add_argument("--groups", type=int, nargs="+", default=[4, 16], help="query heads a KV head")
-    parser.add_argument("--seconds", type=float, default=240, help="begin no row after this; what remains is skipped")
+    parser.add_argument(
+        "--seconds", type=float, default=240, help="begin no row after this time; later rows are skipped"
+    )
     parser.add_argument("--indices", type=Path, help="a trained model's indices, .pt")
     parser.add_argument("--only", nargs="+", default=list(DEFAULT), choices=list(PARTS))
     parser.add_argument("--tune", nargs="+", default=list(CALLS), choices=list(CALLS), help="kernels of the part tune")

@@ -54,23 +54,30 @@ class Lesson:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--seconds", type=float, default=360, help="for all, a tenth kept for what follows training")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=360,
+        help="seconds of the whole run; a tenth is kept for the work after training",
+    )
     parser.add_argument("--stages", nargs="+", default=list(STAGES))
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
-    parser.add_argument("--lr", type=float, default=6e-4, help="of matrices; see `models.groups`")
+    parser.add_argument("--lr", type=float, default=6e-4, help="learning rate of matrices, see `models.groups`")
     parser.add_argument("--warmup", type=int, default=20, help="steps")
-    parser.add_argument("--matching", type=float, default=0.7, help="see `models.SymbolLookup`, as for the next")
+    parser.add_argument("--matching", type=float, default=0.7, help="see `models.SymbolLookup`")
     parser.add_argument("--copying", type=float, default=1.0)
     parser.add_argument("--hops", type=int, default=2, help="most links of a query")
     parser.add_argument("--symbols", type=int, default=256)
-    parser.add_argument("--ratio", type=int, default=13, help="sparse layers after each full one")
+    parser.add_argument("--ratio", type=int, default=13, help="sparse layers after each full layer")
     parser.add_argument("--block", type=int, default=64)
     parser.add_argument("--select-tokens", type=int, default=512)
     parser.add_argument("--window", type=int, default=128)
     parser.add_argument("--layers", type=int, default=14)
     parser.add_argument("--hidden", type=int, default=768)
-    parser.add_argument("--dim", type=int, default=128, help="of a head")
-    parser.add_argument("--contexts", type=int, nargs="*", default=[32768, 65536, 131072], help="of stored indices")
+    parser.add_argument("--dim", type=int, default=128, help="dimension of a head")
+    parser.add_argument(
+        "--contexts", type=int, nargs="*", default=[32768, 65536, 131072], help="contexts of stored indices"
+    )
     parser.add_argument("--count", type=int, default=16, help="blocks a query of stored indices")
     return parser.parse_args()
 

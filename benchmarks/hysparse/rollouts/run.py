@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--hidden", type=int, default=1024)
     parser.add_argument("--ffn", type=int, default=2048)
     parser.add_argument("--vocab", type=int, default=32768)
-    parser.add_argument("--dim", type=int, default=128, help="of a head")
+    parser.add_argument("--dim", type=int, default=128, help="dimension of a head")
     parser.add_argument("--layers", type=int, help="fewer than the shape's")
     parser.add_argument("--compile", action="store_true", help="torch.compile too, which takes minutes")
     parser.add_argument(

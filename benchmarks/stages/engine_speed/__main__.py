@@ -12,6 +12,7 @@ import argparse
 import gc
 import json
 import os
+import tempfile
 import time
 import traceback
 from collections.abc import Iterator
@@ -39,27 +40,19 @@ def plan(policy: str) -> Iterator[tuple[str, Any]]:
 
     if policy.startswith("tiny"):
         small = Load("small", 1024, 64, 256, 512)
-        yield from ((name, small) for name in ("before", "plain", "fused", "keep", "none", "norms", "profile none"))
+        yield from ((name, small) for name in ("before", "product", "product, no recompute", "plain", "fused", "rms"))
         return
     few = Load("4k, few", 32_768, 2048, 4096, 16_384)
-    step = Load("4k", 131_072, 2048, 4096, 16_384)
-    wide = Load("4k, wide", 131_072, 2048, 4096, 32_768)
-    eight = Load("8k", 8192, 8192, 8192, 8192)
-    if policy == "moe":
-        whole = Load("4k, 64k a pass", 131_072, 2048, 4096, 65_536)
-        yield from (("before", few), ("plain", few), ("compiled", step), ("compiled", wide), ("profile compiled", wide))
-        yield from ((name, wide) for name in ("keep", "norms", "buckets", "compiled-big", "fused"))
-        yield from (("none", step), ("none-norms", step), ("none-norms", wide), ("compiled", whole), ("norms", whole))
-        yield from ((name, wide) for name in ("compiled-add", "triton", "cudnn", "rms"))
-        yield from (("compiled", eight), ("before", eight))
-        return
-    long = Load("one of 64k", 65_536, 65_536, 65_536, 65_536)
-    yield from (("before", few), ("compiled", wide), ("compiled", long))
-    for name in ("keep", "keep-cudnn", "none", "none-norms", "none-norms-cudnn", "buckets"):
-        yield from ((name, long), (name, wide))
-    yield ("profile none-norms", wide)
-    third = Load("32k", 32_768, 32_768, 32_768, 32_768)
-    yield from ((name, load) for load in (eight, third) for name in ("compiled", "before"))
+    wide = Load("4k, 32k a pass", 131_072, 2048, 4096, 32_768)
+    whole = Load("4k, 64k a pass", 131_072, 2048, 4096, 65_536)
+    yield from (("before", few), ("product", wide), ("product, no recompute", wide), ("product", whole))
+    for tokens in (8192, 32_768, 65_536):
+        one = Load(f"one of {tokens}", tokens, tokens, tokens, tokens)
+        yield from ((name, one) for name in ("product", "before") if (name, tokens) != ("before", 65_536))
+    yield from (
+        (name, wide) for name in ("product, attention kept", "compiled", "keep", "buckets", "plain", "fused", "rms")
+    )
+    yield from ((name, wide) for name in ("compiled-big", "compiled-add"))
 
 
 class Record:
@@ -86,28 +79,28 @@ class Record:
         return "\n".join([*lines, "", *others, ""])
 
 
-def bench(policy: str, out: Path, record: Record, seconds: float, device: str) -> None:
+def bench(policy: str, folder: Path, record: Record, seconds: float, device: str) -> None:
+    """Measure the policy's plan. An error leaves FSDP in an unknown state, so a new engine follows."""
     from benchmarks.stages.engine_speed.measure import Load, Passes, compare, make_engine
     from benchmarks.stages.engine_speed.shapes import weights_from_nowhere, write_shape
     from benchmarks.stages.engine_speed.variants import VARIANTS, Switch
 
-    with weights_from_nowhere(device):
-        engine = make_engine(write_shape(policy, out / policy), 16_384)
-    passes, switch = Passes(engine), Switch(engine)
-    record.add({"policy": policy, "ready": True, "engine": type(engine).__name__})
+    model = write_shape(policy, folder / policy)
     tiny = policy.startswith("tiny")
     check = Load("check", 512 if tiny else 8192, 64 if tiny else 1024, 128 if tiny else 4096, 8192)
     first: dict[str, Any] = {}
+    passes = switch = None
     for name, load in plan(policy):
         if time.monotonic() - START > seconds:
             record.add({"policy": policy, "out of time before": f"{name}, {load.name}"})
-            break
+            return
+        if passes is None or switch is None:
+            with weights_from_nowhere(device):
+                engine = make_engine(model, load.budget)
+            passes, switch = Passes(engine), Switch(engine)
         row: dict[str, Any] = {"policy": policy, "variant": name, "load": load.name}
         try:
-            switch.to(VARIANTS[name.removeprefix("profile ")])
-            if name.startswith("profile "):
-                (out / f"{policy} {name}.txt").write_text(passes.profile(load))
-                continue
+            switch.to(VARIANTS[name])
             if not any(done.get("variant") == name and done["policy"] == policy for done in record.rows):
                 numbers = passes.numbers(check)
                 first = first or numbers
@@ -116,7 +109,8 @@ def bench(policy: str, out: Path, record: Record, seconds: float, device: str) -
         except (RuntimeError, ValueError, TypeError, AttributeError, ImportError, AssertionError) as error:
             row["error"] = f"{type(error).__name__}: {str(error)[:200]}"
             traceback.print_exc()
-            engine.optimizer_zero_grad()
+            passes = switch = None
+            engine.module = engine.optimizer = None
             gc.collect()
         record.add(row)
 
@@ -143,7 +137,8 @@ def main() -> None:
     policies = options.only or (["tiny-moe", "tiny-dense"] if cpu else ["moe", "dense"])
     for number, policy in enumerate(policies):
         share = options.seconds * (number + 1) / len(policies)
-        bench(policy, options.out.absolute(), record, share, "cpu" if cpu else "cuda")
+        with tempfile.TemporaryDirectory() as folder:
+            bench(policy, Path(folder), record, share, "cpu" if cpu else "cuda")
         gc.collect()
         if not cpu:
             torch.cuda.empty_cache()

@@ -154,17 +154,6 @@ class Passes:
                 row["grad_norm"] = float(output["metrics"]["grad_norm"])
         return row
 
-    def profile(self, load: Load) -> str:
-        """Table of what one update spends its time on."""
-        from torch.profiler import ProfilerActivity, profile
-
-        by = "self_cpu_time_total" if CPU else "self_device_time_total"
-        activity = ProfilerActivity.CPU if CPU else ProfilerActivity.CUDA
-        with profile(activities=[activity]) as found:
-            seconds, _, _ = self.run(load, load.lengths(), updating=True)
-        table = found.key_averages().table(sort_by=by, row_limit=45, max_name_column_width=90)
-        return f"update of {sum(load.lengths())} tokens, {seconds:.3f} s under the profiler\n{table}"
-
     def numbers(self, load: Load) -> dict[str, Any]:
         """Log-probabilities, entropies, gradient norm and some gradients of a fixed small batch."""
         lengths = load.lengths()

@@ -2,54 +2,53 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from dataclasses import dataclass, replace
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from judgerlvr.engine.policy_passes import fused_parts
 
 CUDNN_FIRST, VARLEN, BUCKETS = "bench_cudnn", "bench_varlen", "bench_buckets"
 
 
 @dataclass(frozen=True)
 class Variant:
-    """``head``: verl (whole logits), plain, compiled, fused (verl's FusedLinearForPPO) or triton (verl's kernel).
+    """The defaults are the product's on a GPU.
 
-    ``recompute``: all, attention (kept), none. ``norms``: own (transformers'), rms (torch's) or compiled with rope.
+    ``head``: verl (whole logits), plain, compiled or fused (verl's FusedLinearForPPO). ``attention``: packed_sdpa
+    chooses between varlen and buckets. ``recompute``: all, attention (all but it) or none. ``norms``: own
+    (transformers'), rms (torch's) or compiled, with the rotation.
     """
 
     head: str = "compiled"
     attention: str = "packed_sdpa"
     recompute: str = "all"
-    norms: str = "own"
+    norms: str = "compiled"
     chunk: int = 2**28
     sums: str = "addmm"
 
 
-BEFORE = Variant(head="verl", attention="sdpa")
-PLAIN = Variant(head="plain", sums="add")
+PRODUCT = Variant()
+ALL = Variant(recompute="all", norms="own")
 VARIANTS = {
-    "before": BEFORE,
-    "plain": PLAIN,
-    "addmm": replace(PLAIN, sums="addmm"),
-    "fused": Variant(head="fused"),
-    "triton": Variant(head="triton"),
-    "compiled": Variant(),
-    "compiled-big": Variant(chunk=2**29),
-    "compiled-add": Variant(sums="add"),
-    "buckets": Variant(attention=BUCKETS),
-    "cudnn": Variant(attention=CUDNN_FIRST),
-    "varlen": Variant(attention=VARLEN),
-    "keep": Variant(recompute="attention"),
-    "keep-cudnn": Variant(recompute="attention", attention=CUDNN_FIRST),
-    "none": Variant(recompute="none"),
-    "none-cudnn": Variant(recompute="none", attention=CUDNN_FIRST),
-    "rms": Variant(norms="rms"),
-    "norms": Variant(norms="compiled"),
-    "none-norms": Variant(recompute="none", norms="compiled"),
-    "none-norms-cudnn": Variant(recompute="none", norms="compiled", attention=CUDNN_FIRST),
+    "before": Variant(head="verl", attention="sdpa", recompute="all", norms="own"),
+    "product": PRODUCT,
+    "product, attention kept": replace(PRODUCT, recompute="attention"),
+    "product, no recompute": replace(PRODUCT, recompute="none"),
+    "plain": replace(ALL, head="plain", sums="add"),
+    "fused": replace(ALL, head="fused"),
+    "compiled": ALL,
+    "compiled-big": replace(ALL, chunk=2**29),
+    "compiled-add": replace(ALL, sums="add"),
+    "buckets": replace(ALL, attention=BUCKETS),
+    "varlen": replace(ALL, attention=VARLEN),
+    "cudnn": replace(ALL, attention=CUDNN_FIRST),
+    "keep": replace(ALL, recompute="attention"),
+    "rms": replace(ALL, norms="rms"),
 }
 
 
@@ -83,8 +82,8 @@ class Switch:
         register_attentions()
         self.engine, self.module, self.ours = engine, engine.module, type(engine)
         self.code = importlib.import_module(self.model_code())
-        self.norm = next(type(part) for part in self.module.modules() if type(part).__name__.endswith("RMSNorm"))
-        self.originals = {"rope": self.code.apply_rotary_pos_emb, "norm": self.norm.__dict__["forward"]}
+        self.rotation = self.code.apply_rotary_pos_emb
+        self.plain = [part for part in self.module.modules() if fused_parts.is_plain_norm(part)]
         self.asked = self.module.get_output_embeddings().forward
 
     def model_code(self) -> str:
@@ -112,10 +111,16 @@ class Switch:
         self.module.gradient_checkpointing_enable(gradient_checkpointing_kwargs=keywords)
 
     def norms(self, how: str) -> None:
-        forward = {"own": self.originals["norm"], "rms": rms_forward, "compiled": compiled_forward}[how]
-        self.norm.forward = forward
-        rope = self.originals["rope"]
-        self.code.apply_rotary_pos_emb = compiled_rope(rope) if how == "compiled" else rope
+        self.code.apply_rotary_pos_emb = self.rotation
+        for norm in self.plain:
+            norm.__dict__.pop("forward", None)
+        if how == "compiled":
+            # The product's own, which looks for the rotation where the class was defined.
+            fused_parts.fuse_norms(self.plain)
+            fused_parts.fuse_rotation(self.code)
+        elif how == "rms":
+            for norm in self.plain:
+                norm.forward = MethodType(rms_forward, norm)
 
     def head(self, variant: Variant) -> None:
         from verl.workers.engine import FSDPEngineWithLMHead
@@ -131,9 +136,8 @@ class Switch:
         self.engine.head.compiled = variant.head == "compiled"
         head_log_probs.CHUNK_ELEMENTS["cuda"] = variant.chunk
         head_log_probs.SUMS = variant.sums
-        asked_head.head_log_probs = {"fused": verl_fused, "triton": verl_triton}.get(
-            variant.head, head_log_probs.head_log_probs
-        )
+        fused = variant.head == "fused"
+        asked_head.head_log_probs = verl_fused if fused else head_log_probs.head_log_probs
 
 
 def verl_fused(hidden: Tensor, weight: Tensor, labels: Tensor, temperature: Any, *_: Any) -> tuple[Tensor, Tensor]:
@@ -143,34 +147,6 @@ def verl_fused(hidden: Tensor, weight: Tensor, labels: Tensor, temperature: Any,
     return log_probs, entropy.float()
 
 
-def verl_triton(hidden: Tensor, weight: Tensor, labels: Tensor, temperature: Any, *_: Any) -> tuple[Tensor, Tensor]:
-    from verl.utils.kernel.linear_cross_entropy import linear_cross_entropy
-
-    log_probs, entropy = linear_cross_entropy(hidden, weight, labels, 1.0, "none")
-    return log_probs.float(), entropy.float()
-
-
 def rms_forward(self: Any, hidden: Tensor) -> Tensor:
     with torch.autocast(hidden.device.type, enabled=False):
         return torch.nn.functional.rms_norm(hidden, self.weight.shape, self.weight, self.variance_epsilon)
-
-
-def _norm(hidden: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    wide = hidden.float()
-    wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + epsilon)
-    return weight * wide.to(hidden.dtype)
-
-
-@functools.cache
-def compiled_norm() -> Any:
-    return torch.compile(_norm, dynamic=True)
-
-
-def compiled_forward(self: Any, hidden: Tensor) -> Tensor:
-    found: Tensor = compiled_norm()(hidden, self.weight, self.variance_epsilon)
-    return found
-
-
-@functools.cache
-def compiled_rope(original: Any) -> Any:
-    return torch.compile(getattr(original, "__wrapped__", original), dynamic=True)

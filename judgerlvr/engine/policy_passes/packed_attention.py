@@ -19,6 +19,11 @@ from transformers import AttentionInterface
 from judgerlvr.engine.devices import PACKED
 from judgerlvr.hysparse.buckets import Buckets, buckets_of
 
+# Sequences from this length on may be padded. Between the two measured lengths, by interpolation.
+LONG = 16_384
+# Padded work, as a multiple of the exact work, that still pays.
+MOST_PADDING = 1.5
+
 
 @dataclass(frozen=True)
 class PackedRow:
@@ -30,6 +35,19 @@ class PackedRow:
     position_ids: Tensor
     starts: Tensor
     longest: int
+
+    @cached_property
+    def padding_pays(self) -> bool:
+        """Whether padded attention is faster than torch's varlen attention.
+
+        Measured on one H100, updates of a dense 0.6 B policy. For one sequence of 65,536 tokens, 87 us a token padded
+        (cuDNN) and 131 us by varlen (FlashAttention 2). For sequences of 2,048 to 4,096 tokens, 35 us and 33 us.
+        """
+        if self.longest < LONG:
+            return False
+        exact = int(self.starts.diff().double().square().sum())
+        padded = sum(count * longest**2 for count, longest in self.buckets.shapes)
+        return padded <= MOST_PADDING * exact
 
     @cached_property
     def buckets(self) -> Buckets:
@@ -86,7 +104,7 @@ def packed_attention(
     row = _row_of(position_ids)
     if sliding_window is not None and row.longest > sliding_window:
         raise ValueError(f"{PACKED} has no window, {row.longest} tokens > {sliding_window}; set cluster.attention=sdpa")
-    if dropout == 0.0 and takes_varlen(query):
+    if dropout == 0.0 and takes_varlen(query) and not row.padding_pays:
         return varlen(query, key, value, row, scaling), None
     return bucketed(query, key, value, row, scaling, dropout), None
 

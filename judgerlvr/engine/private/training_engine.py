@@ -15,8 +15,9 @@ from verl.utils.device import get_device_name
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
 from judgerlvr.config.schema import Recompute
-from judgerlvr.engine.devices import PACKED, RECOMPUTE, TRAINING
+from judgerlvr.engine.devices import COMPILE, PACKED, RECOMPUTE, TRAINING
 from judgerlvr.engine.policy_passes.asked_head import AskedHead, Question
+from judgerlvr.engine.policy_passes.fused_parts import fuse
 from judgerlvr.engine.policy_passes.packed_attention import takes_varlen
 from judgerlvr.engine.policy_passes.recompute import kept_attention
 from judgerlvr.engine.worker_reports import report
@@ -36,11 +37,13 @@ class HeadEngine(FSDPEngineWithLMHead):
 
     def take_over(self) -> None:
         """Replace the forward passes of the loaded model's parts that are ours."""
-        self.head = AskedHead(self.module.get_output_embeddings(), compiled=get_device_name() == "cuda")
+        self.head = AskedHead(self.module.get_output_embeddings(), compiled=compiles())
 
     def _build_module(self) -> Any:
-        """verl's module. verl's checkpointing computes a whole layer again, ours may keep the attention."""
+        """verl's module with fused parts. Checkpointing may keep attention, where verl's computes all again."""
         module = super()._build_module()
+        if compiles():
+            fuse(module)
         if self.model_config.enable_gradient_checkpointing and recomputes() is Recompute.attention:
             keywords = {"use_reentrant": False, "context_fn": kept_attention}
             module.gradient_checkpointing_enable(gradient_checkpointing_kwargs=keywords)
@@ -53,6 +56,7 @@ class HeadEngine(FSDPEngineWithLMHead):
             "class": f"{type(self).__module__}.{type(self).__qualname__}",
             "attention": attention_in_use(self.module.config),
             "recompute": recomputes().value if self.model_config.enable_gradient_checkpointing else "none",
+            "compiled": compiles(),
             "torch": torch.__version__,
         }
 
@@ -83,6 +87,11 @@ class TrainingEngine(HeadEngine):
     """Policies whose rollouts choose nothing that the trainer must use."""
 
     name = TRAINING
+
+
+def compiles() -> bool:
+    """``cluster.compile`` as the driver told this worker. A CPU's few cores are not worth the wait."""
+    return get_device_name() == "cuda" and os.environ.get(COMPILE, "True") == "True"
 
 
 def recomputes() -> Recompute:

@@ -25,7 +25,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--prompt-tokens", type=int, default=256, help="default %(default)s")
     parser.add_argument("--new-tokens", type=int, default=128, help="default %(default)s")
     parser.add_argument(
-        "--dtype", choices=["float32", "bfloat16"], default="float32", help="of both (default %(default)s)"
+        "--dtype", choices=["float32", "bfloat16"], default="float32", help="dtype of both models (default %(default)s)"
     )
     parser.add_argument("--memory", type=float, default=0.4, help="share of a GPU for the engine (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default %(default)s)")

@@ -1,0 +1,75 @@
+"""Arms as data: which kind of step follows which, and how a right answer is paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class StepKind(StrEnum):
+    GENERATE = "generate"
+    JUDGE = "judge"
+    JUDGE_FEW = "judge-few"  # as many samples as a generating step, not as many tokens
+    JUDGE_SHUFFLED = "judge-shuffled"  # labels drawn by a coin
+    JUDGE_SFT = "judge-sft"  # imitates the own right verdicts: advantage 1, and none for wrong ones
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``steps`` steps whose kinds repeat ``pattern``. Optimiser moments start anew with each stage."""
+
+    pattern: tuple[StepKind, ...]
+    steps: int
+
+    def kind(self, step: int) -> StepKind:
+        return self.pattern[step % len(self.pattern)]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A right answer of L tokens is worth 1 - ``penalty`` * L / 100.
+
+    An adaptive penalty is scaled by the group's pass rate, so that hard problems may be long.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    penalty: float = 0.0
+    adaptive: bool = False
+
+
+def stage(steps: int, *kinds: StepKind) -> Stage:
+    return Stage(kinds, steps)
+
+
+def judge_first(name: str, judging: int, steps: int, kind: StepKind = StepKind.JUDGE) -> Arm:
+    return Arm(name, (stage(judging, kind), stage(steps - judging, StepKind.GENERATE)))
+
+
+def main_arms(steps: int) -> tuple[Arm, ...]:
+    """The five arms of every cell. The judging shares are a sixth and a third."""
+    vanilla = Arm("vanilla", (stage(steps, StepKind.GENERATE),))
+    return (
+        vanilla,
+        judge_first("judge-20", steps // 6, steps),
+        judge_first("judge-40", steps // 3, steps),
+        replace(vanilla, name="penalty-low", penalty=0.1),
+        replace(vanilla, name="penalty-high", penalty=0.3),
+    )
+
+
+def control_arms(steps: int) -> tuple[Arm, ...]:
+    """The eight controls, for two cells only. Their judging share is that of ``judge-20`` where one has a share."""
+    judging, generating = StepKind.JUDGE, StepKind.GENERATE
+    share = steps // 6
+    first = judge_first("judge-20", share, steps)
+    return (
+        Arm("mixed", (stage(steps, judging, *[generating] * 5),)),
+        Arm("alternating", (stage(steps, *[generating] * 5, judging),)),
+        Arm("generate-first", (stage(steps - share, generating), stage(share, judging))),
+        judge_first("shuffled-labels", share, steps, StepKind.JUDGE_SHUFFLED),
+        judge_first("equal-samples", share, steps, StepKind.JUDGE_FEW),
+        judge_first("judge-by-sft", share, steps, StepKind.JUDGE_SFT),
+        replace(first, name="judge-20-penalty", penalty=0.1),
+        Arm("penalty-adaptive", (stage(steps, generating),), penalty=0.3, adaptive=True),
+    )

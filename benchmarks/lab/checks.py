@@ -1,0 +1,142 @@
+"""Go / no-go checks: of a base before its cell is trained, and of an arm's curves before the cell enters the map."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.lab.evaluation import CurvePoint, Point
+from benchmarks.lab.judge_pool import Pool
+from benchmarks.lab.worlds.base import World
+
+LAST = 3  # evaluations at the end of a curve
+FEWEST = 0.05  # rechecks a sample below which their agreement is noise
+
+
+@dataclass(frozen=True)
+class Check:
+    """A measured value and the closed range in which it must lie."""
+
+    name: str
+    value: float
+    least: float = float("-inf")
+    most: float = float("inf")
+
+    @property
+    def passed(self) -> bool:
+        return self.least <= self.value <= self.most
+
+    def row(self) -> dict:
+        finite = {name: value for name, value in asdict(self).items() if value not in (float("-inf"), float("inf"))}
+        return finite | {"passed": self.passed}
+
+
+def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, float]) -> list[Check]:
+    """Checks of a base from one full point a run. All runs are the same base, so their mean is more exact."""
+    mean = mean_point(points)
+    facts, firm = learnt(mean) - learnt(mean, "judge_"), mean["reliable_right"] - mean["judge_reliable_right"]
+    return [
+        Check("operands copied", mean["copied"], least=0.99),
+        Check("verdict follows own checks", mean["judge_verdict_follows"], least=0.99),
+        Check("well formed", mean["well_formed"], least=0.99),
+        Check("judging well formed", mean["judge_well_formed"], least=0.99),
+        Check("truncated", mean["truncated"], most=0.01),
+        Check("accuracy", mean["accuracy"], *accuracy),
+        Check("groups with spread", mean["mixed_groups"], least=0.20),
+        Check("premium of rechecking", mean["accuracy"] - mean["none_accuracy"]),
+        Check("greedy less temperature 1, no rechecks", mean["greedy_accuracy"] - mean["none_accuracy"], -0.05, 0.05),
+        Check("temperature 0.5 less temperature 1", mean["t0.5_accuracy"] - mean["accuracy"], most=0.05),
+        Check("unreliable facts over belief: solving less judging", facts, -0.02, 0.02),
+        Check("reliable facts: solving less judging", firm, -0.02, 0.02),
+        Check("judge shortcut accuracy", shortcut, most=0.55),
+        Check("judge false yes", mean["judge_false_yes"]),
+        Check("judge false no", mean["judge_false_no"]),
+    ]
+
+
+def octet_checks(curves: list[list[CurvePoint]]) -> list[Check]:
+    """Checks of one arm's curves: a frozen recheck, and after a first stage of judging whether generation is intact."""
+    moved = abs(agreement([curve[-LAST:] for curve in curves]) - agreement([curve[:1] for curve in curves]))
+    checks = [Check("recheck agreement moved", moved, most=0.02)]
+    at = end_of_judging(curves[0])
+    if at is None:
+        return checks
+    base, after = mean_point([curve[0] for curve in curves]), mean_point([curve[at] for curve in curves])
+    return [
+        *checks,
+        Check("after judging: well formed", after["well_formed"], least=0.95),
+        Check("after judging: truncated", after["truncated"], most=0.02),
+        Check("after judging: entropy of base", after["entropy"] / base["entropy"], least=0.70),
+        Check("after judging: mixed groups", after["mixed_groups"], least=0.20),
+        Check("after judging: false yes", after["judge_false_yes"]),
+        Check("after judging: false no", after["judge_false_no"]),
+        Check("after judging: premium of rechecking", after["every_accuracy"] - after["none_accuracy"]),
+        Check("transfer of facts", transfer(base, after)),
+    ]
+
+
+def agreement(curves: list[list[CurvePoint]]) -> float:
+    """Share of rechecks that agree with the truth. Not a number below ``FEWEST`` rechecks a sample."""
+    known = [(p["rechecks"], p["recheck_agrees"]) for curve in curves for p in curve if p["recheck_agrees"] is not None]
+    asked = sum(count for count, _ in known)
+    return sum(count * share for count, share in known) / asked if asked > FEWEST * len(known) else float("nan")
+
+
+def end_of_judging(curve: list[CurvePoint]) -> int | None:
+    """Index of the point at which a first stage of judging hands over to generating."""
+    for index, (point, following) in enumerate(pairwise(curve)):
+        if point["stage"].startswith("1-judge") and following["stage"].startswith("2-"):
+            return index
+    return None
+
+
+def mean_point(points: list[CurvePoint]) -> Point:
+    """Mean of each number over runs. A figure that one run lacks is not a number."""
+    numbers = [name for name, value in points[0].items() if not isinstance(value, str)]
+    values = {name: [point[name] for point in points] for name in numbers}
+    return {n: float("nan") if None in value else sum(value) / len(value) for n, value in values.items()}
+
+
+def transfer(base: Point, after: Point) -> float:
+    """Gain of unreliable facts in solving over their gain in judging. Not a number where judging gained nothing."""
+    judged = learnt(after, "judge_") - learnt(base, "judge_")
+    return (learnt(after) - learnt(base)) / judged if abs(judged) > 0.005 else float("nan")
+
+
+def learnt(point: Point, mode: str = "") -> float:
+    """Share of unreliable facts written right, less the share that the base's beliefs give for the same facts.
+
+    The facts met in the two modes differ: judge candidates come from problems that the base solves sometimes.
+    """
+    return point[mode + "unreliable_right"] - point[mode + "unreliable_belief"]
+
+
+def shortcut_accuracy(world: World, pool: Pool, rows: int = 4096, steps: int = 300) -> float:
+    """Balanced accuracy, on unseen problems, of a small classifier that sees features without knowledge of facts."""
+    problems, candidates, labels = pool.pairs(rows)
+    features = world.shortcut_features(problems, candidates)
+    features = (features - features.mean(0)) / (features.std(0) + 1e-6)
+    half = len(labels) // 4 * 2
+    with torch.enable_grad():
+        model = _fit(features[:half], labels[:half].float(), steps)
+    with torch.no_grad():
+        said = model(features[half:])[:, 0] > 0
+    truth = labels[half:]
+    return float((said[truth].float().mean() + (~said[~truth]).float().mean()) / 2)
+
+
+def _fit(features: Tensor, labels: Tensor, steps: int) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = (torch.nn.Linear(features.shape[1], 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+        model = torch.nn.Sequential(*layers).to(features.device)
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.1)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        F.binary_cross_entropy_with_logits(model(features)[:, 0], labels).backward()
+        optimiser.step()
+    return model

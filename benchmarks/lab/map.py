@@ -1,0 +1,203 @@
+"""The map: ``python -m benchmarks.lab.map CELL_DIR... --out DIR`` writes map.md, map.json and plots."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.lab.checks import Check, octet_checks
+from benchmarks.lab.pairs import (
+    GREEDY,
+    Octets,
+    accuracy_difference,
+    matched_entropy,
+    mean_end,
+    paired_curves,
+    penalty_front,
+    shortening,
+)
+from benchmarks.lab.records import LABEL
+from benchmarks.lab.statistics import Comparison, Estimate, Outcome, estimate, front_tokens, outcomes
+
+MAIN_ARMS = ("judge-20", "judge-40")
+
+
+@dataclass(frozen=True)
+class CellResults:
+    """What the files of one cell hold."""
+
+    name: str
+    failed: list[str]  # checks of the base that failed
+    octets: Octets
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the map: an arm of a cell against vanilla."""
+
+    cell: str
+    arm: str
+    comparison: Comparison
+    greedy: tuple[Estimate, Estimate]
+    at_entropy: tuple[Estimate, Estimate]
+    failed_checks: list[str]
+    vanilla: tuple[float, float]
+    sampled_tokens: float  # millions a run, of training
+    candidate_tokens: float  # millions, once a cell
+    seconds: float  # of the arm's octet
+
+
+def read_cell(folder: Path) -> CellResults:
+    """Complete octets only: a cut one is named on standard error and left out."""
+    octets, failed = {}, []
+    for file in sorted(folder.glob("octet-*.json")):
+        content = json.loads(file.read_text())
+        if content["complete"]:
+            octets[content["arm"]["name"]] = content
+        else:
+            print(f"{file}: incomplete, left out", file=sys.stderr)
+    checks = folder / "checks.json"
+    if checks.exists():
+        failed = [check["name"] for check in json.loads(checks.read_text())["checks"] if not check["passed"]]
+    name = next(iter(octets.values()))["cell"] if octets else folder.name
+    return CellResults(name, failed, octets)
+
+
+def rows_of(cell: CellResults) -> list[Row]:
+    """A row for each arm other than vanilla. None without vanilla."""
+    if "vanilla" not in cell.octets:
+        return []
+    return [compare(cell, name) for name in cell.octets if name != "vanilla"]
+
+
+def compare(cell: CellResults, name: str) -> Row:
+    arm, vanilla = cell.octets[name], cell.octets["vanilla"]
+    pairs = paired_curves(arm, vanilla)
+    matched = [matched_entropy(mine, theirs) for mine, theirs in pairs]
+    accuracy, tokens = mean_end([{"curve": mine} for mine, _ in pairs])
+    failed = cell.failed + [c.name for c in octet_checks([mine for mine, _ in pairs]) if not passed(c)]
+    return Row(
+        cell.name,
+        name,
+        Comparison(
+            estimate([accuracy_difference(*pair) for pair in pairs]),
+            estimate([shortening(*pair) for pair in pairs]),
+            accuracy,
+            tokens,
+            front_tokens(penalty_front(cell.octets), accuracy),
+        ),
+        (estimate([accuracy_difference(*p, GREEDY) for p in pairs]), estimate([shortening(*p, GREEDY) for p in pairs])),
+        (estimate([difference for difference, _ in matched]), estimate([ratio for _, ratio in matched])),
+        failed,
+        mean_end([{"curve": theirs} for _, theirs in pairs]),
+        float(np.mean([mine[-1]["sampled_tokens"] for mine, _ in pairs])) / 1e6,
+        arm["candidate_tokens"] / 1e6,
+        arm["seconds"],
+    )
+
+
+def passed(check: Check) -> bool:
+    """A figure that could not be measured fails nothing."""
+    return check.passed or math.isnan(check.value)
+
+
+def markdown(rows: list[Row], decided: dict[tuple[str, str], Outcome]) -> str:
+    """The table, main arms first within each cell. The outcome is given for the arms that Holm's correction covers."""
+    head = (
+        "cell",
+        "arm",
+        "outcome",
+        "pairs",
+        "accuracy",
+        "vanilla",
+        "accuracy difference, points",
+        "tokens at matched accuracy",
+        "greedy: points; tokens",
+        "matched entropy: points; tokens",
+        "end tokens",
+        "penalty front there",
+        "sampled M",
+        "candidates M",
+        "seconds",
+        "failed checks",
+    )
+    lines = [f"# {LABEL}: the map", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for row in rows:
+        outcome = decided.get((row.cell, row.arm), "")
+        lines.append("| " + " | ".join(cells(row, str(outcome))) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def cells(row: Row, outcome: str) -> list[str]:
+    c = row.comparison
+    return [
+        row.cell,
+        row.arm,
+        outcome,
+        str(c.accuracy.pairs),
+        f"{c.arm_accuracy:.3f}",
+        f"{row.vanilla[0]:.3f} at {row.vanilla[1]:.1f}",
+        points(c.accuracy),
+        percent(c.shortening),
+        f"{points(row.greedy[0])}; {percent(row.greedy[1])}",
+        f"{points(row.at_entropy[0])}; {percent(row.at_entropy[1])}",
+        f"{c.arm_tokens:.1f}",
+        "none as accurate" if math.isinf(c.front) else f"{c.front:.1f}",
+        f"{row.sampled_tokens:.1f}",
+        f"{row.candidate_tokens:.1f}",
+        f"{row.seconds:.0f}",
+        "; ".join(row.failed_checks) or "none",
+    ]
+
+
+def points(value: Estimate) -> str:
+    return f"{100 * value.mean:+.1f} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
+
+
+def percent(value: Estimate) -> str:
+    """A log ratio of vanilla's tokens over the arm's, as the arm's change in percent: negative is shorter."""
+    change = [
+        100 * math.expm1(-x) if math.isfinite(x) else math.copysign(math.inf, -x)
+        for x in (value.mean, value.high, value.low)
+    ]
+    return f"{change[0]:+.1f} % [{change[1]:+.1f}, {change[2]:+.1f}]"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.map", description=f"{LABEL}: table and plots")
+    made.add_argument("cells", type=Path, nargs="+", help="folders written by benchmarks.lab.run")
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--no-plots", action="store_true", help="for machines without matplotlib")
+    options = made.parse_args(arguments)
+    results = [cell for cell in map(read_cell, options.cells) if cell.octets]
+    rows = [row for cell in results for row in rows_of(cell)]
+    if not rows:
+        print("no cell has a complete vanilla octet and another arm", file=sys.stderr)
+        return 2
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_table(rows, options.out)
+    if not options.no_plots:
+        from benchmarks.lab.plots import plot_cell
+
+        for cell in results:
+            plot_cell(cell.name, cell.octets, options.out / f"{cell.name}.png")
+    return 0
+
+
+def write_table(rows: list[Row], out: Path) -> None:
+    covered = [row for row in rows if row.arm in MAIN_ARMS and not row.failed_checks]
+    decided = dict(zip(((r.cell, r.arm) for r in covered), outcomes([r.comparison for r in covered]), strict=True))
+    (out / "map.md").write_text(markdown(rows, decided))
+    content = [asdict(row) | {"outcome": decided.get((row.cell, row.arm))} for row in rows]
+    (out / "map.json").write_text(json.dumps({"lab": LABEL, "rows": content}, indent=1))
+    print((out / "map.md").read_text())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

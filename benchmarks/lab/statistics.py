@@ -1,0 +1,128 @@
+"""The map's statistics: the pair of runs is the unit, cells are corrected by Holm, and four outcomes are possible."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+TIE_ACCURACY, TIE_LOG_TOKENS = 0.015, math.log(1.07)
+LEVEL = 0.95
+
+
+class Outcome(StrEnum):
+    WIN = "win"
+    TIE = "tie"
+    LOSS = "loss"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean over pairs, bounds of the two-sided 95 % t interval, and one-sided p values of "above 0" and "below 0"."""
+
+    mean: float
+    low: float
+    high: float
+    p_above: float
+    p_below: float
+    pairs: int
+
+
+def estimate(differences: Sequence[float]) -> Estimate:
+    """Student's t over pairs. A single pair, or pairs without spread, bound nothing."""
+    n = len(differences)
+    mean = float(np.mean(differences))
+    spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
+    if spread == 0.0:
+        return Estimate(mean, -math.inf, math.inf, 0.5, 0.5, n)
+    error = spread / math.sqrt(n)
+    reach = t_quantile(0.5 + LEVEL / 2, n - 1) * error
+    below = t_cumulative(mean / error, n - 1)
+    return Estimate(mean, mean - reach, mean + reach, 1 - below, below, n)
+
+
+def t_cumulative(value: float, freedom: int, pieces: int = 2000) -> float:
+    """Student's t distribution function, by Simpson's rule over theta with t = sqrt(freedom) tan(theta)."""
+    end = math.atan(abs(value) / math.sqrt(freedom))
+    theta = np.linspace(0.0, end, pieces + 1)
+    weights = np.where(np.arange(pieces + 1) % 2 == 1, 4.0, 2.0)
+    weights[[0, -1]] = 1.0
+    area = float((weights * np.cos(theta) ** (freedom - 1)).sum()) * end / pieces / 3
+    constant = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+    return 0.5 + math.copysign(constant * area, value)
+
+
+def t_quantile(chance: float, freedom: int) -> float:
+    """Inverse of ``t_cumulative`` by bisection."""
+    low, high = -1e4, 1e4
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_cumulative(middle, freedom) < chance else (low, middle)
+    return (low + high) / 2
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values, in the order given."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def front_tokens(front: Sequence[tuple[float, float]], accuracy: float) -> float:
+    """Fewest tokens of a mixture of ``front`` points (accuracy, tokens) that is as accurate. Inf if none is."""
+    costs = [tokens for reached, tokens in front if reached >= accuracy]
+    for low_accuracy, low_tokens in front:
+        for high_accuracy, high_tokens in front:
+            if low_accuracy < accuracy < high_accuracy:
+                share = (accuracy - low_accuracy) / (high_accuracy - low_accuracy)
+                costs.append(low_tokens + share * (high_tokens - low_tokens))
+    return min(costs, default=math.inf)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One arm of one cell against vanilla: accuracy difference, log of vanilla's tokens over the arm's, the front."""
+
+    accuracy: Estimate
+    shortening: Estimate
+    arm_accuracy: float
+    arm_tokens: float
+    front: float  # tokens of the penalty front at the arm's accuracy
+
+    @property
+    def p_win(self) -> float:
+        """Both halves must hold, so the larger of the two-sided p values."""
+        return min(1.0, 2 * max(self.accuracy.p_above, self.shortening.p_above))
+
+    @property
+    def p_loss(self) -> float:
+        return min(1.0, 2 * self.accuracy.p_below)
+
+
+def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
+    """Outcome of each comparison. Wins and losses must hold after Holm over all comparisons given."""
+    wins, losses = holm([c.p_win for c in comparisons]), holm([c.p_loss for c in comparisons])
+    return [outcome(c, win, loss) for c, win, loss in zip(comparisons, wins, losses, strict=True)]
+
+
+def outcome(comparison: Comparison, p_win: float, p_loss: float) -> Outcome:
+    accuracy, shortening = comparison.accuracy, comparison.shortening
+    limit = 1 - LEVEL
+    if accuracy.low > 0 and shortening.low > 0 and p_win < limit and comparison.arm_tokens < comparison.front:
+        return Outcome.WIN
+    if accuracy.high < 0 and p_loss < limit:
+        return Outcome.LOSS
+    if inside(accuracy, TIE_ACCURACY) and inside(shortening, TIE_LOG_TOKENS):
+        return Outcome.TIE
+    return Outcome.UNDECIDED
+
+
+def inside(value: Estimate, margin: float) -> bool:
+    return -margin < value.low and value.high < margin

@@ -1,0 +1,243 @@
+"""Reinforcement learning of one octet: all runs of one arm side by side, from the same base."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from benchmarks.lab.adam import Adam
+from benchmarks.lab.arms import Arm, StepKind
+from benchmarks.lab.evaluation import CurvePoint, Evaluator, Point, flat, tile
+from benchmarks.lab.judge_pool import Pool
+from benchmarks.lab.model import Shape, Weights, cast, compute_type, next_token_logits, rotary_table, trainable
+from benchmarks.lab.objective import Clip, group_advantages, policy_loss, token_logprobs
+from benchmarks.lab.sampler import Sampler, Samples
+from benchmarks.lab.worlds.base import World, grade_verdicts, repeat
+
+WARMUP = 8  # updates over which a stage's rate rises
+CHUNK_ROWS = 96  # rows a run in one forward: sorted by length, so that a chunk pads little
+
+
+@dataclass(frozen=True)
+class RlConfig:
+    """Batches and optimiser of both stages. A judging step has about as many tokens as a generating step."""
+
+    prompts: int = 64
+    judge_prompts: int = 128
+    group: int = 16
+    updates: int = 4
+    evaluate_every: int = 10
+    pool: int = 4096
+    pool_rounds: int = 60
+    heldout_pairs: int = 512
+    clip: Clip = field(default_factory=Clip)
+
+
+@dataclass
+class Octet:
+    """What is recorded of one arm: a curve and per-step figures for each run."""
+
+    curves: list[list[CurvePoint]]
+    steps: list[dict]
+    complete: bool = False
+    seconds: float = 0.0
+
+
+class Trainer:
+    """Samplers and settings shared by all arms of a cell. ``seeds`` runs at each of ``rates``, rates outermost."""
+
+    def __init__(
+        self, shape: Shape, world: World, config: RlConfig, seeds: int, rates: tuple[float, ...], device: torch.device
+    ) -> None:
+        self.shape, self.world, self.config, self.seeds, self.device = shape, world, config, seeds, device
+        self.runs = seeds * len(rates)
+        self.rates = torch.tensor(rates, device=device).repeat_interleave(seeds)
+        rows, judge_rows = config.prompts * config.group, config.judge_prompts * config.group
+        self.solver = Sampler(shape, world, self.runs, rows, False, device)
+        self.judger = Sampler(shape, world, self.runs, judge_rows, True, device)
+        self.small_judger: Sampler | None = None
+        places = max(self.solver.places, self.judger.places)
+        self.table = rotary_table(places, shape.head_width, device, compute_type(device))
+
+    def train(
+        self,
+        arm: Arm,
+        base: Weights,
+        pool: Pool,
+        evaluator: Evaluator,
+        seed: int,
+        deadline: float,
+        say: Callable[[str], None] = print,
+    ) -> Octet:
+        """Run the arm from ``base`` [R, ...]. At the ``deadline`` (time.monotonic) an incomplete octet is returned."""
+        began, weights = time.monotonic(), trainable(base)
+        octet = Octet([[] for _ in range(self.runs)], [])
+        tokens, done, total = torch.zeros(self.runs, device=self.device), 0, sum(s.steps for s in arm.stages)
+        self._record(octet, evaluator.points(base, False), 0, "base", tokens, arm, began, say)
+        for index, stage in enumerate(arm.stages):
+            adam = Adam(weights, self.rates)
+            for step in range(stage.steps):
+                if time.monotonic() > deadline:
+                    octet.seconds = time.monotonic() - began
+                    return octet
+                kind = stage.kind(step)
+                figures = self.step(arm, kind, weights, adam, pool, 100003 * seed + done)
+                tokens, done = tokens + figures["sampled"], done + 1
+                octet.steps.append({"step": done, "kind": str(kind), **{k: rounded(v) for k, v in figures.items()}})
+                if done % self.config.evaluate_every == 0 or step == stage.steps - 1:
+                    last = total - done <= 2 * self.config.evaluate_every
+                    stage_name = f"{index + 1}-{kind}"
+                    self._record(octet, evaluator.points(weights, last), done, stage_name, tokens, arm, began, say)
+        octet.complete, octet.seconds = True, time.monotonic() - began
+        return octet
+
+    def step(self, arm: Arm, kind: StepKind, weights: Weights, adam: Adam, pool: Pool, seed: int) -> dict[str, Tensor]:
+        """Sample, reward, update. Problems depend on the seed and not on the arm."""
+        draw = torch.Generator(device=self.device).manual_seed(seed)
+        if kind is StepKind.GENERATE:
+            prompts, samples, rewards, accuracy = self.generate(arm, weights, draw)
+        else:
+            prompts, samples, rewards, accuracy = self.judge(kind, weights, pool, draw)
+        if kind is StepKind.JUDGE_SFT:
+            advantages, used = rewards, rewards > 0
+        else:
+            advantages, used = group_advantages(rewards, self.config.group)
+        used = used & samples.ended
+        figures = self.update(weights, adam, prompts, samples, advantages, used, draw)
+        return figures | {
+            "accuracy": accuracy.mean(1),
+            "tokens": samples.lengths.float().mean(1),
+            "sampled": samples.lengths.sum(1).float(),
+            "used": used.float().mean(1),
+            "entropy": samples.entropy,
+        }
+
+    def generate(self, arm: Arm, weights: Weights, draw: torch.Generator) -> tuple[Tensor, Samples, Tensor, Tensor]:
+        problems = tile(self.world.problems(self.seeds * self.config.prompts, draw), self.runs // self.seeds)
+        prompts = self.world.prompt(problems).unflatten(0, (self.runs, -1))
+        samples = self.solver.run(weights, prompts, draw)
+        grades = self.world.grade(repeat(problems, self.config.group), flat(samples))
+        right = grades.right.view_as(samples.lengths).float()
+        return prompts, samples, penalised(arm, right, samples.lengths, self.config.group), right
+
+    def judge(
+        self, kind: StepKind, weights: Weights, pool: Pool, draw: torch.Generator
+    ) -> tuple[Tensor, Samples, Tensor, Tensor]:
+        few = kind is StepKind.JUDGE_FEW
+        sampler = self._few_judger() if few else self.judger
+        count = self.seeds * (self.config.prompts if few else self.config.judge_prompts)
+        problems, candidates, labels = pool.draw(count, draw)
+        prompts = self.world.judge_prompt(problems, candidates).repeat(self.runs // self.seeds, 1)
+        prompts, labels = prompts.unflatten(0, (self.runs, -1)), labels.repeat(self.runs // self.seeds)
+        samples = sampler.run(weights, prompts, draw)
+        truth = grade_verdicts(labels.repeat_interleave(self.config.group), flat(samples)).view_as(samples.lengths)
+        if kind is not StepKind.JUDGE_SHUFFLED:
+            return prompts, samples, truth, truth
+        coins = torch.rand(labels.shape, generator=draw, device=self.device) < 0.5
+        rewards = grade_verdicts(coins.repeat_interleave(self.config.group), flat(samples)).view_as(truth)
+        return prompts, samples, rewards, truth
+
+    def update(
+        self,
+        weights: Weights,
+        adam: Adam,
+        prompts: Tensor,
+        samples: Samples,
+        advantages: Tensor,
+        used: Tensor,
+        draw: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """``updates`` optimiser steps over the rows in ``used`` [R, B], each row once. Returns figures [R]."""
+        order = (torch.rand(used.shape, generator=draw, device=self.device) + 2.0 * ~used).argsort(1)
+        most = int(used.sum(1).max())
+        figures = {
+            "gradient": torch.zeros(self.runs, device=self.device),
+            "moved": torch.zeros(self.runs, device=self.device),
+        }
+        for part in range(min(self.config.updates, most)):
+            rows = order[:, part : most : self.config.updates]
+            mask = used.gather(1, rows)
+            tokens = (samples.own.sum(-1).gather(1, rows) * mask).sum(1)
+            rows, mask = self._by_length(samples, rows, mask)
+            for chunk, kept in zip(rows.split(CHUNK_ROWS, 1), mask.split(CHUNK_ROWS, 1), strict=True):
+                self._backward(weights, prompts, samples, advantages, chunk, kept, tokens.clamp_min(1), figures)
+            scale = min(1.0, (adam.steps + 1) / WARMUP)
+            figures["gradient"] += adam.step(scale, tokens > 0) / self.config.updates
+        return figures
+
+    def _by_length(self, samples: Samples, rows: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        order = samples.lengths.gather(1, rows).argsort(1)
+        return rows.gather(1, order), mask.gather(1, order)
+
+    def _backward(
+        self,
+        weights: Weights,
+        prompts: Tensor,
+        samples: Samples,
+        advantages: Tensor,
+        rows: Tensor,
+        kept: Tensor,
+        tokens: Tensor,
+        figures: dict[str, Tensor],
+    ) -> None:
+        longest = int(samples.lengths.gather(1, rows).max())
+        share = samples.lengths.shape[1] // prompts.shape[1]
+        response = rows_of(samples.tokens, rows, longest)
+        ids = torch.cat((rows_of(prompts, rows // share, prompts.shape[2]), response), -1)
+        own = rows_of(samples.own, rows, longest) & kept[..., None]
+        old = rows_of(samples.logprobs, rows, longest)
+        logits = next_token_logits(
+            self.shape, cast(weights, compute_type(self.device)), ids[..., :-1], self.table, prompts.shape[2]
+        )
+        new = token_logprobs(logits, response)
+        loss = policy_loss(new, old, advantages.gather(1, rows), own, tokens, self.config.clip)
+        loss.sum().backward()
+        figures["moved"] += ((new.detach() - old).abs() * own).sum((1, 2)) / tokens / self.config.updates
+
+    def _few_judger(self) -> Sampler:
+        if self.small_judger is None:
+            rows = self.config.prompts * self.config.group
+            self.small_judger = Sampler(self.shape, self.world, self.runs, rows, True, self.device)
+        return self.small_judger
+
+    def _record(
+        self,
+        octet: Octet,
+        points: list[Point],
+        step: int,
+        stage: str,
+        tokens: Tensor,
+        arm: Arm,
+        began: float,
+        say: Callable[[str], None],
+    ) -> None:
+        seconds = round(time.monotonic() - began, 1)
+        for curve, point, sampled in zip(octet.curves, points, tokens.tolist(), strict=True):
+            curve.append({"step": step, "stage": stage, "sampled_tokens": sampled, "seconds": seconds, **point})
+        show = lambda name: " ".join(f"{point[name]:.2f}" for point in points)  # noqa: E731
+        lengths = " ".join(f"{point['tokens']:.0f}" for point in points)
+        accuracy, none = show("accuracy"), show("none_accuracy")
+        say(f"{arm.name} {step} {stage} {seconds:.0f}s accuracy {accuracy} tokens {lengths} none {none}")
+
+
+def rows_of(values: Tensor, rows: Tensor, places: int) -> Tensor:
+    """The first ``places`` of values [R, B, T] in each run's own rows [R, n]."""
+    return values.gather(1, rows[..., None].expand(-1, -1, values.shape[2]))[..., :places]
+
+
+def penalised(arm: Arm, right: Tensor, lengths: Tensor, group: int) -> Tensor:
+    """Rewards [R, B]: 1 for a right answer less the arm's penalty on its length. A wrong answer earns 0."""
+    if not arm.penalty:
+        return right
+    strength = torch.full_like(right, arm.penalty)
+    if arm.adaptive:
+        strength = strength * right.unflatten(1, (-1, group)).mean(-1).repeat_interleave(group, 1)
+    return right * (1 - strength * lengths / 100)
+
+
+def rounded(values: Tensor) -> list[float]:
+    return [float(f"{value:.5g}") for value in values.tolist()]

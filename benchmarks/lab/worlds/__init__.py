@@ -1,0 +1,1 @@
+"""Worlds of the lab, each a class with generator, tracer and verifier."""

@@ -1,0 +1,154 @@
+"""The command: files of a cell, resuming, the time limit, checks, the map, and imports."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.lab import run
+from benchmarks.lab.cells import all_cells
+from benchmarks.lab.checks import Check, octet_checks, shortcut_accuracy
+from benchmarks.lab.judge_pool import Pool
+from benchmarks.lab.map import main as draw_map
+from benchmarks.lab.records import LABEL, CellFolder
+from benchmarks.lab.training import Octet
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("cell")
+    assert run.main(["smoke", "--out", str(out), "--despite-checks"]) == 0
+    return out
+
+
+def test_a_cell_leaves_at_most_eight_files(folder):
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "base.pt",
+        "checks.json",
+        "octet-judge-20.json",
+        "octet-vanilla.json",
+    ]
+    assert max(len(cell.arms) for cell in all_cells().values() if not cell.name.endswith("controls")) + 2 <= 8
+
+
+def test_an_octet_records_each_run(folder):
+    content = json.loads((folder / "octet-judge-20.json").read_text())
+    assert content["lab"] == LABEL
+    assert content["complete"]
+    assert [(r["seed"], r["rate"]) for r in content["runs"]] == [(0, 1e-4), (0, 2e-4)]
+    assert [p["step"] for p in content["runs"][0]["curve"]] == [0, 1, 2, 4, 6]
+    assert [s["kind"] for s in content["steps"]] == ["judge"] + ["generate"] * 5
+
+
+def test_a_second_call_does_only_what_is_missing(folder, capsys):
+    kept = (folder / "octet-vanilla.json").read_bytes()
+    before = json.loads((folder / "octet-judge-20.json").read_text())
+    (folder / "octet-judge-20.json").unlink()
+    assert run.main(["smoke", "--out", str(folder), "--despite-checks"]) == 0
+    assert "vanilla: done before" in capsys.readouterr().out
+    assert (folder / "octet-vanilla.json").read_bytes() == kept
+    after = json.loads((folder / "octet-judge-20.json").read_text())
+    without_time = [
+        {k: v for k, v in p.items() if k != "seconds"} for r in (before, after) for p in r["runs"][0]["curve"]
+    ]
+    assert without_time[:5] == without_time[5:]
+
+
+def test_no_arm_begins_after_the_time_limit(folder, tmp_path, monkeypatch):
+    (tmp_path / "base.pt").write_bytes((folder / "base.pt").read_bytes())
+    monkeypatch.setattr(run, "BEGAN", run.BEGAN - 1e6)
+    assert run.main(["smoke", "--out", str(tmp_path), "--despite-checks", "--seconds", "1"]) == 3
+    assert not (tmp_path / "octet-judge-20.json").exists()
+
+
+def test_a_cut_octet_is_not_taken_for_done(tmp_path):
+    cell = all_cells()["smoke"]
+    folder = CellFolder(tmp_path)
+    for complete in (False, True):
+        folder.save_octet(cell, cell.arms[0], Octet([[], []], [], complete), {})
+        assert folder.finished(cell.arms[0]) is complete
+
+
+def test_a_failed_check_stops_the_cell(folder, tmp_path, capsys):
+    (tmp_path / "base.pt").write_bytes((folder / "base.pt").read_bytes())
+    assert run.main(["smoke", "--out", str(tmp_path)]) == 1
+    assert "no go: " in capsys.readouterr().out
+
+
+def test_an_unknown_arm_is_refused(tmp_path, capsys):
+    assert run.main(["smoke", "--out", str(tmp_path), "--arms", "vanila"]) == 2
+    assert "vanila" in capsys.readouterr().err
+
+
+def test_the_map_of_a_cell(folder, tmp_path):
+    assert draw_map([str(folder), "--out", str(tmp_path), "--no-plots"]) == 0
+    table = (tmp_path / "map.md").read_text()
+    assert table.startswith(f"# {LABEL}")
+    assert "| smoke | judge-20 |" in table
+    assert json.loads((tmp_path / "map.json").read_text())["rows"][0]["arm"] == "judge-20"
+
+
+def test_a_shortcut_is_found(world, draw):
+    problems = world.problems(2000, draw)
+    given_away = Pool(problems, problems["gold"], problems["gold"] * 0, 0)
+    honest = Pool(problems, problems["gold"], world.problems(2000, draw)["gold"], 0)
+    assert shortcut_accuracy(world, given_away) > 0.9
+    assert shortcut_accuracy(world, honest) < 0.58
+
+
+def point(step, stage, agrees, **fields):
+    base = dict(
+        step=step, stage=stage, rechecks=2.0, recheck_agrees=agrees, well_formed=1.0, truncated=0.0, entropy=1.0,
+        mixed_groups=0.5, judge_false_yes=0.3, judge_false_no=0.7, every_accuracy=0.3, none_accuracy=0.1,
+        judge_unreliable_right=0.47, judge_unreliable_belief=0.47,
+        unreliable_right=0.45, unreliable_belief=0.45,
+    )  # fmt: skip
+    return base | fields
+
+
+def test_checks_after_judging_read_the_hand_over():
+    after = point(20, "1-judge", 0.92, mixed_groups=0.1, judge_unreliable_right=0.67, unreliable_right=0.60)
+    curve = [point(0, "base", 0.92), after, point(30, "2-generate", 0.92), point(40, "2-generate", 0.92)]
+    checks = {check.name: check for check in octet_checks([curve])}
+    assert not checks["after judging: mixed groups"].passed
+    assert checks["transfer of facts"].value == pytest.approx(0.75)
+    assert checks["recheck agreement moved"].passed
+
+
+def test_a_recheck_that_learns_fails_its_check():
+    curve = [point(0, "base", 0.92), *[point(step, "1-generate", 0.96) for step in (10, 20, 30)]]
+    assert [check.name for check in octet_checks([curve]) if not check.passed] == ["recheck agreement moved"]
+
+
+def test_a_check_without_a_range_passes():
+    assert Check("any", 3.0).passed
+
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_the_lab_imports_nothing_of_the_product():
+    for file in (ROOT / "benchmarks/lab").rglob("*.py"):
+        foreign = {name.split(".")[0] for name in imports(file)} & {
+            "judgerlvr",
+            "rewards",
+            "data",
+            "verl",
+            "vllm",
+            "ray",
+        }
+        assert not foreign, f"{file} imports {foreign}"
+
+
+def test_the_product_does_not_import_the_lab():
+    for package in ("judgerlvr", "rewards", "data"):
+        for file in (ROOT / package).rglob("*.py"):
+            assert not any(name.startswith("benchmarks") for name in imports(file)), file

@@ -1,0 +1,130 @@
+"""The map's statistics against naive twins and published values."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.lab.pairs import View, best_rate, shortening, tokens_at
+from benchmarks.lab.statistics import (
+    Comparison,
+    Estimate,
+    Outcome,
+    estimate,
+    front_tokens,
+    holm,
+    outcomes,
+    t_cumulative,
+    t_quantile,
+)
+
+
+@pytest.mark.parametrize("freedom, value", [(1, 12.706), (3, 3.182), (7, 2.365), (47, 2.012)])
+def test_t_quantile_is_that_of_the_printed_tables(freedom, value):
+    assert t_quantile(0.975, freedom) == pytest.approx(value, abs=1e-3)
+
+
+@pytest.mark.parametrize("freedom", [2, 5])
+def test_t_distribution_is_that_of_simulated_means(freedom):
+    draws = np.random.default_rng(0).standard_normal((200_000, freedom + 1))
+    ratios = draws.mean(1) / (draws.std(1, ddof=1) / math.sqrt(freedom + 1))
+    for value in (-1.5, 0.0, 0.7, 2.0):
+        assert t_cumulative(value, freedom) == pytest.approx(float((ratios < value).mean()), abs=0.005)
+
+
+def test_interval_of_a_literal_sample():
+    made = estimate([0.01, 0.03, 0.02, 0.04])
+    reach = 3.1824 * math.sqrt(0.0005 / 3) / 2
+    assert (made.low, made.high) == pytest.approx((0.025 - reach, 0.025 + reach), abs=1e-5)
+
+
+def test_one_pair_bounds_nothing():
+    assert estimate([0.3]).low == -math.inf
+
+
+def naive_holm(p_values):
+    adjusted = []
+    for p in p_values:
+        smaller = [q for q in p_values if q <= p]
+        adjusted.append(max(min(1.0, q * (len(p_values) - sum(r < q for r in p_values))) for q in smaller))
+    return adjusted
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_is_its_naive_twin(seed):
+    p_values = list(np.random.default_rng(seed).random(9) ** 3)
+    assert holm(p_values) == pytest.approx(naive_holm(p_values))
+
+
+def naive_front(front, accuracy):
+    """The cheapest of many mixtures of two points that reaches the accuracy."""
+    best = math.inf
+    for (a, s), (b, t) in itertools.product(front, front):
+        for share in np.linspace(0, 1, 2001):
+            if share * a + (1 - share) * b >= accuracy - 1e-12:
+                best = min(best, share * s + (1 - share) * t)
+    return best
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_front_is_its_naive_twin(seed):
+    draw = np.random.default_rng(seed)
+    front = [(float(a), float(t)) for a, t in zip(draw.random(5), 40 + 60 * draw.random(5), strict=True)]
+    for accuracy in (0.05, 0.4, 0.7):
+        assert front_tokens(front, accuracy) == pytest.approx(naive_front(front, accuracy), rel=2e-3)
+
+
+def test_no_mixture_reaches_more_than_the_best_point():
+    assert front_tokens([(0.5, 40.0), (0.8, 90.0)], 0.81) == math.inf
+
+
+def around(mean, reach, p=0.001):
+    above, below = (p, 1 - p) if mean > 0 else (1 - p, p)
+    return Estimate(mean, mean - reach, mean + reach, above, below, 4)
+
+
+DECIDED = {
+    Outcome.WIN: Comparison(around(0.05, 0.02), around(0.4, 0.1), 0.8, 50.0, 60.0),
+    Outcome.LOSS: Comparison(around(-0.05, 0.02), around(0.4, 0.1), 0.7, 50.0, 60.0),
+    Outcome.TIE: Comparison(around(0.002, 0.01, 0.3), around(0.01, 0.03, 0.3), 0.7, 50.0, 49.0),
+    Outcome.UNDECIDED: Comparison(around(0.05, 0.06, 0.04), around(0.4, 0.1), 0.7, 50.0, 60.0),
+}
+
+
+@pytest.mark.parametrize("expected", DECIDED)
+def test_outcome(expected):
+    assert outcomes([DECIDED[expected]]) == [expected]
+
+
+def test_a_front_with_fewer_tokens_denies_the_win():
+    won = DECIDED[Outcome.WIN]
+    assert outcomes([Comparison(won.accuracy, won.shortening, 0.8, 50.0, 49.0)]) == [Outcome.UNDECIDED]
+
+
+def test_holm_over_cells_denies_a_narrow_win():
+    narrow = Comparison(around(0.05, 0.04, 0.02), around(0.4, 0.1), 0.8, 50.0, 60.0)
+    assert outcomes([narrow]) == [Outcome.WIN]
+    assert outcomes([narrow] * 12) == [Outcome.UNDECIDED] * 12
+
+
+def curve(*points):
+    return [{"accuracy": accuracy, "tokens": tokens} for accuracy, tokens in points]
+
+
+def test_tokens_are_read_where_the_curve_last_rises_through_the_level():
+    rising = curve((0.1, 40), (0.5, 80), (0.3, 60), (0.7, 100), (0.9, 90), (0.9, 90), (0.9, 90))
+    assert tokens_at(rising, 0.5, View("free")) == pytest.approx(80.0)
+
+
+def test_shortening_compares_at_the_weaker_ends_accuracy():
+    strong = curve((0.2, 40), (0.4, 50), (0.8, 70), (0.8, 70), (0.8, 70))
+    weak = curve((0.2, 40), (0.3, 60), (0.6, 90), (0.6, 90), (0.6, 90))
+    assert shortening(strong, weak) == pytest.approx(math.log(90 / 60))
+
+
+def test_best_rate_is_that_of_the_higher_mean_end():
+    def run(rate, seed, accuracy):
+        return {"rate": rate, "seed": seed, "curve": curve((0.1, 40), *[(accuracy, 50)] * 3)}
+
+    assert best_rate({"runs": [run(1e-4, 0, 0.9), run(1e-4, 1, 0.2), run(5e-5, 0, 0.6), run(5e-5, 1, 0.6)]}) == 5e-5

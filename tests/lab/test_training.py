@@ -1,0 +1,141 @@
+"""An octet: updates against a naive twin, pairing of arms, penalties, and the judge pool."""
+
+import math
+
+import pytest
+import torch
+
+from benchmarks.lab.adam import Adam
+from benchmarks.lab.arms import Arm, StepKind, control_arms, main_arms
+from benchmarks.lab.judge_pool import Pool
+from benchmarks.lab.model import cast, next_token_logits, trainable
+from benchmarks.lab.objective import policy_loss, token_logprobs
+from benchmarks.lab.training import RlConfig, Trainer, penalised
+from benchmarks.lab.worlds.chain import ChainConfig, ChainWorld
+
+CPU = torch.device("cpu")
+SMALL = RlConfig(prompts=3, judge_prompts=2, group=4, updates=1)
+
+
+@pytest.fixture
+def trainer(shape):
+    world = ChainWorld(ChainConfig(least_steps=1, most_steps=2), CPU)
+    return Trainer(shape, world, SMALL, 1, (1e-3, 2e-3), CPU)
+
+
+def sampled(trainer, weights, draw):
+    problems = trainer.world.problems(6, draw)
+    prompts = trainer.world.prompt(problems).unflatten(0, (2, 3))
+    return prompts, trainer.solver.run(weights, prompts, draw)
+
+
+def naive_gradient(trainer, weights, prompts, samples, advantages, used):
+    """All used rows in a single forward."""
+    leaves = trainable(weights)
+    share = samples.lengths.shape[1] // prompts.shape[1]
+    ids = torch.cat((prompts.repeat_interleave(share, 1), samples.tokens), -1)
+    logits = next_token_logits(
+        trainer.shape, cast(leaves, torch.float32), ids[..., :-1], trainer.table, prompts.shape[2]
+    )
+    mask = samples.own & used[..., None]
+    new = token_logprobs(logits, samples.tokens)
+    policy_loss(new, samples.logprobs, advantages, mask, mask.sum((1, 2)), SMALL.clip).sum().backward()
+    return {name: value.grad for name, value in leaves.items()}
+
+
+@pytest.mark.parametrize("chunk", [2, 96])
+def test_an_update_has_the_gradient_of_its_naive_twin(trainer, weights, draw, monkeypatch, chunk):
+    monkeypatch.setattr("benchmarks.lab.training.CHUNK_ROWS", chunk)
+    prompts, samples = sampled(trainer, weights, draw)
+    advantages = torch.randn(2, 12, generator=draw)
+    used = torch.rand(2, 12, generator=draw) < 0.6
+    expected = naive_gradient(trainer, weights, prompts, samples, advantages, used)
+    seen = {}
+
+    class Watch(Adam):
+        def step(self, scale=1.0, live=None):
+            seen.update({name: value.grad.clone() for name, value in self.weights.items()})
+            return super().step(scale, live)
+
+    leaves = trainable(weights)
+    trainer.update(leaves, Watch(leaves, trainer.rates), prompts, samples, advantages, used, draw)
+    for name, value in expected.items():
+        assert torch.allclose(seen[name], value, atol=1e-5 + 1e-3 * value.abs().max().item()), name
+
+
+def test_rows_of_uniform_groups_change_nothing(trainer, weights, draw):
+    prompts, samples = sampled(trainer, weights, draw)
+    leaves = trainable(weights)
+    nothing = torch.zeros(2, 12, dtype=torch.bool)
+    trainer.update(leaves, Adam(leaves, trainer.rates), prompts, samples, torch.ones(2, 12), nothing, draw)
+    assert all(torch.equal(leaves[name], weights[name]) for name in weights)
+
+
+def test_arms_see_the_same_problems_at_the_same_step(trainer, weights):
+    asked = []
+    for arm in main_arms(6)[:2]:
+        draw = torch.Generator().manual_seed(9)
+        asked.append(trainer.generate(arm, weights, draw)[0])
+    assert torch.equal(*asked)
+
+
+def test_rates_of_one_seed_see_the_same_problems(trainer, weights, draw):
+    prompts = trainer.generate(main_arms(6)[0], weights, draw)[0]
+    assert torch.equal(prompts[0], prompts[1])
+
+
+RIGHT, LENGTHS = torch.tensor([[1.0, 0.0, 1.0, 1.0]]), torch.tensor([[50, 50, 100, 20]])
+
+
+@pytest.mark.parametrize(
+    "penalty, adaptive, expected",
+    [(0.0, False, [1, 0, 1, 1]), (0.2, False, [0.9, 0, 0.8, 0.96]), (0.2, True, [0.95, 0, 0.8, 0.96])],
+)
+def test_penalty_of_right_answers(penalty, adaptive, expected):
+    arm = Arm("any", (), penalty, adaptive)
+    assert penalised(arm, RIGHT, LENGTHS, 2)[0].tolist() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("arm", [*main_arms(120), *control_arms(120)], ids=lambda arm: arm.name)
+def test_every_arm_has_all_steps(arm):
+    assert sum(stage.steps for stage in arm.stages) == 120
+
+
+def test_a_sixth_of_the_mixed_arms_steps_judge():
+    (stage,) = next(arm for arm in control_arms(120) if arm.name == "mixed").stages
+    assert sum(stage.kind(step) is StepKind.JUDGE for step in range(120)) == 20
+
+
+def pool_of(world, draw, rows=40):
+    problems = world.problems(rows, draw)
+    return Pool(problems, problems["gold"], (problems["gold"] + 1) % 30, 0)
+
+
+def test_draws_of_the_pool_carry_the_right_labels(world, draw):
+    problems, candidates, labels = pool_of(world, draw).draw(500, draw)
+    assert torch.equal((candidates == problems["gold"]).all(-1), labels)
+    assert labels.float().mean().item() == pytest.approx(0.5, abs=0.1)
+
+
+def test_pairs_of_the_pool_are_balanced_per_problem(world, draw):
+    problems, candidates, labels = pool_of(world, draw).pairs(20)
+    assert len(labels) == 20
+    assert torch.equal((candidates == problems["gold"]).all(-1), labels)
+
+
+def test_an_octet_cut_by_the_deadline_says_so(trainer, weights, draw):
+    class Nothing:
+        def points(self, weights, full):
+            return [dict(accuracy=0.0, tokens=1.0, none_accuracy=0.0)] * 2
+
+    pool = pool_of(trainer.world, draw)
+    octet = trainer.train(main_arms(6)[0], weights, pool, Nothing(), 0, deadline=-math.inf)
+    assert not octet.complete
+    assert [len(curve) for curve in octet.curves] == [1, 1]
+
+
+@pytest.mark.parametrize("kind", [StepKind.JUDGE, StepKind.JUDGE_FEW, StepKind.JUDGE_SHUFFLED, StepKind.JUDGE_SFT])
+def test_every_kind_of_judging_takes_a_step(trainer, weights, draw, kind):
+    leaves = trainable(weights)
+    figures = trainer.step(main_arms(6)[1], kind, leaves, Adam(leaves, trainer.rates), pool_of(trainer.world, draw), 3)
+    assert all(math.isfinite(value) for values in figures.values() for value in values.tolist())
