@@ -1,55 +1,76 @@
-"""Only what teaches judging: problems of mixed outcome, both classes alike, no response twice."""
+"""Only what teaches judging: problems of mixed outcome, both classes alike, no response twice.
+
+Candidates are places in a store. ``problem``, ``label`` and ``shown`` are columns parallel to the store.
+"""
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
-from data.labelling import Triplet
+import numpy as np
+from numpy.typing import NDArray
 
-
-def by_problem(triplets: Iterable[Triplet]) -> dict[str, list[Triplet]]:
-    """Triplets of each problem, problems in order of first appearance."""
-    groups: dict[str, list[Triplet]] = defaultdict(list)
-    for triplet in triplets:
-        groups[triplet.problem.id].append(triplet)
-    return dict(groups)
+Places = NDArray[np.int64]
+Problems = NDArray[np.int32]
+Labels = NDArray[np.bool_]
 
 
-def mixed_only(triplets: Sequence[Triplet]) -> list[Triplet]:
-    """Problems whose pass rate is strictly between 0 and 1 (paper section 2.1: moderate difficulty)."""
-    return [t for group in by_problem(triplets).values() if len({t.label for t in group}) == 2 for t in group]
+def without_duplicates(places: Places, problem: Problems, shown: NDArray[np.uint64]) -> Places:
+    """The first of several identical responses to one problem, in the order of the places."""
+    order = np.lexsort((places, shown[places], problem[places]))
+    ordered = places[order]
+    keys = np.stack([problem[ordered].astype(np.uint64), shown[ordered]])
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+    return np.sort(ordered[first])
 
 
-def without_duplicates(triplets: Sequence[Triplet]) -> list[Triplet]:
-    """The first of several identical responses to one problem."""
-    return list({(t.problem.id, t.response): t for t in reversed(triplets)}.values())[::-1]
+def mixed_only(places: Places, problem: Problems, label: Labels) -> Places:
+    """Places of problems whose pass rate is strictly between 0 and 1 (paper section 2.1: moderate difficulty)."""
+    rates = pass_rates(places, problem, label)
+    return places[(rates[problem[places]] > 0) & (rates[problem[places]] < 1)]
 
 
-def balanced(triplets: Sequence[Triplet], cap: int, seed: int) -> list[Triplet]:
-    """Equally many right and wrong solutions of each problem, at most ``cap`` each (0: no cap)."""
+def pass_rates(places: Places, problem: Problems, label: Labels) -> NDArray[np.float64]:
+    """Share of right responses of each problem, by the place of the problem. nan where a problem has none."""
+    count = int(problem.max(initial=-1)) + 1
+    responses = np.bincount(problem[places], minlength=count)
+    right = np.bincount(problem[places], weights=label[places], minlength=count)
+    return np.divide(right, responses, out=np.full(count, np.nan), where=responses > 0)
+
+
+def by_problem(places: Places, problem: Problems) -> list[Places]:
+    """Places of each problem in order, problems in order of first appearance in the store."""
+    order = np.argsort(problem[places], kind="stable")
+    ordered = places[order]
+    cuts = np.flatnonzero(np.diff(problem[ordered])) + 1
+    return np.split(ordered, cuts) if len(ordered) else []
+
+
+def balanced(places: Places, problem: Problems, label: Labels, cap: int, seed: int) -> Places:
+    """Equally many right and wrong responses of each problem, at most ``cap`` each (0: no cap)."""
     draw = random.Random(seed)
-    kept = []
-    for group in by_problem(triplets).values():
-        classes = [[t for t in group if t.label is label] for label in (True, False)]
+    kept: list[int] = []
+    for group in by_problem(places, problem):
+        classes = [group[label[group]].tolist(), group[~label[group]].tolist()]
         count = min(len(classes[0]), len(classes[1]), cap or len(group))
-        kept += [t for members in classes for t in draw.sample(members, count)]
-    return kept
+        kept += [place for members in classes for place in draw.sample(members, count)]
+    return np.array(kept, dtype=np.int64)
 
 
-def split_by_problem(triplets: Sequence[Triplet], heldout: int, seed: int) -> tuple[list[Triplet], list[Triplet]]:
+def split_by_problem(places: Places, problem: Problems, heldout: int, seed: int) -> tuple[Places, Places]:
     """(train, held-out): whole problems are held out, so that no problem of the one is in the other."""
-    groups = list(by_problem(triplets).values())
+    groups = by_problem(places, problem)
     random.Random(seed).shuffle(groups)
-    train = [t for group in groups[heldout:] for t in group]
+    train = [place for group in groups[heldout:] for place in group.tolist()]
     random.Random(seed).shuffle(train)
-    return train, [t for group in groups[:heldout] for t in group]
+    held = [place for group in groups[:heldout] for place in group.tolist()]
+    return np.array(train, dtype=np.int64), np.array(held, dtype=np.int64)
 
 
-def shuffled_labels(triplets: Sequence[Triplet], seed: int) -> list[Triplet]:
-    """The control: the same triplets with their labels permuted, so that a label says nothing about its solution."""
-    labels = [triplet.label for triplet in triplets]
-    random.Random(seed).shuffle(labels)
-    return [replace(triplet, label=label) for triplet, label in zip(triplets, labels, strict=True)]
+def shuffled(labels: Sequence[bool] | Labels, seed: int) -> Labels:
+    """The control: the same labels permuted, so that a label says nothing about its solution."""
+    permuted = [bool(label) for label in labels]
+    random.Random(seed).shuffle(permuted)
+    return np.array(permuted, dtype=bool)

@@ -1,26 +1,28 @@
-"""What a judge could score without judging; near 0.5 is what a judge set should give."""
+"""What a judge could score without judging. Near 0.5 is what a judge set should give.
+
+All columns are parallel. ``kept`` are the places of the judge set, ``usable`` those of all labelled responses.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from statistics import fmean, median
+import math
+from dataclasses import dataclass
 
-from data.balancing import by_problem
-from data.labelling import Triplet
+import numpy as np
+from numpy.typing import NDArray
 
-Predict = Callable[[Triplet], bool]
+from data.balanced_accuracy import balanced_accuracy_of
+from data.balancing import Labels, Places, Problems, by_problem
 
 
-def balanced_accuracy(triplets: Sequence[Triplet], predict: Predict) -> float:
-    """Mean of the recalls of both classes; 0.5 where a class is absent."""
-    recalls = [
-        fmean(predict(t) == label for t in members)
-        for label in (True, False)
-        if (members := [t for t in triplets if t.label is label])
-    ]
-    return fmean(recalls) if len(recalls) == 2 else 0.5
+@dataclass(frozen=True)
+class Columns:
+    """What baselines look at: problem, label, length in characters, digest of the answer."""
+
+    problem: Problems
+    label: Labels
+    length: NDArray[np.int32]
+    answer: NDArray[np.uint64]
 
 
 def either_way(score: float) -> float:
@@ -28,38 +30,52 @@ def either_way(score: float) -> float:
     return max(score, 1 - score)
 
 
-def baselines(triplets: Sequence[Triplet], candidates: Sequence[Triplet]) -> dict[str, float]:
-    """Balanced accuracy by name; ``candidates`` are all labelled responses, before balancing."""
+def baselines(kept: Places, usable: Places, columns: Columns, halves: NDArray[np.bool_]) -> dict[str, float]:
+    """Balanced accuracy by name. ``halves`` divides the problems in two for what is learnt on other problems."""
+    truth = columns.label[kept]
     return {
-        "majority class": balanced_accuracy(triplets, lambda _: True),
-        "longer response": either_way(balanced_accuracy(triplets, _longer(triplets))),
-        "majority answer": balanced_accuracy(triplets, _majority_answer(candidates)),
-        "answer string": _answer_string(triplets),
+        "majority class": balanced_accuracy_of(truth, np.ones(len(kept), dtype=bool)),
+        "longer response": either_way(balanced_accuracy_of(truth, _longer(kept, columns))),
+        "majority answer": balanced_accuracy_of(truth, _majority_answer(kept, usable, columns)),
+        "answer string": _answer_string(kept, columns, halves),
     }
 
 
-def _longer(triplets: Sequence[Triplet]) -> Predict:
-    """Longer than its problem's median response."""
-    middle = {name: median(len(t.response) for t in group) for name, group in by_problem(triplets).items()}
-    return lambda t: len(t.response) > middle[t.problem.id]
+def _longer(kept: Places, columns: Columns) -> NDArray[np.bool_]:
+    """Longer than the median response of its problem."""
+    middle = np.zeros(int(columns.problem.max(initial=-1)) + 1)
+    for group in by_problem(kept, columns.problem):
+        middle[columns.problem[group[0]]] = np.median(columns.length[group])
+    return columns.length[kept] > middle[columns.problem[kept]]
 
 
-def _majority_answer(candidates: Sequence[Triplet]) -> Predict:
+def majority_answers(usable: Places, columns: Columns) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+    """(digest of the commonest answer, its share of the responses) by problem. Of two as common the first counts."""
+    count = int(columns.problem.max(initial=-1)) + 1
+    answers, shares = np.zeros(count, dtype=np.uint64), np.zeros(count)
+    for group in by_problem(usable, columns.problem):
+        values, first, times = np.unique(columns.answer[group], return_index=True, return_counts=True)
+        best = np.lexsort((first, -times))[0]
+        place = columns.problem[group[0]]
+        answers[place], shares[place] = values[best], times[best] / len(group)
+    return answers, shares
+
+
+def _majority_answer(kept: Places, usable: Places, columns: Columns) -> NDArray[np.bool_]:
     """The answer that most candidates of the problem gave."""
-    groups = by_problem(candidates).items()
-    common = {name: Counter(t.answer for t in group).most_common(1)[0][0] for name, group in groups}
-    return lambda t: t.answer == common[t.problem.id]
+    answers, _ = majority_answers(usable, columns)
+    return columns.answer[kept] == answers[columns.problem[kept]]
 
 
-def _answer_string(triplets: Sequence[Triplet]) -> float:
-    """Label that the same answer string usually has, learnt on one half of the problems, tested on the other."""
-    halves: dict[int, list[Triplet]] = defaultdict(list)
-    for triplet in triplets:
-        halves[hashlib.sha256(triplet.problem.id.encode()).digest()[0] % 2].append(triplet)
+def _answer_string(kept: Places, columns: Columns, halves: NDArray[np.bool_]) -> float:
+    """Label that the same answer string usually has, learnt on one half of the problems, tested on the other half."""
     scores = []
-    for learn, test in ((halves[0], halves[1]), (halves[1], halves[0])):
-        votes: dict[str | None, int] = defaultdict(int)
-        for triplet in learn:
-            votes[triplet.answer] += 1 if triplet.label else -1
-        scores.append(balanced_accuracy(test, lambda t, votes=votes: votes.get(t.answer, 0) > 0))  # type: ignore[misc]
-    return fmean(scores)
+    side = halves[columns.problem[kept]]
+    for half in (False, True):
+        learn, test = kept[side == half], kept[side != half]
+        names, codes = np.unique(columns.answer[learn], return_inverse=True)
+        votes = np.bincount(codes, weights=np.where(columns.label[learn], 1, -1), minlength=len(names))
+        liked = names[votes > 0]
+        scores.append(balanced_accuracy_of(columns.label[test], np.isin(columns.answer[test], liked)))
+    known = [score for score in scores if not math.isnan(score)]
+    return sum(known) / len(known) if known else math.nan

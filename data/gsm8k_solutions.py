@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.row_files import read_rows, write_jsonl
+from data.jsonl import write_jsonl
+from data.row_files import read_rows
 from rewards.errors import InputError, exit_code
 
 ANSWER = re.compile(r"A:\s*(\S+)\s*$")

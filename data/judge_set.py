@@ -1,94 +1,237 @@
-"""The judge set from candidates: label, mixed problems, balance, duplicates, decontamination, held-out problems."""
+"""The judge set from candidates, in bounded memory: read, decontaminate, label, filter, select, describe.
+
+Texts lie on disk. The candidates are read once and their texts once more when they are graded.
+Every filter runs before the classes are balanced, so that the card describes the rows that are written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import resource
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import overload
 
-from data.balancing import balanced, by_problem, mixed_only, shuffled_labels, split_by_problem, without_duplicates
-from data.baselines import baselines
-from data.card import Card, mean_characters
-from data.decontaminate import check_overlap
-from data.labelling import Labelled, Triplet, label_candidates
-from data.problems import GradeMany
+import numpy as np
+
+from data import card_statistics as statistics
+from data.balancing import Labels, Places, balanced, mixed_only, shuffled, split_by_problem, without_duplicates
+from data.baselines import Columns, baselines
+from data.candidate_store import CandidateStore
+from data.card import Card
+from data.decontaminate import contaminated_places
+from data.identity import label_of
+from data.importing.options import BadRowList
+from data.labelling import LabelTable, Progress, Refuse, Triplet, View, label_candidates, triplet_of
+from data.problems import GoldGrader, GradeMany, bad_gold, bad_golds
 from data.responses import Candidate
 from rewards.errors import InputError
 
 
+class TripletList(Sequence[Triplet]):
+    """Triplets in a fixed order. Each is read from disk when it is asked for."""
+
+    def __init__(self, store: CandidateStore, places: Places, labels: Labels, view: View) -> None:
+        self._store, self._places, self._labels, self._view = store, places, labels, view
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Triplet: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Triplet]: ...
+
+    def __getitem__(self, index: int | slice) -> Triplet | Sequence[Triplet]:
+        if isinstance(index, slice):
+            return TripletList(self._store, self._places[index], self._labels[index], self._view)
+        place = int(self._places[index])
+        return triplet_of(self._store, place, bool(self._labels[index]), self._view)
+
+    def __iter__(self) -> Iterator[Triplet]:
+        return (self[index] for index in range(len(self)))
+
+
 @dataclass(frozen=True)
 class JudgeSet:
-    """Training triplets in random order, triplets of held-out problems, and the card of both."""
+    """Training triplets in random order, triplets of held-out problems, and the card of both.
 
-    train: list[Triplet]
-    heldout: list[Triplet]
+    ``seconds`` are processor seconds of this process and its ended children by step.
+    """
+
+    train: Sequence[Triplet]
+    heldout: Sequence[Triplet]
     card: Card
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JudgeSetSettings:
+    """How a judge set is made. ``cap_per_problem`` 0 is no cap.
+
+    ``shuffle_labels`` permutes the training labels, never the held-out labels: the control of a learning claim.
+    """
+
+    view: View = field(default_factory=View)
+    cap_per_problem: int = 4
+    heldout_problems: int = 0
+    seed: int = 0
+    eval_files: Sequence[Path] = ()
+    contamination: str = "stop"
+    bad_rows: str = "stop"
+    shuffle_labels: bool = False
 
 
 def build_judge_set(
-    candidates: Sequence[Candidate],
+    candidates: Iterable[Candidate],
     *,
     grade_many: GradeMany,
-    view: str = "solution",
-    lenient: bool = False,
-    cap_per_problem: int = 4,
-    heldout_problems: int = 0,
-    seed: int = 0,
-    eval_files: Sequence[Path] = (),
-    contamination: str = "stop",
-    shuffle_labels: bool = False,
+    golds: GoldGrader | None = None,
+    settings: JudgeSetSettings | None = None,
+    refuse: Refuse | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
 ) -> JudgeSet:
-    """JudgeRLVR section 2.1 as a pipeline; every step's count goes into the card.
+    """JudgeRLVR section 2.1 as a pipeline. Every step's count goes into the card.
 
-    ``shuffle_labels`` permutes the training labels, never the held-out ones: the control of a learning claim.
+    ``golds`` grades gold answers against themselves. ``refuse`` names why a prompt cannot be used.
+    Texts are spooled to unnamed files in ``folder``.
 
     Raises:
-        InputError: contaminated problems, or nothing left to judge.
+        InputError: contaminated problems, one problem with two gold answers, or nothing left to judge.
     """
-    usable = _decontaminate(candidates, eval_files, contamination)
-    labelled = label_candidates(usable, grade_many, view, lenient)
-    distinct = without_duplicates(labelled.triplets)
-    mixed = mixed_only(distinct)
-    kept = balanced(mixed, cap_per_problem, seed)
-    train, heldout = split_by_problem(kept, heldout_problems, seed)
-    if not train:
-        text = f"{len(by_problem(kept))} problems of mixed outcome among {len(by_problem(labelled.triplets))}"
+    settings = settings or JudgeSetSettings()
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "read"):
+        store = CandidateStore.of(candidates, folder)
+    with _timed(seconds, "decontaminate"):
+        foul = contaminated_places(store.problems, settings.eval_files, settings.contamination)
+    with _timed(seconds, "gold answers"):
+        unread = _bad_golds(store, golds, settings.bad_rows) if golds else set()
+    with _timed(seconds, "label"):
+        table = label_candidates(store, grade_many, settings.view, frozenset(foul | unread), refuse, progress)
+    with _timed(seconds, "select"):
+        selection = _select(store, table, (foul, unread), settings)
+    with _timed(seconds, "card"):
+        card = _card(store, table, selection, settings)
+    labels = table.label[selection.train]
+    if settings.shuffle_labels:
+        labels = shuffled(labels, settings.seed)
+    train = TripletList(store, selection.train, labels, settings.view)
+    heldout = TripletList(store, selection.heldout, table.label[selection.heldout], settings.view)
+    return JudgeSet(train, heldout, card, seconds)
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """Places of the two files, places of all usable responses without repetitions, and the counts on the way."""
+
+    train: Places
+    heldout: Places
+    distinct: Places
+    counts: dict[str, int]
+
+
+def _select(
+    store: CandidateStore, table: LabelTable, left_out: tuple[set[int], set[int]], settings: JudgeSetSettings
+) -> _Selection:
+    problem = np.asarray(store.problem, dtype=np.int32)
+    usable = np.flatnonzero(table.usable)
+    distinct = without_duplicates(usable, problem, table.shown)
+    mixed = mixed_only(distinct, problem, table.label)
+    kept = balanced(mixed, problem, table.label, settings.cap_per_problem, settings.seed)
+    train, heldout = split_by_problem(kept, problem, settings.heldout_problems, settings.seed)
+    problems = {name: len(np.unique(problem[places])) for name, places in (("usable", usable), ("mixed", mixed))}
+    if not len(train):
         raise InputError(
-            f"nothing to judge: {text}",
+            f"nothing to judge: {problems['mixed']} problems of mixed outcome among {problems['usable']}",
             "give candidates that are right for some and wrong for other responses to a problem, "
             "or lower judge.data.heldout_problems",
         )
+    foul, unread = (int(np.isin(problem, list(places)).sum()) for places in left_out)
     counts = {
-        "candidates": len(candidates),
-        "not in an evaluation set": len(usable),
-        "usable (an answer, not cut)": len(labelled.triplets),
+        "candidates": len(store),
+        "not in an evaluation set": len(store) - foul,
+        "with a gold answer that the verifier reads": len(store) - foul - unread,
+        "usable": len(usable),
         "distinct": len(distinct),
-        "mixed problems": len(by_problem(mixed)),
+        "mixed problems": problems["mixed"],
         "of mixed problems": len(mixed),
         "balanced": len(kept),
         "training": len(train),
         "held out": len(heldout),
     }
-    settings = {"view": view, "cap per problem": cap_per_problem, "seed": seed, "labels shuffled": shuffle_labels}
-    if shuffle_labels:
-        train = shuffled_labels(train, seed)
-    return JudgeSet(train, heldout, _card(labelled, kept, counts, settings))
+    return _Selection(train, heldout, distinct, counts)
 
 
-def _decontaminate(candidates: Sequence[Candidate], eval_files: Sequence[Path], contamination: str) -> list[Candidate]:
-    problems = list({candidate.problem.id: candidate.problem for candidate in candidates}.values())
-    clean = {problem.id for problem in check_overlap(problems, eval_files, contamination)}
-    return [candidate for candidate in candidates if candidate.problem.id in clean]
-
-
-def _card(labelled: Labelled, kept: list[Triplet], counts: dict[str, int], settings: dict[str, object]) -> Card:
-    agreement = 1 - len(labelled.disagreements) / labelled.compared if labelled.compared else None
+def _card(store: CandidateStore, table: LabelTable, selection: _Selection, settings: JudgeSetSettings) -> Card:
+    """The card of the rows that are written, before labels are shuffled."""
+    columns = Columns(np.asarray(store.problem, dtype=np.int32), table.label, table.length, table.answer)
+    kept = np.concatenate([selection.train, selection.heldout])
+    usable = selection.distinct
+    halves = np.array([name[-1] in "02468ace" for name in store.problems.ids()], dtype=bool)
+    denied = [store.problems.read(store.problem[place]) for place in table.examples or ()]
+    models = [list(store.models)[store.model[place]] for place in table.examples or ()]
     return Card(
-        counts=counts,
-        dropped=dict(labelled.dropped),
-        label_agreement=agreement,
-        disagreements=[f"{c.problem.id[:40]} ({c.model})" for c in labelled.disagreements],
-        mean_characters=mean_characters(kept),
-        baselines=baselines(kept, labelled.triplets),
-        settings=settings,
+        counts=selection.counts,
+        dropped=dict(sorted(table.dropped.items())),
+        label_agreement=1 - table.denied / table.compared if table.compared else None,
+        disagreements=[f"{label_of(p)[:40]} ({m})" for p, m in zip(denied, models, strict=True)],
+        splits={name: _split(columns, places) for name, places in _files(selection)},
+        characters=statistics.lengths_by_class(kept, columns),
+        difficulty=statistics.difficulty(kept, usable, columns),
+        baselines=baselines(kept, usable, columns, halves),
+        second_grader=statistics.second_grader(kept, store, columns, settings.view),
+        majority=statistics.majority_against_gold(usable, store, columns),
+        near_duplicates=statistics.near_duplicates(kept, store, columns, settings.view),
+        models=statistics.by_name(kept, store.models, store.model, columns),
+        sources=statistics.by_name(kept, store.sources, store.source, columns),
+        settings=_settings(settings),
+    )
+
+
+def _files(selection: _Selection) -> list[tuple[str, Places]]:
+    return [("train", selection.train), ("heldout", selection.heldout)]
+
+
+def _split(columns: Columns, places: Places) -> dict[str, int]:
+    right = int(columns.label[places].sum())
+    problems = len(np.unique(columns.problem[places]))
+    return {"problems": problems, "right": right, "wrong": len(places) - right}
+
+
+def _settings(settings: JudgeSetSettings) -> dict[str, object]:
+    return {
+        "view": settings.view.name,
+        "extraction": "lenient" if settings.view.lenient else "strict",
+        "cap per problem": settings.cap_per_problem,
+        "seed": settings.seed,
+        "labels shuffled": settings.shuffle_labels,
+        "evaluation sets": ", ".join(map(str, settings.eval_files)) or "none",
+    }
+
+
+def _bad_golds(store: CandidateStore, golds: GoldGrader, bad_rows: str) -> set[int]:
+    """Places of problems whose gold answer the verifier does not read. Raises for all of them unless dropped."""
+    bad, faults = bad_golds(store.problems, golds), BadRowList()
+    for place, reason in bad.items():
+        faults.add(bad_gold(store.problems[place], f"{reason} (problem {label_of(store.problems[place])[:60]!r})"))
+    if bad_rows == "stop":
+        faults.raise_all()
+    return set(bad)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    started = _processor_seconds()
+    yield
+    seconds[step] = round(_processor_seconds() - started, 2)
+
+
+def _processor_seconds() -> float:
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )

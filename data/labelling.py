@@ -1,25 +1,33 @@
-"""Labels by the verifier: which candidate solutions are right."""
+"""Labels by the verifier: which candidate solutions are right, and what the judge is shown of them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
+import numpy as np
+from numpy.typing import NDArray
+
+from data.candidate_store import GIVEN_BACK, CandidateStore
 from data.problems import GradeMany
-from data.responses import Candidate
 from rewards.extraction.extract import final_answer
 from rewards.extraction.thinking import solution_part
 from rewards.types import Problem, Reason, Result
 
 # A response without an answer, or whose grading was cut short, is not a wrong solution but none.
 UNUSABLE = {Reason.NO_FINAL_ANSWER, Reason.TRUNCATED, Reason.TIMEOUT, Reason.TOO_COMPLEX}
+CHUNK = 2048
+# Why a prompt with this problem and shown response cannot be used, or None.
+Refuse = Callable[[Problem, str], str | None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Triplet:
-    """(problem, solution response, label) of JudgeRLVR section 2.1; ``response`` is what the judge is shown."""
+    """(problem, solution response, label) of JudgeRLVR section 2.1. ``response`` is what the judge is shown."""
 
     problem: Problem
     response: str
@@ -30,47 +38,119 @@ class Triplet:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Triplets, how many candidates were set aside for which reason, and given labels the verifier denies."""
+class View:
+    """What the judge is shown: ``solution`` (after the last closing think tag) or ``full_response``.
 
-    triplets: list[Triplet]
+    ``lenient`` must be the extraction of the grader.
+    """
+
+    name: str = "solution"
+    lenient: bool = False
+
+    def shown(self, response: str) -> str:
+        return (response if self.name == "full_response" else solution_part(response) or "").strip()
+
+    def answer(self, response: str) -> str | None:
+        return final_answer(response, mode="lenient" if self.lenient else "strict").answer
+
+
+@dataclass
+class LabelTable:
+    """Columns parallel to the candidates of a store. Rows that are not usable are zero.
+
+    ``usable`` and ``label`` are bool, ``length`` counts characters of what is shown,
+    ``answer`` and ``shown`` are 64-bit digests of the texts, which stand for equality alone.
+    """
+
+    usable: NDArray[np.bool_]
+    label: NDArray[np.bool_]
+    length: NDArray[np.int32]
+    answer: NDArray[np.uint64]
+    shown: NDArray[np.uint64]
     dropped: Counter[str]
-    disagreements: list[Candidate]
-    compared: int
+    compared: int = 0
+    denied: int = 0
+    examples: list[int] | None = None  # places of the first denied labels
+
+    @classmethod
+    def empty(cls, count: int) -> LabelTable:
+        boolean, number = np.zeros(count, dtype=bool), np.zeros(count, dtype=np.uint64)
+        return cls(boolean, boolean.copy(), np.zeros(count, np.int32), number, number.copy(), Counter(), examples=[])
 
 
 def label_candidates(
-    candidates: Sequence[Candidate], grade_many: GradeMany, view: str = "solution", lenient: bool = False
-) -> Labelled:
-    """Grade each candidate against its problem and keep the usable ones.
+    store: CandidateStore,
+    grade_many: GradeMany,
+    view: View | None = None,
+    leave_out: frozenset[int] = frozenset(),
+    refuse: Refuse | None = None,
+    progress: Progress | None = None,
+) -> LabelTable:
+    """Grade every candidate against its problem, a chunk at a time.
 
-    ``view`` is ``solution`` (the part after the last closing think tag) or ``full_response``; ``lenient`` must be
-    the extraction that ``grade_many`` uses.
+    Candidates of the problems at the places ``leave_out`` are passed over without a count.
+    ``refuse`` names what else makes a prompt unusable.
     """
-    results = grade_many([(candidate.problem, candidate.response) for candidate in candidates])
-    triplets, dropped, disagreements, compared = [], Counter[str](), [], 0
-    for candidate, result in zip(candidates, results, strict=True):
-        reason = _unusable(candidate, result)
-        if reason:
-            dropped[reason] += 1
-            continue
-        label = result.score == 1.0
-        if candidate.label is not None:
-            compared += 1
-            if candidate.label != label:
-                disagreements.append(candidate)
-        triplets.append(_triplet(candidate, label, view, lenient))
-    return Labelled(triplets, dropped, disagreements, compared)
+    view, table = view or View(), LabelTable.empty(len(store))
+    rows = (row for row in store if store.problem[row[0]] not in leave_out)
+    done = 0
+    for chunk in _chunks(rows):
+        results = grade_many([(problem, response) for _, problem, response in chunk])
+        for (place, problem, response), result in zip(chunk, results, strict=True):
+            _enter(table, store, place, problem, response, result, view, refuse)
+        done += len(chunk)
+        if progress and done % (32 * CHUNK) < CHUNK:
+            progress(f"  labelled {done} of {len(store)} candidates")
+    return table
 
 
-def _unusable(candidate: Candidate, result: Result) -> str | None:
-    if candidate.finish_reason == "length":
-        return Reason.TRUNCATED.value
+def _chunks(rows: Iterator[tuple[int, Problem, str]]) -> Iterator[list[tuple[int, Problem, str]]]:
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk
+
+
+def _enter(
+    table: LabelTable,
+    store: CandidateStore,
+    place: int,
+    problem: Problem,
+    response: str,
+    result: Result,
+    view: View,
+    refuse: Refuse | None,
+) -> None:
+    """Write one row of the table, or count why the candidate is set aside."""
+    reason = Reason.TRUNCATED.value if store.cut[place] else _unusable(result)
+    shown = "" if reason else view.shown(response)
+    reason = reason or (refuse(problem, shown) if refuse else None)
+    if reason:
+        table.dropped[reason] += 1
+        return
+    label = result.score == 1.0
+    given = GIVEN_BACK[store.given[place]]
+    if given is not None:
+        table.compared += 1
+        if given != label:
+            table.denied += 1
+            if table.examples is not None and len(table.examples) < 20:
+                table.examples.append(place)
+    table.usable[place], table.label[place], table.length[place] = True, label, len(shown)
+    table.shown[place], table.answer[place] = _digest(shown), _digest(view.answer(response) or "")
+
+
+def _unusable(result: Result) -> str | None:
     return result.reason.value if result.reason in UNUSABLE else None
 
 
-def _triplet(candidate: Candidate, label: bool, view: str, lenient: bool) -> Triplet:
-    shown = candidate.response if view == "full_response" else solution_part(candidate.response) or ""
-    answer = final_answer(candidate.response, mode="lenient" if lenient else "strict").answer
-    digest = hashlib.sha256(f"{candidate.problem.id}\0{shown}".encode()).hexdigest()[:16]
-    return Triplet(candidate.problem, shown.strip(), answer, label, candidate.model, f"judge-{digest}")
+def _digest(text: str) -> int:
+    content = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def triplet_of(store: CandidateStore, place: int, label: bool, view: View) -> Triplet:
+    """The triplet of one candidate, read from disk."""
+    problem, response = store.problems.read(store.problem[place]), store.response(place)
+    shown = view.shown(response)
+    digest = hashlib.sha256(f"{problem.id}\0{shown}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    model = list(store.models)[store.model[place]]
+    return Triplet(problem, shown, view.answer(response), label, model, f"judge-{digest}")

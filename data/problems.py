@@ -1,20 +1,28 @@
-"""Problems from the files that people have: several names for the same column, several ways to write a gold answer."""
+"""Problems of a file: read, identified, and checked against each other."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from data.row_files import Row, read_rows
+from data.identity import GIVEN_ID, label_of
+from data.importing.faults import RowFault
+from data.importing.options import BadRowList, ReadOptions
+from data.importing.problem_rows import RowView, parse_problem_row
+from data.jsonl import Row
+from data.row_files import iter_rows
 from rewards.errors import InputError
-from rewards.extraction.boxes import outer_boxes
-from rewards.extraction.gold import all_of, any_of, gold_answers
+from rewards.extraction.gold import gold_answers
 from rewards.types import Problem, Result
 
 GradeMany = Callable[[Sequence[tuple[Problem, str]]], list[Result]]
+DEFAULT = ReadOptions()
+SHOWN = 3
+# Gold answers graded at a time.
+GOLDS = 4096
 
 
 class GoldGrader(Protocol):
@@ -28,114 +36,149 @@ class GoldGrader(Protocol):
     def grade_many(self, pairs: Sequence[tuple[Problem, str]]) -> list[Result]: ...
 
 
-# Compared in lower case: SVAMP writes Body, Question and Answer.
-TEXT_FIELDS = ("problem", "question", "prompt")
-GOLD_FIELDS = ("gold", "answer", "ground_truth", "final_answer")
-ID_FIELDS = ("id", "problem_id", "unique_id")
-GSM8K_ANSWER = re.compile(r"####\s*(.+?)\s*$")
+@dataclass
+class ProblemSet:
+    """Problems of one source, each once, with the places of their rows and all that a person should know."""
+
+    source: Path
+    problems: list[Problem] = field(default_factory=list)
+    places: list[tuple[Path, int]] = field(default_factory=list)
+    rows: int = 0
+    used: Counter[str] = field(default_factory=Counter)
+    unused: Counter[str] = field(default_factory=Counter)
+    repeated: list[tuple[int, int]] = field(default_factory=list)  # (row, earlier row with the same problem)
+    bad: BadRowList = field(default_factory=BadRowList)
+
+    def notes(self) -> list[str]:
+        """Lines for the console: columns that are not shown, repeated problems, ids with two texts, bad rows."""
+        lines = []
+        if self.unused:
+            lines.append(f"{self.source}: columns kept for verifiers and not shown: {', '.join(sorted(self.unused))}")
+        if self.repeated:
+            rows = ", ".join(f"{row} (as {earlier})" for row, earlier in self.repeated[:SHOWN])
+            lines.append(f"{self.source}: {len(self.repeated)} rows repeat a problem and are left out: rows {rows}")
+        if shared := shared_ids(self.problems):
+            lines.append(f"{self.source}: {shared}")
+        if self.bad.faults:
+            lines.append(f"{self.source}: {len(self.bad.faults)} rows dropped: {self.bad.describe()}")
+        return lines
 
 
-def read_problems(path: str | Path, need_gold: bool = True) -> list[Problem]:
-    """Problems of a file (JSONL, JSON, parquet; also parquet made for verl), in order.
+def read_problem_set(source: str | Path, options: ReadOptions = DEFAULT) -> ProblemSet:
+    """Problems of a source in order. A problem that occurs again with the same gold answer is left out.
 
     ``need_gold`` is False where the verifier accepts problems without a gold answer.
 
     Raises:
-        InputError: a row without text or gold, a field of the wrong type, or an id that occurs twice.
+        InputError: rows cannot be used, or one text has two gold answers. All such rows are named.
+            With ``bad_rows="drop"`` the rows are left out.
     """
-    path = Path(path)
-    problems = [parse_problem(row, path, number, need_gold) for number, row in enumerate(read_rows(path), start=1)]
+    found = ProblemSet(Path(source))
     seen: dict[str, int] = {}
-    for number, problem in enumerate(problems, start=1):
-        if problem.id in seen:
-            text = f"duplicate id {problem.id!r} (also row {seen[problem.id]})"
-            raise InputError(text, "give each problem an id of its own", file=path, row=number, field="id")
-        seen[problem.id] = number
-    return problems
+    for row, file, number in iter_rows(source):
+        found.rows += 1
+        try:
+            problem, view = parse_row(row, options)
+        except RowFault as fault:
+            found.bad.add(fault.at(file, number))
+            continue
+        found.used.update(view.used)
+        found.unused.update(name for name in problem.meta if name in view.row and name != GIVEN_ID)
+        if (place := seen.get(problem.id)) is None:
+            seen[problem.id] = len(found.problems)
+            found.problems.append(problem)
+            found.places.append((file, number))
+        elif found.problems[place].gold == problem.gold:
+            found.repeated.append((number, found.places[place][1]))
+        else:
+            text = f"row {found.places[place][1]} has the same text and another gold answer"
+            found.bad.add(InputError(text, "keep the right one of the two", file=file, row=number, field="gold"))
+    if options.bad_rows == "stop":
+        found.bad.raise_all()
+    if not found.problems:
+        found.bad.raise_all()
+    return found
 
 
-def parse_problem(row: Row, path: Path, number: int, need_gold: bool = True) -> Problem:
-    """One row; raises an InputError that names the field."""
-    row = {key.lower(): value for key, value in row.items()}
-    extra = row.get("extra_info") or {}
-    text = extra.get("problem") or _text(row, path, number)
-    name = next((row[field] for field in ID_FIELDS if row.get(field) not in (None, "")), None)
-    name = name if name is not None else extra.get("id")
-    return Problem(
-        id=str(name) if name is not None else f"{path.stem}-{number}",
-        text=text,
-        gold=_gold(row, path, number, need_gold),
-        meta=extra or {key: value for key, value in row.items() if key not in (*TEXT_FIELDS, *GOLD_FIELDS)},
-    )
+def read_problems(source: str | Path, options: ReadOptions = DEFAULT) -> list[Problem]:
+    """The problems of ``read_problem_set`` alone."""
+    return read_problem_set(source, options).problems
 
 
-def _text(row: Row, path: Path, number: int) -> str:
-    field = next((name for name in TEXT_FIELDS if name in row), None)
-    if field is None:
-        remedy = f"add one of {', '.join(TEXT_FIELDS)}"
-        raise InputError("no problem text", remedy, file=path, row=number, field=TEXT_FIELDS[0])
-    value = row[field]
-    if isinstance(value, list):
-        value = _last_user_turn(value)
-    if field == "question" and isinstance(row.get("body"), str):
-        value = f"{row['body'].rstrip()} {value}"
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"is {type(value).__name__} or empty", "write text", file=path, row=number, field=field)
-    return value
+def parse_row(row: Row, options: ReadOptions = DEFAULT) -> tuple[Problem, RowView]:
+    """One row as a problem, with the columns that were read.
 
-
-def _last_user_turn(chat: Sequence[Any]) -> Any:
-    turns = [turn.get("content") for turn in chat if isinstance(turn, dict) and turn.get("role") == "user"]
-    return turns[-1] if turns else None
-
-
-def _gold(row: Row, path: Path, number: int, need_gold: bool) -> str | None:
-    """The final answer: after ``####``, as given, or the last box of a worked solution."""
-    model = row.get("reward_model")
-    field = next((name for name in GOLD_FIELDS if row.get(name) not in (None, "")), None)
-    if isinstance(model, dict) and model.get("ground_truth") not in (None, ""):
-        return _as_text(model["ground_truth"], path, number, "reward_model.ground_truth")
-    if field is not None:
-        value = _as_text(row[field], path, number, field)
-        marked = GSM8K_ANSWER.search(value)
-        return marked.group(1) if marked else value
-    boxes = outer_boxes(row["solution"]) if isinstance(row.get("solution"), str) else []
-    if boxes and boxes[-1].content:
-        return boxes[-1].content
-    if not need_gold:
-        return None
-    remedy = f"add one of {', '.join(GOLD_FIELDS)}"
-    raise InputError("no gold answer", remedy, file=path, row=number, field=GOLD_FIELDS[1])
-
-
-def _as_text(value: Any, path: Path, number: int, field: str) -> str:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    for kind, joined in (("any", any_of), ("all", all_of)):
-        if isinstance(value, dict) and set(value) == {kind} and isinstance(value[kind], list) and value[kind]:
-            value = joined([_as_text(answer, path, number, field) for answer in value[kind]])
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"gold is {value}", "write a finite answer", file=path, row=number, field=field)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        kind = f"{len(value)} answers" if isinstance(value, list) else type(value).__name__
-        remedy = 'write one answer as text or number, or {"any": [...]}, or {"all": [...]}'
-        raise InputError(f"gold is {kind}", remedy, file=path, row=number, field=field)
-    return str(value).strip()
-
-
-def check_golds(problems: Sequence[Problem], grader: GoldGrader, path: Path) -> None:
-    """Raise an InputError for the first gold that, boxed as an answer, is not graded as correct.
-
-    Problems without a gold pass, and so does everything under a verifier that reads more than the answer.
+    Raises:
+        RowFault: the row cannot be used.
     """
-    rows = [
-        (number, problem) for number, problem in enumerate(problems, start=1) if problem.gold and grader.reads_answers
-    ]
-    tries = [(problem, grader.completion_of(gold_answers(problem.gold or "")[0])) for _, problem in rows]
-    for (number, problem), result in zip(rows, grader.grade_many(tries), strict=True):
-        if not result.score:
-            remedy = "mend it, or use a reward.verifier that reads it"
-            text = f"gold {problem.gold!r} is unparsable: against itself it is {result.reason}"
-            raise InputError(text, remedy, file=path, row=number, field="gold")
+    view = RowView.of(row, options.columns)
+    return parse_problem_row(view, options.need_gold), view
+
+
+def shared_ids(problems: Iterable[Problem]) -> str:
+    """A line about ids that stand at two texts, or "" where there are none. Ids are labels alone."""
+    texts: dict[str, list[Problem]] = {}
+    for problem in problems:
+        if given := problem.meta.get(GIVEN_ID):
+            texts.setdefault(str(given), []).append(problem)
+    shared = {given: group for given, group in texts.items() if len({problem.id for problem in group}) > 1}
+    if not shared:
+        return ""
+    shown = ", ".join(repr(given[:40]) for given in list(shared)[:SHOWN])
+    return f"{len(shared)} ids stand at two texts or more and are taken as labels ({shown}, ...)"
+
+
+def check_apart(train: Sequence[Problem], heldout: Sequence[Problem]) -> None:
+    """Raise an InputError where a problem is trained on and held out at once."""
+    known = {problem.id for problem in heldout}
+    shared = [problem for problem in train if problem.id in known]
+    if shared:
+        shown = ", ".join(label_of(problem)[:60] for problem in shared[:SHOWN])
+        problem = f"{len(shared)} of {len(heldout)} held-out problems are training problems too ({shown}, ...)"
+        raise InputError(problem, "leave these problems out of one of the two", field="data.heldout")
+
+
+def bad_golds(problems: Sequence[Problem], grader: GoldGrader) -> dict[int, str]:
+    """Places of the golds that, given as an answer, are not graded as correct, each with the grader's reason.
+
+    Problems without a gold answer pass, and so does everything under a verifier that reads more than the answer.
+    The problems may lie on disk.
+    """
+    bad: dict[int, str] = {}
+    if not grader.reads_answers:
+        return bad
+    for start in range(0, len(problems), GOLDS):
+        chunk = problems[start : start + GOLDS]
+        golds = [(start + place, problem) for place, problem in enumerate(chunk) if problem.gold]
+        tries = [(problem, grader.completion_of(gold_answers(problem.gold or "")[0])) for _, problem in golds]
+        graded = grader.grade_many(tries)
+        bad |= {place: str(r.reason) for (place, _), r in zip(golds, graded, strict=True) if not r.score}
+    return bad
+
+
+def check_golds(
+    problems: Sequence[Problem],
+    grader: GoldGrader,
+    path: Path,
+    places: Sequence[tuple[Path, int]] = (),
+    bad_rows: str = "stop",
+) -> list[Problem]:
+    """Problems whose gold answer is graded as correct against itself. Problems without a gold answer pass.
+
+    Raises:
+        InputError: a gold answer fails and ``bad_rows`` is "stop", or all fail. All such rows are named.
+    """
+    bad, faults = bad_golds(problems, grader), BadRowList()
+    for place, reason in bad.items():
+        file, row = places[place] if places else (path, place + 1)
+        faults.add(bad_gold(problems[place], reason, file, row))
+    if bad_rows == "stop" or len(bad) == len(problems):
+        faults.raise_all()
+    return [problem for place, problem in enumerate(problems) if place not in bad]
+
+
+def bad_gold(problem: Problem, reason: str, file: Path | None = None, row: int | None = None) -> InputError:
+    """The error of one gold answer."""
+    text = f"gold {problem.gold!r} is unparsable: against itself it is {reason}"
+    remedy = "mend it, or use a reward.verifier that reads it"
+    return InputError(text, remedy, file=file, row=row, field="gold")

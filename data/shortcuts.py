@@ -6,9 +6,12 @@ verdicts agree with a baseline far more than its accuracy explains has learnt th
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from data.balanced_accuracy import mean_recall
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,10 @@ class Judgement:
 
 
 def class_statistics(rows: Sequence[Judgement]) -> dict[str, float]:
-    """Count, accuracy and missing verdicts by class, and the mean accuracy; a class without rows is absent."""
+    """Count, accuracy and missing verdicts by class, and balanced accuracy.
+
+    A class without rows is absent. Balanced accuracy is absent too where a class is absent.
+    """
     statistics: dict[str, float] = {}
     for label, name in ((True, "correct"), (False, "wrong")):
         verdicts = [row.verdict for row in rows if row.label is label]
@@ -30,8 +36,8 @@ def class_statistics(rows: Sequence[Judgement]) -> dict[str, float]:
             statistics[f"{name}/count"] = len(verdicts)
             statistics[f"{name}/accuracy"] = verdicts.count(label) / len(verdicts)
             statistics[f"{name}/no_verdict"] = verdicts.count(None) / len(verdicts)
-    accuracies = [value for key, value in statistics.items() if key.endswith("/accuracy")]
-    return statistics | ({"balanced_accuracy": sum(accuracies) / len(accuracies)} if accuracies else {})
+    balanced = mean_recall(statistics.get("correct/accuracy"), statistics.get("wrong/accuracy"))
+    return statistics | ({} if math.isnan(balanced) else {"balanced_accuracy": balanced})
 
 
 def shortcut_statistics(rows: Sequence[Judgement]) -> dict[str, float]:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from data.identity import earlier_turns, shown_text
+from data.judge_row import JudgeRow
 from data.labelling import Triplet
 from data.prompts import as_chat, render
+from rewards.errors import InputError
 from rewards.types import Problem
 
+# Rows of a parquet row group, which bounds the memory of the writer and of readers.
+GROUP = 4096
 # Fields of ``extra_info`` that this product writes. A column of the same name gives way.
 OWN_FIELDS = ("id", "index", "problem", "kind")
+
+
+def generate_chat(problem: Problem, template: str) -> list[dict[str, str]]:
+    """The turns before the problem, then the template with the problem as the last user turn."""
+    return [*earlier_turns(problem), *as_chat(render(template, {"problem": problem.text}))]
 
 
 def render_generate_rows(problems: Sequence[Problem], template: str) -> list[dict[str, Any]]:
@@ -20,7 +31,7 @@ def render_generate_rows(problems: Sequence[Problem], template: str) -> list[dic
     return [
         {
             "data_source": "generate",
-            "prompt": as_chat(render(template, {"problem": problem.text})),
+            "prompt": generate_chat(problem, template),
             "ability": "math",
             "reward_model": {"style": "rule", "ground_truth": problem.gold or ""},
             "extra_info": {
@@ -35,34 +46,77 @@ def render_generate_rows(problems: Sequence[Problem], template: str) -> list[dic
     ]
 
 
-def render_judge_rows(triplets: Sequence[Triplet], template: str) -> list[dict[str, Any]]:
-    """Stage-1 prompts; the ground truth is the label, "1" for a right solution."""
-    return [
-        {
-            "data_source": "judge",
-            "prompt": as_chat(render(template, {"problem": triplet.problem.text, "response": triplet.response})),
-            "ability": "math",
-            "reward_model": {"style": "rule", "ground_truth": "1" if triplet.label else "0"},
-            "extra_info": {
-                "id": triplet.id,
-                "index": index,
-                "problem": triplet.problem.text,
-                "kind": "judge",
-                "response": triplet.response,
-                "answer": triplet.answer or "",
-                "problem_id": triplet.problem.id,
-            },
-        }
-        for index, triplet in enumerate(triplets)
-    ]
+def judge_row(triplet: Triplet, template: str) -> JudgeRow:
+    """The judge prompt of a triplet."""
+    shown = {"problem": shown_text(triplet.problem), "response": triplet.response}
+    return JudgeRow(
+        id=triplet.id,
+        problem_id=triplet.problem.id,
+        problem=shown_text(triplet.problem),
+        response=triplet.response,
+        answer=triplet.answer or "",
+        label=triplet.label,
+        prompt=as_chat(render(template, shown)),
+    )
 
 
-def write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write all rows or nothing; makes the folder."""
-    import pyarrow
+def render_judge_rows(triplets: Iterable[Triplet], template: str) -> Iterator[dict[str, Any]]:
+    """Stage-1 prompts, one at a time. The ground truth is the label."""
+    return (judge_row(triplet, template).to_verl(index) for index, triplet in enumerate(triplets))
+
+
+def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None) -> int:
+    """Write all rows or nothing and return their number. The folder is made.
+
+    With a ``schema`` the rows are written in groups of ``GROUP`` rows, as they come.
+
+    Raises:
+        InputError: a column of ``extra_info`` holds values of several types.
+    """
     import pyarrow.parquet
 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows)), temporary)
+    groups = batched(rows, None if schema is None else GROUP)
+    first = _table(next(groups, []), schema)
+    count = first.num_rows
+    with pyarrow.parquet.ParquetWriter(temporary, first.schema) as writer:
+        writer.write_table(first)
+        for group in groups:
+            writer.write_table(_table(group, first.schema))
+            count += len(group)
     temporary.replace(path)
+    return int(count)
+
+
+def batched(rows: Iterable[dict[str, Any]], size: int | None) -> Iterator[list[dict[str, Any]]]:
+    """Lists of ``size`` rows. None makes one list of all rows."""
+    remaining = iter(rows)
+    while group := list(islice(remaining, size)):
+        yield group
+
+
+def _table(rows: list[dict[str, Any]], schema: Any) -> Any:
+    import pyarrow
+
+    try:
+        return pyarrow.Table.from_pylist(rows, schema=schema)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
+        name = _mixed_column(rows)
+        if name is None:
+            raise
+        remedy = "write one type in all rows, or leave the column out"
+        raise InputError(f"column {name!r} holds values of several types", remedy, field=name) from error
+
+
+def _mixed_column(rows: list[dict[str, Any]]) -> str | None:
+    """The first column of ``extra_info`` that has no one Arrow type."""
+    import pyarrow
+
+    extras = [row.get("extra_info") or {} for row in rows]
+    for name in dict.fromkeys(name for extra in extras for name in extra):
+        try:
+            pyarrow.array([extra.get(name) for extra in extras])
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
+            return name
+    return None

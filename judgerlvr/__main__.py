@@ -23,6 +23,7 @@ COMMANDS = (
     "stage2_generate",
     "evaluate",
     "report",
+    "inspect_data",
     "make_judge_data",
     "export",
     "submit",

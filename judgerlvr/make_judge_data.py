@@ -2,7 +2,7 @@
 
     python -m judgerlvr.make_judge_data OUT_DIR judge.data.responses=[FILE,...] [key=value ...]
 
-Takes the same keys as stage 1 and writes what it would train on: train.parquet, heldout.parquet, card.md, card.json.
+The keys are those of stage 1. The output is train.parquet, heldout.parquet and the data card.
 """
 
 from __future__ import annotations
@@ -20,23 +20,21 @@ from rewards.errors import InputError, exit_code
 
 def make(options: argparse.Namespace) -> None:
     """Write the judge set of the options' configuration into the output folder."""
-    from data.responses import read_responses
     from judgerlvr.models.directory import load_tokenizer
-    from judgerlvr.pipeline.judge_data import make_judge_set, write_judge_set
+    from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, write_judge_set
     from judgerlvr.pipeline.reward_settings import grading_settings
 
     config = load_config(options.config, options.overrides)
     check_config(config)
     if not config.judge.data.responses:
         raise InputError("no candidates", "give judge.data.responses=[FILE,...]", field="judge.data.responses")
-    candidates = [row for path in config.judge.data.responses for row in read_responses(Path(path))]
     tokenizer = load_tokenizer(Path(config.model.path), config.model.trust_remote_code)
-    grading = grading_settings(config, tokenizer)
-    judge_set = make_judge_set(config, grading, candidates, config.judge.data.heldout_problems)
+    grading, heldout = grading_settings(config, tokenizer), config.judge.data.heldout_problems
+    judge_set = make_judge_set(config, grading, tokenizer, read_candidates(config), heldout, options.out)
     folder = options.out / "data"
-    too_long = write_judge_set(config, folder, tokenizer, judge_set)
+    write_judge_set(config, folder, judge_set)
     print(judge_set.card.to_markdown())
-    print(f"too long for max_prompt_tokens={config.max_prompt_tokens}: {too_long}; written: {folder}")
+    print(f"processor seconds: {judge_set.seconds}; written: {folder}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

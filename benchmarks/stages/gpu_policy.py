@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from data.row_files import write_jsonl
+from data.jsonl import write_jsonl
 from judgerlvr.tinyworld.making.checkpoint import save_checkpoint
 from judgerlvr.tinyworld.making.model import fresh_model, make_config
 from judgerlvr.tinyworld.making.sft import SFTConfig, train

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from math import gcd
 from typing import NamedTuple
 
+from data.importing.problem_rows import ROLES
 from judgerlvr.config.schema import Config, Overlong, StageSettings
 from rewards.errors import InputError
 
@@ -45,6 +46,11 @@ def _general(config: Config) -> Iterator[Fault]:
         yield Fault("max_prompt_tokens", "must be positive", "set the longest prompt, in tokens")
     if config.data.contamination not in ("stop", "drop"):
         yield Fault("data.contamination", f"{config.data.contamination!r}", "use stop or drop")
+    if config.data.bad_rows not in ("stop", "drop"):
+        yield Fault("data.bad_rows", f"{config.data.bad_rows!r}", "use stop or drop")
+    for role in config.data.columns:
+        if role not in ROLES:
+            yield Fault(f"data.columns.{role}", "unknown role", f"use {', '.join(ROLES)}")
     if len(judge.verdicts) != 2 or judge.verdicts[0] == judge.verdicts[1]:
         yield Fault("judge.data.verdicts", f"{judge.verdicts} are not two words", "give e.g. [Yes,No]")
     if judge.candidates != "fixed" and not REFRESH.fullmatch(judge.candidates):

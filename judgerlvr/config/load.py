@@ -12,11 +12,12 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from data.importing.sources import hub_name
 from judgerlvr.config.schema import Config
 from rewards.errors import InputError
 
-# Keys under these belong to vLLM and to verl, which know their own names.
-OPEN = ("cluster.rollout_engine.", "engine.")
+# Keys under these are free. vLLM and verl know their own names, and check_config knows the roles of columns.
+OPEN = ("cluster.rollout_engine.", "engine.", "data.columns.")
 # Keys of version 0.1.0 that have other names now, by device.
 ROLLOUT_MEMORY = "cluster.rollout_memory"
 ROLLOUT_MEMORY_NOW = {"gpu": "cluster.rollout_gpu_share", "cpu": "cluster.rollout_cpu_gib"}
@@ -131,12 +132,15 @@ def _resolve_paths(section: Any) -> None:
         if is_dataclass(value):
             _resolve_paths(value)
         elif item.metadata.get("path"):
-            absolute = [_absolute(path) for path in value] if isinstance(value, list) else _absolute(value)
+            hub = bool(item.metadata.get("hub"))
+            absolute = [_absolute(path, hub) for path in value] if isinstance(value, list) else _absolute(value)
             setattr(section, item.name, absolute)
 
 
-def _absolute(path: str) -> str:
-    return str(resolve_path(path).absolute())
+def _absolute(path: str, hub: bool = False) -> str:
+    """The absolute path. A name of the hub stays as given where ``hub`` allows a name."""
+    resolved = resolve_path(path)
+    return path if hub and not resolved.exists() and hub_name(path) else str(resolved.absolute())
 
 
 def absent_keys(path: Path) -> dict[str, Any]:

@@ -24,6 +24,11 @@ def path_key(default: Any, text: str) -> Any:
     return doc(default, text, is_path=True)
 
 
+def data_key(default: Any, text: str) -> Any:
+    """A field of sources of rows: paths, globs, or names of data sets on the hub."""
+    return field(default_factory=lambda: list(default), metadata={"help": text, "is_path": True, "hub": True})
+
+
 def section(kind: type) -> Any:
     return field(default_factory=kind)
 
@@ -83,18 +88,26 @@ class Model:
 
 @dataclass
 class Data:
-    train: list[str] = path_key([], "Training problems (JSONL, JSON or parquet); empty: the tiny world is generated.")
-    heldout: list[str] = path_key([], "Held-out problems for validation during training; never trained on.")
-    evaluation: list[str] = path_key([], "Evaluation sets that training data must not overlap (n-gram check).")
+    train: list[str] = data_key(
+        [],
+        "Training problems: files, globs or names of the hub (docs/data.md). Empty: the tiny world.",
+    )
+    heldout: list[str] = data_key([], "Held-out problems for validation during training; never trained on.")
+    evaluation: list[str] = data_key([], "Evaluation sets that training data must not overlap (n-gram check).")
     contamination: str = doc("stop", "What an overlap with an evaluation set does: stop | drop.")
     prompt: str = path_key("configs/prompts/generate.txt", "Template of the generation prompt; field {{problem}}.")
+    columns: dict[str, str] = doc(
+        {},
+        "Columns with unusual names: {problem: NAME, gold: NAME, ...}, see docs/data.md.",
+    )
+    bad_rows: str = doc("stop", "What rows that cannot be used do: stop (all of them are named) | drop.")
     tiny_train: int = doc(2000, "Problems generated for training when data.train is empty.")
     tiny_heldout: int = doc(400, "Problems generated for validation and evaluation when data.heldout is empty.")
 
 
 @dataclass
 class JudgeData:
-    responses: list[str] = path_key([], "Files of candidate solutions; empty: sampled from judge.sample_from.")
+    responses: list[str] = data_key([], "Files of candidate solutions; empty: sampled from judge.sample_from.")
     sample_from: list[str] = path_key([], "Model directories to sample candidates from; empty: the starting policy.")
     samples_per_problem: int = doc(8, "Candidates sampled for each problem and model.")
     problems: int = doc(0, "Training problems to sample candidates for; 0: all.")

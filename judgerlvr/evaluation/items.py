@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data.importing.options import ReadOptions
+from data.judge_row import JudgeRow
 from data.problems import read_problems
 from data.row_files import read_rows
 from judgerlvr.sampling.samples import Item, generate_items
 from rewards.errors import InputError
 from rewards.types import Problem
 
-JUDGE_LABELS = {"1": True, "0": False}
-
 
 def read_generate_items(path: Path, template: str, need_gold: bool = True) -> list[Item]:
-    """Every problem of a file. The set has the name of the file. ``need_gold`` as the verifier asks."""
-    return generate_items(read_problems(path, need_gold), template, path.stem)
+    """Every problem of a file. The path is the name of the set, since two files may share their last part.
+
+    ``need_gold`` is False where the verifier accepts problems without a gold answer.
+    """
+    return generate_items(read_problems(path, ReadOptions(need_gold=need_gold)), template, str(path))
 
 
 def read_judge_items(path: Path) -> list[Item]:
@@ -30,12 +34,8 @@ def read_judge_items(path: Path) -> list[Item]:
 
 
 def _judge_item(row: Mapping[str, Any], path: Path, number: int) -> Item:
-    remedy = "make the file with judgerlvr's judge data preparation"
     try:
-        extra = row["extra_info"]
-        label = JUDGE_LABELS[row["reward_model"]["ground_truth"]]
-        problem = Problem(str(extra["problem_id"]), extra["problem"])
-        prompt = [dict(turn) for turn in row["prompt"]]
-        return Item(str(extra["id"]), path.stem, problem, prompt, label)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"not a judge row ({error})", remedy, file=path, row=number) from error
+        judge = JudgeRow.from_verl(row)
+    except InputError as error:
+        raise replace(error, file=path, row=number) from error
+    return Item(judge.id, str(path), Problem(judge.problem_id, judge.problem), judge.prompt, judge.label)

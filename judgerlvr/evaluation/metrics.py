@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data.balanced_accuracy import ratio
+
 Floats = NDArray[np.float64]
 
 BOOTSTRAP_DRAWS = 2000
@@ -36,20 +38,6 @@ def cluster_sums(columns: Floats, clusters: Sequence[str]) -> Floats:
     sums = np.zeros((len(names), columns.shape[1]))
     np.add.at(sums, codes, columns)
     return sums
-
-
-def ratio(totals: Floats) -> Floats:
-    """Column 0 over column 1 along the last axis. nan if column 1 is 0."""
-    above, below = totals[..., 0], totals[..., 1]
-    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below != 0)
-
-
-def balanced_accuracy(totals: Floats) -> Floats:
-    """Mean recall of the two classes from (true yes, labelled yes, true no, labelled no) along the last axis.
-
-    An output without a verdict is a miss in its class. nan if a class is empty.
-    """
-    return (ratio(totals[..., 0:2]) + ratio(totals[..., 2:4])) / 2
 
 
 def bootstrap(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from data.jsonl import read_jsonl, write_jsonl
 from judgerlvr.sampling.samples import CUT
 from rewards.errors import InputError
 from rewards.extraction.thinking import THINK_CLOSE, THINK_OPEN
@@ -53,10 +53,7 @@ def thinking_text(response: str) -> str:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write one JSON object a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in records)
-    with path.open("w", encoding="utf-8") as out:
-        out.writelines(lines)
+    write_jsonl(path, map(asdict, records))
 
 
 def read_records(path: Path) -> list[Record]:
@@ -65,18 +62,12 @@ def read_records(path: Path) -> list[Record]:
     Raises:
         InputError: a line is no JSON object or lacks a field.
     """
-    # Not splitlines(): a response may hold other line ends, such as U+2028, unescaped.
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [_parse(line, path, row) for row, line in enumerate(lines, start=1) if line]
+    return [_record(row, path, number) for number, row in enumerate(read_jsonl(path), start=1)]
 
 
-def _parse(line: str, path: Path, row: int) -> Record:
-    remedy = "write the file anew with judgerlvr.evaluate"
-    try:
-        values: Mapping[str, Any] = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON ({error.msg})", remedy, file=path, row=row) from error
+def _record(values: Mapping[str, Any], path: Path, row: int) -> Record:
     for wanted in fields(Record):
         if wanted.name not in values:
+            remedy = "write the file anew with judgerlvr.evaluate"
             raise InputError("missing", remedy, file=path, row=row, field=wanted.name)
     return Record(**{wanted.name: values[wanted.name] for wanted in fields(Record)})

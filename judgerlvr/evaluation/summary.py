@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data.balanced_accuracy import balanced_accuracy
 from judgerlvr.evaluation import metrics
 from judgerlvr.evaluation.metrics import Floats
 from judgerlvr.evaluation.records import Record, thinking_text
@@ -116,7 +117,7 @@ def judge_numbers(records: Sequence[Record], min_check_tokens: int) -> dict[str,
     checking = np.array([is_checking(record, min_check_tokens) for record in records], dtype=bool)
     sums = metrics.cluster_sums(columns, clusters.tolist())
     return {
-        "balanced_accuracy": metrics.bootstrap(sums, metrics.balanced_accuracy).as_dict(),
+        "balanced_accuracy": metrics.bootstrap(sums, balanced_accuracy).as_dict(),
         "precision": metrics.bootstrap(sums[:, [0, 4]], metrics.ratio).as_dict(),
         "recall": metrics.bootstrap(sums[:, [0, 1]], metrics.ratio).as_dict(),
         "confusion": metrics.confusion(labels, verdicts).as_dict(),
@@ -124,7 +125,7 @@ def judge_numbers(records: Sequence[Record], min_check_tokens: int) -> dict[str,
             "min_tokens": min_check_tokens,
             "share": float(checking.mean()),
             "balanced_accuracy": metrics.bootstrap(
-                metrics.cluster_sums(columns[checking], clusters[checking].tolist()), metrics.balanced_accuracy
+                metrics.cluster_sums(columns[checking], clusters[checking].tolist()), balanced_accuracy
             ).as_dict(),
         },
     }

@@ -1,16 +1,22 @@
-"""Prompt lengths in the policy's own tokens."""
+"""Prompts in the policy's own tokens: how long they are, and whether their data stay data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rewards.errors import InputError
 
 CountTokens = Callable[[list[dict[str, str]]], int]
+Chat = list[dict[str, str]]
+TOO_LONG, SPECIAL = "prompt too long", "special token in the text"
+# Tokens that a tokenizer may add at the seams between template and text.
+SEAMS = 8
 
 
-def encode_prompt(tokenizer: Any, prompt: list[dict[str, str]]) -> list[int]:
+def encode_prompt(tokenizer: Any, prompt: Chat) -> list[int]:
     """Token ids of a chat prompt, ready for the answer to follow."""
     ids: list[int] = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
     return ids
@@ -21,16 +27,79 @@ def token_counter(tokenizer: Any) -> CountTokens:
     return lambda chat: len(encode_prompt(tokenizer, chat))
 
 
-def drop_long(
-    rows: Sequence[dict[str, Any]], longest: int, count_tokens: CountTokens
-) -> tuple[list[dict[str, Any]], int]:
-    """(rows whose prompt fits, number left out): verl would cut such prompts on the left without a word.
+class PromptFilter:
+    """Prompts that must not be trained on: too long, or with a special token inside the data.
+
+    A tokenizer turns the text of a special token into that token, wherever the text stands.
+    A solution that holds an end-of-turn text would open a turn of the assistant in the judge prompt.
+    """
+
+    def __init__(self, tokenizer: Any, longest: int) -> None:
+        """``longest`` is the limit in tokens."""
+        self.tokenizer, self.longest = tokenizer, longest
+        texts = sorted(special_texts(tokenizer), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, texts))) if texts else None
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        self._normalizer = getattr(backend, "normalizer", None)
+        self._template = len(encode_prompt(tokenizer, [{"role": "user", "content": "x"}])) + SEAMS
+
+    def refuse(self, chat: Chat, data: Iterable[str]) -> str | None:
+        """Why a prompt cannot be used, or None. ``data`` are the texts that the prompt shows."""
+        if any(map(self.holds_special, data)):
+            return SPECIAL
+        return TOO_LONG if self._too_long(chat) else None
+
+    def holds_special(self, text: str) -> bool:
+        """Whether the tokenizer finds a special token in a text, after its own normalisation too."""
+        if self._special is None:
+            return False
+        if self._special.search(text):
+            return True
+        if self._normalizer is None or text.isascii():
+            return False
+        return self._special.search(self._normalizer.normalize_str(text)) is not None
+
+    def _too_long(self, chat: Chat) -> bool:
+        """Every token covers at least one byte, so that a short text needs no tokenizer."""
+        content = "".join(turn["content"] for turn in chat)
+        size = len(content) if content.isascii() else len(content.encode("utf-8", "surrogatepass"))
+        plain = self._normalizer is None or content.isascii()
+        if plain and len(chat) == 1 and self._template + size <= self.longest:
+            return False
+        return len(encode_prompt(self.tokenizer, chat)) > self.longest
+
+
+def special_texts(tokenizer: Any) -> set[str]:
+    """Texts of all tokens that the tokenizer declares special."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    return {str(token) for token in tokenizer.all_special_tokens} | {
+        token.content for token in added.values() if token.special
+    }
+
+
+def drop_unusable(
+    rows: Sequence[dict[str, Any]], prompts: PromptFilter, data: Callable[[dict[str, Any]], Iterable[str]]
+) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """(rows whose prompt can be used, number left out by reason). ``data`` gives the texts that a row shows.
+
+    verl would cut long prompts on the left without a word.
 
     Raises:
-        InputError: no prompt fits.
+        InputError: no prompt can be used.
     """
-    kept = [row for row in rows if count_tokens(row["prompt"]) <= longest]
+    kept, dropped = [], Counter[str]()
+    for row in rows:
+        reason = prompts.refuse(row["prompt"], data(row))
+        if reason:
+            dropped[reason] += 1
+        else:
+            kept.append(row)
     if rows and not kept:
-        problem = f"all {len(rows)} prompts are longer than {longest} tokens (prompt too long)"
-        raise InputError(problem, "raise max_prompt_tokens", field="max_prompt_tokens")
-    return kept, len(rows) - len(kept)
+        raise no_prompt_left(len(rows), dropped, prompts.longest)
+    return kept, dropped
+
+
+def no_prompt_left(count: int, dropped: Counter[str], longest: int) -> InputError:
+    reasons = ", ".join(f"{reason}: {number}" for reason, number in sorted(dropped.items()))
+    problem = f"none of {count} prompts can be used ({reasons}, the limit is {longest} tokens)"
+    return InputError(problem, "raise max_prompt_tokens", field="max_prompt_tokens")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from data.identity import shown_text
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
-from data.responses import read_responses
+from data.verl_rows import render_generate_rows
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.models.directory import load_tokenizer
-from judgerlvr.models.prompt_tokens import encode_prompt
+from judgerlvr.models.prompt_tokens import Chat, PromptFilter, drop_unusable, encode_prompt, no_prompt_left
 from judgerlvr.pipeline.checks import known_shape
+from judgerlvr.pipeline.generate_data import shown_data
+from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, render_splits
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.reward_settings import grading_settings
 from judgerlvr.planning.load import load_of
@@ -38,7 +44,8 @@ def dry_run(request: Request) -> None:
     grading = grading_settings(config, tokenizer)
     problems = ProblemSets(config, grading)
     print(f"data: {len(problems.train)} training problems, {len(problems.heldout)} held out")
-    ids = encode_prompt(tokenizer, as_chat(first_prompt(request, problems.train[0])))
+    chat = first_prompt(request, problems, tokenizer)
+    ids = encode_prompt(tokenizer, chat)
     print(f"first prompt ({len(ids)} of at most {config.max_prompt_tokens} tokens):\n{tokenizer.decode(ids)}")
     _grade_gold(grading, problems.train[0])
     _print_sizes(request)
@@ -47,16 +54,29 @@ def dry_run(request: Request) -> None:
     print("dry run: nothing was started")
 
 
-def first_prompt(request: Request, problem: Problem) -> str:
-    """The prompt that the first sample would be drawn for."""
+def first_prompt(request: Request, problems: ProblemSets, tokenizer: Any) -> Chat:
+    """The prompt that the first sample would be drawn for. Response files become a whole judge set for that.
+
+    Raises:
+        InputError: no prompt is short enough, or the response files give nothing to judge.
+    """
     config = request.config
+    prompts = PromptFilter(tokenizer, config.max_prompt_tokens)
     if request.kind == "generate":
-        return render(load_template(Path(config.data.prompt), GENERATE_FIELDS), {"problem": problem.text})
+        template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
+        rows, _ = drop_unusable(render_generate_rows(problems.train, template), prompts, shown_data)
+        return list(rows[0]["prompt"])
+    if config.judge.data.responses:
+        heldout = config.judge.data.heldout_problems
+        judge_set = make_judge_set(config, problems.grading, tokenizer, read_candidates(config), heldout)
+        print(f"judge set: {json.dumps(dict(judge_set.card.counts))}")
+        return list(next(render_splits(config, judge_set)["train"])["prompt"])
     template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
-    files = config.judge.data.responses
-    shown = read_responses(Path(files[0]))[0] if files else None
-    response = shown.response if shown else PLACEHOLDER
-    return render(template, {"problem": shown.problem.text if shown else problem.text, "response": response})
+    shown = {"problem": shown_text(problems.train[0]), "response": PLACEHOLDER}
+    chat = as_chat(render(template, shown))
+    if reason := prompts.refuse(chat, shown.values()):
+        raise no_prompt_left(1, Counter([reason]), config.max_prompt_tokens)
+    return chat
 
 
 def _grade_gold(grading: GradingSettings, problem: Problem) -> None:

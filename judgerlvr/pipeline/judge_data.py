@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from data.judge_set import JudgeSet, build_judge_set
-from data.labelling import Triplet
-from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
-from data.responses import Candidate, candidates_from_rows, read_responses
-from data.row_files import read_rows, write_jsonl
-from data.verl_rows import render_judge_rows, write_parquet
+from data.identity import shown_text
+from data.jsonl import write_jsonl
+from data.judge_row import judge_schema
+from data.judge_set import JudgeSet, JudgeSetSettings, build_judge_set
+from data.labelling import Refuse, View
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
+from data.responses import Candidate, candidates_from_rows, iter_responses
+from data.row_files import read_rows
+from data.verl_rows import judge_row, render_judge_rows, write_parquet
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.schema import Config, Extraction
 from judgerlvr.engine.in_training.step_log import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
-from judgerlvr.models.prompt_tokens import drop_long, token_counter
-from judgerlvr.pipeline.problems import ProblemSets
+from judgerlvr.models.prompt_tokens import PromptFilter
+from judgerlvr.pipeline.problems import ProblemSets, read_options
 from judgerlvr.pipeline.reward_settings import reward_settings
 from judgerlvr.runs.metrics import log_progress
 from judgerlvr.runs.request import Place, Request, make_stage
@@ -31,42 +34,54 @@ from rewards.types import Problem
 
 
 def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: ProblemSets) -> tuple[Stage, Counts]:
-    """Write candidates, judge set, data card and parquet files of a judge run; returns the stage and its counts."""
+    """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
     candidates, tokens = collect_candidates(request, run_dir, problems)
-    judge_set = make_judge_set(config, problems.grading, candidates, config.judge.data.heldout_problems)
-    too_long = write_judge_set(config, run_dir / DATA, tokenizer, judge_set)
+    heldout = config.judge.data.heldout_problems
+    judge_set = make_judge_set(config, problems.grading, tokenizer, candidates, heldout, run_dir)
+    write_judge_set(config, run_dir / DATA, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if prompts == MATCH_TOKENS:
-        prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train) - too_long["train"])
+        prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train))
     stage = make_stage(request, run_dir, prompts, tokens_before=tokens, **reward_settings(request, tokenizer, run_dir))
-    return stage, {"candidates": len(candidates), "candidate_tokens": tokens, "too_long": too_long}
+    counts = judge_set.card.counts["candidates"]
+    return stage, {"candidates": counts, "candidate_tokens": tokens, "set_aside": dict(judge_set.card.dropped)}
 
 
-def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -> tuple[list[Candidate], int]:
-    """(candidates, tokens sampled for them): the files of the config, or fresh samples kept in the run folder."""
+def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -> tuple[Iterable[Candidate], int]:
+    """(candidates, tokens sampled): the files of the config, or fresh samples kept in the run folder."""
     judge = request.config.judge.data
     if judge.responses:
-        return [row for path in judge.responses for row in read_responses(Path(path))], 0
+        return read_candidates(request.config), 0
     models = [Path(path).resolve() for path in judge.sample_from] or [request.init]
     rows = _sample(request, run_dir, models, problems.for_candidates)
     write_jsonl(run_dir / DATA / "candidates.jsonl", rows)
-    return candidates_from_rows(rows), sum(row["tokens"] for row in rows)
+    return _candidates(rows, problems), sum(row["tokens"] for row in rows)
+
+
+def read_candidates(config: Config) -> Iterator[Candidate]:
+    """Candidates of all response files, as a stream. Raises InputError for rows that cannot be used."""
+    options = read_options(config)
+    for path in config.judge.data.responses:
+        yield from iter_responses(path, options)
 
 
 def resample(problems: ProblemSets, stage: Stage, policy: Path, step: int) -> tuple[Path, int]:
-    """Candidates of ``policy`` for the problems not held out; (training parquet, tokens sampled)."""
+    """Candidates of ``policy`` for the problems not held out. Returns (training parquet, tokens sampled)."""
     config = stage.config
     heldout = {row["extra_info"]["problem_id"] for row in read_rows(stage.heldout)}
     fresh = [problem for problem in problems.for_candidates if problem.id not in heldout]
     rows = _sample(stage, stage.run_dir, [policy], fresh)
     write_jsonl(stage.data / f"candidates-{step}.jsonl", rows)
     tokenizer = load_tokenizer(policy, config.model.trust_remote_code)
-    judge_set = make_judge_set(config, problems.grading, candidates_from_rows(rows), heldout_problems=0)
-    train, _ = drop_long(render_splits(config, judge_set)["train"], config.max_prompt_tokens, token_counter(tokenizer))
+    judge_set = make_judge_set(config, problems.grading, tokenizer, _candidates(rows, problems), 0)
     path = stage.data / f"train-{step}.parquet"
-    write_parquet(path, train)
+    write_parquet(path, render_splits(config, judge_set)["train"], judge_schema())
     return path, sum(row["tokens"] for row in rows)
+
+
+def _candidates(rows: Sequence[dict[str, Any]], problems: ProblemSets) -> list[Candidate]:
+    return candidates_from_rows(rows, {problem.id: problem for problem in problems.for_candidates})
 
 
 def _sample(place: Place, run_dir: Path, models: list[Path], problems: list[Problem]) -> list[dict[str, Any]]:
@@ -78,10 +93,18 @@ def _sample(place: Place, run_dir: Path, models: list[Path], problems: list[Prob
 
 
 def make_judge_set(
-    config: Config, grading: GradingSettings, candidates: Sequence[Candidate], heldout_problems: int
+    config: Config,
+    grading: GradingSettings,
+    tokenizer: Any,
+    candidates: Iterable[Candidate],
+    heldout_problems: int,
+    run_dir: Path | None = None,
 ) -> JudgeSet:
-    """Label by the verifier, keep mixed problems, balance classes, hold problems out, decontaminate."""
-    judge = config.judge.data
+    """Decontaminate, label by the verifier, filter prompts, keep mixed problems, balance, hold problems out.
+
+    ``run_dir`` gets lines of progress, and the data folder of the run gets the temporary files of texts.
+    """
+    settings = judge_set_settings(config, heldout_problems)
     with grading.open_pool() as pool:
         warn_of_golds(
             list({candidate.problem.id: candidate.problem for candidate in candidates}.values()), pool, "candidates"
@@ -89,39 +112,54 @@ def make_judge_set(
         return build_judge_set(
             candidates,
             grade_many=pool.grade_many,
-            view=judge.view.value,
-            lenient=config.reward.extraction is Extraction.lenient,
-            cap_per_problem=judge.cap_per_problem,
-            heldout_problems=heldout_problems,
-            seed=config.seed,
-            eval_files=[Path(path) for path in config.data.evaluation],
-            contamination=config.data.contamination,
-            shuffle_labels=judge.shuffle_labels,
+            golds=pool if config.judge.data.responses else None,
+            settings=settings,
+            refuse=_prompt_refusal(config, tokenizer),
+            folder=run_dir / DATA if run_dir else None,
+            progress=partial(log_progress, run_dir) if run_dir else None,
         )
 
 
-def write_judge_set(config: Config, folder: Path, tokenizer: Any, judge_set: JudgeSet) -> dict[str, int]:
-    """Render both splits to parquet beside the data card; returns how many prompts were too long."""
-    rendered = render_splits(config, judge_set)
-    count = token_counter(tokenizer)
-    dropped = {}
-    for name, rows in rendered.items():
-        kept, dropped[name] = drop_long(rows, config.max_prompt_tokens, count)
-        write_parquet(folder / f"{name}.parquet", kept)
-    (folder / "card.md").write_text(judge_set.card.to_markdown(), encoding="utf-8")
-    (folder / "card.json").write_text(json.dumps(judge_set.card.to_json(), indent=2), encoding="utf-8")
-    return dropped
+def judge_set_settings(config: Config, heldout_problems: int) -> JudgeSetSettings:
+    """The settings of the judge set that the configuration asks for."""
+    judge = config.judge.data
+    return JudgeSetSettings(
+        view=View(judge.view.value, config.reward.extraction is Extraction.lenient),
+        cap_per_problem=judge.cap_per_problem,
+        heldout_problems=heldout_problems,
+        seed=config.seed,
+        eval_files=[Path(path) for path in config.data.evaluation],
+        contamination=config.data.contamination,
+        bad_rows=config.data.bad_rows,
+        shuffle_labels=judge.shuffle_labels,
+    )
 
 
-def render_splits(config: Config, judge_set: JudgeSet) -> dict[str, list[dict[str, Any]]]:
-    """Rows of both splits; held-out ones are two sources, so that verl validates each class by itself."""
+def _prompt_refusal(config: Config, tokenizer: Any) -> Refuse:
+    """Why the judge prompt of a problem and a shown response cannot be used."""
     template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+    prompts = PromptFilter(tokenizer, config.max_prompt_tokens)
 
-    def rows(triplets: Sequence[Triplet]) -> list[dict[str, Any]]:
-        return render_judge_rows(triplets, template)
+    def refuse(problem: Problem, shown: str) -> str | None:
+        text = shown_text(problem)
+        chat = as_chat(render(template, {"problem": text, "response": shown}))
+        return prompts.refuse(chat, (text, shown))
 
-    heldout = [
-        row | {"data_source": RIGHT if row["reward_model"]["ground_truth"] == "1" else WRONG}
-        for row in rows(judge_set.heldout)
-    ]
-    return {"train": rows(judge_set.train), "heldout": heldout}
+    return refuse
+
+
+def write_judge_set(config: Config, folder: Path, judge_set: JudgeSet) -> None:
+    """Render both splits to parquet, a group of rows at a time, beside the data card."""
+    for name, rows in render_splits(config, judge_set).items():
+        write_parquet(folder / f"{name}.parquet", rows, judge_schema())
+    judge_set.card.write(folder)
+
+
+def render_splits(config: Config, judge_set: JudgeSet) -> dict[str, Iterator[dict[str, Any]]]:
+    """Rows of both splits. Held-out rows are two sources, so that verl validates each class by itself."""
+    template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+    heldout = (
+        judge_row(triplet, template).to_verl(index, RIGHT if triplet.label else WRONG)
+        for index, triplet in enumerate(judge_set.heldout)
+    )
+    return {"train": render_judge_rows(judge_set.train, template), "heldout": heldout}

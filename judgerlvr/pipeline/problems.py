@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from data.decontaminate import check_overlap
-from data.problems import check_golds, read_problems
+from data.identity import make_problem
+from data.importing.options import BadRows, ReadOptions
+from data.problems import check_apart, check_golds, read_problem_set
 from judgerlvr.config.schema import Config
 from judgerlvr.tinyworld.problems import generate_problems
 from rewards.gold_matching import warn_of_golds
@@ -17,6 +19,12 @@ from rewards.types import Problem
 from rewards.verifier import load_verifier
 
 Split = Literal["train", "heldout"]
+
+
+def read_options(config: Config) -> ReadOptions:
+    """How the configuration wants files to be read. A verifier says itself whether problems need gold answers."""
+    needed = load_verifier(config.reward.verifier).needs_gold
+    return ReadOptions(dict(config.data.columns), cast(BadRows, config.data.bad_rows), needed)
 
 
 class ProblemSets:
@@ -30,10 +38,12 @@ class ProblemSets:
         """Training problems.
 
         Raises:
-            InputError: an unreadable or faulty file, or problems that occur in an evaluation set.
+            InputError: an unreadable or faulty file, or problems that occur in an evaluation set or held out.
         """
         data = self.config.data
         problems = self._read(data.train) or self._tiny(data.tiny_train, "train")
+        if data.train and data.heldout:
+            check_apart(problems, self.heldout)
         return check_overlap(problems, [Path(path) for path in data.evaluation], data.contamination)
 
     @cached_property
@@ -48,16 +58,20 @@ class ProblemSets:
         return self.train[: self.config.judge.data.problems or None]
 
     def _read(self, paths: Sequence[str]) -> list[Problem]:
-        """Problems of the files, every gold answer graded against itself."""
-        need_gold = load_verifier(self.grading.verifier).needs_gold
-        files = [(Path(path), read_problems(Path(path), need_gold)) for path in paths]
-        if files:
+        """Problems of the files, each once, every gold answer graded against itself. Notes on the files are printed."""
+        options, bad_rows = read_options(self.config), self.config.data.bad_rows
+        files = [read_problem_set(path, options) for path in paths]
+        problems: dict[str, Problem] = {}
+        for file in files:
+            for note in file.notes():
+                print(note, flush=True)
             with self.grading.open_pool() as pool:
-                for file, problems in files:
-                    check_golds(problems, pool, file)
-                    warn_of_golds(problems, pool, file)
-        return [problem for _, problems in files for problem in problems]
+                usable = check_golds(file.problems, pool, file.source, file.places, bad_rows)
+                warn_of_golds(usable, pool, file.source)
+            for problem in usable:
+                problems.setdefault(problem.id, problem)
+        return list(problems.values())
 
     def _tiny(self, count: int, split: Split) -> list[Problem]:
         rows = generate_problems(count, self.config.seed, split)
-        return [Problem(row["id"], row["problem"], row["gold"]) for row in rows]
+        return [make_problem(row["problem"], row["gold"], given_id=row["id"]) for row in rows]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data.jsonl import read_jsonl
 from judgerlvr.evaluation.records import Record, read_records
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, merge_steps, read_metrics
@@ -98,15 +99,5 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSONL file; a last line that a crash cut short is left out."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            rows += [json.loads(line)] if line else []
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise InputError(f"not JSON ({error.msg})", "restore the line", file=path, row=number) from error
-    return rows
+    """Rows of a JSONL file. A last line that a crash cut short is left out."""
+    return list(read_jsonl(path, torn_last_line=True)) if path.is_file() else []

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from data.jsonl import read_jsonl
 from rewards.errors import CommandFailed, InputError
 
 METRICS = "metrics.jsonl"
@@ -179,14 +180,12 @@ def read_metrics(path: Path) -> list[StepRow]:
     Raises:
         InputError: another line is damaged.
     """
-    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, row in enumerate(read_jsonl(path, torn_last_line=True) if path.is_file() else (), start=1):
         try:
-            rows += [StepRow.from_json(json.loads(line))] if line else []
-        except (json.JSONDecodeError, KeyError, AttributeError) as error:
-            if number < len(lines):
-                raise InputError(f"not a row ({error})", "restore the line", file=path, row=number) from error
+            rows.append(StepRow.from_json(row))
+        except (KeyError, AttributeError) as error:
+            raise InputError(f"not a row ({error})", "restore the line", file=path, row=number) from error
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data.prompts import as_chat, render
+from data.verl_rows import generate_chat
 from rewards.types import Problem
 
 CUT = "length"  # the finish reason of an output that ran into its token limit
@@ -51,4 +51,4 @@ class Sample:
 
 def generate_items(problems: Sequence[Problem], template: str, name: str) -> list[Item]:
     """Items that ask for a solution of each problem, as set ``name``."""
-    return [Item(p.id, name, p, as_chat(render(template, {"problem": p.text}))) for p in problems]
+    return [Item(p.id, name, p, generate_chat(p, template)) for p in problems]

@@ -10,7 +10,6 @@ from data.problems import check_golds, read_problems
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.responses import read_responses
 from data.row_files import read_rows
-from judgerlvr.models.prompt_tokens import drop_long
 from rewards.errors import InputError
 from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Reason, Result
@@ -31,7 +30,7 @@ def without(row, name):
 # name -> (file name, content, reader, what the line must say: row, field, and words of problem and remedy)
 FILES = {
     "empty file": ("a.jsonl", b"", read_rows, ["file is empty", "at least one row"]),
-    "unknown extension": ("a.csv", b"x", read_rows, ["'.csv'", ".parquet"]),
+    "unknown extension": ("a.xls", b"x", read_rows, ["'.xls'", ".parquet"]),
     "not UTF-8": ("a.jsonl", b'{"problem": "\xff"}\n', read_rows, ["not UTF-8", "convert"]),
     "broken JSON": ("a.jsonl", jsonl(GOOD) + b"{oops\n", read_rows, ["row 2", "broken JSON", "mend"]),
     "row is no object": ("a.jsonl", jsonl(GOOD, GOOD) + b"[1]\n", read_rows, ["row 3", "list"]),
@@ -48,7 +47,15 @@ FILES = {
     "two golds": ("a.jsonl", jsonl(GOOD | {"gold": ["1", "2"]}), read_problems, ["row 1", "'gold'", "2 answers"]),
     "gold is an object": ("a.jsonl", jsonl(GOOD | {"gold": {"x": 1}}), read_problems, ["row 1", "'gold'", "dict"]),
     "gold is not a number": ("a.jsonl", b'{"problem": "1?", "gold": NaN}\n', read_problems, ["'gold'", "nan"]),
-    "duplicate id": ("a.jsonl", jsonl(GOOD, GOOD), read_problems, ["row 2", "'id'", "also row 1"]),
+    "two golds for a text": (
+        "a.jsonl",
+        jsonl(GOOD, GOOD | {"gold": "3"}),
+        read_problems,
+        ["row 2", "'gold'", "row 1 has the same text"],
+    ),
+    "CSV of unequal rows": ("a.csv", b"problem,gold\n1+1?,2,3\n", read_rows, ["row 1", "more cells"]),
+    "broken gzip": ("a.jsonl.gz", b"nothing", read_rows, ["cannot be unpacked"]),
+    "not Arrow": ("a.arrow", b"nothing", read_rows, ["not Arrow"]),
     "missing response": ("a.jsonl", jsonl(GOOD), read_responses, ["row 1", "'response'", "missing"]),
     "empty response": ("a.jsonl", jsonl(ANSWER | {"response": " "}), read_responses, ["row 1", "'response'", "empty"]),
     "label not boolean": ("a.jsonl", jsonl(ANSWER | {"label": "maybe"}), read_responses, ["'label'", "true or false"]),
@@ -93,12 +100,6 @@ def test_bad_template(tmp_path, text, says):
 def test_missing_template(tmp_path):
     with pytest.raises(InputError, match="no such prompt template"):
         load_template(tmp_path / "t.txt", GENERATE_FIELDS)
-
-
-def test_all_prompts_too_long():
-    rows = [{"prompt": [{"role": "user", "content": "x"}]}]
-    with pytest.raises(InputError, match="prompt too long"):
-        drop_long(rows, 3, lambda _: 4)
 
 
 def test_contaminated_training_set_is_refused(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.balanced_accuracy import balanced_accuracy
 from judgerlvr.evaluation import metrics
 
 SCORES = st.lists(st.booleans(), min_size=1, max_size=7)
@@ -38,7 +39,7 @@ def test_area_is_the_mean_of_the_whole_cap_curve(rows, limit):
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from([True, False, None])), max_size=30))
 def test_balanced_accuracy_is_the_mean_of_the_two_recalls(pairs):
     columns = metrics.verdict_columns([p[0] for p in pairs], [p[1] for p in pairs])
-    got = float(metrics.balanced_accuracy(columns.sum(axis=0)))
+    got = float(balanced_accuracy(columns.sum(axis=0)))
     recalls = []
     for label in (True, False):
         said = [verdict == label and verdict is not None for known, verdict in pairs if known == label]

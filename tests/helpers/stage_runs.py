@@ -2,7 +2,7 @@
 
 import random
 
-from data.row_files import write_jsonl
+from data.jsonl import write_jsonl
 from judgerlvr.tinyworld.problems import generate_problems
 from judgerlvr.tinyworld.task import World, parse_chain
 from judgerlvr.tinyworld.traces import Tracer

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from data.row_files import write_jsonl
+from data.jsonl import write_jsonl
 from judgerlvr.hysparse.distill import main
 from judgerlvr.hysparse.distillation import IGNORED, Text, distil, divergence, heldout_loss, pack
 from judgerlvr.hysparse.options import Plan

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 import transfer_queue
 
+from data.judge_row import is_judge_row, read_label
+
 FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "extra_info", "reward_model"]
 
 
@@ -62,7 +64,7 @@ def _rows(column: Any) -> list[Any]:
 
 def _rollout(sample: int, row: dict[str, Any]) -> Rollout:
     graded = row["extra_fields"]["reward_extra_info"]
-    judged = row["extra_info"].get("kind") == "judge"
+    judged = is_judge_row(row)
     return Rollout(
         prompt_id=str(row["extra_info"]["id"]),
         sample=sample,
@@ -73,7 +75,7 @@ def _rollout(sample: int, row: dict[str, Any]) -> Rollout:
         reason=str(graded.get("reason", "")),
         seconds=float(graded.get("seconds", 0.0)),
         truncated=bool(row["extra_fields"].get("truncated", False)),
-        label=row["reward_model"]["ground_truth"] == "1" if judged else None,
+        label=read_label(row) if judged else None,
         answer=str(row["extra_info"].get("answer", "")),
         shown_characters=len(row["extra_info"].get("response", "")),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from data.balanced_accuracy import mean_recall
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import DROPPED, StepRow, append_row, log_progress
 
@@ -36,8 +38,8 @@ def held_out(values: Mapping[str, float]) -> dict[str, float]:
         if name.startswith("val-core/") and "/acc/mean@" in name
     }
     renamed = {metrics.HELDOUT_ACCURACY.name.format(source): value for source, value in accuracy.items()}
-    if {RIGHT, WRONG} <= accuracy.keys():
-        renamed[metrics.HELDOUT_BALANCED.name] = (accuracy[RIGHT] + accuracy[WRONG]) / 2
+    if not math.isnan(balanced := mean_recall(accuracy.get(RIGHT), accuracy.get(WRONG))):
+        renamed[metrics.HELDOUT_BALANCED.name] = balanced
     return renamed
 
 

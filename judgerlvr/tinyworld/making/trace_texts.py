@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from data.row_files import write_jsonl
+from data.jsonl import write_jsonl
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from judgerlvr.tinyworld.making.sft import Examples, SFTConfig
 from judgerlvr.tinyworld.task import World
