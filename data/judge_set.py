@@ -7,7 +7,7 @@ Every filter runs before the classes are balanced, so that the card describes th
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from data.labelling import LabelTable, Progress, Refuse, Triplet, View, label_ca
 from data.problems import GoldGrader, GradeMany, bad_gold, bad_golds
 from data.responses import Candidate
 from rewards.errors import InputError
+from rewards.types import Problem
 
 
 class TripletList(Sequence[Triplet]):
@@ -84,11 +85,15 @@ class JudgeSetSettings:
     shuffle_labels: bool = False
 
 
+Warn = Callable[[Sequence[Problem]], object]
+
+
 def build_judge_set(
     candidates: Iterable[Candidate],
     *,
     grade_many: GradeMany,
     golds: GoldGrader | None = None,
+    warn: Warn | None = None,
     settings: JudgeSetSettings | None = None,
     refuse: Refuse | None = None,
     folder: Path | None = None,
@@ -96,7 +101,8 @@ def build_judge_set(
 ) -> JudgeSet:
     """JudgeRLVR section 2.1 as a pipeline. Every step's count goes into the card.
 
-    ``golds`` grades gold answers against themselves. ``refuse`` names why a prompt cannot be used.
+    ``golds`` grades gold answers against themselves. ``warn`` sees the problems, each once.
+    ``refuse`` names why a prompt cannot be used.
     Texts are spooled to unnamed files in ``folder``.
 
     Raises:
@@ -110,6 +116,8 @@ def build_judge_set(
         foul = contaminated_places(store.problems, settings.eval_files, settings.contamination)
     with _timed(seconds, "gold answers"):
         unread = _bad_golds(store, golds, settings.bad_rows) if golds else set()
+        if warn:
+            warn(store.problems)
     with _timed(seconds, "label"):
         table = label_candidates(store, grade_many, settings.view, frozenset(foul | unread), refuse, progress)
     with _timed(seconds, "select"):

@@ -106,13 +106,11 @@ def make_judge_set(
     """
     settings = judge_set_settings(config, heldout_problems)
     with grading.open_pool() as pool:
-        warn_of_golds(
-            list({candidate.problem.id: candidate.problem for candidate in candidates}.values()), pool, "candidates"
-        )
         return build_judge_set(
             candidates,
             grade_many=pool.grade_many,
             golds=pool if config.judge.data.responses else None,
+            warn=lambda problems: warn_of_golds(problems, pool, "candidates"),
             settings=settings,
             refuse=_prompt_refusal(config, tokenizer),
             folder=run_dir / DATA if run_dir else None,

@@ -250,27 +250,25 @@ def test_replay(make_stage, monkeypatch):
     assert replaying != comparing
 
 
-def judge_set(monkeypatch, *overrides):
-    """Arguments that the judge set is built with."""
-    seen = {}
-    monkeypatch.setattr(judge_data, "build_judge_set", lambda candidates, **settings: seen.update(settings))
+def judge_set(*overrides):
+    """Settings that the judge set is made with."""
     config = load_config("configs/tiny.yaml", overrides)
-    judge_data.make_judge_set(config, GradingSettings(workers=1), [], config.judge.data.heldout_problems)
-    return seen
+    return judge_data.judge_set_settings(config, config.judge.data.heldout_problems)
 
 
 @pytest.mark.parametrize(
-    ("override", "name", "expected"),
+    ("override", "read", "expected"),
     [
-        ("judge.data.view=full_response", "view", "full_response"),
-        ("judge.data.cap_per_problem=9", "cap_per_problem", 9),
-        ("judge.data.heldout_problems=11", "heldout_problems", 11),
-        ("judge.data.shuffle_labels=true", "shuffle_labels", True),
+        ("judge.data.view=full_response", lambda settings: settings.view.name, "full_response"),
+        ("judge.data.cap_per_problem=9", lambda settings: settings.cap_per_problem, 9),
+        ("judge.data.heldout_problems=11", lambda settings: settings.heldout_problems, 11),
+        ("judge.data.shuffle_labels=true", lambda settings: settings.shuffle_labels, True),
+        ("data.bad_rows=drop", lambda settings: settings.bad_rows, "drop"),
     ],
 )
-def test_judge_set(monkeypatch, override, name, expected):
-    assert judge_set(monkeypatch)[name] != expected
-    assert judge_set(monkeypatch, override)[name] == expected
+def test_judge_set(override, read, expected):
+    assert read(judge_set()) != expected
+    assert read(judge_set(override)) == expected
 
 
 @pytest.mark.parametrize("key", ["data.prompt", "judge.data.prompt"])
