@@ -21,13 +21,15 @@ def prepare_generate(request: Request, run_dir: Path, tokenizer: Any, problems: 
     config, folder = request.config, run_dir / DATA
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     count = token_counter(tokenizer)
-    too_long = {}
+    too_long, kept = {}, {}
     for name, split in {"train": problems.train, "heldout": problems.heldout}.items():
-        rows, too_long[name] = drop_long(render_generate_rows(split, template), config.max_prompt_tokens, count)
-        write_parquet(folder / f"{name}.parquet", rows)
+        kept[name], too_long[name] = drop_long(render_generate_rows(split, template), config.max_prompt_tokens, count)
+    # The engine opens a held-out file even where nothing is validated.
+    write_parquet(folder / "train.parquet", kept["train"])
+    write_parquet(folder / "heldout.parquet", kept["heldout"] or kept["train"][:1])
     # The same held-out problems as plain rows, for ``judgerlvr.evaluate --data``.
     write_jsonl(folder / "heldout.jsonl", [_plain(problem) for problem in problems.heldout])
-    prompts = config.generate.batch.prompts_per_step
+    prompts = config.generate.batch.fixed_prompts
     stage = make_stage(request, run_dir, prompts, **reward_settings(request, tokenizer, run_dir))
     return stage, {"problems": len(problems.train), "too_long": too_long}
 

@@ -13,7 +13,6 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.responses import Candidate, candidates_from_rows, read_responses
 from data.row_files import read_rows, write_jsonl
 from data.verl_rows import render_judge_rows, write_parquet
-from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.schema import Config, Extraction
 from judgerlvr.engine.in_training.step_log import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
@@ -37,7 +36,7 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     judge_set = make_judge_set(config, problems.grading, candidates, config.judge.data.heldout_problems)
     too_long = write_judge_set(config, run_dir / DATA, tokenizer, judge_set)
     prompts = config.judge.batch.prompts_per_step
-    if prompts == MATCH_TOKENS:
+    if not isinstance(prompts, int):
         prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train) - too_long["train"])
     stage = make_stage(request, run_dir, prompts, tokens_before=tokens, **reward_settings(request, tokenizer, run_dir))
     return stage, {"candidates": len(candidates), "candidate_tokens": tokens, "too_long": too_long}

@@ -12,6 +12,7 @@ from rewards.errors import InputError
 
 Kind = Literal["judge", "generate"]
 CHECKPOINTS = "checkpoints"
+STATE = "stage.json"
 DATA = "data"
 Counts = dict[str, Any]
 

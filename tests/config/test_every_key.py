@@ -18,7 +18,7 @@ from judgerlvr.models.directory import pick_device
 from judgerlvr.pipeline import judge_data, problems, stages
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.runs.checkpoints import SEAL, complete, prune
-from judgerlvr.runs.folder import new_run
+from judgerlvr.runs.folder import run_folder
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
 from rewards.errors import InputError
 from rewards.grading.settings import GradingSettings
@@ -223,7 +223,7 @@ def test_canary_every(make_stage):
 
 def test_run_names(tmp_path):
     config = load_config("configs/tiny.yaml", [f"runs={tmp_path / 'mine'}", "name=first"])
-    assert new_run(config, "judge") == tmp_path / "mine" / "first"
+    assert run_folder(config, "judge") == tmp_path / "mine" / "first"
 
 
 def test_device():
