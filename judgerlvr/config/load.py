@@ -62,6 +62,12 @@ OPEN = tuple(f"{name}." for name, kind in key_types().items() if typing.get_orig
 
 
 @cache
+def sections() -> frozenset[str]:
+    """Dotted names of all sections."""
+    return frozenset(name for name, _ in keys() if name not in key_types())
+
+
+@cache
 def domains() -> dict[str, Any]:
     """Declared domain of every leaf that has one, by its dotted key."""
     return {name: item.metadata["domain"] for name, item in keys() if item.metadata.get("domain")}
@@ -125,7 +131,7 @@ def _leaves(tree: yaml.MappingNode, source: str, seen: set[str], prefix: str = "
 
 def _is_section(given: Given) -> bool:
     """Whether keys are to be looked for under a name. A section that holds no mapping is refused."""
-    if not any(known.startswith(f"{given.name}.") for known in key_types()):
+    if given.name not in sections():
         return False
     if not isinstance(given.value, yaml.MappingNode):
         raise given.error("is a section without keys", f"write {given.name}: {{key: value}}, or remove the line")

@@ -41,10 +41,11 @@ def test_every_default_lies_in_its_domain():
     assert outside == []
 
 
-def test_generated_overrides_are_refused_in_one_line(capsys):
-    accepted = []
+def test_generated_overrides_are_refused_in_one_line(capsys, tmp_path):
+    accepted, file = [], tmp_path / "c.yaml"
+    file.write_text("seed: 1\n")
     for override in bad_overrides(COUNT, SEED):
-        code, error = lines_of(("configs/tiny.yaml", [override]), capsys)
+        code, error = lines_of((file, [override]), capsys)
         if code != 2 or error.count("\n") != 1 or not error.startswith(f"error: {COMMAND_LINE}"):
             accepted.append((override, code, error))
     assert accepted == []

@@ -5,6 +5,8 @@ import shutil
 import signal
 from dataclasses import replace
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from judgerlvr.config.load import ROOT
@@ -29,7 +31,7 @@ def trained(tmp_path, monkeypatch):
     def prepare(request, run_dir, *_):
         (run_dir / "data").mkdir(exist_ok=True)
         for name in ("train", "heldout"):
-            (run_dir / "data" / f"{name}.parquet").write_text("x")
+            pyarrow.parquet.write_table(pyarrow.table({"row": range(64)}), run_dir / "data" / f"{name}.parquet")
         calls.append("prepared")
         return make_stage(request, run_dir, 24, reward_function="rewards/verl_adapter.py:generate_score"), {}
 

@@ -153,7 +153,7 @@ def test_name_of_the_policy_is_taken(capsys, tmp_path):
 
 
 def test_policy_of_an_earlier_run_is_not_replaced(capsys, tmp_path):
-    export = tmp_path / "runs" / "generate" / "checkpoints"
+    export = tmp_path / "runs" / "older" / "checkpoints"
     export.mkdir(parents=True)
     (tmp_path / "ckpt").mkdir()
     (tmp_path / "ckpt" / "generate").symlink_to(export)
