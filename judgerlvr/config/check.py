@@ -21,7 +21,7 @@ class Fault(NamedTuple):
 
 
 def check_config(config: Config) -> None:
-    """Raise an InputError for the first fault; its message names the key and what to set."""
+    """Raise an InputError for the first fault. The message names the key and what to set."""
     for fault in (*_general(config), *_stage("judge", config.judge), *_stage("generate", config.generate)):
         raise InputError(fault.problem, fault.remedy, field=fault.field)
 

@@ -52,7 +52,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One word of a list."""
+    """A word of a list."""
 
     words: tuple[str, ...]
 
@@ -88,7 +88,7 @@ class Text:
 
 @dataclass(frozen=True)
 class FolderName:
-    """The name of one folder, so that a path made from the name stays in its parent. Empty is allowed."""
+    """The name of a folder without separators, so that the folder stays in its parent. Empty is allowed."""
 
     says: str = "one folder name, without / and \\, or nothing"
 
@@ -99,7 +99,7 @@ class FolderName:
 
 @dataclass(frozen=True)
 class Either:
-    """A number of a range or one word."""
+    """A number of a range, or a fixed word."""
 
     number: Range
     word: str
@@ -114,7 +114,7 @@ class Either:
 
 @dataclass(frozen=True)
 class Items:
-    """A list whose entries lie in one domain. ``count`` is the exact length where given."""
+    """A list whose entries share a domain. ``count`` is the exact length where given."""
 
     each: Domain
     count: int | None = None

@@ -14,13 +14,13 @@ from judgerlvr.config.schema import Config
 
 TINY = "configs/tiny.yaml"
 TINY_BASES = ROOT / "judgerlvr" / "tinyworld" / "base"
-# Keys that bring one's own data. The tiny world's settings do not hold beside such data.
+# Keys that bring a user's data. The tiny world's settings do not hold beside a user's data.
 OWN_DATA = ("data.train", "data.heldout", "data.evaluation", "judge.data.responses", "judge.data.sample_from")
 
 
 @dataclass(frozen=True)
 class Effective:
-    """A checked configuration. ``origins`` holds the source of each key that was given; ``preset`` is a note."""
+    """A checked configuration. ``origins`` holds the source of each given key. ``preset`` is a note."""
 
     config: Config
     origins: dict[str, str]
@@ -44,7 +44,7 @@ def configure(path: str | Path | None, overrides: Sequence[str] = (), init: Path
 
 
 def _all_tiny(given: Sequence[Given], init: Path | None) -> bool:
-    """Neither a model nor data of one's own: the shipped bases and their descendants count as the tiny world's."""
+    """Neither a model nor data of the user: shipped bases and descendants of bases belong to the tiny world."""
     if any(one.name in OWN_DATA and one.value not in ("", "[]") for one in given):
         return False
     models = [Path(str(one.value)) for one in given if one.name == "model.path"] + ([init] if init else [])
@@ -52,7 +52,7 @@ def _all_tiny(given: Sequence[Given], init: Path | None) -> bool:
 
 
 def is_tiny(model: Path) -> bool:
-    """Whether a model directory is a shipped base, or the policy of a run that began with one on tiny problems."""
+    """Whether a model directory is a shipped base, or the policy of a run that began with a base on tiny problems."""
     real = (model if model.exists() else ROOT / model).resolve()
     if TINY_BASES in real.parents:
         return True

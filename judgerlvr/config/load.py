@@ -1,4 +1,4 @@
-"""Read a YAML file and ``key=value`` overrides into a Config whose values are of their types and in their domains."""
+"""Read a YAML file and ``key=value`` overrides into a Config whose values have declared types and domains."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def keys(schema: type = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 @cache
 def key_types() -> dict[str, Any]:
-    """Type of every leaf of the schema by its dotted key."""
+    """Type of every leaf of the schema by dotted key."""
     return _types(Config, "")
 
 
@@ -57,7 +57,7 @@ def _types(schema: Any, prefix: str) -> dict[str, Any]:
     return found
 
 
-# Keys under these are not declared here. Another program knows its own names.
+# Keys under these prefixes are not declared here. vLLM and verl know the names.
 OPEN = tuple(f"{name}." for name, kind in key_types().items() if typing.get_origin(kind) is dict)
 
 
@@ -69,7 +69,7 @@ def sections() -> frozenset[str]:
 
 @cache
 def domains() -> dict[str, Any]:
-    """Declared domain of every leaf that has one, by its dotted key."""
+    """Declared domains of leaves, by dotted key."""
     return {name: item.metadata["domain"] for name, item in keys() if item.metadata.get("domain")}
 
 
@@ -84,7 +84,7 @@ def flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 @dataclass(frozen=True)
 class Given:
-    """One value as it was written: its key, its text or YAML node, and where it stands."""
+    """A value as written: key, text or YAML node, and place."""
 
     name: str
     value: yaml.Node | str
@@ -100,7 +100,7 @@ def shown_name(name: str) -> str:
 
 
 def _read_yaml(path: Path) -> list[Given]:
-    """Leaves of a YAML file in their order.
+    """Leaves of a YAML file in order.
 
     Raises:
         InputError: unreadable, not YAML, no keys, or a key that stands twice.
@@ -162,7 +162,7 @@ def parse_override(text: str) -> Given:
 
 
 def _value(given: Given) -> Any:
-    """The value by the type of its key, checked against the key's domain."""
+    """The value by the type of the key, checked against the key's domain."""
     kind = key_types()[given.name]
     try:
         read = from_text(given.value, kind) if isinstance(given.value, str) else from_node(given.value, kind)

@@ -34,13 +34,13 @@ class BadValue(ValueError):
 
 
 def shown(value: Any) -> str:
-    """A value as an error message quotes it: one line, cut to a readable length."""
+    """A value for an error message, cut to a readable length without line breaks."""
     text = repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 def compose(text: str) -> yaml.Node | None:
-    """The tree of one YAML document, None for an empty one.
+    """The tree of a YAML document, None for an empty document.
 
     Raises:
         yaml.YAMLError: not YAML, or several documents.
@@ -66,7 +66,7 @@ def from_text(text: str, kind: Any) -> Any:
 
 
 def from_node(node: yaml.Node, kind: Any) -> Any:
-    """The value of a YAML node as the type of its key has it.
+    """The value of a YAML node, read by the type of the key.
 
     Raises:
         BadValue: not of the type.
@@ -106,7 +106,7 @@ def open_value(node: yaml.Node, depth: int = 0) -> Any:
     """A value whose type nobody declared: JSON's scalars, else text, in lists and mappings.
 
     Raises:
-        BadValue: nested too deeply, as a node that contains itself is.
+        BadValue: nested too deeply, as a node within the same node is.
     """
     if depth > SHOWN:
         raise BadValue("nested too deeply", "write a flatter value")

@@ -1,4 +1,4 @@
-"""Finiteness of a checkpoint's weights, told before the checkpoint counts as one to resume from."""
+"""Finiteness of a checkpoint's weights, told before the checkpoint is sealed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from judgerlvr.export.shards import Shards, local_tensor
 def first_not_finite(folder: Path) -> str | None:
     """Name of the first tensor with a NaN or an infinity in a checkpoint's ``actor`` folder, None where all are finite.
 
-    The shards are mapped, so that memory holds one tensor at a time.
+    The shards are mapped, so that memory holds a single tensor at a time.
 
     Raises:
         ExportMismatch: shards are missing or damaged.

@@ -1,4 +1,4 @@
-"""The same command again: does it ask for the run that lies there, for more steps of it, or for another run?"""
+"""The same command again: does the command ask for the same run, for more steps, or for another run?"""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from judgerlvr.config.load import flat
 from judgerlvr.config.schema import Config
 from judgerlvr.runs.stage import Kind
 
-# A run folder may be moved, and its name is known by then.
+# A run folder may be moved, and the name is known by then.
 PLACES = ("name", "runs")
-# Sections of the other stage that a stage never reads.
+# Sections that a stage of the key's kind never reads.
 UNREAD = {
     "judge": tuple(f"generate.{name}." for name in ("stop", "algorithm", "optimizer", "validation", "checkpoint")),
     "generate": ("judge.",),
@@ -20,7 +20,7 @@ UNREAD = {
 LIMITS = ("stop.steps", "stop.generated_tokens", "stop.hours")
 
 
-# Keys that say what a run computes on, and change nothing of what it computes.
+# Keys that say what a run computes on, and leave the results alone.
 MACHINES = (
     "cluster.nodes",
     "cluster.gpus_per_node",
@@ -33,7 +33,7 @@ MACHINES = (
 
 
 class Change(NamedTuple):
-    """One key whose value differs between a run and a command."""
+    """A key whose value differs between a run and a command."""
 
     key: str
     before: Any
@@ -55,7 +55,7 @@ def changes(stored: Config, wanted: Config, kind: Kind) -> list[Change]:
 
 
 def may_change(change: Change, kind: Kind) -> bool:
-    """Whether a run may go on with this change: a raised limit, or other machines."""
+    """Whether a run may go on with a change: a raised limit, or other machines."""
     return change.key in MACHINES or is_raise(change, kind)
 
 

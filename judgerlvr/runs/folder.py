@@ -22,7 +22,7 @@ LEAST_FREE_GIB = 1.0
 
 
 def run_folder(config: Config, kind: Kind, new: bool = False) -> Path:
-    """The folder of a run, made if it does not exist. ``new`` asks for one that no run has used.
+    """The folder of a run, made if need be. ``new`` asks for an unused folder.
 
     Raises:
         InputError: the name is taken by something that is no run folder, or the disk is nearly full.
@@ -74,7 +74,7 @@ def check_space(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """A run to be continued. ``checkpoint`` is its newest complete checkpoint, None before the first."""
+    """A run to be continued. ``checkpoint`` is the newest complete checkpoint, None before the first."""
 
     folder: Path
     config: Config
@@ -83,7 +83,7 @@ class OpenedRun:
 
 
 def open_run(run_dir: Path, kind: Kind, overrides: Sequence[str] = ()) -> OpenedRun:
-    """A run folder, read for continuing. ``overrides`` change the configuration for this time only.
+    """A run folder, read for continuing. ``overrides`` change the configuration of the continued part only.
 
     Raises:
         InputError: no run there, a run of the other stage, or a run that has ended.
@@ -106,7 +106,7 @@ def open_run(run_dir: Path, kind: Kind, overrides: Sequence[str] = ()) -> Opened
 
 
 def defaults_taken(run_dir: Path) -> str:
-    """One line that names keys newer than the stored configuration, with their defaults. Empty if there are none."""
+    """A line that names keys newer than the stored configuration, with their defaults. Empty if there are none."""
     absent = absent_keys(run_dir / CONFIG)
     if not absent:
         return ""

@@ -1,4 +1,4 @@
-"""A lock on a run folder: one process at a time trains in it, on whichever machine."""
+"""A lock on a run folder: a single process at a time trains in the folder, on whichever machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 @contextmanager
 def held(run_dir: Path) -> Iterator[None]:
-    """Hold the run folder's lock. The system releases the lock when the process dies, however it dies.
+    """Hold the run folder's lock. The system releases the lock when the process dies, however the process dies.
 
     POSIX record locks also work between the machines of an NFS mount. Where a file system has no locks, the note in
     the file counts: a note of a living process of this machine, or of another machine, is refused.

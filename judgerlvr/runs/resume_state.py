@@ -1,4 +1,4 @@
-"""What a resumed run needs of the first one: the stage's own facts, unchanged data, a log without a fork."""
+"""What a resumed run needs: the stage's own facts, unchanged data, and a log without a fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wrong values generated from the schema: each is refused in one line that names its key."""
+"""Wrong values generated from the schema: each is refused in a single line with the key."""
 
 import random
 import subprocess
@@ -52,7 +52,7 @@ def test_generated_overrides_are_refused_in_one_line(capsys, tmp_path):
 
 
 def test_generated_values_are_refused_in_files_too(capsys, tmp_path):
-    """The same values in YAML, quoted as a careful person would; the line of the file is named."""
+    """The same values in YAML, quoted as a careful person would. The error names the line of the file."""
     accepted = []
     for override in bad_overrides(400, SEED + 1):
         name, _, value = override.partition("=")

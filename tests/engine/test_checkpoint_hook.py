@@ -1,4 +1,4 @@
-"""A checkpoint is sealed only with finite weights, and nothing is pruned for one that is not."""
+"""A checkpoint is sealed only with finite weights, and a checkpoint without prunes nothing."""
 
 import pytest
 import torch

@@ -14,7 +14,7 @@ WRONG_LISTS = ("word", "[a, [b]]", "[a", "{a: 1}", "[{a: b}]", "'quoted'")
 
 
 def outside(bounds: Range, draw: random.Random, whole: bool) -> str:
-    """A number beyond one of the bounds, written as a person would."""
+    """A number beyond a bound, written as a person would."""
     low = bounds.least if bounds.least is not None else bounds.above
     high = bounds.most if bounds.most is not None else bounds.below
     sides = [side for side in (low, high) if side is not None]
@@ -30,13 +30,13 @@ def bad_text(domain, draw: random.Random) -> str:
     if isinstance(domain, FolderName):
         return draw.choice([*CONTROL, "../evil", "/tmp/evil", "a/b", "..", ".", "-rf", "a\\b", " a", "x" * 300])
     if isinstance(domain, Text):
-        return draw.choice([*CONTROL, "", "   "])
+        return draw.choice(CONTROL if domain.empty else [*CONTROL, "", "   "])
     words = ["", "none of these", "stop!", "{", "\\", *CONTROL]
     return draw.choice([word for word in words if not domain.allows(word)])
 
 
 def bad_value(name: str, draw: random.Random) -> str:
-    """One wrong value of a key, as the text behind ``key=``."""
+    """A wrong value of a key, as the text behind ``key=``."""
     kind, domain = key_types()[name], domains().get(name)
     if typing.get_origin(kind) is dict:
         return draw.choice(["word", "[a]", "{a", "3"])
@@ -63,7 +63,7 @@ def bad_list(domain: Items, draw: random.Random) -> str:
 
 
 def spelling_slip(name: str, draw: random.Random) -> str:
-    """A key with one letter wrong."""
+    """A key with a wrong letter."""
     at = draw.randrange(len(name))
     return name[:at] + draw.choice([letter for letter in "qzx" if letter != name[at]]) + name[at + 1 :]
 

@@ -1,4 +1,4 @@
-"""One line and an exit code for whatever a command raises."""
+"""A line and an exit code for whatever a command raises."""
 
 import errno
 import json

@@ -15,7 +15,7 @@ from judgerlvr.runs.files import write_atomically
 
 
 class SealCheckpoint(CheckpointCallback):
-    """Adds the trainer's own state and seals the checkpoint, if its weights are finite."""
+    """Adds the trainer's own state and seals the checkpoint, if the weights are finite."""
 
     def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, async_save: bool = False, **_: Any) -> None:
         """Seal, then prune.
