@@ -45,6 +45,7 @@ def stage_parser(program: str, summary: str) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="name of the finished policy (default ckpt/STAGE)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="continue this run folder: weights, optimiser, data")
     parser.add_argument("--new", action="store_true", help="begin another run where one of this name exists")
+    parser.add_argument("--override-card", action="store_true", help="ask and grade otherwise than the policy's card")
     parser.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
     return parser

@@ -6,6 +6,7 @@ import argparse
 
 from judgerlvr.config.effective import configure, describe
 from judgerlvr.pipeline.dry_run import dry_run
+from judgerlvr.pipeline.inputs import check_card
 from judgerlvr.pipeline.stages import make_request, resume, run
 from judgerlvr.runs.comparison import MACHINES
 from judgerlvr.runs.stage import Kind
@@ -30,6 +31,8 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
     for line in describe(effective):
         print(line, flush=True)
     request = make_request(kind, effective.config, init, options.out, not options.dry_run)
+    for line in check_card(request, options.override_card):
+        print(f"other than the policy's card: {line}", flush=True)
     if options.dry_run:
         dry_run(request)
     else:

@@ -9,6 +9,7 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config
 from judgerlvr.models.directory import check_model
+from judgerlvr.runs.policy_card import asked_and_graded, check_against, read_card
 from judgerlvr.runs.request import Request
 from rewards.errors import InputError
 from rewards.verdict import DEFAULT_WORDS, check_words
@@ -33,6 +34,22 @@ def check_inputs(request: Request) -> None:
     longest = config.max_prompt_tokens + config.generate.max_response_tokens
     for path in [] if config.judge.data.responses else config.judge.data.sample_from:
         check_model(Path(path), longest, config.model.trust_remote_code)
+
+
+def check_card(request: Request, override: bool) -> list[str]:
+    """Differences between the starting policy's card and the configuration. Stage 2 reads no verdicts.
+
+    Raises:
+        InputError: the prompt, extraction, verifier or verdict words differ, without ``override``.
+    """
+    card = read_card(request.init)
+    if card is None:
+        return []
+    wanted = asked_and_graded(request.config) | {"temperature": request.config.temperature}
+    unread = ("judge_prompt", "verdicts") if request.kind == "generate" else ()
+    return check_against(
+        card, {name: value for name, value in wanted.items() if name not in unread}, request.init, override
+    )
 
 
 def check_verdicts(config: Config) -> None:

@@ -30,6 +30,7 @@ from judgerlvr.runs.console import last_lines, quiet
 from judgerlvr.runs.folder import CONFIG, defaults_taken, end_of, is_prepared, open_run, run_folder, write_config
 from judgerlvr.runs.lock import held
 from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, write_manifest
+from judgerlvr.runs.policy_card import card_of, curl_command, write_card
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import Kind, Stage, derived
@@ -214,10 +215,12 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     manifest = replace(read_manifest(stage.run_dir), trained=checkpoint.name)
     write_manifest(stage.run_dir, manifest)
     exported = export_policy(checkpoint)
-    policy = exported.folder
+    policy, card = exported.folder, card_of(stage)
+    write_card(policy, card)
     publish(link, policy, stage.run_dir)
     # Last: the manifest's export marks the run as over. A run that ended unpublished can still be resumed.
     finished = replace(manifest, export=str(policy.relative_to(stage.run_dir)), model_hash=model_hash(policy))
     write_manifest(stage.run_dir, replace(finished, changed_weights=exported.change.share))
     print(f"done: {link} -> {policy} ({exported})", flush=True)
+    print(f"after `vllm serve {link}`: {curl_command(card, str(link))}", flush=True)
     return policy
