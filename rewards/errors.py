@@ -30,7 +30,9 @@ MACHINE = {
 
 
 class CommandFailed(Exception):
-    """A run that began well and ended badly. The message is the cause in one line; the exit code is 1."""
+    """A run that began well and ended badly. The message is the cause in one line."""
+
+    code = FAILED
 
 
 @dataclass
@@ -88,7 +90,7 @@ def exit_code(run: Callable[[], None]) -> int:
     except InputError as error:
         return _end(f"error: {one_line(error)}", BAD_INPUT)
     except CommandFailed as error:
-        return _end(f"failed: {one_line(error)}", FAILED)
+        return _end(f"failed: {one_line(error)}", error.code)
     except KeyboardInterrupt:
         return _end("interrupted", INTERRUPTED)
     except Exception as error:  # noqa: BLE001

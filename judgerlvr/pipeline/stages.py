@@ -13,6 +13,7 @@ from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_stored, resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.runner import StageFailed, run_stage
+from judgerlvr.engine.signals import Interrupted
 from judgerlvr.export.policy import export_policy
 from judgerlvr.models.directory import check_hysparse, check_model, load_tokenizer, pick_device
 from judgerlvr.models.identity import model_hash
@@ -24,17 +25,18 @@ from judgerlvr.pipeline.judge_data import prepare_judge, resample
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.refresh import train_in_segments
 from judgerlvr.pipeline.reward_settings import grading_settings
-from judgerlvr.runs.checkpoints import export_dir, step_of
+from judgerlvr.runs.checkpoints import complete, export_dir, step_of
 from judgerlvr.runs.comparison import Change, changes, is_raise, may_change
 from judgerlvr.runs.console import last_lines, quiet
 from judgerlvr.runs.folder import CONFIG, defaults_taken, end_of, is_prepared, open_run, run_folder, write_config
 from judgerlvr.runs.lock import held
 from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, write_manifest
+from judgerlvr.runs.metrics import METRICS, read_metrics
 from judgerlvr.runs.policy_card import card_of, curl_command, write_card
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
-from judgerlvr.runs.stage import Kind, Stage, derived
-from rewards.errors import InputError
+from judgerlvr.runs.stage import STOP, Kind, Stage, derived
+from rewards.errors import CommandFailed, InputError
 
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
 
@@ -192,6 +194,7 @@ def _was_trained(stage: Stage, checkpoint: Path) -> bool:
 
 
 def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
+    (stage.run_dir / STOP).unlink(missing_ok=True)
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
     try:
@@ -200,7 +203,28 @@ def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
     except StageFailed:
         print(f"{last_lines(stage.run_dir)}\ncontinue with: {resume_command(stage, link)}", flush=True)
         raise
+    except Interrupted as signal:
+        raise StageStopped(f"{signal}; {_left_behind(stage, link)}", 128 + signal.number) from signal
+    if (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps:
+        raise StageStopped(f"stopped as asked; {_left_behind(stage, link)}")
     return _publish(stage, link, checkpoint)
+
+
+class StageStopped(CommandFailed):
+    """A stage that was asked to stop. The exit code is 128 plus the signal's number, 1 without a signal."""
+
+    def __init__(self, cause: str, code: int = 1) -> None:
+        super().__init__(cause)
+        self.code = code
+
+
+def _left_behind(stage: Stage, link: Path) -> str:
+    """The last seal, the steps after the seal, and the command that goes on."""
+    sealed = complete(stage.checkpoints)
+    kept = step_of(sealed[-1]) if sealed else 0
+    trained = max((row.step for row in read_metrics(stage.run_dir / METRICS)), default=0)
+    seal = f"sealed up to step {kept}" if sealed else "nothing sealed yet"
+    return f"{seal}, {max(0, trained - kept)} steps lost; continue with: {resume_command(stage, link)}"
 
 
 def resume_command(stage: Stage, link: Path) -> str:
