@@ -30,7 +30,7 @@ MACHINE = {
 
 
 class CommandFailed(Exception):
-    """A run that began well and ended badly. The message is the cause in one line."""
+    """A run that began well and ended badly. The message is the cause on a single line."""
 
     code = FAILED
 
@@ -58,7 +58,7 @@ class InputError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's message in one line of bounded length, or the name of its class."""
+    """An exception's message as a line of bounded length, or the name of the class."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
 

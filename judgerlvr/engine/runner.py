@@ -75,7 +75,7 @@ class _Bound:
     stage: Stage
 
     def remote(self) -> Any:
-        # Here Ray has started and set handlers of its own.
+        # Ray has started here and has set Ray's own handlers.
         if threading.current_thread() is threading.main_thread():
             SignalHandlers(self.stage).install()
         return StageRunner.remote(self.stage)  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from judgerlvr.runs.stage import STOP, Stage
 
 
 class Interrupted(BaseException):
-    """A signal that ends the run now. ``number`` is the signal's."""
+    """A signal that ends the run now. ``number`` is the signal's number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -22,7 +22,7 @@ class Interrupted(BaseException):
 
 
 class SignalHandlers:
-    """Handlers of the process that gave the command. Ray sets handlers of its own, so ours are set after Ray starts."""
+    """Handlers of the process that gave the command. Ray sets handlers too, so Ray must have started before."""
 
     def __init__(self, stage: Stage) -> None:
         self.stop_file: Path = stage.run_dir / STOP

@@ -73,7 +73,7 @@ def _sample(place: Place, run_dir: Path, models: list[Path], problems: list[Prob
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     samples = config.judge.data.samples_per_problem
     log_progress(run_dir, f"  sampling {samples} candidates for each of {len(problems)} problems")
-    return sample_on_ray(place, models, problems, template)
+    return sample_on_ray(place, models, problems, template, run_dir)
 
 
 def make_judge_set(

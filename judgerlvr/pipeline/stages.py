@@ -36,6 +36,7 @@ from judgerlvr.runs.policy_card import card_of, curl_command, write_card
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Kind, Stage, derived
+from judgerlvr.sampling.kept_chunks import KEPT
 from rewards.errors import CommandFailed, InputError
 
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
@@ -107,6 +108,8 @@ def _prepare(request: Request, run_dir: Path) -> tuple[Stage, Path, ProblemSets]
         write_manifest(run_dir, make_manifest(stage, counts))
     check_stage(stage)
     save_stage(stage)
+    # From here on the samples are in the training data.
+    (stage.data / KEPT).unlink(missing_ok=True)
     return stage, request.link, problems
 
 

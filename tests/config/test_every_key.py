@@ -285,6 +285,8 @@ def test_a_prompt_file_is_found_beside_the_checkout(key):
 ELSEWHERE = {
     "judge.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
     "generate.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
+    "judge.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
+    "generate.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
     "judge.data.responses": "tests/stages/test_end_to_end.py::judge_arguments",
     "judge.data.sample_from": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
     "judge.data.samples_per_problem": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
