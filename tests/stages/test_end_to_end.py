@@ -64,7 +64,7 @@ def whole(folder):
 
 
 def begin_until_sealed(folder, name):
-    """A judge run that has sealed its first checkpoint: its process and its folder."""
+    """Process and folder of a judge run with a sealed checkpoint."""
     log = (folder / f"{name}.log").open("w")
     process = subprocess.Popen(
         command("stage1_judge", *judge_arguments(folder, name)),
@@ -83,7 +83,7 @@ def begin_until_sealed(folder, name):
 
 @pytest.fixture(scope="module")
 def resumed(folder):
-    """The same run, killed once its first checkpoint is sealed, then continued by the same command."""
+    """The same run, killed after the first seal, then continued by the same command."""
     process, run_dir = begin_until_sealed(folder, "killed")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
