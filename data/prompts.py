@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
@@ -24,7 +24,8 @@ def load_template(path: str | Path, fields: Sequence[str]) -> str:
     path = Path(path)
     if not path.is_file():
         raise InputError("no such prompt template", "give the path of a text file", file=path)
-    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    with reading("not a text file", "convert the file to UTF-8", file=path):
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
     used = set(_PLACE.findall(text))
     for name in sorted(used - set(fields)):
         raise InputError(f"unknown field {{{{{name}}}}}", f"use only {', '.join(fields)}", file=path, field=name)

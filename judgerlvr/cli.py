@@ -11,14 +11,15 @@ from typing import Any
 
 import yaml
 
-from judgerlvr.config.load import keys
+from judgerlvr.config.effective import TINY
+from judgerlvr.config.load import domains, keys
 from rewards.errors import InputError
 
-DEFAULT_CONFIG = "configs/tiny.yaml"
+CONFIG_HELP = f"YAML file (default: {TINY} while neither model nor data is given, else the defaults below)"
 
 
 def key_table() -> str:
-    """Every configuration key with its default and its documentation, one a line."""
+    """Every configuration key with its default, its documentation and its domain."""
     lines = []
     for name, item in keys():
         value = item.default_factory() if callable(item.default_factory) else item.default
@@ -27,7 +28,8 @@ def key_table() -> str:
             lines += [f"\n  {name}.*  {text}"] if text else [""]
         else:
             shown = value if not isinstance(value, str) else repr(str(value))
-            lines.append(f"  {name} = {shown}\n      {text}")
+            allowed = f" [{domains()[name].says}]" if name in domains() else ""
+            lines.append(f"  {name} = {shown}\n      {text}{allowed}")
     return "\n".join(lines)
 
 
@@ -39,9 +41,11 @@ def stage_parser(program: str, summary: str) -> argparse.ArgumentParser:
         epilog=f"configuration keys (key=value, or in --config):\n{key_table()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", type=Path, help=f"YAML file (default {DEFAULT_CONFIG})")
+    parser.add_argument("--config", type=Path, help=CONFIG_HELP)
     parser.add_argument("--out", type=Path, help="name of the finished policy (default ckpt/STAGE)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="continue this run folder: weights, optimiser, data")
+    parser.add_argument("--new", action="store_true", help="begin another run where one of this name exists")
+    parser.add_argument("--override-card", action="store_true", help="ask and grade otherwise than the policy's card")
     parser.add_argument("--dry-run", action="store_true", help="check everything, print what would run, and stop")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
     return parser

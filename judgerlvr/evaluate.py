@@ -16,6 +16,8 @@ from pathlib import Path
 
 from rewards.errors import exit_code
 
+FROM_CARD = "from the policy's card"
+
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     summary = (__doc__ or "").partition("\n")[0]
@@ -31,16 +33,19 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     how.add_argument("--n", type=int, default=4, help="samples of each prompt (default %(default)s)")
     how.add_argument("--temperature", type=float, default=1.0, help="0 is greedy alone (default %(default)s)")
     how.add_argument("--top-p", type=float, default=1.0, help="nucleus (default %(default)s: off)")
-    how.add_argument("--max-tokens", type=int, default=1024, help="longest response (default %(default)s)")
+    how.add_argument("--max-tokens", type=int, help=f"longest response (default: {FROM_CARD}, else 1024)")
     how.add_argument("--seed", type=int, default=0, help="of all samples (default %(default)s)")
-    how.add_argument("--prompt", type=Path, default=Path("configs/prompts/generate.txt"), help="template")
+    how.add_argument("--prompt", type=Path, help=f"template (default: {FROM_CARD}, else configs/prompts/generate.txt)")
     how.add_argument(
         "--engine", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="arguments of vllm.LLM"
     )
     grading = parser.add_argument_group("grading")
-    grading.add_argument("--verifier", default="rewards.math:verify", help="package.module:function")
-    grading.add_argument("--extraction", choices=("strict", "lenient"), default="strict", help="of the answer")
-    grading.add_argument("--verdicts", nargs=2, default=["Yes", "No"], help="words for right and wrong")
+    grading.add_argument("--verifier", help=f"package.module:function (default: {FROM_CARD}, else rewards.math:verify)")
+    grading.add_argument(
+        "--extraction", choices=("strict", "lenient"), help=f"of the answer (default: {FROM_CARD}, else strict)"
+    )
+    grading.add_argument("--verdicts", nargs=2, help=f"words for right and wrong (default: {FROM_CARD}, else Yes No)")
+    grading.add_argument("--override-card", action="store_true", help="grade otherwise than the policy's card says")
     grading.add_argument("--min-check-tokens", type=int, default=1, help="thinking tokens of a judge that checks")
     grading.add_argument("--workers", type=int, default=2, help="grading processes (default %(default)s)")
     return parser.parse_args(arguments)

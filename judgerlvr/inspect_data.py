@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from judgerlvr.cli import DEFAULT_CONFIG
+from judgerlvr.cli import CONFIG_HELP
 from judgerlvr.config.check import check_config
-from judgerlvr.config.load import load_config
+from judgerlvr.config.effective import configure
 from rewards.errors import InputError, exit_code
 
 
@@ -32,7 +32,7 @@ def inspect(options: argparse.Namespace) -> None:
     from judgerlvr.pipeline.problems import read_options
     from rewards.grading.settings import GradingSettings
 
-    config = load_config(options.config, options.overrides)
+    config = configure(options.config, options.overrides).config
     check_config(config)
     if options.out and options.out.exists():
         raise InputError("the file exists", "give --out a new name", file=options.out)
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     summary = (__doc__ or "").partition("\n")[0]
     parser = argparse.ArgumentParser(prog="python -m judgerlvr.inspect_data", description=summary)
     parser.add_argument("words", nargs="+", metavar="FILE or key=value")
-    parser.add_argument("--config", type=Path, default=Path(DEFAULT_CONFIG), help="YAML file (default %(default)s)")
+    parser.add_argument("--config", type=Path, help=CONFIG_HELP)
     parser.add_argument("--out", type=Path, help="write the problems as plain JSON lines, each problem once")
     options = parser.parse_args(arguments)
     options.overrides = [word for word in options.words if "=" in word and not Path(word).exists()]

@@ -12,9 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.cli import DEFAULT_CONFIG
-from judgerlvr.config.check import check_config
-from judgerlvr.config.load import load_config
+from judgerlvr.cli import CONFIG_HELP
+from judgerlvr.config.effective import configure, describe
 from rewards.errors import InputError, exit_code
 
 
@@ -24,8 +23,10 @@ def make(options: argparse.Namespace) -> None:
     from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, write_judge_set
     from judgerlvr.pipeline.reward_settings import grading_settings
 
-    config = load_config(options.config, options.overrides)
-    check_config(config)
+    effective = configure(options.config, options.overrides)
+    for line in describe(effective):
+        print(line, flush=True)
+    config = effective.config
     if not config.judge.data.responses:
         raise InputError("no candidates", "give judge.data.responses=[FILE,...]", field="judge.data.responses")
     tokenizer = load_tokenizer(Path(config.model.path), config.model.trust_remote_code)
@@ -40,7 +41,7 @@ def make(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m judgerlvr.make_judge_data", description=(__doc__ or "")[:60])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--config", type=Path, default=Path(DEFAULT_CONFIG))
+    parser.add_argument("--config", type=Path, help=CONFIG_HELP)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     options = parser.parse_intermixed_args(arguments)
     return exit_code(lambda: make(options))

@@ -1,18 +1,38 @@
-"""The errors that end a command with one line, and the exit code of each."""
+"""The errors that end a command with one line, and the exit code of each.
+
+This is the only place that catches every exception: ``reading`` around what a user's file can do wrong, and
+``exit_code`` around a whole command.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 BAD_INPUT = 2
 FAILED = 1
+INTERRUPTED = 130
+LONGEST_LINE = 500
+# Errors of the operating system that name a fault of the machine and not of an argument.
+MACHINE = {
+    errno.ENOSPC: ("no space left on the device", "free some space, then give the same command again"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space, then give the same command again"),
+    errno.EMFILE: ("too many open files", "raise the limit (ulimit -n), then give the same command again"),
+}
 
 
 class CommandFailed(Exception):
-    """A run that began well and ended badly. The message is the cause in one line; the exit code is 1."""
+    """A run that began well and ended badly. The message is the cause on a single line."""
+
+    code = FAILED
 
 
 @dataclass
@@ -37,14 +57,66 @@ class InputError(Exception):
         return f"{where + ': ' if where else ''}{self.problem}; {self.remedy}"
 
 
+def one_line(error: BaseException) -> str:
+    """An exception's message as a line of bounded length, or the name of the class."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
+
+
+@contextmanager
+def reading(
+    problem: str, remedy: str, file: str | Path | None = None, field: str | None = None, row: int | None = None
+) -> Iterator[None]:
+    """Turn whatever a user's file, template, verifier or model directory raises into one InputError.
+
+    Raises:
+        InputError: the block raised an exception. Errors of this product and of the machine pass unchanged.
+    """
+    try:
+        yield
+    except (InputError, CommandFailed):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            raise
+        text = f"{problem} ({type(error).__name__}: {one_line(error)})"
+        raise InputError(text, remedy, file=file, row=row, field=field) from error
+
+
 def exit_code(run: Callable[[], None]) -> int:
     """Run a command, print an error that people can act on as one line, and return the exit code."""
     try:
         run()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return _end(f"error: {one_line(error)}", BAD_INPUT)
     except CommandFailed as error:
-        print(f"failed: {error}", file=sys.stderr)
-        return FAILED
+        return _end(f"failed: {one_line(error)}", error.code)
+    except KeyboardInterrupt:
+        return _end("interrupted", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001
+        return _end(*_foreign(error))
     return 0
+
+
+def _end(line: str, code: int) -> int:
+    print(line, file=sys.stderr, flush=True)
+    return code
+
+
+def _foreign(error: Exception) -> tuple[str, int]:
+    """(line, exit code) of an exception that is not ours."""
+    if isinstance(error, OSError) and error.errno in MACHINE:
+        problem, remedy = MACHINE[error.errno]
+        where = f"{error.filename}: " if error.filename else ""
+        return f"failed: {where}{problem}; {remedy}", FAILED
+    if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return f"error: {error.filename}: {error.strerror}; give another path, or change its permissions", BAD_INPUT
+    log = _write_traceback()
+    return f"failed: unexpected {type(error).__name__}: {one_line(error)}; traceback in {log}", FAILED
+
+
+def _write_traceback() -> Path:
+    name = f"judgerlvr-error-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    path = Path(tempfile.gettempdir()) / name
+    path.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+    return path

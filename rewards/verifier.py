@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 from rewards.types import Problem, Result, Verifier
 
 DEFAULT_VERIFIER = "rewards.math:verify"
@@ -69,12 +69,9 @@ def load_verifier(path: str) -> LoadedVerifier:
     module_name, colon, name = path.partition(":")
     if not (module_name and colon and name):
         raise InputError(f"verifier is {path!r}", "write it as package.module:function", field="verifier")
-    try:
+    problem, remedy = f"verifier module {module_name!r} cannot be imported", "check the name, PYTHONPATH and the module"
+    with reading(problem, remedy, field="verifier"):
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"verifier module {module_name!r}: {error}", "check the name and PYTHONPATH", field="verifier"
-        ) from error
     verify = getattr(module, name, None)
     if not callable(verify):
         raise InputError(f"{module_name!r} has no function {name!r}", "name one it defines", field="verifier")

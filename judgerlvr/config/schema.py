@@ -10,10 +10,37 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from judgerlvr.config.domains import (
+    COUNT,
+    COUNT_OR_OFF,
+    NOT_NEGATIVE,
+    PATH,
+    PATHS,
+    POSITIVE,
+    SEED,
+    SHARE,
+    TOKENS_OR_OFF,
+    Choice,
+    Domain,
+    Either,
+    FolderName,
+    Items,
+    Pattern,
+    Range,
+    Text,
+)
 
-def doc(default: Any, text: str, is_path: bool = False) -> Any:
-    """A field with its help text. Mutable defaults are copied for each instance."""
-    metadata = {"help": text, "path": is_path}
+MATCH_TOKENS = "match_tokens"
+TEMPERATURE = Range(above=0, most=100)
+CLIP = Range(above=0, most=100)
+
+
+def doc(default: Any, text: str, domain: Domain | None = None, is_path: bool = False) -> Any:
+    """A field with its help text and its domain. Mutable defaults are copied for each instance.
+
+    The type alone is the domain of switches, choices and open mappings.
+    """
+    metadata = {"help": text, "path": is_path, "domain": domain}
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -21,12 +48,13 @@ def doc(default: Any, text: str, is_path: bool = False) -> Any:
 
 def path_key(default: Any, text: str) -> Any:
     """A field that holds a path or a list of paths. ``load_config`` makes each path absolute."""
-    return doc(default, text, is_path=True)
+    return doc(default, text, PATHS if isinstance(default, list) else PATH, is_path=True)
 
 
 def data_key(default: Any, text: str) -> Any:
     """A field of sources of rows: paths, globs, or names of data sets on the hub."""
-    return field(default_factory=lambda: list(default), metadata={"help": text, "is_path": True, "hub": True})
+    metadata = {"help": text, "path": True, "hub": True, "domain": PATHS}
+    return field(default_factory=lambda: list(default), metadata=metadata)
 
 
 def section(kind: type) -> Any:
@@ -94,89 +122,123 @@ class Data:
     )
     heldout: list[str] = data_key([], "Held-out problems for validation during training; never trained on.")
     evaluation: list[str] = data_key([], "Evaluation sets that training data must not overlap (n-gram check).")
-    contamination: str = doc("stop", "What an overlap with an evaluation set does: stop | drop.")
+    contamination: str = doc(
+        "stop", "What an overlap with an evaluation set does: stop | drop.", Choice(("stop", "drop"))
+    )
     prompt: str = path_key("configs/prompts/generate.txt", "Template of the generation prompt; field {{problem}}.")
     columns: dict[str, str] = doc(
         {},
         "Columns with unusual names: {problem: NAME, gold: NAME, ...}, see docs/data.md.",
     )
-    bad_rows: str = doc("stop", "What rows that cannot be used do: stop (all of them are named) | drop.")
-    tiny_train: int = doc(2000, "Problems generated for training when data.train is empty.")
-    tiny_heldout: int = doc(400, "Problems generated for validation and evaluation when data.heldout is empty.")
+    bad_rows: str = doc(
+        "stop",
+        "What rows that cannot be used do: stop (all of them are named) | drop.",
+        Choice(("stop", "drop")),
+    )
+    tiny_train: int = doc(2000, "Problems generated for training when data.train is empty.", COUNT)
+    tiny_heldout: int = doc(400, "Problems generated for validation and evaluation when data.heldout is empty.", COUNT)
 
 
 @dataclass
 class JudgeData:
     responses: list[str] = data_key([], "Files of candidate solutions; empty: sampled from judge.sample_from.")
     sample_from: list[str] = path_key([], "Model directories to sample candidates from; empty: the starting policy.")
-    samples_per_problem: int = doc(8, "Candidates sampled for each problem and model.")
-    problems: int = doc(0, "Training problems to sample candidates for; 0: all.")
-    candidates: str = doc("fixed", "fixed, or refresh_every:N to re-sample from the current policy each N steps.")
+    samples_per_problem: int = doc(8, "Candidates sampled for each problem and model.", COUNT)
+    problems: int = doc(0, "Training problems to sample candidates for; 0: all.", COUNT_OR_OFF)
+    candidates: str = doc(
+        "fixed",
+        "fixed, or refresh_every:N to re-sample from the current policy each N steps.",
+        Pattern(r"fixed|refresh_every:[1-9]\d{0,8}", "fixed or refresh_every:N"),
+    )
     prompt: str = path_key(
         "configs/prompts/judge.txt", "Template of the judge prompt; fields {{problem}} {{response}}."
     )
     view: View = doc(View.solution, "What the judge sees: solution (after the thinking part) | full_response.")
-    verdicts: list[str] = doc(["Yes", "No"], "Verdict words, boxed, for a right and a wrong solution.")
-    cap_per_problem: int = doc(4, "Most right and most wrong solutions kept for one problem.")
-    heldout_problems: int = doc(100, "Problems held out of judge training to measure balanced accuracy.")
+    verdicts: list[str] = doc(
+        ["Yes", "No"],
+        "Verdict words, boxed, for a right and a wrong solution.",
+        Items(Pattern(r"[^\s{}\\](?:[^{}\\]*[^\s{}\\])?", "a word without braces"), count=2),
+    )
+    cap_per_problem: int = doc(4, "Most right and most wrong solutions kept for one problem.", COUNT)
+    heldout_problems: int = doc(100, "Problems held out of judge training to measure balanced accuracy.", COUNT_OR_OFF)
     shuffle_labels: bool = doc(False, "Control: permute the training labels; nothing about judging can be learnt then.")
 
 
 @dataclass
 class Batch:
-    prompts_per_step: Any = doc(32, "Prompts in a step; judge stage only: match_tokens (the generate stage's tokens).")
-    samples_per_prompt: int = doc(8, "Responses sampled for each prompt: the group.")
-    updates_per_step: int = doc(4, "Optimiser updates made from one step's samples.")
+    prompts_per_step: int | str = doc(
+        32,
+        "Prompts in a step; judge stage only: match_tokens (the generate stage's tokens).",
+        Either(COUNT, MATCH_TOKENS),
+    )
+    samples_per_prompt: int = doc(8, "Responses sampled for each prompt: the group.", Range(least=2, most=65536))
+    updates_per_step: int = doc(4, "Optimiser updates made from one step's samples.", COUNT)
+
+    @property
+    def fixed_prompts(self) -> int:
+        """``prompts_per_step`` of a stage that match_tokens does not size."""
+        if not isinstance(self.prompts_per_step, int):
+            raise ValueError(f"prompts_per_step is {self.prompts_per_step!r}")
+        return self.prompts_per_step
 
 
 @dataclass
 class Plateau:
-    steps: int = doc(0, "Stop when held-out balanced accuracy has not improved for this many steps; 0: off.")
-    min_gain: float = doc(0.005, "The least gain in balanced accuracy that counts as an improvement.")
+    steps: int = doc(
+        0, "Stop when held-out balanced accuracy has not improved for this many steps; 0: off.", COUNT_OR_OFF
+    )
+    min_gain: float = doc(0.005, "The least gain in balanced accuracy that counts as an improvement.", SHARE)
 
 
 @dataclass
 class Stop:
-    steps: int = doc(100, "Stop after this many steps.")
-    generated_tokens: int = doc(0, "Stop once this many tokens were sampled in all; 0: no limit.")
-    hours: float = doc(0.0, "Stop once the run has taken this long; 0: no limit.")
+    steps: int = doc(100, "Stop after this many steps.", COUNT)
+    generated_tokens: int = doc(0, "Stop once this many tokens were sampled in all; 0: no limit.", TOKENS_OR_OFF)
+    hours: float = doc(0.0, "Stop once the run has taken this long; 0: no limit.", NOT_NEGATIVE)
+    grace_seconds: float = doc(
+        0.0, "Seconds that TERM or INT leaves for the step to be finished and sealed; 0: none.", NOT_NEGATIVE
+    )
     plateau: Plateau = section(Plateau)
 
 
 @dataclass
 class Algorithm:
     loss: Loss = doc(Loss.grpo, "grpo (token-level ratio) | gspo (sequence-level ratio, steadier for MoE).")
-    clip_low: float = doc(0.2, "Lower clip range of the probability ratio (gspo: 3e-4 is usual).")
-    clip_high: float = doc(0.28, "Upper clip range; above clip_low is DAPO's clip-higher (gspo: 4e-4).")
+    clip_low: float = doc(0.2, "Lower clip range of the probability ratio (gspo: 3e-4 is usual).", CLIP)
+    clip_high: float = doc(0.28, "Upper clip range; above clip_low is DAPO's clip-higher (gspo: 4e-4).", CLIP)
     divide_by_std: bool = doc(True, "Divide the advantage by the group's std; false is Dr.GRPO's switch.")
     dynamic_sampling: bool = doc(True, "Replace groups whose rewards are all equal by fresh prompts (DAPO).")
-    max_extra_rounds: int = doc(2, "Most extra batches of prompts drawn in a step to replace uniform groups.")
+    max_extra_rounds: int = doc(
+        2, "Most extra batches of prompts drawn in a step to replace uniform groups.", Range(least=0, most=1000)
+    )
     overlong: Overlong = doc(Overlong.mask, "Truncated responses: mask (no loss) | wrong | penalty (a length term).")
-    overlong_buffer: int = doc(0, "penalty only: tokens before the limit over which DAPO's penalty grows.")
-    importance_cap: float = doc(2.0, "Cap of the rollout/trainer importance weights (TIS); 0: off.")
+    overlong_buffer: int = doc(
+        0, "penalty only: tokens before the limit over which DAPO's penalty grows.", COUNT_OR_OFF
+    )
+    importance_cap: float = doc(2.0, "Cap of the rollout/trainer importance weights (TIS); 0: off.", NOT_NEGATIVE)
     importance_level: Importance = doc(Importance.token, "Weights of tokens or of whole sequences: token | sequence.")
 
 
 @dataclass
 class Optimizer:
-    lr: float = doc(1e-6, "Learning rate after warm-up, constant.")
-    warmup_steps: int = doc(0, "Updates over which the learning rate rises from 0.")
-    weight_decay: float = doc(0.0, "AdamW weight decay.")
-    grad_clip: float = doc(1.0, "Largest norm of the gradient.")
+    lr: float = doc(1e-6, "Learning rate after warm-up, constant.", Range(above=0, most=1))
+    warmup_steps: int = doc(0, "Updates over which the learning rate rises from 0.", COUNT_OR_OFF)
+    weight_decay: float = doc(0.0, "AdamW weight decay.", SHARE)
+    grad_clip: float = doc(1.0, "Largest norm of the gradient.", POSITIVE)
 
 
 @dataclass
 class Validation:
-    every: int = doc(0, "Validate on held-out prompts each so many steps and at the end; 0: never.")
-    prompts: int = doc(200, "Held-out prompts used; 0: all.")
-    samples: int = doc(1, "Responses sampled for each of them.")
-    temperature: float = doc(1.0, "Sampling temperature of validation.")
+    every: int = doc(0, "Validate on held-out prompts each so many steps and at the end; 0: never.", COUNT_OR_OFF)
+    prompts: int = doc(200, "Held-out prompts used; 0: all.", COUNT_OR_OFF)
+    samples: int = doc(1, "Responses sampled for each of them.", COUNT)
+    temperature: float = doc(1.0, "Sampling temperature of validation.", Range(least=0, most=100))
 
 
 @dataclass
 class Checkpoint:
-    every: int = doc(0, "Save each so many steps and at the end; 0: only at the end.")
-    keep: int = doc(2, "Newest checkpoints kept; 0: all.")
+    every: int = doc(0, "Save each so many steps and at the end; 0: only at the end.", COUNT_OR_OFF)
+    keep: int = doc(2, "Newest checkpoints kept; 0: all.", COUNT_OR_OFF)
 
 
 @dataclass
@@ -187,7 +249,7 @@ class StageSettings:
     optimizer: Optimizer = section(Optimizer)
     validation: Validation = section(Validation)
     checkpoint: Checkpoint = section(Checkpoint)
-    max_response_tokens: int = doc(8192, "Longest response sampled.")
+    max_response_tokens: int = doc(8192, "Longest response sampled.", COUNT)
 
 
 @dataclass
@@ -203,7 +265,7 @@ class GenerateStage(StageSettings):
 @dataclass
 class Guard:
     action: Action = doc(Action.stop, "stop | warn")
-    limit: float = doc(0.0, "Threshold; see docs/training.md.")
+    limit: float = doc(0.0, "Threshold; see docs/training.md.", NOT_NEGATIVE)
 
 
 def guard(action: Action, limit: float, text: str) -> Any:
@@ -224,24 +286,34 @@ class Guards:
 
 @dataclass
 class Reward:
-    verifier: str = doc("rewards.math:verify", "package.module:function, (problem, answer) -> Result; both stages.")
+    verifier: str = doc(
+        "rewards.math:verify",
+        "package.module:function, (problem, answer) -> Result; both stages.",
+        Pattern(r"[\w.]+:\w+", "package.module:function"),
+    )
     extraction: Extraction = doc(Extraction.strict, "strict: the last complete box | lenient: other usual forms too.")
-    workers: int = doc(2, "Grading processes for each reward actor.")
-    canary_every: int = doc(20, "Steps between gradings of gold answers against themselves; below 100 % stops.")
+    workers: int = doc(2, "Grading processes for each reward actor.", Range(least=1, most=4096))
+    canary_every: int = doc(
+        20, "Steps between gradings of gold answers against themselves; below 100 % stops.", COUNT_OR_OFF
+    )
 
 
 @dataclass
 class Cluster:
     device: Device = doc(Device.auto, "cpu | gpu | auto (gpu where torch sees one).")
-    nodes: int = doc(1, "Machines.")
-    gpus_per_node: int = doc(1, "GPUs on each machine (CPU: leave 1).")
-    tensor_parallel: int = doc(1, "GPUs that one rollout engine spans.")
-    rollout_gpu_share: float = doc(0.5, "Share of a GPU's memory for the rollout engine, above 0 and below 1.")
-    rollout_cpu_gib: float = doc(1.0, "GiB of KV cache of the rollout engine on a CPU, at least 1.")
+    nodes: int = doc(1, "Machines.", Range(least=1, most=100000))
+    gpus_per_node: int = doc(1, "GPUs on each machine (CPU: leave 1).", Range(least=1, most=1024))
+    tensor_parallel: int = doc(1, "GPUs that one rollout engine spans.", Range(least=1, most=1024))
+    rollout_gpu_share: float = doc(
+        0.5, "Share of a GPU's memory for the rollout engine, above 0 and below 1.", Range(above=0, below=1)
+    )
+    rollout_cpu_gib: float = doc(
+        1.0, "GiB of KV cache of the rollout engine on a CPU, at least 1.", Range(least=1, most=1e6)
+    )
     rollout_engine: dict[str, Any] = doc(
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
-    micro_batch_tokens: int = doc(32768, "Most tokens in one forward pass of the trainer.")
+    micro_batch_tokens: int = doc(32768, "Most tokens in one forward pass of the trainer.", COUNT)
     recompute: Recompute = doc(
         Recompute.auto,
         "What an update computes again in its backward pass to save memory: all (of each layer) | attention (all but "
@@ -252,6 +324,7 @@ class Cluster:
     attention: str = doc(
         "auto",
         "transformers' attn_implementation; auto: flash_attention_2 where a GPU has it, else packed_sdpa (ours).",
+        Pattern(r"[\w./@-]+", "a name of transformers, e.g. sdpa"),
     )
 
 
@@ -265,14 +338,18 @@ class HySparse:
 @dataclass
 class Planning:
     card: str = doc(
-        "auto", "Card that --dry-run plans for: a100 | h100 | h200 (80, 80, 141 GB) | auto (this machine's)."
+        "auto",
+        "Card that --dry-run plans for: a100 | h100 | h200 (80, 80, 141 GB) | auto (this machine's).",
+        Choice(("auto", "a100", "h100", "h200")),
     )
-    host_gib: float = doc(0.0, "Host memory of one machine, GiB; 0: this machine's where it has the cards.")
-    cpus: int = doc(0, "CPUs of one machine that Ray may use; 0: this machine's where it has the cards.")
-    disk_gib: float = doc(0.0, "GiB free for checkpoints; 0: those free where `runs` lies.")
-    network_gb_s: float = doc(50.0, "One card's share of the network between machines, GB/s (400 Gb/s: 50).")
+    host_gib: float = doc(
+        0.0, "Host memory of one machine, GiB; 0: this machine's where it has the cards.", NOT_NEGATIVE
+    )
+    cpus: int = doc(0, "CPUs of one machine that Ray may use; 0: this machine's where it has the cards.", COUNT_OR_OFF)
+    disk_gib: float = doc(0.0, "GiB free for checkpoints; 0: those free where `runs` lies.", NOT_NEGATIVE)
+    network_gb_s: float = doc(50.0, "One card's share of the network between machines, GB/s (400 Gb/s: 50).", POSITIVE)
     measured: str = doc(
-        "", "File of `python -m judgerlvr.measure`; empty: speeds of an H200 as the constants have them."
+        "", "File of `python -m judgerlvr.measure`; empty: speeds of an H200 as the constants have them.", Text()
     )
 
 
@@ -280,16 +357,18 @@ class Planning:
 class Logging:
     tensorboard: bool = doc(True, "Write TensorBoard files into the run folder.")
     wandb: bool = doc(False, "Log to Weights & Biases too (the package must be installed).")
-    rollouts_per_step: int = doc(4, "Prompts of each step whose samples are written to rollouts/.")
+    rollouts_per_step: int = doc(4, "Prompts of each step whose samples are written to rollouts/.", COUNT_OR_OFF)
 
 
 @dataclass
 class Config:
-    name: str = doc("", "Name of the run folder; empty: the stage's name.")
+    name: str = doc("", "Name of the run folder; empty: the stage's name.", FolderName())
     runs: str = path_key("runs", "Folder that holds the run folders.")
-    seed: int = doc(0, "Seed of data order, sampling and tiny-world generation.")
-    max_prompt_tokens: int = doc(2048, "Longest prompt; longer ones are left out of training, with a count.")
-    temperature: float = doc(1.0, "Sampling temperature of training rollouts (top-p and top-k are always off).")
+    seed: int = doc(0, "Seed of data order, sampling and tiny-world generation.", SEED)
+    max_prompt_tokens: int = doc(2048, "Longest prompt; longer ones are left out of training, with a count.", COUNT)
+    temperature: float = doc(
+        1.0, "Sampling temperature of training rollouts (top-p and top-k are always off).", TEMPERATURE
+    )
     model: Model = section(Model)
     data: Data = section(Data)
     judge: JudgeStage = section(JudgeStage)

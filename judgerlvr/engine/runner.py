@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from judgerlvr.config.schema import Action
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
+from judgerlvr.engine.signals import SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.files import write_atomically
@@ -74,6 +75,9 @@ class _Bound:
     stage: Stage
 
     def remote(self) -> Any:
+        # Ray has started here and has set Ray's own handlers.
+        if threading.current_thread() is threading.main_thread():
+            SignalHandlers(self.stage).install()
         return StageRunner.remote(self.stage)  # type: ignore[attr-defined]
 
 

@@ -22,11 +22,12 @@ from judgerlvr.evaluation.run import (
     write_evaluation,
 )
 from judgerlvr.evaluation.table import format_summary
+from judgerlvr.runs.policy_card import CARD, check_against, read_card
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import Item
 from rewards.errors import InputError
-from rewards.verdict import check_words
-from rewards.verifier import load_verifier
+from rewards.verdict import DEFAULT_WORDS, check_words
+from rewards.verifier import DEFAULT_VERIFIER, load_verifier
 
 
 def check_arguments(options: argparse.Namespace) -> None:
@@ -41,6 +42,53 @@ def check_arguments(options: argparse.Namespace) -> None:
             raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
     if not 0 < options.top_p <= 1:
         raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
+
+
+# What holds without a card.
+DEFAULTS = {
+    "prompt": Path("configs/prompts/generate.txt"),
+    "max_tokens": 1024,
+    "verifier": DEFAULT_VERIFIER,
+    "extraction": "strict",
+    "verdicts": list(DEFAULT_WORDS),
+}
+
+
+def fill_from_card(options: argparse.Namespace) -> None:
+    """Complete the options from the card of the policy, else from the defaults.
+
+    Raises:
+        InputError: an option that differs from the card in what a number means, without ``--override-card``.
+    """
+    card = read_card(options.model) if options.model else None
+    options.template = None
+    if card:
+        for line in check_against(card, _wanted(options), options.model, options.override_card):
+            print(f"other than the policy's card: {line}", flush=True)
+        if options.prompt is None:
+            options.template, options.prompt = card.generation_prompt, options.model / CARD
+        _fill(options, {"max_tokens": card.max_response_tokens, "verdicts": list(card.verdicts)})
+        _fill(options, {"verifier": card.verifier, "extraction": card.extraction})
+    _fill(options, DEFAULTS)
+
+
+def _fill(options: argparse.Namespace, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+
+
+def _wanted(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line itself asks for, by the names of the card."""
+    prompt = options.prompt and load_template(resolve_path(options.prompt), GENERATE_FIELDS)
+    asked = {
+        "generation_prompt": prompt,
+        "verdicts": options.verdicts and tuple(options.verdicts),
+        "extraction": options.extraction,
+        "verifier": options.verifier,
+        "max_response_tokens": options.max_tokens,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
@@ -58,7 +106,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
     """The items of all files, cut to the limit, and their sources."""
-    template = load_template(resolve_path(options.prompt), GENERATE_FIELDS)
+    template = options.template or load_template(resolve_path(options.prompt), GENERATE_FIELDS)
     need_gold = load_verifier(options.verifier).needs_gold  # a wrong name must not cost an engine's start
     files = [(path, read_generate_items(path, template, need_gold)) for path in options.data]
     files += [(path, read_judge_items(path)) for path in options.judge_data]
@@ -90,6 +138,7 @@ def default_name(evaluated: Path, summary: dict[str, Any]) -> str:
 def evaluate(options: argparse.Namespace) -> None:
     check_arguments(options)
     options.model = options.model and resolve_path(options.model)
+    fill_from_card(options)
     settings = settings_of(options)
     evaluation, sources = (grade_stored if options.responses else sample_and_grade)(options, settings)
     summary = evaluation.summary(settings, sources, options.model, options.limit)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.cli import DEFAULT_CONFIG
+from judgerlvr.config.effective import TINY
 from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.runs.checkpoints import complete, export_dir, read_seal
 from rewards.errors import CommandFailed, InputError, exit_code
@@ -30,7 +30,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m judgerlvr.demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", default="qwen3_moe", help="shipped base model (default %(default)s)")
     parser.add_argument("--out", type=Path, help="folder of the demo's runs (default runs/demo, runs/demo-2, ...)")
-    parser.add_argument("--config", default=DEFAULT_CONFIG, help="configuration (default %(default)s)")
+    parser.add_argument("--config", default=TINY, help="configuration (default %(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
     return parser.parse_intermixed_args(arguments)
 

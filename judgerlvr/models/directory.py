@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgerlvr.config.schema import Cluster
-from rewards.errors import InputError
+from judgerlvr.models.weights import check_weights
+from rewards.errors import InputError, reading
 
 # Only results and errors that concern a user reach the console.
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+# A prompt that every chat template must repeat.
+PROBE = "Is 17 a prime?"
 # What carries a HySparse rollout's block indices to the trainer.
 CARRIERS = ("kv_transfer_config", "async_scheduling")
 
@@ -27,6 +30,9 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     if not any(directory.glob("*.safetensors")):
         raise InputError("no *.safetensors in the model directory", _remedy(directory), file=directory)
     context = config.get("max_position_embeddings", longest)
+    if not isinstance(context, int):
+        problem = f"max_position_embeddings is {context!r}"
+        raise InputError(problem, "write a whole number", file=directory / "config.json")
     if context < longest:
         remedy = "lower max_prompt_tokens or max_response_tokens"
         raise InputError(f"context of {context} tokens < {longest} needed", remedy, file=directory)
@@ -35,6 +41,8 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     if len(tokenizer) > vocabulary:
         problem = f"vocab mismatch: tokenizer has {len(tokenizer)} tokens, the model {vocabulary}"
         raise InputError(problem, "use the tokenizer that the model was trained with", file=directory)
+    check_architecture(directory, trust_remote_code)
+    check_weights(directory)
     return tokenizer
 
 
@@ -42,6 +50,17 @@ def _remedy(directory: Path) -> str:
     """What gives weights to a directory without any; a run's checkpoint needs an export of its own."""
     found = [path for path in (directory, *directory.parents) if (path / "actor" / "fsdp_config.json").is_file()]
     return f"python -m judgerlvr.export {found[0]}" if found else "give a complete checkpoint"
+
+
+def check_architecture(directory: Path, trust_remote_code: bool) -> None:
+    """Raise an InputError for a model type that transformers does not know."""
+    from transformers import AutoConfig
+
+    import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+
+    remedy = "use a model that this version of transformers knows, or set model.trust_remote_code=true"
+    with reading("transformers cannot read the model's configuration", remedy, file=directory / "config.json"):
+        AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
 
 
 def check_hysparse(directory: Path, cluster: Cluster) -> None:
@@ -61,10 +80,11 @@ def _read_config(directory: Path) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise InputError("no model here (config.json is missing)", "give a transformers checkpoint", file=directory)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise InputError(f"not JSON ({error})", "download the checkpoint again", file=path) from error
+    with reading("not JSON", "download the checkpoint again", file=path):
+        config = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise InputError("holds no keys", "download the checkpoint again", file=path)
+    return config
 
 
 def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
@@ -80,12 +100,23 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     _read_config(directory)
     if not (directory / "tokenizer_config.json").is_file():
         raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
-    tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
+    with reading("transformers cannot load the tokenizer", "download the tokenizer's files again", file=directory):
+        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
     if not tokenizer.chat_template:
         raise InputError("the tokenizer has no chat template", "add chat_template.jinja", file=directory)
     if tokenizer.eos_token_id is None:
         raise InputError("the tokenizer has no end-of-sequence token", "set eos_token", file=directory)
+    _check_chat_template(tokenizer, directory)
     return tokenizer
+
+
+def _check_chat_template(tokenizer: Any, directory: Path) -> None:
+    """Refuse a template that fails, or that loses the prompt: every sample would answer the same empty question."""
+    with reading("the chat template fails", "mend chat_template.jinja", file=directory):
+        turn = [{"role": "user", "content": PROBE}]
+        text = tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+    if PROBE not in text:
+        raise InputError("the chat template leaves out the prompt", "mend chat_template.jinja", file=directory)
 
 
 def pick_device(choice: str, here: bool = True) -> Literal["cpu", "gpu"]:

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from judgerlvr.cli import DEFAULT_CONFIG
-from judgerlvr.config.load import load_config
+from judgerlvr.config.effective import configure, describe
 from judgerlvr.pipeline.dry_run import dry_run
+from judgerlvr.pipeline.inputs import check_card
 from judgerlvr.pipeline.stages import make_request, resume, run
+from judgerlvr.runs.comparison import MACHINES
 from judgerlvr.runs.stage import Kind
 from rewards.errors import InputError
 
 # Options that would change a run and so cannot stand beside --resume.
-CHANGING = {"overrides": "key=value", "init": "--init", "config": "--config", "dry_run": "--dry-run"}
-# Keys that say what a run computes on, and change nothing of what it computes.
-MACHINES = (
-    "cluster.nodes",
-    "cluster.gpus_per_node",
-    "cluster.tensor_parallel",
-    "cluster.rollout_gpu_share",
-    "cluster.rollout_cpu_gib",
-    "cluster.micro_batch_tokens",
-    "cluster.offload",
-)
+CHANGING = {"overrides": "key=value", "init": "--init", "config": "--config", "dry_run": "--dry-run", "new": "--new"}
 
 
 def run_command(kind: Kind, options: argparse.Namespace) -> None:
@@ -35,12 +26,17 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
         check_alone(options)
         resume(kind, options.resume, options.out, options.overrides)
         return
-    config = load_config(options.config or DEFAULT_CONFIG, options.overrides)
-    request = make_request(kind, config, getattr(options, "init", None), options.out, not options.dry_run)
+    init = getattr(options, "init", None)
+    effective = configure(options.config, options.overrides, init)
+    for line in describe(effective):
+        print(line, flush=True)
+    request = make_request(kind, effective.config, init, options.out, not options.dry_run)
+    for line in check_card(request, options.override_card):
+        print(f"other than the policy's card: {line}", flush=True)
     if options.dry_run:
         dry_run(request)
     else:
-        run(request)
+        run(request, options.new)
 
 
 def check_alone(options: argparse.Namespace) -> None:

@@ -96,7 +96,7 @@ def _print_sizes(request: Request) -> None:
     if batch.prompts_per_step == MATCH_TOKENS:
         print("batch: judge prompts a step are measured at start (match_tokens)")
     else:
-        samples = batch.prompts_per_step * batch.samples_per_prompt
+        samples = batch.fixed_prompts * batch.samples_per_prompt
         print(f"batch: {samples} samples a step, {samples // batch.updates_per_step} an update")
     print(f"steps: at most {settings.stop.steps}")
 

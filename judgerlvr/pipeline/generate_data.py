@@ -21,14 +21,16 @@ def prepare_generate(request: Request, run_dir: Path, tokenizer: Any, problems: 
     """Write the parquet files of a generate run. Returns the stage and the counts."""
     config, folder = request.config, run_dir / DATA
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
-    prompts, set_aside = PromptFilter(tokenizer, config.max_prompt_tokens), {}
+    prompts, set_aside, kept = PromptFilter(tokenizer, config.max_prompt_tokens), {}, {}
     for name, split in {"train": problems.train, "heldout": problems.heldout}.items():
-        rows, dropped = drop_unusable(render_generate_rows(split, template), prompts, shown_data)
-        write_parquet(folder / f"{name}.parquet", rows)
+        kept[name], dropped = drop_unusable(render_generate_rows(split, template), prompts, shown_data)
         set_aside[name] = dict(dropped)
+    # The engine opens a held-out file even where nothing is validated.
+    write_parquet(folder / "train.parquet", kept["train"])
+    write_parquet(folder / "heldout.parquet", kept["heldout"] or kept["train"][:1])
     # The same held-out problems as plain rows, for ``judgerlvr.evaluate --data``.
     write_jsonl(folder / "heldout.jsonl", [_plain(problem) for problem in problems.heldout])
-    size = config.generate.batch.prompts_per_step
+    size = config.generate.batch.fixed_prompts
     stage = make_stage(request, run_dir, size, **reward_settings(request, tokenizer, run_dir))
     return stage, {"problems": len(problems.train), "set_aside": set_aside}
 

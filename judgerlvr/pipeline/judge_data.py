@@ -16,7 +16,6 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, 
 from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
 from data.verl_rows import judge_row, render_judge_rows, write_parquet
-from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.schema import Config, Extraction
 from judgerlvr.engine.in_training.step_log import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
@@ -41,7 +40,7 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     judge_set = make_judge_set(config, problems.grading, tokenizer, candidates, heldout, run_dir)
     write_judge_set(config, run_dir / DATA, judge_set)
     prompts = config.judge.batch.prompts_per_step
-    if prompts == MATCH_TOKENS:
+    if not isinstance(prompts, int):
         prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train))
     stage = make_stage(request, run_dir, prompts, tokens_before=tokens, **reward_settings(request, tokenizer, run_dir))
     counts = judge_set.card.counts["candidates"]
@@ -89,7 +88,7 @@ def _sample(place: Place, run_dir: Path, models: list[Path], problems: list[Prob
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     samples = config.judge.data.samples_per_problem
     log_progress(run_dir, f"  sampling {samples} candidates for each of {len(problems)} problems")
-    return sample_on_ray(place, models, problems, template)
+    return sample_on_ray(place, models, problems, template, run_dir)
 
 
 def make_judge_set(

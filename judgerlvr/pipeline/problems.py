@@ -48,8 +48,14 @@ class ProblemSets:
 
     @cached_property
     def heldout(self) -> list[Problem]:
-        """Held-out problems. Raises InputError for an unreadable or faulty file."""
+        """Held-out problems: none beside own training problems whose user holds none out.
+
+        Raises:
+            InputError: an unreadable or faulty file.
+        """
         data = self.config.data
+        if data.train and not data.heldout:
+            return []
         return self._read(data.heldout) or self._tiny(data.tiny_heldout, "heldout")
 
     @property

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from judgerlvr.config.check import check_config, refresh_every
-from judgerlvr.config.load import resolve_path
+from judgerlvr.config.load import load_stored, resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.engine.runner import StageFailed, run_stage
+from judgerlvr.engine.signals import Interrupted
 from judgerlvr.export.policy import export_policy
 from judgerlvr.models.directory import check_hysparse, check_model, load_tokenizer, pick_device
 from judgerlvr.models.identity import model_hash
 from judgerlvr.pipeline.checks import check_resumed, check_stage, check_start
 from judgerlvr.pipeline.export import check_link, publish
 from judgerlvr.pipeline.generate_data import prepare_generate
+from judgerlvr.pipeline.inputs import check_inputs
 from judgerlvr.pipeline.judge_data import prepare_judge, resample
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.refresh import train_in_segments
 from judgerlvr.pipeline.reward_settings import grading_settings
-from judgerlvr.runs.checkpoints import step_of
+from judgerlvr.runs.checkpoints import complete, export_dir, step_of
+from judgerlvr.runs.comparison import Change, changes, is_raise, may_change
 from judgerlvr.runs.console import last_lines, quiet
-from judgerlvr.runs.folder import defaults_taken, new_run, open_run
-from judgerlvr.runs.manifest import make_manifest, read_manifest, write_manifest
+from judgerlvr.runs.folder import CONFIG, defaults_taken, end_of, is_prepared, open_run, run_folder, write_config
+from judgerlvr.runs.lock import held
+from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, write_manifest
+from judgerlvr.runs.metrics import METRICS, read_metrics
+from judgerlvr.runs.policy_card import card_of, curl_command, write_card
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
-from judgerlvr.runs.stage import Kind, Stage, derived
+from judgerlvr.runs.stage import STOP, Kind, Stage, derived
+from judgerlvr.sampling.kept_chunks import KEPT
+from rewards.errors import CommandFailed, InputError
 
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
 
@@ -58,6 +67,7 @@ def make_request(
     longest = config.max_prompt_tokens + request.settings.max_response_tokens
     check_model(policy, longest, config.model.trust_remote_code)
     check_hysparse(policy, config.cluster)
+    check_inputs(request)
     check_start(request)
     return request
 
@@ -66,15 +76,30 @@ def _default_link(kind: Kind) -> Path:
     return Path("ckpt") / kind
 
 
-def run(request: Request) -> Path:
-    """Run one stage to its end; returns the directory of the finished policy.
+def run(request: Request, new: bool = False) -> Path:
+    """Begin a stage, continue it, or find it finished; returns the directory of the finished policy.
+
+    The run folder decides: the same request again continues what lies there. ``new`` takes an unused folder.
 
     Raises:
-        InputError: bad data or a name that is taken.
+        InputError: bad data, a name that is taken, a folder in use, or a request that differs from the run there.
         StageFailed: the stage ended early.
     """
-    check_link(request.link, None)
-    run_dir = new_run(request.config, request.kind)
+    check_link(request.link, _own_folder(request, new))
+    run_dir = run_folder(request.config, request.kind, new)
+    with held(run_dir):
+        if is_prepared(run_dir):
+            return _run_again(request, run_dir)
+        write_config(run_dir, request.config)
+        return _train(*_prepare(request, run_dir))
+
+
+def _own_folder(request: Request, new: bool) -> Path | None:
+    run_dir = Path(request.config.runs) / (request.config.name or request.kind)
+    return run_dir if run_dir.is_dir() and not new else None
+
+
+def _prepare(request: Request, run_dir: Path) -> tuple[Stage, Path, ProblemSets]:
     print(f"{request.kind} stage in {run_dir}: {request.init} on {request.device}", flush=True)
     with quiet(run_dir):
         tokenizer = load_tokenizer(request.init, request.config.model.trust_remote_code)
@@ -83,7 +108,49 @@ def run(request: Request) -> Path:
         write_manifest(run_dir, make_manifest(stage, counts))
     check_stage(stage)
     save_stage(stage)
-    return _train(stage, request.link, problems)
+    # From here on the samples are in the training data.
+    (stage.data / KEPT).unlink(missing_ok=True)
+    return stage, request.link, problems
+
+
+def _run_again(request: Request, run_dir: Path) -> Path:
+    """What the same command means for a folder that holds a prepared run."""
+    manifest = read_manifest(run_dir)
+    if manifest.stage != request.kind:
+        raise InputError(f"holds a {manifest.stage} run", "give another name=", file=run_dir)
+    found = changes(load_stored(run_dir / CONFIG, manifest.device), request.config, request.kind)
+    _check_same(request, run_dir, manifest, [change for change in found if not may_change(change, request.kind)])
+    ended = end_of(run_dir, manifest)
+    if ended and not _may_go_on(request, ended, manifest, found):
+        policy = export_dir(ended)
+        publish(request.link, policy, run_dir)
+        print(f"already finished: {request.link} -> {policy} (--new starts another run)", flush=True)
+        return policy
+    if found:
+        print(f"changed, and the run goes on: {', '.join(map(str, found))}", flush=True)
+        write_config(run_dir, request.config)
+    if ended:
+        steps = request.settings.stop.steps
+        reopened = replace(manifest, steps=steps, export=None, model_hash=None, trained=None, changed_weights=None)
+        write_manifest(run_dir, reopened)
+    return _continue(request.kind, run_dir, request.link)
+
+
+def _check_same(request: Request, run_dir: Path, manifest: Manifest, different: list[Change]) -> None:
+    """Refuse to continue a run with other settings or from another policy."""
+    parent = manifest.parent
+    if str(request.init) != parent.path and model_hash(request.init) != parent.hash:
+        different = [*different, Change("starting policy", parent.path, request.init)]
+    if different:
+        listed = ", ".join(map(str, different))
+        raise InputError(f"the run there differs: {listed}", "give its settings, another name=, or --new", file=run_dir)
+
+
+def _may_go_on(request: Request, ended: Path, manifest: Manifest, raised: list[Change]) -> bool:
+    """Whether a raised limit is the one that ended the run."""
+    by_steps = manifest.steps is not None and step_of(ended) >= manifest.steps
+    limits = [change for change in raised if is_raise(change, request.kind)]
+    return any(change.key.endswith("stop.steps") == by_steps for change in limits)
 
 
 def resume(kind: Kind, run_dir: Path, link: Path | None = None, overrides: Sequence[str] = ()) -> Path:
@@ -92,12 +159,18 @@ def resume(kind: Kind, run_dir: Path, link: Path | None = None, overrides: Seque
     ``overrides`` may change what the run computes on, the number of GPUs for example.
 
     Raises:
-        InputError: no run to continue, or its data has changed.
+        InputError: no run to continue, a folder in use, or data that has changed.
         StageFailed: the stage ended early.
     """
-    opened = open_run(run_dir.resolve(), kind, overrides)
+    if not run_dir.is_dir():
+        raise InputError("no run to resume", "give a run folder", file=run_dir)
+    with held(run_dir):
+        return _continue(kind, run_dir.resolve(), link or _default_link(kind), overrides)
+
+
+def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = ()) -> Path:
+    opened = open_run(run_dir, kind, overrides)
     check_config(opened.config)
-    link = link or _default_link(kind)
     check_link(link, opened.folder)
     stage = load_stage(opened, os.environ.get("RAY_ADDRESS"))
     check_resumed(stage)
@@ -124,15 +197,44 @@ def _was_trained(stage: Stage, checkpoint: Path) -> bool:
 
 
 def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
+    (stage.run_dir / STOP).unlink(missing_ok=True)
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
     try:
         with quiet(stage.run_dir):
             checkpoint = _train_to_the_end(stage, problems)
     except StageFailed:
-        print(f"{last_lines(stage.run_dir)}\nresume with: --resume {stage.run_dir}", flush=True)
+        print(f"{last_lines(stage.run_dir)}\ncontinue with: {resume_command(stage, link)}", flush=True)
         raise
+    except Interrupted as signal:
+        raise StageStopped(f"{signal}; {_left_behind(stage, link)}", 128 + signal.number) from signal
+    if (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps:
+        raise StageStopped(f"stopped as asked; {_left_behind(stage, link)}")
     return _publish(stage, link, checkpoint)
+
+
+class StageStopped(CommandFailed):
+    """A stage that was asked to stop. The exit code is 128 plus the signal's number, 1 without a signal."""
+
+    def __init__(self, cause: str, code: int = 1) -> None:
+        super().__init__(cause)
+        self.code = code
+
+
+def _left_behind(stage: Stage, link: Path) -> str:
+    """The last seal, the steps after the seal, and the command that goes on."""
+    sealed = complete(stage.checkpoints)
+    kept = step_of(sealed[-1]) if sealed else 0
+    trained = max((row.step for row in read_metrics(stage.run_dir / METRICS)), default=0)
+    seal = f"sealed up to step {kept}" if sealed else "nothing sealed yet"
+    return f"{seal}, {max(0, trained - kept)} steps lost; continue with: {resume_command(stage, link)}"
+
+
+def resume_command(stage: Stage, link: Path) -> str:
+    """The whole command that continues a run, wherever it is given."""
+    module = {"judge": "stage1_judge", "generate": "stage2_generate"}[stage.kind]
+    words = ["python", "-m", f"judgerlvr.{module}", "--resume", str(stage.run_dir), "--out", str(link.absolute())]
+    return shlex.join(words)
 
 
 def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
@@ -140,10 +242,12 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     manifest = replace(read_manifest(stage.run_dir), trained=checkpoint.name)
     write_manifest(stage.run_dir, manifest)
     exported = export_policy(checkpoint)
-    policy = exported.folder
+    policy, card = exported.folder, card_of(stage)
+    write_card(policy, card)
     publish(link, policy, stage.run_dir)
     # Last: the manifest's export marks the run as over. A run that ended unpublished can still be resumed.
     finished = replace(manifest, export=str(policy.relative_to(stage.run_dir)), model_hash=model_hash(policy))
     write_manifest(stage.run_dir, replace(finished, changed_weights=exported.change.share))
     print(f"done: {link} -> {policy} ({exported})", flush=True)
+    print(f"after `vllm serve {link}`: {curl_command(card, str(link))}", flush=True)
     return policy

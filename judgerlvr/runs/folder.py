@@ -1,4 +1,4 @@
-"""The run folder: made once, never taken over, continued only by --resume."""
+"""The run folder: made once, never taken over, continued by the same command or by --resume."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from judgerlvr.config.load import absent_keys, load_stored, to_yaml
 from judgerlvr.config.schema import Config
 from judgerlvr.runs.checkpoints import complete, export_dir
+from judgerlvr.runs.files import write_atomically
+from judgerlvr.runs.lock import LOCK
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
-from judgerlvr.runs.stage import CHECKPOINTS, Kind
+from judgerlvr.runs.stage import CHECKPOINTS, STATE, Kind
 from rewards.errors import InputError
 
 CONFIG = "config.yaml"
@@ -19,26 +21,47 @@ FAILURE = "failure.json"
 LEAST_FREE_GIB = 1.0
 
 
-def new_run(config: Config, kind: Kind) -> Path:
-    """A fresh run folder with the resolved configuration in it.
+def run_folder(config: Config, kind: Kind, new: bool = False) -> Path:
+    """The folder of a run, made if need be. ``new`` asks for an unused folder.
 
     Raises:
-        InputError: the named folder exists already, or the disk is nearly full.
+        InputError: the name is taken by something that is no run folder, or the disk is nearly full.
     """
     runs = Path(config.runs)
-    run_dir = runs / (config.name or _free_name(runs, kind))
-    if run_dir.exists():
-        raise InputError("run folder exists", f"give another name=, or --resume {run_dir}", file=run_dir)
+    name = config.name or kind
+    run_dir = runs / (_free_name(runs, name) if new else name)
+    if run_dir.exists() and not (run_dir / CONFIG).exists() and not _is_empty(run_dir):
+        raise InputError("exists and is no run folder", "give another name=", file=run_dir)
     runs.mkdir(parents=True, exist_ok=True)
     check_space(runs)
-    run_dir.mkdir()
-    (run_dir / CONFIG).write_text(to_yaml(config), encoding="utf-8")
+    run_dir.mkdir(exist_ok=True)
     return run_dir.resolve()
 
 
-def _free_name(runs: Path, kind: Kind) -> str:
+def _is_empty(run_dir: Path) -> bool:
+    return run_dir.is_dir() and all(path.name == LOCK for path in run_dir.iterdir())
+
+
+def write_config(run_dir: Path, config: Config) -> None:
+    """Write the resolved configuration into the run folder."""
+    write_atomically(run_dir / CONFIG, to_yaml(config))
+
+
+def is_prepared(run_dir: Path) -> bool:
+    """Whether a run's preparation was completed, so that the run can be continued."""
+    return all((run_dir / name).is_file() for name in (CONFIG, MANIFEST, STATE))
+
+
+def end_of(run_dir: Path, manifest: Manifest) -> Path | None:
+    """The checkpoint whose policy ended the run, None for a run that is not over."""
+    sealed = complete(run_dir / CHECKPOINTS)
+    # Only the end of the path is compared, since the folder may have been moved.
+    return sealed[-1] if sealed and sealed[-1].name in Path(manifest.export or "").parts[-3:] else None
+
+
+def _free_name(runs: Path, wanted: str) -> str:
     number = 1
-    while (runs / (name := kind if number == 1 else f"{kind}-{number}")).exists():
+    while (runs / (name := wanted if number == 1 else f"{wanted}-{number}")).exists():
         number += 1
     return name
 
@@ -51,7 +74,7 @@ def check_space(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class OpenedRun:
-    """A run to be continued. ``checkpoint`` is its newest complete checkpoint, None before the first."""
+    """A run to be continued. ``checkpoint`` is the newest complete checkpoint, None before the first."""
 
     folder: Path
     config: Config
@@ -60,7 +83,7 @@ class OpenedRun:
 
 
 def open_run(run_dir: Path, kind: Kind, overrides: Sequence[str] = ()) -> OpenedRun:
-    """A run folder, read for continuing. ``overrides`` change the configuration for this time only.
+    """A run folder, read for continuing. ``overrides`` change the configuration of the continued part only.
 
     Raises:
         InputError: no run there, a run of the other stage, or a run that has ended.
@@ -72,26 +95,18 @@ def open_run(run_dir: Path, kind: Kind, overrides: Sequence[str] = ()) -> Opened
         raise InputError(f"is a {manifest.stage} run", "resume it with the entry point of that stage", file=run_dir)
     sealed = complete(run_dir / CHECKPOINTS)
     newest = sealed[-1] if sealed else None
-    if newest:
-        _check_unfinished(run_dir, newest, manifest.export or "")
+    if ended := end_of(run_dir, manifest):
+        remedy = (
+            f"raise stop.steps in the command that began it, or start a new run with model.path={export_dir(ended)}"
+        )
+        raise InputError(f"the run is over (it ended at {ended.name})", remedy, file=run_dir)
     config = load_stored(run_dir / CONFIG, manifest.device, overrides)
     (run_dir / FAILURE).unlink(missing_ok=True)
     return OpenedRun(run_dir, config, manifest, newest)
 
 
-def _check_unfinished(run_dir: Path, newest: Path, exported: str) -> None:
-    """Refuse a run whose manifest names the newest checkpoint's policy as the final policy.
-
-    The stop rule of such a run has been met. Going on would train nothing, or one step past a spent budget.
-    """
-    # Only the end of the path is compared, since the folder may have been moved.
-    if newest.name in Path(exported).parts[-3:]:
-        remedy = f"to train its policy further, start a new run with model.path={export_dir(newest)}"
-        raise InputError(f"the run is over (it ended at {newest.name})", remedy, file=run_dir)
-
-
 def defaults_taken(run_dir: Path) -> str:
-    """One line that names keys newer than the stored configuration, with their defaults. Empty if there are none."""
+    """A line that names keys newer than the stored configuration, with their defaults. Empty if there are none."""
     absent = absent_keys(run_dir / CONFIG)
     if not absent:
         return ""

@@ -1,4 +1,4 @@
-"""What a resumed run needs of the first one: the stage's own facts, unchanged data, a log without a fork."""
+"""What a resumed run needs: the stage's own facts, unchanged data, and a log without a fork."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import OpenedRun
 from judgerlvr.runs.metrics import METRICS, read_metrics
-from judgerlvr.runs.stage import Stage
-from rewards.errors import InputError
+from judgerlvr.runs.stage import STATE, Stage
+from rewards.errors import InputError, reading
 
-STATE = "stage.json"
 DISPUTED = "disputed"
 PATHS = ("init", "train", "heldout")
 VALUES = ("kind", "device", "prompts_per_step", "reward_function", "reward_kwargs", "tokens_before")
@@ -42,15 +41,18 @@ def load_stage(run: OpenedRun, ray_address: str | None) -> Stage:
     run_dir, checkpoint = run.folder, run.checkpoint
     path = run_dir / STATE
     if not path.is_file():
-        raise InputError("the run died while its data was prepared", "start a new run", file=run_dir)
-    saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    paths: dict[str, Any] = {name: run_dir / saved.pop(name) for name in PATHS}
+        raise InputError(
+            "the run died while its data was prepared", "give the command that began it again", file=run_dir
+        )
+    with reading("not the state of a run", "restore the file, or start a new run", file=path):
+        saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        paths: dict[str, Any] = {name: run_dir / saved.pop(name) for name in PATHS}
+        saved_at = int(saved.pop("saved_at"))
     for name, digest in run.manifest.data.items():
         if file_sha256(paths[name]) != digest:
             raise InputError(
                 "differs from what the run began with", "restore the file, or start anew", file=paths[name]
             )
-    saved_at = saved.pop("saved_at")
     if checkpoint and step_of(checkpoint) > saved_at:
         saved["tokens_before"] = 0  # the checkpoint has counted them
     if "dump_dir" in saved["reward_kwargs"]:

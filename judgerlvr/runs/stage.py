@@ -12,6 +12,9 @@ from rewards.errors import InputError
 
 Kind = Literal["judge", "generate"]
 CHECKPOINTS = "checkpoints"
+STATE = "stage.json"
+# A file of this name in the run folder asks the run to finish its step and to stop.
+STOP = "STOP"
 DATA = "data"
 Counts = dict[str, Any]
 

@@ -36,7 +36,7 @@ def matched_prompts(place: Place, init: Path, triplets: Sequence[Triplet], rows:
 def prompts_for(config: Config, generate_tokens: float, judge_tokens: float, rows: int) -> int:
     """The arithmetic: equal tokens a step, rounded to what divides among updates and ranks, at most ``rows``."""
     generate, judge, cluster = config.generate.batch, config.judge.batch, config.cluster
-    wanted = generate.prompts_per_step * generate.samples_per_prompt * generate_tokens
+    wanted = generate.fixed_prompts * generate.samples_per_prompt * generate_tokens
     prompts = min(wanted / (judge.samples_per_prompt * judge_tokens), rows)
     ranks = cluster.nodes * cluster.gpus_per_node
     multiple = prompt_multiple(judge.updates_per_step, judge.samples_per_prompt, ranks)

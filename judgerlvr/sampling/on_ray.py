@@ -11,9 +11,14 @@ import ray
 from judgerlvr.cluster.environment import environment
 from judgerlvr.cluster.ray import cluster_arguments
 from judgerlvr.runs.request import Place
+from judgerlvr.runs.stage import DATA
 from judgerlvr.sampling.candidates import sample_candidates
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.kept_chunks import KEPT, Keep
 from rewards.types import Problem
+
+# Samples in a chunk that is kept at once. The engine runs dry at the end of a chunk, so that a GPU's is larger.
+CHUNK_SAMPLES = {"cpu": 512, "gpu": 8192}
 
 
 def run_on_ray(place: Place, function: Callable[..., Any], *args: Any) -> Any:
@@ -40,8 +45,13 @@ def vllm_arguments(place: Place) -> dict[str, Any]:
     }
 
 
-def sample_on_ray(place: Place, models: list[Path], problems: list[Problem], template: str) -> list[dict[str, Any]]:
-    """Candidates for the judge set: rows of problem, gold, response and the tokens sampled."""
+def sample_on_ray(
+    place: Place, models: list[Path], problems: list[Problem], template: str, run_dir: Path | None = None
+) -> list[dict[str, Any]]:
+    """Candidates for the judge set: rows of problem, gold, response and the tokens sampled.
+
+    ``run_dir`` keeps the chunks that are done, so that the same call after a death samples the rest only.
+    """
     config = place.config
     decoding = Decoding(
         n=config.judge.data.samples_per_problem,
@@ -50,4 +60,6 @@ def sample_on_ray(place: Place, models: list[Path], problems: list[Problem], tem
         seed=config.seed,
     )
     engine = vllm_arguments(place)
-    return run_on_ray(place, sample_candidates, models, problems, template, decoding, engine)
+    size = max(1, CHUNK_SAMPLES[place.device] // decoding.n)
+    keep = Keep(run_dir / DATA / KEPT, size, run_dir) if run_dir else None
+    return run_on_ray(place, sample_candidates, models, problems, template, decoding, engine, keep)

@@ -18,7 +18,7 @@ from judgerlvr.models.directory import pick_device
 from judgerlvr.pipeline import judge_data, problems, stages
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.runs.checkpoints import SEAL, complete, prune
-from judgerlvr.runs.folder import new_run
+from judgerlvr.runs.folder import run_folder
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
 from rewards.errors import InputError
 from rewards.grading.settings import GradingSettings
@@ -223,7 +223,7 @@ def test_canary_every(make_stage):
 
 def test_run_names(tmp_path):
     config = load_config("configs/tiny.yaml", [f"runs={tmp_path / 'mine'}", "name=first"])
-    assert new_run(config, "judge") == tmp_path / "mine" / "first"
+    assert run_folder(config, "judge") == tmp_path / "mine" / "first"
 
 
 def test_device():
@@ -283,6 +283,8 @@ def test_a_prompt_file_is_found_beside_the_checkout(key):
 ELSEWHERE = {
     "judge.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
     "generate.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
+    "judge.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
+    "generate.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
     "judge.data.responses": "tests/stages/test_end_to_end.py::judge_arguments",
     "judge.data.sample_from": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
     "judge.data.samples_per_problem": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",

@@ -48,7 +48,7 @@ def test_an_open_sections_keys_are_not_taken_for_its_absence(tmp_path):
     [
         ("generate.stop.step=4", "did you mean 'generate.stop.steps'"),
         ("sed=4", "did you mean 'seed'"),
-        ("generate.stop.steps=many", "Integer"),
+        ("generate.stop.steps=many", "whole number"),
         ("cluster.device=tpu", "auto, cpu, gpu"),
         ("generate.algorithm.overlong=cut", "mask, penalty, wrong"),
         ("seed", "key=value"),

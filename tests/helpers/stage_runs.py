@@ -8,6 +8,7 @@ from judgerlvr.tinyworld.task import World, parse_chain
 from judgerlvr.tinyworld.traces import Tracer
 
 SMALL = [
+    "--config=configs/tiny.yaml",
     "judge.batch.prompts_per_step=8",
     "judge.batch.samples_per_prompt=4",
     "judge.batch.updates_per_step=2",

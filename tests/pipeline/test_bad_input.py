@@ -28,8 +28,9 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def refused(capsys, main, *arguments):
-    """The one line of an exit with code 2."""
-    assert main([str(argument) for argument in arguments]) == 2
+    """The one line of an exit with code 2, with the tiny preset unless the arguments name a file."""
+    preset = [] if {"--config", "--resume"} & set(arguments) else ["--config", "configs/tiny.yaml"]
+    assert main([*preset, *map(str, arguments)]) == 2
     line = capsys.readouterr().err
     assert line.startswith("error: ")
     assert line.count("\n") == 1
@@ -142,8 +143,8 @@ def test_name_of_the_policy_cannot_be_made(capsys, tmp_path, out):
 
 
 def test_existing_run_folder(capsys, tmp_path):
-    (tmp_path / "runs" / "mine").mkdir(parents=True)
-    assert "run folder exists" in refused(capsys, stage2, "name=mine")
+    (tmp_path / "runs" / "mine" / "thesis").mkdir(parents=True)
+    assert "is no run folder" in refused(capsys, stage2, "name=mine")
 
 
 def test_name_of_the_policy_is_taken(capsys, tmp_path):
@@ -152,7 +153,7 @@ def test_name_of_the_policy_is_taken(capsys, tmp_path):
 
 
 def test_policy_of_an_earlier_run_is_not_replaced(capsys, tmp_path):
-    export = tmp_path / "runs" / "generate" / "checkpoints"
+    export = tmp_path / "runs" / "older" / "checkpoints"
     export.mkdir(parents=True)
     (tmp_path / "ckpt").mkdir()
     (tmp_path / "ckpt" / "generate").symlink_to(export)

@@ -63,25 +63,34 @@ def whole(folder):
     return folder / "runs" / "whole"
 
 
-@pytest.fixture(scope="module")
-def resumed(folder):
-    """The same run, killed once its first checkpoint is sealed, then continued."""
-    arguments = judge_arguments(folder, "killed")
-    log = (folder / "killed.log").open("w")
+def begin_until_sealed(folder, name):
+    """Process and folder of a judge run with a sealed checkpoint."""
+    log = (folder / f"{name}.log").open("w")
     process = subprocess.Popen(
-        command("stage1_judge", *arguments), stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+        command("stage1_judge", *judge_arguments(folder, name)),
+        stdout=log,
+        stderr=log,
+        cwd=ROOT,
+        start_new_session=True,
     )
-    run_dir = folder / "runs" / "killed"
+    run_dir = folder / "runs" / name
     seal = run_dir / "checkpoints" / "global_step_1" / SEAL
     deadline = time.monotonic() + LIMIT
     while not seal.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
+    return process, run_dir
+
+
+@pytest.fixture(scope="module")
+def resumed(folder):
+    """The same run, killed after the first seal, then continued by the same command."""
+    process, run_dir = begin_until_sealed(folder, "killed")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     half = run_dir / "checkpoints" / "global_step_2"
     half.mkdir(exist_ok=True)
     (half / SEAL).unlink(missing_ok=True)  # as a kill in the middle of saving leaves it
-    done = run("stage1_judge", "--resume", run_dir, "--out", folder / "ckpt" / "killed")
+    done = run("stage1_judge", *judge_arguments(folder, "killed"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "continuing from global_step_1" in done.stdout
     return run_dir
@@ -115,13 +124,15 @@ def test_training_changed_the_weights(whole):
 
 
 def test_rollout_and_trainer_agree(whole):
-    steps = [row for row in read_metrics(whole / "metrics.jsonl") if "response/mean_tokens" in row]
+    steps = [row for row in read_metrics(whole / "metrics.jsonl") if row.is_training]
     assert len(steps) == STEPS
-    assert max(row["training/rollout_probs_diff_max"] for row in steps) < 1e-3
+    assert max(row.values["training/rollout_probs_diff_max"] for row in steps) < 1e-3
 
 
 def test_a_policy_that_chooses_no_blocks_has_no_metrics_of_them(whole):
-    assert not [name for row in read_metrics(whole / "metrics.jsonl") for name in row if name.startswith("hysparse/")]
+    assert not [
+        name for row in read_metrics(whole / "metrics.jsonl") for name in row.values if name.startswith("hysparse/")
+    ]
 
 
 def test_samples_of_a_group_differ(whole):
@@ -140,8 +151,23 @@ def test_resumed_run_ends_with_the_same_bits(whole, resumed):
 
 
 def test_no_step_is_logged_twice(resumed):
-    steps = [row["step"] for row in read_metrics(resumed / "metrics.jsonl") if "response/mean_tokens" in row]
+    steps = [row.step for row in read_metrics(resumed / "metrics.jsonl") if row.is_training]
     assert steps == list(range(1, STEPS + 1))
+
+
+def test_the_same_command_finds_the_run_finished(whole, folder):
+    done = run("stage1_judge", *judge_arguments(folder, "whole"))
+    assert done.returncode == 0
+    assert "already finished" in done.stdout
+
+
+def test_a_terminated_run_names_the_command_that_goes_on(folder):
+    process, run_dir = begin_until_sealed(folder, "terminated")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    last = (folder / "terminated.log").read_text().splitlines()[-1]
+    assert "sealed up to step" in last
+    assert f"--resume {run_dir} --out {folder / 'ckpt' / 'terminated'}" in last
 
 
 def test_a_taken_name_is_left_alone(whole, folder):
@@ -157,5 +183,5 @@ def test_generate_stage_starts_from_the_judge(whole, folder):
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((folder / "runs" / "generate" / "manifest.json").read_text())
     assert manifest["parent"]["run"] == "whole"
-    validated = [row for row in read_metrics(folder / "runs" / "generate" / "metrics.jsonl") if row["step"] == 1]
-    assert "validation/accuracy/generate" in validated[0]
+    validated = [row for row in read_metrics(folder / "runs" / "generate" / "metrics.jsonl") if row.step == 1]
+    assert "validation/accuracy/generate" in validated[0].values

@@ -22,7 +22,7 @@ from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, log_progress
-from judgerlvr.runs.stage import Stage
+from judgerlvr.runs.stage import STOP, Stage
 
 
 class StageTrainer(PPOTrainerSync):
@@ -65,7 +65,8 @@ class StageTrainer(PPOTrainerSync):
     def on_sample_end(self) -> None:
         """Check budgets once this step's tokens are known, so that the last step is saved too."""
         super().on_sample_end()
-        reason = self.rules.reason_to_stop(self.replay_buffer.generated_tokens)
+        asked = (self.stage.run_dir / STOP).exists()
+        reason = self.rules.reason_to_stop(self.replay_buffer.generated_tokens) or ("asked to stop" if asked else None)
         if reason:
             log_progress(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
             self.total_training_steps = self.global_steps

@@ -1,0 +1,50 @@
+"""Signals to a running stage: finish the step and seal a checkpoint, or end at once.
+
+USR1 and a file ``STOP`` in the run folder always let the step be finished. TERM and INT do so for
+``stop.grace_seconds``. A second signal ends the run at once.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+from judgerlvr.runs.stage import STOP, Stage
+
+
+class Interrupted(BaseException):
+    """A signal that ends the run now. ``number`` is the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class SignalHandlers:
+    """Handlers of the process that gave the command. Ray sets handlers too, so Ray must have started before."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stop_file: Path = stage.run_dir / STOP
+        self.grace = stage.settings.stop.grace_seconds
+        self.first: int | None = None
+
+    def install(self) -> None:
+        """Take over the signals. Only the main thread of a process can."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGUSR1, self._finish_step)
+        signal.signal(signal.SIGALRM, self._grace_is_over)
+
+    def _finish_step(self, *_: object) -> None:
+        self.stop_file.touch()
+
+    def _end(self, number: int, _: FrameType | None) -> None:
+        if self.first is not None or not self.grace:
+            raise Interrupted(number)
+        self.first = number
+        self.stop_file.touch()
+        signal.setitimer(signal.ITIMER_REAL, self.grace)
+
+    def _grace_is_over(self, *_: object) -> None:
+        raise Interrupted(self.first or signal.SIGTERM)

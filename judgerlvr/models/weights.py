@@ -1,0 +1,59 @@
+"""Weight files of a model directory, checked by their headers: no tensor is read.
+
+A safetensors file begins with the length of its header (8 bytes, little-endian) and the header (JSON).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from rewards.errors import InputError, reading
+
+INDEX = "model.safetensors.index.json"
+POINTER = b"version https://git-lfs"
+LONGEST_HEADER = 100_000_000
+AGAIN = "download the checkpoint again"
+
+
+def check_weights(directory: Path) -> None:
+    """Check that every weight file of a model directory is there and whole.
+
+    Raises:
+        InputError: a Git LFS pointer, a file cut short, a broken header, or a missing shard.
+    """
+    for path in sorted(directory.glob("*.safetensors")):
+        read_header(path)
+    index = directory / INDEX
+    if not index.is_file():
+        return
+    with reading("not an index of weights", AGAIN, file=index):
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    for name in sorted(names):
+        if not (directory / name).is_file():
+            raise InputError(f"shard {name} is missing", AGAIN, file=directory)
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Header of a safetensors file: dtype, shape and offsets by tensor.
+
+    Raises:
+        InputError: not a whole safetensors file.
+    """
+    with reading("no readable safetensors header", AGAIN, file=path), path.open("rb") as file:
+        start = file.read(len(POINTER))
+        if start == POINTER:
+            raise InputError("a Git LFS pointer, not the weights", "run `git lfs pull` there", file=path)
+        (length,) = struct.unpack("<Q", start[:8])
+        if length > LONGEST_HEADER:
+            raise ValueError(f"a header of {length} bytes")
+        file.seek(8)
+        header: dict[str, Any] = json.loads(file.read(length))
+        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+    size = path.stat().st_size
+    if size != end:
+        raise InputError(f"holds {size} bytes, its header says {end}", AGAIN, file=path)
+    return tensors

@@ -1,0 +1,65 @@
+"""Everything that a stage will read and that can be tried before anything is sampled."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
+from judgerlvr.config.load import ROOT
+from judgerlvr.config.schema import Config
+from judgerlvr.models.directory import check_model
+from judgerlvr.runs.policy_card import asked_and_graded, check_against, read_card
+from judgerlvr.runs.request import Request
+from rewards.errors import InputError
+from rewards.verdict import DEFAULT_WORDS, check_words
+from rewards.verifier import load_verifier
+
+# The shipped bases were taught their verdict words, so that their short prompt names none.
+TAUGHT = ROOT / "configs" / "prompts" / "tiny_judge.txt"
+
+
+def check_inputs(request: Request) -> None:
+    """Try templates, verdict words, verifier and the models of candidates.
+
+    Raises:
+        InputError: the first input that the stage could not use.
+    """
+    config = request.config
+    load_verifier(config.reward.verifier)
+    load_template(Path(config.data.prompt), GENERATE_FIELDS)
+    if request.kind != "judge":
+        return
+    check_verdicts(config)
+    longest = config.max_prompt_tokens + config.generate.max_response_tokens
+    for path in [] if config.judge.data.responses else config.judge.data.sample_from:
+        check_model(Path(path), longest, config.model.trust_remote_code)
+
+
+def check_card(request: Request, override: bool) -> list[str]:
+    """Differences between the starting policy's card and the configuration. Stage 2 reads no verdicts.
+
+    Raises:
+        InputError: the prompt, extraction, verifier or verdict words differ, without ``override``.
+    """
+    card = read_card(request.init)
+    if card is None:
+        return []
+    wanted = asked_and_graded(request.config) | {"temperature": request.config.temperature}
+    unread = ("judge_prompt", "verdicts") if request.kind == "generate" else ()
+    return check_against(
+        card, {name: value for name, value in wanted.items() if name not in unread}, request.init, override
+    )
+
+
+def check_verdicts(config: Config) -> None:
+    """Refuse verdict words that the judge prompt does not ask for: every verdict would be unreadable."""
+    path, words = Path(config.judge.data.prompt), config.judge.data.verdicts
+    template = load_template(path, JUDGE_FIELDS)
+    check_words(words)
+    if path == TAUGHT and tuple(words) == DEFAULT_WORDS:
+        return
+    for word in words:
+        if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", template):
+            remedy = "write the word into the template, or set judge.data.verdicts to the template's words"
+            raise InputError(f"verdict word {word!r} does not occur", remedy, file=path, field="judge.data.verdicts")

@@ -1,0 +1,67 @@
+"""The same command again: does the command ask for the same run, for more steps, or for another run?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from judgerlvr.config.load import flat
+from judgerlvr.config.schema import Config
+from judgerlvr.runs.stage import Kind
+
+# A run folder may be moved, and the name is known by then.
+PLACES = ("name", "runs")
+# Sections that a stage of the key's kind never reads.
+UNREAD = {
+    "judge": tuple(f"generate.{name}." for name in ("stop", "algorithm", "optimizer", "validation", "checkpoint")),
+    "generate": ("judge.",),
+}
+# Limits that may be raised while everything else stays. Of the last two, 0 is no limit.
+LIMITS = ("stop.steps", "stop.generated_tokens", "stop.hours")
+
+
+# Keys that say what a run computes on, and leave the results alone.
+MACHINES = (
+    "cluster.nodes",
+    "cluster.gpus_per_node",
+    "cluster.tensor_parallel",
+    "cluster.rollout_gpu_share",
+    "cluster.rollout_cpu_gib",
+    "cluster.micro_batch_tokens",
+    "cluster.offload",
+)
+
+
+class Change(NamedTuple):
+    """A key whose value differs between a run and a command."""
+
+    key: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.before} -> {self.after}"
+
+
+def changes(stored: Config, wanted: Config, kind: Kind) -> list[Change]:
+    """Keys that a stage reads and that differ, in the schema's order."""
+    before, after = dict(flat(asdict(stored))), dict(flat(asdict(wanted)))
+    names = list(dict.fromkeys([*before, *after]))
+    return [
+        Change(name, before.get(name), after.get(name))
+        for name in names
+        if before.get(name) != after.get(name) and name not in PLACES and not name.startswith(UNREAD[kind])
+    ]
+
+
+def may_change(change: Change, kind: Kind) -> bool:
+    """Whether a run may go on with a change: a raised limit, or other machines."""
+    return change.key in MACHINES or is_raise(change, kind)
+
+
+def is_raise(change: Change, kind: Kind) -> bool:
+    """Whether a change only lets the run go on for longer."""
+    if change.key not in {f"{kind}.{name}" for name in LIMITS}:
+        return False
+    no_limit = change.after == 0 and not change.key.endswith("steps")
+    return no_limit or (change.before != 0 and change.after > change.before)

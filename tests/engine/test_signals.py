@@ -1,0 +1,83 @@
+"""Signals of a running stage: the step is finished where there is time, and the end is told in every case."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from judgerlvr.engine.signals import Interrupted, SignalHandlers
+from judgerlvr.pipeline import stages
+from judgerlvr.runs.stage import STOP
+from rewards.errors import exit_code
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM)
+
+
+@pytest.fixture
+def handlers(make_stage):
+    """Installs handlers for a grace period, and puts the old handlers back."""
+    before = {number: signal.getsignal(number) for number in HANDLED}
+    yield lambda grace: SignalHandlers(make_stage(overrides=[f"generate.stop.grace_seconds={grace}"])).install()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_without_grace_the_run_ends_at_once(handlers, tmp_path, number):
+    handlers(0)
+    with pytest.raises(Interrupted) as caught:
+        os.kill(os.getpid(), number)
+        time.sleep(1)
+    assert caught.value.number == number
+    assert not (tmp_path / STOP).exists()
+
+
+def test_with_grace_the_step_is_finished_first(handlers, tmp_path):
+    handlers(30)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (tmp_path / STOP).exists()
+
+
+def test_a_second_signal_ends_the_run(handlers):
+    handlers(30)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+
+def test_the_grace_period_ends(handlers):
+    handlers(0.05)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+
+def test_usr1_asks_for_the_end_of_the_step(handlers, tmp_path):
+    handlers(0)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert (tmp_path / STOP).exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_stage_names_the_command_that_goes_on(make_stage, tmp_path, monkeypatch, capsys, number, code):
+    def interrupt(*_):
+        raise Interrupted(number)
+
+    monkeypatch.setattr(stages, "_train_to_the_end", interrupt)
+    assert exit_code(lambda: stages._train(make_stage(), tmp_path / "ckpt", None) and None) == code
+    line = capsys.readouterr().err
+    assert f"--resume {tmp_path} --out {tmp_path / 'ckpt'}" in line and line.count("\n") == 1
+
+
+def test_a_stage_stopped_by_its_file_is_not_published(make_stage, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        (tmp_path / STOP).touch()
+        return tmp_path / "checkpoints" / "global_step_2"
+
+    monkeypatch.setattr(stages, "_train_to_the_end", stop)
+    monkeypatch.setattr(stages, "_publish", lambda *_: pytest.fail("published"))
+    assert exit_code(lambda: stages._train(make_stage(), tmp_path / "ckpt", None) and None) == 1
+    assert "stopped as asked" in capsys.readouterr().err

@@ -1,0 +1,181 @@
+"""A run is one command, given any number of times: begun, continued, found finished, or refused as another run."""
+
+import os
+import shutil
+import signal
+from dataclasses import replace
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from judgerlvr.config.load import ROOT
+from judgerlvr.pipeline import stages
+from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.folder import CONFIG
+from judgerlvr.runs.lock import LOCK
+from judgerlvr.runs.manifest import read_manifest, write_manifest
+from judgerlvr.runs.request import make_stage
+from judgerlvr.stage2_generate import main
+
+BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
+COMMAND = [f"model.path={BASE}", "name=mine", "generate.stop.steps=4"]
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """Commands in an empty folder; training and preparation are stubs that note what they were given."""
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    def prepare(request, run_dir, *_):
+        (run_dir / "data").mkdir(exist_ok=True)
+        for name in ("train", "heldout"):
+            pyarrow.parquet.write_table(pyarrow.table({"row": range(64)}), run_dir / "data" / f"{name}.parquet")
+        calls.append("prepared")
+        return make_stage(request, run_dir, 24, reward_function="rewards/verl_adapter.py:generate_score"), {}
+
+    def train(stage, *_):
+        calls.append((stage.resume_from and stage.resume_from.name, stage.settings.stop.steps))
+        return stage.run_dir
+
+    monkeypatch.setitem(stages.PREPARE, "generate", prepare)
+    monkeypatch.setattr(stages, "_train", train)
+    return calls
+
+
+def seal(run_dir, step, finished=False):
+    policy = run_dir / "checkpoints" / f"global_step_{step}" / "policy"
+    policy.mkdir(parents=True)
+    (policy.parent / SEAL).write_text("{}")
+    if finished:
+        export = str(policy.relative_to(run_dir))
+        write_manifest(run_dir, replace(read_manifest(run_dir), export=export, trained=policy.parent.name))
+
+
+def test_the_same_command_continues(trained, tmp_path):
+    assert main(COMMAND) == 0
+    seal(tmp_path / "runs" / "mine", 2)
+    assert main(COMMAND) == 0
+    assert trained == ["prepared", (None, 4), ("global_step_2", 4)]
+
+
+def test_a_finished_run_is_left_alone_and_published_again(trained, tmp_path, capsys):
+    main(COMMAND)
+    seal(tmp_path / "runs" / "mine", 4, finished=True)
+    assert main(COMMAND) == 0
+    assert "already finished: ckpt/generate -> " in capsys.readouterr().out
+    assert (tmp_path / "ckpt" / "generate").resolve().parent.name == "global_step_4"
+    assert len(trained) == 2
+
+
+def test_steps_of_a_finished_run_can_be_raised(trained, tmp_path):
+    main(COMMAND)
+    seal(tmp_path / "runs" / "mine", 4, finished=True)
+    assert main([*COMMAND[:2], "generate.stop.steps=6"]) == 0
+    manifest = read_manifest(tmp_path / "runs" / "mine")
+    assert trained[-1] == ("global_step_4", 6)
+    assert (manifest.export, manifest.trained, manifest.steps) == (None, None, 6)
+    assert "steps: 6" in (tmp_path / "runs" / "mine" / CONFIG).read_text()
+
+
+def test_raised_steps_do_not_revive_a_run_that_its_tokens_ended(trained, tmp_path, capsys):
+    main([*COMMAND, "generate.stop.generated_tokens=100"])
+    seal(tmp_path / "runs" / "mine", 2, finished=True)
+    assert main([*COMMAND[:2], "generate.stop.steps=6", "generate.stop.generated_tokens=100"]) == 0
+    assert "already finished" in capsys.readouterr().out
+    assert main([*COMMAND[:2], "generate.stop.steps=6", "generate.stop.generated_tokens=0"]) == 0
+    assert trained[-1] == ("global_step_2", 6)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("generate.optimizer.lr=0.5", "generate.optimizer.lr 0.0001 -> 0.5"),
+        ("generate.stop.steps=3", "generate.stop.steps 4 -> 3"),
+        ("seed=7", "seed 0 -> 7"),
+        (f"model.path={BASE.parent / 'qwen3_moe'}", "model.path"),
+    ],
+)
+def test_changed_settings_are_refused_by_name(trained, capsys, change, says):
+    main(COMMAND)
+    capsys.readouterr()
+    assert main([*COMMAND, change]) == 2
+    line = capsys.readouterr().err
+    assert says in line and line.count("\n") == 1
+    assert len(trained) == 2
+
+
+def test_keys_of_the_other_stage_may_change(trained):
+    main(COMMAND)
+    assert main([*COMMAND, "judge.optimizer.lr=0.5"]) == 0
+    assert trained[-1] == (None, 4)
+
+
+def test_new_begins_another(trained, tmp_path):
+    main(COMMAND)
+    assert main([*COMMAND, "--new"]) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["mine", "mine-2"]
+
+
+def test_a_failed_preparation_does_not_block_its_name(trained, monkeypatch, tmp_path, capsys):
+    prepare = stages.PREPARE["generate"]
+
+    def fail(*_):
+        raise stages.InputError("bad row", "mend it")
+
+    monkeypatch.setitem(stages.PREPARE, "generate", fail)
+    assert main(COMMAND) == 2
+    monkeypatch.setitem(stages.PREPARE, "generate", prepare)
+    assert main([*COMMAND, "seed=3"]) == 0
+    assert "seed: 3" in (tmp_path / "runs" / "mine" / CONFIG).read_text()
+
+
+def test_a_moved_run_goes_on(trained, tmp_path):
+    main(COMMAND)
+    seal(tmp_path / "runs" / "mine", 2)
+    shutil.move(tmp_path / "runs", tmp_path / "elsewhere")
+    assert main(["--resume", str(tmp_path / "elsewhere" / "mine"), "--out", "ckpt/other"]) == 0
+    assert trained[-1] == ("global_step_2", 4)
+
+
+def test_a_copied_run_reads_its_own_data(trained, tmp_path):
+    main(COMMAND)
+    shutil.copytree(tmp_path / "runs" / "mine", tmp_path / "copy")
+    (tmp_path / "copy" / "data" / "train.parquet").write_text("changed")
+    assert main(["--resume", str(tmp_path / "copy"), "--out", "ckpt/other"]) == 2
+
+
+def test_a_stored_configuration_is_checked(trained, tmp_path, capsys):
+    main(COMMAND)
+    config = tmp_path / "runs" / "mine" / CONFIG
+    config.write_text(config.read_text().replace("clip_high: 0.28", "clip_high: 0.1"))
+    assert main(["--resume", str(config.parent)]) == 2
+    assert "clip_high" in capsys.readouterr().err
+
+
+def test_a_run_in_use_is_refused(trained, tmp_path, capsys):
+    main(COMMAND)
+    lock = tmp_path / "runs" / "mine" / LOCK
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        with stages.held(lock.parent):
+            os.write(write, b"x")
+            signal.pause()
+    os.read(read, 1)
+    try:
+        assert main(COMMAND) == 2
+        assert f"in use by process {child}" in capsys.readouterr().err
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+
+def test_a_broken_state_is_one_line(trained, tmp_path, capsys):
+    main(COMMAND)
+    for name in ("stage.json", "manifest.json"):
+        (tmp_path / "runs" / "mine" / name).write_text("{")
+        assert main(COMMAND) == 2
+        line = capsys.readouterr().err
+        assert line.count("\n") == 1 and name in line

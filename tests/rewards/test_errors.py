@@ -1,0 +1,74 @@
+"""A line and an exit code for whatever a command raises."""
+
+import errno
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from rewards.errors import CommandFailed, InputError, exit_code, reading
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def ended(capsys, error):
+    def fail():
+        raise error
+
+    code = exit_code(fail)
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    return code, line
+
+
+def undecodable():
+    try:
+        b"\xe9".decode()
+    except UnicodeDecodeError as error:
+        return error
+
+
+ENDS = {
+    "bad input": (InputError("a\nb", "c"), 2),
+    "failed": (CommandFailed("first\nsecond"), 1),
+    "unexpected": (ZeroDivisionError("division by zero"), 1),
+    "empty message": (ValueError(), 1),
+    "out of memory": (MemoryError(), 1),
+    "too deep": (RecursionError("deep"), 1),
+    "not text": (undecodable(), 1),
+    "disk full": (OSError(errno.ENOSPC, "No space left on device", "x"), 1),
+    "no permission": (PermissionError(errno.EACCES, "Permission denied", "/root/x"), 2),
+    "a folder": (IsADirectoryError(errno.EISDIR, "Is a directory", "/tmp"), 2),
+    "interrupted": (KeyboardInterrupt(), 130),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_every_end_is_one_line(capsys, case):
+    error, code = ENDS[case]
+    assert ended(capsys, error)[0] == code
+
+
+def test_an_unexpected_error_names_its_log(capsys):
+    _, line = ended(capsys, ZeroDivisionError("division by zero"))
+    log = Path(line.rsplit(" ", 1)[1].strip())
+    assert "ZeroDivisionError: division by zero" in log.read_text()
+
+
+def test_a_long_message_is_cut(capsys):
+    assert len(ended(capsys, InputError("x" * 10_000, "y"))[1]) < 600
+
+
+def test_reading_names_the_file_and_the_cause():
+    with pytest.raises(InputError) as caught, reading("not JSON", "mend it", file="a.json"):
+        json.loads("{")
+    assert str(caught.value).startswith("a.json: not JSON (JSONDecodeError")
+
+
+def test_reading_leaves_a_full_disk_alone():
+    with pytest.raises(OSError), reading("unreadable", "mend it", file="a.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")

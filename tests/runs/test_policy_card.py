@@ -1,0 +1,93 @@
+"""A policy carries how it was asked and graded; whoever asks otherwise is told, or refused."""
+
+import json
+import shlex
+import shutil
+
+import pytest
+
+from judgerlvr.config.load import ROOT
+from judgerlvr.evaluate import parse_arguments
+from judgerlvr.evaluation.command import fill_from_card
+from judgerlvr.runs.manifest import MANIFEST
+from judgerlvr.runs.policy_card import CARD, card_of, curl_command, read_card, write_card
+from judgerlvr.stage2_generate import main
+from rewards.errors import InputError
+
+BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
+TINY = "configs/prompts/tiny_generate.txt"
+
+
+@pytest.fixture
+def policy(make_stage, tmp_path):
+    """A policy of a tiny run with its card."""
+    stage = make_stage("judge", overrides=["judge.data.verdicts=[Right,Wrong]", "reward.extraction=lenient"])
+    (tmp_path / MANIFEST).write_text(json.dumps({"stage": "judge", "parent": {"hash": "abc"}}))
+    folder = tmp_path / "policy"
+    shutil.copytree(BASE, folder)
+    write_card(folder, card_of(stage))
+    return folder
+
+
+def filled(policy, *words):
+    options = parse_arguments(["--model", str(policy), "--data", "x.jsonl", *words])
+    fill_from_card(options)
+    return options
+
+
+def test_a_card_reads_back_as_it_was_written(policy):
+    card = read_card(policy)
+    assert (card.verdicts, card.extraction, card.parent_hash) == (("Right", "Wrong"), "lenient", "abc")
+    assert card.generation_prompt == (ROOT / TINY).read_text().removesuffix("\n")
+
+
+def test_an_evaluation_asks_as_the_policy_was_trained(policy):
+    options = filled(policy)
+    assert options.template == read_card(policy).generation_prompt
+    assert (options.verdicts, options.extraction, options.max_tokens) == (["Right", "Wrong"], "lenient", 160)
+
+
+def test_a_model_without_a_card_takes_the_defaults():
+    options = filled(BASE)
+    assert (options.template, options.verdicts, options.max_tokens) == (None, ["Yes", "No"], 1024)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--verdicts", "Yes", "No"],
+        ["--extraction", "strict"],
+        ["--verifier", "my:own"],
+        ["--prompt", "configs/prompts/generate.txt"],
+    ],
+)
+def test_another_question_is_refused_unless_asked_for(policy, words, capsys):
+    with pytest.raises(InputError, match="give --override-card") as caught:
+        filled(policy, *words)
+    assert "\n" not in str(caught.value)
+    filled(policy, *words, "--override-card")
+    assert "other than the policy's card" in capsys.readouterr().out
+
+
+def test_another_length_is_told(policy, capsys):
+    assert filled(policy, "--max-tokens", "99").max_tokens == 99
+    assert "max_response_tokens: 160 on the card, 99 here" in capsys.readouterr().out
+
+
+def test_stage_2_refuses_another_extraction(policy, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["--config", "configs/tiny.yaml", "--init", str(policy), "--dry-run"]
+    assert main([*given, "reward.extraction=strict"]) == 2
+    assert "extraction: 'lenient' on the card, 'strict' here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"stage": "judge"}'])
+def test_a_damaged_card_is_one_line(policy, text):
+    (policy / CARD).write_text(text)
+    with pytest.raises(InputError, match="not a policy's card"):
+        read_card(policy)
+
+
+def test_the_serving_command_holds_the_filled_prompt(policy):
+    words = shlex.split(curl_command(read_card(policy), "ckpt/judge", "It's 1+1?"))
+    assert json.loads(words[-1])["messages"][0]["content"] == "Solve.\nIt's 1+1?"
