@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from judgerlvr.config.schema import Action
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
-from judgerlvr.engine.signals import SignalHandlers
+from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.files import write_atomically
@@ -43,11 +44,14 @@ def run_stage(stage: Stage) -> Path:
     os.environ.update(stage_environment(stage))
     from verl.trainer.main_ppo import run_ppo
 
+    handlers = SignalHandlers(stage)
     write_agent_loops(stage)
     config = render(stage)
     (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
     try:
-        run_ppo(config, _Bound(stage))
+        run_ppo(config, _Bound(stage, handlers))
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
     except (ray.exceptions.RayError, PreflightError) as error:
         raise StageFailed(_cause(stage, error)) from error
     finally:
@@ -73,11 +77,12 @@ class _Bound:
     """What ``run_ppo`` takes for a task-runner class: its ``remote()`` gets the stage along."""
 
     stage: Stage
+    handlers: SignalHandlers
 
     def remote(self) -> Any:
         # Ray has started here and has set Ray's own handlers.
         if threading.current_thread() is threading.main_thread():
-            SignalHandlers(self.stage).install()
+            self.handlers.install()
         return StageRunner.remote(self.stage)  # type: ignore[attr-defined]
 
 

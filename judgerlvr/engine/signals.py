@@ -13,8 +13,11 @@ from types import FrameType
 from judgerlvr.runs.stage import STOP, Stage
 
 
-class Interrupted(BaseException):
-    """A signal that ends the run now. ``number`` is the signal's number."""
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the run now. ``number`` is the signal's number.
+
+    Ray's waits let no other kind of exception out of a handler.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -28,6 +31,7 @@ class SignalHandlers:
         self.stop_file: Path = stage.run_dir / STOP
         self.grace = stage.settings.stop.grace_seconds
         self.first: int | None = None
+        self.ending: int | None = None
 
     def install(self) -> None:
         """Take over the signals. Only the main thread of a process can."""
@@ -41,10 +45,15 @@ class SignalHandlers:
 
     def _end(self, number: int, _: FrameType | None) -> None:
         if self.first is not None or not self.grace:
-            raise Interrupted(number)
+            self._raise(number)
         self.first = number
         self.stop_file.touch()
         signal.setitimer(signal.ITIMER_REAL, self.grace)
 
     def _grace_is_over(self, *_: object) -> None:
-        raise Interrupted(self.first or signal.SIGTERM)
+        self._raise(self.first or signal.SIGTERM)
+
+    def _raise(self, number: int) -> None:
+        # Ray's waits pass on a plain KeyboardInterrupt, so the number is kept here as well.
+        self.ending = number
+        raise Interrupted(number)
