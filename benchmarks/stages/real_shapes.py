@@ -3,9 +3,9 @@
     python -m benchmarks.stages.real_shapes OUT --shape moe|dense|tiny-moe [--steps 2] [--seconds 500]
         [--judge "key=value ..."] [--generate "key=value ..."] [key=value ...]
 
-The policy knows nothing. Its head is biased towards two tokens, a boxed yes and a boxed no, and each of them ends a
-response. So lengths are spread around ``--mean-tokens``, verdicts are random, and rewards differ within a group.
-Stage 2 pays by a hash of problem and answer (``pay_by_hash``). OUT/stages.md gives each step and the ends of the runs.
+The policy knows nothing. The policy's head is biased towards two tokens, a boxed yes and a boxed no. Each of the two
+tokens ends a response. Verdicts are random, so rewards differ within a group. Stage 2 pays by a hash of problem and
+answer (``pay_by_hash``). OUT/stages.md gives each step and the ends of the runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SHOWN = (
 
 
 def pay_by_hash(problem: Problem, answer: str) -> Result:
-    """The gold is right, and half of all other answers, by a hash that no policy can predict."""
+    """The gold is right. A hash that no policy can predict makes half of all other answers right."""
     right = answer == problem.gold or hashlib.sha256(f"{problem.id}/{answer}".encode()).digest()[0] % 2 == 0
     return Result(float(right), Reason.CORRECT if right else Reason.WRONG)
 
@@ -77,7 +77,7 @@ def make_policy(shape: str, out: Path, mean_tokens: int) -> None:
 
 
 def bias_head(model: object, verdicts: list[int], mean_tokens: int) -> None:
-    """Lift the logits of both verdicts: one coordinate of every embedding is large, and the head reads it."""
+    """Lift the logits of both verdicts. One coordinate of every embedding is large, and the head reads it."""
     import math
 
     import torch
@@ -97,7 +97,7 @@ def bias_head(model: object, verdicts: list[int], mean_tokens: int) -> None:
 
 
 def write_data(out: Path, problems: int) -> None:
-    """Problems, and for each a right and a wrong candidate with its label."""
+    """Problems, with a right and a wrong candidate for each problem."""
     names = [(f"p{number}", f"What is {number} plus {number + 1}?", str(2 * number + 1)) for number in range(problems)]
     rows = [{"id": key, "problem": text, "gold": gold} for key, text, gold in names]
     judged = [

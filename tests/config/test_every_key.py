@@ -2,12 +2,14 @@
 
 from dataclasses import is_dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
 from judgerlvr.config.load import keys, load_config
 from judgerlvr.config.schema import Action, Guard, Guards, Plateau, Stop
+from judgerlvr.engine import runner
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.canary import Canary
@@ -16,7 +18,10 @@ from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.models.directory import pick_device
 from judgerlvr.pipeline import judge_data, problems, stages
+from judgerlvr.pipeline.checks import offered
 from judgerlvr.pipeline.problems import ProblemSets
+from judgerlvr.planning.machine import machine_of
+from judgerlvr.planning.measured import factors_for
 from judgerlvr.runs.checkpoints import SEAL, complete, prune
 from judgerlvr.runs.folder import run_folder
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
@@ -37,6 +42,7 @@ OF_A_STAGE = {
     "algorithm.divide_by_std": ("false", "algorithm.norm_adv_by_std_in_grpo", False),
     "algorithm.dynamic_sampling": ("false", f"{SAMPLER}.replace_uniform", False),
     "algorithm.max_extra_rounds": ("5", f"{SAMPLER}.max_extra_rounds", 5),
+    "algorithm.importance_level": ("sequence", "algorithm.rollout_correction.rollout_is", "sequence"),
     "algorithm.importance_cap": ("3", "algorithm.rollout_correction.rollout_is_threshold", 3.0),
     "optimizer.lr": ("0.5", f"{ACTOR}.optim.lr", 0.5),
     "optimizer.warmup_steps": ("9", f"{ACTOR}.optim.lr_warmup_steps", 9),
@@ -237,9 +243,49 @@ def test_model_path(tmp_path):
         stages.make_request("judge", load_config("configs/tiny.yaml", [f"model.path={tmp_path / 'nowhere'}"]))
 
 
-def test_hang_minutes(make_stage):
-    made = make_stage(overrides=["guards.hang_minutes.limit=3", "guards.hang_minutes.action=warn"])
-    assert made.config.guards.hang_minutes == Guard(Action.warn, 3.0)
+class Stopped(Exception):
+    """Raised in place of the second wait of the watchdog."""
+
+
+@pytest.mark.parametrize(
+    ("guard", "training", "said"), [("hang_minutes", True, "no step finished"), ("start_minutes", False, "start")]
+)
+def test_watchdog(make_stage, monkeypatch, capsys, guard, training, said):
+    waits = iter([None])
+
+    def wait(_):
+        if next(waits, Stopped) is Stopped:
+            raise Stopped
+
+    monkeypatch.setattr(runner, "pending_bundles", lambda: [])
+    monkeypatch.setattr(runner.time, "sleep", wait)
+    made = make_stage(overrides=[f"guards.{guard}.limit=1e-9", f"guards.{guard}.action=warn"])
+    with pytest.raises(Stopped):
+        runner._watch(SimpleNamespace(training=training, heartbeat=0.0), made)
+    line = capsys.readouterr().out
+    assert f"guard {guard}" in line and said in line
+
+
+def test_planning():
+    overrides = ["planning.card=h200", "planning.host_gib=7", "planning.disk_gib=9", "planning.network_gb_s=3"]
+    made = machine_of(load_config("configs/tiny.yaml", overrides), "cpu")
+    assert (made.card, made.host_gib, made.disk_gib, made.network_gb_s) == ("h200", 7, 9, 3)
+
+
+def test_planning_cpus(make_stage):
+    assert offered(make_stage(device="gpu", overrides=["planning.cpus=9"]))[0].cpus == 9
+
+
+def test_planning_measured(tmp_path):
+    with pytest.raises(InputError, match="nowhere"):
+        factors_for("h100", str(tmp_path / "nowhere.json"))
+
+
+@pytest.mark.parametrize("override", ["cluster.recompute=none", "cluster.compile=false"])
+def test_environment_of_the_training_engine(make_stage, override):
+    assert stage_environment(make_stage(device="gpu")) != stage_environment(
+        make_stage(device="gpu", overrides=[override])
+    )
 
 
 def test_replay(make_stage, monkeypatch):
@@ -281,6 +327,12 @@ def test_a_prompt_file_is_found_beside_the_checkout(key):
 
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
+    "engine": "tests/engine/test_verl_keys.py::test_a_key_of_verl_reaches_its_configuration",
+    "model.replay_experts": "tests/engine/test_rollout_experts.py::test_a_cpu_rollout_returns_experts_by_our_connector",
+    "data.columns": "tests/data/test_formats.py::test_unusual_columns_are_mapped",
+    "planning.measured": "tests/config/test_every_key.py::test_planning_measured",
+    "planning.cpus": "tests/config/test_every_key.py::test_planning_cpus",
+    "planning.network_gb_s": "tests/config/test_every_key.py::test_planning",
     "judge.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
     "generate.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
     "judge.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
@@ -337,7 +389,11 @@ def test_no_key_is_left_out():
     """A key that is added to the schema needs a test here, or an entry in ELSEWHERE."""
     source = Path(__file__).read_text()
     tried = {f"{stage}.{key}" for stage in STAGES for key in OF_A_STAGE} | set(OF_A_RUN) | set(ELSEWHERE)
-    tried |= {f"guards.{name}.{part}" for name in (*GUARD_LIMITS, "hang_minutes") for part in ("action", "limit")}
+    tried |= {
+        f"guards.{name}.{part}"
+        for name in (*GUARD_LIMITS, "hang_minutes", "start_minutes")
+        for part in ("action", "limit")
+    }
     tried |= {f"{stage}.{key}" for stage in STAGES for key in SHARED}
     tried |= {name for name in leaves() if f"{name}=" in source}
     assert set(leaves()) - tried - DIRECT == set()

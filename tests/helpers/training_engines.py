@@ -71,7 +71,7 @@ def make_engine(folder, vendor, overrides=(), device="cpu"):
     from verl.workers.engine import EngineRegistry
 
     files = {name: folder / f"{name}.parquet" for name in ("train", "heldout")}
-    config = load_config("configs/tiny.yaml", ["generate.optimizer.lr=0.0", *overrides])
+    config = load_config("configs/tiny.yaml", ["generate.optimizer.lr=1e-9", *overrides])
     stage = Stage(
         "generate", config, folder, folder, **files, device=device, prompts_per_step=32, reward_function="a:b"
     )

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+# Without flashinfer installed vLLM's own sampler must be named before vLLM is imported.
+os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
 pytest.importorskip("vllm")
 
 from judgerlvr.hysparse.modeling import HySparseForCausalLM  # noqa: E402
