@@ -1,10 +1,12 @@
 """Bytes that one token needs inside one decoder layer, in bfloat16, by the tensors that transformers' layers make.
 
-The formulas count tensors. ``tests/planning/test_activations.py`` compares them with torch's memory tracker.
+The formulas count the tensors of plain norms and rotations. Fused ones (``cluster.compile``) keep less.
+``tests/planning/test_activations.py`` compares the formulas with torch's memory tracker.
 """
 
 from __future__ import annotations
 
+from judgerlvr.config.schema import Recompute
 from judgerlvr.planning.constants import HYSPARSE_ATTENTION
 from judgerlvr.planning.shapes import HYSPARSE, ModelShape
 
@@ -19,19 +21,39 @@ def update_bytes(shape: ModelShape) -> float:
 
     The layer runs again with all tensors kept, and backward adds gradients of the widest ones.
     """
-    attention = 10 * (shape.heads + shape.kv_heads) * shape.head_dim
-    if shape.model_type == HYSPARSE:
-        attention += int(HYSPARSE_ATTENTION.value) * shape.heads * shape.head_dim
-    return 20 * shape.hidden + attention + max(_dense_update(shape), _mixture_update(shape))
+    return 20 * shape.hidden + _attention_update(shape) + max(_dense_update(shape), _mixture_update(shape))
 
 
-def kept_bytes(shape: ModelShape) -> int:
-    """Bytes of a token that stay between the passes: each layer's input, and the keys that HySparse's layers share."""
-    inputs = 2 * shape.hidden * len(shape.layers)
+def saved_bytes(shape: ModelShape) -> float:
+    """What one layer saves for its backward pass, for a token: ``update_bytes`` without gradients."""
+    dense = 0 if shape.mixture_layers == len(shape.layers) else 8 * shape.width
+    mixture = shape.top_k * (4 * shape.hidden + 8 * shape.expert_width) if shape.mixture_layers else 0
+    return 16 * shape.hidden + _attention_update(shape) + max(dense, mixture)
+
+
+def kept_bytes(shape: ModelShape, recompute: Recompute) -> float:
+    """Bytes of a token that stay between the passes, by what the backward pass computes again.
+
+    Recomputing all keeps each layer's input, and the keys that HySparse's layers share.
+    """
+    layers = len(shape.layers)
+    if recompute is Recompute.none:
+        return layers * saved_bytes(shape)
+    inputs = 2 * shape.hidden * layers
+    if recompute is Recompute.attention:
+        # The output in bfloat16, and a float32 number for each head.
+        inputs += layers * shape.heads * (2 * shape.head_dim + 4)
     if shape.model_type != HYSPARSE:
         return inputs
     float32_keys = 2 * 4 * shape.kv_heads * shape.head_dim
     return inputs + float32_keys * sum(layer.full for layer in shape.layers)
+
+
+def _attention_update(shape: ModelShape) -> int:
+    attention = 10 * (shape.heads + shape.kv_heads) * shape.head_dim
+    if shape.model_type == HYSPARSE:
+        attention += int(HYSPARSE_ATTENTION.value) * shape.heads * shape.head_dim
+    return attention
 
 
 def _dense_forward(shape: ModelShape) -> int:
