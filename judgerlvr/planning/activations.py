@@ -1,7 +1,7 @@
 """Bytes that one token needs inside one decoder layer, in bfloat16, by the tensors that transformers' layers make.
 
-The formulas count the tensors of plain norms and rotations. Fused ones (``cluster.compile``) keep less.
-``tests/planning/test_activations.py`` compares the formulas with torch's memory tracker.
+Plain norms and rotations are compared with torch's memory tracker by ``tests/planning/test_activations.py``.
+Fused ones (``cluster.compile``) are counted: no float32 copy of a norm's input or of a rotated head is kept.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ def forward_bytes(shape: ModelShape) -> float:
     return 2 * shape.hidden + max(_dense_forward(shape), _mixture_forward(shape))
 
 
-def update_bytes(shape: ModelShape) -> float:
+def update_bytes(shape: ModelShape, fused: bool) -> float:
     """Peak of one layer's backward pass under activation checkpointing, for a token, its input left out.
 
     The layer runs again with all tensors kept, and backward adds gradients of the widest ones.
     """
-    return 20 * shape.hidden + _attention_update(shape) + max(_dense_update(shape), _mixture_update(shape))
+    gradients = 4 * shape.hidden
+    return gradients + _projections(shape, fused) + max(_dense_update(shape), _mixture_update(shape))
 
 
-def saved_bytes(shape: ModelShape) -> float:
+def saved_bytes(shape: ModelShape, fused: bool) -> float:
     """What one layer saves for its backward pass, for a token: ``update_bytes`` without gradients."""
     dense = 0 if shape.mixture_layers == len(shape.layers) else 8 * shape.width
     mixture = shape.top_k * (4 * shape.hidden + 8 * shape.expert_width) if shape.mixture_layers else 0
-    return 16 * shape.hidden + _attention_update(shape) + max(dense, mixture)
+    return _projections(shape, fused) + max(dense, mixture)
 
 
-def kept_bytes(shape: ModelShape, recompute: Recompute) -> float:
+def kept_bytes(shape: ModelShape, recompute: Recompute, fused: bool) -> float:
     """Bytes of a token that stay between the passes, by what the backward pass computes again.
 
     Recomputing all keeps each layer's input, and the keys that HySparse's layers share.
     """
     layers = len(shape.layers)
     if recompute is Recompute.none:
-        return layers * saved_bytes(shape)
+        return layers * saved_bytes(shape, fused)
     inputs = 2 * shape.hidden * layers
     if recompute is Recompute.attention:
         # The output in bfloat16, and a float32 number for each head.
@@ -49,11 +50,12 @@ def kept_bytes(shape: ModelShape, recompute: Recompute) -> float:
     return inputs + float32_keys * sum(layer.full for layer in shape.layers)
 
 
-def _attention_update(shape: ModelShape) -> int:
-    attention = 10 * (shape.heads + shape.kv_heads) * shape.head_dim
-    if shape.model_type == HYSPARSE:
-        attention += int(HYSPARSE_ATTENTION.value) * shape.heads * shape.head_dim
-    return attention
+def _projections(shape: ModelShape, fused: bool) -> int:
+    """Bytes that a layer saves outside its feed-forward block: two norms, and queries, keys and values."""
+    hidden, element = (8, 6) if fused else (16, 10)
+    elements = (shape.heads + shape.kv_heads) * shape.head_dim
+    gates = int(HYSPARSE_ATTENTION.value) * shape.heads * shape.head_dim if shape.model_type == HYSPARSE else 0
+    return hidden * shape.hidden + element * elements + gates
 
 
 def _dense_forward(shape: ModelShape) -> int:

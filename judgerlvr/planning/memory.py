@@ -112,15 +112,16 @@ def _log_prob(shape: ModelShape, load: Load, card: Card) -> Phase:
 
 def _update(shape: ModelShape, load: Load, card: Card) -> Phase:
     # Without recomputing, what a layer saves is among what is kept.
-    again = 0 if load.recompute is Recompute.none else saved_bytes(shape)
-    layer_token = update_bytes(shape) - saved_bytes(shape) + again
+    layer_token = update_bytes(shape, load.compile)
+    if load.recompute is Recompute.none:
+        layer_token -= saved_bytes(shape, load.compile)
     layer = LAYER_IN_BACKWARD * shape.largest_layer + load.micro_batch * layer_token
     head = HEAD_IN_BACKWARD * shape.embedding + load.micro_batch * HEAD_TOKEN * shape.hidden
     # A tied head lies in FSDP's root, which stays gathered through both passes.
     root = (2 + 2) * shape.embedding if shape.tied else 0
     trainer = {
         "states": (WEIGHTS + GRADIENTS + ADAM) * shape.parameters / load.ranks / GIB,
-        "kept activations": load.micro_batch * kept_bytes(shape, load.recompute) / GIB,
+        "kept activations": load.micro_batch * kept_bytes(shape, load.recompute, load.compile) / GIB,
         "one layer or the head": (max(layer, head + _logits_bytes(shape, load, HEAD_UPDATE_BYTES)) + root) / GIB,
     }
     return _phase("update", trainer, {}, card)
