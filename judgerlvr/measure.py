@@ -1,10 +1,10 @@
-"""Measure the user's own cards: how long a token takes to sample, to score and to train on.
+"""Measure the user's own cards. The figures say how long a token takes to sample, to score and to train on.
 
     python -m judgerlvr.measure --config FILE --out FILE [key=value ...]
 
-Three steps of the generate stage run with the configured policy, cards and engine, on generated problems, with
-responses of a fixed length. The first step is warm-up. No checkpoint is written. ``--dry-run`` of a stage uses the
-result with ``planning.measured=FILE``. The steps take about two minutes; starting the engines comes before them.
+Three steps of the generate stage run with the configured policy, cards and engine. Problems are generated, and
+responses have a fixed length. The first step is warm-up. No checkpoint is written. ``--dry-run`` of a stage uses the
+result with ``planning.measured=FILE``.
 """
 
 from __future__ import annotations

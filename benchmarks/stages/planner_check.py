@@ -1,10 +1,9 @@
-"""A plan beside what a run took: predicted over measured, for each phase's seconds and the trainer's peak memory.
+"""Predicted over measured figures of a run: seconds by phase, and the peak memory of the trainer.
 
     python -m benchmarks.stages.planner_check RUN [--card h100] [--measured FILE]
 
-RUN is the folder of a run on GPUs. The plan gets the lengths that the run sampled, so that the ratios judge the plan
-and not the guess of lengths. The first step is warm-up. Exit code 1 where memory is further off than 10 % or the
-step than 25 %.
+RUN is the folder of a run on GPUs. The plan gets the lengths that the run sampled. The first step is warm-up.
+The exit code is 1 where memory is off by more than 10 %, or the step by more than 25 %.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def run_stage(stage: Stage) -> Path:
 
 
 def train_stage(stage: Stage) -> None:
-    """Train the stage to its end, whether it saves a checkpoint or not. Raises as ``run_stage``."""
+    """Train the stage to its end, with or without checkpoints. Raises as ``run_stage``."""
     os.environ.update(stage_environment(stage))
     from verl.trainer.main_ppo import run_ppo
 

@@ -26,7 +26,7 @@ def check_engine_keys(stage: Stage) -> None:
     asked = engine_keys(stage.config)
     if not asked:
         return
-    # verl settles its platform at its first import, as ``run_stage`` will want it.
+    # verl settles the platform at verl's first import, which is here and not in ``run_stage``.
     os.environ.update(stage_environment(stage))
     ours = [key.removeprefix("+") for key in all_settings(stage)]
     known = dict(flat(OmegaConf.to_container(compose())))

@@ -24,6 +24,7 @@ from judgerlvr.planning.measured import CPU, Measured, write_measured
 from judgerlvr.planning.observed import WARM_UP, observed
 from judgerlvr.runs.console import last_lines, quiet
 from judgerlvr.runs.folder import new_run
+from judgerlvr.runs.manifest import make_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, read_metrics
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.versions import versions
@@ -103,7 +104,9 @@ def measure(request: Request) -> Measured:
         with quiet(run_dir):
             tokenizer = load_tokenizer(request.init, config.model.trust_remote_code)
             problems = ProblemSets(config, grading_settings(config, tokenizer))
-            train_stage(prepare_generate(request, run_dir, tokenizer, problems)[0])
+            stage, counts = prepare_generate(request, run_dir, tokenizer, problems)
+            write_manifest(run_dir, make_manifest(stage, counts))
+            train_stage(stage)
     except StageFailed:
         print(last_lines(run_dir), flush=True)
         raise
