@@ -2,7 +2,7 @@
 
     python -m benchmarks.stages.planner_check RUN [--card h100] [--measured FILE]
 
-RUN is the folder of a run on GPUs. The plan gets the lengths that the run sampled. The first step is warm-up.
+RUN is a run's folder. The plan gets the lengths that the run sampled. The first step is warm-up.
 The exit code is 1 where memory is off by more than 10 %, or the step by more than 25 %.
 """
 

@@ -8,9 +8,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from judgerlvr.cli import DEFAULT_CONFIG
 from judgerlvr.config.check import prompt_multiple
-from judgerlvr.config.load import load_config
+from judgerlvr.config.effective import configure
 from judgerlvr.config.schema import Action, Config, Guard, Overlong
 from judgerlvr.engine.runner import StageFailed, train_stage
 from judgerlvr.models.directory import load_tokenizer
@@ -23,7 +22,7 @@ from judgerlvr.planning.machine import machine_of, visible_cards
 from judgerlvr.planning.measured import CPU, Measured, write_measured
 from judgerlvr.planning.observed import WARM_UP, observed
 from judgerlvr.runs.console import last_lines, quiet
-from judgerlvr.runs.folder import new_run
+from judgerlvr.runs.folder import run_folder, write_config
 from judgerlvr.runs.manifest import make_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, read_metrics
 from judgerlvr.runs.request import Request
@@ -46,7 +45,7 @@ def run_measure(options: argparse.Namespace) -> None:
         raise InputError("exists", "give another --out, or remove the file", file=options.out)
     if min(options.response_tokens, options.samples) < 1:
         raise InputError("--response-tokens and --samples count from 1", "give positive numbers")
-    given = load_config(options.config or DEFAULT_CONFIG, options.overrides)
+    given = configure(options.config, options.overrides, None).config
     with tempfile.TemporaryDirectory(prefix="judgerlvr-measure-") as folder:
         config = short_stage(given, folder, options.response_tokens, options.samples)
         request = make_request("generate", config)
@@ -98,7 +97,8 @@ def measure(request: Request) -> Measured:
         StageFailed: the stage ended early; the end of its log is printed.
     """
     config = request.config
-    run_dir = new_run(config, "generate")
+    run_dir = run_folder(config, "generate", new=True)
+    write_config(run_dir, config)
     print(f"measuring {STEPS - WARM_UP} steps after one of warm-up: {request.init} on {request.device}", flush=True)
     try:
         with quiet(run_dir):
