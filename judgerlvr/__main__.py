@@ -25,6 +25,7 @@ COMMANDS = (
     "report",
     "inspect_data",
     "make_judge_data",
+    "measure",
     "export",
     "submit",
     "demo",

@@ -41,6 +41,12 @@ def run_stage(stage: Stage) -> Path:
     Raises:
         StageFailed: verl, a worker, a guard or a check ended the run.
     """
+    train_stage(stage)
+    return complete(stage.checkpoints)[-1]
+
+
+def train_stage(stage: Stage) -> None:
+    """Train the stage to its end, with or without checkpoints. Raises as ``run_stage``."""
     os.environ.update(stage_environment(stage))
     from verl.trainer.main_ppo import run_ppo
 
@@ -57,7 +63,6 @@ def run_stage(stage: Stage) -> Path:
     finally:
         # Frees the placement group: a second stage in the same Ray session would find no free GPU.
         ray.shutdown()
-    return complete(stage.checkpoints)[-1]
 
 
 def _cause(stage: Stage, error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -10,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from judgerlvr.config.load import engine_keys, flat
+from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.verl_config import all_settings, compose, render
 from judgerlvr.runs.stage import Stage
 from rewards.errors import InputError
@@ -24,6 +26,8 @@ def check_engine_keys(stage: Stage) -> None:
     asked = engine_keys(stage.config)
     if not asked:
         return
+    # verl settles the platform at verl's first import, which is here and not in ``run_stage``.
+    os.environ.update(stage_environment(stage))
     ours = [key.removeprefix("+") for key in all_settings(stage)]
     known = dict(flat(OmegaConf.to_container(compose())))
     for key, value in asked.items():

@@ -22,7 +22,7 @@ from judgerlvr.pipeline.reward_settings import grading_settings
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of
 from judgerlvr.planning.plan import make_plan
-from judgerlvr.planning.report import plan_lines, storage_lines, verdict_lines
+from judgerlvr.planning.report import cpu_time_lines, plan_lines, storage_lines, verdict_lines
 from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.request import Request
 from rewards.canary import canary
@@ -119,7 +119,7 @@ def print_plan(request: Request) -> None:
         load = load_of(request.kind, config)
         kept = storage(shape, load, request.settings, "cpu", config.cluster.rollout_cpu_gib)
         shortfalls, change = storage_shortfalls(kept, machine), ""
-        lines = [*storage_lines(kept, machine), *verdict_lines(shortfalls, change)]
+        lines = [*storage_lines(kept, machine), *cpu_time_lines(config, load), *verdict_lines(shortfalls, change)]
     print("\n".join(lines))
     if shortfalls:
         raise InputError(

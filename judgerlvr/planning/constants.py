@@ -71,8 +71,9 @@ PCIE_GB_S = Constant(25.0, "assumed", "pinned host memory to card, PCIe 5 x16, s
 # Memory.
 # Logits that the training engine's head holds at once on a GPU, and the bytes of a logit with what is made of it.
 HEAD_LOGITS = 2**28
-HEAD_FORWARD_BYTES = Constant(14.0, "calculated", "bfloat16, and three float32 tensors for the entropy")
-HEAD_UPDATE_BYTES = Constant(8.0, "calculated", "bfloat16 logits and gradient, float32 in place between them")
+HEAD_FORWARD_BYTES = Constant(2.0, "calculated", "bfloat16 logits, read by one compiled kernel (cluster.compile)")
+HEAD_UPDATE_BYTES = Constant(4.0, "calculated", "bfloat16 logits and gradient, between them one compiled kernel")
+HEAD_PLAIN_BYTES = Constant(12.0, "calculated", "without cluster.compile: three float32 tensors beside the logits")
 VLLM_GIB = Constant(
     2.6, "calculated", "30B-A3B, share 0.5 of 79.1 GiB, tensor parallel 2: 188 k tokens of cache remain"
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from judgerlvr.config.check import MATCH_TOKENS
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Recompute
 from judgerlvr.runs.stage import Kind
 
 
@@ -25,6 +25,8 @@ class Load:
     micro_batch_tokens: int
     rollout_share: float
     offload: bool
+    recompute: Recompute = Recompute.all
+    compile: bool = True
 
     @property
     def ranks(self) -> int:
@@ -75,4 +77,6 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         micro_batch_tokens=cluster.micro_batch_tokens,
         rollout_share=cluster.rollout_gpu_share,
         offload=cluster.offload,
+        recompute=Recompute.all if cluster.recompute is Recompute.auto else cluster.recompute,
+        compile=cluster.compile,
     )

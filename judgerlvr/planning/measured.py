@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.config.schema import Recompute
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.shapes import ModelShape, shape_of
@@ -81,21 +82,34 @@ def read_measured(path: Path) -> Measured:
 
 def _measured(fields: Mapping[str, Any]) -> Measured:
     parts = {"load": Load, "machine": Machine, "tokens": Tokens}
-    values = {name: kind(**fields[name]) for name, kind in parts.items()}
+    values: dict[str, Any] = {name: kind(**fields[name]) for name, kind in parts.items()}
+    values["load"] = replace(values["load"], recompute=Recompute(values["load"].recompute))
     others = ("card", "condition", "model", "seconds", "trainer_gib")
     return Measured(**values, **{name: fields[name] for name in others})
 
 
-def factors_for(card: str, path: str) -> dict[str, float]:
-    """Factors of the file that ``planning.measured`` names, none where it names none.
+def seconds_by_token(measured: Measured, load: Load, tokens: Tokens) -> dict[str, float]:
+    """Seconds of a step from microseconds a token alone, for machines that the constants say nothing of."""
+    samples = load.samples / load.ranks
+    return {
+        phase: value * samples * (tokens.response if phase == "sampling" else tokens.sequence) / 1e6
+        for phase, value in measured.us_per_token().items()
+    }
+
+
+def measured_for(card: str, path: str) -> Measured:
+    """The file at ``path``, of ``card``.
 
     Raises:
         InputError: an unreadable file, or speeds of another card than the one that the plan is for.
     """
-    if not path:
-        return {}
     measured = read_measured(Path(path))
     if measured.card != card:
         problem = f"speeds of a {measured.card}, where the plan is for a {card}"
         raise InputError(problem, "measure on that card, or set planning.card", file=path)
-    return measured.factors()
+    return measured
+
+
+def factors_for(card: str, path: str) -> dict[str, float]:
+    """Factors of the file that ``planning.measured`` names, none where it names none. Raises as ``measured_for``."""
+    return measured_for(card, path).factors() if path else {}

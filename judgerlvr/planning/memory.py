@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judgerlvr.planning.activations import forward_bytes, kept_bytes, update_bytes
+from judgerlvr.config.schema import Recompute
+from judgerlvr.planning.activations import forward_bytes, kept_bytes, saved_bytes, update_bytes
 from judgerlvr.planning.constants import (
     FRAGMENTATION,
     HEAD_FORWARD_BYTES,
     HEAD_LOGITS,
+    HEAD_PLAIN_BYTES,
     HEAD_UPDATE_BYTES,
     OUTSIDE_GIB,
     VLLM_GIB,
     Card,
+    Constant,
 )
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import GIB
@@ -102,20 +105,24 @@ def _log_prob(shape: ModelShape, load: Load, card: Card) -> Phase:
     head = 2 * shape.embedding + load.micro_batch * HEAD_TOKEN * shape.hidden
     trainer = {
         "states": kept * shape.parameters / load.ranks / GIB,
-        "one layer or the head": max(layer, head + _logits(shape, load) * HEAD_FORWARD_BYTES.value) / GIB,
+        "one layer or the head": max(layer, head + _logits_bytes(shape, load, HEAD_FORWARD_BYTES)) / GIB,
     }
     return _phase("log-prob", trainer, {}, card)
 
 
 def _update(shape: ModelShape, load: Load, card: Card) -> Phase:
-    layer = LAYER_IN_BACKWARD * shape.largest_layer + load.micro_batch * update_bytes(shape)
+    # Without recomputing, what a layer saves is among what is kept.
+    layer_token = update_bytes(shape, load.compile)
+    if load.recompute is Recompute.none:
+        layer_token -= saved_bytes(shape, load.compile)
+    layer = LAYER_IN_BACKWARD * shape.largest_layer + load.micro_batch * layer_token
     head = HEAD_IN_BACKWARD * shape.embedding + load.micro_batch * HEAD_TOKEN * shape.hidden
     # A tied head lies in FSDP's root, which stays gathered through both passes.
     root = (2 + 2) * shape.embedding if shape.tied else 0
     trainer = {
         "states": (WEIGHTS + GRADIENTS + ADAM) * shape.parameters / load.ranks / GIB,
-        "kept activations": load.micro_batch * kept_bytes(shape) / GIB,
-        "one layer or the head": (max(layer, head + _logits(shape, load) * HEAD_UPDATE_BYTES.value) + root) / GIB,
+        "kept activations": load.micro_batch * kept_bytes(shape, load.recompute, load.compile) / GIB,
+        "one layer or the head": (max(layer, head + _logits_bytes(shape, load, HEAD_UPDATE_BYTES)) + root) / GIB,
     }
     return _phase("update", trainer, {}, card)
 
@@ -128,6 +135,7 @@ def _sync(shape: ModelShape, load: Load, card: Card) -> Phase:
     return _phase("weights into the rollout", trainer, rollout, card)
 
 
-def _logits(shape: ModelShape, load: Load) -> int:
-    """Logits that exist at once: the head takes a chunk of tokens at a time."""
-    return min(HEAD_LOGITS, load.micro_batch * shape.vocabulary)
+def _logits_bytes(shape: ModelShape, load: Load, compiled: Constant) -> float:
+    """Bytes of the logits that exist at once, a chunk of tokens, and of what is made of them."""
+    logits = min(HEAD_LOGITS, load.micro_batch * shape.vocabulary)
+    return logits * (compiled.value + (0 if load.compile else HEAD_PLAIN_BYTES.value))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from judgerlvr.config.schema import Config
 from judgerlvr.planning import constants
 from judgerlvr.planning.constants import Constant
+from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import Machine
+from judgerlvr.planning.measured import CPU, measured_for, seconds_by_token
 from judgerlvr.planning.plan import Plan
 from judgerlvr.planning.proposals import KEYS
+from judgerlvr.planning.speed import full_length
 from judgerlvr.planning.storage import Storage
 
 
@@ -38,6 +42,20 @@ def storage_lines(kept: Storage, machine: Machine) -> list[str]:
         f"host GiB of a machine: {kept.host_gib:.1f} ({_parts(kept.host)}; {host})",
         f"disk GiB: {kept.disk_gib:.1f}, {kept.kept} checkpoints of {kept.checkpoint_gib:.1f} at once ({disk})",
     ]
+
+
+def cpu_time_lines(config: Config, load: Load) -> list[str]:
+    """Minutes a step on a CPU, where they were measured: the constants are of GPUs.
+
+    Raises:
+        InputError: ``planning.measured`` names a file that is not one, or speeds of a card.
+    """
+    path = config.planning.measured
+    if not path:
+        return ["minutes a step: unknown on a CPU; python -m judgerlvr.measure has them"]
+    seconds = seconds_by_token(measured_for(CPU, path), load, full_length(load))
+    phases = ", ".join(f"{phase} {value:.0f} s" for phase, value in seconds.items())
+    return [f"minutes a step: {sum(seconds.values()) / 60:.1f} at most ({phases}), measured on this CPU"]
 
 
 def verdict_lines(shortfalls: list[str], change: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from judgerlvr.config.schema import Recompute
 from judgerlvr.planning import constants as c
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import Machine
@@ -86,10 +87,12 @@ def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: To
 
 
 def update_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
-    """Forward, forward again for activation checkpointing, backward: four forward passes' operations."""
+    """Forward, backward, and what is computed again: three or four forward passes' operations."""
+    layer_passes = 3 if load.recompute is Recompute.none else 4
+    attention_passes = 4 if load.recompute is Recompute.all else 3
     head = 6 * shape.embedding / (c.HEAD_UPDATE_TFLOPS.value * TERA)
-    layers = _layers_seconds(shape, 8, c.DENSE_UPDATE_TFLOPS, c.MIXTURE_UPDATE_TFLOPS)
-    token = head + layers + _attention_seconds(shape, tokens, 4)
+    layers = _layers_seconds(shape, 2 * layer_passes, c.DENSE_UPDATE_TFLOPS, c.MIXTURE_UPDATE_TFLOPS)
+    token = head + layers + _attention_seconds(shape, tokens, attention_passes)
     seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.UPDATE_OVERHEAD_US.value * MICRO)
     # Weights come in and go out; Adam's moments do as well.
     moved = 2 * (WEIGHTS + ADAM) * shape.parameters / load.ranks if load.offload else 0

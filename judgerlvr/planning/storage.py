@@ -74,7 +74,7 @@ def cpu_parts(shape: ModelShape, load: Load, cache_gib: float) -> dict[str, floa
     tokens = load.micro_batch * len(shape.layers)
     return {
         "states": (WEIGHTS + GRADIENTS + ADAM) * shape.parameters / GIB,
-        "activations": 2 * tokens * update_bytes(shape) / GIB,
+        "activations": 2 * tokens * update_bytes(shape, fused=False) / GIB,
         "rollout engine": WEIGHTS * shape.parameters / GIB + cache_gib,
         "samples": load.samples * load.longest * SAMPLE_TOKEN_BYTES.value / GIB,
     }

@@ -31,8 +31,6 @@ STAGE_SECTIONS = ("batch", "stop", "algorithm", "optimizer", "validation", "chec
 VERL_KEYS = ("model.external_lib", "reward.custom_reward_function")
 # A file of the user's that a docstring speaks of.
 THEIRS = ("rewards.py",)
-# Commands that code names and that are not merged yet. A name goes when its module comes.
-AWAITED = ("judgerlvr.measure",)
 SOURCES = ("judgerlvr", "rewards", "benchmarks", "tests", "scripts", "docs", "examples")
 # Written by other programs, or into folders of the reader's.
 ELSEWHERE = ("/", "~", "OUT", "RUN", "DIR", "http")
@@ -199,9 +197,9 @@ def command_problem(words: list[str]) -> str | None:
     file = command_file(words)
     if file is None or (words[0] == "judgerlvr" and words[1:2] in ([], ["COMMAND"])):
         return None
-    if not file.is_file() and words[0] not in AWAITED:
+    if not file.is_file():
         return f"no command {words[0]}"
-    for word in words[1:] if file.is_file() else []:
+    for word in words[1:]:
         option = re.match(r"\[?(--[a-z][\w-]*)", word)
         if option and option[1] != "--help" and option[1] not in option_source(file):
             return f"{words[0]} has no option {option[1]}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.house.references import AWAITED, broken_links, command_problem, problems, span_problem
+from tests.house.references import broken_links, command_problem, problems, span_problem
 from tests.house.texts import ROOT, pages, python_files
 
 CODE = python_files("judgerlvr/", "rewards/", "data/", "benchmarks/", "scripts/", "tests/", "examples/")
@@ -56,8 +56,3 @@ def test_a_planted_name_is_found(text):
 )
 def test_a_planted_command_is_found(words):
     assert command_problem(words)
-
-
-@pytest.mark.parametrize("name", AWAITED)
-def test_an_awaited_command_is_still_missing(name):
-    assert not (ROOT / name.replace(".", "/")).with_suffix(".py").exists()

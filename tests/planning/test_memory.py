@@ -1,0 +1,69 @@
+"""The trainer's peaks by the plan, beside the recorded ones of the training engine on one H100."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.stages.engine_speed.shapes import SHAPES
+from judgerlvr.config.load import ROOT, load_config
+from judgerlvr.config.schema import Recompute
+from judgerlvr.engine.policy_passes import head_log_probs
+from judgerlvr.planning.constants import CARDS, HEAD_LOGITS
+from judgerlvr.planning.load import load_of
+from judgerlvr.planning.memory import phases
+from judgerlvr.planning.shapes import shape_of
+
+RECORD = ROOT / "benchmarks" / "results" / "engine-speed-h100-2026-11-28" / "rows.jsonl"
+# The product's variants: fused norms, sequences of 2,048 to 4,096 tokens, several passes an update.
+ROWS = [
+    ("moe", "norms", "4k, wide", 32_768, Recompute.all, 0.10),
+    ("moe", "norms", "4k, 64k a pass", 65_536, Recompute.all, 0.10),
+    ("moe", "none-norms", "4k, wide", 32_768, Recompute.none, 0.12),
+    ("dense", "none-norms", "4k, wide", 32_768, Recompute.none, 0.10),
+]
+
+
+def recorded(policy, variant, load):
+    rows = [json.loads(line) for line in RECORD.read_text().splitlines()]
+    names = {"policy": policy, "variant": variant, "load": load}
+    (row,) = [row for row in rows if all(row.get(name) == value for name, value in names.items())]
+    return row
+
+
+def planned(policy, tokens, recompute, **changes):
+    load = load_of("generate", load_config("configs/qwen3_0.6b.yaml"))
+    load = replace(load, micro_batch_tokens=tokens, prompts=256, recompute=recompute, **changes)
+    return {phase.name: phase.trainer for phase in phases(shape_of(SHAPES[policy]), load, CARDS["h100"])}
+
+
+@pytest.mark.parametrize(("policy", "variant", "load", "tokens", "recompute", "limit"), ROWS)
+def test_peaks_of_updates_are_the_recorded_ones(policy, variant, load, tokens, recompute, limit):
+    peak = recorded(policy, variant, load)["update_peak_gib"]
+    assert planned(policy, tokens, recompute)["update"] == pytest.approx(peak, rel=limit)
+
+
+@pytest.mark.parametrize("tokens", [32_768, 65_536])
+def test_peaks_of_log_probs_are_the_recorded_ones(tokens):
+    name = "compiled" if tokens == 32_768 else "buckets"
+    load = "32k" if tokens == 32_768 else "one of 64k"
+    peak = recorded("dense", name, load)["log_prob_peak_gib"]
+    assert planned("dense", tokens, Recompute.all)["log-prob"] == pytest.approx(peak, rel=0.10)
+
+
+def test_the_head_holds_the_engines_chunk():
+    assert head_log_probs.CHUNK_ELEMENTS["cuda"] == HEAD_LOGITS
+
+
+@pytest.mark.parametrize("policy", ["moe", "dense"])
+def test_what_is_kept_costs_memory(policy):
+    peaks = [planned(policy, 32_768, kept)["update"] for kept in (Recompute.all, Recompute.attention, Recompute.none)]
+    assert peaks == sorted(peaks)
+    assert planned(policy, 32_768, Recompute.all, compile=False)["update"] > peaks[0]
+
+
+@pytest.mark.parametrize("policy", ["moe", "dense"])
+def test_states_are_shared_among_ranks(policy):
+    """16 bytes a parameter, as float32 weights, gradients and two moments."""
+    one, eight = (planned(policy, 8192, Recompute.all, gpus_per_node=ranks)["update"] for ranks in (1, 8))
+    assert one - eight == pytest.approx(16 * shape_of(SHAPES[policy]).parameters * 7 / 8 / 2**30)
