@@ -59,6 +59,9 @@ def make_policy(shape: str, out: Path, mean_tokens: int) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     tokenizer.add_tokens(list(TOKENS))
+    # The engine samples tokens of the tokenizer alone, and the trainer's softmax counts the whole vocabulary.
+    missing = SHAPES[shape]["vocab_size"] - len(tokenizer)
+    tokenizer.add_tokens([f"<filler {number}>" for number in range(missing)])
     (out / "shape").mkdir(parents=True)
     (out / "shape" / "config.json").write_text(json.dumps(SHAPES[shape] | {"dtype": "bfloat16"}))
     config = AutoConfig.from_pretrained(out / "shape")
