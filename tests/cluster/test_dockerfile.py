@@ -1,4 +1,4 @@
-"""The Dockerfile builds from files of the checkout, with the Python of the lock."""
+"""The Dockerfile builds from files of the checkout, with the lock's Python."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is set before torch is asked for a GPU."""
+"""Environment variables are set before torch looks for a GPU."""
 
 import os
 

@@ -1,5 +1,6 @@
 """Every configuration key does something: a changed key changes a value of verl's configuration, or a behaviour."""
 
+import copy
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from omegaconf import OmegaConf
 
 from judgerlvr.config.load import keys, load_config
 from judgerlvr.config.schema import Action, Guard, Guards, Plateau, Stop
-from judgerlvr.engine import runner
+from judgerlvr.engine import runner, verl_config
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.canary import Canary
@@ -75,6 +76,15 @@ OF_A_RUN = {
     "logging.rollouts_per_step": ("cpu", "8", f"{SAMPLER}.logged_prompts", 8),
 }
 STAGES = ("judge", "generate")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def composed_once():
+    """verl's own configuration is composed once. Each rendering begins with a copy."""
+    composed = verl_config.compose()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verl_config, "compose", lambda: copy.deepcopy(composed))
+        yield
 
 
 def rendered(make_stage, kind, device, key, *overrides):
