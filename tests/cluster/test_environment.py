@@ -12,9 +12,9 @@ CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The variable's value at each time that torch is asked. It is unset before."""
+    """The variable's value at each time that torch is asked. The variable is unset before."""
     seen = []
-    monkeypatch.setenv(CHECK, "")  # so that it is taken away afterwards
+    monkeypatch.setenv(CHECK, "")  # monkeypatch then takes the variable away afterwards
     monkeypatch.delenv(CHECK)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: seen.append(os.environ.get(CHECK)) or True)
     return seen

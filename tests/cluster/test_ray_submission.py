@@ -1,4 +1,4 @@
-"""Both stages as jobs of a running Ray cluster: the same policy as a local run, the job's exit code, its cause."""
+"""Both stages as jobs of a running Ray cluster: the same policy as a local run, and the exit code and cause of the job."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SETTINGS = [*SMALL, "judge.stop.steps=2", "generate.stop.steps=2", "generate.alg
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The environment of someone who submits to a cluster of one CPU machine that counts as one with a GPU."""
+    """The environment of someone who submits to a cluster of one CPU machine that counts as a GPU machine."""
     folder, port, gcs = tmp_path_factory.mktemp("ray"), free_port(), free_port()
     environment = os.environ | {"RAY_TMPDIR": str(folder), "JUDGERLVR_VENV": str(Path(sys.executable).parents[1])}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
