@@ -1,4 +1,4 @@
-"""Both stages as jobs of a running Ray cluster: the same policy as a local run, and the exit code and cause of the job."""
+"""Both stages as jobs of a running Ray cluster: the policy of a local run, and the exit code and cause of the job."""
 
 import json
 import os
