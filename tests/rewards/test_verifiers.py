@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 
+from data.importing.options import ReadOptions
 from data.problems import read_problems
 from data.prompts import as_chat
 from data.verl_rows import render_generate_rows, write_parquet
@@ -50,7 +51,7 @@ def instructions(tmp_path, monkeypatch):
 def problems(tmp_path):
     file = tmp_path / "problems.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    return read_problems(file, need_gold=False)
+    return read_problems(file, ReadOptions(need_gold=False))
 
 
 RESPONSES = [("<think>a pear</think>An apple.", 1.0), ("<think>apple</think>A pear.", 0.0), ("<think>An apple", 0.0)]
