@@ -45,7 +45,7 @@ def test_a_wrong_set_up_is_one_line(capsys, words, says):
 
 
 def test_a_token_stays_out_of_the_environment(capsys, monkeypatch):
-    """Ray would start later clusters of this process with authentication on, and then refuse this process."""
+    """Else Ray starts later clusters of the process with authentication on, and refuses the process."""
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
     before = dict(os.environ)
     submit.main(["--storage", "/shared", "--address", "http://127.0.0.1:9", "stage1_judge"])
