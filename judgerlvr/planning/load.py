@@ -57,7 +57,7 @@ class Load:
 
 
 def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
-    """The load of a stage. ``prompts`` overrides prompts a step, as match_tokens measures them.
+    """The load of a stage. ``prompts`` overrides prompts a step, as ``match_tokens`` measures the number.
 
     Before match_tokens has measured, a judge step is planned with the prompts of a generate step.
     """
