@@ -29,6 +29,7 @@ COMMANDS = (
     "export",
     "submit",
     "demo",
+    "experiment",
     "tinyworld",
     "tinyworld.making.texts",
     "hysparse.size",
