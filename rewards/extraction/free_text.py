@@ -10,7 +10,8 @@ import re
 from rewards.comparison.answer_reader import read
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import Choice, Named, Node, Quantity, Relation, Words
-from rewards.comparison.units import NEVER_A_NOUN, noun
+from rewards.comparison.units import MAGNITUDES, NEVER_A_NOUN, noun
+from rewards.wordlists import words
 
 # An answer stands near the end; the search is linear in this many characters.
 _FREE_CHARACTERS = 4000
@@ -18,8 +19,10 @@ _LONGEST_BARE = 200
 _MOST_WORDS = 4
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _SAID = re.compile(
-    r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b[\s*:\"'_]{0,6}"
+    r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b(?:,\s*[a-z]+,)?[\s*:\"'_]{0,6}"
     r"(?:(?:is|are|=|:)(?!\w)[\s*:\"'_]{0,3})+"
+    r"|\b(?:respuesta(?: final| correcta)? es|réponse(?: finale| correcte)? est|antwort (?:ist|lautet)"
+    r"|risposta(?: finale)? è|resposta(?: final| correta)? é)\b\s*:?|\bответ\s{0,3}[:—-]|答えは|正解は|(?:정답|답)[은:]"
     r"|答案\s{0,3}[是为為：:]*|\b(?:solutions?|roots?|values?|results?)\s+(?:is|are)\b\s*:?)",
     re.IGNORECASE,
 )
@@ -32,137 +35,42 @@ _NUMBER = re.compile(
 _TAIL = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
 )
+# Endings of a sentence in Japanese and Korean, which stand without a space after the answer.
+_COPULA = re.compile(r"(?:です|である|だ|입니다|이다|이에요|예요)$")
+_DENIED_ABROAD = re.compile(
+    r"不是|不为|不為|不对|不對|不等于|不可能|没有|并非|而非|或|也许|可能"
+    r"|ではない|ではありません|じゃない|아니|아닙|또는|\bnon (?:è|sono|es)\b"
+)
+_CHANGING_SIGNS = "¬≠<>~≈≤≥^/×÷±"
 _SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
+_ASKS = ("?", "？")
 _IS = re.compile(r"\b(?:is|are|equals)\b")
 _DIGIT = re.compile(r"[0-9]")
 _WORD = re.compile(r"[^\W\d_]+")
 # Words after which nothing in the sentence may be the answer.
 _DENYING = frozenset(
-    [
-        "not",
-        "no",
-        "nor",
-        "none",
-        "never",
-        "neither",
-        "nope",
-        "isn",
-        "aren",
-        "doesn",
-        "didn",
-        "don",
-        "won",
-        "cannot",
-        "wrong",
-        "incorrect",
-        "incorrectly",
-        "wrongly",
-        "false",
-        "falsely",
-        "untrue",
-        "invalid",
-        "if",
-        "unless",
-        "except",
-        "without",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "probably",
-        "either",
-        "or",
-        "alternatively",
-        "instead",
-        "but",
-        "kidding",
-        "joking",
-    ]
+    words(
+        "not no nor none never neither nope isn aren doesn didn don won cannot wrong incorrect incorrectly",
+        "wrongly false falsely untrue invalid if unless except without maybe perhaps possibly probably either",
+        "or alternatively instead but kidding joking unlikely hardly doubt doubtful impossible anything guess",
+        "guessing unsure uncertain mistake mistaken refuted excluded nicht kein keine keinen keiner sondern",
+        "oder vielleicht pas jamais peut ou nem nunca talvez forse quizás não ni не нет ни или возможно",
+    )
 )
 # Words that change a number which stands directly after, or directly before.
 _BEFORE = frozenset(
-    [
-        "minus",
-        "negative",
-        "plus",
-        "over",
-        "under",
-        "below",
-        "above",
-        "than",
-        "least",
-        "most",
-        "about",
-        "around",
-        "almost",
-        "nearly",
-        "roughly",
-        "approximately",
-        "times",
-        "mod",
-        "modulo",
-        "base",
-        "divided",
-        "half",
-        "double",
-        "twice",
-        "squared",
-        "cubed",
-        "root",
-    ]
+    words(
+        "minus negative plus over under below above than least most about around almost nearly roughly",
+        "approximately times mod modulo base divided half double twice squared cubed root from between until",
+        "unlike except exceeds exceed",
+    )
 )
 _AFTER = NEVER_A_NOUN - frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "for",
-        "with",
-        "as",
-        "it",
-        "its",
-        "this",
-        "that",
-        "these",
-        "those",
-        "from",
-        "to",
-        "until",
-        "then",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "which",
-        "who",
-        "how",
-        "all",
-        "each",
-        "every",
-        "answer",
-        "result",
-        "solution",
-        "solutions",
-        "correct",
-        "right",
-        "true",
-        "total",
-        "million",
-        "billion",
-        "trillion",
-        "thousand",
-        "hundred",
-        "dozen",
-        "percent",
-        "percentage",
-        "pct",
-    ]
+    words(
+        "a an the of in on at for with as it its this that these those from to until then is are was were be",
+        "been being which who how all each every answer result solution solutions correct right true total",
+        "million billion trillion thousand hundred dozen percent percentage pct",
+    )
 )
 
 
@@ -179,13 +87,20 @@ def free_answer(text: str) -> str | None:
         found = phrase if _reads(phrase) else _inside(phrase)
         if found is not None or "answer" in said[-1][0].casefold():
             return found or phrase or None
-    if len(text) <= _LONGEST_BARE and _reads(text):
+    if len(text) <= _LONGEST_BARE and not _ends_in_formula(text) and not text.endswith(_ASKS) and _reads(text):
         return text
     sentences = [part for part in _SENTENCE_END.split(text) if _SAYS_SOMETHING.search(part)]
     if not sentences:
         return text[-_LONGEST_BARE:] or None
     # A sentence that gives no single answer is the answer as a whole, which no gold but the same words can match.
     return _inside(sentences[-1]) or sentences[-1].strip()[-_LONGEST_BARE:]
+
+
+def _ends_in_formula(text: str) -> bool:
+    """Whether words of prose lead up to one formula at the end, so that the formula alone is the answer."""
+    formula = _MATH.search(text)
+    leading = set(_WORD.findall(text[: formula.start()].casefold())) - {"and", "or", "the", "final", "answer"} if formula else set()
+    return bool(leading and formula and not _WORD.search(text, formula.end()))
 
 
 def _near_the_end(text: str, said: re.Match[str]) -> bool:
@@ -198,7 +113,7 @@ def _phrase(text: str, start: int) -> str:
     rest = text[start:].replace('\\"', '"').lstrip(" \t\n:*")
     end = _SENTENCE_END.search(rest)
     phrase = rest[: end.start()] if end else rest
-    return phrase.replace("**", "").rstrip(". ").strip(" \t\n\"'`")
+    return _COPULA.sub("", phrase.replace("**", "").rstrip(". ")).strip(" \t\n\"'`")
 
 
 def _reads(text: str) -> bool:
@@ -224,7 +139,7 @@ def _is_sentence(node: Node) -> bool:
 
 def _inside(sentence: str) -> str | None:
     """The one emphasised, typeset or numeric piece of a sentence that neither denies nor counts nor compares."""
-    if denies(_MATH.sub(" ", sentence)):
+    if denies(_MATH.sub(" ", sentence)) or sentence.rstrip().endswith(_ASKS):
         return None
     if (bold := _BOLD.findall(sentence)) and _one(bold):
         return str(bold[-1]).strip()
@@ -237,7 +152,9 @@ def _inside(sentence: str) -> str | None:
     numbers = [found for found in _NUMBER.finditer(sentence) if found[0].strip()]
     if len({found[0].strip() for found in numbers}) != 1 or not _stands_alone(sentence, numbers[0]):
         return None
-    return numbers[0][0].strip()
+    number = numbers[0][0].strip()
+    after = _WORD.findall(sentence[numbers[0].end() :].casefold())[:1]
+    return f"{number} {after[0]}" if after and after[0] in MAGNITUDES else number
 
 
 def _has_value(text: str) -> bool:
@@ -246,6 +163,8 @@ def _has_value(text: str) -> bool:
 
 def _stands_alone(sentence: str, number: re.Match[str]) -> bool:
     """Whether no neighbour of the number changes the number."""
+    if sentence[: number.start()].rstrip()[-1:] in tuple(_CHANGING_SIGNS):
+        return False
     before = _WORD.findall(sentence[: number.start()].casefold())[-1:]
     after = _WORD.findall(sentence[number.end() :].casefold())[:1]
     return not (_BEFORE & set(before) or _AFTER & {*after, *map(noun, after)})
@@ -257,4 +176,5 @@ def _one(pieces: list[str]) -> bool:
 
 def denies(sentence: str) -> bool:
     """Whether a sentence has a word after which its number may not be the answer."""
-    return any(word in _DENYING for word in _WORD.findall(sentence.casefold()))
+    folded = sentence.casefold()
+    return bool(_DENIED_ABROAD.search(folded)) or any(word in _DENYING for word in _WORD.findall(folded))
