@@ -43,7 +43,9 @@ def test_make_judge_data_names_it(tmp_path, capsys, monkeypatch):
     bad = [{"problem": "How many were sold?", "gold": GOLD, "response": rf"\boxed{{{n}}}"} for n in range(6)]
     write_jsonl(tmp_path / "all.jsonl", [*read_jsonl(candidates), *bad])
     out = str(tmp_path / "out")
-    assert make_judge_data([out, "--config", "configs/tiny.yaml", f"judge.data.responses=[{tmp_path / 'all.jsonl'}]"]) == 0
+    assert (
+        make_judge_data([out, "--config", "configs/tiny.yaml", f"judge.data.responses=[{tmp_path / 'all.jsonl'}]"]) == 0
+    )
     assert NAMED in capsys.readouterr().err
 
 
