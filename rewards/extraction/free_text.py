@@ -59,7 +59,7 @@ def free_answer(text: str) -> str | None:
         phrase = _phrase(text, said[-1].end())
         if not _is_meant(text, said[-1], phrase):
             return text[-_LONGEST_BARE:]
-        found = phrase if _reads(phrase) else _first_in(phrase)
+        found = phrase if _reads(phrase) else _first_in(phrase, said[-1][0])
         if found is not None or "answer" in said[-1][0].casefold():
             return found or phrase or None
     if len(text) <= _LONGEST_BARE and not _ends_in_formula(text) and not text.endswith(_ASKS) and _reads(text):
@@ -79,10 +79,14 @@ def _is_meant(text: str, said: re.Match[str], phrase: str) -> bool:
     return is_meant(text[start : said.start()], text[max(place, said.end()) + len(phrase) :])
 
 
-def _first_in(phrase: str) -> str | None:
-    """The piece of an announced phrase, if the phrase begins with the piece or with harmless words."""
+def _first_in(phrase: str, announcement: str) -> str | None:
+    """The piece of an announced phrase that begins with the piece or with harmless words.
+
+    After a colon the phrase may be a sentence of its own: "Final answer: the largest n is 34".
+    """
     piece = _inside(phrase)
-    return piece if piece and is_led_in(phrase[: phrase.find(piece)]) else None
+    sentence = announcement.rstrip().endswith((":", "："))
+    return piece if piece and (sentence or is_led_in(phrase[: phrase.find(piece)])) else None
 
 
 def _ends_in_formula(text: str) -> bool:

@@ -15,13 +15,13 @@ _DENYING = frozenset(
         "wrongly false falsely untrue invalid if unless except without maybe perhaps possibly probably either",
         "or alternatively instead but kidding joking unlikely hardly doubt doubtful impossible anything guess",
         "guessing unsure uncertain mistake mistaken refuted excluded reject rejects rejected fail fails failed",
-        "suppose assume assuming imagine nicht kein keine keinen keiner sondern oder vielleicht pas jamais peut",
-        "ou nem nunca talvez forse quizás não ni не нет ни или возможно",
+        "suppose assume assuming imagine unknown nicht kein keine keinen keiner sondern oder vielleicht",
+        "pas jamais peut ou nem nunca talvez forse quizás não ni не нет ни или возможно",
     )
 )
 _DENIED_ABROAD = re.compile(
     r"不是|不为|不為|不对|不對|不等于|不可能|没有|并非|而非|或|也许|可能"
-    r"|ではない|ではありません|じゃない|아니|아닙|또는|\bnon (?:è|sono|es)\b|\b(?:may|might|could) be\b"
+    r"|ではない|ではありません|じゃない|아니|아닙|또는|\bnon (?:è|sono|es)\b|\b(?:may|might|could) be [*$\\(]*[-−]?[0-9]"
 )
 # Words that change a number which stands directly after, or directly before.
 _BEFORE = frozenset(
