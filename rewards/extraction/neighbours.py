@@ -21,7 +21,8 @@ _DENYING = frozenset(
 )
 _DENIED_ABROAD = re.compile(
     r"不是|不为|不為|不对|不對|不等于|不可能|没有|并非|而非|或|也许|可能"
-    r"|ではない|ではありません|じゃない|아니|아닙|또는|\bnon (?:è|sono|es)\b|\b(?:may|might|could) be [*$\\(]*[-−]?[0-9]"
+    r"|ではない|ではありません|じゃない|아니|아닙|또는|\bnon (?:è|sono|es)\b"
+    r"|\b(?:may|might|could) be [*$\\(]*[-−]?[0-9]"
 )
 # Words that change a number which stands directly after, or directly before.
 _BEFORE = frozenset(

@@ -216,10 +216,9 @@ def test_columns_reach_a_response_verifier_in_training_and_evaluation(generated,
         {"problem": problem.text, "response": row["response"], **problem.meta}
         for problem, row in zip(rows, rollouts, strict=True)
     ]
-    write_jsonl(tmp_path / "stored.jsonl", stored)
-    done = run(
-        "evaluate", "--responses", tmp_path / "stored.jsonl", "--verifier", INSTRUCTIONS, "--out", tmp_path / "o"
-    )
+    file, out = tmp_path / "stored.jsonl", tmp_path / "out"
+    write_jsonl(file, stored)
+    done = run("evaluate", "--responses", file, "--verifier", INSTRUCTIONS, "--out", out)
     assert done.returncode == 0, done.stdout + done.stderr
     graded = list(read_jsonl(out / "samples.jsonl"))
     assert sorted(row["score"] for row in graded) == sorted(expected)
