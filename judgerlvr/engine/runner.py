@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import threading
 import time
@@ -15,11 +14,14 @@ from typing import Any
 import ray
 from omegaconf import DictConfig, OmegaConf
 
+from judgerlvr.cluster.session import session
 from judgerlvr.config.schema import Action
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
+from judgerlvr.engine.watching import watched
+from judgerlvr.runs.causes import Evidence, summary
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import FAILURE
@@ -27,8 +29,6 @@ from judgerlvr.runs.stage import Stage
 from rewards.errors import CommandFailed
 
 WATCH_SECONDS = 10.0
-# A traceback's line that names an error.
-RAISED = re.compile(r"[\w.]*(Error|Exception|Failed|Mismatch)(:|$)")
 
 
 class StageFailed(CommandFailed):
@@ -50,31 +50,23 @@ def train_stage(stage: Stage) -> None:
     os.environ.update(stage_environment(stage))
     from verl.trainer.main_ppo import run_ppo
 
-    handlers = SignalHandlers(stage)
     write_agent_loops(stage)
     config = render(stage)
     (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
-    try:
-        run_ppo(config, _Bound(stage, handlers))
-    except KeyboardInterrupt as interrupt:
-        raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
-    except (ray.exceptions.RayError, PreflightError) as error:
-        raise StageFailed(_cause(stage, error)) from error
-    finally:
-        # Frees the placement group: a second stage in the same Ray session would find no free GPU.
-        ray.shutdown()
-
-
-def _cause(stage: Stage, error: Exception) -> str:
-    """The watchdog's note if there is one, else one line of the remote exception: of a traceback its last error, of a
-    message its beginning, since what follows is often advice."""
-    note = stage.run_dir / FAILURE
-    if note.exists():
-        return str(json.loads(note.read_text(encoding="utf-8"))["cause"])
-    root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
-    lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
-    raised = [line for line in lines if RAISED.match(line)]
-    return f"{type(root).__name__}: {(raised[-1] if raised else lines[0]).strip()}"
+    # The session frees the placement group: a second stage in the same Ray session would find no free GPU.
+    with session(stage.ray_address) as ray_session:
+        handlers, evidence = SignalHandlers(stage), Evidence.before(stage.run_dir, ray_session)
+        try:
+            with watched(ray_session, handlers):
+                run_ppo(config, _Bound(stage, handlers))
+        except KeyboardInterrupt as interrupt:
+            if handlers.cause:
+                raise StageFailed(evidence.with_memory(handlers.cause)) from interrupt
+            raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
+        except PreflightError as error:
+            raise StageFailed(summary(error)) from error
+        except ray.exceptions.RayError as error:
+            raise StageFailed(evidence.cause(error)) from error
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_stored, resolve_path
 from judgerlvr.config.schema import Config
-from judgerlvr.engine.runner import StageFailed, run_stage
+from judgerlvr.engine.runner import run_stage
 from judgerlvr.engine.signals import Interrupted
 from judgerlvr.export.policy import export_policy
 from judgerlvr.models.directory import check_hysparse, check_model, load_tokenizer, pick_device
@@ -27,7 +30,7 @@ from judgerlvr.pipeline.refresh import train_in_segments
 from judgerlvr.pipeline.reward_settings import grading_settings
 from judgerlvr.runs.checkpoints import complete, export_dir, step_of
 from judgerlvr.runs.comparison import Change, changes, is_raise, may_change
-from judgerlvr.runs.console import last_lines, quiet
+from judgerlvr.runs.console import ENGINE_LOG, quiet
 from judgerlvr.runs.folder import CONFIG, defaults_taken, end_of, is_prepared, open_run, run_folder, write_config
 from judgerlvr.runs.lock import held
 from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, write_manifest
@@ -37,7 +40,7 @@ from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Kind, Stage, derived
 from judgerlvr.sampling.kept_chunks import KEPT
-from rewards.errors import CommandFailed, InputError
+from rewards.errors import CommandFailed, InputError, machine_fault
 
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
 
@@ -200,17 +203,27 @@ def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
     (stage.run_dir / STOP).unlink(missing_ok=True)
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
-    try:
+    with _resumable(stage, link):
         with quiet(stage.run_dir):
             checkpoint = _train_to_the_end(stage, problems)
-    except StageFailed:
-        print(f"{last_lines(stage.run_dir)}\ncontinue with: {resume_command(stage, link)}", flush=True)
-        raise
+        stopped = (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps
+        if not stopped:
+            return _publish(stage, link, checkpoint)
+    raise StageStopped(f"stopped as asked; {_left_behind(stage, link)}")
+
+
+@contextmanager
+def _resumable(stage: Stage, link: Path) -> Iterator[None]:
+    """An early end of the block says how the run goes on. The cause is the last line."""
+    try:
+        yield
     except Interrupted as signal:
         raise StageStopped(f"{signal}; {_left_behind(stage, link)}", 128 + signal.number) from signal
-    if (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps:
-        raise StageStopped(f"stopped as asked; {_left_behind(stage, link)}")
-    return _publish(stage, link, checkpoint)
+    except (CommandFailed, OSError, SafetensorError) as error:
+        if isinstance(error, CommandFailed) or machine_fault(error):
+            print(f"the libraries' messages: {stage.run_dir / ENGINE_LOG}", flush=True)
+            print(_left_behind(stage, link), flush=True)
+        raise
 
 
 class StageStopped(CommandFailed):

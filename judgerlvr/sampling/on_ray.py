@@ -10,27 +10,40 @@ import ray
 
 from judgerlvr.cluster.environment import environment
 from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.cluster.session import session
+from judgerlvr.runs.causes import Evidence
 from judgerlvr.runs.request import Place
 from judgerlvr.runs.stage import DATA
 from judgerlvr.sampling.candidates import sample_candidates
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.kept_chunks import KEPT, Keep
+from rewards.errors import CommandFailed
 from rewards.types import Problem
 
 # Samples in a chunk that is kept at once. The engine runs dry at the end of a chunk, so that a GPU's is larger.
 CHUNK_SAMPLES = {"cpu": 512, "gpu": 8192}
 
 
+class SamplingFailed(CommandFailed):
+    """Sampling ended early; the message is its cause in one line."""
+
+
 def run_on_ray(place: Place, function: Callable[..., Any], *args: Any) -> Any:
-    """``function(*args)`` in a task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards."""
+    """``function(*args)`` in a task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards.
+
+    Raises:
+        SamplingFailed: the task, its worker or the cluster failed.
+    """
     # The engine runs in the task's own process: a forked one could not use CUDA, and a task ends anyway.
     env = environment(place.device, place.config.cluster.rollout_cpu_gib) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    ray.init(runtime_env={"env_vars": env}, **cluster_arguments(place.device, place.ray_address))
-    try:
+    with session(place.ray_address) as ray_session:
+        evidence = Evidence.before(Path(place.config.runs), ray_session)
+        ray.init(runtime_env={"env_vars": env}, **cluster_arguments(place.device, place.ray_address))
         task = ray.remote(num_gpus=place.config.cluster.tensor_parallel, max_calls=1)(function)
-        return ray.get(task.remote(*args))
-    finally:
-        ray.shutdown()
+        try:
+            return ray.get(task.remote(*args))
+        except ray.exceptions.RayError as error:
+            raise SamplingFailed(f"{evidence.cause(error)}; the same command goes on") from error
 
 
 def vllm_arguments(place: Place) -> dict[str, Any]:

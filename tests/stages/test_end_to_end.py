@@ -17,7 +17,7 @@ from data.problems import read_problems
 from judgerlvr.config.load import ROOT
 from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
-from judgerlvr.runs.metrics import read_metrics
+from judgerlvr.runs.metrics import EXTRA_ROUNDS, read_metrics
 from judgerlvr.tinyworld.problems import generate_problems
 from tests.helpers.stage_runs import SMALL, write_candidates
 
@@ -27,6 +27,8 @@ LIMIT = 600
 INSTRUCTIONS = "tests.helpers.instructions:keeps"
 SETTINGS = [
     *SMALL,
+    "judge.algorithm.dynamic_sampling=true",
+    "judge.algorithm.max_extra_rounds=2",
     f"judge.stop.steps={STEPS}",
     "judge.checkpoint.every=1",
     "judge.checkpoint.keep=0",
@@ -153,6 +155,11 @@ def test_resumed_run_samples_what_the_whole_run_sampled(whole, resumed):
 def test_resumed_run_ends_with_the_same_bits(whole, resumed):
     one, other = weights(whole, STEPS), weights(resumed, STEPS)
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def test_uniform_groups_were_replaced_before_and_after_the_resume(resumed):
+    rows = [row for row in read_metrics(resumed / "metrics.jsonl") if row.is_training]
+    assert [row.step for row in rows if row[EXTRA_ROUNDS]] == list(range(1, STEPS + 1))
 
 
 def test_no_step_is_logged_twice(resumed):
