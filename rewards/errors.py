@@ -30,6 +30,13 @@ MACHINE = {
 }
 
 
+# Errors that name a fault of a path that was given.
+PATHS = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+)
+
+
 class CommandFailed(Exception):
     """A run that began well and ended badly. The message is the cause on a single line."""
 
@@ -119,7 +126,7 @@ def _foreign(error: Exception) -> tuple[str, int]:
     """(line, exit code) of an exception that is not ours."""
     if fault := machine_fault(error):
         return f"failed: {fault}", FAILED
-    if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError | IsADirectoryError):
+    if isinstance(error, OSError) and error.errno in PATHS and error.filename:
         return f"error: {error.filename}: {error.strerror}; give another path, or change its permissions", BAD_INPUT
     log = _write_traceback()
     return f"failed: unexpected {type(error).__name__}: {one_line(error)}; traceback in {log}", FAILED

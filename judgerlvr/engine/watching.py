@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 import ray
 
 from judgerlvr.cluster.lost_actors import lost_actors
+from judgerlvr.cluster.ray import ANSWER_SECONDS, answers
 from judgerlvr.cluster.session import Session
 from judgerlvr.engine.signals import SignalHandlers
 from judgerlvr.runs.causes import describe
@@ -18,7 +18,6 @@ from judgerlvr.runs.causes import describe
 PERIOD = 2.0
 # Ray's own error says more, so a lost worker ends the stage only where no error has come by then.
 LINGER = 30.0
-ANSWER_SECONDS = 5.0
 REFUSALS = 3
 
 
@@ -46,16 +45,6 @@ class ClusterWatch:
         self.lost_since = self.lost_since or time.monotonic()
         overdue = time.monotonic() - self.lost_since >= LINGER
         return describe(lost[0], self.session.log_of(lost[0].pid)) if overdue else None
-
-
-def answers(address: str) -> bool:
-    """Whether something listens at ``HOST:PORT``."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager

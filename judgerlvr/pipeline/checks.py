@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet
 import ray
 
-from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.cluster.ray import check_address, cluster_arguments
 from judgerlvr.engine.verl_keys import check_engine_keys
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
@@ -20,7 +20,7 @@ from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import Stage
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 
 
 def known_shape(init: Path) -> ModelShape | None:
@@ -90,7 +90,9 @@ def _visible_gpus() -> int:
 
 
 def _cluster_nodes(address: str) -> list[Node]:
-    ray.init(address=address, log_to_driver=False)
+    check_address(address)
+    with reading("no Ray cluster can be joined", "start one, or unset RAY_ADDRESS", field="RAY_ADDRESS"):
+        ray.init(address=address, log_to_driver=False)
     try:
         resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     finally:

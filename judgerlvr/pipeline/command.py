@@ -6,7 +6,7 @@ import argparse
 
 from judgerlvr.config.effective import configure, describe
 from judgerlvr.pipeline.dry_run import dry_run
-from judgerlvr.pipeline.inputs import check_card
+from judgerlvr.pipeline.inputs import check_card, unasked_box
 from judgerlvr.pipeline.stages import make_request, resume, run
 from judgerlvr.runs.comparison import MACHINES
 from judgerlvr.runs.stage import Kind
@@ -33,6 +33,8 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
     request = make_request(kind, effective.config, init, options.out, not options.dry_run)
     for line in check_card(request, options.override_card):
         print(f"other than the policy's card: {line}", flush=True)
+    if warning := unasked_box(request.config):
+        print(warning, flush=True)
     if options.dry_run:
         dry_run(request)
     else:

@@ -16,7 +16,7 @@ from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import Chat, PromptFilter, drop_unusable, encode_prompt, no_prompt_left
 from judgerlvr.pipeline.checks import known_shape
 from judgerlvr.pipeline.generate_data import shown_data
-from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, render_splits
+from judgerlvr.pipeline.judge_data import check_heldout, make_judge_set, read_candidates, render_splits
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.reward_settings import grading_settings
 from judgerlvr.planning.load import load_of
@@ -71,6 +71,7 @@ def first_prompt(request: Request, problems: ProblemSets, tokenizer: Any) -> Cha
         judge_set = make_judge_set(config, problems.grading, tokenizer, read_candidates(config), heldout)
         print(f"judge set: {json.dumps(dict(judge_set.card.counts))}")
         return list(next(render_splits(config, judge_set)["train"])["prompt"])
+    check_heldout(config, problems)
     template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
     shown = {"problem": shown_text(problems.train[0]), "response": PLACEHOLDER}
     chat = as_chat(render(template, shown))

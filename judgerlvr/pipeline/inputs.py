@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.load import ROOT
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Extraction
+from judgerlvr.engine.devices import PACKED
+from judgerlvr.engine.private.engine_arguments import engine_arguments
 from judgerlvr.models.directory import check_model
 from judgerlvr.runs.policy_card import asked_and_graded, check_against, read_card
 from judgerlvr.runs.request import Request
@@ -15,7 +19,8 @@ from rewards.errors import InputError
 from rewards.verdict import DEFAULT_WORDS, check_words
 from rewards.verifier import load_verifier
 
-# The shipped bases were taught their verdict words, so that their short prompt names none.
+# The shipped bases were taught their box and verdict words, so that their short prompts name none.
+TAUGHT_TO_BOX = ROOT / "configs" / "prompts" / "tiny_generate.txt"
 TAUGHT = ROOT / "configs" / "prompts" / "tiny_judge.txt"
 
 
@@ -28,12 +33,48 @@ def check_inputs(request: Request) -> None:
     config = request.config
     load_verifier(config.reward.verifier)
     load_template(Path(config.data.prompt), GENERATE_FIELDS)
+    check_libraries(config)
     if request.kind != "judge":
         return
     check_verdicts(config)
     longest = config.max_prompt_tokens + config.generate.max_response_tokens
     for path in [] if config.judge.data.responses else config.judge.data.sample_from:
         check_model(Path(path), longest, config.model.trust_remote_code)
+
+
+def check_libraries(config: Config) -> None:
+    """Refuse names that vLLM and transformers do not know, and a tracker that is not installed.
+
+    Raises:
+        InputError: the engines would end at their start.
+    """
+    known = engine_arguments()
+    for name in config.cluster.rollout_engine:
+        if known and name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                "vLLM has no such argument", f"did you mean {near}?", field=f"cluster.rollout_engine.{name}"
+            )
+    if config.logging.wandb and importlib.util.find_spec("wandb") is None:
+        raise InputError("the package wandb is not installed", "pip install wandb", field="logging.wandb")
+    if config.cluster.attention in ("auto", PACKED):
+        return
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    names = ["auto", PACKED, "eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()]
+    if config.cluster.attention not in names and "/" not in config.cluster.attention:
+        raise InputError(
+            "transformers has no such attention", f"use one of {', '.join(names)}", field="cluster.attention"
+        )
+
+
+def unasked_box(config: Config) -> str | None:
+    """A word on a prompt that asks for no box, where nothing else is read as an answer."""
+    prompt = Path(config.data.prompt)
+    strict = config.reward.extraction is Extraction.strict and load_verifier(config.reward.verifier).reads == "answer"
+    if not strict or prompt == TAUGHT_TO_BOX or "boxed" in load_template(prompt, GENERATE_FIELDS):
+        return None
+    return f"warning: {prompt} does not ask for \\boxed{{}}, and nothing else counts (or reward.extraction=lenient)"
 
 
 def check_card(request: Request, override: bool) -> list[str]:

@@ -40,7 +40,7 @@ from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Kind, Stage, derived
 from judgerlvr.sampling.kept_chunks import KEPT
-from rewards.errors import CommandFailed, InputError, machine_fault
+from rewards.errors import CommandFailed, InputError, machine_fault, reading
 
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
 
@@ -58,7 +58,8 @@ def make_request(
         InputError: the first thing that is wrong, with its remedy.
     """
     check_config(config)
-    policy = resolve_path(init or config.model.path).resolve()
+    with reading("the path cannot be followed", "give a model directory", file=init or config.model.path):
+        policy = resolve_path(init or config.model.path).resolve()
     request = Request(
         kind=kind,
         config=config,

@@ -12,7 +12,7 @@ from judgerlvr.cluster import remains
 from judgerlvr.cluster.lost_actors import lost_actors
 from judgerlvr.cluster.session import session
 from judgerlvr.engine import watching
-from judgerlvr.engine.watching import ClusterWatch, answers
+from judgerlvr.engine.watching import ClusterWatch
 from judgerlvr.runs.causes import Evidence
 
 
@@ -77,7 +77,3 @@ def test_a_killed_raylet_is_named(ended):
 def test_nothing_of_the_session_is_left(ended):
     assert not ended["folder"].exists()
     assert remains.processes(ended["folder"]) == []
-
-
-def test_a_port_where_nothing_listens_does_not_answer():
-    assert not answers("127.0.0.1:1")
