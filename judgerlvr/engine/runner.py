@@ -25,6 +25,7 @@ from judgerlvr.runs.causes import Evidence, summary
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import FAILURE
+from judgerlvr.runs.resume_state import TENSORBOARD
 from judgerlvr.runs.stage import Stage
 from rewards.errors import CommandFailed
 
@@ -99,7 +100,7 @@ class StageRunner:
         check_process(self.stage.device, self.stage.model_type)
         check_nodes(self.stage.device, self.stage.model_type)
         # verl's tracker would write into the directory that the command happens to be run from.
-        os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / "tensorboard")
+        os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / TENSORBOARD)
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         transfer_queue.init(config.transfer_queue)

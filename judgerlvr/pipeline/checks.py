@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import pyarrow.parquet
 import ray
 
 from judgerlvr.cluster.ray import check_address, cluster_arguments
 from judgerlvr.engine.verl_keys import check_engine_keys
+from judgerlvr.models.directory import pick_device
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of, visible_cards
@@ -89,12 +92,32 @@ def _visible_gpus() -> int:
     return len(visible_cards().splitlines()) if named is None else len([name for name in named.split(",") if name])
 
 
+def device_of(choice: str, address: str | None, here: bool = True) -> Literal["cpu", "gpu"]:
+    """cpu or gpu. A cluster is asked what its machines have, since the driver may run on one without a GPU.
+
+    Raises:
+        InputError: no cluster at the address, or a GPU is asked for, must be here and is not.
+    """
+    if not address:
+        return pick_device(choice, here)
+    if choice != "auto":
+        return "cpu" if choice == "cpu" else "gpu"
+    # Ray counts what --num-gpus says, also on a CPU. The type is there only where Ray has found a card.
+    found = any(name.startswith("accelerator_type:") for node in _resources(address) for name in node)
+    return "gpu" if found else "cpu"
+
+
 def _cluster_nodes(address: str) -> list[Node]:
+    return [Node(found.get("CPU", 0), found.get("GPU", 0)) for found in _resources(address)]
+
+
+@cache
+def _resources(address: str) -> list[dict[str, float]]:
+    """What each living machine of the cluster offers, asked once in a command."""
     check_address(address)
     with reading("no Ray cluster can be joined", "start one, or unset RAY_ADDRESS", field="RAY_ADDRESS"):
         ray.init(address=address, log_to_driver=False)
     try:
-        resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
-    return [Node(found.get("CPU", 0), found.get("GPU", 0)) for found in resources]

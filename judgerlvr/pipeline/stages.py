@@ -18,9 +18,9 @@ from judgerlvr.config.schema import Config
 from judgerlvr.engine.runner import run_stage
 from judgerlvr.engine.signals import Interrupted
 from judgerlvr.export.policy import export_policy
-from judgerlvr.models.directory import check_hysparse, check_model, load_tokenizer, pick_device
+from judgerlvr.models.directory import check_hysparse, check_model, load_tokenizer
 from judgerlvr.models.identity import model_hash
-from judgerlvr.pipeline.checks import check_resumed, check_stage, check_start
+from judgerlvr.pipeline.checks import check_resumed, check_stage, check_start, device_of
 from judgerlvr.pipeline.export import check_link, publish
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.inputs import check_inputs
@@ -37,7 +37,7 @@ from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, writ
 from judgerlvr.runs.metrics import METRICS, read_metrics
 from judgerlvr.runs.policy_card import card_of, curl_command, write_card
 from judgerlvr.runs.request import Request
-from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
+from judgerlvr.runs.resume_state import load_stage, purge_tensorboard, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Kind, Stage, derived
 from judgerlvr.sampling.kept_chunks import KEPT
 from rewards.errors import CommandFailed, InputError, machine_fault, reading
@@ -65,7 +65,7 @@ def make_request(
         config=config,
         init=policy,
         link=link or _default_link(kind),
-        device=pick_device(config.cluster.device, here),
+        device=device_of(config.cluster.device, os.environ.get("RAY_ADDRESS"), here),
         ray_address=os.environ.get("RAY_ADDRESS"),
     )
     longest = config.max_prompt_tokens + request.settings.max_response_tokens
@@ -179,6 +179,7 @@ def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = 
     stage = load_stage(opened, os.environ.get("RAY_ADDRESS"))
     check_resumed(stage)
     trim_metrics(opened.folder, opened.checkpoint)
+    purge_tensorboard(opened.folder, opened.checkpoint)
     where = opened.checkpoint.name if opened.checkpoint else "the start"
     print(f"{kind} stage in {opened.folder}: continuing from {where}", flush=True)
     if line := defaults_taken(opened.folder):

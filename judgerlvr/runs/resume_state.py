@@ -15,6 +15,7 @@ from judgerlvr.runs.stage import STATE, Stage
 from rewards.errors import InputError, reading
 
 DISPUTED = "disputed"
+TENSORBOARD = "tensorboard"
 PATHS = ("init", "train", "heldout")
 VALUES = ("kind", "device", "prompts_per_step", "reward_function", "reward_kwargs", "tokens_before")
 
@@ -58,6 +59,17 @@ def load_stage(run: OpenedRun, ray_address: str | None) -> Stage:
     if "dump_dir" in saved["reward_kwargs"]:
         saved["reward_kwargs"]["dump_dir"] = str(run_dir / DISPUTED)
     return Stage(config=run.config, run_dir=run_dir, resume_from=checkpoint, ray_address=ray_address, **paths, **saved)
+
+
+def purge_tensorboard(run_dir: Path, checkpoint: Path | None) -> None:
+    """Note for TensorBoard's readers that the steps after the checkpoint were dropped and come again."""
+    folder = run_dir / TENSORBOARD
+    if not any(folder.glob("events.out.tfevents.*")):
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(folder), purge_step=(step_of(checkpoint) if checkpoint else -1) + 1) as writer:
+        writer.flush()
 
 
 def trim_metrics(run_dir: Path, checkpoint: Path | None) -> None:
