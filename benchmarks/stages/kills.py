@@ -5,7 +5,7 @@
 Both stages train the tiny base with dynamic sampling on a CPU. A run without kills gives the weights to be met.
 Each kill waits for a phase (sampling, update, save, publish) and then for a random time. The seed gives the kinds,
 the phases and the times. ``OUT/kills.jsonl`` records what was done, what was seen, and what was left after 10 s.
-Kinds that this machine does not offer (disk full needs mounts, out of memory needs control groups) are left out.
+A full disk needs a mount, and want of memory needs control groups of version 1. A machine without these lacks the kind.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Running:
 
 
 def victim_of(kind: str, running: Running, draw: random.Random) -> int | None:
-    """The process to be killed; None where the run has none of the kind."""
+    """The process to be killed, None where the run has none of the kind."""
     if kind in ("driver", "sigterm"):
         return running.process.pid
     found = sorted(pid for pid, name in running.processes().items() if re.search(VICTIMS[kind], name))
@@ -287,7 +287,7 @@ def plan(count: int, seed: int, kinds: list[str]) -> list[Kill]:
 
 
 def trial(folder: Path, kills: list[Kill], seed: int, until: float, record: Callable[[Kill], None]) -> dict[str, str]:
-    """Both stages with the kills, each restarted by its own command; returns the hashes of the policies."""
+    """Both stages with the kills, each restarted by the same command. Returns the hashes of the policies."""
     folder.mkdir(parents=True, exist_ok=True)
     draw, sessions = random.Random(seed + 1), Path(f"/tmp/k{os.getpid()}")
     with small_disk(folder / "runs", 2000) as disk, memory_group(f"kills-{os.getpid()}") as group:

@@ -1,4 +1,4 @@
-"""Did the kernel kill processes for want of memory? Its counters tell, and a killed process cannot."""
+"""The kernel's counters of processes that were killed for want of memory. A killed process itself tells nothing."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 GIB = 2**30
-# A limit above this is none.
+# A larger limit means no limit.
 UNLIMITED = 2**60
 
 
 @dataclass(frozen=True)
 class Kills:
-    """Processes killed so far in this control group and on the whole machine, and the group's memory in bytes."""
+    """Processes killed so far in the control group and on the whole machine, and the group's memory in bytes."""
 
     group: int = 0
     machine: int = 0
@@ -32,7 +32,7 @@ class Kills:
 
 
 def read_kills(root: Path = Path("/")) -> Kills:
-    """The counters as they are now, from control groups of either version; zeros where the system has none."""
+    """The present counters, from control groups of either version. A system without counters gives zeros."""
     folder, newer = _group(root)
     events, limit, peak = (
         ("memory.events", "memory.max", "memory.peak")
@@ -50,7 +50,7 @@ def read_kills(root: Path = Path("/")) -> Kills:
 
 
 def _group(root: Path) -> tuple[Path, bool]:
-    """(folder of this process's memory control group, whether it is of version 2)."""
+    """(folder of the process's memory control group, whether control groups are of version 2)."""
     mount = root / "sys" / "fs" / "cgroup"
     lines = _text(root / "proc" / "self" / "cgroup").splitlines()
     paths = dict(line.split(":", 2)[1:] for line in lines if line.count(":") >= 2)

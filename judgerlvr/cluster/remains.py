@@ -1,6 +1,6 @@
-"""What a private Ray session leaves behind, and its removal, also after a death that no handler sees.
+"""Removal of what a private Ray session leaves behind, also after a death that no handler sees.
 
-This file runs as a script of its own beside each session, so that it imports nothing but the standard library.
+A process beside each session runs the file alone, so that only the standard library is imported.
 """
 
 from __future__ import annotations
@@ -9,28 +9,27 @@ import fcntl
 import os
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 
-# Ray writes its session below this folder, and every process of the session inherits the variable.
+# Ray writes the session below the variable's folder, and every process of the session inherits the variable.
 VARIABLE = "RAY_TMPDIR"
 OWNER = "owner"
-# Ray ends its workers itself where it can. The rest is killed after these seconds.
+# Ray ends most workers. The rest is killed after so many seconds.
 PATIENCE = 5.0
 POLL = 0.1
 UNHEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def processes(folder: Path) -> list[int]:
-    """Living processes other than this one that were started with ``folder`` for their session."""
+    """Living processes that were started with ``folder`` for their session. The caller's process is left out."""
     named = f"{VARIABLE}={folder}".encode()
     pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
     return [pid for pid in pids if named in _environment(pid)]
 
 
 def _environment(pid: int) -> list[bytes]:
-    """A process's variables at its start. A zombie has none."""
+    """A process's first variables. A zombie has none."""
     if pid == os.getpid():
         return []
     try:
@@ -40,7 +39,7 @@ def _environment(pid: int) -> list[bytes]:
 
 
 def remove(folder: Path, patience: float | None = None) -> None:
-    """End the session's processes, after ``PATIENCE`` by default, then remove its sockets, locks and logs."""
+    """End the session's processes, after ``PATIENCE`` by default, then remove sockets, locks and logs."""
     until = time.monotonic() + (PATIENCE if patience is None else patience)
     while processes(folder) and time.monotonic() < until:
         time.sleep(POLL)
@@ -64,7 +63,7 @@ def open_owner(folder: Path) -> int:
 
 
 def sweep(base: Path, prefix: str) -> None:
-    """Remove the sessions in ``base`` whose owners are dead, such as those of a machine that went down."""
+    """Remove the sessions in ``base`` whose owners are dead, for example after the machine went down."""
     for folder in base.glob(f"{prefix}*"):
         try:
             descriptor = os.open(folder / OWNER, os.O_RDWR | os.O_CLOEXEC)
@@ -90,7 +89,3 @@ def main(folder: Path, patience: float) -> None:
     fcntl.lockf(descriptor, fcntl.LOCK_EX)
     if folder.exists():
         remove(folder, patience)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))

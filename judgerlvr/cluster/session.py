@@ -1,4 +1,4 @@
-"""A Ray session from start to end: a private one has a folder of its own, which goes with the session."""
+"""A Ray session from start to end. A private session has a folder, which goes with the session."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ PREFIX = "judge-ray-"
 # A socket's path has 107 characters, and Ray puts 64 characters behind the folder's name.
 LONGEST_BASE = 107 - 64 - len(f"/{PREFIX}12345678")
 PARTS = ("raylet", "gcs_server")
+# Runs the file of ``remains`` without the rest of the package, in an interpreter that starts in milliseconds.
+REMOVER = """import runpy, sys, pathlib
+runpy.run_path(sys.argv[1])["main"](pathlib.Path(sys.argv[2]), float(sys.argv[3]))"""
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,13 @@ class Session:
         return next(filter(None, (_end_of(pid, name) for pid, name in _parts())), None)
 
     def log_of(self, pid: int) -> str:
-        """What a worker of this machine has written."""
+        """Everything that a worker on the session's machine has written."""
         logs = self.folder.glob(f"session_*/logs/*-{pid}.[eo][ru][rt]") if self.folder else ()
         return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(logs))
 
 
 def _parts() -> list[tuple[int, str]]:
-    """(process, name) of the Ray servers that this process started, dead ones included."""
+    """(process, name) of the Ray servers that the caller's process started. Dead servers are included."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -52,7 +55,7 @@ def _parts() -> list[tuple[int, str]]:
 
 
 def _end_of(pid: int, name: str) -> str | None:
-    """How a child ended, None while it lives. The child stays waitable for Ray."""
+    """How a child ended, None for a living child. The child stays waitable for Ray."""
     try:
         end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -66,9 +69,9 @@ def _end_of(pid: int, name: str) -> str | None:
 
 @contextmanager
 def session(address: str | None) -> Iterator[Session]:
-    """Whatever Ray session is started inside ends here, with its processes, sockets, locks and logs.
+    """A Ray session that is started inside ends here, with processes, sockets, locks and logs.
 
-    A private session gets a folder. A small process beside the session removes the folder if this process dies.
+    A private session gets a folder. A small process beside the session removes the folder if the owner dies.
     """
     if address:
         try:
@@ -94,7 +97,7 @@ def session(address: str | None) -> Iterator[Session]:
 
 
 def _shutdown() -> None:
-    # A full disk or a dead raylet fails here too. The first error is the one to be told.
+    # A full disk or a dead raylet fails here too. The first error is to be told.
     with suppress(ray.exceptions.RayError, OSError):
         ray.shutdown()
 
@@ -105,14 +108,14 @@ def _base() -> Path:
 
 
 def _start_remover(folder: Path) -> None:
-    command = [sys.executable, "-S", "-E", remains.__file__, str(folder), str(remains.PATIENCE)]
+    command = [sys.executable, "-S", "-E", "-c", REMOVER, remains.__file__, str(folder), str(remains.PATIENCE)]
     nothing = subprocess.DEVNULL
     subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
 
 
 @contextmanager
 def _variables(folder: Path) -> Iterator[None]:
-    """Variables of the session's processes. The temporary files of this process stay where they were."""
+    """Variables of the session's processes. The owner's own temporary files stay in their place."""
     own = tempfile.gettempdir()
     # torch keeps compiled code in the temporary folder, for later runs as well.
     compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{own}/torchinductor_{getpass.getuser()}")

@@ -1,4 +1,4 @@
-"""A private Ray session's folder and processes go with the session, also when its owner is killed."""
+"""A private Ray session's folder and processes go with the session, also when the owner is killed."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ NAMES = f"{PREFIX}*"
 
 @pytest.fixture
 def base(monkeypatch):
-    """A short folder for sessions, apart from those of other processes."""
+    """A short folder for sessions, apart from other processes' sessions."""
     folder = Path("/tmp") / f"s{os.getpid()}"
     folder.mkdir()
     monkeypatch.setenv(remains.VARIABLE, str(folder))

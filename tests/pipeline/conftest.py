@@ -10,7 +10,7 @@ from judgerlvr.runs.request import make_stage
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """Commands in an empty folder; training and preparation are stubs that note what they were given."""
+    """Commands in an empty folder. Training and preparation are stubs that note their arguments."""
     monkeypatch.chdir(tmp_path)
     calls = []
 

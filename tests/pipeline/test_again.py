@@ -1,4 +1,4 @@
-"""A run is one command, given any number of times: begun, continued, found finished, or refused as another run."""
+"""A run is a command, given any number of times: begun, continued, found finished, or refused as another run."""
 
 import os
 import shutil

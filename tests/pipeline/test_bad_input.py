@@ -1,4 +1,4 @@
-"""The bad-input table of the stages' command line: exit code 2 and one line, before a model is loaded."""
+"""The bad-input table of the stages' command line: exit code 2 and a line, before a model is loaded."""
 
 import importlib.util
 import json
@@ -18,7 +18,7 @@ BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 
 @pytest.fixture
 def model(tmp_path):
-    """A copy of the dense base without its weights' content: nothing here may read them."""
+    """A copy of the dense base without the weights' content: nothing here may read weights."""
     folder = tmp_path / "model"
     shutil.copytree(BASE, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / "model.safetensors").touch()
@@ -83,7 +83,7 @@ def test_address_of_no_cluster(capsys, monkeypatch, address):
     assert "RAY_ADDRESS" in refused(capsys, stage2)
 
 
-# What a verifier can do wrong, and what the line says of it.
+# Faults of a verifier, and the words of the line.
 VERIFIERS = {
     "raise ValueError('boom')": "verifier_at_fault.py:3 (ValueError: boom)",
     "return None": "returned None, not a rewards.types.Result",
@@ -162,7 +162,7 @@ def test_resume_with_the_other_stage(capsys, tmp_path):
 
 
 def test_resume_of_a_finished_run(capsys, tmp_path):
-    """As a run folder is left that was moved after it ended."""
+    """A run folder that was moved after the end of the run."""
     run = tmp_path / "runs" / "generate"
     checkpoint = run / "checkpoints" / "global_step_3"
     checkpoint.mkdir(parents=True)

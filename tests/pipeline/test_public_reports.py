@@ -91,7 +91,7 @@ def test_05_sigterm_without_grace_names_what_is_sealed_and_the_command(monkeypat
 
 
 def real_train(monkeypatch, folder, end):
-    """Commands in ``folder`` whose training is ``end``, with everything around training as it is."""
+    """Commands in ``folder`` whose training is ``end``. Everything around training is real."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(stages, "_train_to_the_end", end)
 
@@ -182,7 +182,7 @@ def test_11_a_half_written_checkpoint_is_passed_over(trained, tmp_path):
 
 
 class Prompts:
-    """verl's loader and verl's way of drawing from it, over the numbers of rows."""
+    """verl's loader and verl's way of drawing rows, over the numbers of rows."""
 
     def __init__(self, rows, batch):
         from verl.trainer.ppo.utils import create_rl_sampler

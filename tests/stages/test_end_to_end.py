@@ -117,7 +117,7 @@ def worker_of(sessions, name):
 
 @pytest.fixture(scope="module")
 def killed(folder, sessions):
-    """One run that dies twice: its trainer after the first seal, and its driver in the update that follows."""
+    """A run that dies twice: the trainer after the first seal, and the driver in the update that follows."""
     process, run_dir = begin_until(FIRST_SEAL, folder, "killed", sessions)
     trainer = worker_of(sessions, "WorkerDict")
     os.kill(trainer, signal.SIGKILL)
@@ -143,7 +143,7 @@ def resumed(folder, killed):
     """The run that died, continued by the same command."""
     half = killed["run"] / "checkpoints" / "global_step_2"
     half.mkdir(exist_ok=True)
-    (half / SEAL).unlink(missing_ok=True)  # as a kill in the middle of saving leaves it
+    (half / SEAL).unlink(missing_ok=True)  # as after a kill in the middle of saving
     done = run("stage1_judge", *judge_arguments(folder, "killed"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "continuing from global_step_1" in done.stdout

@@ -1,4 +1,4 @@
-"""The script of kills: its plan follows from the seed, and it reads a run's phase from the run's files."""
+"""The script of kills: the plan follows from the seed, and the run's files tell the phase."""
 
 import json
 import os
