@@ -37,9 +37,9 @@ class Session:
         """The first process of a private cluster that has ended, and by which signal."""
         return next(filter(None, (_end_of(pid, name) for pid, name in _parts())), None)
 
-    def log_of(self, pid: int) -> str:
-        """Everything that a worker on the session's machine has written."""
-        logs = self.folder.glob(f"session_*/logs/*-{pid}.[eo][ru][rt]") if self.folder else ()
+    def log_of(self, pid: int | None = None) -> str:
+        """Everything that a worker on the session's machine has written, without ``pid`` all workers."""
+        logs = self.folder.glob(f"session_*/logs/worker-*-{pid or '*'}.[eo][ru][rt]") if self.folder else ()
         return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(logs))
 
 

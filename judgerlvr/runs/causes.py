@@ -67,6 +67,8 @@ class Evidence:
         note = self.run_dir / FAILURE
         if note.exists():
             return str(json.loads(note.read_text(encoding="utf-8"))["cause"])
+        if isinstance(error, ray.exceptions.WorkerCrashedError):
+            return self.with_memory(f"the worker of a task was killed: {signal_in(self.session.log_of())}")
         return known_fault(f"{root or ''}\n{error}", self.run_dir) or self._death() or self._logged() or summary(error)
 
     def _death(self) -> str | None:
@@ -111,9 +113,13 @@ def describe(actor: LostActor, log: str) -> str:
         return f"{where} was lost with its node"
     if memory := re.search(r"Memory on the node .*? limit", actor.message):
         return f"{where} was killed by Ray: {memory.group()}"
+    return f"{where} was killed: {signal_in(log, 'SIGTERM' if 'SIGTERM' in actor.message else 'SIGKILL')}"
+
+
+def signal_in(log: str, else_: str = "SIGKILL") -> str:
+    """The fatal signal that a process has noted in its log, else the signal that no process can note."""
     fatal = [name for found in FATAL.findall(log) for name in found if name]
-    named = fatal[-1] if fatal else "SIGTERM" if "SIGTERM" in actor.message else "SIGKILL"
-    return f"{where} was killed: {named}"
+    return fatal[-1] if fatal else else_
 
 
 def summary(error: BaseException) -> str:

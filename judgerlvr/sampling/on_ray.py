@@ -39,7 +39,9 @@ def run_on_ray(place: Place, function: Callable[..., Any], *args: Any) -> Any:
     with session(place.ray_address) as ray_session:
         evidence = Evidence.before(Path(place.config.runs), ray_session)
         ray.init(runtime_env={"env_vars": env}, **cluster_arguments(place.device, place.ray_address))
-        task = ray.remote(num_gpus=place.config.cluster.tensor_parallel, max_calls=1)(function)
+        # A task that was killed for its memory would be killed again: the cause is told after the first death.
+        gpus = place.config.cluster.tensor_parallel
+        task = ray.remote(num_gpus=gpus, max_calls=1, max_retries=0)(function)
         try:
             return ray.get(task.remote(*args))
         except ray.exceptions.RayError as error:

@@ -14,6 +14,7 @@ from judgerlvr.cluster.session import session
 from judgerlvr.engine import watching
 from judgerlvr.engine.watching import ClusterWatch
 from judgerlvr.runs.causes import Evidence
+from judgerlvr.sampling.on_ray import SamplingFailed, run_on_ray
 
 
 @ray.remote(num_cpus=0)
@@ -50,6 +51,16 @@ def ended(tmp_path_factory):
 
 def name_of(pid):
     return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_sampling_task_is_named_with_its_signal(make_stage):
+    line = "^the worker of a task was killed: SIGKILL; the same command goes on$"
+    with pytest.raises(SamplingFailed, match=line):
+        run_on_ray(make_stage(), die)
 
 
 def test_a_healthy_session_has_no_fault(ended):
