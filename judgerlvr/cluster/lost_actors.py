@@ -19,13 +19,13 @@ class LostActor:
 
 
 def lost_actors() -> list[LostActor]:
-    """Actors of the connected cluster's running job that are lost. Ends that were asked for are left out."""
+    """Lost actors of the connected cluster's running job, the first death first. Ends on request are left out."""
     from ray._private.state import actors
     from ray.core.generated.common_pb2 import ActorDiedErrorContext as Died
 
     job = ray.get_runtime_context().get_job_id()
     found = []
-    for actor in actors(actor_state_name="DEAD").values():
+    for actor in sorted(actors(actor_state_name="DEAD").values(), key=lambda actor: int(actor["EndTime"])):
         died = actor["DeathCause"].actor_died_error_context
         if actor["JobID"] == job and died.reason in (Died.WORKER_DIED, Died.NODE_DIED):
             with_node = died.reason == Died.NODE_DIED
