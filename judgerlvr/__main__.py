@@ -22,6 +22,7 @@ COMMANDS = (
     "stage1_judge",
     "stage2_generate",
     "evaluate",
+    "compare",
     "report",
     "inspect_data",
     "make_judge_data",

@@ -123,7 +123,8 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
 
 
 def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
-    files = [(path, read_stored(path, options.model)) for path in options.responses]
+    alone = len(options.responses) == 1
+    files = [(path, read_stored(path, options.model, alone)) for path in options.responses]
     used = [(path, samples, samples[: options.limit]) for path, samples in files]
     sources = [describe_source(path, len(samples), len(kept)) for path, samples, kept in used]
     return evaluate_responses([sample for _, _, kept in used for sample in kept], settings), sources

@@ -12,10 +12,12 @@ from judgerlvr.sampling.samples import Item, Sample
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 
 
-def read_stored(path: Path, model_dir: Path | None = None) -> list[Sample]:
+def read_stored(path: Path, model_dir: Path | None = None, alone: bool = True) -> list[Sample]:
     """One sample a row. Rows that name a ``model`` form a set for each model, and all other rows form a set for the
     file.
 
+    The path is the name of the file's set, since two files may share their last part. Unless the file is ``alone``, the
+    path also stands before the names of models.
     ``model_dir`` only lends its tokenizer for lengths. Without ``model_dir`` the samples have no lengths.
 
     Raises:
@@ -29,7 +31,8 @@ def read_stored(path: Path, model_dir: Path | None = None) -> list[Sample]:
     seen: Counter[tuple[str, str]] = Counter()
     samples = []
     for candidate in read_responses(path):
-        item = Item(candidate.problem.id, candidate.model or path.stem, candidate.problem, [])
+        parts = [candidate.model] if alone and candidate.model else [str(path), candidate.model]
+        item = Item(candidate.problem.id, ": ".join(filter(None, parts)), candidate.problem, [])
         index = seen[item.set, item.id]
         seen[item.set, item.id] += 1
         tokens, thinking = (None, None) if tokenizer is None else _lengths(tokenizer, candidate.response)

@@ -16,7 +16,10 @@ EIGHTHS = st.integers(-8, 8).map(lambda eighths: eighths / 8)
 def naive_p(differences):
     """Share of all 2^n sign patterns of all differences whose sum is at least as far from 0."""
     observed = abs(sum(differences))
-    sums = [abs(sum(s * d for s, d in zip(signs, differences))) for signs in product((1, -1), repeat=len(differences))]
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in product((1, -1), repeat=len(differences))
+    ]
     return sum(value >= observed - 1e-9 for value in sums) / len(sums)
 
 

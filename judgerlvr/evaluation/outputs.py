@@ -1,0 +1,96 @@
+"""The output folder of an evaluation, read back: the summary, the records, and the records of each set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from judgerlvr.evaluation.records import Record, read_records
+from judgerlvr.sampling.decoding import Decoding
+from rewards.errors import InputError, reading
+
+SUMMARY, SAMPLES = "summary.json", "samples.jsonl"
+REMEDY = "give the output folder of judgerlvr.evaluate"
+
+
+class SetKey(NamedTuple):
+    """What numbers of a set belong together by."""
+
+    set: str
+    kind: str
+    greedy: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """The records of one set, kind and decoding, with the settings that they came from."""
+
+    key: SetKey
+    records: list[Record]
+    decoding: Decoding
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One evaluation. ``name`` is the model's path, or the folder where the responses were given."""
+
+    folder: Path
+    name: str
+    summary: Mapping[str, Any]
+    records: list[Record]
+
+    def groups(self) -> list[Group]:
+        """The sets of the evaluation in order.
+
+        Raises:
+            InputError: the summary lacks the decoding of a set.
+        """
+        records: dict[SetKey, list[Record]] = {}
+        for record in self.records:
+            key = SetKey(record.set, record.kind, record.decoding == "greedy")
+            records.setdefault(key, []).append(record)
+        found = decodings(self.summary, self.folder / SUMMARY)
+        for key in records:
+            if key not in found:
+                problem = f"no row for {key.kind} set {key.set}"
+                raise InputError(problem, "evaluate again", file=self.folder / SUMMARY, field="results")
+        return [Group(key, rows, found[key], self.summary.get("settings", {})) for key, rows in records.items()]
+
+
+def decodings(summary: Mapping[str, Any], file: Path) -> dict[SetKey, Decoding]:
+    """The decoding of each set.
+
+    Raises:
+        InputError: a row of ``results`` is not one that an evaluation writes.
+    """
+    found = {}
+    with reading("not the summary of an evaluation", REMEDY, file=file, field="results"):
+        for row in summary["results"]:
+            values = {name: value for name, value in row["decoding"].items() if name != "name"}
+            decoding = Decoding(**values)
+            found[SetKey(row["set"], row["kind"], decoding.name == "greedy")] = decoding
+    return found
+
+
+def read_output(folder: Path) -> Output:
+    """Read ``summary.json`` and ``samples.jsonl`` of a folder.
+
+    Raises:
+        InputError: a file is missing or damaged, or there are no records.
+    """
+    for name in (SUMMARY, SAMPLES):
+        if not (folder / name).is_file():
+            raise InputError(f"no {name} here", REMEDY, file=folder)
+    with reading("not JSON", "evaluate again", file=folder / SUMMARY):
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    if not isinstance(summary, dict):
+        raise InputError("not the summary of an evaluation", REMEDY, file=folder / SUMMARY)
+    records = read_records(folder / SAMPLES)
+    if not records:
+        raise InputError("no sample in it", "evaluate again", file=folder / SAMPLES)
+    model = summary.get("model")
+    return Output(folder, str(model["path"]) if isinstance(model, dict) else str(folder), summary, records)
