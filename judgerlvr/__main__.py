@@ -23,6 +23,7 @@ COMMANDS = (
     "stage2_generate",
     "evaluate",
     "compare",
+    "judge_benchmark",
     "report",
     "inspect_data",
     "make_judge_data",

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from data.problem_means import problem_means
 from judgerlvr.evaluation.caps import Curve, cap_curve
 from judgerlvr.evaluation.intervals import NOTHING, Estimate, Shares, bootstrap, difference_interval, share_interval
 from judgerlvr.evaluation.permutation import PermutationTest, permutation_test
@@ -120,8 +121,8 @@ def by_problem(records: Sequence[Record], items: set[str]) -> dict[str, list[Rec
 
 def scores_of(arm: ByProblem, problems: Sequence[str]) -> Shares:
     """The accuracy of each problem, with its number of samples."""
-    values = [sum(record.score for record in arm[problem]) / len(arm[problem]) for problem in problems]
-    return Shares(np.array(values, dtype=np.float64), np.array([len(arm[p]) for p in problems], dtype=np.float64))
+    rows = [(record.score, place) for place, problem in enumerate(problems) for record in arm[problem]]
+    return Shares(*problem_means([score for score, _ in rows], [f"{place:09}" for _, place in rows]))
 
 
 def _unit(one: Shares, two: Shares) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.balanced_accuracy import balanced_accuracy, ratio
+from data.problem_means import problem_means
 from judgerlvr.evaluation.intervals import (
     NOTHING,
     Estimate,
@@ -33,8 +34,7 @@ def cluster_sums(columns: Floats, clusters: Sequence[str]) -> Floats:
 
 def shares_of(scores: Floats, clusters: Sequence[str]) -> Shares:
     """The mean score of each cluster, with its number of samples."""
-    sums = cluster_sums(np.stack([scores, np.ones_like(scores)], axis=1), clusters)
-    return Shares(ratio(sums), sums[:, 1])
+    return Shares(*problem_means(scores, clusters))
 
 
 def accuracy(scores: Floats, clusters: Sequence[str]) -> Estimate:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from judgerlvr.evaluation import metrics
 from judgerlvr.evaluation.caps import cap_curve
-from judgerlvr.evaluation.metrics import Floats
+from judgerlvr.evaluation.intervals import Floats, Shares, share_interval
 from judgerlvr.evaluation.records import Record, thinking_text
+from judgerlvr.evaluation.voting import answer_of, majority_at_k
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import CUT, OVERSIZE
 
@@ -45,6 +46,7 @@ def summarise(records: Sequence[Record], decoding: Decoding, min_check_tokens: i
         numbers["judge"] = judge_numbers(records, min_check_tokens)
     else:
         numbers["pass_at_k"] = _pass_curve(scores, clusters, decoding.n)
+        numbers["maj_at_k"] = _majority_curve(records, decoding.n)
     sampled = [record for record in records if record.finish_reason != OVERSIZE]
     if sampled and all(record.tokens is not None for record in sampled):
         numbers |= length_numbers(sampled, decoding.max_tokens)
@@ -62,8 +64,25 @@ def mean_surprisal(records: Sequence[Record]) -> float | None:
 
 def _pass_curve(scores: Floats, clusters: Sequence[str], samples: int) -> dict[str, dict[str, float]]:
     """pass@k at the powers of two up to the number of samples, and at the number of samples."""
-    ks = sorted({1 << power for power in range(samples.bit_length())} | {samples})
-    return {str(k): metrics.pass_at_k(scores, clusters, k).as_dict() for k in ks if k > 1}
+    return {str(k): metrics.pass_at_k(scores, clusters, k).as_dict() for k in _ks(samples)}
+
+
+def _ks(samples: int) -> list[int]:
+    """Powers of two from 2 up to the number of samples, and this number."""
+    return sorted(k for k in {1 << power for power in range(samples.bit_length())} | {samples} if k > 1)
+
+
+def _majority_curve(records: Sequence[Record], samples: int) -> dict[str, dict[str, float]]:
+    """maj@k at the same k, over the problems with at least k samples."""
+    answers: dict[str, list[str | None]] = {}
+    for record in records:
+        answers.setdefault(record.problem_id, []).append(answer_of(record))
+    curve = {}
+    for k in _ks(samples):
+        chances = [majority_at_k(group, k) for group in answers.values() if len(group) >= k]
+        shares = Shares(np.array(chances), np.ones(len(chances)))
+        curve[str(k)] = share_interval(shares).as_dict()
+    return curve
 
 
 def length_numbers(records: Sequence[Record], limit: int) -> dict[str, Any]:
