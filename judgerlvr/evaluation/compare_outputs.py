@@ -44,7 +44,7 @@ class ComparedSet:
 def match_groups(ours: Sequence[Group], theirs: Sequence[Group]) -> list[tuple[Group, Group]]:
     """Pairs of sets, each set once, in the order of ours. The sets that share most items match, then equal names.
 
-    A set is known by its items, since the same file has another path on another machine.
+    A set is known by the items, since the same file has another path on another machine.
     """
     items = {id(group): {record.id for record in group.records} for group in (*ours, *theirs)}
     ranked = []

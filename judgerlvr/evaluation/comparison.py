@@ -86,7 +86,7 @@ def select(records: Sequence[Record], kind: str = "generate", greedy: bool = Fal
 def paired(ours: Sequence[Record], theirs: Sequence[Record], limit: int | None = None) -> Comparison:
     """Compare the records of two arms over the items that both have. Each arm has one set, kind and decoding.
 
-    Items are matched by their id, which is a hash of the problem, and judge prompts also of the shown solution.
+    Items are matched by id. The id is a hash of the problem, and for judge prompts also of the shown solution.
     ``limit`` is the token limit of the responses, and the curves end there. Without ``limit`` there are no curves.
     Without a shared item every number is nan.
     """
@@ -120,7 +120,7 @@ def by_problem(records: Sequence[Record], items: set[str]) -> dict[str, list[Rec
 
 
 def scores_of(arm: ByProblem, problems: Sequence[str]) -> Shares:
-    """The accuracy of each problem, with its number of samples."""
+    """The accuracy and the number of samples of each problem."""
     rows = [(record.score, place) for place, problem in enumerate(problems) for record in arm[problem]]
     return Shares(*problem_means([score for score, _ in rows], [f"{place:09}" for _, place in rows]))
 

@@ -1,4 +1,4 @@
-"""Conditions under which two evaluations of one set were made, and those in which the two differ."""
+"""Conditions under which two evaluations of one set were made, and the conditions that differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READ_BY = {"generate": ("verifier", "extraction"), "judge": ("verdicts",)}
 
 @dataclass(frozen=True)
 class Difference:
-    """A condition, by the name of the option that allows it, with a person's words for how it differs."""
+    """A condition, by the name of the option that allows it, with a person's words for the difference."""
 
     name: str
     text: str

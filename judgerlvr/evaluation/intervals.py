@@ -52,7 +52,7 @@ class Shares:
 
 
 def share_interval(shares: Shares) -> Estimate:
-    """The mean of the shares with its clustered Wilson interval. One problem has the interval of one sample."""
+    """The mean of the shares with a clustered Wilson interval. A single problem has the interval of a single sample."""
     count = len(shares.values)
     if count == 0:
         return NOTHING
@@ -62,10 +62,10 @@ def share_interval(shares: Shares) -> Estimate:
 
 
 def ratio_interval(sums: Floats, statistic: Callable[[Floats], Floats], samples: float) -> Estimate:
-    """A share that is a function of column totals, such as a recall, with its clustered Wilson interval.
+    """A share that is a function of column totals, for example a recall, with a clustered Wilson interval.
 
-    ``sums`` are problems x columns. ``samples`` counts the samples behind the share. The variance over problems is that
-    of the jackknife, which leaves out one problem at a time.
+    ``sums`` are problems x columns. ``samples`` counts the samples behind the share. The variance over problems comes
+    from the jackknife, which leaves out each problem in turn.
     """
     sums = sums[sums.any(axis=1)]
     totals = sums.sum(axis=0)
@@ -82,7 +82,7 @@ def ratio_interval(sums: Floats, statistic: Callable[[Floats], Floats], samples:
 def wilson(value: float, variance: float, problems: float, samples: float) -> Estimate:
     """The Wilson score interval of a share, at the number of independent samples that the clusters are worth.
 
-    ``variance`` is that of the share over problems, and ``samples`` is the number of samples. The agreement within
+    ``variance`` is the variance of the share over problems, and ``samples`` is the number of samples. The agreement within
     problems is the intraclass correlation, estimated from ``variance``. Few failures show little of the agreement, so
     the estimate is drawn towards 1 by the weight of a single failing problem. All right is the case of agreement 1.
     """
@@ -100,7 +100,7 @@ def wilson(value: float, variance: float, problems: float, samples: float) -> Es
 
 
 def difference_interval(ours: Shares, theirs: Shares) -> Estimate:
-    """Mean of ``ours`` minus mean of ``theirs``, paired by problem, with its interval.
+    """Mean of ``ours`` minus mean of ``theirs``, paired by problem, with an interval.
 
     The interval is Newcombe's hybrid score interval (Statistics in Medicine 17, 1998, method 10) over clustered Wilson
     intervals. The correlation over problems is drawn towards 0 where few problems fail.
@@ -121,7 +121,7 @@ def difference_interval(ours: Shares, theirs: Shares) -> Estimate:
 
 
 def _joined(one: float, two: float, correlation: float) -> float:
-    """The half width of a difference from the half widths of its parts."""
+    """The half width of a difference from the half widths of both sides."""
     return math.sqrt(max(0.0, one * one - 2 * correlation * one * two + two * two))
 
 
@@ -141,9 +141,9 @@ def bootstrap(
     draws: int = BOOTSTRAP_DRAWS,
     seed: int = BOOTSTRAP_SEED,
 ) -> Estimate:
-    """``statistic`` of the column totals with its percentile interval over resampled problems (rows of ``sums``).
+    """``statistic`` of the column totals with a percentile interval over resampled problems (rows of ``sums``).
 
-    This is the interval of lengths, which have no bound. Shares get ``share_interval`` or ``ratio_interval``.
+    Lengths have this interval, since lengths have no bound. Shares get ``share_interval`` or ``ratio_interval``.
     """
     count = len(sums)
     if count == 0:

@@ -1,7 +1,7 @@
-"""A judge measured on labelled responses: by group, by calibration, and by votes that its verdicts weigh.
+"""A judge measured on labelled responses: by group, by calibration, and by votes that verdicts weigh.
 
-``verdicts`` are judge records. ``solutions`` are graded generate records, which say of each judged response its source
-model (the set), its length, and the share of right responses to its problem.
+``verdicts`` are judge records. ``solutions`` are graded generate records, which say of each judged response the source
+model (the set), the length, and the share of right responses to its problem.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def ids_of(record: Record) -> list[str]:
 
 @dataclass(frozen=True)
 class Judged:
-    """A judge record with the response that it is about."""
+    """A judge record with the judged response."""
 
     verdict: Record
     solution: Record
@@ -44,7 +44,7 @@ def join(verdicts: Sequence[Record], solutions: Sequence[Record]) -> list[Judged
 
 @dataclass(frozen=True)
 class GroupRow:
-    """Balanced accuracy of one group. ``judged`` counts verdicts, ``right`` those on right responses."""
+    """Balanced accuracy of one group. ``judged`` counts verdicts, ``right`` the verdicts on right responses."""
 
     by: str
     group: str
@@ -94,7 +94,7 @@ def length_bands(judged: Sequence[Judged]) -> Callable[[Record], str]:
 
 
 def difficulty(solutions: Sequence[Record]) -> dict[str, str]:
-    """The band of each problem by the share of its right responses."""
+    """The band of each problem by the share of right responses."""
     scores: dict[str, list[float]] = {}
     for record in solutions:
         scores.setdefault(record.problem_id, []).append(record.score)
@@ -111,7 +111,7 @@ class Calibration:
     """How far the share of "right" verdicts of a prompt is the chance that the response is right.
 
     ``bins`` are (mean share of verdicts, share of right responses, prompts). ``error`` is the mean distance of both,
-    weighted by prompts. ``brier`` is the mean squared error of the share. The label balance is that of the judged set.
+    weighted by prompts. ``brier`` is the mean squared error of the share. The label balance is the balance of the judged set.
     """
 
     bins: tuple[tuple[float, float, int], ...]
@@ -120,7 +120,7 @@ class Calibration:
 
 
 def says_right(verdicts: Sequence[Record]) -> dict[str, float]:
-    """For each judge prompt the share of verdicts "right". A missing verdict is none of them."""
+    """For each judge prompt the share of verdicts "right". A missing verdict does not say so."""
     said: dict[str, list[bool]] = {}
     for record in verdicts:
         said.setdefault(record.id, []).append(record.verdict is True)
@@ -151,7 +151,7 @@ class VoteRow:
     """Votes of ``k`` samples: accuracy and mean tokens of a problem, judging included in ``weighted_tokens``.
 
     ``equal_k`` is the most samples whose majority vote costs no more than the weighted vote, at most all samples.
-    ``gain`` is the accuracy of the weighted vote minus the accuracy of this majority vote.
+    ``gain`` is the accuracy of the weighted vote minus the accuracy of the majority vote at equal tokens.
     """
 
     k: int
@@ -174,7 +174,7 @@ class Votes:
 
 
 def votes(verdicts: Sequence[Record], solutions: Sequence[Record]) -> Votes:
-    """Majority votes against votes that weigh each sample by its share of "right" verdicts, at powers of two.
+    """Majority votes against votes that weigh each sample by the share of "right" verdicts, at powers of two.
 
     ``solutions`` are of one set. The judge's tokens count once for each sample, also where two samples are alike.
     """

@@ -42,7 +42,7 @@ def read_texts(files: Sequence[Path]) -> dict[str, Problem]:
 
 
 def write_judge_prompts(solutions: Sequence[Record], files: Sequence[Path], template: str, out: Path) -> int:
-    """Write the rows as ``judgerlvr.evaluate --judge-data`` reads them, and return their number.
+    """Write the rows as ``judgerlvr.evaluate --judge-data`` reads them, and return the number of rows.
 
     Raises:
         InputError: there is no response with an answer, or the problem of one is not given.

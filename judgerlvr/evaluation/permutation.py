@@ -34,7 +34,7 @@ class PermutationTest:
 def permutation_test(differences: Floats, unit: float | None = None) -> PermutationTest:
     """Two-sided sign-flip test of ``differences`` (problems), nan without problems.
 
-    ``unit`` divides every difference, as 1/n does for accuracies of n samples. With it the p-value is exact for any
+    ``unit`` divides every difference, as 1/n does for accuracies of n samples. The p-value is then exact for any
     number of problems.
     """
     if len(differences) == 0:

@@ -1,7 +1,7 @@
 """Votes over the samples of a problem: the majority answer, and votes weighted by a judge's verdicts.
 
-Right responses are one answer, because the grader found them equal to the gold. Wrong answers are one answer where the
-texts are the same. Two spellings of one wrong answer count apart, which favours the right answer. A response without an
+All right responses vote for the same answer, since the grader found each equal to the gold. Wrong answers are the same
+answer where the texts are equal. Two spellings of a wrong answer count apart, which favours the right answer. A response without an
 answer does not vote. Tied answers share the win evenly.
 """
 
@@ -26,7 +26,7 @@ LEAST_WEIGHT = 1e-6
 
 @dataclass(frozen=True)
 class Ballot:
-    """One sample of a problem: its answer (None for no vote), its weight, and the tokens that it cost."""
+    """A sample of a problem: the answer (None for no vote), the weight, and the tokens spent."""
 
     answer: str | None
     weight: float = 1.0
@@ -88,7 +88,7 @@ def vote(ballots: Sequence[Ballot]) -> float:
 
 
 def weighted_at_k(ballots: Sequence[Ballot], k: int) -> float:
-    """The mean of ``vote`` over subsets of k samples, over all of them or over ``SUBSETS`` random ones."""
+    """The mean of ``vote`` over subsets of k samples, over all subsets or over ``SUBSETS`` random subsets."""
     if comb(len(ballots), k) <= SUBSETS:
         subsets = [list(subset) for subset in combinations(range(len(ballots)), k)]
     else:
