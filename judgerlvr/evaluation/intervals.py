@@ -82,9 +82,10 @@ def ratio_interval(sums: Floats, statistic: Callable[[Floats], Floats], samples:
 def wilson(value: float, variance: float, problems: float, samples: float) -> Estimate:
     """The Wilson score interval of a share, at the number of independent samples that the clusters are worth.
 
-    ``variance`` is the variance of the share over problems, and ``samples`` is the number of samples. The agreement within
-    problems is the intraclass correlation, estimated from ``variance``. Few failures show little of the agreement, so
-    the estimate is drawn towards 1 by the weight of a single failing problem. All right is the case of agreement 1.
+    ``variance`` is the variance of the share over problems, and ``samples`` is the number of samples. The agreement
+    within problems is the intraclass correlation, estimated from ``variance``. Few failures show little of the
+    agreement, so the estimate is drawn towards 1 by the weight of a single failing problem. Where every sample is
+    right, the agreement is 1.
     """
     unit = value * (1 - value)
     per_problem = samples / problems

@@ -111,7 +111,7 @@ class Calibration:
     """How far the share of "right" verdicts of a prompt is the chance that the response is right.
 
     ``bins`` are (mean share of verdicts, share of right responses, prompts). ``error`` is the mean distance of both,
-    weighted by prompts. ``brier`` is the mean squared error of the share. The label balance is the balance of the judged set.
+    weighted by prompts. ``brier`` is the mean squared error of the share. All depend on the balance of the labels.
     """
 
     bins: tuple[tuple[float, float, int], ...]

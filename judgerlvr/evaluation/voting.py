@@ -1,8 +1,8 @@
 """Votes over the samples of a problem: the majority answer, and votes weighted by a judge's verdicts.
 
 All right responses vote for the same answer, since the grader found each equal to the gold. Wrong answers are the same
-answer where the texts are equal. Two spellings of a wrong answer count apart, which favours the right answer. A response without an
-answer does not vote. Tied answers share the win evenly.
+answer where the texts are equal. Two spellings of a wrong answer count apart, which favours the right answer. A
+response without an answer does not vote. Tied answers share the win evenly.
 """
 
 from __future__ import annotations
