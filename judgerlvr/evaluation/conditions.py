@@ -11,7 +11,7 @@ from judgerlvr.evaluation.outputs import Group
 from judgerlvr.evaluation.records import Record
 
 # Settings that say how a response is read, by kind.
-READ_BY = {"generate": ("verifier", "extraction"), "judge": ("verdicts",)}
+READ_BY = {"generate": ("verifier", "extraction", "scorer"), "judge": ("verdicts",)}
 
 
 @dataclass(frozen=True)

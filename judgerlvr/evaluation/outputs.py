@@ -58,7 +58,12 @@ class Output:
             if key not in found:
                 problem = f"no row for {key.kind} set {key.set}"
                 raise InputError(problem, "evaluate again", file=self.folder / SUMMARY, field="results")
-        return [Group(key, rows, found[key], self.summary.get("settings", {})) for key, rows in records.items()]
+        return [Group(key, rows, found[key], self.settings_of(key)) for key, rows in records.items()]
+
+    def settings_of(self, key: SetKey) -> dict[str, Any]:
+        """The settings of a set. A benchmark has a scorer for each task."""
+        task = self.summary.get("tasks", {}).get(key.set, {})
+        return {**self.summary.get("settings", {}), "scorer": task.get("scorer")}
 
 
 def decodings(summary: Mapping[str, Any], file: Path) -> dict[SetKey, Decoding]:

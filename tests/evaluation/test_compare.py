@@ -100,6 +100,15 @@ def test_another_seed_and_another_grader_size_may_differ(tmp_path, ours):
     assert run(tmp_path, ours, theirs)[0] == 0
 
 
+def test_a_differing_scorer_of_a_task_is_a_differing_verifier(tmp_path, ours, capsys):
+    theirs = write(tmp_path / "theirs", SETS)
+    summary = json.loads((theirs / "summary.json").read_text())
+    summary["tasks"] = {"y/test.jsonl": {"scorer": "grid"}}
+    (theirs / "summary.json").write_text(json.dumps(summary))
+    assert run(tmp_path, ours, theirs) == (2, None)
+    assert "y/test.jsonl: the two evaluations differ: verifier: scorer None against grid" in capsys.readouterr().err
+
+
 def test_every_condition_is_an_option_and_is_tried():
     assert command.CONDITIONS == tuple(CONDITIONS) == tuple(DIFFERENT)
 
