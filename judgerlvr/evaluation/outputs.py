@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from judgerlvr.evaluation.records import Record, read_records
+from judgerlvr.evaluation.records import Record, field_types, read_records
 from judgerlvr.sampling.decoding import Decoding
 from rewards.errors import InputError, reading
 
@@ -62,8 +62,9 @@ class Output:
 
     def settings_of(self, key: SetKey) -> dict[str, Any]:
         """The settings of a set. A benchmark has a scorer for each task."""
-        task = self.summary.get("tasks", {}).get(key.set, {})
-        return {**self.summary.get("settings", {}), "scorer": task.get("scorer")}
+        with reading("not the summary of an evaluation", REMEDY, file=self.folder / SUMMARY, field="settings"):
+            task = self.summary.get("tasks", {}).get(key.set, {})
+            return {**self.summary["settings"], "scorer": task.get("scorer")}
 
 
 def decodings(summary: Mapping[str, Any], file: Path) -> dict[SetKey, Decoding]:
@@ -72,10 +73,12 @@ def decodings(summary: Mapping[str, Any], file: Path) -> dict[SetKey, Decoding]:
     Raises:
         InputError: a row of ``results`` is not one that an evaluation writes.
     """
-    found = {}
+    found, types = {}, field_types(Decoding)
     with reading("not the summary of an evaluation", REMEDY, file=file, field="results"):
         for row in summary["results"]:
-            values = {name: value for name, value in row["decoding"].items() if name != "name"}
+            values = {name: row["decoding"][name] for name in types}
+            if wrong := [name for name, value in values.items() if type(value) not in types[name]]:
+                raise TypeError(f"{wrong[0]} is {values[wrong[0]]!r}")
             decoding = Decoding(**values)
             found[SetKey(row["set"], row["kind"], decoding.name == "greedy")] = decoding
     return found
@@ -97,5 +100,6 @@ def read_output(folder: Path) -> Output:
     records = read_records(folder / SAMPLES)
     if not records:
         raise InputError("no sample in it", "evaluate again", file=folder / SAMPLES)
-    model = summary.get("model")
-    return Output(folder, str(model["path"]) if isinstance(model, dict) else str(folder), summary, records)
+    with reading("not the summary of an evaluation", REMEDY, file=folder / SUMMARY, field="model"):
+        name = str(summary["model"]["path"]) if summary["model"] else str(folder)
+    return Output(folder, name, summary, records)

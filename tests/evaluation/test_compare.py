@@ -163,7 +163,10 @@ def test_markdown_is_what_is_printed_and_tables_have_even_rows(tmp_path, ours, c
         (lambda folder: (folder / "summary.json").write_text("{"), "not JSON"),
         (lambda folder: (folder / "summary.json").write_text("[]"), "not the summary"),
         (lambda folder: (folder / "summary.json").write_text('{"results": [{"set": 1}]}'), "not the summary"),
-        (lambda folder: (folder / "summary.json").write_text('{"results": []}'), "no row for generate set x"),
+        (
+            lambda folder: (folder / "summary.json").write_text('{"model": null, "results": []}'),
+            "no row for generate set x",
+        ),
     ],
 )
 def test_a_damaged_folder_is_one_line_and_exit_2(tmp_path, ours, capsys, damage, said):
@@ -172,6 +175,43 @@ def test_a_damaged_folder_is_one_line_and_exit_2(tmp_path, ours, capsys, damage,
     assert run(tmp_path, ours, theirs) == (2, None)
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and said in message and "theirs" in message
+
+
+JUNK = (None, 1, "x", [], {}, [1], {"a": 1}, True)
+
+
+def damaged(value):
+    """The same data with one part replaced by junk, for every part and every junk."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield {name: part for name, part in value.items() if name != key}
+            yield from ({**value, key: other} for other in (*JUNK, *damaged(inner)))
+    elif isinstance(value, list) and value:
+        yield from ([other, *value[1:]] for other in (*JUNK, *damaged(value[0])))
+
+
+def read_parts(folder, name):
+    """What the command reads of a file, and the other lines of the file."""
+    text = (folder / name).read_text()
+    if name == "samples.jsonl":
+        first, *rest = text.splitlines()
+        return json.loads(first), rest
+    summary = json.loads(text)
+    rows = [{key: row[key] for key in ("set", "kind", "decoding")} for row in summary["results"]]
+    settings = {"verifier": "x", "extraction": "strict"}
+    return {"model": {"path": "m"}, "settings": settings, "results": rows}, []
+
+
+@pytest.mark.parametrize("name", ["summary.json", "samples.jsonl"])
+def test_any_damage_is_one_line_or_no_matter(tmp_path, capsys, name):
+    sets = {"x": {"a": "10"}}
+    ours, theirs = write(tmp_path / "ours", sets), write(tmp_path / "theirs", sets)
+    whole, rest = read_parts(theirs, name)
+    for content in damaged(whole):
+        (theirs / name).write_text("\n".join([json.dumps(content), *rest]) + "\n")
+        code = main([str(ours), str(theirs)])
+        message = capsys.readouterr().err
+        assert (code, message.count("\n")) in ((0, 0), (2, 1)), (content, message)
 
 
 def test_nothing_in_common_is_one_line(tmp_path, ours, capsys):
