@@ -6,6 +6,7 @@ model (the set), the length, and the share of right responses to its problem.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 
 from data.labelling import View, judge_id
 from judgerlvr.evaluation import metrics
-from judgerlvr.evaluation.intervals import Estimate, Shares, difference_interval, share_interval
+from judgerlvr.evaluation.comparison import mean_tokens
+from judgerlvr.evaluation.intervals import NOTHING, Estimate, Shares, difference_interval, share_interval
 from judgerlvr.evaluation.records import Record
 from judgerlvr.evaluation.voting import Ballot, answer_of, majority_at_k, weighted_at_k
 
@@ -44,13 +46,17 @@ def join(verdicts: Sequence[Record], solutions: Sequence[Record]) -> list[Judged
 
 @dataclass(frozen=True)
 class GroupRow:
-    """Balanced accuracy of one group. ``judged`` counts verdicts, ``right`` the verdicts on right responses."""
+    """One group. ``judged`` counts verdicts, ``right`` the verdicts on right responses.
+
+    A group of one class has no balanced accuracy. ``accuracy`` is the share of true verdicts.
+    """
 
     by: str
     group: str
     judged: int
     right: int
     no_verdict: int
+    accuracy: Estimate
     balanced_accuracy: Estimate
 
 
@@ -75,8 +81,9 @@ def by_group(judged: Sequence[Judged], solutions: Sequence[Record]) -> list[Grou
 def group_row(by: str, group: str, records: Sequence[Record]) -> GroupRow:
     labels, verdicts = [bool(r.label) for r in records], [r.verdict for r in records]
     sums = metrics.cluster_sums(metrics.verdict_columns(labels, verdicts), [r.problem_id for r in records])
+    accuracy = metrics.accuracy(np.array([r.score for r in records]), [r.problem_id for r in records])
     balanced = metrics.balanced_accuracy_interval(sums)
-    return GroupRow(by, group, len(records), sum(labels), verdicts.count(None), balanced)
+    return GroupRow(by, group, len(records), sum(labels), verdicts.count(None), accuracy, balanced)
 
 
 def length_bands(judged: Sequence[Judged]) -> Callable[[Record], str]:
@@ -152,6 +159,7 @@ class VoteRow:
 
     ``equal_k`` is the most samples whose majority vote costs no more than the weighted vote, at most all samples.
     ``gain`` is the accuracy of the weighted vote minus the accuracy of the majority vote at equal tokens.
+    Without token counts ``equal_k`` is None, and the numbers at equal tokens are nan.
     """
 
     k: int
@@ -159,7 +167,7 @@ class VoteRow:
     majority_tokens: float
     weighted: Estimate
     weighted_tokens: float
-    equal_k: int
+    equal_k: int | None
     at_equal_tokens: Estimate
     gain: Estimate
 
@@ -199,7 +207,7 @@ def _ballots(
         if item is None and record.answer is not None:
             return None
         weight, cost = (0.0, 0.0) if item is None else (weights[item], costs[item])
-        found.append(Ballot(answer_of(record), weight, (record.tokens or 0) + cost))
+        found.append(Ballot(answer_of(record), weight, math.nan if record.tokens is None else record.tokens + cost))
     return found
 
 
@@ -207,28 +215,36 @@ def judging_tokens(verdicts: Sequence[Record]) -> dict[str, float]:
     """Tokens of all verdicts of a judge prompt."""
     total: dict[str, float] = {}
     for record in verdicts:
-        total[record.id] = total.get(record.id, 0.0) + (record.tokens or 0)
+        tokens = math.nan if record.tokens is None else record.tokens
+        total[record.id] = total.get(record.id, 0.0) + tokens
     return total
 
 
 def vote_row(whole: Sequence[tuple[Sequence[Record], Sequence[Ballot]]], k: int, most: int) -> VoteRow:
-    def majority(size: int) -> Shares:
-        chances = [majority_at_k([answer_of(record) for record in group], size) for group, _ in whole]
-        return Shares(np.array(chances), np.ones(len(chances)))
-
-    one = float(np.mean([np.mean([record.tokens or 0 for record in group]) for group, _ in whole]))
-    weighted = Shares(np.array([weighted_at_k(ballots, k) for _, ballots in whole]), np.ones(len(whole)))
+    majority = majority_shares(whole, k)
+    chances = np.array([weighted_at_k(ballots, k) for _, ballots in whole])
+    weighted = Shares(chances, majority.samples)
+    one = float(np.mean([mean_tokens(group) for group, _ in whole]))
     cost = k * float(np.mean([np.mean([ballot.tokens for ballot in ballots]) for _, ballots in whole]))
-    equal = min(most, int(cost / one)) if one else k
+    equal = min(most, int(cost / one)) if one > 0 and cost > 0 else None
+    cheap = majority_shares(whole, equal) if equal else None
     return VoteRow(
         k=k,
-        majority=share_interval(majority(k)),
+        majority=share_interval(majority),
         majority_tokens=k * one,
         weighted=share_interval(weighted),
         weighted_tokens=cost,
         equal_k=equal,
-        at_equal_tokens=share_interval(majority(equal)),
-        gain=difference_interval(weighted, majority(equal)),
+        at_equal_tokens=share_interval(cheap) if cheap else NOTHING,
+        gain=difference_interval(weighted, cheap) if cheap else NOTHING,
+    )
+
+
+def majority_shares(whole: Sequence[tuple[Sequence[Record], Sequence[Ballot]]], k: int) -> Shares:
+    """maj@k of each problem. n samples hold n / k independent votes of k."""
+    answers = [[answer_of(record) for record in group] for group, _ in whole]
+    return Shares(
+        np.array([majority_at_k(group, k) for group in answers]), np.array([len(group) / k for group in answers])
     )
 
 

@@ -15,7 +15,7 @@ from judgerlvr.evaluation.judge_benchmark import benchmark
 from judgerlvr.evaluation.judge_prompts import write_judge_prompts
 from judgerlvr.evaluation.outputs import Output, read_output
 from judgerlvr.evaluation.records import Record
-from judgerlvr.evaluation.table import interval, number
+from judgerlvr.evaluation.table import MISSING, interval, number
 from rewards.errors import InputError
 
 NOTE = (
@@ -81,10 +81,11 @@ def judge_page(numbers: Mapping[str, Any]) -> list[Block]:
 
 
 def group_table(groups: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    head = ["by", "group", "verdicts", "on right ones", "no verdict", "balanced accuracy"]
+    head = ["by", "group", "verdicts", "on right ones", "no verdict", "accuracy", "balanced accuracy"]
     names = ("judged", "right", "no_verdict")
     rows = [
-        [row["by"], row["group"], *(str(row[name]) for name in names), interval(row["balanced_accuracy"])]
+        [row["by"], row["group"], *(str(row[name]) for name in names)]
+        + [interval(row[name]) for name in ("accuracy", "balanced_accuracy")]
         for row in groups
     ]
     return [head, *rows]
@@ -103,11 +104,11 @@ def vote_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
             [
                 str(row["k"]),
                 interval(row["majority"]),
-                f"{row['majority_tokens']:.0f}",
+                number(row["majority_tokens"], 0),
                 interval(row["weighted"]),
-                f"{row['weighted_tokens']:.0f}",
+                number(row["weighted_tokens"], 0),
                 interval(row["at_equal_tokens"]),
-                str(row["equal_k"]),
+                MISSING if row["equal_k"] is None else str(row["equal_k"]),
                 signed(row["gain"]),
             ]
             for row in rows

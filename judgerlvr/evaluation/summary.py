@@ -79,8 +79,10 @@ def _majority_curve(records: Sequence[Record], samples: int) -> dict[str, dict[s
         answers.setdefault(record.problem_id, []).append(answer_of(record))
     curve = {}
     for k in _ks(samples):
-        chances = [majority_at_k(group, k) for group in answers.values() if len(group) >= k]
-        shares = Shares(np.array(chances), np.ones(len(chances)))
+        groups = [group for group in answers.values() if len(group) >= k]
+        # n samples hold n / k independent votes of k.
+        counts = np.array([len(group) / k for group in groups])
+        shares = Shares(np.array([majority_at_k(group, k) for group in groups]), counts)
         curve[str(k)] = share_interval(shares).as_dict()
     return curve
 

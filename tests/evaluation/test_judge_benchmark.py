@@ -116,6 +116,18 @@ def test_equal_tokens_gives_the_majority_more_samples():
     assert [(row.k, row.equal_k) for row in found.rows] == [(1, 2), (2, 4), (4, 8), (8, 8)]
 
 
+def test_without_token_counts_nothing_is_at_equal_tokens():
+    solutions = [solution("a", f"t{i}", float(i < 2), tokens=None) for i in range(4)]
+    row = votes([verdict(s, True) for s in solutions], solutions).rows[0]
+    assert row.equal_k is None and row.weighted.value == 0.5
+    assert np.isnan([row.majority_tokens, row.weighted_tokens, row.gain.value]).all()
+
+
+def test_a_group_of_one_class_has_an_accuracy_alone():
+    row = benchmark([verdict(RIGHT_A, True), verdict(RIGHT_A, False, 1)], SOLUTIONS)["groups"][0]
+    assert row["accuracy"]["value"] == 0.5 and np.isnan(row["balanced_accuracy"]["value"])
+
+
 def test_problems_with_a_sample_without_verdict_are_left_out_and_silent_samples_need_none():
     silent = record(id="b", problem_id="b", response="nothing", score=0.0, answer=None)
     found = votes([verdict(RIGHT_A, True), verdict(RIGHT_B, True)], [RIGHT_A, WRONG_A, RIGHT_B, silent])
