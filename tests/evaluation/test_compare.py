@@ -17,7 +17,7 @@ DECODING = Decoding(n=4, max_tokens=64)
 
 
 def write(folder, sets, decoding=DECODING, settings=None, **changes):
-    """An evaluation with the given scores: set name -> problem -> one character a sample."""
+    """An evaluation with the given scores: set name -> problem -> a character for each sample."""
     evaluation = Evaluation()
     for name, problems in sets.items():
         about = {"set": name, "decoding": decoding.name, "prompt": "solve", **changes}
@@ -181,7 +181,7 @@ JUNK = (None, 1, "x", [], {}, [1], {"a": 1}, True)
 
 
 def damaged(value):
-    """The same data with one part replaced by junk, for every part and every junk."""
+    """The data with each part replaced by each junk in turn."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield {name: part for name, part in value.items() if name != key}

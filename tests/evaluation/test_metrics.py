@@ -68,7 +68,7 @@ def test_a_perfect_judge_has_an_interval_of_positive_width(problems):
 
 
 def test_balanced_accuracy_of_a_rare_class_is_as_uncertain_as_the_class():
-    """100 problems, of which three solutions are wrong ones: twelve samples' worth, not a hundred."""
+    """100 problems with three wrong solutions are worth twelve samples and not a hundred."""
     labels = [True] * 97 + [False] * 3
     sums = metrics.cluster_sums(metrics.verdict_columns(labels, labels), [str(i) for i in range(100)])
     assert metrics.balanced_accuracy_interval(sums).low < 0.8

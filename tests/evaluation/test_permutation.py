@@ -14,7 +14,7 @@ EIGHTHS = st.integers(-8, 8).map(lambda eighths: eighths / 8)
 
 
 def naive_p(differences):
-    """Share of all 2^n sign patterns of all differences whose sum is at least as far from 0."""
+    """Share of all sign patterns of all differences with a sum at least as far from 0."""
     observed = abs(sum(differences))
     sums = [
         abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
