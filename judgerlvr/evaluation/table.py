@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MISSING = "-"
-FOOTER = "entropy: mean -log p of the sampled tokens (nats); [low, high]: 95 % bootstrap over problems"
+FOOTER = (
+    "entropy: mean -log p of the sampled tokens (nats). [low, high]: 95 % over problems, "
+    "clustered Wilson for shares and bootstrap for tokens"
+)
 
 Row = Mapping[str, Any]
 
