@@ -11,6 +11,7 @@ from data.identity import EARLIER_TURNS, earlier_turns, label_of, shown_text
 from data.normalised_tokens import normalised_tokens
 from data.problems import GoldGrader, ProblemSet, bad_golds
 from data.template_text import find_template
+from rewards.gold_matching import AnswerGrader, match_golds
 from rewards.types import Problem
 
 SHOWN = 5
@@ -44,6 +45,16 @@ def _gold_lines(found: ProblemSet, grader: GoldGrader) -> Iterator[str]:
     for place, reason in bad.items():
         file, row = found.places[place]
         yield f"    {file.name} row {row}: {found.problems[place].gold!r} is {reason}"
+
+
+def describe_golds(found: ProblemSet, grader: AnswerGrader) -> Iterator[str]:
+    """A line for each gold of one source that right answers never match, or that a wrong answer matches."""
+    report = match_golds(found.problems, grader)
+    for kind, faults in report.kinds():
+        yield f"{found.source}: {len(faults)} of {report.golds} golds {kind}"
+        for fault in faults:
+            file, row = found.places[fault.place]
+            yield f"    {file.name} row {row}: {fault.gold!r} ({fault.why})"
 
 
 def _histogram(lengths: Sequence[int]) -> Iterator[str]:

@@ -56,12 +56,15 @@ class GoldReport:
 
     def lines(self, source: object = "golds") -> list[str]:
         """Lines for a console, one a kind of fault; none where all golds are sound."""
-        kinds = (("never matched by another spelling", self.never), ("matched by a wrong answer", self.easily))
         return [
             f"{source}: {len(faults)} of {self.golds} golds {kind}: {_shown(faults)}"
-            for kind, faults in kinds
+            for kind, faults in self.kinds()
             if faults
         ]
+
+    def kinds(self) -> tuple[tuple[str, list[GoldFault]], ...]:
+        """Each kind of fault in words, and the faults of that kind."""
+        return (("never matched by another spelling", self.never), ("matched by a wrong answer", self.easily))
 
 
 def _shown(faults: Sequence[GoldFault]) -> str:

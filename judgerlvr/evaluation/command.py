@@ -123,7 +123,8 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
 
 
 def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
-    files = [(path, read_stored(path, options.model)) for path in options.responses]
+    need_gold = load_verifier(options.verifier).needs_gold
+    files = [(path, read_stored(path, options.model, need_gold)) for path in options.responses]
     files = [(path, apart(path, samples)) for path, samples in files] if len(files) > 1 else files
     used = [(path, samples, samples[: options.limit]) for path, samples in files]
     sources = [describe_source(path, len(samples), len(kept)) for path, samples, kept in used]

@@ -10,10 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rewards.comparison import relations_reader
+from rewards.comparison import spellings as spell
 from rewards.comparison.brackets import read_brackets, read_environment, read_french_interval, read_set_operation
 from rewards.comparison.items import Item, items_of
 from rewards.comparison.numerals import TooLarge, joined
-from rewards.comparison.quantities import read_based, read_compound, read_digits, read_quantity, without_text
+from rewards.comparison.quantities import (
+    read_based,
+    read_compound,
+    read_digits,
+    read_quantity,
+    read_sum_of_quantities,
+    without_text,
+)
 from rewards.comparison.splitting import closing, split_members, strip_group
 from rewards.comparison.tree import Choice, Listing, Node, Uncovered, Words
 from rewards.comparison.units import NEVER_A_NOUN, SHORT_LETTERS, noun
@@ -134,7 +142,7 @@ class AnswerReader:
         bracketed = len(body) > 2 and body[0].is_("(") and body[2].is_(")")
         letter = body[1] if bracketed else body[0]
         rest = body[3:] if bracketed else body[1:]
-        if letter.kind != "letter" or letter.font not in ("", "vector"):
+        if letter.kind != "letter" or letter.font not in ("", "vector") or (bracketed and rest and rest[0].is_(",")):
             return None
         if not bracketed and rest:
             if not letter.value.isupper() or not rest[0].is_(")", ".", ":"):
@@ -192,7 +200,10 @@ class AnswerReader:
     def _quantity(self, items: Sequence[Item]) -> Node:
         if is_words(items):
             raise Uncovered("words")
-        return read_quantity(items, self.nouns)
+        try:
+            return read_quantity(items, self.nouns)
+        except Uncovered:
+            return read_sum_of_quantities(items, self.nouns)
 
     def _quantity_in_text(self, items: Sequence[Item]) -> Node:
         """The whole answer stands in a text command: its letters are symbols where that makes a formula."""
@@ -207,7 +218,8 @@ def is_words(items: Sequence[Item]) -> bool:
     if all(item.kind == "word" and not item.value.isdigit() for item in items):
         return items[0].value not in ("pi", "infty", "oo", "inf", "infinity")
     letters = [item for item in items if item.kind in ("letter", "word")]
-    if len(letters) == len(items) > 1 and (letters[0].text or letters[0].roman):
+    applied = letters[:1] and letters[0].value in spell.FUNCTIONS
+    if len(letters) == len(items) > 1 and (letters[0].text or letters[0].roman) and not applied:
         return True
     capitals = all(item.kind == "letter" and item.value.isupper() for item in items)
     return len(items) > 1 and capitals and not any(item.spaced for item in items[1:])

@@ -3,11 +3,12 @@ r"""Sets, tuples, intervals, unions, set builders, matrices and cases."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rewards.comparison.items import Item
 from rewards.comparison.splitting import closing, split, split_members
-from rewards.comparison.tree import Bracketed, Matrix, Node, Quantity, SetBuilder, SetOf, Uncovered
+from rewards.comparison.tree import Bracketed, Listing, Matrix, Node, Quantity, SetBuilder, SetOf, Uncovered
 
 if TYPE_CHECKING:
     from rewards.comparison.answer_reader import AnswerReader
@@ -96,6 +97,7 @@ def _named_set(items: Sequence[Item]) -> SetOf | None:
 
 def read_environment(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     """A matrix, a determinant or cases, if nothing else stands beside the environment."""
+    items = _cases_by_hand(items)
     items = _without_outer_brackets(items)
     if not items[0].value.startswith(_ENVIRONMENT) or closing(items, 0) != len(items) - 1:
         return None
@@ -106,7 +108,17 @@ def read_environment(reader: AnswerReader, items: Sequence[Item]) -> Node | None
     cells = [split(row, lambda item: item.is_("&"))[0] for row in rows]
     if kind == "aligned" or any(not cell for row in cells for cell in row):
         raise Uncovered(kind)
+    if kind == "cases" and all(len(row) == 1 for row in cells):
+        return Listing(tuple(_cell(reader, row[0], kind) for row in cells), "and")
     return Matrix(tuple(tuple(_cell(reader, cell, kind) for cell in row) for row in cells), kind)
+
+
+def _cases_by_hand(items: Sequence[Item]) -> Sequence[Item]:
+    r"""``\left\{\begin{array}...\end{array}\right.`` as cases: one brace in front of an array."""
+    matrix = _ENVIRONMENT + "matrix}"
+    if len(items) < 3 or not items[0].is_(r"\{") or items[1].value != matrix or closing(items, 1) != len(items) - 1:
+        return items
+    return [replace(items[1], value=_ENVIRONMENT + "cases}"), *items[2:]]
 
 
 def _without_outer_brackets(items: Sequence[Item]) -> Sequence[Item]:

@@ -19,7 +19,7 @@ from rewards.comparison.numerals import TooLarge
 from rewards.comparison.operations import unevaluated
 from rewards.comparison.quantities import plain_digits
 from rewards.comparison.spellings import READ_SIGNS
-from rewards.comparison.tree import Based, Bracketed, Choice, Node, Uncovered, Words
+from rewards.comparison.tree import Based, Bracketed, Choice, Node, SetOf, Uncovered, Words
 from rewards.comparison.units import SHORT_LETTERS, counted_nouns
 from rewards.comparison.work import budget
 from rewards.types import Reason, Result
@@ -123,7 +123,11 @@ def _compare_nodes(gold: Node, answer: Node, equality: NodeEquality) -> Reason:
 def _without_single_set(node: Node) -> Node:
     """``{2}`` as a whole answer is the one solution 2; a set inside a set stays one."""
     single = isinstance(node, Bracketed) and node.brackets == "{}" and len(node.members) == 1
-    return node.members[0] if isinstance(node, Bracketed) and single else node
+    return node.members[0] if isinstance(node, Bracketed) and single and not _is_set(node.members[0]) else node
+
+
+def _is_set(node: Node) -> bool:
+    return isinstance(node, SetOf) or (isinstance(node, Bracketed) and node.brackets == "{}")
 
 
 def is_spelled(answer: Sequence[Item], gold: Sequence[Item]) -> bool:

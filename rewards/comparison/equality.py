@@ -86,10 +86,16 @@ def _approximates(decimal: Scalar, other: Scalar) -> bool:
 
             with mpmath.workdps(_GUARD_DIGITS + decimal.digits):
                 value = evaluate(other, {}, mpmath.mp)
-                return bool(abs(value - _high(decimal.value)) < _high(_unit(decimal)))
+                return _rounded_or_cut(value, _high(decimal.value), _high(_unit(decimal)))
     except (TooLarge, Undefined, Uncovered):
         return False
-    return not _ends(constant) and abs(constant - decimal.value) < _unit(decimal)
+    return not _ends(constant) and _rounded_or_cut(constant, decimal.value, _unit(decimal))
+
+
+def _rounded_or_cut(value: Any, decimal: Any, unit: Any) -> bool:
+    """Whether ``decimal`` is the nearest multiple of ``unit`` to ``value``, or the next one towards zero."""
+    distance = abs(value - decimal)
+    return bool(distance <= unit / 2 or (distance < unit and abs(decimal) <= abs(value)))
 
 
 def _unit(decimal: Num) -> Fraction:

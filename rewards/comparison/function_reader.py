@@ -7,7 +7,7 @@ from rewards.comparison.cursor import Cursor
 from rewards.comparison.tree import MINUS_ONE, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
 
 _WORK = {"factorial": "factorial", "binomial": "binom"}
-FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt"}
+FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt", "abs"}
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
 
 

@@ -17,6 +17,8 @@ ItemKind = Literal["num", "letter", "word", "cmd", "sign", "unknown"]
 
 
 # A colour, a length, or the column format of an array.
+_ROW_SPACING = re.compile(r"\[-?[0-9.]+(?:pt|em|ex|mm|cm|in)\]")
+_DOTLESS = (r"\imath", r"\jmath")
 _ARGUMENT = re.compile(r"[\w|.,!#\- ]+")
 
 
@@ -72,6 +74,8 @@ class _Reader:
 
     def _add(self, kind: ItemKind, value: str) -> None:
         text, roman, font, _, _ = self._modes[-1]
+        if font == "hat" and value in ("i", "j", "k"):
+            font = "vector"  # the three unit vectors
         self._out.append(Item(kind, value, self._spaced, text, roman, font if kind == "letter" else ""))
         self._spaced = False
 
@@ -154,6 +158,10 @@ class _Reader:
             return
         if name in spell.SPACES:
             self._spaced = True
+        elif name in _DOTLESS:
+            self._letters(name[1])
+        elif name == r"\bar" and self._out and self._out[-1].kind == "num":
+            self._add("cmd", r"\overline")
         elif name in spell.LAYOUT:
             self._after_layout(name)
         elif name in spell.WITH_ARGUMENT:
@@ -164,6 +172,8 @@ class _Reader:
             self._add("cmd", name)
         elif name in spell.AS_SIGN:
             self._add("sign", spell.AS_SIGN[name])
+            if name == r"\\":
+                self._drop_row_spacing()
         elif name == r"\begin" or name == r"\end":
             self._environment(name)
         else:
@@ -189,6 +199,15 @@ class _Reader:
         self._at += 1
         if not _ARGUMENT.fullmatch(argument):
             self._add("unknown", argument)
+
+    def _drop_row_spacing(self) -> None:
+        """``[4pt]`` after the end of a row prints nothing."""
+        ahead = "".join(token.text for token in self._tokens[self._at : self._at + 5])
+        if (length := _ROW_SPACING.match(ahead)) is not None:
+            end = length.end()
+            while end > 0:
+                end -= len(self._peek())
+                self._at += 1
 
     def _group(self, name: str) -> None:
         self._skip_space()

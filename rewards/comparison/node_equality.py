@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from rewards.comparison.equality import renamed_constant, same_scalar
+from rewards.comparison.finite_sums import written_out
 from rewards.comparison.normal_form import normal_form
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.numeric import Undefined, quick_value
@@ -50,7 +52,9 @@ class NodeEquality:
         """Whether two neighbours of a chain are the same value, or near for an approximation."""
         if approximate and isinstance(left, Quantity) and isinstance(right, Quantity):
             return _near(left, right)
-        return self.equal(left, right)
+        if isinstance(left, Based) != isinstance(right, Based):
+            left, right = _in_base_ten(left), _in_base_ten(right)
+        return self.equal(_written_out(left), _written_out(right))
 
     def equal(self, gold: Node, answer: Node) -> bool:
         """Whether ``answer`` says what ``gold`` says."""
@@ -61,7 +65,9 @@ class NodeEquality:
         if speaks_of_region(gold) or speaks_of_region(answer):
             regions = region_of(gold), region_of(answer)
             if regions[0] is not None and regions[1] is not None:
-                return same_region(regions[0], regions[1], self.scalars)
+                same = same_region(regions[0], regions[1], self.scalars)
+                if same or not (isinstance(gold, Relation) and isinstance(answer, Relation)):
+                    return same
         if isinstance(gold, Named) or isinstance(answer, Named):
             return self._named(gold, answer)
         if isinstance(gold, Listing | Bracketed) or isinstance(answer, Listing | Bracketed):
@@ -106,6 +112,8 @@ class NodeEquality:
             return self._as_equations(gold, answer)
         if isinstance(gold, Relation) or isinstance(answer, Relation):
             return self._as_equations(gold, answer)
+        if _other_names(gold, answer) or _other_names(answer, gold):
+            return False
         return self.equal(_bare(gold), _bare(answer))
 
     def _as_equations(self, gold: Node, answer: Node) -> bool:
@@ -211,6 +219,20 @@ class NodeEquality:
 
     def _row(self, gold: Sequence[Node], answer: Sequence[Node]) -> bool:
         return all(map(self.equal, gold, answer))
+
+
+def _other_names(one: Node, several: Node) -> bool:
+    """Whether values of one name stand beside values of which some has another name."""
+    names = [member.name for member in _members(several) if isinstance(member, Named)]
+    return isinstance(one, Named) and isinstance(one.value, Listing) and any(name != one.name for name in names)
+
+
+def _in_base_ten(node: Node) -> Node:
+    return Quantity(Num(Fraction(int(node.digits, node.base)))) if isinstance(node, Based) else node
+
+
+def _written_out(node: Node) -> Node:
+    return replace(node, scalar=written_out(node.scalar)) if isinstance(node, Quantity) else node
 
 
 def _bare(node: Node) -> Node:

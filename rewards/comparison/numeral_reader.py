@@ -2,12 +2,16 @@ r"""Numerals inside a formula: decimals, scientific notation, repeating decimals
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from rewards.comparison.cursor import Cursor
 from rewards.comparison.items import Item
 from rewards.comparison.numerals import read_decimal, repeating
 from rewards.comparison.tree import Div, Num, Scalar, Uncovered
+
+# Dots say how a numeral goes on only after three equal periods: 0.333..., 0.1666..., 0.121212...
+_PERIOD = re.compile(r"([0-9]*\.[0-9]*?)([0-9]{1,6}?)\2{2,}")
 
 
 class NumeralReader(Cursor):
@@ -16,6 +20,9 @@ class NumeralReader(Cursor):
     def _numeral(self, item: Item) -> Scalar:
         if self.value() in (r"\overline", r"\dot") or (item.value.endswith(".") and self.value() == "("):
             return self._repeating(item.value)
+        if self.value() == r"\ldots" and (period := _PERIOD.fullmatch(item.value)) is not None:
+            self._expect(r"\ldots")
+            return repeating(period[1], period[2])
         number = read_decimal(item.value)
         if 1 <= abs(number.value) < 10 and (power := self._exponent_after_e()) is not None:
             return Num(number.value * Fraction(10) ** power)

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from rewards.comparison.normal_form import normal_form
 from rewards.comparison.numerals import TooLarge
-from rewards.comparison.tree import Call, Matrix, Mul, Num, Pow, Scalar, Sym, Uncovered, children, free_symbols, walk
+from rewards.comparison.tree import (
+    Add,
+    Call,
+    Div,
+    Matrix,
+    Mul,
+    Num,
+    Pow,
+    Scalar,
+    Sym,
+    Uncovered,
+    children,
+    free_symbols,
+    walk,
+)
 
 _ALWAYS = frozenset(("integral", "sum", "product", "limit", "derivative"))
 _CONSTANTS = _ALWAYS | {"integer function", "trigonometry", "logarithm", "tower", "determinant"}
-_RATIONALS = _CONSTANTS | {"root", "power"}
+_RATIONALS = _CONSTANTS | {"root", "power", "absolute value"}
 _TRIGONOMETRY = frozenset(
     f"{start}{name}{end}"
     for start in ("", "arc", "ar")
@@ -36,7 +50,7 @@ def unevaluated(gold: object, answer: object) -> bool:
 
     Integrals, sums, products, limits and derivatives are refused beside any gold that has none. Beside a gold without
     symbols so are integer functions, functions of angles, logarithms and power towers; beside a gold of rational
-    numbers also roots and powers.
+    numbers also roots, powers and absolute values.
     """
     refused = _ALWAYS if free_symbols(gold) else _RATIONALS if _rational(gold) else _CONSTANTS
     return bool((operations(answer) & refused) - operations(gold))
@@ -94,7 +108,9 @@ def _tops(tree: object) -> list[Scalar]:
 
 def _is_rational(scalar: Scalar) -> bool:
     if isinstance(scalar, Sym):
-        return scalar.name == "oo"
+        return scalar.name in ("oo", "i")
+    if all(isinstance(part, Num | Add | Mul | Div) or part == Sym("i") for part in walk(scalar)):
+        return True
     try:
         return normal_form(scalar).constant() is not None
     except TooLarge:

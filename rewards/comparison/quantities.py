@@ -8,8 +8,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from rewards.comparison.items import Item
-from rewards.comparison.scalar_reader import read_scalar
-from rewards.comparison.tree import Based, Compound, Digits, Mul, Num, Quantity, Scalar, Uncovered, free_symbols
+from rewards.comparison.scalar_reader import negative, read_scalar
+from rewards.comparison.splitting import split
+from rewards.comparison.tree import Add, Based, Compound, Digits, Mul, Num, Quantity, Scalar, Uncovered, free_symbols
 from rewards.comparison.units import CURRENCY_SIGNS, MAGNITUDES, is_unit_item, read_unit
 
 _CURRENCY_WORDS = {
@@ -36,6 +37,7 @@ _BASE_WORDS = {
     "sixteen": 16,
 }
 _LARGEST_BASE = 36
+_OF_ANGLES = frozenset(("sin", "cos", "tan", "cot", "sec", "csc"))
 _MOST_UNIT_ITEMS = 14
 
 
@@ -64,6 +66,8 @@ def _split_at(items: Sequence[Item], end: int, nouns: frozenset[str]) -> tuple[S
     first = items[end]
     degrees = first.is_("^") and _is_degree_sign(items[end + 1 : end + 3])
     fraction = first.is_(r"\frac") and end + 2 < len(items) and is_unit_item(items[end + 2], nouns)
+    if (degrees or first.is_(r"\circ*")) and any(item.value[1:] in _OF_ANGLES for item in items[:end]):
+        return None  # the sign belongs to the angle, as in sin 30 degrees
     if not (degrees or fraction or is_unit_item(first, nouns)):
         return None
     factor, after = 1, end
@@ -127,6 +131,21 @@ def read_compound(items: Sequence[Item], nouns: frozenset[str]) -> Compound:
     return Compound(quantities)
 
 
+def read_sum_of_quantities(items: Sequence[Item], nouns: frozenset[str]) -> Quantity:
+    """Quantities of one unit with signs between: 41 cm + 97 cm, 17 dollars - 5 dollars."""
+    pieces, signs = split(items, lambda item: item.is_("+", "-"))
+    if len(pieces) < 2 or any(not piece for piece in pieces):
+        raise Uncovered("not a sum")
+    terms = [read_quantity(piece, nouns) for piece in pieces]
+    units = {term.unit for term in terms}
+    if len(units) != 1 or "" in units or any(term.percent for term in terms):
+        raise Uncovered("not of one unit")
+    signed = [
+        negative(term.scalar) if sign.is_("-") else term.scalar for sign, term in zip(signs, terms[1:], strict=True)
+    ]
+    return Quantity(Add((terms[0].scalar, *signed)), units.pop())
+
+
 def _ends_unit(item: Item) -> bool:
     return item.kind in ("word", "letter") or item.is_("and", ",", "}")
 
@@ -140,6 +159,10 @@ def _without_and(items: Sequence[Item]) -> Sequence[Item]:
 def read_digits(items: Sequence[Item]) -> Digits:
     """A time or ratio of numerals (3:45 pm, 2:3), or a date (2024-05-06, 05/06/2024)."""
     items, half = _without_half(items)
+    if half and len(items) == 1 and items[0].value.isdigit() and 1 <= int(items[0].value) <= 12:
+        return Digits(":", (str(int(items[0].value)), "00"), half)
+    if len(items) == 3 and items[1].kind == "word" and items[1].value.casefold() == "to":
+        items = [items[0], Item("sign", ":"), items[2]]
     separator = items[1].value if len(items) > 2 else ""
     figures, between = items[::2], items[1::2]
     if len(items) % 2 == 0 or separator not in (":", "-", "/") or any(not item.is_(separator) for item in between):
@@ -175,10 +198,14 @@ def read_based(items: Sequence[Item]) -> Based:
     end = next((at for at, item in enumerate(items) if item.is_("_") or item.value.casefold() == "base"), 0)
     if not end:
         raise Uncovered("no base")
-    body = items[:end]
+    body, after = items[:end], items[end + 1 :]
+    if body[-1].is_("(") and after and after[-1].is_(")"):
+        body, after = body[:-1], after[:-1]
+    if not body:
+        raise Uncovered("no digits")
     if body[0].is_("(") and body[-1].is_(")"):
         body = body[1:-1]
-    base = _read_base(items[end + 1 :])
+    base = _read_base(after)
     digits = plain_digits(body)
     if digits is None or not any(item.kind == "num" for item in body):
         raise Uncovered("no digits")

@@ -104,7 +104,7 @@ def _ratio(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     sides, colons = split(items, lambda item: item.is_(":"))
     if not colons or any(not side for side in sides) or all(len(side) == 1 and side[0].kind == "num" for side in sides):
         return None
-    if any(item.kind != "num" and item.text for item in items):
+    if any(item.kind != "num" and (item.text or item.roman) for item in items):
         return None
     return Relation(tuple(reader.read(side) for side in sides), (":",) * len(colons))
 

@@ -36,8 +36,9 @@ class ScalarReader(NumeralReader, FunctionReader):
     """One pass over the items; each method reads one level of precedence and leaves the rest."""
 
     def whole(self) -> Scalar:
-        """The content of a group, which may be a binomial coefficient in the old spelling."""
-        return self._choose() if self._is_choose() else self.sum()
+        """The content of a group, which may be a fraction or a binomial coefficient in the old spelling."""
+        sign = self._infix()
+        return self._divided(sign) if sign else self.sum()
 
     def sum(self) -> Scalar:
         self._depth += 1
@@ -164,20 +165,22 @@ class ScalarReader(NumeralReader, FunctionReader):
         self._bars = bars
         return inner
 
-    def _is_choose(self) -> bool:
+    def _infix(self) -> str:
+        r"""The ``\choose`` or ``\over`` that divides the rest of the group, or an empty string."""
         depth = 0
         for item in self._items[self._at :]:
             depth += item.is_("{") - item.is_("}")
             if depth < 0:
-                return False
-            if depth == 0 and item.is_(r"\choose"):
-                return True
-        return False
+                return ""
+            if depth == 0 and item.is_(r"\choose", r"\over"):
+                return item.value
+        return ""
 
-    def _choose(self) -> Scalar:
+    def _divided(self, sign: str) -> Scalar:
         top = self.sum()
-        self._expect(r"\choose")
-        return Call("binom", (top, self.sum()))
+        self._expect(sign)
+        bottom = self.sum()
+        return Div(top, bottom) if sign == r"\over" else Call("binom", (top, bottom))
 
     def _atom(self) -> Scalar:
         item = self._take()

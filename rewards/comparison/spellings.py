@@ -42,6 +42,7 @@ _LOWERED = re.compile("[\u2080-\u2089]+")
 _ROOT = re.compile("\u221a\\s*(?:\\{|([0-9]+(?:\\.[0-9]+)?|[A-Za-z])|(?=\\())")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
 _DOUBLED_DELIMITER = re.compile(r"\\\\(?=[()\[\]{},;!])")
+_PRIMES = re.compile(r"\^(?:\s*\\prime(?![a-z])|\{(?:\s*\\prime(?![a-z])\s*)+\})")
 _MARKDOWN = re.compile(r"^(\*\*|__|`+)(.+)\1$", re.DOTALL)
 # ASCII superscript digits of other scripts never reach these tables; ``illegal_characters`` refuses them first.
 READ_SIGNS = (
@@ -64,6 +65,8 @@ def unify(text: str) -> str:
         text = text.translate(_TABLE)
     while (inner := _MARKDOWN.match(text)) and inner[1] not in inner[2]:
         text = inner[2].strip()
+    if r"\prime" in text:
+        text = _PRIMES.sub(lambda found: "'" * found[0].count("prime"), text)
     if r"\begin" not in text and r"\\" in text:
         text = _DOUBLED_DELIMITER.sub(r"\\", _DOUBLED_BACKSLASH.sub(r"\\", text))
     return text
@@ -158,7 +161,7 @@ KNOWN = (
             "frac sqrt binom choose pi infty cdot times div pm mp le ge ne approx equiv in notin cup cap setminus",
             "to emptyset land lor circ circ* overline dot pmod bmod mod lfloor rfloor lceil rceil angle triangle",
             "euro pounds yen rupee ldots ll gg subset subseteq sim cong parallel perp Re Im partial Vert star",
-            "odot",
+            "odot over",
         )
     )
 )
@@ -180,7 +183,7 @@ _SHORTEST_WORD = 4
 
 def is_plain_word(run: str) -> bool:
     """Whether a run of letters outside text commands is a word and neither a name nor a product."""
-    if run in FUNCTIONS or run in INTEGER_FUNCTIONS or run in ("sqrt", "pi", "infty", "inf", "oo"):
+    if run in FUNCTIONS or run in INTEGER_FUNCTIONS or run in ("sqrt", "abs", "pi", "infty", "inf", "oo"):
         return True
     if run.casefold() in _SHORT_WORDS and not run.isupper():
         return True

@@ -74,7 +74,8 @@ NEVER_A_NOUN = frozenset(
         "been being equals equal of in on at for with as it its this that these those what which who how many",
         "much any some all each every other another else only just exactly actually really modulus first",
         "second last next previous sum difference product quotient ratio plus/minus opposite complement short",
-        "cut off infinity infinite undefined error answer result solution solutions correct right true yes",
+        "cut off where when while whenever given since because such provided assuming suppose let",
+        "infinity infinite undefined error answer result solution solutions correct right true yes",
     )
 )  # fmt: skip
 
@@ -211,13 +212,18 @@ class _UnitReader:
         if (
             self._value().casefold() in _POWERS
             and self._at + 1 < len(self._items)
-            and self._items[self._at + 1].kind in ("word", "letter")
+            and (self._items[self._at + 1].kind in ("word", "letter") or self._items[self._at + 1].is_("."))
         ):
             power = _POWERS[self._value().casefold()]
             self._at += 1
+            self._accept(".")
         name = self._name()
         if name is None:
             return None
+        if name == "mph":
+            return {"mi": power, "h": -power}
+        if name == "year":
+            self._accept("old")
         exponent = self._exponent()
         if exponent is None:
             return None

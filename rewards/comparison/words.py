@@ -34,7 +34,7 @@ _SAME = {
     ("all", "reals"): "all reals",
     ("all", "real"): "all reals", ("t",): "t",
 }  # fmt: skip
-_PUNCTUATION = frozenset(".,;:!?'\"-")
+_PUNCTUATION = frozenset(".,;:!'\"-")
 _CHOICE_LABELS = frozenset(("option", "choice", "answer", "part", "statement"))
 # Words that make the text beside a choice letter more than that choice's text.
 _HEDGES = frozenset(

@@ -10,7 +10,8 @@ import re
 from rewards.comparison.answer_reader import read
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import Choice, Named, Node, Quantity, Relation, Words
-from rewards.comparison.units import NEVER_A_NOUN, noun
+from rewards.comparison.units import MAGNITUDES
+from rewards.extraction.neighbours import denies, is_led_in, is_meant, is_subject, stands_alone
 
 # An answer stands near the end; the search is linear in this many characters.
 _FREE_CHARACTERS = 4000
@@ -18,8 +19,10 @@ _LONGEST_BARE = 200
 _MOST_WORDS = 4
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _SAID = re.compile(
-    r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b[\s*:\"'_]{0,6}"
+    r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b(?:,\s*[a-z]+,)?[\s*:\"'_]{0,6}"
     r"(?:(?:is|are|=|:)(?!\w)[\s*:\"'_]{0,3})+"
+    r"|\b(?:respuesta(?: final| correcta)? es|réponse(?: finale| correcte)? est|antwort (?:ist|lautet)"
+    r"|risposta(?: finale)? è|resposta(?: final| correta)? é)\b\s*:?|\bответ\s{0,3}[:—-]|答えは|正解は|(?:정답|답)[은:]"
     r"|答案\s{0,3}[是为為：:]*|\b(?:solutions?|roots?|values?|results?)\s+(?:is|are)\b\s*:?)",
     re.IGNORECASE,
 )
@@ -32,137 +35,15 @@ _NUMBER = re.compile(
 _TAIL = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
 )
+# Endings of a sentence in Japanese and Korean, which stand without a space after the answer.
+_COPULA = re.compile(r"(?:です|である|だ|입니다|이다|이에요|예요)$")
 _SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
+_ASKS = ("?", "？")
 _IS = re.compile(r"\b(?:is|are|equals)\b")
 _DIGIT = re.compile(r"[0-9]")
 _WORD = re.compile(r"[^\W\d_]+")
-# Words after which nothing in the sentence may be the answer.
-_DENYING = frozenset(
-    [
-        "not",
-        "no",
-        "nor",
-        "none",
-        "never",
-        "neither",
-        "nope",
-        "isn",
-        "aren",
-        "doesn",
-        "didn",
-        "don",
-        "won",
-        "cannot",
-        "wrong",
-        "incorrect",
-        "incorrectly",
-        "wrongly",
-        "false",
-        "falsely",
-        "untrue",
-        "invalid",
-        "if",
-        "unless",
-        "except",
-        "without",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "probably",
-        "either",
-        "or",
-        "alternatively",
-        "instead",
-        "but",
-        "kidding",
-        "joking",
-    ]
-)
-# Words that change a number which stands directly after, or directly before.
-_BEFORE = frozenset(
-    [
-        "minus",
-        "negative",
-        "plus",
-        "over",
-        "under",
-        "below",
-        "above",
-        "than",
-        "least",
-        "most",
-        "about",
-        "around",
-        "almost",
-        "nearly",
-        "roughly",
-        "approximately",
-        "times",
-        "mod",
-        "modulo",
-        "base",
-        "divided",
-        "half",
-        "double",
-        "twice",
-        "squared",
-        "cubed",
-        "root",
-    ]
-)
-_AFTER = NEVER_A_NOUN - frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "of",
-        "in",
-        "on",
-        "at",
-        "for",
-        "with",
-        "as",
-        "it",
-        "its",
-        "this",
-        "that",
-        "these",
-        "those",
-        "from",
-        "to",
-        "until",
-        "then",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "been",
-        "being",
-        "which",
-        "who",
-        "how",
-        "all",
-        "each",
-        "every",
-        "answer",
-        "result",
-        "solution",
-        "solutions",
-        "correct",
-        "right",
-        "true",
-        "total",
-        "million",
-        "billion",
-        "trillion",
-        "thousand",
-        "hundred",
-        "dozen",
-        "percent",
-        "percentage",
-        "pct",
-    ]
+_IS_CORRECT = re.compile(
+    r"\b(?:option|choice|answer|statement)\s+\(?([A-J])\)?\s+is\s+(?:the\s+)?(?:correct|right)\b", re.IGNORECASE
 )
 
 
@@ -176,16 +57,44 @@ def free_answer(text: str) -> str | None:
     said = [found for found in _SAID.finditer(text) if _near_the_end(text, found)]
     if said:
         phrase = _phrase(text, said[-1].end())
-        found = phrase if _reads(phrase) else _inside(phrase)
+        if not _is_meant(text, said[-1], phrase):
+            return text[-_LONGEST_BARE:]
+        found = phrase if _reads(phrase) else _first_in(phrase, said[-1][0])
         if found is not None or "answer" in said[-1][0].casefold():
             return found or phrase or None
-    if len(text) <= _LONGEST_BARE and _reads(text):
+    if len(text) <= _LONGEST_BARE and not _ends_in_formula(text) and not text.endswith(_ASKS) and _reads(text):
         return text
     sentences = [part for part in _SENTENCE_END.split(text) if _SAYS_SOMETHING.search(part)]
     if not sentences:
         return text[-_LONGEST_BARE:] or None
+    if (letter := _IS_CORRECT.search(sentences[-1])) is not None and not denies(sentences[-1]):
+        return letter[1]
     # A sentence that gives no single answer is the answer as a whole, which no gold but the same words can match.
     return _inside(sentences[-1]) or sentences[-1].strip()[-_LONGEST_BARE:]
+
+
+def _is_meant(text: str, said: re.Match[str], phrase: str) -> bool:
+    start = max((end.end() for end in _SENTENCE_END.finditer(text, 0, said.start())), default=0)
+    place = text.find(phrase, said.end())
+    return is_meant(text[start : said.start()], text[max(place, said.end()) + len(phrase) :])
+
+
+def _first_in(phrase: str, announcement: str) -> str | None:
+    """The piece of an announced phrase that begins with the piece or with harmless words.
+
+    After a colon the phrase may be a sentence of its own: "Final answer: the largest n is 34".
+    """
+    piece = _inside(phrase)
+    sentence = announcement.rstrip().endswith((":", "："))
+    return piece if piece and (sentence or is_led_in(phrase[: phrase.find(piece)])) else None
+
+
+def _ends_in_formula(text: str) -> bool:
+    """Whether words of prose lead up to one formula at the end, so that the formula alone is the answer."""
+    formula = _MATH.search(text)
+    if formula is None or _WORD.search(text, formula.end()):
+        return False
+    return not set(_WORD.findall(text[: formula.start()].casefold())) <= {"and", "or", "the", "final", "answer"}
 
 
 def _near_the_end(text: str, said: re.Match[str]) -> bool:
@@ -198,7 +107,7 @@ def _phrase(text: str, start: int) -> str:
     rest = text[start:].replace('\\"', '"').lstrip(" \t\n:*")
     end = _SENTENCE_END.search(rest)
     phrase = rest[: end.start()] if end else rest
-    return phrase.replace("**", "").rstrip(". ").strip(" \t\n\"'`")
+    return _COPULA.sub("", phrase.replace("**", "").rstrip(". ")).strip(" \t\n\"'`")
 
 
 def _reads(text: str) -> bool:
@@ -224,37 +133,31 @@ def _is_sentence(node: Node) -> bool:
 
 def _inside(sentence: str) -> str | None:
     """The one emphasised, typeset or numeric piece of a sentence that neither denies nor counts nor compares."""
-    if denies(_MATH.sub(" ", sentence)):
+    if denies(_MATH.sub(" ", sentence)) or sentence.rstrip().endswith(_ASKS):
         return None
-    if (bold := _BOLD.findall(sentence)) and _one(bold):
-        return str(bold[-1]).strip()
+    if (bold := list(_BOLD.finditer(sentence))) and _one([found[1] for found in bold]):
+        return None if is_subject(sentence[bold[-1].end() :]) else bold[-1][1].strip()
     spans = ["".join(groups) for groups in _MATH.findall(sentence)]
     after = _IS.split(sentence)[-1].strip()
     if after != sentence.strip() and _reads(after) and (_has_value(after) or not (spans or _DIGIT.search(sentence))):
         return after
     if spans:
-        return spans[-1].strip() if _one(spans) else None
+        end = [found.end() for found in _MATH.finditer(sentence)][-1]
+        return spans[-1].strip() if _one(spans) and not is_subject(sentence[end:]) else None
     numbers = [found for found in _NUMBER.finditer(sentence) if found[0].strip()]
-    if len({found[0].strip() for found in numbers}) != 1 or not _stands_alone(sentence, numbers[0]):
+    if len({found[0].strip() for found in numbers}) != 1 or is_subject(sentence[numbers[-1].end() :]):
         return None
-    return numbers[0][0].strip()
+    number = numbers[0][0].strip()
+    start = sentence.index(number, numbers[0].start())
+    if not stands_alone(sentence, start, numbers[0].end()):
+        return None
+    after = _WORD.findall(sentence[numbers[0].end() :].casefold())[:1]
+    return f"{number} {after[0]}" if after and after[0] in MAGNITUDES else number
 
 
 def _has_value(text: str) -> bool:
     return bool(_DIGIT.search(text) or _MATH.search(text))
 
 
-def _stands_alone(sentence: str, number: re.Match[str]) -> bool:
-    """Whether no neighbour of the number changes the number."""
-    before = _WORD.findall(sentence[: number.start()].casefold())[-1:]
-    after = _WORD.findall(sentence[number.end() :].casefold())[:1]
-    return not (_BEFORE & set(before) or _AFTER & {*after, *map(noun, after)})
-
-
 def _one(pieces: list[str]) -> bool:
     return len({piece.strip() for piece in pieces}) == 1
-
-
-def denies(sentence: str) -> bool:
-    """Whether a sentence has a word after which its number may not be the answer."""
-    return any(word in _DENYING for word in _WORD.findall(sentence.casefold()))

@@ -23,7 +23,7 @@ FORMATS = (
     ThinkingFormat("think", THINK_OPEN, THINK_CLOSE),  # Qwen3, DeepSeek-R1
     ThinkingFormat("thinking", "<thinking>", "</thinking>"),
     ThinkingFormat("bracketed", "[THINK]", "[/THINK]"),  # Magistral
-    ThinkingFormat("channel", "<|channel|>analysis", "<|channel|>final<|message|>"),  # gpt-oss
+    ThinkingFormat("channel", "<|channel|>", "<|channel|>final<|message|>"),  # gpt-oss
     ThinkingFormat("seed", "<seed:think>", "</seed:think>"),
 )
 _BARE_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z\s\"'$\\])")

@@ -44,6 +44,15 @@ def test_everything_that_a_person_should_know_is_shown(files, capsys):
     assert "--- 5 (gold" not in said
 
 
+def test_golds_that_no_right_answer_matches_are_listed_by_row(tmp_path, capsys):
+    rows = [{"problem": "How many are left?", "gold": "7"}, {"problem": "How many were sold?", "gold": "9 (3 apples)"}]
+    write_jsonl(tmp_path / "golds.jsonl", rows)
+    assert main([str(tmp_path / "golds.jsonl"), "--golds"]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 2 golds never matched by another spelling" in said
+    assert "golds.jsonl row 2: '9 (3 apples)'" in said
+
+
 def test_bad_rows_stop_the_command_after_all_is_shown(files, capsys):
     assert main(files) == 2
     said = capsys.readouterr()

@@ -1,7 +1,8 @@
 """The coverage certificate: what a token is changed to is paid only where a row of the policy says so.
 
-For pairs that are paid, each token is deleted and each of 60 intruders is inserted at each position. What is still paid
-must belong to one of the rules below; every rule is a row of the policy table in docs/rewards.md.
+For every paid row of the policy table and for further pairs, each token is deleted and each of 60 intruders is inserted
+at each position. What is still paid must belong to one of the rules below. Every rule is a row of the policy table in
+docs/rewards.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import pytest
 from rewards.comparison.compare import compare
 from rewards.comparison.tokens import tokenize
 from rewards.comparison.units import SHORT_LETTERS
+from rewards.types import Reason
 from rewards.wordlists import words
+from tests.rewards.test_policy import ROWS
 
 PAIRS = [
     ("7", "7"),
@@ -40,6 +43,7 @@ PAIRS = [
     (r"2\mathbf{i}+3\mathbf{j}", r"2\vec{i}+3\vec{j}"),
     (r"5\text{ ft }3\text{ in}", r"5\text{ ft }3\text{ in}"),
 ]
+PAIRS += [(gold, answer) for gold, answer, reason in ROWS if reason is Reason.CORRECT]
 WORDS = ("not", "or", "and", "thirds", "is wrong", "million", "cm", "squared", "minus", "apples")
 COMMANDS = words("pm sqrt frac pi infty cdot times cup le ne approx sin ln sum foo circ")
 INTRUDERS = (
@@ -52,6 +56,15 @@ INTRUDERS = (
 
 PUNCTUATION = frozenset(".,;:'!-")
 GROUPING = frozenset("{}()[]|")
+# What the policy lets an answer leave out, by the row that says so.
+LEFT_OUT = {
+    "a unit or its prefix sign may be left out": ("meters", r"\mu"),
+    "a currency may be left out": (r"\$",),
+    "the name in front and its sign are free": ("x", "=", "P", r"\#"),
+    "the text of a choice, and its label, may be left out": ("12", "Paris", "Option"),
+    "words that say the same": ("solutions", "on"),
+    "layout prints nothing": ("$", r"\,", r"\mathbf"),
+}
 UNIT = re.compile(r"\\text\{ (?:cm|squared) \}|\\\$|\\%|%|A")
 
 
@@ -83,6 +96,9 @@ def rule(gold: str, answer: str, change: str, variant: str) -> str:
         return "wrappers and brackets that print nothing"
     if change in ("or", r"\text{ or }", r"\text{ and }", r"\text{ and }", ";", ",") or deleted in (",", r"\text"):
         return "members of a list may be joined by words"
+    for row, tokens in LEFT_OUT.items():
+        if deleted in tokens:
+            return row
     if change in PUNCTUATION or deleted in PUNCTUATION:
         return "punctuation inside words"
     return ""

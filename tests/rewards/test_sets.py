@@ -17,6 +17,8 @@ from rewards.types import Problem
 
 SETS = Path(__file__).with_name("sets")
 DATA = os.environ.get("JUDGERLVR_TEST_DATA")
+# Misses of the second set that the documentation names.
+MISSES = (r"{29}\%", "One <think>two</think> still", r"\sqrt 47", r"\sqrt 53", "4 May")
 needs_data = pytest.mark.skipif(not DATA, reason="JUDGERLVR_TEST_DATA is not set")
 
 
@@ -36,11 +38,23 @@ def test_at_most_8_percent_of_800_right_completions_are_refused(own):
     assert len(refused) <= 64, refused
 
 
-def test_the_own_set_is_what_its_script_writes(tmp_path):
-    script = (SETS / "make_completions.py").read_text(encoding="utf-8")
-    (tmp_path / "make_completions.py").write_text(script, encoding="utf-8")
-    subprocess.run([sys.executable, str(tmp_path / "make_completions.py")], check=True)
-    assert (tmp_path / "completions.jsonl").read_bytes() == (SETS / "completions.jsonl").read_bytes()
+@pytest.fixture(scope="module")
+def second():
+    rows = read_rows(SETS / "second.jsonl")
+    return list(zip(rows, by_this_pool(rows), strict=True))
+
+
+def test_the_second_set_is_paid_and_refused_as_expected_but_for_the_named_misses(second):
+    wrong = {row["completion"] for row, score in second if score != bool(row["expected"])}
+    assert wrong == {row["completion"] for row, _ in second if any(part in row["completion"] for part in MISSES)}
+
+
+@pytest.mark.parametrize(("script", "file"), [("make_completions", "completions"), ("make_second_set", "second")])
+def test_each_set_is_what_its_script_writes(tmp_path, script, file):
+    for part in (*SETS.glob("*.py"), *SETS.glob("*.txt")):
+        (tmp_path / part.name).write_bytes(part.read_bytes())
+    subprocess.run([sys.executable, str(tmp_path / f"{script}.py")], check=True)
+    assert (tmp_path / f"{file}.jsonl").read_bytes() == (SETS / f"{file}.jsonl").read_bytes()
 
 
 @needs_data

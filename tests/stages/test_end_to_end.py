@@ -11,15 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from data.importing.options import ReadOptions
+from data.jsonl import read_jsonl, write_jsonl
+from data.problems import read_problems
 from judgerlvr.config.load import ROOT
 from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
 from judgerlvr.runs.metrics import read_metrics
+from judgerlvr.tinyworld.problems import generate_problems
 from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.engine
 STEPS = 3
 LIMIT = 600
+INSTRUCTIONS = "tests.helpers.instructions:keeps"
 SETTINGS = [
     *SMALL,
     f"judge.stop.steps={STEPS}",
@@ -176,12 +181,44 @@ def test_a_taken_name_is_left_alone(whole, folder):
     assert "give another --out" in done.stderr
 
 
-def test_generate_stage_starts_from_the_judge(whole, folder):
-    init = folder / "ckpt" / "whole"
-    out = ["--out", folder / "ckpt" / "generate"]
-    done = run("stage2_generate", *SETTINGS, f"runs={folder / 'runs'}", "name=generate", "--init", init, *out)
+def write_instructions(path, split, count):
+    """Problems without a gold, each with a column that only the verifier reads."""
+    rows = generate_problems(count, 0, split)
+    write_jsonl(path, [{"problem": row["problem"], "must_have": at % 10} for at, row in enumerate(rows)])
+
+
+@pytest.fixture(scope="module")
+def generated(whole, folder):
+    """Stage 2 from the judge, on problems without a gold and a verifier that reads the whole response."""
+    for split, count in (("train", 64), ("heldout", 16)):
+        write_instructions(folder / f"{split}.jsonl", split, count)
+    data = [f"data.train=[{folder / 'train.jsonl'}]", f"data.heldout=[{folder / 'heldout.jsonl'}]"]
+    arguments = [*SETTINGS, *data, f"reward.verifier={INSTRUCTIONS}", f"runs={folder / 'runs'}", "name=generate"]
+    init, out = folder / "ckpt" / "whole", folder / "ckpt" / "generate"
+    done = run("stage2_generate", *arguments, "--init", init, "--out", out)
     assert done.returncode == 0, done.stdout + done.stderr
-    manifest = json.loads((folder / "runs" / "generate" / "manifest.json").read_text())
-    assert manifest["parent"]["run"] == "whole"
-    validated = [row for row in read_metrics(folder / "runs" / "generate" / "metrics.jsonl") if row.step == 1]
+    return folder / "runs" / "generate"
+
+
+def test_generate_stage_starts_from_the_judge(generated):
+    assert json.loads((generated / "manifest.json").read_text())["parent"]["run"] == "whole"
+    validated = [row for row in read_metrics(generated / "metrics.jsonl") if row.step == 1]
     assert "validation/accuracy/generate" in validated[0].values
+
+
+def test_columns_reach_a_response_verifier_in_training_and_evaluation(generated, folder, tmp_path):
+    problems = {problem.id: problem for problem in read_problems(folder / "train.jsonl", ReadOptions(need_gold=False))}
+    rollouts = list(read_jsonl(generated / "rollouts" / "step_000001.jsonl"))
+    expected = [float(str(problems[row["id"]].meta["must_have"]) in row["response"]) for row in rollouts]
+    assert [row["score"] for row in rollouts] == expected
+    rows = [problems[row["id"]] for row in rollouts]
+    stored = [
+        {"problem": problem.text, "response": row["response"], **problem.meta}
+        for problem, row in zip(rows, rollouts, strict=True)
+    ]
+    file, out = tmp_path / "stored.jsonl", tmp_path / "out"
+    write_jsonl(file, stored)
+    done = run("evaluate", "--responses", file, "--verifier", INSTRUCTIONS, "--out", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    graded = list(read_jsonl(out / "samples.jsonl"))
+    assert sorted(row["score"] for row in graded) == sorted(expected)

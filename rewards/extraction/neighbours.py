@@ -1,0 +1,107 @@
+"""Words and signs beside a piece of prose that say whether the piece may be the answer."""
+
+from __future__ import annotations
+
+import re
+
+from rewards.comparison.units import NEVER_A_NOUN, noun
+from rewards.wordlists import words
+
+_WORD = re.compile(r"[^\W\d_]+")
+# Words after which nothing in the sentence may be the answer.
+_DENYING = frozenset(
+    words(
+        "not no nor none never neither nope isn aren ain doesn didn don won cannot wrong incorrect incorrectly",
+        "wrongly false falsely untrue invalid if unless except without maybe perhaps possibly probably either",
+        "or alternatively instead but kidding joking unlikely hardly doubt doubtful impossible anything guess",
+        "guessing unsure uncertain mistake mistaken refuted excluded reject rejects rejected fail fails failed",
+        "suppose assume assuming imagine unknown nicht kein keine keinen keiner sondern oder vielleicht",
+        "pas jamais peut ou nem nunca talvez forse quizás não ni не нет ни или возможно",
+    )
+)
+_DENIED_ABROAD = re.compile(
+    r"不是|不为|不為|不对|不對|不等于|不可能|没有|并非|而非|或|也许|可能"
+    r"|ではない|ではありません|じゃない|아니|아닙|또는|\bnon (?:è|sono|es)\b"
+    r"|\b(?:may|might|could) be [*$\\(]*[-−]?[0-9]"
+)
+# Words that change a number which stands directly after, or directly before.
+_BEFORE = frozenset(
+    words(
+        "minus negative plus over under below above than least most about around almost nearly roughly",
+        "approximately times mod modulo base divided half double twice squared cubed root from between until",
+        "unlike except exceeds exceed best maximum minimum max min step chapter section page equation figure",
+        "table line row problem question exercise theorem lemma case part reference see",
+    )
+)
+_COMPUTED_BEFORE = re.compile(
+    r"(?:\b(?:half|third|quarter|fraction|percent|square|cube|root|power|multiple|factor|divisor|inverse"
+    r"|reciprocal|opposite|double|twice) of(?: the)?|(?<!adds )(?<!add )(?<!sums )\bup to)\s*$"
+)
+_AFTER = NEVER_A_NOUN - frozenset(
+    words(
+        "a an the of in on at for with as it its this that these those from to until then is are was were be",
+        "been being which who how all each every answer result solution solutions correct right true total",
+        "million billion trillion thousand hundred dozen percent percentage pct when where while since because",
+        "given such",
+    )
+)
+_CHANGING_SIGNS = tuple("¬≠<>~≈≤≥^/×÷±[")
+_CHANGED_AFTER = re.compile(r"\s*(?:\.\.|…|[²³^×±~→≠<>]|'\s)")
+# The piece is the subject of a sentence that says something else about the piece.
+_SUBJECT = re.compile(
+    r"[\s*$]*(?:is|are|was|were|has|does)\b(?!\s+(?:(?:the|our|my|your|a)\s+)?(?:final\s+|correct\s+|right\s+)*"
+    r"(?:answer|result|solution|total|correct|right|choice|option)\b)"
+)
+_TAKEN_BACK = re.compile(
+    r"\b(?:kidding|joking|wait|sorry|actually|oops|correction|scratch that|mistaken)\b", re.IGNORECASE
+)
+_OTHERS_ANSWER = frozenset(
+    words(
+        "wrong incorrect false mistaken previous initial first second tempting naive another possible no",
+        "students their his her someone",
+    )
+)
+_SUPPOSED = frozenset(words("suppose assume assuming imagine claims claim"))
+# Words that may stand between the announcement of an answer and the answer.
+_HARMLESS = frozenset(
+    words(
+        "the a an therefore thus then simply just exactly equal to value number option choice given by hence so",
+        "now finally clearly indeed of total that we get there are is they he she it has have had",
+    )
+)
+
+
+def denies(sentence: str) -> bool:
+    """Whether a sentence has a word after which its number may not be the answer."""
+    folded = sentence.casefold()
+    return bool(_DENIED_ABROAD.search(folded)) or any(word in _DENYING for word in _WORD.findall(folded))
+
+
+def stands_alone(sentence: str, start: int, end: int) -> bool:
+    """Whether no neighbour changes the number at ``sentence[start:end]``."""
+    left, right = sentence[:start].casefold(), sentence[end:].casefold()
+    if left.rstrip().endswith(_CHANGING_SIGNS) or _COMPUTED_BEFORE.search(left) or _CHANGED_AFTER.match(right):
+        return False
+    before, after = _WORD.findall(left)[-1:], _WORD.findall(right)[:1]
+    return not (_BEFORE & set(before) or _AFTER & {*after, *map(noun, after)})
+
+
+def is_subject(rest: str) -> bool:
+    """Whether ``rest``, which follows a piece, says something else of the piece than that it is the answer."""
+    return _SUBJECT.match(rest) is not None
+
+
+def is_led_in(words_before: str) -> bool:
+    """Whether only harmless words stand between the announcement of an answer and the answer."""
+    return set(_WORD.findall(words_before.casefold())) <= _HARMLESS
+
+
+def is_meant(before: str, after: str) -> bool:
+    """Whether an announcement is the writer's own: neither another's, nor supposed, nor taken back.
+
+    Args:
+        before: the sentence up to the announcement.
+        after: everything after the announced answer.
+    """
+    leading = _WORD.findall(before.casefold())
+    return not (_OTHERS_ANSWER & set(leading[-1:]) or _SUPPOSED & set(leading) or _TAKEN_BACK.search(after))

@@ -1,0 +1,55 @@
+"""A gold that no right answer matches is named by every command that reads golds."""
+
+from __future__ import annotations
+
+import pytest
+
+from data.jsonl import read_jsonl, write_jsonl
+from judgerlvr.config.load import ROOT
+from judgerlvr.evaluate import main as evaluate
+from judgerlvr.inspect_data import main as inspect_data
+from judgerlvr.make_judge_data import main as make_judge_data
+from judgerlvr.stage1_judge import main as stage1
+from judgerlvr.stage2_generate import main as stage2
+from tests.helpers.stage_runs import write_candidates
+
+GOLD = "9 (3 apples)"
+NAMED = "golds never matched by another spelling"
+
+
+@pytest.fixture
+def problems(tmp_path):
+    rows = [{"problem": f"How many are {left} and {left + 1}?", "gold": str(2 * left + 1)} for left in range(40)]
+    write_jsonl(tmp_path / "problems.jsonl", [*rows, {"problem": "How many were sold?", "gold": GOLD}])
+    return tmp_path / "problems.jsonl"
+
+
+def test_inspect_data_names_it(problems, capsys):
+    assert inspect_data([str(problems), "--golds"]) == 0
+    assert f"1 of 41 {NAMED}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stage", [stage1, stage2])
+def test_a_stage_names_it_before_training(problems, stage, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert stage(["--config", "configs/tiny.yaml", f"data.train=[{problems}]", "--dry-run"]) == 0
+    assert f"1 of 41 {NAMED}" in capsys.readouterr().err
+
+
+def test_make_judge_data_names_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    candidates = tmp_path / "candidates.jsonl"
+    write_candidates(candidates)
+    bad = [{"problem": "How many were sold?", "gold": GOLD, "response": rf"\boxed{{{n}}}"} for n in range(6)]
+    write_jsonl(tmp_path / "all.jsonl", [*read_jsonl(candidates), *bad])
+    out = str(tmp_path / "out")
+    assert (
+        make_judge_data([out, "--config", "configs/tiny.yaml", f"judge.data.responses=[{tmp_path / 'all.jsonl'}]"]) == 0
+    )
+    assert NAMED in capsys.readouterr().err
+
+
+def test_evaluate_names_it(tmp_path, capsys):
+    write_jsonl(tmp_path / "stored.jsonl", [{"problem": "How many were sold?", "gold": GOLD, "response": r"\boxed{9}"}])
+    assert evaluate(["--responses", str(tmp_path / "stored.jsonl"), "--out", str(tmp_path / "out")]) == 0
+    assert f"1 of 1 {NAMED}" in capsys.readouterr().err
