@@ -147,10 +147,15 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
+def judge_id(problem: str, shown: str) -> str:
+    """The id of a judge prompt, from the id of the problem and the shown response."""
+    digest = hashlib.sha256(f"{problem}\0{shown}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"judge-{digest[:16]}"
+
+
 def triplet_of(store: CandidateStore, place: int, label: bool, view: View) -> Triplet:
     """The triplet of one candidate, read from disk."""
     problem, response = store.problems.read(store.problem[place]), store.response(place)
     shown = view.shown(response)
-    digest = hashlib.sha256(f"{problem.id}\0{shown}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
     model = list(store.models)[store.model[place]]
-    return Triplet(problem, shown, view.answer(response), label, model, f"judge-{digest}")
+    return Triplet(problem, shown, view.answer(response), label, model, judge_id(problem.id, shown))

@@ -22,6 +22,8 @@ COMMANDS = (
     "stage1_judge",
     "stage2_generate",
     "evaluate",
+    "compare",
+    "judge_benchmark",
     "report",
     "inspect_data",
     "make_judge_data",

@@ -11,7 +11,7 @@ from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
-from judgerlvr.evaluation.responses import read_stored
+from judgerlvr.evaluation.responses import apart, read_stored
 from judgerlvr.evaluation.run import (
     Evaluation,
     Settings,
@@ -125,6 +125,7 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
 def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
     need_gold = load_verifier(options.verifier).needs_gold
     files = [(path, read_stored(path, options.model, need_gold)) for path in options.responses]
+    files = [(path, apart(path, samples)) for path, samples in files] if len(files) > 1 else files
     used = [(path, samples, samples[: options.limit]) for path, samples in files]
     sources = [describe_source(path, len(samples), len(kept)) for path, samples, kept in used]
     return evaluate_responses([sample for _, _, kept in used for sample in kept], settings), sources

@@ -17,7 +17,7 @@ from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
 from data.verl_rows import judge_row, render_judge_rows, write_parquet
 from judgerlvr.config.schema import Config, Extraction
-from judgerlvr.engine.in_training.step_log import RIGHT, WRONG
+from judgerlvr.engine.in_training.validation import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import PromptFilter
 from judgerlvr.pipeline.problems import ProblemSets, read_options

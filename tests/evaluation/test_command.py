@@ -72,6 +72,19 @@ def test_stored_responses_are_graded_by_model_and_counted_by_the_limit(tmp_path,
     assert "limit: the first 3 rows" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("model", [{}, {"model": "a"}])
+def test_two_files_of_one_name_are_two_sets(tmp_path, model):
+    paths = [tmp_path / "a" / "test.jsonl", tmp_path / "b" / "test.jsonl"]
+    for path, response in zip(paths, ("\\boxed{2}", "\\boxed{3}"), strict=True):
+        path.parent.mkdir()
+        write_rows(path, [ROW | model | {"response": response}])
+    assert main(["--responses", *map(str, paths), "--out", str(tmp_path / "out")]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    ending = f": {model['model']}" if model else ""
+    found = {row["set"]: row["accuracy"]["value"] for row in summary["results"]}
+    assert found == {f"{paths[0]}{ending}": 1.0, f"{paths[1]}{ending}": 0.0}
+
+
 def test_judge_rows_keep_id_label_and_problem(tmp_path):
     row = {
         "prompt": [{"role": "user", "content": "judge"}],

@@ -10,7 +10,6 @@ from data.hashing import file_sha256
 from judgerlvr.config.load import ROOT, load_config, to_yaml
 from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout
-from judgerlvr.engine.in_training.step_log import held_out
 from judgerlvr.export.change import Change
 from judgerlvr.export.policy import Exported
 from judgerlvr.pipeline import refresh, stages
@@ -229,8 +228,3 @@ def test_length_is_split_by_outcome():
     metrics = step_metrics("generate", rollouts)
     assert [metrics[f"tokens/{name}"] for name in ("correct", "wrong", "truncated")] == [2, 4, 9]
     assert (metrics["reason/wrong"], metrics["response/truncated"]) == (1, 1 / 3)
-
-
-def test_balanced_accuracy_of_validation_is_the_mean_of_both_classes():
-    metrics = {"val-core/judge_right/acc/mean@1": 0.9, "val-core/judge_wrong/acc/mean@1": 0.5}
-    assert held_out(metrics)["validation/balanced_accuracy"] == pytest.approx(0.7)

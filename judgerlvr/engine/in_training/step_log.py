@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from data.balanced_accuracy import mean_recall
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import DROPPED, StepRow, append_row, log_progress
-
-# Data sources of held-out judge prompts, by label.
-RIGHT, WRONG = "judge_right", "judge_wrong"
 
 
 class Tracker(Protocol):
@@ -28,19 +23,6 @@ def _plain(value: Any) -> float | None:
     if isinstance(value, bool | int | float | np.number):
         return float(value)
     return None
-
-
-def held_out(values: Mapping[str, float]) -> dict[str, float]:
-    """verl's validation figures under our names. Judge prompts are validated as two sources, one a class."""
-    accuracy = {
-        name.split("/")[1]: value
-        for name, value in values.items()
-        if name.startswith("val-core/") and "/acc/mean@" in name
-    }
-    renamed = {metrics.HELDOUT_ACCURACY.name.format(source): value for source, value in accuracy.items()}
-    if not math.isnan(balanced := mean_recall(accuracy.get(RIGHT), accuracy.get(WRONG))):
-        renamed[metrics.HELDOUT_BALANCED.name] = balanced
-    return renamed
 
 
 class StepLog:
@@ -68,7 +50,7 @@ class StepLog:
         self.tracker.log(data=data, step=step)
         now = time.monotonic()
         values = {name: number for name, value in data.items() if (number := _plain(value)) is not None}
-        values = {name: value for name, value in values.items() if name not in DROPPED} | held_out(values)
+        values = {name: value for name, value in values.items() if name not in DROPPED}
         row = StepRow(step, self.kind, round(now - self.started, 3), values)
         append_row(self.path, row)
         if row.is_training:

@@ -17,6 +17,7 @@ from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.private.validation import ValidationFigures
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
@@ -25,7 +26,7 @@ from judgerlvr.runs.metrics import METRICS, StepRow, log_progress
 from judgerlvr.runs.stage import STOP, Stage
 
 
-class StageTrainer(PPOTrainerSync):
+class StageTrainer(ValidationFigures, PPOTrainerSync):
     """Adds nothing to the algorithm. Overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:
