@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -21,8 +20,7 @@ from judgerlvr.engine.preflight import PreflightError, check_nodes, check_proces
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
 from judgerlvr.runs.checkpoints import complete
-from judgerlvr.runs.files import write_atomically
-from judgerlvr.runs.folder import FAILURE
+from judgerlvr.runs.folder import read_failure, write_failure
 from judgerlvr.runs.stage import Stage
 from rewards.errors import CommandFailed
 
@@ -59,7 +57,9 @@ def train_stage(stage: Stage) -> None:
     except KeyboardInterrupt as interrupt:
         raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
     except (ray.exceptions.RayError, PreflightError) as error:
-        raise StageFailed(_cause(stage, error)) from error
+        cause = _cause(stage, error)
+        write_failure(stage.run_dir, cause)
+        raise StageFailed(cause) from error
     finally:
         # Frees the placement group: a second stage in the same Ray session would find no free GPU.
         ray.shutdown()
@@ -68,9 +68,8 @@ def train_stage(stage: Stage) -> None:
 def _cause(stage: Stage, error: Exception) -> str:
     """The watchdog's note if there is one, else one line of the remote exception: of a traceback its last error, of a
     message its beginning, since what follows is often advice."""
-    note = stage.run_dir / FAILURE
-    if note.exists():
-        return str(json.loads(note.read_text(encoding="utf-8"))["cause"])
+    if noted := read_failure(stage.run_dir):
+        return noted
     root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
     lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
     raised = [line for line in lines if RAISED.match(line)]
@@ -163,6 +162,6 @@ def _watch(trainer: Any, stage: Stage) -> None:
         cause = _hang(stage, silent) if trainer.training else _slow_start(silent)
         print(cause, flush=True)
         if guard.action is Action.stop:
-            write_atomically(stage.run_dir / FAILURE, json.dumps({"cause": cause}))
+            write_failure(stage.run_dir, cause)
             os._exit(1)
         trainer.heartbeat = time.monotonic()

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from judgerlvr.engine.runner import FAILURE, _cause
+from judgerlvr.engine.runner import _cause
+from judgerlvr.runs.folder import FAILURE
 
 TRACEBACK = """ray::Worker.update() (pid=7)
   File "worker.py", line 3, in update
