@@ -74,5 +74,8 @@ def _bar(name: str, looks: Looks, found: Sequence[Estimate]) -> Bar:
 
 def _summary(groups: Sequence[tuple[str, Sequence[Bar]]], digits: int) -> str:
     return "; ".join(
-        f"{group}, {bar.name}: {bar.value:.{digits}f}" for group, bars in groups for bar in bars if bar.value is not None
+        f"{group}, {bar.name}: {bar.value:.{digits}f}"
+        for group, bars in groups
+        for bar in bars
+        if bar.value is not None
     )

@@ -117,10 +117,9 @@ class Packed:
     def note(self) -> str:
         if self.problems == self.all_problems:
             return f"All {self.rollouts:,} rollouts are in this page."
-        return (
-            f"The first {self.problems:,} of {self.all_problems:,} problems are in this page, with {self.rollouts:,} of "
-            f"{self.all_rollouts:,} rollouts. The run folders hold all rollouts."
-        )
+        problems = f"The first {self.problems:,} of {self.all_problems:,} problems are in this page"
+        rollouts = f"{self.rollouts:,} of {self.all_rollouts:,} rollouts"
+        return f"{problems}, with {rollouts}. The run folders hold all rollouts."
 
 
 def pack(entries: Sequence[Entry], more: dict[str, Any], budget: int = BUDGET) -> Packed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from judgerlvr.evaluation.comparison import Arm as Side
 from judgerlvr.evaluation.comparison import Comparison
 from judgerlvr.reporting.arms import JUDGERLVR, VANILLA, Arm
 from judgerlvr.reporting.changes import compare, percent, points
@@ -12,7 +13,7 @@ from judgerlvr.reporting.parts import ABSENT, Cell, Note, Table, count, interval
 
 # Budgets of generated tokens this close count as equal. The table prints both.
 NEAR = 0.1
-HEAD = ("matching", "arm", "steps", "generated tokens", "accuracy (share)", "mean tokens")
+HEAD = ("arm", "accuracy (share)", "mean tokens", "steps", "generated tokens")
 MATCHINGS = ("equal steps", "equal tokens")
 
 
@@ -58,7 +59,7 @@ def matched_table(arms: Sequence[Arm]) -> Table:
     """Both arms of each matching and the difference, paired over problems."""
     rows = []
     for name, pair in matched(arms):
-        rows += _pair_rows(name, *pair) if pair else [[Cell(name), *[ABSENT] * (len(HEAD) - 1)]]
+        rows += _pair_rows(name, *pair) if pair else [[Cell("both arms", name), *[ABSENT] * (len(HEAD) - 1)]]
     note = f"Equal tokens: within {NEAR:.0%}. Differences: sampled rows, paired by problem, with 95 % intervals."
     return Table("JudgeRLVR and vanilla at equal budgets", HEAD, rows, note)
 
@@ -68,12 +69,13 @@ def _pair_rows(name: str, judged: Arm, vanilla: Arm) -> list[list[Cell]]:
     values = [None, None] if compared is None else [compared.ours, compared.theirs]
     rows = []
     for arm, side in zip((judged, vanilla), values, strict=True):
-        measured = [interval(side and side.accuracy), interval(side and side.tokens, 1)]
-        who = Cell(arm.name, f"run {arm.run.name}") if arm.run else Cell(arm.name)
-        rows.append([Cell(name), who, count(arm.steps), count(arm.tokens), *measured])
-    return [*rows, [Cell(name), Cell("difference"), Cell(""), Cell(""), *_difference(compared)]]
+        rows.append([Cell(arm.name, name), *_side(side), count(arm.steps), count(arm.tokens)])
+    return [*rows, [Cell("difference", name), *_difference(compared), Cell(""), Cell("")]]
+
+
+def _side(side: Side | None) -> list[Cell]:
+    return [ABSENT, ABSENT] if side is None else [interval(side.accuracy), interval(side.tokens, 1)]
 
 
 def _difference(compared: Comparison | None) -> list[Cell]:
     return [ABSENT, ABSENT] if compared is None else [Cell(points(compared.difference)), Cell(percent(compared.tokens))]
-

@@ -9,6 +9,7 @@ from typing import Any
 from judgerlvr.evaluation.comparison import Comparison, paired, select
 from judgerlvr.evaluation.metrics import Estimate
 from judgerlvr.evaluation.records import Record
+from judgerlvr.reporting.answer import DECODINGS
 from judgerlvr.reporting.arms import BASE, JUDGERLVR, VANILLA, Arm, main_arms, one_of_each
 from judgerlvr.reporting.parts import Cell, Table, count
 
@@ -40,7 +41,7 @@ def pairs_of(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
 
 def changes_table(arms: Sequence[Arm]) -> Iterator[Table]:
     """How many problems each pair gains and loses."""
-    rows = [row for first, second in pairs_of(arms) for greedy in (False, True) for row in _row(first, second, greedy)]
+    rows = [row for first, second in pairs_of(arms) for _, greedy in DECODINGS for row in _row(first, second, greedy)]
     if rows:
         yield Table("Problems gained and lost", HEAD, rows, NOTE)
 
@@ -64,9 +65,7 @@ def _row(first: Arm, second: Arm, greedy: bool) -> Iterator[list[Cell]]:
 def changes_data(arms: Sequence[Arm]) -> dict[str, Any]:
     """Per decoding, problem and arm: right samples, samples, and mean tokens (None where unknown)."""
     shown = one_of_each(main_arms(arms))
-    tables = {
-        name: [_scores(records_of(arm, greedy)) for arm in shown] for name, greedy in (("sampled", False), ("greedy", True))
-    }
+    tables = {name: [_scores(records_of(arm, greedy)) for arm in shown] for name, greedy in DECODINGS}
     return {
         "arms": [arm.name for arm in shown],
         "problems": {name: _joined(scores) for name, scores in tables.items() if any(scores)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from judgerlvr.reporting.arms import Arm, last_step, main_arms, parent_of, tokens_at
 from judgerlvr.reporting.parts import ABSENT, Cell, Table, count, number
@@ -65,8 +65,8 @@ def device_hours(run: Run) -> float | None:
     return training_seconds(run.metrics) / 3600 * devices(run) if run.metrics else None
 
 
-def arm_costs(arms: Sequence[Arm], runs: Sequence[Run]) -> Table:
-    """One row an arm, from the base model on. An arm of two stages costs both."""
+def arm_costs(arms: Sequence[Arm], runs: Sequence[Run]) -> Iterator[Table]:
+    """One row an arm, from the base model on. An arm of two stages costs both. Nothing without arms."""
     rows = [
         [
             Cell(arm.name),
@@ -77,7 +77,8 @@ def arm_costs(arms: Sequence[Arm], runs: Sequence[Run]) -> Table:
         ]
         for arm in main_arms(arms)
     ]
-    return Table("Cost of each arm from the base model on", ARM_HEAD, rows)
+    if rows:
+        yield Table("Cost of each arm from the base model on", ARM_HEAD, rows)
 
 
 def hours_from_base(run: Run, runs: Sequence[Run]) -> float | None:

@@ -54,7 +54,9 @@ ACCURACY_AND_LENGTH = (
         f"All samples of a step. {VERDICTS}",
         axis=TOKENS,
     ),
-    Curve("Held-out accuracy", held_out_accuracy, "accuracy, share", "Steps with validation alone, mean over the sets."),
+    Curve(
+        "Held-out accuracy", held_out_accuracy, "accuracy, share", "Steps with validation alone, mean over the sets."
+    ),
     Curve("Length over steps", reader(metrics.MEAN_TOKENS), "mean tokens", "All samples of a step."),
     Curve("Length over tokens", reader(metrics.MEAN_TOKENS), "mean tokens", "All samples of a step.", axis=TOKENS),
     *(
@@ -108,7 +110,9 @@ SPEED = (
     ),
     Curve("Time of a step", reader(metrics.PHASE_SECONDS, "step"), "seconds", "All parts of a step."),
     Curve("Time of sampling", reader(metrics.PHASE_SECONDS, "gen"), "seconds", "The part of a step that samples."),
-    Curve("Time of updates", reader(metrics.PHASE_SECONDS, "update_actor"), "seconds", "The part that updates weights."),
+    Curve(
+        "Time of updates", reader(metrics.PHASE_SECONDS, "update_actor"), "seconds", "The part that updates weights."
+    ),
     Curve(
         "Memory of the trainer",
         reader(metrics.TRAINER_MEMORY),

@@ -21,7 +21,7 @@ from judgerlvr.reporting.curves import curve_groups
 from judgerlvr.reporting.facts import data_table, runs_table, stamps
 from judgerlvr.reporting.grading import reason_tables, verdict_table, words_table
 from judgerlvr.reporting.lengths import length_figures, length_table
-from judgerlvr.reporting.parts import Group, Note, Section, Tool
+from judgerlvr.reporting.parts import Group, Note, Part, Section, Tool
 from judgerlvr.reporting.results import results_table, seeds_table
 from judgerlvr.reporting.runs import Run
 from judgerlvr.reporting.settings import settings_parts
@@ -36,23 +36,27 @@ def render_page(runs: Sequence[Run], reload_seconds: int = 0) -> str:
     arms = find_arms(runs)
     packed = pack(entries_of(arms, runs), {"changes": changes_data(arms)})
     script = asset("page.js")
-    return environment().get_template("page.html").render(
-        title="JudgeRLVR report: " + ", ".join(run.name for run in runs),
-        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        stamps=list(stamps(arms, runs)),
-        sections=sections(arms, runs, packed),
-        style=Markup(asset("style.css")),
-        script=Markup(script),
-        script_hash=Markup(hash_source(script)),
-        block=packed.block,
-        reload_seconds=reload_seconds,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            title="JudgeRLVR report: " + ", ".join(run.name for run in runs),
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            stamps=list(stamps(arms, runs)),
+            sections=sections(arms, runs, packed),
+            style=Markup(asset("style.css")),
+            script=Markup(script),
+            script_hash=Markup(hash_source(script)),
+            block=packed.block,
+            reload_seconds=reload_seconds,
+        )
     )
 
 
 def sections(arms: Sequence[Arm], runs: Sequence[Run], packed: Packed) -> list[Section]:
     """All sections in the order of the page."""
     looks = looks_of(runs)
-    lengths = [*length_table(arms), *length_figures(arms, looks)]
+    lengths: list[Part | Group] = [*length_table(arms), *length_figures(arms, looks)]
     return [
         Section("Answer", [*answer_notes(arms), *answer_figures(arms, looks)]),
         Section("Results", [results_table(arms), *seeds_table(arms), matched_table(arms)]),
@@ -63,8 +67,8 @@ def sections(arms: Sequence[Arm], runs: Sequence[Run], packed: Packed) -> list[S
         Section("Reasons", list(reason_tables(arms))),
         Section("Transition words", list(words_table(arms))),
         Section("Responses side by side", _side_by_side(arms)),
-        Section("Rollout browser", [Note(packed.note), Note(NO_SEARCH), Tool("browser")] if packed.all_rollouts else []),
-        Section("Cost", [*([arm_costs(arms, runs)] if arms else []), run_costs(runs)]),
+        Section("Rollout browser", _browser(packed)),
+        Section("Cost", [*arm_costs(arms, runs), run_costs(runs)]),
         Section("Settings that differ", list(settings_parts(arms, runs))),
         Section("Runs and data", [runs_table(runs), *data_table(runs)]),
     ]
@@ -74,7 +78,12 @@ def _changes(arms: Sequence[Arm]) -> list[Group]:
     counted = list(changes_table(arms))
     if not counted:
         return []
-    return [Group("Counts of changed problems", counted), Group("Search of problems", [Note(NO_SEARCH), Tool("changes")])]
+    search = Group("Search of problems", [Note(NO_SEARCH), Tool("changes")])
+    return [Group("Counts of changed problems", counted), search]
+
+
+def _browser(packed: Packed) -> list[Part]:
+    return [Note(packed.note), Note(NO_SEARCH), Tool("browser")] if packed.all_rollouts else []
 
 
 def _side_by_side(arms: Sequence[Arm]) -> list[Group]:

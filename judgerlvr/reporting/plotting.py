@@ -20,6 +20,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 SERIES = 7
 # Patterns of straight lines are small. Dots and stars take 30 kB a figure.
@@ -118,8 +119,18 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str, log: bool = Fa
             axes.set_ylim(bottom=min(0.0, *values) * 1.05)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
     return _draw(paint, legend=True)
+
+
+def short_number(value: float) -> str:
+    """1500000 as 1.5M, 0.30000000000000004 as 0.3."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{letter}"
+    return f"{value:.4g}"
 
 
 def _paint_line(axes: Axes, line: Line, steps: bool) -> None:

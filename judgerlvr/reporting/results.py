@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from judgerlvr.reporting.answer import DECODINGS, accuracy_of, judging_of, tokens_of
+from judgerlvr.reporting.answer import DECODINGS, judging_of, tokens_of
 from judgerlvr.reporting.arms import ORDER, Arm, main_arms
 from judgerlvr.reporting.evaluations import Result
 from judgerlvr.reporting.parts import ABSENT, Cell, Table, count, interval, number
@@ -50,9 +50,9 @@ def _row(arm: Arm, solving: Result | None, judging: Result | None) -> list[Cell]
     assert known
     return [
         Cell(arm.name, "greedy" if known.decoding.greedy else "sampled"),
-        interval(solving and accuracy_of(solving)),
-        interval(solving and tokens_of(solving), 1),
-        interval(judging and judging_of(judging)),
+        interval(solving.accuracy if solving else None),
+        interval(tokens_of(solving) if solving else None, 1),
+        interval(judging_of(judging) if judging else None),
         ABSENT if solving is None else Cell(f"{solving.truncated:,} of {solving.samples:,}"),
         number(_median(solving), 0),
         Cell("none") if known.decoding.greedy else number(known.entropy),
@@ -61,8 +61,8 @@ def _row(arm: Arm, solving: Result | None, judging: Result | None) -> list[Cell]
         _decoding(known.decoding),
         Cell(arm.run.name),
         Cell(known.set_name),
-        count(solving and solving.problems),
-        count(judging and judging.samples // judging.decoding.n),
+        count(solving.problems if solving else None),
+        count(judging.samples // judging.decoding.n if judging else None),
     ]
 
 

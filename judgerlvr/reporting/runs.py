@@ -33,7 +33,7 @@ class Run:
     rollouts: list[LoggedRollout] = field(default_factory=list)
     config: Config | None = None
     config_problem: str = ""
-    status: Status = Status.evaluated()
+    status: Status = field(default_factory=Status)
 
     @property
     def name(self) -> str:

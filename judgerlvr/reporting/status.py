@@ -28,12 +28,8 @@ class State(StrEnum):
 class Status:
     """The state of a run, with the cause of a failure."""
 
-    state: State
+    state: State = State.evaluated
     cause: str = ""
-
-    @classmethod
-    def evaluated(cls) -> Status:
-        return cls(State.evaluated)
 
     @property
     def is_bad(self) -> bool:
@@ -50,7 +46,7 @@ def status_of(folder: Path, manifest: Manifest | None, rows: Sequence[StepRow]) 
         InputError: the note of a failure is damaged.
     """
     if manifest is None:
-        return Status.evaluated()
+        return Status()
     not_finite = "; ".join(not_finite_values(rows)[:1])
     if manifest.export:
         return Status(State.finished, not_finite)
