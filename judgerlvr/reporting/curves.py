@@ -172,7 +172,7 @@ def caption(text: str, lines: Sequence[Line]) -> str:
     """The caption, and what the figure does with values that cannot be drawn and with very many points."""
     broken = sum(not drawable(y) for line in lines for _, y in line.points)
     size = max((block_size(len(line.points)) for line in lines), default=1)
-    more = [f"A cross marks a step without a finite value ({broken} steps)."] if broken else []
+    more = [f"A cross marks a step without a finite value (steps: {broken})."] if broken else []
     more += [f"Each point is the mean of {size} steps."] if size > 1 else []
     return " ".join([text, *more])
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -39,7 +40,7 @@ MOST_MARKERS = 40
 # More points than this are averaged in blocks.
 MOST_POINTS = 400
 
-RC = {
+RC: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "judgerlvr",
     "text.parse_math": False,
@@ -122,7 +123,7 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str, log: bool = Fa
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
-    return _draw(paint, legend=True)
+    return _draw(paint)
 
 
 def short_number(value: float) -> str:
@@ -136,7 +137,7 @@ def short_number(value: float) -> str:
 def _paint_line(axes: Axes, line: Line, steps: bool) -> None:
     x, y = averaged(line.points)
     marker = line.look.marker if len(x) <= MOST_MARKERS and not steps else ""
-    style = {"linestyle": line.look.dash, "marker": marker, "markersize": 3.5, "linewidth": 1.5}
+    style: Any = {"linestyle": line.look.dash, "marker": marker, "markersize": 3.5, "linewidth": 1.5}
     axes.plot(x, y, color=line.look.colour, label=line.name, **style)
     broken = [place for place, value in line.points if not drawable(value)]
     if broken:
@@ -172,7 +173,7 @@ def draw_bars(groups: Sequence[tuple[str, Sequence[Bar]]], y_label: str, digits:
         axes.grid(axis="x", visible=False)
         axes.margins(y=0.12)
 
-    return _draw(paint, legend=True)
+    return _draw(paint)
 
 
 def _paint_bar(axes: Axes, bar: Bar, group: int, index: int, count: int, digits: int) -> None:
@@ -187,28 +188,29 @@ def _paint_bar(axes: Axes, bar: Bar, group: int, index: int, count: int, digits:
         return
     top = height
     if drawable(bar.low) and drawable(bar.high):
-        whisker = {"linewidth": 1.4, "color": INK, "zorder": 3}
+        whisker: Any = {"linewidth": 1.4, "color": INK, "zorder": 3}
         axes.errorbar(x, height, [[max(0.0, height - bar.low)], [max(0.0, bar.high - height)]], capsize=3, **whisker)
         top = max(height, bar.high)
-    shift = {"xytext": (0, 3), "textcoords": "offset points"}
+    shift: Any = {"xytext": (0, 3), "textcoords": "offset points"}
     axes.annotate(f"{height:.{digits}f}", (x, top), ha="center", fontsize=8, **shift)
 
 
-_names = itertools.count()
+# Identifiers of one figure must not be those of another figure.
+_numbers = itertools.count()
 
 
-def _draw(paint: Callable[[Axes], None], legend: bool) -> Markup:
+def _draw(paint: Callable[[Axes], None]) -> Markup:
     with mpl.rc_context(RC):
         drawing = Drawing(figsize=SIZE, layout="constrained")
         axes = drawing.add_subplot()
         paint(axes)
         handles, names = axes.get_legend_handles_labels()
-        if legend and handles:
+        if handles:
             drawing.legend(handles, names, loc="outside lower center", ncols=2, handlelength=3.2, fontsize=9)
         file = io.StringIO()
         with _plain_numbers():
             FigureCanvasSVG(drawing).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return to_inline(file.getvalue(), f"figure-{next(_names)}")
+    return to_inline(file.getvalue(), f"figure-{next(_numbers)}")
 
 
 @contextmanager
