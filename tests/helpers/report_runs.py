@@ -62,7 +62,7 @@ def write_synthetic_evaluation(folder, right, judge_right, mean_tokens, seed=0, 
 
 
 def write_run(folder, stage, steps, start, end, parent=None, **facts):
-    """A run whose accuracy goes from ``start`` to ``end``, with rollouts of its last step."""
+    """A run whose accuracy goes from ``start`` to ``end``, with rollouts of the last step."""
     rows = []
     for step in range(1, steps + 1):
         share = step / steps

@@ -1,4 +1,4 @@
-"""One rendered page of three runs for all tests that read a page, since its figures take seconds."""
+"""A page of three runs, rendered once for all tests, since the figures take seconds."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The page for people who do not see it, or not as others do: order, names, tables, contrast."""
+"""The page for people who see little or nothing: order, names, tables, contrast."""
 
 import re
 from itertools import pairwise
@@ -68,7 +68,7 @@ def test_every_region_that_scrolls_can_be_reached_and_has_a_name(tree):
 
 
 def test_every_input_of_the_page_has_a_label(tree):
-    """The script puts its own fields into labels too."""
+    """The script puts every field into a label too."""
     assert all(e.inside("label") for e in tree.of("input", "select", "textarea"))
     assert "label.append(field)" in asset("page.js")
 

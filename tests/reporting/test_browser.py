@@ -1,4 +1,4 @@
-"""The block of rollouts: what is in it, in which order, and how large it becomes."""
+"""The block of rollouts: content, order and size."""
 
 import base64
 import gzip
@@ -29,7 +29,7 @@ def entry(problem, response, source="base"):
 
 
 def noise(draw, size):
-    """Text that does not compress below three quarters of its size."""
+    """Text that does not compress below three quarters of the size."""
     return base64.b64encode(draw.randbytes(size * 3 // 4)).decode()
 
 

@@ -25,13 +25,13 @@ from tests.helpers.run_folders import step_row, write_run_folder
 
 
 def cells(table, row=0):
-    """Texts of one row by the table's head."""
+    """Texts of a row by the table's head."""
     return dict(zip(table.head, (cell.text for cell in table.rows[row]), strict=True))
 
 
 @pytest.fixture
 def resumed(tmp_path):
-    """A run of 66 steps at most that ended by its budget at step 4, and was resumed after step 2."""
+    """A run of 66 steps at most that the token budget ended at step 4, and that was resumed after step 2."""
     folder = tmp_path / "judge"
     rows = [step_row(step, "judge", seconds=30.0 * step) for step in (1, 2, 3)]
     facts = {"steps": 66, "model_hash": "b" * 64, "export": "checkpoints/global_step_4/policy", "device": "gpu"}
@@ -125,7 +125,7 @@ def test_a_run_whose_lock_is_held_is_still_training(tmp_path):
 
 
 def test_a_run_whose_process_was_killed_is_stopped(tmp_path):
-    """A killed process leaves its note in the lock. The number is above every number that the system gives."""
+    """A killed process leaves a note in the lock. The number is above every number that the system gives."""
     folder = tmp_path / "judge"
     end_early(folder)
     (folder / LOCK).write_text(json.dumps({"host": socket.gethostname(), "pid": 2**22 + 5}))

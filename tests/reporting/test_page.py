@@ -1,4 +1,4 @@
-"""The whole page: one file, offline, escaped, complete, with facts that are those of the run folders."""
+"""The whole page: a single file, offline, escaped and complete."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The whole page of six policies, five responses a prompt, on 200 problems: under 5 MB. It takes a minute."""
+"""The whole page of six policies, five responses a prompt, on 200 problems: under 5 MB. Both cases take minutes."""
 
 import base64
 import random

@@ -1,4 +1,4 @@
-"""The watch: a page for as long as a run goes on, and a last page at its end."""
+"""The watch: a page for as long as a run goes on, and a last page at the end."""
 
 import json
 
@@ -27,7 +27,7 @@ def pages(monkeypatch):
 
 
 def play(monkeypatch, *acts):
-    """Do one act at each sleep. A watch that sleeps longer than the acts last is an error."""
+    """Do an act at each sleep. A watch that sleeps longer than the acts last is an error."""
     left = iter(acts)
     monkeypatch.setattr(command.time, "sleep", lambda seconds: next(left)())
 

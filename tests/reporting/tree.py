@@ -19,7 +19,7 @@ class Element:
 
 
 class Tree(HTMLParser):
-    """Asserts on the way that every element is closed in its order."""
+    """Asserts on the way that every element is closed in order."""
 
     def __init__(self, page):
         super().__init__()
