@@ -21,7 +21,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 SERIES = 7
 # Patterns of straight lines are small. Dots and stars take 30 kB a figure.
@@ -35,6 +35,8 @@ VARIABLES = {INK: "ink", GRID: "line", PAGE: "page"} | {f"#f0{i:02x}0f": f"serie
 SIZE = (5.4, 3.3)
 # Beyond this size a value cannot be drawn, and is marked as one that is not finite.
 LARGEST = 1e100
+# A logarithmic axis below this value would reach numbers that a float does not hold in full.
+SMALLEST = 1e-290
 # Markers of more points than this would run together.
 MOST_MARKERS = 40
 # More points than this are averaged in blocks.
@@ -114,8 +116,8 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str, log: bool = Fa
         for line in lines:
             _paint_line(axes, line, steps)
         values = [y for line in lines for _, y in line.points if drawable(y)]
-        if log and values and min(values) > 0:
-            axes.set_yscale("log")
+        if log and values and min(values) > SMALLEST:
+            _set_decades(axes, min(values), max(values))
         elif values:
             axes.set_ylim(bottom=min(0.0, *values) * 1.05)
         axes.set_xlabel(x_label)
@@ -124,6 +126,16 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str, log: bool = Fa
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
 
     return _draw(paint)
+
+
+def _set_decades(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic axis of whole decades, with plain text at each."""
+    bottom = math.floor(math.log10(low))
+    top = max(math.ceil(math.log10(high)), bottom + 1)
+    axes.set_yscale("log")
+    axes.set_ylim(10.0**bottom, 10.0**top)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def short_number(value: float) -> str:

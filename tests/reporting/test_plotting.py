@@ -56,6 +56,15 @@ def test_names_are_text_and_never_markup_or_mathematics():
     assert "&lt;b&gt;&amp;$x$" in svg and "y_$2$" in svg
 
 
+@pytest.mark.parametrize("values", [[1e-7, 3e-7], [2.7e-7], [1e-9, 0.5], [1.0, 10.0], [1e-280, 1e90]], ids=str)
+def test_labels_of_a_logarithmic_axis_are_plain_numbers(values):
+    svg = draw_lines([Line("a", Look(0), list(enumerate(values)))], "x", "y", log=True)
+    labels = [label for label in re.findall(r">([^<>]+)</text>", svg) if label not in ("a", "x", "y")]
+    assert not any("math" in label or "$" in label for label in labels)
+    decades = [float(label) for label in labels if re.fullmatch(r"1e[+-]\d+", label)]
+    assert min(decades) < max(values) and len(decades) >= 2
+
+
 def test_every_colour_is_a_variable_of_the_style_sheet():
     bars = [Bar(str(place), Look(place), 0.5, 0.4, 0.6) for place in range(7)]
     svg = draw_bars([("g", bars)], "y", 3)
