@@ -20,8 +20,8 @@ RUN_HEAD = (
     "evaluation tokens",
 )
 RUN_NOTE = (
-    "Training time runs from the start of training to the last step, resumed parts included. The start of engines, "
-    "candidates and evaluations are not in the hours. A device is a GPU, or a whole machine on CPUs."
+    "Training time runs from the start of the engines to the last step, resumed parts included. Candidates and "
+    "evaluations are not in the hours. A device is a GPU, or a whole machine on CPUs."
 )
 ARM_HEAD = ("arm", "run", "steps", "generated tokens", "device time (hours)")
 

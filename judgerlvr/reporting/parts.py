@@ -135,8 +135,7 @@ def interval(estimate: Estimate | None, digits: int = 3) -> Cell:
     """A value over its interval."""
     if estimate is None or math.isnan(estimate.value):
         return ABSENT
-    # A line never breaks within the brackets.
-    ends = f"[{estimate.low:.{digits}f},\u00a0{estimate.high:.{digits}f}]"
+    ends = f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
     return Cell(f"{estimate.value:.{digits}f}", "" if math.isnan(estimate.low) else ends)
 
 
