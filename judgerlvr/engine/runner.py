@@ -7,6 +7,8 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,16 +55,28 @@ def train_stage(stage: Stage) -> None:
     config = render(stage)
     (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
     try:
-        run_ppo(config, _Bound(stage, handlers))
+        with noted_failures(stage):
+            run_ppo(config, _Bound(stage, handlers))
     except KeyboardInterrupt as interrupt:
         raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
+    finally:
+        # Frees the placement group: a second stage in the same Ray session would find no free GPU.
+        ray.shutdown()
+
+
+@contextmanager
+def noted_failures(stage: Stage) -> Iterator[None]:
+    """Leave the cause of a failed block in the run folder, for people and for the report.
+
+    Raises:
+        StageFailed: in the place of every error of Ray, of a worker or of a check.
+    """
+    try:
+        yield
     except (ray.exceptions.RayError, PreflightError) as error:
         cause = _cause(stage, error)
         write_failure(stage.run_dir, cause)
         raise StageFailed(cause) from error
-    finally:
-        # Frees the placement group: a second stage in the same Ray session would find no free GPU.
-        ray.shutdown()
 
 
 def _cause(stage: Stage, error: Exception) -> str:
