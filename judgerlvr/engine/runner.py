@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,7 @@ from judgerlvr.engine.preflight import PreflightError, check_nodes, check_proces
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
 from judgerlvr.runs.checkpoints import complete
-from judgerlvr.runs.files import write_atomically
-from judgerlvr.runs.folder import FAILURE
+from judgerlvr.runs.folder import read_failure, write_failure
 from judgerlvr.runs.stage import Stage
 from rewards.errors import CommandFailed
 
@@ -55,22 +55,35 @@ def train_stage(stage: Stage) -> None:
     config = render(stage)
     (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
     try:
-        run_ppo(config, _Bound(stage, handlers))
+        with noted_failures(stage):
+            run_ppo(config, _Bound(stage, handlers))
     except KeyboardInterrupt as interrupt:
         raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
-    except (ray.exceptions.RayError, PreflightError) as error:
-        raise StageFailed(_cause(stage, error)) from error
     finally:
         # Frees the placement group: a second stage in the same Ray session would find no free GPU.
         ray.shutdown()
 
 
+@contextmanager
+def noted_failures(stage: Stage) -> Iterator[None]:
+    """Leave the cause of a failed block in the run folder, for people and for the report.
+
+    Raises:
+        StageFailed: in the place of every error of Ray, of a worker or of a check.
+    """
+    try:
+        yield
+    except (ray.exceptions.RayError, PreflightError) as error:
+        cause = _cause(stage, error)
+        write_failure(stage.run_dir, cause)
+        raise StageFailed(cause) from error
+
+
 def _cause(stage: Stage, error: Exception) -> str:
     """The watchdog's note if there is one, else one line of the remote exception: of a traceback its last error, of a
     message its beginning, since what follows is often advice."""
-    note = stage.run_dir / FAILURE
-    if note.exists():
-        return str(json.loads(note.read_text(encoding="utf-8"))["cause"])
+    if noted := read_failure(stage.run_dir):
+        return noted
     root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
     lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
     raised = [line for line in lines if RAISED.match(line)]
@@ -163,6 +176,6 @@ def _watch(trainer: Any, stage: Stage) -> None:
         cause = _hang(stage, silent) if trainer.training else _slow_start(silent)
         print(cause, flush=True)
         if guard.action is Action.stop:
-            write_atomically(stage.run_dir / FAILURE, json.dumps({"cause": cause}))
+            write_failure(stage.run_dir, cause)
             os._exit(1)
         trainer.heartbeat = time.monotonic()

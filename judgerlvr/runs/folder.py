@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.lock import LOCK
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
 from judgerlvr.runs.stage import CHECKPOINTS, STATE, Kind
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 
 CONFIG = "config.yaml"
 FAILURE = "failure.json"
@@ -64,6 +65,24 @@ def _free_name(runs: Path, wanted: str) -> str:
     while (runs / (name := wanted if number == 1 else f"{wanted}-{number}")).exists():
         number += 1
     return name
+
+
+def write_failure(run_dir: Path, cause: str) -> None:
+    """Note why a run ended early. The note goes when the run is continued."""
+    write_atomically(run_dir / FAILURE, json.dumps({"cause": cause}))
+
+
+def read_failure(run_dir: Path) -> str | None:
+    """The cause that a run left when it ended early, None for other runs.
+
+    Raises:
+        InputError: the note is damaged.
+    """
+    path = run_dir / FAILURE
+    if not path.is_file():
+        return None
+    with reading("not a note of a failure", "remove the file", file=path):
+        return str(json.loads(path.read_text(encoding="utf-8"))["cause"])
 
 
 def check_space(folder: Path) -> None:

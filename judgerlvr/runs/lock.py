@@ -41,6 +41,18 @@ def held(run_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def seems_held(run_dir: Path) -> bool:
+    """Whether the note names a process that may still run. Nothing is locked, so that a reader stops no run."""
+    path = run_dir / LOCK
+    if not path.is_file():
+        return False
+    try:
+        note = json.loads(path.read_bytes() or b"{}")
+    except ValueError:
+        return False
+    return isinstance(note, dict) and _may_live(note)
+
+
 def _take(descriptor: int, path: Path) -> None:
     note = _read_note(descriptor)
     try:

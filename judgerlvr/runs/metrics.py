@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -80,6 +80,18 @@ DIFFERENCE = Metric(
 )
 HYSPARSE = Metric(
     "hysparse/{}", "share", "Agreement of rollout and trainer choices; see docs/hysparse-rl.md.", When.hysparse
+)
+THROUGHPUT = Metric(
+    "perf/throughput", "tokens a second", "Prompt and response tokens of the batch, by second and device (verl)."
+)
+PHASE_SECONDS = Metric("timing_s/{}", "seconds", "Seconds of a part of the step: gen, update_actor, step (verl).")
+TRAINER_MEMORY = Metric(
+    "actor/perf/max_memory_allocated_gb",
+    "GiB",
+    "Peak of torch's allocator in a trainer process, 0 on a CPU (verl).",
+)
+HOST_MEMORY = Metric(
+    "actor/perf/cpu_memory_used_gb", "GiB", "Memory in use on the trainer's machine, other programs included (verl)."
 )
 
 DECLARED: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
@@ -189,6 +201,15 @@ def read_metrics(path: Path) -> list[StepRow]:
                 f"no metrics row ({error})", "restore the file from a copy, or remove the line", file=path, row=number
             ) from error
     return rows
+
+
+def training_seconds(rows: Sequence[StepRow]) -> float:
+    """Training time of merged rows. Version 0.1.0 began at zero again when a run was resumed."""
+    total = before = 0.0
+    for row in rows:
+        total += row.seconds - (before if row.seconds >= before else 0.0)
+        before = row.seconds
+    return total
 
 
 def metric_table() -> str:

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from judgerlvr.engine.runner import FAILURE, _cause
+from judgerlvr.engine.preflight import PreflightError
+from judgerlvr.engine.runner import StageFailed, _cause, noted_failures
+from judgerlvr.runs.folder import FAILURE, read_failure
 
 TRACEBACK = """ray::Worker.update() (pid=7)
   File "worker.py", line 3, in update
@@ -37,3 +39,17 @@ def test_cause_is_the_last_error_or_the_beginning_of_a_message(tmp_path, text, l
 def test_cause_is_the_watchdogs_if_it_left_one(tmp_path):
     (tmp_path / FAILURE).write_text(json.dumps({"cause": "no step finished"}))
     assert _cause(SimpleNamespace(run_dir=tmp_path), ValueError("killed")) == "no step finished"
+
+
+def test_a_failed_stage_leaves_its_cause_in_the_run_folder(tmp_path):
+    stage = SimpleNamespace(run_dir=tmp_path)
+    with pytest.raises(StageFailed, match="PreflightError: no room"), noted_failures(stage):
+        raise PreflightError("no room")
+    assert read_failure(tmp_path) == "PreflightError: no room"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_end_by_hand_or_a_fault_of_the_code_is_no_noted_failure(tmp_path, error):
+    with pytest.raises(error), noted_failures(SimpleNamespace(run_dir=tmp_path)):
+        raise error
+    assert read_failure(tmp_path) is None
