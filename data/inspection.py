@@ -11,6 +11,7 @@ from data.identity import EARLIER_TURNS, earlier_turns, label_of, shown_text
 from data.normalised_tokens import normalised_tokens
 from data.problems import GoldGrader, ProblemSet, bad_golds
 from data.template_text import find_template
+from rewards.gold_matching import match_golds
 from rewards.types import Problem
 
 SHOWN = 5
@@ -44,6 +45,24 @@ def _gold_lines(found: ProblemSet, grader: GoldGrader) -> Iterator[str]:
     for place, reason in bad.items():
         file, row = found.places[place]
         yield f"    {file.name} row {row}: {found.problems[place].gold!r} is {reason}"
+
+
+def unmatched_golds(found: ProblemSet, grader: GoldGrader) -> Iterator[str]:
+    """A line for each gold that no right answer, or a wrong answer too, would match. All golds are read.
+
+    A verifier that reads more than the answer is not asked.
+    """
+    if not grader.reads_answers:
+        yield f"{found.source}: the verifier does not read extracted answers, so golds are not tried"
+        return
+    report = match_golds(found.problems, grader)
+    faults = {"never matched by another spelling": report.never, "matched by a wrong answer": report.easily}
+    yield f"{found.source}: {report.golds} golds, {report.tried} tried by restyled and mutated answers"
+    for kind, listed in faults.items():
+        yield f"  {kind}: {len(listed)}"
+        for fault in listed:
+            file, row = found.places[fault.place]
+            yield f"    {file.name} row {row}: {fault.gold!r} ({fault.why})"
 
 
 def _histogram(lengths: Sequence[int]) -> Iterator[str]:

@@ -1,9 +1,10 @@
 """Show how files of problems are read, before a run.
 
-    python -m judgerlvr.inspect_data FILE... [--out NORMALISED.jsonl] [data.columns.problem=NAME ...]
+    python -m judgerlvr.inspect_data FILE... [--golds] [--out NORMALISED.jsonl] [data.columns.problem=NAME ...]
 
 A FILE may be a file, a folder, a glob, or a name of the hub. The command prints columns, lengths and five problems.
 The command names rows that cannot be used, golds that the verifier does not read, and what the files share.
+``--golds`` lists each gold that right answers can hardly match, and each gold that a wrong answer matches.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def inspect(options: argparse.Namespace) -> None:
     Raises:
         InputError: a source cannot be read, the output exists, or rows cannot be used under ``data.bad_rows=stop``.
     """
-    from data.inspection import describe, describe_overlaps, normalised_rows
+    from data.inspection import describe, describe_overlaps, normalised_rows, unmatched_golds
     from data.jsonl import write_jsonl
     from data.problems import read_problem_set
     from judgerlvr.pipeline.problems import read_options
@@ -43,8 +44,9 @@ def inspect(options: argparse.Namespace) -> None:
         config.reward.verifier, config.reward.extraction.value, config.reward.workers
     ).open_pool() as pool:
         for found in sets:
-            print("\n".join(describe(found, pool)), flush=True)
-    for line in describe_overlaps(sets):
+            shown = unmatched_golds(found, pool) if options.golds else describe(found, pool)
+            print("\n".join(shown), flush=True)
+    for line in () if options.golds else describe_overlaps(sets):
         print(line)
     if config.data.bad_rows == "stop":
         for found in sets:
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m judgerlvr.inspect_data", description=summary)
     parser.add_argument("words", nargs="+", metavar="FILE or key=value")
     parser.add_argument("--config", type=Path, help=CONFIG_HELP)
+    parser.add_argument("--golds", action="store_true", help="list only golds that answers can hardly match")
     parser.add_argument("--out", type=Path, help="write the problems as plain JSON lines, each problem once")
     options = parser.parse_args(arguments)
     options.overrides = [word for word in options.words if "=" in word and not Path(word).exists()]

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from judgerlvr.config.schema import Action
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
+from judgerlvr.engine.root_cause import inner_error
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
 from judgerlvr.runs.checkpoints import complete
@@ -72,6 +73,8 @@ def _cause(stage: Stage, error: Exception) -> str:
     if note.exists():
         return str(json.loads(note.read_text(encoding="utf-8"))["cause"])
     root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
+    if inner := inner_error(type(root).__name__, str(root)):
+        return inner
     lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
     raised = [line for line in lines if RAISED.match(line)]
     return f"{type(root).__name__}: {(raised[-1] if raised else lines[0]).strip()}"

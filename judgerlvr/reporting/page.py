@@ -8,6 +8,7 @@ from typing import Any
 
 from data.prompts import render
 from judgerlvr.reporting.arms import find_arms, last_step, seeds_of
+from judgerlvr.reporting.cards import cards_table
 from judgerlvr.reporting.html import NOT_RUN, Markup, count, section, table, text
 from judgerlvr.reporting.plots import curves, length_figures, main_arms
 from judgerlvr.reporting.results import (
@@ -39,7 +40,7 @@ def render_page(runs: Sequence[Run]) -> str:
         section("Solutions side by side", side_by_side(shown, "generate")),
         section("Verdicts side by side", side_by_side(shown, "judge")),
         section("Training rollouts", training_rollouts(runs)),
-        section("Runs", _runs_table(runs), _data_table(runs)),
+        section("Runs", _runs_table(runs), cards_table(runs), _data_table(runs)),
     ]
     title = "JudgeRLVR report: " + ", ".join(run.name for run in runs)
     skeleton = files("judgerlvr.reporting").joinpath("page.html").read_text(encoding="utf-8")

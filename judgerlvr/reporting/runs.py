@@ -12,6 +12,7 @@ from data.jsonl import read_jsonl
 from judgerlvr.evaluation.records import Record, read_records
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, merge_steps, read_metrics
+from judgerlvr.runs.policy_card import PolicyCard, read_card
 from rewards.errors import InputError
 
 ROLLOUT_STEPS = 2  # training rollouts are shown for the last steps only
@@ -41,6 +42,7 @@ class Run:
     metrics: list[StepRow] = field(default_factory=list)
     evaluations: list[Measured] = field(default_factory=list)
     rollouts: list[dict[str, Any]] = field(default_factory=list)
+    card: PolicyCard | None = None
 
     @property
     def name(self) -> str:
@@ -66,6 +68,7 @@ def read_run(folder: Path) -> Run:
         metrics=merge_steps(read_metrics(folder / METRICS)),
         evaluations=_evaluations(folder),
         rollouts=_rollouts(folder / "rollouts"),
+        card=read_card(folder),
     )
     if not (run.manifest or run.metrics or run.evaluations):
         raise InputError("no manifest.json, metrics.jsonl or eval/ in it", "give a run folder", file=folder)

@@ -4,6 +4,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 
 from judgerlvr.engine.runner import FAILURE, _cause
 
@@ -37,3 +39,19 @@ def test_cause_is_the_last_error_or_the_beginning_of_a_message(tmp_path, text, l
 def test_cause_is_the_watchdogs_if_it_left_one(tmp_path):
     (tmp_path / FAILURE).write_text(json.dumps({"cause": "no step finished"}))
     assert _cause(SimpleNamespace(run_dir=tmp_path), ValueError("killed")) == "no step finished"
+
+
+def refuse(text):
+    raise ValueError(text)
+
+
+def nest(text):
+    instantiate({"_target_": f"{__name__}.refuse", "text": text})
+
+
+@pytest.mark.parametrize("target", ["refuse", "nest"])
+@pytest.mark.parametrize("text", ["micro batch is 0", 'it\'s (not) "one" line\nbut two'])
+def test_cause_of_a_wrapped_error_is_the_error_inside(tmp_path, target, text):
+    with pytest.raises(InstantiationException) as caught:
+        instantiate({"_target_": f"{__name__}.{target}", "text": text})
+    assert _cause(SimpleNamespace(run_dir=tmp_path), caught.value) == f"ValueError: {' '.join(text.split())}"

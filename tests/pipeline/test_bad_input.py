@@ -47,12 +47,13 @@ OVERRIDES = {
     "data.prompt=nowhere.txt": "no such prompt template",
     "data.train=[nowhere.jsonl]": "no such file",
     "max_prompt_tokens=2": "prompt too long",
+    "data.tiny_train=10 --dry-run": "24 prompts a step, and the training data has 10 that fit; set at most 8",
 }
 
 
 @pytest.mark.parametrize("override", OVERRIDES)
 def test_override_is_refused(capsys, override):
-    assert OVERRIDES[override] in refused(capsys, stage2, override)
+    assert OVERRIDES[override] in refused(capsys, stage2, *override.split())
 
 
 HYSPARSE = {
@@ -209,5 +210,5 @@ def test_dry_run_starts_nothing(capsys, tmp_path):
 
 
 def test_overrides_may_stand_between_options(capsys):
-    assert stage2(["data.tiny_train=10", "--config", "configs/tiny.yaml", "seed=1", "--dry-run", "seed=2"]) == 0
-    assert "10 training problems" in capsys.readouterr().out
+    assert stage2(["data.tiny_train=30", "--config", "configs/tiny.yaml", "seed=1", "--dry-run", "seed=2"]) == 0
+    assert "30 training problems" in capsys.readouterr().out
