@@ -24,7 +24,8 @@ from judgerlvr.engine.verl_config import render, write_agent_loops
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import FAILURE
-from judgerlvr.runs.stage import Stage
+from judgerlvr.runs.metrics import log_phase
+from judgerlvr.runs.stage import TENSORBOARD, Stage
 from rewards.errors import CommandFailed
 
 WATCH_SECONDS = 10.0
@@ -55,6 +56,7 @@ def train_stage(stage: Stage) -> None:
     write_agent_loops(stage)
     config = render(stage)
     (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+    log_phase(stage.run_dir, "starting Ray")
     try:
         run_ppo(config, _Bound(stage, handlers))
     except KeyboardInterrupt as interrupt:
@@ -110,14 +112,16 @@ class StageRunner:
         check_process(self.stage.device, self.stage.model_type)
         check_nodes(self.stage.device, self.stage.model_type)
         # verl's tracker would write into the directory that the command happens to be run from.
-        os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / "tensorboard")
+        os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / TENSORBOARD)
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         transfer_queue.init(config.transfer_queue)
         try:
             trainer = StageTrainer(config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
+            log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
             trainer.init()
+            log_phase(self.stage.run_dir, "starting the workers that sample and grade")
             loops = AgentLoopManagerTQ.create(
                 config=config,
                 llm_client=trainer.get_llm_client(),

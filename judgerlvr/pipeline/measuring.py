@@ -108,7 +108,7 @@ def measure(request: Request) -> Measured:
             write_manifest(run_dir, make_manifest(stage, counts))
             train_stage(stage)
     except StageFailed:
-        print(last_lines(run_dir), flush=True)
+        print(last_lines(run_dir), flush=True)  # the run folder is temporary, and so is the log
         raise
     found = observed(read_metrics(run_dir / METRICS))
     machine = machine_of(config, request.device)

@@ -25,7 +25,7 @@ from judgerlvr.pipeline.refresh import train_in_segments
 from judgerlvr.pipeline.reward_settings import grading_settings
 from judgerlvr.runs.checkpoints import complete, export_dir, step_of
 from judgerlvr.runs.comparison import Change, changes, is_raise, may_change
-from judgerlvr.runs.console import last_lines, quiet
+from judgerlvr.runs.console import ENGINE_LOG, quiet
 from judgerlvr.runs.folder import (
     CONFIG,
     defaults_taken,
@@ -38,7 +38,7 @@ from judgerlvr.runs.folder import (
 )
 from judgerlvr.runs.lock import held
 from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, write_manifest
-from judgerlvr.runs.metrics import METRICS, read_metrics
+from judgerlvr.runs.metrics import METRICS, log_phase, read_metrics
 from judgerlvr.runs.policy_card import card_of, curl_command, run_card, write_card
 from judgerlvr.runs.request import Request, default_link
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
@@ -70,6 +70,7 @@ def run(request: Request, new: bool = False) -> Path:
 def _prepare(request: Request, run_dir: Path) -> tuple[Stage, Path, ProblemSets]:
     print(f"{request.kind} stage in {run_dir}: {request.init} on {request.device}", flush=True)
     with quiet(run_dir):
+        log_phase(run_dir, "reading the problems")
         tokenizer = load_tokenizer(request.init, request.config.model.trust_remote_code)
         problems = ProblemSets(request.config, grading_settings(request.config, tokenizer))
         stage, counts = PREPARE[request.kind](request, run_dir, tokenizer, problems)
@@ -174,7 +175,9 @@ def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
         with quiet(stage.run_dir):
             checkpoint = _train_to_the_end(stage, problems)
     except StageFailed:
-        print(f"{last_lines(stage.run_dir)}\ncontinue with: {resume_command(stage, link)}", flush=True)
+        # The libraries' own lines stay in the log: the cause comes last, in one line.
+        print(f"all that the engines said: {stage.run_dir / ENGINE_LOG}", flush=True)
+        print(f"continue with: {resume_command(stage, link)}", flush=True)
         raise
     except Interrupted as signal:
         raise StageStopped(f"{signal}; {_left_behind(stage, link)}", 128 + signal.number) from signal
@@ -211,6 +214,7 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     """Export the checkpoint's policy, prove it, give it its name; returns its directory."""
     manifest = replace(read_manifest(stage.run_dir), trained=checkpoint.name)
     write_manifest(stage.run_dir, manifest)
+    print("  writing the policy and comparing it with the shards", flush=True)
     exported = export_policy(checkpoint)
     policy, card = exported.folder, run_card(stage)
     write_card(policy, card)

@@ -52,7 +52,7 @@ class PolicyCard:
 def card_of(stage: Stage) -> PolicyCard:
     """The card of a stage's policy. A fact that the stage does not use is the starting policy's, or None."""
     manifest, parent = read_manifest(stage.run_dir), read_card(stage.init)
-    before = {name: getattr(parent, name, None) for name in ASKED}
+    before: dict[str, Any] = {name: getattr(parent, name, None) for name in ASKED}
     return PolicyCard(
         stage=stage.kind,
         **(before | used_facts(stage.kind, stage.config)),

@@ -13,7 +13,8 @@ from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import OpenedRun
 from judgerlvr.runs.metrics import METRICS, read_metrics
-from judgerlvr.runs.stage import STATE, Stage
+from judgerlvr.runs.stage import STATE, TENSORBOARD, Stage
+from judgerlvr.runs.tensorboard_files import cut_events
 from rewards.errors import InputError, reading
 
 DISPUTED = "disputed"
@@ -92,9 +93,10 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
 
 
 def trim_metrics(run_dir: Path, checkpoint: Path | None) -> None:
-    """Drop the log's rows of steps that will be run again, so that no step stands twice."""
+    """Drop the rows and the TensorBoard events of steps that will be run again, so that no step stands twice."""
     path = run_dir / METRICS
     last = step_of(checkpoint) if checkpoint else -1
     kept = [row for row in read_metrics(path) if row.step <= last]
     if path.exists():
         write_atomically(path, "".join(row.to_json() + "\n" for row in kept))
+    cut_events(run_dir / TENSORBOARD, last)

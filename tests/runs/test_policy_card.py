@@ -144,5 +144,5 @@ def test_a_run_publishes_the_card_that_it_began_with(make_stage, tmp_path):
     write_card(stage.run_dir, card_of(stage))
     assert run_card(stage).generation_prompt == "First {{problem}}"
     template.write_text("Second {{problem}}")
-    with pytest.raises(InputError, match="the run began with 'First {{problem}}', now 'Second {{problem}}'"):
+    with pytest.raises(InputError, match=r"the run began with 'First {{problem}}', now 'Second {{problem}}'"):
         run_card(stage)
