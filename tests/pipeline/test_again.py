@@ -24,7 +24,7 @@ COMMAND = [f"model.path={BASE}", "name=mine", "generate.stop.steps=4"]
 
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
-    """Commands in an empty folder; training and preparation are stubs that note what they were given."""
+    """Commands in an empty folder; training and preparation are stubs that note their arguments."""
     monkeypatch.chdir(tmp_path)
     calls = []
 

@@ -15,7 +15,7 @@ BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 
 @pytest.fixture
 def model(tmp_path):
-    """A copy of the dense base without its weights' content: nothing here may read them."""
+    """A copy of the dense base with an empty weight file. Nothing here may read weights."""
     folder = tmp_path / "model"
     shutil.copytree(BASE, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / "model.safetensors").touch()

@@ -94,7 +94,7 @@ def test_golds_that_no_answer_matches_are_listed(capsys, tmp_path):
 
 @pytest.mark.parametrize(("vocabulary", "warned"), [(384, False), (426, False), (427, True), (151_936, True)])
 def test_a_tokenizer_far_smaller_than_the_vocabulary_is_warned_of(tmp_path, vocabulary, warned):
-    """384 tokens of 426 are just above nine tenths."""
+    """Nine tenths of 426 tokens are 383.4, and the tokenizer has 384 tokens."""
     tokenizer = load_tokenizer(BASE)
     assert len(tokenizer) == 384
     (tmp_path / "config.json").write_text(json.dumps({"vocab_size": vocabulary}))
@@ -142,7 +142,7 @@ def test_an_address_without_a_cluster_is_one_fault(capsys, monkeypatch, address,
 
 @pytest.mark.parametrize(("resources", "device"), [({"GPU": 1}, "cpu"), ({"accelerator_type:H100": 1}, "gpu")])
 def test_a_cluster_is_asked_for_its_cards(monkeypatch, resources, device):
-    """A driver without a GPU would else train on the CPUs of a cluster with GPUs."""
+    """A driver without a GPU may belong to a cluster with GPUs, and then training belongs on the GPUs."""
     from judgerlvr.models.directory import pick_device
 
     monkeypatch.setattr(cluster.ray, "resources_of", lambda _: (resources,))
