@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import is_dataclass
-from enum import EnumMeta
+from enum import StrEnum
 from typing import Any, NamedTuple, get_origin
 
 from judgerlvr.config.load import domains, key_types, keys
@@ -52,8 +52,8 @@ def allowed_values(name: str) -> str:
     kind = key_types()[name]
     if name in domains():
         return str(domains()[name].says)
-    if isinstance(kind, EnumMeta):
-        return f"one of {', '.join(str(choice.value) for choice in kind)}"
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return f"one of {', '.join(kind)}"
     if kind is bool:
         return "true or false"
     return "a mapping" if get_origin(kind) is dict else "any"

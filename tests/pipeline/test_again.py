@@ -235,3 +235,14 @@ def test_the_same_command_with_the_parents_new_place_goes_on(child, tmp_path, tr
     given = ["--config", "configs/tiny.yaml", "--init", str(init), "name=mine", "--out", "ckpt/child"]
     assert main(given) == 0
     assert trained[-1] == ("global_step_2", 12)
+
+
+def test_a_prompt_that_changed_since_is_refused(trained, tmp_path, capsys):
+    template = tmp_path / "prompt.txt"
+    template.write_text("First {{problem}}")
+    assert main([*COMMAND, f"data.prompt={template}"]) == 0
+    template.write_text("Second {{problem}}")
+    assert main(["--resume", str(tmp_path / "runs" / "mine")]) == 2
+    assert "the run began with 'First {{problem}}', now 'Second {{problem}}'" in capsys.readouterr().err
+    template.write_text("First {{problem}}")
+    assert main(["--resume", str(tmp_path / "runs" / "mine")]) == 0

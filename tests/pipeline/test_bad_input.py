@@ -212,3 +212,10 @@ def test_dry_run_starts_nothing(capsys, tmp_path):
 def test_overrides_may_stand_between_options(capsys):
     assert stage2(["data.tiny_train=30", "--config", "configs/tiny.yaml", "seed=1", "--dry-run", "seed=2"]) == 0
     assert "30 training problems" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_tracker_that_is_not_installed_is_one_line(capsys, monkeypatch, name):
+    monkeypatch.setattr("judgerlvr.pipeline.inputs.importlib.util.find_spec", lambda _: None)
+    line = refused(capsys, stage2, f"logging.{name}=true", "--dry-run")
+    assert f"field 'logging.{name}': {name} is not installed; pip install {name}, or unset it" in line
