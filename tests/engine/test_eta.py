@@ -3,13 +3,16 @@
 import itertools
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from judgerlvr.config.schema import Plateau, Stop
 from judgerlvr.engine.in_training.eta import End, Pace, foresee, shown
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.in_training.trainer import StageTrainer
 from judgerlvr.runs.console import fit
 from judgerlvr.runs.metrics import METRICS, PROGRESS, read_metrics
 from tests.helpers.run_folders import HEALTHY
@@ -123,11 +126,34 @@ def test_the_line_of_a_step_fits(logged, tmp_path, width):
 
 
 def test_a_whole_runs_limit_is_the_bar_of_a_segment(make_stage, tmp_path):
-    from judgerlvr.engine.in_training.trainer import StageTrainer
-
     (tmp_path / "manifest.json").write_text(json.dumps({"steps": 30}))
     stage = make_stage()
     trainer = StageTrainer.__new__(StageTrainer)
     generate = replace(stage.config.generate, stop=replace(stage.config.generate.stop, steps=10))
     trainer.stage = replace(stage, config=replace(stage.config, generate=generate))
     assert trainer._whole_stop().steps == 30
+
+
+def test_a_trainer_names_its_phases_and_logs_its_steps(make_stage, tmp_path, monkeypatch):
+    """The hooks that verl calls in the order of a step, with verl's own part of each hook left out."""
+    (tmp_path / "manifest.json").write_text(json.dumps({"steps": 12}))
+    for name in ("on_sample_begin", "on_sample_end"):
+        monkeypatch.setattr(PPOTrainerSync, name, lambda _: None)
+    trainer = StageTrainer.__new__(StageTrainer)
+    trainer.stage, trainer.global_steps, trainer.training = make_stage(), 3, False
+    trainer.rules, trainer.logger = StopRules(Stop()), Nothing()
+    trainer.replay_buffer = SimpleNamespace(generated_tokens=7)
+    trainer.on_validate_begin()
+    trainer.training = True
+    trainer.on_sample_begin()
+    trainer.on_sample_end()
+    trainer._step = lambda row: None
+    trainer.logger.on_step = trainer._step
+    trainer.logger.log(row(100.0), 3)
+    lines = (tmp_path / PROGRESS).read_text().splitlines()
+    assert lines[:3] == [
+        "phase: validating after step 3",
+        "passing phase: step 3: sampling",
+        "passing phase: step 3: training",
+    ]
+    assert "3/12" in lines[3]
