@@ -113,8 +113,10 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, logging
 
+    # The variable counts at the first import alone, which may lie behind.
+    logging.set_verbosity_error()
     _read_config(directory)
     if not (directory / "tokenizer_config.json").is_file():
         raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
