@@ -19,6 +19,7 @@ PACKAGE = Path(__file__).parent
 
 # In the order in which a person meets the commands. The names are modules of this package.
 COMMANDS = (
+    "doctor",
     "stage1_judge",
     "stage2_generate",
     "evaluate",
@@ -28,6 +29,7 @@ COMMANDS = (
     "inspect_data",
     "make_judge_data",
     "measure",
+    "reference",
     "export",
     "submit",
     "demo",

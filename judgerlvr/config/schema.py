@@ -357,6 +357,7 @@ class Planning:
 class Logging:
     tensorboard: bool = doc(True, "Write TensorBoard files into the run folder.")
     wandb: bool = doc(False, "Log to Weights & Biases too (the package must be installed).")
+    mlflow: bool = doc(False, "Log to MLflow too (the package must be installed), at MLFLOW_TRACKING_URI.")
     rollouts_per_step: int = doc(4, "Prompts of each step whose samples are written to rollouts/.", COUNT_OR_OFF)
 
 

@@ -19,11 +19,13 @@ from omegaconf import DictConfig, OmegaConf
 from judgerlvr.config.schema import Action
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
+from judgerlvr.engine.root_cause import inner_error
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.folder import read_failure, write_failure
-from judgerlvr.runs.stage import Stage
+from judgerlvr.runs.metrics import log_phase
+from judgerlvr.runs.stage import TENSORBOARD, Stage
 from rewards.errors import CommandFailed
 
 WATCH_SECONDS = 10.0
@@ -54,6 +56,7 @@ def train_stage(stage: Stage) -> None:
     write_agent_loops(stage)
     config = render(stage)
     (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+    log_phase(stage.run_dir, "starting Ray")
     try:
         with noted_failures(stage):
             run_ppo(config, _Bound(stage, handlers))
@@ -85,6 +88,8 @@ def _cause(stage: Stage, error: Exception) -> str:
     if noted := read_failure(stage.run_dir):
         return noted
     root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
+    if inner := inner_error(type(root).__name__, str(root)):
+        return inner
     lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
     raised = [line for line in lines if RAISED.match(line)]
     return f"{type(root).__name__}: {(raised[-1] if raised else lines[0]).strip()}"
@@ -120,14 +125,16 @@ class StageRunner:
         check_process(self.stage.device, self.stage.model_type)
         check_nodes(self.stage.device, self.stage.model_type)
         # verl's tracker would write into the directory that the command happens to be run from.
-        os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / "tensorboard")
+        os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / TENSORBOARD)
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         transfer_queue.init(config.transfer_queue)
         try:
             trainer = StageTrainer(config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
+            log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
             trainer.init()
+            log_phase(self.stage.run_dir, "starting the workers that sample and grade")
             loops = AgentLoopManagerTQ.create(
                 config=config,
                 llm_client=trainer.get_llm_client(),

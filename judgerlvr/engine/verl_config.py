@@ -212,7 +212,7 @@ def _reward(stage: Stage) -> dict[str, Any]:
 
 def _trainer(stage: Stage) -> dict[str, Any]:
     settings, logging = stage.settings, stage.config.logging
-    loggers = ["tensorboard"] * logging.tensorboard + ["wandb"] * logging.wandb
+    loggers = [name for name in ("tensorboard", "wandb", "mlflow") if getattr(logging, name)]
     return {
         "trainer.nnodes": stage.config.cluster.nodes,
         "trainer.n_gpus_per_node": stage.config.cluster.gpus_per_node,
@@ -226,7 +226,8 @@ def _trainer(stage: Stage) -> dict[str, Any]:
         "trainer.total_training_steps": settings.stop.steps,
         "trainer.save_freq": settings.checkpoint.every or settings.stop.steps,
         "trainer.test_freq": settings.validation.every or -1,
-        "trainer.val_before_train": bool(settings.validation.every),
+        # A resumed run has validated this step, and trackers would show the step twice.
+        "trainer.val_before_train": bool(settings.validation.every) and not stage.resume_from,
         "trainer.checkpoint_callback_class": "judgerlvr.engine.in_training.checkpoint_hook.SealCheckpoint",
         "trainer.resume_mode": "resume_path" if stage.resume_from else "disable",
         "trainer.resume_from_path": str(stage.resume_from) if stage.resume_from else None,

@@ -65,9 +65,9 @@ def fill_from_card(options: argparse.Namespace) -> None:
     if card:
         for line in check_against(card, _wanted(options), options.model, options.override_card):
             print(f"other than the policy's card: {line}", flush=True)
-        if options.prompt is None:
+        if options.prompt is None and card.generation_prompt is not None:
             options.template, options.prompt = card.generation_prompt, options.model / CARD
-        _fill(options, {"max_tokens": card.max_response_tokens, "verdicts": list(card.verdicts)})
+        _fill(options, {"max_tokens": card.max_response_tokens, "verdicts": card.verdicts and list(card.verdicts)})
         _fill(options, {"verifier": card.verifier, "extraction": card.extraction})
     _fill(options, DEFAULTS)
 

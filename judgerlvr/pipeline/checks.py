@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pyarrow.parquet
-import ray
 
-from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.cluster.ray import cluster_arguments, resources_of
 from judgerlvr.engine.verl_keys import check_engine_keys
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of, visible_cards
 from judgerlvr.planning.plan import make_plan
-from judgerlvr.planning.shapes import KNOWN, ModelShape, read_shape
+from judgerlvr.planning.shapes import known_shape
 from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import Stage
 from rewards.errors import InputError
-
-
-def known_shape(init: Path) -> ModelShape | None:
-    """The policy's shape, None for an architecture that the planner does not know."""
-    kind = json.loads((init / "config.json").read_text(encoding="utf-8")).get("model_type")
-    return read_shape(init) if kind in KNOWN else None
 
 
 def check_start(request: Request) -> None:
@@ -90,9 +82,4 @@ def _visible_gpus() -> int:
 
 
 def _cluster_nodes(address: str) -> list[Node]:
-    ray.init(address=address, log_to_driver=False)
-    try:
-        resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    finally:
-        ray.shutdown()
-    return [Node(found.get("CPU", 0), found.get("GPU", 0)) for found in resources]
+    return [Node(found.get("CPU", 0), found.get("GPU", 0)) for found in resources_of(address)]

@@ -1,43 +1,38 @@
-"""Everything that a stage will read and that can be tried before anything is sampled."""
+"""Inputs that can be tried before anything is sampled: card, verdict words and trackers."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
-from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
+from data.prompts import JUDGE_FIELDS, load_template
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config
-from judgerlvr.models.directory import check_model
-from judgerlvr.runs.policy_card import asked_and_graded, check_against, read_card
+from judgerlvr.runs.policy_card import check_against, read_card, used_facts
 from judgerlvr.runs.request import Request
 from rewards.errors import InputError
 from rewards.verdict import DEFAULT_WORDS, check_words
-from rewards.verifier import load_verifier
 
+# Trackers of verl that are packages of their own, by the key of ``logging`` and the package's name.
+TRACKERS = ("wandb", "mlflow")
 # The shipped bases were taught their verdict words, so that their short prompt names none.
 TAUGHT = ROOT / "configs" / "prompts" / "tiny_judge.txt"
 
 
-def check_inputs(request: Request) -> None:
-    """Try templates, verdict words, verifier and the models of candidates.
+def check_trackers(config: Config) -> None:
+    """Refuse a tracker that is switched on and not installed.
 
     Raises:
-        InputError: the first input that the stage could not use.
+        InputError: naming the package and the key.
     """
-    config = request.config
-    load_verifier(config.reward.verifier)
-    load_template(Path(config.data.prompt), GENERATE_FIELDS)
-    if request.kind != "judge":
-        return
-    check_verdicts(config)
-    longest = config.max_prompt_tokens + config.generate.max_response_tokens
-    for path in [] if config.judge.data.responses else config.judge.data.sample_from:
-        check_model(Path(path), longest, config.model.trust_remote_code)
+    for name in TRACKERS:
+        if getattr(config.logging, name) and importlib.util.find_spec(name) is None:
+            raise InputError(f"{name} is not installed", f"pip install {name}, or unset it", field=f"logging.{name}")
 
 
 def check_card(request: Request, override: bool) -> list[str]:
-    """Differences between the starting policy's card and the configuration. Stage 2 reads no verdicts.
+    """Differences between the starting policy's card and the configuration, as far as the stage reads the facts.
 
     Raises:
         InputError: the prompt, extraction, verifier or verdict words differ, without ``override``.
@@ -45,11 +40,8 @@ def check_card(request: Request, override: bool) -> list[str]:
     card = read_card(request.init)
     if card is None:
         return []
-    wanted = asked_and_graded(request.config) | {"temperature": request.config.temperature}
-    unread = ("judge_prompt", "verdicts") if request.kind == "generate" else ()
-    return check_against(
-        card, {name: value for name, value in wanted.items() if name not in unread}, request.init, override
-    )
+    wanted = used_facts(request.kind, request.config) | {"temperature": request.config.temperature}
+    return check_against(card, wanted, request.init, override)
 
 
 def check_verdicts(config: Config) -> None:

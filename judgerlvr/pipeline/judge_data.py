@@ -22,7 +22,7 @@ from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import PromptFilter
 from judgerlvr.pipeline.problems import ProblemSets, read_options
 from judgerlvr.pipeline.reward_settings import reward_settings
-from judgerlvr.runs.metrics import log_progress
+from judgerlvr.runs.metrics import log_phase, log_progress
 from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import DATA, Counts, Stage
 from judgerlvr.sampling.match_tokens import matched_prompts
@@ -36,11 +36,13 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
     candidates, tokens = collect_candidates(request, run_dir, problems)
+    log_phase(run_dir, "labelling and balancing the candidates")
     heldout = config.judge.data.heldout_problems
     judge_set = make_judge_set(config, problems.grading, tokenizer, candidates, heldout, run_dir)
     write_judge_set(config, run_dir / DATA, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if not isinstance(prompts, int):
+        log_phase(run_dir, "measuring the tokens of both kinds of prompt (match_tokens)")
         prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train))
     stage = make_stage(request, run_dir, prompts, tokens_before=tokens, **reward_settings(request, tokenizer, run_dir))
     counts = judge_set.card.counts["candidates"]
@@ -87,7 +89,7 @@ def _sample(place: Place, run_dir: Path, models: list[Path], problems: list[Prob
     config = place.config
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     samples = config.judge.data.samples_per_problem
-    log_progress(run_dir, f"  sampling {samples} candidates for each of {len(problems)} problems")
+    log_phase(run_dir, f"starting an engine, then {samples} candidates for each of {len(problems)} problems")
     return sample_on_ray(place, models, problems, template, run_dir)
 
 

@@ -15,8 +15,8 @@ from judgerlvr.engine.runner import StageFailed, train_stage
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.problems import ProblemSets
+from judgerlvr.pipeline.requests import make_request
 from judgerlvr.pipeline.reward_settings import grading_settings
-from judgerlvr.pipeline.stages import make_request
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of, visible_cards
 from judgerlvr.planning.measured import CPU, Measured, write_measured
@@ -108,7 +108,7 @@ def measure(request: Request) -> Measured:
             write_manifest(run_dir, make_manifest(stage, counts))
             train_stage(stage)
     except StageFailed:
-        print(last_lines(run_dir), flush=True)
+        print(last_lines(run_dir), flush=True)  # the run folder is temporary, and so is the log
         raise
     found = observed(read_metrics(run_dir / METRICS))
     machine = machine_of(config, request.device)

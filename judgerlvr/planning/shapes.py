@@ -132,6 +132,12 @@ def read_shape(directory: Path) -> ModelShape:
     return shape_of(json.loads(path.read_text(encoding="utf-8")), str(path))
 
 
+def known_shape(directory: Path) -> ModelShape | None:
+    """The policy's shape, None for an architecture that the planner does not know."""
+    kind = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("model_type")
+    return read_shape(directory) if kind in KNOWN else None
+
+
 def shape_of(fields: Mapping[str, Any], source: str = "config.json") -> ModelShape:
     """Shape from the fields of a config.json.
 

@@ -15,6 +15,7 @@ from judgerlvr.reporting.answer import answer_figures
 from judgerlvr.reporting.arms import Arm, find_arms, looks_of
 from judgerlvr.reporting.browser import Packed, entries_of, pack
 from judgerlvr.reporting.budgets import answer_notes, matched_table
+from judgerlvr.reporting.cards import cards_table
 from judgerlvr.reporting.changes import changes_data, changes_table
 from judgerlvr.reporting.cost import arm_costs, run_costs
 from judgerlvr.reporting.curves import curve_groups
@@ -70,7 +71,7 @@ def sections(arms: Sequence[Arm], runs: Sequence[Run], packed: Packed) -> list[S
         Section("Rollout browser", _browser(packed)),
         Section("Cost", [*arm_costs(arms, runs), run_costs(runs)]),
         Section("Settings that differ", list(settings_parts(arms, runs))),
-        Section("Runs and data", [runs_table(runs), *data_table(runs)]),
+        Section("Runs and data", [runs_table(runs), cards_table(runs), *data_table(runs)]),
     ]
 
 

@@ -12,6 +12,7 @@ from judgerlvr.reporting.status import Status, status_of
 from judgerlvr.runs.folder import CONFIG
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, merge_steps, read_metrics
+from judgerlvr.runs.policy_card import PolicyCard, read_card
 from judgerlvr.runs.rollout_log import ROLLOUTS, LoggedRollout, read_steps
 from rewards.errors import InputError
 
@@ -34,6 +35,7 @@ class Run:
     config: Config | None = None
     config_problem: str = ""
     status: Status = field(default_factory=Status)
+    card: PolicyCard | None = None
 
     @property
     def name(self) -> str:
@@ -69,6 +71,7 @@ def read_run(folder: Path) -> Run:
         config=config,
         config_problem=problem,
         status=status_of(folder, manifest, metrics),
+        card=read_card(folder),
     )
     if not (run.manifest or run.metrics or run.evaluations):
         raise InputError("no manifest.json, metrics.jsonl or eval/ in it", "give a run folder", file=folder)

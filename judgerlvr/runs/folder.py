@@ -39,6 +39,17 @@ def run_folder(config: Config, kind: Kind, new: bool = False) -> Path:
     return run_dir.resolve()
 
 
+def existing_run(config: Config, kind: Kind) -> Path | None:
+    """The folder that the configuration names, if the folder exists."""
+    run_dir = Path(config.runs) / (config.name or kind)
+    return run_dir if run_dir.is_dir() else None
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the nearest folder above that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
 def _is_empty(run_dir: Path) -> bool:
     return run_dir.is_dir() and all(path.name == LOCK for path in run_dir.iterdir())
 

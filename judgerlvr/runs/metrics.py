@@ -14,6 +14,8 @@ from rewards.errors import CommandFailed, InputError
 
 METRICS = "metrics.jsonl"
 PROGRESS = "progress.log"
+# Marks of lines that name what a run is at work on. A passing phase comes with every step.
+PHASE, PASSING = "phase: ", "passing phase: "
 
 
 class When(StrEnum):
@@ -178,6 +180,11 @@ def log_progress(run_dir: Path, line: str) -> None:
     """Write a line for the person who watches. The driver copies the file to the console."""
     with (run_dir / PROGRESS).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def log_phase(run_dir: Path, name: str, passing: bool = False) -> None:
+    """Say what the run is at work on. The console shows the time that the phase takes."""
+    log_progress(run_dir, f"{PASSING if passing else PHASE}{name}")
 
 
 def append_row(path: Path, row: StepRow) -> None:

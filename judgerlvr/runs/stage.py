@@ -13,6 +13,7 @@ from rewards.errors import InputError
 Kind = Literal["judge", "generate"]
 CHECKPOINTS = "checkpoints"
 STATE = "stage.json"
+TENSORBOARD = "tensorboard"
 # A file of this name in the run folder asks the run to finish its step and to stop.
 STOP = "STOP"
 DATA = "data"
@@ -87,13 +88,14 @@ class Stage:
 
 def derived(stage: Stage) -> dict[str, int]:
     """Numbers that follow from the three batch numbers, printed at start."""
-    batch = stage.settings.batch
+    batch, algorithm = stage.settings.batch, stage.settings.algorithm
     samples = stage.prompts_per_step * batch.samples_per_prompt
+    rounds = 1 + (algorithm.max_extra_rounds if algorithm.dynamic_sampling else 0)
     return {
         "samples per step": samples,
         "prompts per update": stage.prompts_per_step // batch.updates_per_step,
         "samples per update": samples // batch.updates_per_step,
         "steps at most": stage.settings.stop.steps,
-        "samples at most": samples * stage.settings.stop.steps,
+        "samples at most": samples * rounds * stage.settings.stop.steps,
         "longest sequence": stage.config.max_prompt_tokens + stage.settings.max_response_tokens,
     }

@@ -18,7 +18,7 @@ from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.models.directory import pick_device
-from judgerlvr.pipeline import judge_data, problems, stages
+from judgerlvr.pipeline import judge_data, problems, requests, stages
 from judgerlvr.pipeline.checks import offered
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.planning.machine import machine_of
@@ -206,7 +206,7 @@ def test_device():
 
 def test_model_path(tmp_path):
     with pytest.raises(InputError, match="nowhere"):
-        stages.make_request("judge", load_config("configs/tiny.yaml", [f"model.path={tmp_path / 'nowhere'}"]))
+        requests.make_request("judge", load_config("configs/tiny.yaml", [f"model.path={tmp_path / 'nowhere'}"]))
 
 
 class Stopped(Exception):

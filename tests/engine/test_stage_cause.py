@@ -4,6 +4,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 
 from judgerlvr.engine.preflight import PreflightError
 from judgerlvr.engine.runner import StageFailed, _cause, noted_failures
@@ -53,3 +55,19 @@ def test_an_end_by_hand_or_a_fault_of_the_code_is_no_noted_failure(tmp_path, err
     with pytest.raises(error), noted_failures(SimpleNamespace(run_dir=tmp_path)):
         raise error
     assert read_failure(tmp_path) is None
+
+
+def refuse(text):
+    raise ValueError(text)
+
+
+def nest(text):
+    instantiate({"_target_": f"{__name__}.refuse", "text": text})
+
+
+@pytest.mark.parametrize("target", ["refuse", "nest"])
+@pytest.mark.parametrize("text", ["micro batch is 0", 'it\'s (not) "one" line\nbut two'])
+def test_cause_of_a_wrapped_error_is_the_error_inside(tmp_path, target, text):
+    with pytest.raises(InstantiationException) as caught:
+        instantiate({"_target_": f"{__name__}.{target}", "text": text})
+    assert _cause(SimpleNamespace(run_dir=tmp_path), caught.value) == f"ValueError: {' '.join(text.split())}"

@@ -15,7 +15,7 @@ BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 
 @pytest.fixture
 def model(tmp_path):
-    """A copy of the dense base without its weights' content: nothing here may read them."""
+    """A copy of the dense base with an empty weight file. Nothing here may read weights."""
     folder = tmp_path / "model"
     shutil.copytree(BASE, folder, ignore=shutil.ignore_patterns("*.safetensors"))
     (folder / "model.safetensors").touch()
@@ -47,12 +47,13 @@ OVERRIDES = {
     "data.prompt=nowhere.txt": "no such prompt template",
     "data.train=[nowhere.jsonl]": "no such file",
     "max_prompt_tokens=2": "prompt too long",
+    "data.tiny_train=10 --dry-run": "24 prompts a step, and the training data has 10 that fit; set at most 8",
 }
 
 
 @pytest.mark.parametrize("override", OVERRIDES)
 def test_override_is_refused(capsys, override):
-    assert OVERRIDES[override] in refused(capsys, stage2, override)
+    assert OVERRIDES[override] in refused(capsys, stage2, *override.split())
 
 
 HYSPARSE = {
@@ -209,5 +210,12 @@ def test_dry_run_starts_nothing(capsys, tmp_path):
 
 
 def test_overrides_may_stand_between_options(capsys):
-    assert stage2(["data.tiny_train=10", "--config", "configs/tiny.yaml", "seed=1", "--dry-run", "seed=2"]) == 0
-    assert "10 training problems" in capsys.readouterr().out
+    assert stage2(["data.tiny_train=30", "--config", "configs/tiny.yaml", "seed=1", "--dry-run", "seed=2"]) == 0
+    assert "30 training problems" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+def test_a_tracker_that_is_not_installed_is_one_line(capsys, monkeypatch, name):
+    monkeypatch.setattr("judgerlvr.pipeline.inputs.importlib.util.find_spec", lambda _: None)
+    line = refused(capsys, stage2, f"logging.{name}=true", "--dry-run")
+    assert f"field 'logging.{name}': {name} is not installed; pip install {name}, or unset it" in line

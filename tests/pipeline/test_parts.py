@@ -86,7 +86,7 @@ def test_matched_prompts_divide_among_ranks_and_are_there(samples, ranks, rows):
 
 
 def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
-    stage = make_stage("judge", tokens_before=500)
+    stage = make_stage("judge", tokens_before=500, init=BASE)
     for name in ("train", "heldout"):
         getattr(stage, name).write_text("x")
     hashes = {name: file_sha256(getattr(stage, name)) for name in ("train", "heldout")}
