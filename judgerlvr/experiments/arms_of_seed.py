@@ -86,6 +86,7 @@ class ArmsOfSeed:
         folder = self.out / arm.stages[-1].name
         left = self._spent(self.plan.arms[arm.match].stages) - self._spent(arm.stages[:-1])
         checkpoint = folder / "checkpoints" / f"global_step_{left.steps}"
+        # The last checkpoint is left out, since the end of the arm is evaluated already.
         if checkpoint in complete(folder / "checkpoints")[:-1]:
             self.call("export", checkpoint)
             self._evaluate(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
@@ -105,6 +106,7 @@ class ArmsOfSeed:
 
     def _problem_files(self) -> list[object]:
         generate = next((s for s in self.plan.stages if s.stage is Kind.generate), None)
+        # The file holds the held-out problems that the stage used, generated problems too.
         own = [self.out / generate.name / "data" / "heldout.jsonl"] if generate else []
         return [*own, *self.plan.evaluation.data]
 

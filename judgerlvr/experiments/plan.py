@@ -89,6 +89,7 @@ def read_plan(path: Path) -> Plan:
     try:
         tree = OmegaConf.merge(OmegaConf.structured(Plan), OmegaConf.load(found))
         plan = OmegaConf.to_object(tree)
+    # OmegaConf lets YAML's own errors and bad bytes pass through.
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError) as error:
         raise InputError(" ".join(str(error).split()), "mend the plan", file=path) from error
     assert isinstance(plan, Plan)
@@ -108,6 +109,7 @@ def _check_arms(plan: Plan, path: Path) -> None:
     seen: list[str] = []
     for name, arm in plan.arms.items():
         _check_arm(name, arm, seen, path)
+        # An arm can match an arm that stands before, because the budget must be spent by then.
         seen.append(name)
 
 
