@@ -35,6 +35,7 @@ def grade_samples(
     prompts must have its ``thinking_open``. Here ``mode`` only fills the record's ``answer``.
     """
     solving = [sample for sample in samples if sample.item.label is None]
+    # All answers are graded in a single call, which keeps every grading process busy.
     answers = iter(grader.grade_many([(sample.item.problem, sample.response) for sample in solving]))
     records = []
     for sample in samples:
@@ -78,6 +79,7 @@ def _record(sample: Sample, decoding: Decoding, result: Result, answer: str | No
 def rows_by_set(records: Sequence[Record]) -> Iterator[list[Record]]:
     """Records of each (set, kind), in order of first appearance of the set."""
     order = {key: place for place, key in enumerate(dict.fromkeys((r.set, r.kind) for r in records))}
+    # groupby joins neighbours only, so the records of a set must lie together.
     for _, group in groupby(sorted(records, key=lambda r: order[r.set, r.kind]), key=lambda r: (r.set, r.kind)):
         yield list(group)
 

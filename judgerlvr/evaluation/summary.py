@@ -40,6 +40,7 @@ def summarise(records: Sequence[Record], decoding: Decoding, min_check_tokens: i
         "reasons": dict(Counter(record.reason for record in records).most_common()),
         "truncated": sum(record.finish_reason == CUT for record in records),
         "prompts_too_long": sum(record.finish_reason == OVERSIZE for record in records),
+        # Greedy tokens are the likeliest, so their surprisal is no estimate of entropy.
         "entropy": None if decoding.greedy else mean_surprisal(records),
     }
     if records[0].kind == "judge":
