@@ -73,7 +73,7 @@ def _answer_string(kept: Places, columns: Columns, halves: NDArray[np.bool_]) ->
     scores = []
     side = halves[columns.problem[kept]]
     for half in (False, True):
-        # Problems are parted, not rows, so that no problem teaches the labels of own answers.
+        # Problems are parted, not rows, so that a problem never teaches the labels of the same problem.
         learn, test = kept[side == half], kept[side != half]
         names, codes = np.unique(columns.answer[learn], return_inverse=True)
         votes = np.bincount(codes, weights=np.where(columns.label[learn], 1, -1), minlength=len(names))

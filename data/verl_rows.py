@@ -115,7 +115,7 @@ def _mixed_column(rows: list[dict[str, Any]]) -> str | None:
     import pyarrow
 
     extras = [row.get("extra_info") or {} for row in rows]
-    # Arrow's own error names no column, so the columns are tried singly.
+    # Arrow's own error names no column, so the columns are tried in turn.
     for name in dict.fromkeys(name for extra in extras for name in extra):
         try:
             pyarrow.array([extra.get(name) for extra in extras])

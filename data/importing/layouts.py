@@ -50,8 +50,8 @@ def nearest_layout(columns: Iterable[str]) -> str:
     present = {name.lower() for name in columns}
 
     def likeness(name: str) -> float:
-        # Dividing by the union keeps a long layout from winning by length alone.
         wanted = set(LAYOUTS[name])
+        # Dividing by the union keeps a long layout from winning by length alone.
         return len(wanted & present) / len(wanted | present)
 
     best = max(LAYOUTS, key=likeness)

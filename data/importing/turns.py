@@ -33,7 +33,7 @@ class Conversation:
 def is_conversation(value: Any) -> bool:
     """Whether a value is a list of turns, perhaps as JSON text."""
     if isinstance(value, str):
-        # Parsing is dear, so only a text that looks like a list of objects is parsed.
+        # Parsing takes time, so only a text that looks like a list of objects is parsed.
         start = value.lstrip()[:2]
         value = parse_text(value) if start.startswith("[") and "{" in value[:40] else None
     return isinstance(value, list) and bool(value) and all(_is_turn(turn) for turn in value)

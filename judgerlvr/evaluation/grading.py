@@ -35,7 +35,6 @@ def grade_samples(
     prompts must have its ``thinking_open``. Here ``mode`` only fills the record's ``answer``.
     """
     solving = [sample for sample in samples if sample.item.label is None]
-    # All answers are graded in a single call, which keeps every grading process busy.
     answers = iter(grader.grade_many([(sample.item.problem, sample.response) for sample in solving]))
     records = []
     for sample in samples:

@@ -44,6 +44,5 @@ class Tensors:
     def part(self, name: str, where: Sequence[slice]) -> Tensor:
         """A copy of a part; ``where`` has one slice a dimension."""
         file = self._files[name]
-        # A slice of safetensors takes no empty index, so a scalar is read whole.
         whole: Tensor = file.get_slice(name)[tuple(where)] if where else file.get_tensor(name)
         return whole

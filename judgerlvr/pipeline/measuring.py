@@ -76,7 +76,7 @@ def short_stage(config: Config, runs: str, response_tokens: int, samples_per_ran
         checkpoint=replace(settings.checkpoint, every=-1),
         max_response_tokens=min(response_tokens, settings.max_response_tokens),
     )
-    # Responses of full length count as cut, which would set off guards that stop a run.
+    # Responses of full length count as wrong, and the guard of zero rewards would stop the run.
     guards = {name: Guard(Action.warn, guard.limit) for name, guard in vars(config.guards).items()}
     # A hung engine must still end the measurement.
     waiting = {name: vars(config.guards)[name] for name in ("start_minutes", "hang_minutes")}

@@ -172,7 +172,7 @@ def merge_steps(rows: list[StepRow]) -> list[StepRow]:
     merged: dict[int, StepRow] = {}
     for row in rows:
         before = merged.get(row.step)
-        # Validation before a step writes a row of the same step, so rows are joined.
+        # Validation and a resumed run may repeat a step, so the values of both rows are joined.
         values = {**before.values, **row.values} if before else row.values
         merged[row.step] = StepRow(row.step, row.stage, row.seconds, values)
     return [merged[step] for step in sorted(merged)]

@@ -176,7 +176,7 @@ def scalar_size(scalar: Scalar) -> int:
         return scalar_size(scalar.top) + scalar_size(scalar.bottom)
     if isinstance(scalar, Pow):
         return scalar_size(scalar.base) * (1 + _magnitude(scalar.exponent)) + scalar_size(scalar.exponent)
-    # Roots and logarithms grow more slowly than the argument.
+    # The functions of the list grow no faster than the argument.
     steep = scalar.name not in ("root", "abs", "ln", "log", "lg", "degrees")
     return sum(scalar_size(part) + (_magnitude(part) if steep else 0) for part in scalar.arguments)
 
