@@ -37,6 +37,7 @@ class ArmsOfSeed:
         before: StagePlan | None = None
         for stage in arm.stages:
             own = [f"name={stage.name}", "--out", self._policy(stage), *arm.overrides, *stage.overrides]
+            # The first stage starts from the configuration's own model.
             init = [] if before is None else ["--init", self._policy(before)]
             budget = self._budget(arm) if stage is arm.stages[-1] else []
             self.call(MODULES[stage.stage], *self._common(), *own, *init, *budget)

@@ -120,6 +120,7 @@ def _check_arm(name: str, arm: ArmPlan, seen: list[str], path: Path) -> None:
     if arm.match and arm.match not in seen:
         remedy = f"name an arm that stands before: {', '.join(seen) or 'none'}"
         raise InputError(f"matches {arm.match!r}", remedy, file=path, field=where)
+    # A matched budget is set by keys of the generate stage.
     if arm.match and arm.stages[-1].stage is Kind.judge:
         raise InputError(
             "a judge stage ends a matched arm", "end the arm with a generate stage", file=path, field=where
