@@ -120,6 +120,7 @@ def _enter(
     refuse: Refuse | None,
 ) -> None:
     """Write one row of the table, or count why the candidate is set aside."""
+    # A cut response is set aside even where the text already holds an answer.
     reason = Reason.TRUNCATED.value if store.cut[place] else _unusable(result)
     shown = "" if reason else view.shown(response)
     reason = reason or (refuse(problem, shown) if refuse else None)

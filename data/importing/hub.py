@@ -37,9 +37,11 @@ def iter_hub(hub: HubName, source: Path) -> Iterator[Located]:
 
     try:
         loaded = datasets.load_dataset(hub.name, hub.config or None, revision=hub.revision or None)
+    # GatedRepoError is a RepositoryNotFoundError and has to be caught first.
     except GatedRepoError as error:
         raise _gated(source) from error
     except (datasets.exceptions.DatasetNotFoundError, RepositoryNotFoundError) as error:
+        # datasets raises the same error for gated and for absent sets, with another text.
         if "gated" in str(error):
             raise _gated(source) from error
         problem = "no such file, and no such data set on the hub"
@@ -61,6 +63,7 @@ def _gated(source: Path) -> InputError:
 
 def _pick(loaded: Any, split: str, source: Path) -> Any:
     """The one split that is asked for, or the only split."""
+    # A single split comes as a Dataset, which has no keys.
     if not hasattr(loaded, "keys"):
         return loaded
     names = list(loaded.keys())

@@ -41,6 +41,7 @@ def doc(default: Any, text: str, domain: Domain | None = None, is_path: bool = F
     The type alone is the domain of switches, choices and open mappings.
     """
     metadata = {"help": text, "path": is_path, "domain": domain}
+    # dataclasses refuse a mutable default.
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -171,6 +172,7 @@ class Batch:
         "Prompts in a step; judge stage only: match_tokens (the generate stage's tokens).",
         Either(COUNT, MATCH_TOKENS),
     )
+    # An advantage compares the responses of a group, so a group has two or more.
     samples_per_prompt: int = doc(8, "Responses sampled for each prompt: the group.", Range(least=2, most=65536))
     updates_per_step: int = doc(4, "Optimiser updates made from one step's samples.", COUNT)
 

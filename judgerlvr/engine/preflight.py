@@ -85,6 +85,7 @@ def check_nodes(device: str, model_type: str = "") -> None:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     answers = ray.get(
         [
+            # With soft affinity the check might run on another node and prove nothing.
             _check_node.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
                 device, model_type
             )

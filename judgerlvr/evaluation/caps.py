@@ -30,6 +30,7 @@ class Curve:
 
 def cap_points(limit: int) -> list[int]:
     """At most ``POINTS`` even steps up to the limit."""
+    # A small limit rounds several steps to the same cap, hence the set.
     return sorted({round(limit * point / POINTS) or 1 for point in range(1, POINTS + 1)})
 
 
@@ -41,6 +42,7 @@ def cap_curve(problems: Sequence[Sequence[Record]], limit: int) -> Curve:
     """
     scores = np.array([record.score for group in problems for record in group], dtype=np.float64)
     tokens = np.array([record.tokens for group in problems for record in group], dtype=np.float64)
+    # A sample weighs 1 over the samples of the problem, so that problems weigh the same.
     weights = np.array([1 / len(group) for group in problems for _ in group], dtype=np.float64)
     caps = cap_points(limit)
     return Curve(tuple(caps), tuple(accuracy_at(scores, tokens, caps, weights)), area(scores, tokens, limit, weights))

@@ -69,6 +69,7 @@ def fill_from_card(options: argparse.Namespace) -> None:
             options.template, options.prompt = card.generation_prompt, options.model / CARD
         _fill(options, {"max_tokens": card.max_response_tokens, "verdicts": card.verdicts and list(card.verdicts)})
         _fill(options, {"verifier": card.verifier, "extraction": card.extraction})
+    # Options of the command line come first, then the card, and the defaults fill the rest.
     _fill(options, DEFAULTS)
 
 
@@ -92,6 +93,7 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
+    # Greedy samples of a prompt are all alike.
     n = 1 if options.temperature == 0 else options.n
     return Settings(
         decoding=Decoding(n, options.temperature, options.top_p, options.max_tokens, options.seed),
@@ -117,6 +119,7 @@ def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
 
 def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
     items, sources = read_items(options)
+    # Bad words and bad engine options must not cost an engine's start.
     check_words(settings.verdicts)
     engine = parse_engine_options(options.engine)
     return evaluate_model(options.model, items, settings, engine, sys.stderr.isatty()), sources

@@ -51,6 +51,7 @@ def match_groups(ours: Sequence[Group], theirs: Sequence[Group]) -> list[tuple[G
     for place, a in enumerate(ours):
         for b in theirs:
             shared = len(items[id(a)] & items[id(b)])
+            # Sampled and greedy responses differ by decoding alone and are never compared.
             if shared and a.key[1:] == b.key[1:]:
                 ranked.append((-shared, a.key.set != b.key.set, place, a, b))
     taken: set[int] = set()
@@ -98,12 +99,14 @@ def refuse_differences(
 def curve_limit(ours: Group, theirs: Group) -> int | None:
     """The shorter token limit of both. None where one has none."""
     limits = [token_limit(ours), token_limit(theirs)]
+    # Beyond the shorter limit a side has no chance to be right.
     return min(limit for limit in limits if limit) if all(limits) else None
 
 
 def correct_for_sets(compared: Sequence[ComparedSet]) -> list[ComparedSet]:
     """Fill in ``holm_p``, over the sets of each kind and decoding."""
     adjusted: dict[int, float] = {}
+    # Each kind and decoding has a table, and Holm's correction is over the sets of a table.
     for family in {row.ours[1:] for row in compared}:
         places = [place for place, row in enumerate(compared) if row.ours[1:] == family]
         adjusted |= zip(places, holm([compared[place].comparison.test.p for place in places]), strict=True)
@@ -115,6 +118,7 @@ def unmatched(output: Output, matched: set[SetKey]) -> list[str]:
 
 
 def compare(options: argparse.Namespace) -> None:
+    # A taken name must fail before the comparison is computed.
     check_files(options.out)
     ours, theirs = read_output(options.ours), read_output(options.theirs)
     compared = compare_outputs(ours, theirs, options.allow_different)

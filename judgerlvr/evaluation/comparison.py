@@ -122,6 +122,7 @@ def by_problem(records: Sequence[Record], items: set[str]) -> dict[str, list[Rec
 def scores_of(arm: ByProblem, problems: Sequence[str]) -> Shares:
     """The accuracy and the number of samples of each problem."""
     rows = [(record.score, place) for place, problem in enumerate(problems) for record in arm[problem]]
+    # Zeros in front keep the places in order, because problem_means sorts names as text.
     return Shares(*problem_means([score for score, _ in rows], [f"{place:09}" for _, place in rows]))
 
 
@@ -193,6 +194,7 @@ def lengths_on_both_solved(a: ByProblem, b: ByProblem) -> Lengths | None:
     if not pairs:
         return None
     lengths = np.maximum(np.array(pairs), 1.0)  # a response of no token counts as one
+    # In logarithms, so that twice as long and half as long cancel.
     logs = _mean(np.log(lengths[:, 0] / lengths[:, 1]).tolist())
     ratio = Estimate(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high))
     return Lengths(len(pairs), _mean(lengths[:, 0].tolist()), _mean(lengths[:, 1].tolist()), ratio)

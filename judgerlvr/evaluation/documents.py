@@ -36,6 +36,7 @@ def to_markdown(blocks: Sequence[Block]) -> str:
 
 def _markdown(block: Block) -> str:
     if block.rows:
+        # In Markdown a bar or a line break inside a cell ends the cell.
         head, *rows = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in block.rows]
         rule = ["---", *["---:"] * (len(head) - 1)]
         return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])

@@ -56,6 +56,7 @@ def share_interval(shares: Shares) -> Estimate:
     count = len(shares.values)
     if count == 0:
         return NOTHING
+    # Problems weigh the same, so the variance of the mean adds up 1/n over the problems.
     independent = count * count / float((1 / shares.samples).sum())
     variance = float(shares.values.var(ddof=1)) / count if count > 1 else math.inf
     return wilson(shares.mean, variance, count, independent)
@@ -67,6 +68,7 @@ def ratio_interval(sums: Floats, statistic: Callable[[Floats], Floats], samples:
     ``sums`` are problems x columns. ``samples`` counts the samples behind the share. The variance over problems comes
     from the jackknife, which leaves out each problem in turn.
     """
+    # Problems without a sample in any column would count as problems.
     sums = sums[sums.any(axis=1)]
     totals = sums.sum(axis=0)
     value = float(statistic(totals)) if len(sums) else math.nan
@@ -123,12 +125,14 @@ def difference_interval(ours: Shares, theirs: Shares) -> Estimate:
 
 def _joined(one: float, two: float, correlation: float) -> float:
     """The half width of a difference from the half widths of both sides."""
+    # Rounding can push the sum of squares below 0.
     return math.sqrt(max(0.0, one * one - 2 * correlation * one * two + two * two))
 
 
 def _correlation(ours: Floats, theirs: Floats) -> float:
     """Correlation over problems, drawn towards 0 by the weight of a single failing problem."""
     spread = float(ours.std() * theirs.std())
+    # Without any spread on a side a correlation would divide by 0.
     if spread == 0:
         return 0.0
     found = float(((ours - ours.mean()) * (theirs - theirs.mean())).mean()) / spread
@@ -150,6 +154,7 @@ def bootstrap(
     if count == 0:
         return NOTHING
     value = float(statistic(sums.sum(axis=0)))
+    # Drawing problems with replacement gives each problem a count, and the counts are multinomial.
     weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
     replicates = statistic(weights.astype(np.float64) @ sums)
     replicates = replicates[~np.isnan(replicates)]  # A replicate may miss a class altogether.

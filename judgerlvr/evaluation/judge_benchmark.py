@@ -40,6 +40,7 @@ class Judged:
 
 def join(verdicts: Sequence[Record], solutions: Sequence[Record]) -> list[Judged]:
     """The judge records whose response is among the solutions, in order."""
+    # In reverse, so that the first of several equal responses stays.
     known = {item: record for record in reversed(solutions) for item in ids_of(record)}
     return [Judged(record, known[record.id]) for record in verdicts if record.id in known]
 
@@ -109,6 +110,7 @@ def difficulty(solutions: Sequence[Record]) -> dict[str, str]:
 
 
 def _band(share: float) -> str:
+    # A share of 1 belongs to the last band.
     place = min(int(share * BANDS), BANDS - 1)
     return f"{place / BANDS:.0%} to {(place + 1) / BANDS:.0%} of the responses right"
 
@@ -145,6 +147,7 @@ def calibration(verdicts: Sequence[Record]) -> Calibration | None:
     said = np.array([shares[item] for item in labels])
     true = np.array([labels[item] for item in labels], dtype=np.float64)
     levels = min(max(counts.values()), BINS)
+    # Shares of few verdicts are multiples of 1/n, and each multiple gets a bin.
     places = np.rint(said * levels).astype(int)
     bins = [
         (float(said[m].mean()), float(true[m].mean()), int(m.sum())) for m in (places == p for p in np.unique(places))
@@ -206,6 +209,7 @@ def _ballots(
         item = next((item for item in ids_of(record) if item in weights), None)
         if item is None and record.answer is not None:
             return None
+        # A response without an answer casts no vote and needs no verdict.
         weight, cost = (0.0, 0.0) if item is None else (weights[item], costs[item])
         found.append(Ballot(answer_of(record), weight, math.nan if record.tokens is None else record.tokens + cost))
     return found

@@ -31,6 +31,7 @@ def judge_triplets(solutions: Sequence[Record], problems: Mapping[str, Problem])
             raise InputError(text, "give all files of problems after --problems")
         shown = view.shown(record.response)
         item = judge_id(problem.id, shown)
+        # Samples with the same text share a judge prompt and need a single verdict.
         found.setdefault(item, Triplet(problem, shown, record.answer, record.score == 1.0, record.set, item))
     return list(found.values())
 

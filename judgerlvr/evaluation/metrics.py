@@ -28,6 +28,7 @@ def cluster_sums(columns: Floats, clusters: Sequence[str]) -> Floats:
     """Sum the rows of ``columns`` (samples x quantities) that share a cluster: clusters x quantities."""
     names, codes = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
     sums = np.zeros((len(names), columns.shape[1]))
+    # `sums[codes] += columns` would count a repeated cluster once only.
     np.add.at(sums, codes, columns)
     return sums
 
@@ -45,6 +46,7 @@ def accuracy(scores: Floats, clusters: Sequence[str]) -> Estimate:
 def mean_length(values: Floats, clusters: Sequence[str], keep: NDArray[np.bool_] | None = None) -> Estimate:
     """Mean over the kept samples with a bootstrap interval over clusters. ``keep`` defaults to all samples."""
     kept = np.ones(len(values), dtype=bool) if keep is None else keep
+    # Left-out samples stay in the clusters with weight 0, so that all clusters are resampled.
     columns = np.stack([np.where(kept, values, 0.0), kept.astype(np.float64)], axis=1)
     return bootstrap(cluster_sums(columns, clusters), ratio)
 

@@ -43,6 +43,7 @@ def permutation_test(differences: Floats, unit: float | None = None) -> Permutat
     if len(moved) <= ENUMERATED:
         return PermutationTest(enumerated_p(moved), True)
     if unit is not None:
+        # Whole numbers free the sum from rounding, so that ties count as ties.
         steps = np.abs(np.rint(moved / unit)).astype(np.int64)
         if len(steps) * (2 * int(steps.sum()) + 1) <= LATTICE:
             return PermutationTest(lattice_p(steps, abs(round(float(moved.sum()) / unit))), True)
@@ -68,6 +69,7 @@ def lattice_p(steps: NDArray[np.int64], observed: int) -> float:
         moved[:-step] += chances[step:]
         chances = moved / 2
     sums = np.abs(np.arange(-total, total + 1))
+    # Rounding can push the sum of the chances past 1.
     return min(1.0, float(chances[sums >= observed].sum()))
 
 
@@ -79,6 +81,7 @@ def drawn_p(differences: Floats, draws: int = DRAWS, seed: int = SEED) -> float:
     for start in range(0, draws, size):
         signs = rng.integers(0, 2, size=(min(size, draws - start), len(differences)), dtype=np.int8)
         hits += int(_as_far((2.0 * signs - 1) @ differences, differences).sum())
+    # The observed pattern is counted in, so that p is never 0.
     return (hits + 1) / (draws + 1)
 
 
@@ -93,6 +96,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     known = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
     adjusted, highest = list(p_values), 0.0
     for rank, (p, place) in enumerate(known):
+        # A larger p-value never gets a smaller adjusted value.
         highest = max(highest, min(1.0, (len(known) - rank) * p))
         adjusted[place] = highest
     return adjusted

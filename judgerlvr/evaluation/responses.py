@@ -55,5 +55,6 @@ def _lengths(tokenizer: Any, response: str) -> tuple[int, int]:
         text: str = tokenizer.decode(ids)
         return text
 
+    # A sampled response has no start token, so none may count here.
     ids = tokenizer.encode(response, add_special_tokens=False)
     return len(ids), count_thinking_tokens(ids, decode)

@@ -40,6 +40,7 @@ def summarise(records: Sequence[Record], decoding: Decoding, min_check_tokens: i
         "reasons": dict(Counter(record.reason for record in records).most_common()),
         "truncated": sum(record.finish_reason == CUT for record in records),
         "prompts_too_long": sum(record.finish_reason == OVERSIZE for record in records),
+        # Greedy tokens are the likeliest, so their surprisal is no estimate of entropy.
         "entropy": None if decoding.greedy else mean_surprisal(records),
     }
     if records[0].kind == "judge":
@@ -47,6 +48,7 @@ def summarise(records: Sequence[Record], decoding: Decoding, min_check_tokens: i
     else:
         numbers["pass_at_k"] = _pass_curve(scores, clusters, decoding.n)
         numbers["maj_at_k"] = _majority_curve(records, decoding.n)
+    # A prompt that was too long got no response, and a length of 0 would lower the means.
     sampled = [record for record in records if record.finish_reason != OVERSIZE]
     if sampled and all(record.tokens is not None for record in sampled):
         numbers |= length_numbers(sampled, decoding.max_tokens)
@@ -79,6 +81,7 @@ def _majority_curve(records: Sequence[Record], samples: int) -> dict[str, dict[s
         answers.setdefault(record.problem_id, []).append(answer_of(record))
     curve = {}
     for k in _ks(samples):
+        # Fewer than k samples say nothing of a vote of k.
         groups = [group for group in answers.values() if len(group) >= k]
         # n samples hold n / k independent votes of k.
         counts = np.array([len(group) / k for group in groups])

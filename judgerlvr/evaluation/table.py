@@ -21,6 +21,7 @@ def format_summary(summary: Row) -> str:
     for kind, scores in (("generate", _generate_cells), ("judge", _judge_cells)):
         rows = [row for row in summary["results"] if row["kind"] == kind]
         for title, cells in (("scores", scores), ("lengths", _length_cells)):
+            # Stored responses without a tokenizer have no lengths.
             table = [_settings(row) | cells(row) for row in rows if title == "scores" or "tokens" in row]
             if table:
                 lines += ["", f"{kind}, {title}:", *align([list(table[0]), *(list(row.values()) for row in table)])]

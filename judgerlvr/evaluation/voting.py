@@ -83,12 +83,14 @@ def vote(ballots: Sequence[Ballot]) -> float:
     if not totals:
         return 0.0
     best = max(totals.values())
+    # Sums of weights round, and a tie must stay a tie.
     winners = [answer for answer, total in totals.items() if total >= best * (1 - 1e-12)]
     return (RIGHT in winners) / len(winners)
 
 
 def weighted_at_k(ballots: Sequence[Ballot], k: int) -> float:
     """The mean of ``vote`` over subsets of k samples, over all subsets or over ``SUBSETS`` random subsets."""
+    # All subsets are exact and cost no more than the random subsets.
     if comb(len(ballots), k) <= SUBSETS:
         subsets = [list(subset) for subset in combinations(range(len(ballots)), k)]
     else:

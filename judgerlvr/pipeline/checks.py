@@ -29,6 +29,7 @@ def check_start(request: Request) -> None:
     """
     load = load_of(request.kind, request.config)
     check_constraints(load, known_shape(request.init), request.device, offered(request))
+    # The reward does not exist yet, and the check of verl's names does not read the reward.
     check_engine_keys(make_stage(request, Path(request.config.runs), load.prompts, reward_function=":"))
 
 
@@ -44,6 +45,7 @@ def check_stage(stage: Stage) -> None:
         return
     machine = machine_of(stage.config, stage.device)
     kept = storage(shape, load, stage.settings, stage.device)
+    # Checkpoints on the disk have taken their space already.
     written = len(complete(stage.checkpoints))
     for problem in storage_shortfalls(kept.less(written), machine, host=False):
         raise InputError(problem, "the run would end at a save", field="runs")
@@ -78,6 +80,7 @@ def offered(place: Place) -> list[Node] | None:
 
 def _visible_gpus() -> int:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    # Ray reads the same variable, and an empty value hides every card.
     return len(visible_cards().splitlines()) if named is None else len([name for name in named.split(",") if name])
 
 

@@ -27,6 +27,7 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
         check_alone(options)
         resume(kind, options.resume, options.out, options.overrides)
         return
+    # The judge stage's command has no --init.
     init = getattr(options, "init", None)
     effective = configure(options.config, options.overrides, init)
     for line in describe(effective):

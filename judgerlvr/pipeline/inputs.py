@@ -52,6 +52,7 @@ def check_verdicts(config: Config) -> None:
     if path == TAUGHT and tuple(words) == DEFAULT_WORDS:
         return
     for word in words:
+        # \b fails beside a word that begins or ends with a mark.
         if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", template):
             remedy = "write the word into the template, or set judge.data.verdicts to the template's words"
             raise InputError(f"verdict word {word!r} does not occur", remedy, file=path, field="judge.data.verdicts")

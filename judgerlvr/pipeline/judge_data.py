@@ -70,6 +70,7 @@ def read_candidates(config: Config) -> Iterator[Candidate]:
 def resample(problems: ProblemSets, stage: Stage, policy: Path, step: int) -> tuple[Path, int]:
     """Candidates of ``policy`` for the problems not held out. Returns (training parquet, tokens sampled)."""
     config = stage.config
+    # Fresh candidates of held-out problems would train on what validation measures.
     heldout = {row["extra_info"]["problem_id"] for row in read_rows(stage.heldout)}
     fresh = [problem for problem in problems.for_candidates if problem.id not in heldout]
     rows = _sample(stage, stage.run_dir, [policy], fresh)
@@ -110,6 +111,7 @@ def make_judge_set(
         return build_judge_set(
             candidates,
             grade_many=pool.grade_many,
+            # Golds of sampled candidates were checked when the problems were read.
             golds=pool if config.judge.data.responses else None,
             warn=lambda problems: warn_of_golds(problems, pool, "candidates"),
             settings=settings,

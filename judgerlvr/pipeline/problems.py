@@ -49,6 +49,7 @@ class ProblemSets:
         """
         data = self.config.data
         problems = self._read(data.train) or self._tiny(data.tiny_train, "train")
+        # Generated splits are apart by construction.
         if data.train and data.heldout:
             check_apart(problems, self.heldout)
         return check_overlap(problems, [Path(path) for path in data.evaluation], data.contamination)
@@ -84,6 +85,7 @@ class ProblemSets:
             for line in report.lines(file.source):
                 self.tell(line, True)
             for problem in usable:
+                # A problem that two files share is trained on once.
                 problems.setdefault(problem.id, problem)
         return list(problems.values())
 

@@ -31,7 +31,9 @@ def reward_settings(request: Request, tokenizer: Any, run_dir: Path) -> dict[str
         kwargs["words"] = list(request.config.judge.data.verdicts)
     else:
         kwargs |= {"verifier": grading.verifier, "extraction": grading.mode, "workers": grading.workers}
+        # Judging compares words and has nothing slow or disputed to keep.
         kwargs["dump_dir"] = str(run_dir / DISPUTED)
+    # verl loads a reward by file and name.
     return {"reward_function": f"{ADAPTER}:{FUNCTIONS[request.kind]}", "reward_kwargs": kwargs}
 
 

@@ -109,6 +109,7 @@ def _run_again(request: Request, run_dir: Path) -> Path:
 def _check_same(request: Request, run_dir: Path, manifest: Manifest, different: list[Change]) -> None:
     """Refuse to continue a run with other settings or from another policy."""
     parent = manifest.parent
+    # A policy may have been moved, so a differing path is settled by the hash.
     if str(request.init) != parent.path and model_hash(request.init) != parent.hash:
         different = [*different, Change("starting policy", parent.path, request.init)]
     if different:
@@ -145,6 +146,7 @@ def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = 
     stage = load_stage(opened, os.environ.get("RAY_ADDRESS"), init)
     run_card(stage)
     check_resumed(stage)
+    # Checked first: a refused command must leave the log as the log was.
     trim_metrics(opened.folder, opened.checkpoint)
     where = opened.checkpoint.name if opened.checkpoint else "the start"
     print(f"{kind} stage in {opened.folder}: continuing from {where}", flush=True)
@@ -168,6 +170,7 @@ def _was_trained(stage: Stage, checkpoint: Path) -> bool:
 
 
 def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
+    # A stop file of the last start would end the run at once.
     (stage.run_dir / STOP).unlink(missing_ok=True)
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
@@ -181,6 +184,7 @@ def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
         raise
     except Interrupted as signal:
         raise StageStopped(f"{signal}; {_left_behind(stage, link)}", 128 + signal.number) from signal
+    # A run that reached the last step is finished even where a stop was asked for.
     if (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps:
         raise StageStopped(f"stopped as asked; {_left_behind(stage, link)}")
     return _publish(stage, link, checkpoint)
@@ -198,6 +202,7 @@ def _left_behind(stage: Stage, link: Path) -> str:
     """The last seal, the steps after the seal, and the command that goes on."""
     sealed = complete(stage.checkpoints)
     kept = step_of(sealed[-1]) if sealed else 0
+    # The log counts steps that no checkpoint holds.
     trained = max((row.step for row in read_metrics(stage.run_dir / METRICS)), default=0)
     seal = f"sealed up to step {kept}" if sealed else "nothing sealed yet"
     return f"{seal}, {max(0, trained - kept)} steps lost; continue with: {resume_command(stage, link)}"

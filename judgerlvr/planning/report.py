@@ -80,6 +80,7 @@ def assumed() -> list[str]:
 
 
 def _parts(parts: dict[str, float]) -> str:
+    # Smaller parts would print as 0.0.
     return ", ".join(f"{name} {gib:.1f}" for name, gib in parts.items() if gib >= 0.05)
 
 

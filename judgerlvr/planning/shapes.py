@@ -86,6 +86,7 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
+        # A tied head shares the embedding. The last summand is the final norm.
         return sum(layer.parameters for layer in self.layers) + self.embedding * (1 if self.tied else 2) + self.hidden
 
     @property
@@ -169,6 +170,7 @@ def _shape(c: dict[str, Any]) -> ModelShape:
         top_k=c["num_experts_per_tok"] if experts else 0,
         vocabulary=c["vocab_size"],
         tied=c["tie_word_embeddings"],
+        # Qwen3 writes null where there is no window.
         window=c["sliding_window"] or 0,
         blocks=c["select_tokens"] // c["select_block"],
         selecting=sum(serves_sparse(kinds, layer) for layer in range(len(kinds))) if chooses else 0,

@@ -31,6 +31,7 @@ def quiet(run_dir: Path) -> Iterator[None]:
     """Redirect file descriptors 1 and 2 to the log, and copy new lines of the progress file to the old ones."""
     sys.stdout.flush()
     sys.stderr.flush()
+    # Descriptors, not sys.stdout: C++ libraries and child processes write past Python.
     saved = os.dup(1), os.dup(2)
     done = threading.Event()
     progress = run_dir / PROGRESS
@@ -138,6 +139,7 @@ def _follow(path: Path, start: int, console: TextIO, done: threading.Event) -> N
     with path.open(encoding="utf-8") as file:
         file.seek(start)
         while True:
+            # The flag is read before the file, so that the last lines are copied too.
             finished = done.wait(TAIL_SECONDS)
             screen.take(file.read())
             if finished:
@@ -149,5 +151,6 @@ def _follow(path: Path, start: int, console: TextIO, done: threading.Event) -> N
 def last_lines(run_dir: Path, count: int = 15) -> str:
     """The end of the engine's log."""
     path = run_dir / ENGINE_LOG
+    # A library may write bytes that are no UTF-8, and the failure must be shown all the same.
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     return "\n".join(line[:300] for line in lines[-count:])

@@ -51,6 +51,7 @@ def nearest(folder: Path) -> Path:
 
 
 def _is_empty(run_dir: Path) -> bool:
+    # A start that failed early leaves the lock file alone behind.
     return run_dir.is_dir() and all(path.name == LOCK for path in run_dir.iterdir())
 
 
@@ -131,6 +132,7 @@ def open_run(run_dir: Path, kind: Kind, overrides: Sequence[str] = ()) -> Opened
         )
         raise InputError(f"the run is over (it ended at {ended.name})", remedy, file=run_dir)
     config = load_stored(run_dir / CONFIG, manifest.device, overrides)
+    # The failure of the last start says nothing about the start to come.
     (run_dir / FAILURE).unlink(missing_ok=True)
     return OpenedRun(run_dir, config, manifest, newest)
 

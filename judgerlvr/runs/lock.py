@@ -30,6 +30,7 @@ def held(run_dir: Path) -> Iterator[None]:
         InputError: another process holds the lock; the message names host and process.
     """
     path = run_dir / LOCK
+    # Not truncated on opening: the note of a holder must stay readable.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _take(descriptor, path)
@@ -56,6 +57,7 @@ def seems_held(run_dir: Path) -> bool:
 def _take(descriptor: int, path: Path) -> None:
     note = _read_note(descriptor)
     try:
+        # lockf takes record locks, which NFS passes on to other machines.
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN) or (error.errno in NO_LOCKS and _may_live(note)):
@@ -81,6 +83,7 @@ def _may_live(note: dict[str, Any]) -> bool:
     if note.get("host") != socket.gethostname():
         return True
     try:
+        # Signal 0 sends nothing and fails for a process that is gone.
         os.kill(int(note.get("pid", 0)), 0)
     except ProcessLookupError:
         return False

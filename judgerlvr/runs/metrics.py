@@ -96,6 +96,7 @@ HOST_MEMORY = Metric(
     "actor/perf/cpu_memory_used_gb", "GiB", "Memory in use on the trainer's machine, other programs included (verl)."
 )
 
+# Collected from the module, so that a metric cannot be declared and forgotten.
 DECLARED: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
 # Names of version 0.1.0, so that reports show runs of that version.
@@ -171,6 +172,7 @@ def merge_steps(rows: list[StepRow]) -> list[StepRow]:
     merged: dict[int, StepRow] = {}
     for row in rows:
         before = merged.get(row.step)
+        # Validation and a resumed run may repeat a step, so the values of both rows are joined.
         values = {**before.values, **row.values} if before else row.values
         merged[row.step] = StepRow(row.step, row.stage, row.seconds, values)
     return [merged[step] for step in sorted(merged)]

@@ -96,6 +96,7 @@ def read_card(policy: Path) -> PolicyCard | None:
         return None
     with reading("not a policy's card", "restore the file, or remove it to do without", file=path):
         values = json.loads(path.read_text(encoding="utf-8"))
+        # Facts of later versions are passed over.
         known = {item.name: values[item.name] for item in fields(PolicyCard)}
         verdicts = known["verdicts"]
         return PolicyCard(**{**known, "verdicts": verdicts and tuple(verdicts)})

@@ -29,6 +29,7 @@ def save_stage(stage: Stage) -> None:
     paths = {name: _inside(getattr(stage, name), stage.run_dir) for name in PATHS}
     paths[BESIDE] = os.path.relpath(stage.init, stage.run_dir)
     values = {name: getattr(stage, name) for name in VALUES}
+    # Checkpoints after the save count the candidates' tokens, earlier checkpoints do not.
     values["saved_at"] = step_of(stage.resume_from) if stage.resume_from else -1
     write_atomically(stage.run_dir / STATE, json.dumps(paths | values, indent=2))
 
@@ -76,10 +77,12 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
         )
     with reading("not the state of a run", "restore the file, or start a new run", file=path):
         saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        # An absolute path stays as stored, since `/` takes the right side where that is absolute.
         paths: dict[str, Any] = {name: run_dir / saved.pop(name) for name in PATHS}
         saved_at = int(saved.pop("saved_at"))
         beside = saved.pop(BESIDE, None)
     for name, digest in run.manifest.data.items():
+        # The data order is resumed by place, so changed rows would be skipped or read twice.
         if file_sha256(paths[name]) != digest:
             raise InputError(
                 "differs from what the run began with", "restore the file, or start anew", file=paths[name]
@@ -88,6 +91,7 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
     if checkpoint and step_of(checkpoint) > saved_at:
         saved["tokens_before"] = 0  # the checkpoint has counted them
     if "dump_dir" in saved["reward_kwargs"]:
+        # The stored path is absolute, and the folder may have been moved.
         saved["reward_kwargs"]["dump_dir"] = str(run_dir / DISPUTED)
     return Stage(config=run.config, run_dir=run_dir, resume_from=checkpoint, ray_address=ray_address, **paths, **saved)
 

@@ -66,6 +66,7 @@ class Stage:
         """The policy is a HySparse one with layers that select, whose rollouts carry the chosen blocks."""
         if self.model_type != "hysparse":
             return False
+        # Imported for HySparse policies only, since other policies need none of the room.
         from judgerlvr.hysparse.config import HySparseConfig
 
         return bool(HySparseConfig.from_pretrained(self.init).selecting_layers)

@@ -44,6 +44,7 @@ class Rollout:
 
 def read_rollouts(partition: str, uids: list[str], tags: dict[str, Any]) -> dict[str, list[Rollout]]:
     """Rollouts by prompt uid, prompts in the given order and samples by number."""
+    # By number, because as text sample 10 comes before sample 2.
     keys = sorted((key for key in tags if key.split("_")[0] in set(uids)), key=lambda key: int(key.split("_")[1]))
     groups: dict[str, list[Rollout]] = {uid: [] for uid in uids}
     if keys:
