@@ -13,7 +13,7 @@ from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import OpenedRun
 from judgerlvr.runs.metrics import METRICS, read_metrics
-from judgerlvr.runs.stage import STATE, TENSORBOARD, Stage
+from judgerlvr.runs.stage import STATE, TENSORBOARD, Stage, reward_function
 from judgerlvr.runs.tensorboard_files import cut_events
 from rewards.errors import InputError, reading
 
@@ -90,6 +90,8 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
     paths["init"] = init or find_init(paths["init"], beside and run_dir / beside, run)
     if checkpoint and step_of(checkpoint) > saved_at:
         saved["tokens_before"] = 0  # the checkpoint has counted them
+    # The run may have begun in another checkout.
+    saved["reward_function"] = reward_function(saved["kind"])
     if "dump_dir" in saved["reward_kwargs"]:
         # The stored path is absolute, and the folder may have been moved.
         saved["reward_kwargs"]["dump_dir"] = str(run_dir / DISPUTED)

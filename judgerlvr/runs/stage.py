@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config, GenerateStage, JudgeStage
 from rewards.errors import InputError
 
@@ -18,6 +19,12 @@ TENSORBOARD = "tensorboard"
 STOP = "STOP"
 DATA = "data"
 Counts = dict[str, Any]
+REWARDS = {"judge": "judge_score", "generate": "generate_score"}
+
+
+def reward_function(kind: Kind) -> str:
+    """The reward of a stage as ``FILE:NAME``, which is how verl loads a reward."""
+    return f"{ROOT / 'rewards' / 'verl_adapter.py'}:{REWARDS[kind]}"
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,15 @@ def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
     assert load_stage(replace(opened, checkpoint=tmp_path / "global_step_1"), None).tokens_before == 0
 
 
+def test_a_run_of_another_checkout_is_graded_by_this_one(make_stage, tmp_path):
+    stage = make_stage("judge", init=BASE, reward_function="/gone/rewards/verl_adapter.py:judge_score")
+    save_stage(stage)
+    (tmp_path / MANIFEST).write_text(json.dumps({"data": {}}))
+    opened = OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None)
+    file, _, name = load_stage(opened, None).reward_function.rpartition(":")
+    assert Path(file).is_file() and name == "judge_score"
+
+
 def test_changed_training_data_is_refused(make_stage, tmp_path):
     stage = make_stage()
     stage.train.write_text("new")
