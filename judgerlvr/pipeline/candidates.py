@@ -87,8 +87,8 @@ def make_jobs(models: Sequence[Sequence[str]], config: Config) -> list[Job]:
     return [Job(*parts) for parts in zip(folders, decodings, job_names(folders), strict=True)]
 
 
-def _own(words: Sequence[str]) -> dict[str, int | float]:
-    own = {}
+def _own(words: Sequence[str]) -> dict[str, Any]:
+    own: dict[str, Any] = {}
     for word in words:
         name, _, value = word.partition("=")
         if name not in OWN:
