@@ -1,9 +1,9 @@
-"""Kills while candidates are sampled on a local cluster of two CPU nodes: each sample once after the resume.
-
-    python -m benchmarks.data.candidate_kills FOLDER --kills 10 --seed 0
+"""Kills while candidates are sampled on a cluster of two CPU nodes: each sample once after the resume.
 
 An engine, the driver, a raylet or a whole node is killed at a random moment. A dead driver is started again.
-When all samples are there, they are compared to those of one engine that nothing disturbed.
+At the end the samples are compared to the samples of one undisturbed engine.
+
+    python -m benchmarks.data.candidate_kills FOLDER --kills 10 --seed 0
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from judgerlvr.tinyworld.problems import generate_problems
 
 KINDS = ("engine", "driver", "raylet", "node")
 PATIENCE = 600.0
-# A driver whose cluster is gone ends after this time, and is not waited for longer.
+# Seconds in which a driver without a cluster must end.
 GONE = 30.0
 
 
@@ -49,7 +49,7 @@ class Cluster:
         self.environment |= {"RAY_memory_monitor_refresh_ms": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
     def start(self) -> None:
-        """Start the nodes that do not run. A second node without its head is started again too."""
+        """Start the nodes that do not run. A second node without a head is started again too."""
         if not self._runs(0):
             self.stop()
             client = f"--ray-client-server-port={free_port()}"
@@ -226,7 +226,7 @@ def wait_for_samples(out: Path, driver: subprocess.Popen[bytes], seconds: float,
 
 
 def settle(cluster: Cluster, driver: subprocess.Popen[bytes]) -> None:
-    """A driver without a head node ends. A driver that hangs instead is killed, as a person would."""
+    """A driver without a head node ends. A driver that hangs is killed."""
     time.sleep(1)
     head = cluster.nodes[0]
     if head is None or not named("raylet", head.pid):
@@ -242,7 +242,7 @@ def count(out: Path) -> int:
 
 
 def compare(folder: Path, expected: int) -> dict[str, object]:
-    """Counts of keys, and of samples that differ from those of the undisturbed engine."""
+    """Counts of keys, and of samples that differ from the samples of the undisturbed engine."""
     found = {}
     for name in ("whole", "killed"):
         lines = [line for shard in sorted((folder / name / "shards").glob("*")) for line in shard.open()]

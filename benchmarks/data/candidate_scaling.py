@@ -1,9 +1,9 @@
 """Tokens a second of one engine and of several, on the GPUs of this machine, in one call.
 
-    python -m benchmarks.data.candidate_scaling FOLDER --model DIR --engines 1 2 [--problems 2000] [--max-tokens 1024]
-
-A rate counts from the moment when all engines have loaded the model until nine tenths of the samples are there.
+A rate begins when all engines have loaded the model. The rate ends at nine tenths of the samples.
 Each run samples the same problems with the same seeds.
+
+    python -m benchmarks.data.candidate_scaling FOLDER --model DIR --engines 1 2 [--problems 2000] [--max-tokens 1024]
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The steps of a judge set as one polars query, a lower bound of what such a set costs.
 
-    python -m benchmarks.data.judge_set_polars RESPONSES.jsonl OUT_DIR
+Polars is no dependency of the product. Install polars in a separate environment, with the checkout on PYTHONPATH.
+The query reads, finds the last box and compares texts. The query then drops repeated responses and balances.
+At the end the query renders both splits. Grader, decontamination, tokenizer and card are missing.
 
-Polars is no dependency of the product: install it in an environment of its own, and put the checkout on PYTHONPATH.
-The query reads, finds the last box, compares texts, keeps mixed problems, drops repeated responses, balances, splits,
-renders and writes parquet. It has no grader, no decontamination, no tokenizer and no card.
+    python -m benchmarks.data.judge_set_polars RESPONSES.jsonl OUT_DIR
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command for candidates with engines that need no model: options, files, and what a reader gets back."""
+"""The command for candidates with engines that need no model: options, files, and candidates that are read back."""
 
 import json
 from contextlib import nullcontext
@@ -31,7 +31,7 @@ ROWS = [
 
 
 class Right(FakeEngines):
-    """A sample is right where its seed is odd."""
+    """A sample is right where the seed is odd."""
 
     def finish(self, request):
         finished = super().finish(request)
