@@ -27,6 +27,7 @@ COMMANDS = (
     "judge_benchmark",
     "report",
     "inspect_data",
+    "sample_candidates",
     "make_judge_data",
     "measure",
     "reference",

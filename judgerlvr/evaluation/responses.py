@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from data.importing.options import ReadOptions
-from data.responses import read_responses
+from data.responses import DEFAULT, read_responses
 from judgerlvr.sampling.samples import Item, Sample
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 
 
-def read_stored(path: Path, model_dir: Path | None = None, need_gold: bool = True) -> list[Sample]:
+def read_stored(path: Path, model_dir: Path | None = None, options: ReadOptions = DEFAULT) -> list[Sample]:
     """One sample a row. Rows that name a ``model`` form a set for each model, and all other rows form a set for the
     file.
 
     The path is the name of the file's set, since two files may share their last part.
     ``model_dir`` only lends its tokenizer for lengths. Without ``model_dir`` the samples have no lengths.
-    ``need_gold`` is False where the verifier accepts problems without a gold answer.
 
     Raises:
         InputError: a row lacks problem, gold or response.
@@ -32,7 +31,7 @@ def read_stored(path: Path, model_dir: Path | None = None, need_gold: bool = Tru
         tokenizer = load_tokenizer(model_dir)
     seen: Counter[tuple[str, str]] = Counter()
     samples = []
-    for candidate in read_responses(path, ReadOptions(need_gold=need_gold)):
+    for candidate in read_responses(path, options):
         item = Item(candidate.problem.id, candidate.model or str(path), candidate.problem, [])
         index = seen[item.set, item.id]
         seen[item.set, item.id] += 1
