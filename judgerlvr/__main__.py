@@ -22,6 +22,7 @@ COMMANDS = (
     "stage1_judge",
     "stage2_generate",
     "evaluate",
+    "benchmark",
     "report",
     "inspect_data",
     "make_judge_data",

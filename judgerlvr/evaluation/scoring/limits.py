@@ -1,0 +1,74 @@
+"""Limits of sampled code, and how a run of such code can end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+MIB = 1 << 20
+# bwrap, its process 1 and the interpreter.
+OWN_PROCESSES = 3
+
+
+class CodeReason(StrEnum):
+    """How code failed. A scorer stores the name as the reason of a zero."""
+
+    TIMEOUT = "code_timeout"
+    MEMORY = "code_memory_limit"
+    PROCESSES = "code_process_limit"
+    FILES = "code_file_access"
+    NETWORK = "code_network_access"
+    OUTPUT = "code_output_limit"
+    CRASHED = "code_crashed"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one run. ``seconds`` is processor time of a process, and ``wall_seconds`` bounds the whole run.
+
+    ``megabytes`` is the address space of a process. All processes together hold at most ``processes`` times as much.
+    ``processes`` counts the processes that the code may have at once, the interpreter included.
+    ``scratch_megabytes`` is the size of the only writable folder, and ``output_megabytes`` of each output stream.
+    """
+
+    seconds: int = 6
+    megabytes: int = 1024
+    processes: int = 3
+    scratch_megabytes: int = 64
+    output_megabytes: int = 16
+
+    @property
+    def wall_seconds(self) -> float:
+        return 2.0 * self.seconds + 2.0
+
+    def command(self) -> list[str]:
+        """The ``prlimit`` command that sets these limits for the command behind it."""
+        size = max(self.output_megabytes, self.scratch_megabytes) * MIB
+        return [
+            "prlimit",
+            f"--as={self.megabytes * MIB}",
+            f"--nproc={self.processes + OWN_PROCESSES - 1}",
+            f"--cpu={self.seconds}:{self.seconds + 1}",
+            f"--fsize={size}",
+            "--core=0",
+            "--nofile=64",
+        ]
+
+
+# The last line of a traceback, by what the sandbox denied.
+_DENIALS = (
+    (("MemoryError", "Cannot allocate memory"), CodeReason.MEMORY),
+    (("BlockingIOError", "can't start new thread", "Resource temporarily unavailable"), CodeReason.PROCESSES),
+    (("File too large",), CodeReason.OUTPUT),
+    (("Network is unreachable", "gaierror", "ConnectionRefusedError", "ConnectionError"), CodeReason.NETWORK),
+    (
+        ("PermissionError", "FileNotFoundError", "Read-only file system", "No space left", "IsADirectoryError"),
+        CodeReason.FILES,
+    ),
+)
+
+
+def reason_of(error_text: str) -> CodeReason:
+    """The reason behind the last line that code wrote to its error stream."""
+    last = (error_text.strip().splitlines() or [""])[-1]
+    return next((reason for texts, reason in _DENIALS if any(text in last for text in texts)), CodeReason.CRASHED)
