@@ -68,7 +68,7 @@ def candidates_from_rows(
     known = problems or {}
     return [
         Candidate(
-            problem=known.get(row["id"]) or make_problem(row["problem"], row["gold"]),
+            problem=known.get(row["problem_id"]) or make_problem(row["problem"], row["gold"]),
             response=row["response"],
             model=row["model"],
             finish_reason=row["finish_reason"],

@@ -25,8 +25,8 @@ from judgerlvr.pipeline.reward_settings import reward_settings
 from judgerlvr.runs.metrics import log_progress
 from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import DATA, Counts, Stage
+from judgerlvr.sampling.candidates import KEPT, sample_candidates
 from judgerlvr.sampling.match_tokens import matched_prompts
-from judgerlvr.sampling.on_ray import sample_on_ray
 from rewards.gold_matching import warn_of_golds
 from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
@@ -88,7 +88,7 @@ def _sample(place: Place, run_dir: Path, models: list[Path], problems: list[Prob
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     samples = config.judge.data.samples_per_problem
     log_progress(run_dir, f"  sampling {samples} candidates for each of {len(problems)} problems")
-    return sample_on_ray(place, models, problems, template, run_dir)
+    return sample_candidates(place, models, problems, template, run_dir, run_dir / DATA / KEPT)
 
 
 def make_judge_set(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -36,7 +37,7 @@ from judgerlvr.runs.policy_card import card_of, curl_command, write_card
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Kind, Stage, derived
-from judgerlvr.sampling.kept_chunks import KEPT
+from judgerlvr.sampling.candidates import KEPT
 from rewards.errors import CommandFailed, InputError
 
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
@@ -109,7 +110,7 @@ def _prepare(request: Request, run_dir: Path) -> tuple[Stage, Path, ProblemSets]
     check_stage(stage)
     save_stage(stage)
     # From here on the samples are in the training data.
-    (stage.data / KEPT).unlink(missing_ok=True)
+    shutil.rmtree(stage.data / KEPT, ignore_errors=True)
     return stage, request.link, problems
 
 
