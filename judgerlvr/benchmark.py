@@ -28,7 +28,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     how.add_argument("--max-tokens", type=int, default=32768, help="longest response (default %(default)s)")
     how.add_argument("--seed", type=int, default=0, help="of all samples (default %(default)s)")
     how.add_argument("--greedy", action="store_true", help="add a greedy pass")
-    how.add_argument("--chunk", type=int, help="samples between two writes (default: 256 on a CPU, 4096 on a GPU)")
     how.add_argument(
         "--engine", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="arguments of vllm.LLM"
     )

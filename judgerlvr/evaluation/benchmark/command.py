@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.load import resolve_path
@@ -16,15 +16,16 @@ from judgerlvr.evaluation.benchmark.jobs import Job, make_job
 from judgerlvr.evaluation.benchmark.overlaps import between_tasks, origin_lines, with_training
 from judgerlvr.evaluation.benchmark.report import describe_model, describe_task, write_model, write_report
 from judgerlvr.evaluation.benchmark.rows import averages, differences
-from judgerlvr.evaluation.benchmark.run import CHUNK_SAMPLES, ModelSampler, OpenSampler, Settings, make_model, run_model
+from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model, run_model
 from judgerlvr.evaluation.benchmark.suite import Entry, read_suite
 from judgerlvr.evaluation.benchmark.table import to_markdown
 from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
 from judgerlvr.models.identity import model_hash
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.engines import Engines, EngineSettings
 from rewards.errors import InputError
 
-LEAST = (("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1), ("chunk", 1))
+LEAST = (("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1))
 
 
 def check_arguments(options: argparse.Namespace) -> None:
@@ -36,12 +37,12 @@ def check_arguments(options: argparse.Namespace) -> None:
         raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
 
 
-def benchmark(options: argparse.Namespace, open_sampler: OpenSampler | None = None) -> None:
-    """Run the suite on every model. ``open_sampler`` replaces the engine in tests."""
+def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = None) -> None:
+    """Run the suite on every model. ``open_engines`` replaces the engines in tests."""
     check_arguments(options)
     paths = [resolve_path(path) for path in options.model]
     labels = model_labels(paths)
-    engine = parse_engine_options(options.engine)
+    engine = engine_settings(options.engine)
     suite = resolve_path(options.suite)
     loaded, not_run = load_entries(read_suite(suite), options.allow_unsandboxed_code)
     jobs = make_jobs(loaded, options)
@@ -52,10 +53,10 @@ def benchmark(options: argparse.Namespace, open_sampler: OpenSampler | None = No
     data = {entry.task.name: found for entry, found in loaded}
     report["models"] = [describe_model(model, tell_origin(model.label, model.path, data)) for model in models]
     report["shared"] = [asdict(found) for found in between_tasks(data)]
-    settings = Settings(folder, _chunk(options), options.workers, options.allow_unsandboxed_code, engine)
+    settings = Settings(folder, engine, options.workers, options.allow_unsandboxed_code)
     rows: list[dict[str, Any]] = []
     for model in models:
-        records, found = run_model(model, jobs, settings, open_sampler or open_engine)
+        records, found = run_model(model, jobs, settings, open_engines or on_ray)
         write_model(folder, model, records, found, report)
         rows += found
     domains = {task["name"]: task["domain"] for task in report["tasks"]}
@@ -65,18 +66,24 @@ def benchmark(options: argparse.Namespace, open_sampler: OpenSampler | None = No
     print(f"written: {', '.join(map(str, written))}")
 
 
-def open_engine(model: Path, context: int, engine: Mapping[str, Any]) -> AbstractContextManager[ModelSampler]:
-    from judgerlvr.sampling.sampler import Sampler
+def on_ray(settings: EngineSettings) -> AbstractContextManager[Engines]:
+    from judgerlvr.sampling.on_ray import ray_engines  # after all checks: Ray takes a second to import
 
-    return Sampler(model, context, engine)
+    return ray_engines(settings)
 
 
-def _chunk(options: argparse.Namespace) -> int:
-    if options.chunk is not None:
-        return int(options.chunk)
+def engine_settings(pairs: Sequence[str]) -> EngineSettings:
+    """Engines on all GPUs of this machine, or one engine on the CPU.
+
+    Raises:
+        InputError: a pair without a value.
+    """
     import torch
 
-    return CHUNK_SAMPLES["gpu" if torch.cuda.is_available() else "cpu"]
+    arguments = parse_engine_options(pairs)
+    parallel = int(arguments.pop("tensor_parallel_size", 1))
+    device: Literal["cpu", "gpu"] = "gpu" if torch.cuda.is_available() else "cpu"
+    return EngineSettings(device, 1 if device == "cpu" else None, parallel, arguments)
 
 
 def model_labels(paths: Sequence[Path]) -> list[str]:

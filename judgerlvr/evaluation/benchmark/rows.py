@@ -19,7 +19,7 @@ Row = dict[str, Any]
 def task_row(records: Sequence[Record], decoding: Decoding) -> Row:
     """The summary of a row, with the share of cut responses and the accuracy of the uncut responses."""
     uncut = [record.score for record in records if record.finish_reason != CUT]
-    share = 1 - len(uncut) / len(records)
+    share = (len(records) - len(uncut)) / len(records)
     extra = {"cut_share": share, "marked": share > CUT_SHARE, "uncut_accuracy": fmean(uncut) if uncut else None}
     return summarise(records, decoding) | extra
 

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from judgerlvr.evaluation.benchmark.graders import open_task_grader
 from judgerlvr.evaluation.benchmark.jobs import Job, check_context
-from judgerlvr.evaluation.benchmark.kept_samples import KeptSamples, fingerprint
+from judgerlvr.evaluation.benchmark.loaded_once import LoadedOnce
 from judgerlvr.evaluation.benchmark.rows import Row, task_row
 from judgerlvr.evaluation.grading import grade_samples
 from judgerlvr.evaluation.records import Record
+from judgerlvr.sampling import plan
 from judgerlvr.sampling.decoding import Decoding
-from judgerlvr.sampling.samples import Item, Sample
+from judgerlvr.sampling.engines import Engines, EngineSettings
+from judgerlvr.sampling.samples import Sample
+from judgerlvr.sampling.store import SampleStore
+from judgerlvr.sampling.streaming import sample_items
 from rewards.extraction.thinking import prompt_opens_thinking
 
-KEPT = "samples"
-# Samples between two writes. The engine runs dry at the end of each chunk, so that a GPU's is larger.
-CHUNK_SAMPLES = {"cpu": 256, "gpu": 4096}
-
-
-class ModelSampler(Protocol):
-    """The part of ``judgerlvr.sampling.sampler.Sampler`` that a benchmark needs."""
-
-    context: int
-
-    def sample(self, items: Sequence[Item], decoding: Decoding, progress: bool = False) -> list[Sample]: ...
-
-
-OpenSampler = Callable[[Path, int, Mapping[str, Any]], AbstractContextManager[ModelSampler]]
+# Samples of each task lie in a folder of their own, so that a longer suite goes on with the samples of a shorter one.
+SAMPLES = "samples"
+OpenEngines = Callable[[EngineSettings], AbstractContextManager[Engines]]
 
 
 @dataclass(frozen=True)
@@ -46,13 +38,12 @@ class Model:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to run. ``chunk`` counts samples between two writes."""
+    """Where and how to run. ``unsandboxed`` runs sampled code without a sandbox."""
 
     folder: Path
-    chunk: int
+    engine: EngineSettings
     workers: int = 2
     unsandboxed: bool = False
-    engine: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_model(path: Path, label: str, digest: str, jobs: Sequence[Job]) -> Model:
@@ -61,40 +52,36 @@ def make_model(path: Path, label: str, digest: str, jobs: Sequence[Job]) -> Mode
 
 
 def run_model(
-    model: Model, jobs: Sequence[Job], settings: Settings, open_sampler: OpenSampler
+    model: Model, jobs: Sequence[Job], settings: Settings, open_engines: OpenEngines
 ) -> tuple[list[Record], list[Row]]:
-    """Records and rows of all tasks. No engine starts where every sample is kept already."""
-    kept = {
-        (job.task.name, decoding.name): KeptSamples(
-            settings.folder / model.label / KEPT / f"{job.task.name}-{decoding.name.replace(' ', '-')}.jsonl",
-            fingerprint(model.hash, job.items, decoding),
-            job.items,
-        )
-        for job in jobs
-        for decoding in job.decodings
-    }
-    plan = [(job, decoding, kept[job.task.name, decoding.name]) for job in jobs for decoding in job.decodings]
-    if any(store.missing(decoding) for _, decoding, store in plan):
-        with open_sampler(model.path, model.context, settings.engine) as sampler:
-            for job, decoding, store in plan:
-                _sample(f"{model.label} {job.task.name} {decoding.name}", sampler, decoding, store, settings.chunk)
-    records, rows = [], []
-    for job, decoding, store in plan:
-        graded = _grade(job, store.all(decoding), decoding, settings)
-        records += graded
-        rows.append({"model": model.label, **task_row(graded, decoding)})
-        _tell_row(rows[-1])
+    """Records and rows of all tasks. Samples of an earlier attempt are kept."""
+    with open_engines(settings.engine) as engines:
+        loaded = LoadedOnce(engines, model.context)
+        stores = [_sample(model, job, settings, loaded) for job in jobs]
+    records: list[Record] = []
+    rows: list[Row] = []
+    for job, store in zip(jobs, stores, strict=True):
+        for decoding, samples in _by_decoding(job, store):
+            graded = _grade(job, samples, decoding, settings)
+            records += graded
+            rows.append({"model": model.label, **task_row(graded, decoding)})
+            _tell_row(rows[-1])
     return records, rows
 
 
-def _sample(name: str, sampler: ModelSampler, decoding: Decoding, kept: KeptSamples, chunk: int) -> None:
-    """Draw the missing samples and keep them chunk by chunk."""
-    missing = kept.missing(decoding)
-    size = max(1, chunk // decoding.n)
-    for start in range(0, len(missing), size):
-        kept.add(sampler.sample(missing[start : start + size], decoding))
-        left = decoding.n * max(0, len(missing) - start - size)
-        print(f"  {name}: {len(kept.samples)} samples kept, {left} to draw", flush=True)
+def _sample(model: Model, job: Job, settings: Settings, engines: Engines) -> SampleStore:
+    folder = settings.folder / model.label / SAMPLES / job.task.name
+    print(f"{model.label}, {job.task.name}", flush=True)
+    asked = [plan.Job(model.path, decoding, model.label) for decoding in job.decodings]
+    return sample_items(folder, job.items, asked, engines, engine=settings.engine.arguments, tell=_tell)
+
+
+def _by_decoding(job: Job, store: SampleStore) -> list[tuple[Decoding, list[Sample]]]:
+    """The samples of a task, decoding by decoding, item by item."""
+    samples: dict[str, list[Sample]] = {key: [] for key in store.plan.jobs}
+    for key, sample in store.samples(job.items):
+        samples[key].append(sample)
+    return list(zip(job.decodings, samples.values(), strict=True))
 
 
 def _grade(job: Job, samples: Sequence[Sample], decoding: Decoding, settings: Settings) -> list[Record]:
@@ -103,7 +90,11 @@ def _grade(job: Job, samples: Sequence[Sample], decoding: Decoding, settings: Se
         return grade_samples(samples, grader, decoding)
 
 
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
 def _tell_row(row: Row) -> None:
     reasons = ", ".join(f"{name} {count}" for name, count in row["reasons"].items())
     accuracy = row["accuracy"]["value"]
-    print(f"  {row['model']} {row['set']} {row['decoding']['name']}: accuracy {accuracy:.3f} ({reasons})", flush=True)
+    _tell(f"  {row['model']} {row['set']} {row['decoding']['name']}: accuracy {accuracy:.3f} ({reasons})")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MIB = 1 << 20
-# bwrap, its process 1 and the interpreter.
-OWN_PROCESSES = 3
+# Process 1 behind the walls, which bwrap keeps there.
+OWN_PROCESSES = 1
 
 
 class CodeReason(StrEnum):
@@ -41,13 +41,16 @@ class Limits:
     def wall_seconds(self) -> float:
         return 2.0 * self.seconds + 2.0
 
+    def process_command(self) -> list[str]:
+        """The ``prlimit`` command that limits processes. Behind the walls only processes of the run count."""
+        return ["prlimit", f"--nproc={self.processes + OWN_PROCESSES}"]
+
     def command(self) -> list[str]:
-        """The ``prlimit`` command that sets these limits for the command behind it."""
+        """The ``prlimit`` command that sets all other limits for the command behind it."""
         size = max(self.output_megabytes, self.scratch_megabytes) * MIB
         return [
             "prlimit",
             f"--as={self.megabytes * MIB}",
-            f"--nproc={self.processes + OWN_PROCESSES - 1}",
             f"--cpu={self.seconds}:{self.seconds + 1}",
             f"--fsize={size}",
             "--core=0",

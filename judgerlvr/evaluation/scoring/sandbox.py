@@ -57,7 +57,7 @@ def _probe() -> str | None:
 def run_python(program: str, standard_input: bytes, limits: Limits, sandboxed: bool = True) -> CodeRun:
     """Run a program with the system's Python and return its output.
 
-    ``sandboxed=False`` keeps the limits and drops all other walls.
+    ``sandboxed=False`` keeps the limits but that of processes, and drops all walls.
     """
     with ExitStack() as stack:
         source, given, output, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(4))
@@ -83,6 +83,7 @@ def _walls(program: int, limits: Limits) -> list[str]:
         *("--ro-bind", "/usr", "/usr", *shown, "--proc", "/proc", "--dir", "/dev", *devices),
         *("--size", str(limits.scratch_megabytes * MIB), "--tmpfs", "/tmp"),
         *("--ro-bind-data", str(program), "/program.py", "--remount-ro", "/", "--chdir", "/tmp"),
+        *limits.process_command(),
         *(PYTHON, "-I", "-X", "utf8", "/program.py"),
     ]
 
@@ -92,7 +93,9 @@ def _system_folder(target: str, name: str) -> list[str]:
 
 
 def _bare(program: int) -> list[str]:
-    return [PYTHON, "-I", "-X", "utf8", f"/proc/self/fd/{program}"]
+    # An open file is read as it is, since another user may not open the file again.
+    start = f"import os; exec(compile(os.fdopen({program}).read(), 'program.py', 'exec'), globals())"
+    return [PYTHON, "-I", "-X", "utf8", "-c", start]
 
 
 def _wait(command: list[str], streams: tuple[IO[bytes], ...], program: int, limits: Limits) -> int | None:

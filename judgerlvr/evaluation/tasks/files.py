@@ -12,7 +12,7 @@ from data.hashing import file_sha256
 from data.importing.containers import Located, iter_file
 from data.importing.sources import files_of
 from judgerlvr.evaluation.tasks.task import Source, Task
-from rewards.errors import InputError, one_line
+from rewards.errors import MACHINE, InputError, one_line
 from rewards.types import Problem
 
 
@@ -98,6 +98,8 @@ def _from_hub(task: Task) -> tuple[list[Path], str]:
     except RepositoryNotFoundError as error:
         raise NoAccess(f"{source.repository} is not on the hub, or is private; {_remedy(task)}") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            raise
         raise NoAccess(f"{source.repository} cannot be reached; {_remedy(task)}") from error
     return _chosen(folder, source), folder.name
 
