@@ -16,7 +16,7 @@ from judgerlvr.evaluation.records import read_records
 from judgerlvr.tinyworld.making.checkpoint import base_path
 
 FILES = {"gsm8k": "gsm8k-test.jsonl", "svamp": "svamp.jsonl"}
-# Problems of a file, 0 for all of them.
+# Problems of a file. 0 takes all problems.
 LIMIT = int(os.environ.get("JUDGERLVR_BENCH_LIMIT", "25"))
 KILLED_AFTER = 10
 WAIT_SECONDS = 400

@@ -188,7 +188,7 @@ def test_a_pickle_that_runs_code_is_decoded_behind_the_walls(tmp_path):
 
 @needs_sandbox
 def test_code_cannot_read_what_is_expected():
-    """Nothing but the program and its input is there, so that a claim to have passed is an output like any other."""
+    """A claim to have passed is an output like all others."""
     text = "import os, sys; print([n for n in os.listdir('/proc/self/fd')], 'passed', True); sys.exit(0)"
     row = fixtures()["livecodebench_v6"].rows[0]
     (result,) = CodeGrader().grade_many([(TASKS["livecodebench_v6"].to_problem(row), code(text))])

@@ -64,7 +64,7 @@ def test_a_missing_column_and_a_wrong_type_are_refused_in_a_line(name, tmp_path)
     retyped = [row | {column: 0.5} for row in fixture.rows]
     for place, rows in enumerate((dropped, retyped)):
         if rows is retyped and fixture.ending == ".csv":
-            continue  # a table of text has one type
+            continue  # every cell of a table of text is text
         file = write_rows(tmp_path / f"rows{place}{fixture.ending}", rows)
         with pytest.raises(InputError) as refused:
             load_task(small_task(name), file)

@@ -17,7 +17,7 @@ from judgerlvr.evaluation.run import without_nan
 from judgerlvr.evaluation.tasks.files import TaskData
 from judgerlvr.runs.files import write_atomically
 
-NAME = "benchmark"
+MARKDOWN, HTML, JSON = "benchmark.md", "benchmark.html", "benchmark.json"
 
 
 def describe_task(entry: Entry, data: TaskData | None, not_run: str) -> dict[str, Any]:
@@ -83,10 +83,10 @@ def write_model(
 def write_report(folder: Path, report: Mapping[str, Any]) -> list[Path]:
     """The report as Markdown, HTML and JSON. Returns the three paths."""
     plain = without_nan(report)
-    texts = {"md": to_markdown(plain), "html": to_html(plain), "json": _json(plain)}
-    for ending, text in texts.items():
-        write_atomically(folder / f"{NAME}.{ending}", text)
-    return [folder / f"{NAME}.{ending}" for ending in texts]
+    texts = {MARKDOWN: to_markdown(plain), HTML: to_html(plain), JSON: _json(plain)}
+    for name, text in texts.items():
+        write_atomically(folder / name, text)
+    return [folder / name for name in texts]
 
 
 def _json(value: Mapping[str, Any]) -> str:
