@@ -133,6 +133,14 @@ def test_a_killed_command_goes_on_and_draws_each_sample_once(tmp_path, models, t
         assert len(kept) == 5 * 3 * 2
 
 
+def test_lost_engines_start_again_and_cost_no_sample(tmp_path, models):
+    suite = write_suite(tmp_path, MATHS)
+    report, loaded = run(models, suite, tmp_path / "a", [(0, 1, 2)] * 2, MATHS, dies=lambda turn: turn in (2, 5, 6))
+    whole, _ = run(models, suite, tmp_path / "b", [(0, 1, 2)] * 2, MATHS)
+    assert report["rows"] == whole["rows"]
+    assert min(len(starts) for starts in loaded) == 5
+
+
 def test_a_finished_command_starts_no_engine_again(tmp_path, models):
     suite, out = write_suite(tmp_path, MATHS[:1]), tmp_path / "out"
     first, _ = run(models, suite, out, [(0, 1, 2)] * 2, MATHS[:1])
@@ -168,6 +176,8 @@ def test_a_greedy_pass_is_made_only_if_asked(tmp_path, models):
 def test_limit_and_prompt_over_the_context_are_refused_before_an_engine(tmp_path, models):
     with pytest.raises(InputError, match=r"over the model's context of 40000; give --max-tokens \d+"):
         run(models, write_suite(tmp_path, MATHS[:1]), tmp_path / "out", [], MATHS[:1], ["--max-tokens", "39999"])
+    with pytest.raises(InputError, match="over the model's context of 900"):
+        run(models, tmp_path / "suite.yaml", tmp_path / "out", [], MATHS[:1], ["--engine", "max_model_len=900"])
 
 
 def test_a_row_with_many_cut_responses_is_marked(tmp_path, models):

@@ -163,6 +163,22 @@ def test_a_server_of_this_machine_is_out_of_reach():
 
 
 @needs_sandbox
+def test_the_end_of_a_run_ends_all_its_processes():
+    text = "import os, time\nif os.fork() == 0:\n    os.setsid()\ntime.sleep(999)"
+    assert str(run_python(text, b"", QUICK).failure) == "code_timeout"
+    end = time.monotonic() + 5
+    while (left := running()) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert left == []
+
+
+def running():
+    """Processes of this machine that run a program behind the walls."""
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    return [command for command in commands if b"/program.py" in command]
+
+
+@needs_sandbox
 def test_the_code_is_not_root_outside():
     done = run_python("print(open('/proc/self/uid_map').read().split()[1])", b"", QUICK)
     assert int(done.output) != 0

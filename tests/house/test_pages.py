@@ -47,7 +47,8 @@ def test_the_page_states_the_limits_of_sampled_code():
     time = f"{limits.seconds} s of processor time and {limits.wall_seconds:g} s in all"
     memory = f"{limits.megabytes / 1024:g} GiB of memory a process, {limits.processes} processes"
     most = f"at most {limits.processes * limits.megabytes / 1024:g} GiB"
-    for text in (time, memory, most, f"`/tmp` of {limits.scratch_megabytes} MiB", "64 MiB of output"):
+    files = f"`/tmp` of {limits.scratch_megabytes} MiB", f"{limits.file_megabytes} MiB of output"
+    for text in (time, memory, most, *files):
         assert text in page
 
 

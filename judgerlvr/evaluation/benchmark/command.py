@@ -47,7 +47,7 @@ def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = No
     loaded, not_run = load_entries(read_suite(suite), options.allow_unsandboxed_code)
     jobs = make_jobs(loaded, options)
     hashes = [model_hash(path) for path in paths]
-    models = [make_model(*each, jobs) for each in zip(paths, labels, hashes, strict=True)]
+    models = [make_model(*each, jobs, engine) for each in zip(paths, labels, hashes, strict=True)]
     folder = options.out or Path("runs/benchmark") / suite.stem
     report = describe(loaded, not_run, options)
     data = {entry.task.name: found for entry, found in loaded}

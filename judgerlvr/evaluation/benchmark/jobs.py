@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from judgerlvr.evaluation.tasks.files import TaskData
 from judgerlvr.evaluation.tasks.task import Task
@@ -33,14 +34,16 @@ def make_job(task: Task, data: TaskData, decoding: Decoding, greedy: bool, limit
     return Job(task, data, generate_items(data.problems, task.prompt, task.name)[:limit], decodings)
 
 
-def check_context(model: Path, jobs: Sequence[Job]) -> int:
+def check_context(model: Path, jobs: Sequence[Job], engine: Mapping[str, Any]) -> int:
     """Tokens of context that the engine must hold: the longest prompt of all tasks with a whole response.
+
+    ``engine`` holds arguments of ``vllm.LLM``. Its ``max_model_len`` stands for the context of the model.
 
     Raises:
         InputError: the context of the model is smaller.
     """
     count = token_counter(load_tokenizer(model))
-    context = _context(model)
+    context = engine.get("max_model_len") or _context(model)
     needed = 0
     for job in jobs:
         longest = max(count(item.prompt) for item in job.items)

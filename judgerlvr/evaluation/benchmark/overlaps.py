@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from data.decontaminate import find_overlaps
+from data.decontaminate import EvaluationIndex
+from data.normalised_tokens import normalised_tokens
 from data.row_files import iter_rows
+from data.template_text import find_template
 from judgerlvr.evaluation.tasks.files import TaskData
 from judgerlvr.runs.manifest import MANIFEST, read_manifest
 from judgerlvr.runs.policy_card import read_card
@@ -62,25 +64,29 @@ def _problems(file: Path) -> list[Problem]:
 
 def with_training(model: Path, tasks: Mapping[str, TaskData]) -> list[Found]:
     """Overlaps of every task with every training set behind a model."""
-    sets = list(training_sets(model))
-    return [
-        Found(name, training.run, _count(data.problems, training.problems), len(data.problems))
-        for training in sets
-        for name, data in tasks.items()
-    ]
+    found = []
+    for training in training_sets(model):
+        index = None if training.problems is None else EvaluationIndex(training.problems)
+        for name, data in tasks.items():
+            count = None if index is None else repeated(data.problems, index)
+            found.append(Found(name, training.run, count, len(data.problems)))
+    return found
 
 
 def between_tasks(tasks: Mapping[str, TaskData]) -> list[Found]:
     """Pairs of tasks that share problems."""
-    pairs = combinations(tasks.items(), 2)
+    indexes = {name: EvaluationIndex(data.problems) for name, data in tasks.items()}
     found = [
-        Found(a, b, _count(ours.problems, theirs.problems), len(ours.problems)) for (a, ours), (b, theirs) in pairs
+        Found(a, b, repeated(tasks[a].problems, indexes[b]), len(tasks[a].problems)) for a, b in combinations(tasks, 2)
     ]
     return [pair for pair in found if pair.count]
 
 
-def _count(problems: Sequence[Problem], others: Sequence[Problem] | None) -> int | None:
-    return None if others is None else sum(1 for _ in find_overlaps(problems, others))
+def repeated(problems: Sequence[Problem], index: EvaluationIndex) -> int:
+    """How many problems repeat a problem of the index, as ``data.decontaminate`` compares problems."""
+    rows = [normalised_tokens(problem.text) for problem in problems]
+    template = find_template(rows)
+    return sum(index.match(template.strip(row)) is not None for row in rows)
 
 
 def origin_lines(model: Path) -> list[str]:

@@ -38,7 +38,7 @@ def describe_task(entry: Entry, data: TaskData | None, not_run: str) -> dict[str
         "rows": data.rows if data else None,
         "problems": len(data.problems) if data else None,
         "repeated": data.repeated if data else None,
-        "unverified": [] if entry.own else _unverified(entry),
+        "unverified": _unverified(entry),
         "prompt": task.prompt,
         "n": task.n,
         "scorer": scorer,
@@ -49,6 +49,8 @@ def describe_task(entry: Entry, data: TaskData | None, not_run: str) -> dict[str
 
 def _unverified(entry: Entry) -> list[str]:
     """Facts that nobody verified. A hash that the user pins counts as verified."""
+    if entry.own:
+        return ["a set of yours"]
     return [name for name in entry.task.missing_facts if not (name == "sha256" and entry.sha256)]
 
 

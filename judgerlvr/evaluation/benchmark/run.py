@@ -46,9 +46,9 @@ class Settings:
     unsandboxed: bool = False
 
 
-def make_model(path: Path, label: str, digest: str, jobs: Sequence[Job]) -> Model:
+def make_model(path: Path, label: str, digest: str, jobs: Sequence[Job], engine: EngineSettings) -> Model:
     """Raises InputError where prompts and limit do not fit into the context."""
-    return Model(label, path, digest, check_context(path, jobs))
+    return Model(label, path, digest, check_context(path, jobs, engine.arguments))
 
 
 def run_model(

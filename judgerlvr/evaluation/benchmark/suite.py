@@ -39,7 +39,8 @@ class Entry:
             return load_task(self.task, self.file, self.sha256)
         needs_gold = load_verifier(self.task.verifier).needs_gold
         found = read_problem_set(self.file, ReadOptions(need_gold=needs_gold))
-        return TaskData(found.problems, found.rows, files_hash([self.file]), "", len(found.repeated))
+        digest = files_hash([self.file]) if self.file.is_file() else ""
+        return TaskData(found.problems, found.rows, digest, "", len(found.repeated))
 
 
 def read_suite(path: Path) -> list[Entry]:

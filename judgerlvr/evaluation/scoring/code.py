@@ -13,6 +13,7 @@ from functools import lru_cache
 from judgerlvr.evaluation.scoring.code_tests import CodeTest, program_of, read_tests, same_output
 from judgerlvr.evaluation.scoring.limits import Limits
 from judgerlvr.evaluation.scoring.sandbox import run_python
+from rewards.errors import reading
 from rewards.extraction.thinking import solution_part
 from rewards.types import Problem, Reason, Result
 
@@ -23,6 +24,13 @@ def code_of(response: str) -> str | None:
     """The last fenced block of a response, None without one."""
     blocks = _FENCED.findall(response)
     return blocks[-1] if blocks and blocks[-1].strip() else None
+
+
+def _function(problem: Problem) -> str | None:
+    """The name of the function that the tests call, None where the tests run the whole program."""
+    with reading("no JSON object", "take the file of the named revision", field="metadata"):
+        name: str | None = json.loads(problem.meta["metadata"] or "{}").get("func_name")
+        return name
 
 
 class CodeGrader:
@@ -51,7 +59,7 @@ class CodeGrader:
         return replace(result, seconds=time.perf_counter() - started)
 
     def _run(self, problem: Problem, code: str) -> Result:
-        function = json.loads(problem.meta.get("metadata") or "{}").get("func_name")
+        function = _function(problem)
         program = program_of(code, function)
         tests = self._tests(problem.meta["public_test_cases"], problem.meta["private_test_cases"])
         for test in tests:

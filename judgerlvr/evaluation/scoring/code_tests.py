@@ -15,7 +15,7 @@ from judgerlvr.evaluation.scoring.limits import Limits
 from judgerlvr.evaluation.scoring.sandbox import run_python
 from rewards.errors import InputError
 
-DECODING = Limits(seconds=20, megabytes=4096, output_megabytes=512)
+DECODING = Limits(seconds=20, megabytes=4096, file_megabytes=512)
 # The private tests are base64 of zlib of a pickle that holds JSON text.
 _DECODER = """
 import base64, pickle, sys, zlib

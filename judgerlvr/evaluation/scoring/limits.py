@@ -28,14 +28,15 @@ class Limits:
 
     ``megabytes`` is the address space of a process. All processes together hold at most ``processes`` times as much.
     ``processes`` counts the processes that the code may have at once, the interpreter included.
-    ``scratch_megabytes`` is the size of the only writable folder, and ``output_megabytes`` of each output stream.
+    ``scratch_megabytes`` is the size of the only writable folder. ``file_megabytes`` bounds
+    each file and output stream.
     """
 
     seconds: int = 6
     megabytes: int = 1024
     processes: int = 3
     scratch_megabytes: int = 64
-    output_megabytes: int = 16
+    file_megabytes: int = 64
 
     @property
     def wall_seconds(self) -> float:
@@ -47,12 +48,11 @@ class Limits:
 
     def command(self) -> list[str]:
         """The ``prlimit`` command that sets all other limits for the command behind it."""
-        size = max(self.output_megabytes, self.scratch_megabytes) * MIB
         return [
             "prlimit",
             f"--as={self.megabytes * MIB}",
             f"--cpu={self.seconds}:{self.seconds + 1}",
-            f"--fsize={size}",
+            f"--fsize={self.file_megabytes * MIB}",
             "--core=0",
             "--nofile=64",
         ]
