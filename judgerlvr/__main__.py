@@ -24,6 +24,7 @@ COMMANDS = (
     "evaluate",
     "report",
     "inspect_data",
+    "sample_candidates",
     "make_judge_data",
     "measure",
     "export",

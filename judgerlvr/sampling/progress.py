@@ -26,6 +26,9 @@ class Progress:
         self._before = _totals(work)[:2]
         kept = f", {done} are there from an earlier attempt" if done else ""
         self.tell(f"  samples: {wanted} of {len(work)} models and decodings{kept}")
+        for job in work:
+            decoding, thinks = job.job.decoding, ", the prompt opens thinking" if job.prompts.opens_thinking else ""
+            self.tell(f"  {job.job.name}: {decoding.name}, at most {decoding.max_tokens} tokens{thinks}")
 
     def show(self, work: Sequence[JobWork], engines: int) -> None:
         """Tell how far the run is, at most every ten seconds. ``engines`` have loaded a model."""
