@@ -35,7 +35,7 @@ class Progress:
         now = self._clock()
         if engines:
             self._without = now
-            self._first = self._first or now
+            self._first = now if self._first is None else self._first
         if now - self._told >= LINE_SECONDS:
             self._told = now
             self.tell(self._line(work, engines))
@@ -54,7 +54,7 @@ class Progress:
 
     def rate(self, work: Sequence[JobWork]) -> tuple[float, float]:
         """(samples, tokens) a second of this attempt."""
-        seconds = self._clock() - self._first if self._first else 0.0
+        seconds = 0.0 if self._first is None else self._clock() - self._first
         done, tokens, _ = _totals(work)
         if seconds <= 0:
             return 0.0, 0.0
