@@ -25,6 +25,7 @@ COMMANDS = (
     "benchmark",
     "report",
     "inspect_data",
+    "sample_candidates",
     "make_judge_data",
     "measure",
     "export",

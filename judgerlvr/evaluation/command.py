@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from data.importing.options import BadRows, ReadOptions
 from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import parse_engine_options
+from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from judgerlvr.evaluation.responses import read_stored
@@ -104,11 +106,24 @@ def settings_of(options: argparse.Namespace) -> Settings:
     )
 
 
+def read_options(options: argparse.Namespace) -> ReadOptions:
+    """How files are read, by the words of ``--import`` and the verifier.
+
+    Raises:
+        InputError: a key that does not say how files are read.
+    """
+    if others := [word for word in options.reading if not word.startswith(("data.columns.", "data.bad_rows="))]:
+        raise InputError(f"--import {others[0]!r}", "give data.columns.ROLE=COLUMN or data.bad_rows=stop|drop")
+    data = configure(None, options.reading).config.data
+    needed = load_verifier(options.verifier).needs_gold
+    return ReadOptions(dict(data.columns), cast(BadRows, data.bad_rows), needed)
+
+
 def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
     """The items of all files, cut to the limit, and their sources."""
     template = options.template or load_template(resolve_path(options.prompt), GENERATE_FIELDS)
-    need_gold = load_verifier(options.verifier).needs_gold  # a wrong name must not cost an engine's start
-    files = [(path, read_generate_items(path, template, need_gold)) for path in options.data]
+    reading = read_options(options)  # a wrong name must not cost an engine's start
+    files = [(path, read_generate_items(path, template, reading)) for path in options.data]
     files += [(path, read_judge_items(path)) for path in options.judge_data]
     used = [(path, items, items[: options.limit]) for path, items in files]
     sources = [describe_source(path, len(items), len(kept)) for path, items, kept in used]
@@ -123,7 +138,8 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
 
 
 def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
-    files = [(path, read_stored(path, options.model)) for path in options.responses]
+    reading = read_options(options)
+    files = [(path, read_stored(path, options.model, reading)) for path in options.responses]
     used = [(path, samples, samples[: options.limit]) for path, samples in files]
     sources = [describe_source(path, len(samples), len(kept)) for path, samples, kept in used]
     return evaluate_responses([sample for _, _, kept in used for sample in kept], settings), sources

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.responses import read_responses
+from data.importing.options import ReadOptions
+from data.responses import DEFAULT, read_responses
 from judgerlvr.sampling.samples import Item, Sample
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 
 
-def read_stored(path: Path, model_dir: Path | None = None) -> list[Sample]:
+def read_stored(path: Path, model_dir: Path | None = None, options: ReadOptions = DEFAULT) -> list[Sample]:
     """One sample a row. Rows that name a ``model`` form a set for each model, and all other rows form a set for the
     file.
 
@@ -28,7 +29,7 @@ def read_stored(path: Path, model_dir: Path | None = None) -> list[Sample]:
         tokenizer = load_tokenizer(model_dir)
     seen: Counter[tuple[str, str]] = Counter()
     samples = []
-    for candidate in read_responses(path):
+    for candidate in read_responses(path, options):
         item = Item(candidate.problem.id, candidate.model or path.stem, candidate.problem, [])
         index = seen[item.set, item.id]
         seen[item.set, item.id] += 1

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.hashing import file_sha256
+from data.row_files import source_sha256
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
 from judgerlvr.evaluation.records import Record, write_records
 from judgerlvr.models.identity import model_hash
@@ -133,8 +133,8 @@ def open_grader(settings: Settings, thinking_open: bool = False) -> GraderPool:
 
 
 def describe_source(path: Path, rows: int, used: int) -> Source:
-    """The summary's entry of a data file."""
-    return Source(str(path), file_sha256(path), rows, used)
+    """The summary's entry of a data source. What is no single file is hashed by its rows."""
+    return Source(str(path), source_sha256(path), rows, used)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, summary: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from judgerlvr.models.identity import model_hash, tokenizer_hash
 from judgerlvr.sampling.decoding import Decoding
-from judgerlvr.sampling.samples import Item
+from judgerlvr.sampling.samples import Item, Sample
 from rewards.errors import InputError
 
 DIGITS = 16
@@ -40,11 +40,11 @@ class Job:
 class Rounds:
     """Samples in rounds of a fixed size. A problem of one job ends after a round that leaves both classes seen.
 
-    ``grade`` says of each (item, response) whether the response is right. ``grader`` names the grader in the plan.
+    ``grade`` says of each sample whether its response is right. ``grader`` names the grader in the plan.
     """
 
     size: int
-    grade: Callable[[Sequence[tuple[Item, str]]], list[bool]]
+    grade: Callable[[Sequence[Sample]], list[bool]]
     grader: str = ""
 
 

@@ -26,13 +26,16 @@ class Progress:
         self._before = _totals(work)[:2]
         kept = f", {done} are there from an earlier attempt" if done else ""
         self.tell(f"  samples: {wanted} of {len(work)} models and decodings{kept}")
+        for job in work:
+            decoding, thinks = job.job.decoding, ", the prompt opens thinking" if job.prompts.opens_thinking else ""
+            self.tell(f"  {job.job.name}: {decoding.name}, at most {decoding.max_tokens} tokens{thinks}")
 
     def show(self, work: Sequence[JobWork], engines: int) -> None:
         """Tell how far the run is, at most every ten seconds. ``engines`` have loaded a model."""
         now = self._clock()
         if engines:
             self._without = now
-            self._first = self._first or now
+            self._first = now if self._first is None else self._first
         if now - self._told >= LINE_SECONDS:
             self._told = now
             self.tell(self._line(work, engines))
@@ -51,7 +54,7 @@ class Progress:
 
     def rate(self, work: Sequence[JobWork]) -> tuple[float, float]:
         """(samples, tokens) a second of this attempt."""
-        seconds = self._clock() - self._first if self._first else 0.0
+        seconds = 0.0 if self._first is None else self._clock() - self._first
         done, tokens, _ = _totals(work)
         if seconds <= 0:
             return 0.0, 0.0

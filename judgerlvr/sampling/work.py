@@ -57,7 +57,7 @@ class JobWork:
         found = [self.prompts.sample(*place, self.job.decoding, finished) for place, finished in answers]
         if self.rounds is None or not found:
             return found
-        grades = self.rounds.grade([(sample.item, sample.response) for sample in found])
+        grades = self.rounds.grade(found)
         return [replace(sample, right=right) for sample, right in zip(found, grades, strict=True)]
 
     def count(self, samples: Sequence[Sample]) -> list[Sample]:

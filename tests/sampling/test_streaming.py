@@ -111,7 +111,7 @@ CHANGED = {
     "the problems changed": {"items": make_items(8)},
     "the prompts changed": {"items": generate_items([i.problem for i in make_items()], "Go {{problem}}", "candidates")},
     "the engine changed": {"engine": {"dtype": "float16"}},
-    "the rounds changed": {"rounds": Rounds(2, lambda pairs: [True] * len(pairs))},
+    "the rounds changed": {"rounds": Rounds(2, lambda samples: [True] * len(samples))},
 }
 
 
@@ -219,8 +219,8 @@ def test_prompt_without_room_is_a_counted_sample_and_needs_no_engine(tmp_path):
 
 
 def in_rounds(folder, engines, right, n=6, size=2):
-    """Samples in rounds. ``right`` says of (problem, response) whether the response is right."""
-    rounds = Rounds(size, lambda pairs: [right(item.id, text) for item, text in pairs], "fake")
+    """Samples in rounds. ``right`` says of problem and response whether the response is right."""
+    rounds = Rounds(size, lambda samples: [right(s.item.id, s.response) for s in samples], "fake")
     asked = [Job(MODEL, Decoding(n=n, seed=1, max_tokens=8), "warm")]
     return draw(folder, engines, asked=asked, rounds=rounds)
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from data.jsonl import write_jsonl
 from judgerlvr.config.load import ROOT
 from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
-from judgerlvr.runs.metrics import read_metrics
+from judgerlvr.runs.metrics import ACCURACY, GRADIENT, read_metrics
+from judgerlvr.tinyworld.problems import generate_problems
 from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.engine
@@ -176,12 +178,28 @@ def test_a_taken_name_is_left_alone(whole, folder):
     assert "give another --out" in done.stderr
 
 
-def test_generate_stage_starts_from_the_judge(whole, folder):
-    init = folder / "ckpt" / "whole"
-    out = ["--out", folder / "ckpt" / "generate"]
-    done = run("stage2_generate", *SETTINGS, f"runs={folder / 'runs'}", "name=generate", "--init", init, *out)
+@pytest.fixture(scope="module")
+def generated(whole, folder):
+    """A generate run from the judge, with a verifier that reads a column of the problems' file and no gold."""
+    for split, count in (("train", 64), ("heldout", 16)):
+        made = generate_problems(count, 0, split)
+        rows = [{"problem": row["problem"], "sealed": {"value": row["gold"]}} for row in made]
+        write_jsonl(folder / f"{split}.jsonl", rows)
+    data = [f"data.{split}=[{folder / f'{split}.jsonl'}]" for split in ("train", "heldout")]
+    words = [*data, "reward.verifier=tests.helpers.column_verifier:verify", "--override-card"]
+    out = ["--init", folder / "ckpt" / "whole", "--out", folder / "ckpt" / "generate"]
+    done = run("stage2_generate", *SETTINGS, *words, f"runs={folder / 'runs'}", "name=generate", *out)
     assert done.returncode == 0, done.stdout + done.stderr
-    manifest = json.loads((folder / "runs" / "generate" / "manifest.json").read_text())
-    assert manifest["parent"]["run"] == "whole"
-    validated = [row for row in read_metrics(folder / "runs" / "generate" / "metrics.jsonl") if row.step == 1]
+    return folder / "runs" / "generate"
+
+
+def test_generate_stage_starts_from_the_judge(generated):
+    assert json.loads((generated / "manifest.json").read_text())["parent"]["run"] == "whole"
+    validated = [row for row in read_metrics(generated / "metrics.jsonl") if row.step == 1]
     assert "validation/accuracy/generate" in validated[0].values
+
+
+def test_a_column_of_the_file_reaches_the_verifier_and_the_gradient(generated):
+    (step,) = [row for row in read_metrics(generated / "metrics.jsonl") if row.is_training]
+    assert 0 < step[ACCURACY] < 1
+    assert step[GRADIENT] > 0
