@@ -72,7 +72,7 @@ def _parse_object(line: str, path: Path, number: int) -> Row:
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:
-        raise InputError(f"broken JSON ({error.msg})", "mend or remove it", file=path, row=number) from error
+        raise InputError(f"broken JSON ({error.msg})", "mend or remove the row", file=path, row=number) from error
     if not isinstance(value, dict):
         problem = f"a {type(value).__name__}, not an object"
         raise InputError(problem, "write {...} rows", file=path, row=number)

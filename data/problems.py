@@ -38,7 +38,7 @@ class GoldGrader(Protocol):
 
 @dataclass
 class ProblemSet:
-    """Problems of one source, each once, with the places of their rows and all that a person should know."""
+    """The problems of a source, each once. ``places`` holds the file and row of each problem."""
 
     source: Path
     problems: list[Problem] = field(default_factory=list)

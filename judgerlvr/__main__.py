@@ -31,6 +31,7 @@ COMMANDS = (
     "export",
     "submit",
     "demo",
+    "experiment",
     "tinyworld",
     "tinyworld.making.texts",
     "hysparse.size",

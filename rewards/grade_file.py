@@ -78,7 +78,9 @@ def _pair(row: Any, path: Path, number: int) -> dict[str, Any]:
     for name, aliases in (("prediction", PREDICTION_FIELDS), ("gold", GOLD_FIELDS)):
         found = next((alias for alias in aliases if alias in row), None)
         if found is None:
-            raise InputError(f"no {name}", f"name it one of {', '.join(aliases)}", file=path, row=number, field=name)
+            raise InputError(
+                f"no {name}", f"name the column one of {', '.join(aliases)}", file=path, row=number, field=name
+            )
         pair[name] = "" if row[found] is None else str(row[found])
     if not pair["gold"].strip():
         raise InputError("empty gold", "give the reference answer", file=path, row=number, field="gold")

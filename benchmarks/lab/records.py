@@ -21,7 +21,7 @@ LABEL = "lab simulation, 4.5 M parameters, not verl"
 
 
 class CellFolder:
-    """One folder a cell, at most eight files for the main arms."""
+    """The folder of a cell, which is the set of runs of one command. The main arms write at most eight files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

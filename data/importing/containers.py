@@ -53,7 +53,7 @@ def _text_rows(path: Path, kind: str, packing: str) -> Iterator[Row]:
         except UnicodeDecodeError as error:
             raise not_utf8(path, error) from error
         except (OSError, EOFError) as error:
-            raise InputError(f"cannot be unpacked ({error})", "write the file again", file=path) from error
+            raise InputError(f"cannot be unpacked ({error})", "download or pack the file again", file=path) from error
 
 
 def _open_text(path: Path, packing: str) -> io.TextIOBase:

@@ -16,7 +16,8 @@ from rewards.errors import CommandFailed, InputError
 STAGES = {"stage1_judge": "judge", "stage2_generate": "generate"}
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 # The checkout without the files that grow in it. Workers import the code from the job's working directory.
-EXCLUDES = [".*", "/runs", "/ckpt", "/outputs", "/docs", "/tests", "/benchmarks", "/examples"]
+# ".*" would match the folder itself, and Ray would send an empty package.
+EXCLUDES = [".?*", "/runs", "/ckpt", "/outputs", "/docs", "/tests", "/benchmarks", "/examples"]
 
 
 class JobFailed(CommandFailed):
@@ -93,17 +94,20 @@ def submit(submission: Submission) -> None:
 
 
 def _client(address: str) -> Any:
-    # `ray start` turns authentication on when it finds a token. The client must be told to send the token.
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
-    if os.environ.get("RAY_AUTH_TOKEN") or token.is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     from ray.job_submission import JobSubmissionClient
 
     try:
-        return JobSubmissionClient(address)
+        return JobSubmissionClient(address, headers=_credentials())
     except (ConnectionError, RuntimeError) as error:
         cause = str(error).splitlines()[0]
         raise InputError(f"no cluster answers at {address} ({cause})", "check address, port and token") from error
+
+
+def _credentials() -> dict[str, str]:
+    # `ray start` turns authentication on when it finds a token. A variable set here would reach later Ray sessions.
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+    token = os.environ.get("RAY_AUTH_TOKEN") or (path.read_text("utf-8").strip() if path.is_file() else "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
 
 
 async def _follow(client: Any, job: str) -> None:

@@ -28,7 +28,7 @@ def check_config(config: Config) -> None:
 
 
 def refresh_every(config: Config) -> int:
-    """Judge steps between two samplings of candidates; 0: the candidates are fixed."""
+    """Number of judge steps between two samplings of candidates. With 0 the candidates never change."""
     match = REFRESH.fullmatch(config.judge.data.candidates)
     return int(match.group(1)) if match else 0
 

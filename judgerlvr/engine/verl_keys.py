@@ -45,8 +45,8 @@ def _check_name(key: str, ours: Sequence[str], known: dict[str, Any]) -> None:
     field = f"engine.{key}"
     taken = [name for name in ours if f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.")]
     if taken:
-        remedy = "leave it out; --help lists those keys"
-        raise InputError(f"{taken[0]} follows from other keys here", remedy, field=field)
+        remedy = "leave the key out, and set the key of the section that --help names"
+        raise InputError(f"{taken[0]} is set by other configuration keys", remedy, field=field)
     if key not in known:
         near = get_close_matches(key, list(known), n=1, cutoff=0.0)[0]
         raise InputError("verl knows no such key", f"did you mean {near}?", field=field)

@@ -123,7 +123,9 @@ def print_plan(request: Request) -> None:
     print("\n".join(lines))
     if shortfalls:
         raise InputError(
-            f"does not fit: {shortfalls[0]}", f"set {change}" if change else "ask for less", field="cluster"
+            f"the stage does not fit: {shortfalls[0]}",
+            f"set {change}" if change else "take a smaller batch, shorter responses, or a larger machine",
+            field="cluster",
         )
 
 

@@ -20,7 +20,7 @@ def check_link(link: Path, run_dir: Path | None) -> None:
     if run_dir and link.is_symlink() and run_dir.resolve() in Path(os.path.realpath(link)).parents:
         _check_writable(link)
         return
-    raise InputError("exists and is not this run's export", "give another --out, or remove it", file=link)
+    raise InputError("exists and is not this run's export", "give another --out, or move the folder away", file=link)
 
 
 def _check_writable(link: Path) -> None:

@@ -1,7 +1,7 @@
-"""Bytes that one token needs inside one decoder layer, in bfloat16, by the tensors that transformers' layers make.
+"""Bytes that a token needs inside a decoder layer, in bfloat16, by the tensors that transformers' layers make.
 
 Plain norms and rotations are compared with torch's memory tracker by ``tests/planning/test_activations.py``.
-Fused ones (``cluster.compile``) are counted: no float32 copy of a norm's input or of a rotated head is kept.
+Fused operations (``cluster.compile``) are counted: no float32 copy of a norm's input or of a rotated head is kept.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from judgerlvr.planning.shapes import HYSPARSE, ModelShape
 
 
 def forward_bytes(shape: ModelShape) -> float:
-    """Peak of one layer without gradients, for a token: the residual stream, then the wider feed-forward kind."""
+    """Peak of a layer without gradients, for a token: the residual stream, then the wider feed-forward kind."""
     return 2 * shape.hidden + max(_dense_forward(shape), _mixture_forward(shape))
 
 
 def update_bytes(shape: ModelShape, fused: bool) -> float:
-    """Peak of one layer's backward pass under activation checkpointing, for a token, its input left out.
+    """Peak of a layer's backward pass under activation checkpointing, for a token, the layer's input left out.
 
-    The layer runs again with all tensors kept, and backward adds gradients of the widest ones.
+    The layer runs again with all tensors kept, and backward adds gradients of the widest tensors.
     """
     gradients = 4 * shape.hidden
     return gradients + _projections(shape, fused) + max(_dense_update(shape), _mixture_update(shape))
 
 
 def saved_bytes(shape: ModelShape, fused: bool) -> float:
-    """What one layer saves for its backward pass, for a token: ``update_bytes`` without gradients."""
+    """Tensors that a layer saves for the backward pass, for a token: ``update_bytes`` without gradients."""
     dense = 0 if shape.mixture_layers == len(shape.layers) else 8 * shape.width
     mixture = shape.top_k * (4 * shape.hidden + 8 * shape.expert_width) if shape.mixture_layers else 0
     return _projections(shape, fused) + max(dense, mixture)

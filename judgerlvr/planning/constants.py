@@ -1,9 +1,9 @@
-"""Every constant of the planner, with where it comes from and under which condition it holds.
+"""Every constant of the planner, with its source and its condition.
 
 ``measured``: two H200 cards, 2026-11-28, torch 2.11, vLLM 0.24, verl 0.9.1, transformers 5.9, no flash-attn, random
 weights in the layer shape of Qwen3-30B-A3B (hidden 2,048, 128 experts of 768, 8 active, vocabulary 151,936).
 ``published``: a maker's data sheet. ``calculated``: follows from other figures. ``assumed``: neither; the plan says so.
-``python -m judgerlvr.measure`` replaces the speeds by those of the user's own cards.
+``python -m judgerlvr.measure`` replaces the speeds by the speeds of the user's own cards.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Constant(NamedTuple):
-    """``value`` in the unit that its name ends with; ``source`` is one of the four words above."""
+    """``value`` in the unit at the end of the name; ``source`` is one of the four words above."""
 
     value: float
     source: str
@@ -42,7 +42,7 @@ LAYERS_ALONE = (
 )
 WHOLE_STEP = "H200, one card, 2.49 B mixture of 3 layers, a stage's step of 128 samples of <= 4,096, 406 k tokens"
 
-# Speed of the trainer. TFLOP/s count the operations of the formula in ``speed``, not those of the hardware.
+# Speed of the trainer. TFLOP/s count the operations of the formula in ``speed``, not the operations of the hardware.
 HEAD_FORWARD_TFLOPS = Constant(144.7, "measured", f"{HEAD_SHAPE}: 4.3 us a token")
 HEAD_UPDATE_TFLOPS = Constant(177.8, "measured", f"{HEAD_SHAPE}, forward and backward: 10.5 us a token")
 MIXTURE_FORWARD_TFLOPS = Constant(61.0, "measured", f"{LAYERS_ALONE}: 0.53 s less 4.3 us a token for the head")
@@ -53,7 +53,7 @@ ATTENTION_TFLOPS = Constant(345.0, "measured", "H200, 4 sequences of 8,192, 32 h
 LOG_PROB_OVERHEAD_US = Constant(9.8, "measured", f"{WHOLE_STEP}: 19.7 us a token less head and layers")
 UPDATE_OVERHEAD_US = Constant(16.0, "measured", f"{WHOLE_STEP}: 43.7 us a token less head and layers")
 
-# Speed of rollouts. A step of an engine reads its weights once and each running sequence's keys and values.
+# Speed of rollouts. A step of an engine reads the weights once and each running sequence's keys and values.
 DECODE_STEP_MS = Constant(4.8, "measured", f"{WHOLE_STEP}: 26.4 s in 4,096 steps less reading and multiplying")
 DECODE_TFLOPS = Constant(400.0, "assumed", "bfloat16 products of a batch of sequences while sampling")
 SYNC_GB_S = Constant(
@@ -69,7 +69,7 @@ NETWORK_SHARE = Constant(0.7, "assumed", "share of planning.network_gb_s that ga
 PCIE_GB_S = Constant(25.0, "assumed", "pinned host memory to card, PCIe 5 x16, several cards at once")
 
 # Memory.
-# Logits that the training engine's head holds at once on a GPU, and the bytes of a logit with what is made of it.
+# Logits that the training engine's head holds at once on a GPU, and the bytes of a logit with all copies.
 HEAD_LOGITS = 2**28
 HEAD_FORWARD_BYTES = Constant(2.0, "calculated", "bfloat16 logits, read by one compiled kernel (cluster.compile)")
 HEAD_UPDATE_BYTES = Constant(4.0, "calculated", "bfloat16 logits and gradient, between them one compiled kernel")
@@ -84,6 +84,6 @@ SAMPLE_TOKEN_BYTES = Constant(
     128.0, "assumed", "token ids, masks, log-probabilities, advantages in verl's transfer queue"
 )
 
-# verl's actors, by reading verl 0.9.1 and its transfer queue.
+# verl's actors, by reading verl 0.9.1 and the transfer queue.
 CPUS_PER_GPU = 3
 CPUS_BESIDE = 2

@@ -1,6 +1,6 @@
 """What verl, vLLM and Ray ask of a stage's numbers, told before anything is sampled instead of after.
 
-``check_constraints`` serves the start of a run, its continuation and ``--dry-run`` alike.
+``check_constraints`` serves the start of a run, a continuation and ``--dry-run`` alike.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from judgerlvr.planning.load import Load
 from judgerlvr.planning.shapes import ModelShape
 from rewards.errors import InputError
 
-# verl's units of its transfer queue, each an actor of one CPU (transfer_queue.backend.SimpleStorage).
+# verl's units of the transfer queue, each an actor of a CPU (transfer_queue.backend.SimpleStorage).
 STORAGE_UNITS = {"gpu": 8, "cpu": 1}
 
 
 @dataclass(frozen=True)
 class Node:
-    """What Ray may use of one machine."""
+    """What Ray may use of a machine."""
 
     cpus: float
     gpus: float
@@ -33,7 +33,7 @@ def check_constraints(
     nodes: Sequence[Node] | None = None,
     rows: int | None = None,
 ) -> None:
-    """Check a stage's numbers against its ranks, its policy, its cluster and its data, as far as these are known.
+    """Check a stage's numbers against the ranks, the policy, the cluster and the data, as far as each is known.
 
     ``shape`` is None for an architecture that the planner does not know. ``rows`` counts the training prompts.
 
@@ -86,7 +86,7 @@ def _tensor_parallel(load: Load, shape: ModelShape) -> Iterator[Fault]:
 
 
 def _cluster(load: Load, device: str, nodes: Sequence[Node]) -> Iterator[Fault]:
-    """verl reserves machines with a placement group each: one that never fits stays pending without a word."""
+    """verl reserves machines with a placement group each: a group that never fits stays pending without a word."""
     wanted = load.gpus_per_node * CPUS_PER_GPU
     with_gpus = [node for node in nodes if node.gpus >= load.gpus_per_node]
     if len(with_gpus) < load.nodes:
@@ -104,5 +104,5 @@ def _cluster(load: Load, device: str, nodes: Sequence[Node]) -> Iterator[Fault]:
 
 
 def needed_cpus(load: Load, device: str) -> int:
-    """CPUs that Ray must offer in all. They are counted, not used: verl's many small actors mostly sleep."""
+    """CPUs that Ray must offer in all. The actors are counted, not used: verl's many small actors mostly sleep."""
     return CPUS_PER_GPU * load.ranks + STORAGE_UNITS[device] + CPUS_BESIDE

@@ -1,4 +1,4 @@
-"""What a stage asks of each card: ranks, samples, lengths. The numbers of a configuration, resolved for one stage."""
+"""What a stage asks of each card: ranks, samples, lengths. The numbers of a configuration, resolved for a stage."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class Load:
 
     @property
     def samples_per_update(self) -> int:
-        """Samples of one optimiser update, over all ranks."""
+        """Samples of an optimiser update, over all ranks."""
         return self.samples // self.updates
 
     @property
     def micro_batch(self) -> int:
-        """Most tokens that one forward pass can hold: an update may have fewer."""
+        """Most tokens that a forward pass can hold: an update may have fewer."""
         return min(self.micro_batch_tokens, -(-self.samples_per_update // self.ranks) * self.longest)
 
 
 def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
-    """The load of a stage. ``prompts`` overrides prompts a step, as match_tokens measures them.
+    """The load of a stage. ``prompts`` overrides prompts a step, as ``match_tokens`` measures the number.
 
     Before match_tokens has measured, a judge step is planned with the prompts of a generate step.
     """

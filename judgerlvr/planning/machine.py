@@ -1,4 +1,4 @@
-"""The machine that a plan is for: named in the configuration, or this one."""
+"""The machine that a plan is for: named in the configuration, or the machine at hand."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Machine:
-    """``card`` is a key of ``CARDS``. ``host_gib`` is the memory of one machine of the cluster, 0 where unknown.
+    """``card`` is a key of ``CARDS``. ``host_gib`` is the memory of a machine of the cluster, 0 where unknown.
 
-    ``disk_gib`` is free where the run folders lie, 0 where unknown. ``network_gb_s`` is one card's network.
+    ``disk_gib`` is free where the run folders lie, 0 where unknown. ``network_gb_s`` is the network of a card.
     """
 
     card: str
@@ -33,7 +33,7 @@ class Machine:
 
 
 def machine_of(config: Config, device: str) -> Machine:
-    """The machine that ``planning`` names. What it leaves out is this machine's, where the stage would run here.
+    """The machine that ``planning`` names. A value left out is the present machine's, where the stage would run here.
 
     Raises:
         InputError: a card that the planner does not know.
@@ -49,7 +49,7 @@ def machine_of(config: Config, device: str) -> Machine:
 
 
 def host_gib() -> float:
-    """Memory of this machine."""
+    """Memory of the present machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
 
 
@@ -68,7 +68,7 @@ def _card(choice: str, names: str) -> str:
 
 
 def visible_cards() -> str:
-    """Names of this machine's cards, empty where there is none. Asked without torch, which planning does without."""
+    """Names of the present machine's cards, empty where there is none. Planning runs without torch."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ""

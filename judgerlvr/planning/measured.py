@@ -24,9 +24,9 @@ CPU = "cpu"
 
 @dataclass(frozen=True)
 class Measured:
-    """One measured step. ``card`` is a key of the planner's cards, or cpu; ``condition`` says what ran, for people.
+    """A measured step. ``card`` is a key of the planner's cards, or cpu; ``condition`` says what ran, for people.
 
-    ``model`` holds the fields of the policy's config.json. ``trainer_gib`` is the trainer's peak on one card.
+    ``model`` holds the fields of the policy's config.json. ``trainer_gib`` is the trainer's peak on a card.
     """
 
     card: str
@@ -43,7 +43,7 @@ class Measured:
         return shape_of(self.model)
 
     def us_per_token(self) -> dict[str, float]:
-        """Microseconds of one card for each token that it sampled (sampling) or passed (the trainer's phases)."""
+        """Microseconds of a card for each token sampled (sampling) or passed (the trainer's phases)."""
         samples = self.load.samples / self.load.ranks
         sampled, passed = samples * self.tokens.response, samples * self.tokens.sequence
         return {
@@ -111,5 +111,5 @@ def measured_for(card: str, path: str) -> Measured:
 
 
 def factors_for(card: str, path: str) -> dict[str, float]:
-    """Factors of the file that ``planning.measured`` names, none where it names none. Raises as ``measured_for``."""
+    """Factors of the file that ``planning.measured`` names, none where no file is named. Raises as ``measured_for``."""
     return measured_for(card, path).factors() if path else {}

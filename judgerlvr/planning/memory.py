@@ -1,4 +1,4 @@
-"""GiB on one GPU by phase of a step, and how many full sequences the KV cache of a rollout engine holds."""
+"""GiB on a GPU by phase of a step, and how many full sequences the KV cache of a rollout engine holds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from judgerlvr.planning.shapes import ModelShape
 
 # Bytes a parameter: float32 weights, gradients, two AdamW moments; the rollout's copy is bfloat16.
 WEIGHTS, GRADIENTS, ADAM, ROLLOUT = 4, 4, 8, 2
-# Bytes a parameter of one layer while it runs backward. bfloat16 weights of the layer and of the next one, its
+# Bytes a parameter of a layer in the backward pass. bfloat16 weights of the layer and of the next one, its
 # gradients, and the float32 copy that is reduced.
 LAYER_IN_BACKWARD = 2 + 2 + 2 + 4
 HEAD_IN_BACKWARD = 2 + 2 + 4
@@ -35,7 +35,7 @@ HEAD_TOKEN = 14
 
 @dataclass(frozen=True)
 class Phase:
-    """``parts`` in GiB by what takes them; ``trainer`` is the part that torch's allocator in the trainer counts."""
+    """``parts`` in GiB by what takes memory; ``trainer`` is the part that torch's allocator in the trainer counts."""
 
     name: str
     parts: dict[str, float]
@@ -48,7 +48,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Cache:
-    """KV cache of one rollout engine. ``sequences`` of full length run at once, of ``wanted`` in a step."""
+    """KV cache of a rollout engine. ``sequences`` of full length run at once, of ``wanted`` in a step."""
 
     gib: float
     tokens: int
@@ -57,7 +57,7 @@ class Cache:
 
 
 def phases(shape: ModelShape, load: Load, card: Card) -> list[Phase]:
-    """The four phases of a step in their order, each with everything that lies on the card in it."""
+    """The four phases of a step in order, each with everything that lies on the card."""
     return [
         _rollout(shape, load, card),
         _log_prob(shape, load, card),
@@ -128,7 +128,7 @@ def _update(shape: ModelShape, load: Load, card: Card) -> Phase:
 
 
 def _sync(shape: ModelShape, load: Load, card: Card) -> Phase:
-    # One tensor at a time is gathered in float32, beside its copy in the rollout's dtype.
+    # One tensor at a time is gathered in float32, beside a copy in the rollout's dtype.
     largest = max(shape.embedding, *(layer.experts * 2 // 3 for layer in shape.layers))
     trainer = {"trainer's weights and Adam": resident(shape, load), "largest tensor": (4 + 2) * largest / GIB}
     rollout = {"rollout's weights": ROLLOUT * shape.parameters / load.tensor_parallel / GIB, "bucket": BUCKET_GIB}
@@ -136,6 +136,6 @@ def _sync(shape: ModelShape, load: Load, card: Card) -> Phase:
 
 
 def _logits_bytes(shape: ModelShape, load: Load, compiled: Constant) -> float:
-    """Bytes of the logits that exist at once, a chunk of tokens, and of what is made of them."""
+    """Bytes of the logits that exist at once, a chunk of tokens, and of what is made of the logits."""
     logits = min(HEAD_LOGITS, load.micro_batch * shape.vocabulary)
     return logits * (compiled.value + (0 if load.compile else HEAD_PLAIN_BYTES.value))

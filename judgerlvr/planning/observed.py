@@ -33,7 +33,7 @@ class Observed:
 
 
 def observed(rows: Sequence[StepRow]) -> Observed:
-    """What the training steps after the first one took.
+    """What the training steps after the first took.
 
     Raises:
         CommandFailed: there are no such steps.

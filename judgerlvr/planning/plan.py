@@ -1,4 +1,4 @@
-"""A plan: what a stage takes of cards, hosts, disk and time, and whether it fits."""
+"""A plan: what a stage takes of cards, hosts, disk and time, and whether the stage fits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from judgerlvr.runs.stage import Kind
 
 @dataclass(frozen=True)
 class Plan:
-    """Figures of one stage on GPUs. ``shortfalls`` says what does not fit and by how much; empty: it fits.
+    """Figures of a stage on GPUs. ``shortfalls`` says what does not fit and by how much; empty: the stage fits.
 
-    ``seconds`` are of a step in which every response is as long as allowed; ``half`` of one at half that length.
+    ``seconds`` are of a step in which every response is as long as allowed; ``half`` of a step at half the length.
     """
 
     shape: ModelShape

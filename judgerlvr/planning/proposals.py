@@ -11,9 +11,9 @@ from judgerlvr.planning.load import Load
 from judgerlvr.planning.memory import cache, phases, resident
 from judgerlvr.planning.shapes import ModelShape
 
-# vLLM asks for no more: what is left covers allocations outside its own accounting.
+# vLLM asks for no more: what is left covers allocations outside vLLM's own accounting.
 MOST_SHARE = 0.9
-# Larger micro-batches save gathers, and 64 k tokens a card hide them already.
+# Larger micro-batches save gathers, and 64 k tokens a card hide the gathers already.
 MOST_TOKENS = 65_536
 STEP_TOKENS = 1024
 MOST_RANKS = 1024
@@ -26,7 +26,7 @@ def rollout_share(shape: ModelShape, load: Load, card: Card) -> float:
 
 
 def micro_batch_tokens(shape: ModelShape, load: Load, card: Card) -> int:
-    """Most tokens of one forward pass that fit, a multiple of 1,024; 0 where not even one sequence fits."""
+    """Most tokens of a forward pass that fit, a multiple of 1,024; 0 where not even a single sequence fits."""
     least = -(-load.longest // STEP_TOKENS) * STEP_TOKENS
     fitting = (
         tokens
@@ -37,7 +37,7 @@ def micro_batch_tokens(shape: ModelShape, load: Load, card: Card) -> int:
 
 
 def fits(shape: ModelShape, load: Load, card: Card) -> bool:
-    """Every phase lies within the card, and the cache holds at least one full sequence."""
+    """Every phase lies within the card, and the cache holds at least a full sequence."""
     within = all(phase.gib <= card.memory_gib for phase in phases(shape, load, card))
     return within and cache(shape, load, card).sequences >= 1
 
@@ -67,7 +67,7 @@ def _candidates(load: Load) -> Iterator[Load]:
             while size <= load.gpus_per_node:
                 yield replace(load, offload=offload, tensor_parallel=size)
                 size *= 2
-        # A machine is filled before a second one is asked for.
+        # A machine is filled before another is asked for.
         filled = load.gpus_per_node >= 8
         load = replace(load, nodes=load.nodes * 2) if filled else replace(load, gpus_per_node=load.gpus_per_node * 2)
 

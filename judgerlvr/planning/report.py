@@ -1,4 +1,4 @@
-"""A plan as text: each figure with its parts, what is assumed, and the verdict in the last line."""
+"""A plan as text: each figure with the parts, what is assumed, and the verdict in the last line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def storage_lines(kept: Storage, machine: Machine) -> list[str]:
 
 
 def cpu_time_lines(config: Config, load: Load) -> list[str]:
-    """Minutes a step on a CPU, where they were measured: the constants are of GPUs.
+    """Minutes a step on a CPU, where the minutes were measured: the constants are of GPUs.
 
     Raises:
         InputError: ``planning.measured`` names a file that is not one, or speeds of a card.

@@ -1,4 +1,4 @@
-"""The shape of a policy from its config.json: parameters by part, and how many bytes a token keeps in the KV cache."""
+"""The shape of a policy from config.json: parameters by part, and how many bytes a token keeps in the KV cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rewards.errors import InputError
 
 KNOWN = DENSE, MIXTURE, HYSPARSE = "qwen3", "qwen3_moe", "hysparse"
 BFLOAT16 = 2
-# Fields that transformers leaves out of config.json where they have their defaults.
+# Fields that transformers leaves out of config.json where a field has the default.
 ABSENT = {
     "attention_bias": False,
     "tie_word_embeddings": False,
@@ -34,7 +34,7 @@ ABSENT = {
 
 @dataclass(frozen=True)
 class Layer:
-    """Parameters of one decoder layer. ``experts`` counts all experts, ``used`` those that one token passes.
+    """Parameters of a decoder layer. ``experts`` counts all experts, ``used`` the experts that a token passes.
 
     ``full``: the layer keeps the keys and values of every token.
     """
@@ -59,7 +59,7 @@ class Layer:
 class ModelShape:
     """Sizes of a dense Qwen3, a Qwen3-MoE or a HySparse policy. ``top_k`` is 0 for a dense policy.
 
-    ``expert_width`` is the hidden size of one expert, ``width`` that of a dense layer.
+    ``expert_width`` is the hidden size of an expert, ``width`` the hidden size of a dense layer.
     ``blocks`` is how many blocks a selecting layer names for each KV head, ``selecting`` how many layers select.
     """
 
@@ -90,7 +90,7 @@ class ModelShape:
 
     @property
     def active_in_layers(self) -> int:
-        """Parameters that one token passes between embedding and head."""
+        """Parameters that a token passes between embedding and head."""
         return sum(layer.active for layer in self.layers)
 
     @property
@@ -102,19 +102,19 @@ class ModelShape:
         return sum(layer.experts > 0 for layer in self.layers)
 
     def kv_token_bytes(self, tensor_parallel: int) -> int:
-        """Bytes of keys and values that one token adds in one layer on one GPU of a rollout engine.
+        """Bytes of keys and values that a token adds in a layer on a GPU of a rollout engine.
 
         Engines with more GPUs than KV heads copy heads instead of splitting them.
         """
         return 2 * max(1, self.kv_heads // tensor_parallel) * self.head_dim * BFLOAT16
 
     def kv_sequence_bytes(self, tokens: int, tensor_parallel: int) -> int:
-        """Bytes of KV cache that a sequence of ``tokens`` holds on one GPU. Window layers hold their window only."""
+        """Bytes of KV cache that a sequence of ``tokens`` holds on a GPU. Window layers hold their window only."""
         held = sum(tokens if layer.full else min(tokens, self.window) for layer in self.layers)
         return held * self.kv_token_bytes(tensor_parallel)
 
     def replay_token_bytes(self) -> int:
-        """Bytes of replayed choices that one token carries from the rollout to the trainer, as int16."""
+        """Bytes of replayed choices that a token carries from the rollout to the trainer, as int16."""
         if self.model_type != HYSPARSE:
             return 0
         return 2 * (self.selecting * self.kv_heads * self.blocks + self.mixture_layers * self.top_k)
@@ -172,7 +172,7 @@ def _shape(c: dict[str, Any]) -> ModelShape:
 
 
 def _layer_kinds(c: dict[str, Any]) -> list[str]:
-    """Kinds of the layers. Only HySparse names them: Qwen3's own windows are not used in training."""
+    """Kinds of the layers. Only HySparse names windows: Qwen3's own windows are not used in training."""
     return list(c["layer_types"]) if c["model_type"] == HYSPARSE else [FULL] * c["num_hidden_layers"]
 
 

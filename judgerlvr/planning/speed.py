@@ -13,14 +13,14 @@ from judgerlvr.planning.memory import ADAM, ROLLOUT, WEIGHTS, cache
 from judgerlvr.planning.shapes import ModelShape
 
 PHASES = ("sampling", "log_prob", "update", "sync")
-# verl's limit on the sequences that one engine runs at once (rollout.max_num_seqs).
+# verl's limit on the sequences that an engine runs at once (rollout.max_num_seqs).
 MAX_SEQUENCES = 256
 MICRO, TERA, GIGA, MILLI = 1e-6, 1e12, 1e9, 1e-3
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens of a step: means over its samples, and the longest response, which ends the sampling."""
+    """Tokens of a step: means over the samples, and the longest response, which ends the sampling."""
 
     prompt: float
     response: float
@@ -62,14 +62,14 @@ def sampling_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: To
     context = tokens.prompt + tokens.response / 2
     cached = shape.kv_sequence_bytes(int(context), load.tensor_parallel) / bytes_per_second
     flops = 2 * (shape.active_in_layers + shape.embedding) / load.tensor_parallel
-    # Prompts pass once for each group: the cache of common prefixes holds them for the other samples.
+    # Prompts pass once for each group: the cache of common prefixes holds the prompts for the other samples.
     prefill = load.samples_per_engine / load.samples_per_prompt * tokens.prompt
     multiplied = (generated + prefill) * flops / (c.DECODE_TFLOPS.value * TERA)
     return steps * step + generated * cached + multiplied
 
 
 def _read_bytes(shape: ModelShape, load: Load, sequences: float) -> float:
-    """Bytes of weights that one step reads on one card: of the experts, those that its sequences use."""
+    """Bytes of weights that a step reads on a card: of the experts, the experts that sequences use."""
     experts = sum(layer.experts for layer in shape.layers)
     share = min(1.0, sequences * sum(layer.used for layer in shape.layers) / experts) if experts else 0.0
     others = shape.parameters - experts
@@ -77,7 +77,7 @@ def _read_bytes(shape: ModelShape, load: Load, sequences: float) -> float:
 
 
 def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
-    """One forward pass over every token of the step."""
+    """A forward pass over every token of the step."""
     head = 2 * shape.embedding / (c.HEAD_FORWARD_TFLOPS.value * TERA)
     layers = _layers_seconds(shape, 2, c.DENSE_FORWARD_TFLOPS, c.MIXTURE_FORWARD_TFLOPS)
     token = head + layers + _attention_seconds(shape, tokens, 1)
@@ -110,18 +110,18 @@ def _per_rank(load: Load, tokens: Tokens) -> float:
 
 
 def _slower(machine: Machine) -> float:
-    """How much longer this card multiplies than the one that the constants were measured on."""
+    """How much longer the card multiplies than the card of the constants."""
     return c.CARDS[c.MEASURED_ON].bf16_tflops / machine.gpu.bf16_tflops
 
 
 def _layers_seconds(shape: ModelShape, operations: int, dense: c.Constant, mixture: c.Constant) -> float:
-    """Seconds of one token in all layers, at ``operations`` for each parameter that the token passes."""
+    """Seconds of a token in all layers, at ``operations`` for each parameter that the token passes."""
     rates = ((layer.active, mixture if layer.experts else dense) for layer in shape.layers)
     return sum(operations * active / (rate.value * TERA) for active, rate in rates)
 
 
 def _attention_seconds(shape: ModelShape, tokens: Tokens, passes: int) -> float:
-    """Attention of one token over half of its sequence on average; window layers see no more than their window."""
+    """Attention of a token over half of the sequence on average; window layers see no more than the window."""
     seen = sum(tokens.sequence / 2 if layer.full else min(tokens.sequence / 2, shape.window) for layer in shape.layers)
     return passes * 4 * shape.heads * shape.head_dim * seen / (c.ATTENTION_TFLOPS.value * TERA)
 

@@ -20,7 +20,7 @@ EXPORT = {"gpu": 2, "cpu": 4}
 
 @dataclass(frozen=True)
 class Storage:
-    """``checkpoint_gib`` of one checkpoint, ``kept`` of them at most at once, the one being written included."""
+    """``checkpoint_gib`` of a checkpoint, ``kept`` of them at most at once, the checkpoint being written included."""
 
     host: dict[str, float]
     checkpoint_gib: float
@@ -35,7 +35,7 @@ class Storage:
         return self.checkpoint_gib * self.kept
 
     def less(self, written: int) -> Storage:
-        """What is still to come where ``written`` checkpoints lie on the disk already; one is always written anew."""
+        """What is still to come where ``written`` checkpoints lie on the disk already."""
         return replace(self, kept=max(1, self.kept - written))
 
 
@@ -47,7 +47,7 @@ def storage(shape: ModelShape, load: Load, settings: StageSettings, device: Devi
 
 
 def storage_shortfalls(kept: Storage, machine: Machine, host: bool = True) -> list[str]:
-    """What does not fit on the disk or, with ``host``, in the host's memory, where these are known."""
+    """What does not fit on the disk or, with ``host``, in the host's memory, where both are known."""
     found = []
     if host and machine.host_gib and kept.host_gib > machine.host_gib:
         found.append(f"host memory: {kept.host_gib:.1f} GiB on a machine of {machine.host_gib:.1f}")
@@ -58,7 +58,7 @@ def storage_shortfalls(kept: Storage, machine: Machine, host: bool = True) -> li
 
 
 def host_parts(shape: ModelShape, load: Load) -> dict[str, float]:
-    """GiB by what takes them. The first rank loads the whole policy in float32, before anything is offloaded."""
+    """GiB by what takes memory. The first rank loads the whole policy in float32, before anything is offloaded."""
     tokens = load.samples * load.longest / load.nodes
     offloaded = (WEIGHTS + ADAM) * shape.parameters * load.gpus_per_node / load.ranks if load.offload else 0
     loading = WEIGHTS * shape.parameters
@@ -86,6 +86,6 @@ def checkpoint_bytes(shape: ModelShape, device: Device) -> int:
 
 
 def checkpoints_kept(checkpoint: Checkpoint, steps: int) -> int:
-    """Checkpoints on the disk at once: an old one goes only after a new one is complete."""
+    """Checkpoints on the disk at once: an old checkpoint goes only after the new checkpoint is complete."""
     saved = -(-steps // checkpoint.every) if checkpoint.every > 0 else 1
     return min(saved, checkpoint.keep + 1) if checkpoint.keep else saved

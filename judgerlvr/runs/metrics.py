@@ -185,7 +185,9 @@ def read_metrics(path: Path) -> list[StepRow]:
         try:
             rows.append(StepRow.from_json(row))
         except (KeyError, AttributeError) as error:
-            raise InputError(f"not a row ({error})", "restore the line", file=path, row=number) from error
+            raise InputError(
+                f"no metrics row ({error})", "restore the file from a copy, or remove the line", file=path, row=number
+            ) from error
     return rows
 
 

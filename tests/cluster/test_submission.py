@@ -1,11 +1,13 @@
 """Submission: the job's command, and set-ups that no cluster could run."""
 
+import os
 from pathlib import Path
 
+import pathspec
 import pytest
 
 from judgerlvr import submit
-from judgerlvr.cluster.submission import make_submission
+from judgerlvr.cluster.submission import EXCLUDES, make_submission
 
 
 def entrypoint(stage, *arguments):
@@ -40,3 +42,25 @@ def test_a_wrong_set_up_is_one_line(capsys, words, says):
     assert submit.main(words) == 2
     line = capsys.readouterr().err
     assert says in line and line.count("\n") == 1
+
+
+def test_a_token_stays_out_of_the_environment(capsys, monkeypatch):
+    """Else Ray starts later clusters of the process with authentication on, and refuses the process."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0123456789abcdef" * 4)
+    before = dict(os.environ)
+    submit.main(["--storage", "/shared", "--address", "http://127.0.0.1:9", "stage1_judge"])
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        (".", True),
+        ("judgerlvr/stage1_judge.py", True),
+        ("configs/tiny.yaml", True),
+        (".git/HEAD", False),
+        ("runs/a", False),
+    ],
+)
+def test_the_code_is_sent_and_nothing_else(path, sent):
+    assert pathspec.PathSpec.from_lines("gitignore", EXCLUDES).match_file(path) != sent

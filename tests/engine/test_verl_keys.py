@@ -42,7 +42,7 @@ def test_names_may_be_dotted_or_nested_in_a_file(tmp_path, text):
 REFUSED = {
     "actor_rollout_ref.actor.clip_ratio_x=1": "did you mean actor_rollout_ref.actor.clip_ratio",
     "actor_rollout_ref.rollout.nope.x=1": "verl knows no such key",
-    "reward.custom_reward_function=x": "follows from other keys",
+    "reward.custom_reward_function=x": "set by other configuration keys",
     f"{CLIP}=abc": "give a number",
     f"{CLIP}=true": "give a number",
     "actor_rollout_ref.actor.entropy_from_logits_with_chunking=3": "give bool",
@@ -59,7 +59,7 @@ def test_refusals(make_stage, override):
 def test_every_key_of_ours_is_refused(make_stage):
     names = [key.removeprefix("+") for key in all_settings(make_stage("generate", "gpu"))]
     for name in names:
-        with pytest.raises(InputError, match="follows from other keys"):
+        with pytest.raises(InputError, match="set by other configuration keys"):
             check_engine_keys(make_stage("generate", "gpu", overrides=[f"engine.{name}=1"]))
 
 

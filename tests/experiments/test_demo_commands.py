@@ -8,7 +8,9 @@ import torch
 from judgerlvr import evaluate, report, stage1_judge, stage2_generate
 from judgerlvr.config.load import load_config
 from judgerlvr.evaluation import command as evaluation_command
+from judgerlvr.experiments import command as experiment_command
 from judgerlvr.experiments import demo
+from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
 from judgerlvr.export import __main__ as export
 from judgerlvr.export import policy
 from judgerlvr.export.change import Change
@@ -64,7 +66,7 @@ def commands(tmp_path, monkeypatch):
     def call(module, *arguments):
         assert modules[module].main([str(argument) for argument in arguments]) == 0
 
-    monkeypatch.setattr(demo, "call", call)
+    monkeypatch.setattr(experiment_command, "call", call)
     assert demo.main(["--out", str(out)]) == 0
     return out, seen
 
@@ -96,11 +98,13 @@ def test_vanilla_is_evaluated_at_equal_steps_and_at_equal_tokens(commands):
     assert folders[-2:] == [out / "vanilla" / "eval" / "final", out / "vanilla" / "eval" / equal]
 
 
-def test_an_evaluation_grades_as_the_policy_was_trained(tmp_path, monkeypatch):
+def test_an_evaluation_grades_as_the_policy_was_trained(tmp_path):
     given = []
-    monkeypatch.setattr(demo, "call", lambda *words: given.append(list(map(str, words))))
     own = ["judge.data.verdicts=[Right,Wrong]", "reward.extraction=lenient", "reward.verifier=mine:verify"]
-    made = demo.Demo(demo.parse_arguments(["--out", str(tmp_path / "demo"), *own]))
-    made._evaluate(tmp_path / "model", tmp_path / "out")
+    options = demo.parse_arguments(["--out", str(tmp_path / "demo"), *own])
+    arms = ArmsOfSeed(
+        demo.plan_of(options), tmp_path / "demo", None, lambda *words: given.append(list(map(str, words)))
+    )
+    arms._evaluate(tmp_path / "model", tmp_path / "out", arms.config)
     options = evaluate.parse_arguments(given[0][1:])
     assert (options.verdicts, options.extraction, options.verifier) == (["Right", "Wrong"], "lenient", "mine:verify")

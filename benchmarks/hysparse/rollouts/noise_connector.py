@@ -1,6 +1,7 @@
-"""KV connector of benchmarks: caches hold noise from the start, and a prompt that asks for noise counts as computed.
+"""KV connector of benchmarks: the KV caches are filled with noise at the start.
 
-Filling a cache by prefill would take minutes, and decoding costs the same over noise.
+A request may ask for noise. vLLM then takes the prompt as computed. A real prefill would take minutes.
+Decoding costs the same over noise.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def index_shape(q: Tensor, k: Tensor, selection: Selection) -> tuple[int, ...]:
 
 
 def chunk_of(q: Tensor, segments: Segments, selection: Selection) -> int:
-    """Queries whose block maxima fit into MAXIMA_BYTES, a multiple of 128."""
+    """Number of queries in a chunk, a multiple of 128. The chunk's block maxima fit into MAXIMA_BYTES."""
     row = q.shape[0] * q.shape[1] * blocks_of(segments.keys, selection.block) * torch.float32.itemsize
     return max(1, MAXIMA_BYTES // row // 128) * 128
 

@@ -1,0 +1,47 @@
+"""An experiment from a plan: every seed in turn, in one folder that a second call continues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
+from judgerlvr.experiments.commands import call
+from judgerlvr.experiments.plan import Plan
+from rewards.errors import InputError
+
+PLAN = "plan.yaml"
+
+
+def run_experiment(plan: Plan, out: Path) -> None:
+    """Train, evaluate and report what the plan asks for. A folder that holds the same plan is continued.
+
+    Raises:
+        InputError: a bad configuration or override, or a folder of something else.
+        CommandFailed: a stage, an evaluation or the report failed.
+    """
+    runs = seeds_of(plan, out)
+    take_folder(plan, out)
+    for one in runs:
+        one.run()
+
+
+def seeds_of(plan: Plan, out: Path) -> list[ArmsOfSeed]:
+    """The arms of each seed, with configurations that were read. Several seeds have a folder each."""
+    if len(plan.seeds) < 2:
+        return [ArmsOfSeed(plan, out, plan.seeds[0] if plan.seeds else None, call)]
+    return [ArmsOfSeed(plan, out / f"seed-{seed}", seed, call) for seed in plan.seeds]
+
+
+def take_folder(plan: Plan, out: Path) -> None:
+    """Make the folder, or find the same plan in the folder."""
+    kept, text = out / PLAN, OmegaConf.to_yaml(OmegaConf.structured(plan))
+    if kept.is_file():
+        if kept.read_text(encoding="utf-8") != text:
+            raise InputError("holds another plan", "give another --out", file=kept)
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError("exists and holds no experiment", "give another --out", file=out)
+    out.mkdir(parents=True, exist_ok=True)
+    kept.write_text(text, encoding="utf-8")

@@ -1,0 +1,126 @@
+"""A plan: arms of an experiment as lists of stages, seeds, matched budgets, and the evaluation of every arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from judgerlvr.config.effective import TINY
+from judgerlvr.config.load import resolve_path
+from rewards.errors import InputError
+
+
+class Kind(Enum):
+    judge = "judge"
+    generate = "generate"
+
+
+class Budget(Enum):
+    """What two arms have in common: generated tokens, training steps, or hours of the stages."""
+
+    tokens = "tokens"
+    steps = "steps"
+    hours = "hours"
+
+
+@dataclass
+class StagePlan:
+    """A stage of an arm. ``name`` is the run's name, and ``overrides`` are ``key=value`` of this stage alone."""
+
+    stage: Kind = MISSING
+    name: str = MISSING
+    overrides: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ArmPlan:
+    """Stages of an arm, in order, each from the policy of the stage before.
+
+    ``match`` names an earlier arm. The last stage then ends at the budget of that arm, counted ``by`` tokens, steps or
+    hours, with the arm's own earlier stages included. Steps are at most ``most_steps`` times the steps of that arm.
+    """
+
+    stages: list[StagePlan] = MISSING
+    overrides: list[str] = field(default_factory=list)
+    match: str = ""
+    by: Budget = Budget.tokens
+    most_steps: float = 3.0
+
+
+@dataclass
+class EvaluationPlan:
+    """Held-out problems that every policy solves, and samples a problem. ``data`` adds files of problems."""
+
+    problems: int = 200
+    samples: int = 4
+    data: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """``seeds`` empty: the configuration's seed, and no folder a seed."""
+
+    arms: dict[str, ArmPlan] = MISSING
+    config: str = TINY
+    overrides: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    evaluation: EvaluationPlan = field(default_factory=EvaluationPlan)
+
+    @property
+    def stages(self) -> Iterator[StagePlan]:
+        return (stage for arm in self.arms.values() for stage in arm.stages)
+
+
+def read_plan(path: Path) -> Plan:
+    """The checked plan of a YAML file.
+
+    Raises:
+        InputError: no such file, not YAML, an unknown or missing key, or arms that do not fit together.
+    """
+    found = resolve_path(path)
+    if not found.is_file():
+        raise InputError("no such plan", "give a YAML file, such as configs/experiments/demo.yaml", file=path)
+    try:
+        tree = OmegaConf.merge(OmegaConf.structured(Plan), OmegaConf.load(found))
+        plan = OmegaConf.to_object(tree)
+    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError) as error:
+        raise InputError(" ".join(str(error).split()), "mend the plan", file=path) from error
+    assert isinstance(plan, Plan)
+    _check_arms(plan, path)
+    return plan
+
+
+def _check_arms(plan: Plan, path: Path) -> None:
+    if not plan.arms:
+        raise InputError("no arm", "name at least one arm", file=path, field="arms")
+    names = [stage.name for stage in plan.stages]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"two stages are named {twice}", "give each stage a name of its own", file=path, field="arms")
+    if len(set(plan.seeds)) < len(plan.seeds):
+        raise InputError("a seed stands twice", "name each seed once", file=path, field="seeds")
+    seen: list[str] = []
+    for name, arm in plan.arms.items():
+        _check_arm(name, arm, seen, path)
+        seen.append(name)
+
+
+def _check_arm(name: str, arm: ArmPlan, seen: list[str], path: Path) -> None:
+    where = f"arms.{name}"
+    if not arm.stages:
+        raise InputError("no stage", "name at least one stage", file=path, field=where)
+    if arm.match and arm.match not in seen:
+        remedy = f"name an arm that stands before: {', '.join(seen) or 'none'}"
+        raise InputError(f"matches {arm.match!r}", remedy, file=path, field=where)
+    if arm.match and arm.stages[-1].stage is Kind.judge:
+        raise InputError(
+            "a judge stage ends a matched arm", "end the arm with a generate stage", file=path, field=where
+        )
+    if arm.most_steps < 1:
+        raise InputError(f"most_steps is {arm.most_steps}", "give at least 1", file=path, field=where)

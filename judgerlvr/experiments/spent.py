@@ -1,0 +1,53 @@
+"""What finished runs have spent, and the limits that give another arm the same budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from judgerlvr.experiments.plan import Budget
+from judgerlvr.runs.checkpoints import complete, read_seal, step_of
+from judgerlvr.runs.metrics import METRICS, read_metrics
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Training steps, generated tokens (candidates included) and seconds of one or more runs."""
+
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.steps + other.steps, self.tokens + other.tokens, self.seconds + other.seconds)
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(self.steps - other.steps, self.tokens - other.tokens, self.seconds - other.seconds)
+
+
+def spent_by(run: Path) -> Spent:
+    """The record of a finished run in its folder."""
+    last = complete(run / "checkpoints")[-1]
+    rows = [row for row in read_metrics(run / METRICS) if row.is_training]
+    seconds = rows[-1].seconds if rows else 0.0
+    return Spent(step_of(last), int(read_seal(last)["generated_tokens"]), seconds)
+
+
+def total(runs: Iterable[Path]) -> Spent:
+    return sum(map(spent_by, runs), Spent())
+
+
+def limits(left: Spent, equal_steps: int, by: Budget, most_steps: float) -> list[str]:
+    """Overrides of a generate stage that ends at the budget ``left``.
+
+    ``equal_steps`` is the step at which the arm has trained as often as the matched arm. A checkpoint is kept there.
+    """
+    steps = equal_steps if by is Budget.steps else math.ceil(most_steps * equal_steps)
+    words = [f"generate.stop.steps={steps}", f"generate.checkpoint.every={equal_steps}", "generate.checkpoint.keep=0"]
+    if by is Budget.tokens:
+        words.append(f"generate.stop.generated_tokens={left.tokens}")
+    if by is Budget.hours:
+        words.append(f"generate.stop.hours={left.seconds / 3600}")
+    return words

@@ -1,0 +1,146 @@
+"""Plans: what is refused before a stage starts, and the commands and budgets that a plan becomes."""
+
+import json
+
+import pytest
+
+from judgerlvr import experiment
+from judgerlvr.config.load import ROOT, load_config
+from judgerlvr.experiments import command
+from judgerlvr.experiments.plan import read_plan
+from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.metrics import MEAN_TOKENS, METRICS, StepRow
+from rewards.errors import BAD_INPUT, CommandFailed
+
+JUDGE = {"steps": 4, "tokens": 100, "seconds": 36.0}
+GENERATE = {"steps": 6, "tokens": 900, "seconds": 324.0}
+TWO_ARMS = """
+arms:
+  both:
+    stages: [{stage: judge, name: judge}, {stage: generate, name: generate}]
+  plain:
+    stages: [{stage: generate, name: plain}]
+    match: both
+    by: BY
+    most_steps: 2
+"""
+
+
+def finished_run(folder, steps, tokens, seconds):
+    """What a finished stage leaves that budgets are read from."""
+    checkpoint = folder / "checkpoints" / f"global_step_{steps}"
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    (checkpoint / SEAL).write_text(json.dumps({"generated_tokens": tokens}))
+    row = StepRow(steps, "generate", seconds, {MEAN_TOKENS.name: 60.0})
+    (folder / METRICS).write_text(row.to_json() + "\n")
+
+
+class Commands:
+    """Stands for the product's commands: records the words, and leaves what a finished command leaves."""
+
+    def __init__(self):
+        self.seen, self.fails_at = [], None
+
+    def __call__(self, module, *words):
+        words = list(map(str, words))
+        self.seen.append((module, words))
+        if self.fails_at == len(self.seen):
+            raise CommandFailed("stopped")
+        if module.startswith("stage"):
+            runs, name = (next(w.partition("=")[2] for w in words if w.startswith(key)) for key in ("runs=", "name="))
+            finished_run(command.Path(runs) / name, **(JUDGE if name == "judge" else GENERATE))
+        if module == "evaluate":
+            folder = command.Path(words[words.index("--out") + 1])
+            folder.mkdir(parents=True)
+            (folder / "summary.json").write_text("{}")
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    made = Commands()
+    monkeypatch.setattr(command, "call", made)
+    return made
+
+
+def write_plan(tmp_path, text):
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    return path
+
+
+def stop_of_plain(commands):
+    """The stop section of the matched arm's stage."""
+    words = next(words for module, words in commands.seen if "name=plain" in words)
+    overrides = [word for word in words if "=" in word]
+    return load_config(words[words.index("--config") + 1], overrides).generate.stop
+
+
+@pytest.mark.parametrize(
+    ("by", "steps", "tokens", "hours"), [("tokens", 20, 1000, 0), ("steps", 10, 0, 0), ("hours", 20, 0, 0.1)]
+)
+def test_an_arm_ends_at_the_budget_of_another(tmp_path, commands, by, steps, tokens, hours):
+    plan = read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", by)))
+    command.run_experiment(plan, tmp_path / "out")
+    stop = stop_of_plain(commands)
+    assert (stop.steps, stop.generated_tokens, stop.hours) == (steps, tokens, hours)
+
+
+def test_several_seeds_have_a_folder_and_a_seed_each(tmp_path, commands):
+    plan = read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", "steps") + "seeds: [3, 5]\n"))
+    command.run_experiment(plan, tmp_path / "out")
+    starts = [words for module, words in commands.seen if module == "stage1_judge"]
+    out = tmp_path / "out"
+    assert [[w for w in words if w.startswith(("runs=", "seed="))] for words in starts] == [
+        [f"runs={out}/seed-3", "seed=3"],
+        [f"runs={out}/seed-5", "seed=5"],
+    ]
+
+
+@pytest.mark.parametrize("stopped_at", range(1, 9))
+def test_the_same_command_goes_on_and_evaluates_nothing_twice(tmp_path, commands, stopped_at):
+    plan = read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", "steps")))
+    commands.fails_at = stopped_at
+    with pytest.raises(CommandFailed):
+        command.run_experiment(plan, tmp_path / "out")
+    commands.fails_at = None
+    command.run_experiment(plan, tmp_path / "out")
+    done = [words[words.index("--out") + 1] for module, words in commands.seen if module == "evaluate"]
+    assert len(set(done)) == 4 and len(done) == 4 + (4 <= stopped_at <= 7)
+
+
+def test_a_folder_keeps_its_plan(tmp_path, commands):
+    command.run_experiment(read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", "steps"))), tmp_path / "out")
+    with pytest.raises(command.InputError, match="holds another plan"):
+        command.run_experiment(read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", "tokens"))), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("arms: {}\n", "no arm"),
+        ("config: configs/tiny.yaml\n", "arms"),
+        ("arms: {a: {stages: []}}\n", "no stage"),
+        ("arms: {a: {stages: [{stage: judge}]}}\n", "name"),
+        ("arms: {a: {stages: [{stage: train, name: x}]}}\n", "train"),
+        ("arms: {a: {stages: [{stage: judge, name: x}], match: b}}\n", "matches 'b'"),
+        ("arms: {a: {stages: [{stage: judge, name: x}, {stage: generate, name: x}]}}\n", "two stages are named x"),
+        ("armz: {}\n", "armz"),
+        ("arms: [\n", "plan.yaml"),
+        (TWO_ARMS.replace("BY", "luck"), "luck"),
+        (TWO_ARMS.replace("BY", "steps").replace("most_steps: 2", "most_steps: 0"), "most_steps is 0"),
+        (TWO_ARMS.replace("BY", "steps") + "seeds: [1, 1]\n", "stands twice"),
+        (TWO_ARMS.replace("BY", "steps") + "overrides: [nosuch=1]\n", "nosuch"),
+        (TWO_ARMS.replace("BY", "steps") + "config: nosuch.yaml\n", "no such config"),
+    ],
+)
+def test_a_wrong_plan_is_one_line_and_no_folder(tmp_path, commands, capsys, text, says):
+    path, out = write_plan(tmp_path, text), tmp_path / "out"
+    assert experiment.main([str(path), "--out", str(out)]) == BAD_INPUT
+    line = capsys.readouterr().err
+    assert says in line and line.count("\n") == 1 and not out.exists() and not commands.seen
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "experiments").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_plan_and_its_configuration_are_read(path):
+    plan = read_plan(path)
+    load_config(plan.config, plan.overrides)
