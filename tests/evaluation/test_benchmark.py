@@ -21,7 +21,7 @@ from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 from tests.helpers.answering_engines import AnsweringEngines
-from tests.helpers.benchmark_items import fixtures, small_task, write_suite
+from tests.helpers.benchmark_items import fixtures, small_task, sums, write_rows, write_suite
 
 UNSCORED = {
     name
@@ -232,6 +232,17 @@ def test_training_sets_behind_a_model_are_compared_with_every_task(tmp_path, mod
     found = {row["where"]: (row["task"], row["count"], row["of"]) for row in report["models"][0]["trained"]}
     assert found == {"generate": ("aime24", 0, 3), "judge": ("aime24", 1, 3)}
     assert "trained in run judge: aime24: 1 of 3 problems" in capsys.readouterr().out
+
+
+def test_golds_that_nothing_matches_are_counted_and_not_printed(tmp_path, models, capsys):
+    rows = sums("question")
+    file = write_rows(tmp_path / "rows.jsonl", [rows[0], rows[1] | {"answer": r"\unknowncommand{7} see"}, rows[2]])
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(f"tasks: [{{task: aime25, file: {file}, n: 1}}]")
+    report, _ = run(models[:1], suite, tmp_path / "out", [(0, 1, 2)], ["aime25"])
+    assert report["rows"][0]["golds_never_matched"] == 1
+    out = capsys.readouterr().out
+    assert "warning: aime25: 1 golds are never matched" in out and "unknowncommand" not in out
 
 
 def test_tasks_that_share_problems_are_named(tmp_path, models):

@@ -91,6 +91,19 @@ def test_the_real_math500_is_the_named_revision(test_data):
     assert (data.rows, len(data.problems), data.sha256) == (500, 500, TASKS["math500"].source.sha256)
 
 
+def test_a_real_export_of_aime24_is_read(test_data):
+    data = load_task(TASKS["aime24"], test_data / "eval" / "aime24.jsonl")
+    assert len(data.problems) == 30 and all(problem.gold.isdigit() for problem in data.problems)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_offline_every_task_is_no_access_in_a_line(name, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(NoAccess) as refused:
+        load_task(TASKS[name])
+    assert "\n" not in str(refused.value) and f"task: {name}, file: PATH" in str(refused.value)
+
+
 def test_the_hub_out_of_reach_is_no_access(monkeypatch):
     def offline(*args, **kwargs):
         raise ConnectionError("no route")

@@ -20,6 +20,8 @@ from judgerlvr.sampling.samples import Sample
 from judgerlvr.sampling.store import SampleStore
 from judgerlvr.sampling.streaming import sample_items
 from rewards.extraction.thinking import prompt_opens_thinking
+from rewards.gold_matching import match_golds
+from rewards.grading.pool import GraderPool
 
 # Samples of each task lie in a folder of their own, so that a longer suite goes on with the samples of a shorter one.
 SAMPLES = "samples"
@@ -62,9 +64,9 @@ def run_model(
     rows: list[Row] = []
     for job, store in zip(jobs, stores, strict=True):
         for decoding, samples in _by_decoding(job, store):
-            graded = _grade(job, samples, decoding, settings)
+            graded, unmatched = _grade(job, samples, decoding, settings)
             records += graded
-            rows.append({"model": model.label, **task_row(graded, decoding)})
+            rows.append({"model": model.label, **task_row(graded, decoding), "golds_never_matched": unmatched})
             _tell_row(rows[-1])
     return records, rows
 
@@ -84,10 +86,16 @@ def _by_decoding(job: Job, store: SampleStore) -> list[tuple[Decoding, list[Samp
     return list(zip(job.decodings, samples.values(), strict=True))
 
 
-def _grade(job: Job, samples: Sequence[Sample], decoding: Decoding, settings: Settings) -> list[Record]:
+def _grade(
+    job: Job, samples: Sequence[Sample], decoding: Decoding, settings: Settings
+) -> tuple[list[Record], int | None]:
+    """Records, and how many golds no right answer matches. None where the grader reads no answers."""
     opened = prompt_opens_thinking(samples[0].prompt_text)
     with open_task_grader(job.task, settings.workers, opened, not settings.unsandboxed) as grader:
-        return grade_samples(samples, grader, decoding)
+        unmatched = None
+        if isinstance(grader, GraderPool) and grader.reads_answers:
+            unmatched = len(match_golds([item.problem for item in job.items], grader).never)
+        return grade_samples(samples, grader, decoding), unmatched
 
 
 def _tell(line: str) -> None:
@@ -98,3 +106,5 @@ def _tell_row(row: Row) -> None:
     reasons = ", ".join(f"{name} {count}" for name, count in row["reasons"].items())
     accuracy = row["accuracy"]["value"]
     _tell(f"  {row['model']} {row['set']} {row['decoding']['name']}: accuracy {accuracy:.3f} ({reasons})")
+    if row["golds_never_matched"]:
+        _tell(f"  warning: {row['set']}: {row['golds_never_matched']} golds are never matched by another spelling")

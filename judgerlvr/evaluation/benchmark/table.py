@@ -101,10 +101,15 @@ def _signed(value: float | None, digits: int) -> str:
 
 def _reasons(report: Report) -> Table:
     rows = [
-        (row["set"], row["model"], row["decoding"]["name"], _counts(row["reasons"]), str(row["prompts_too_long"]))
+        (row["set"], row["model"], row["decoding"]["name"], _counts(row["reasons"]), _golds(row))
         for row in report["rows"]
     ]
-    return Table("Reasons", ("task", "model", "decoding", "samples by reason", "prompts too long"), rows)
+    note = "No right answer in another spelling matches a gold that is never matched."
+    return Table("Reasons", ("task", "model", "decoding", "samples by reason", "golds never matched"), rows, note)
+
+
+def _golds(row: Mapping[str, Any]) -> str:
+    return MISSING if row["golds_never_matched"] is None else str(row["golds_never_matched"])
 
 
 def _counts(counts: Mapping[str, int]) -> str:
