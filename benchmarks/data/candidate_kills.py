@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -44,6 +45,7 @@ class Cluster:
         self.nodes: list[subprocess.Popen[bytes] | None] = [None, None]
         self.environment = os.environ | {"RAY_TMPDIR": str(folder / "ray"), "PYTHONPATH": str(ROOT)}
         self.environment |= {"RAY_gcs_rpc_server_reconnect_timeout_s": "10", "RAY_ADDRESS": f"127.0.0.1:{self.port}"}
+        self.environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.environment |= {"RAY_memory_monitor_refresh_ms": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
     def start(self) -> None:
