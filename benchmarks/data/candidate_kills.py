@@ -73,8 +73,7 @@ class Cluster:
 
     def _wait(self) -> None:
         until = time.monotonic() + PATIENCE
-        ray = Path(sys.executable).with_name("ray")
-        while subprocess.run([ray, "status"], env=self.environment, capture_output=True, check=False).returncode:
+        while not (self._runs(0) and listens(self.port)):
             if time.monotonic() > until:
                 raise TimeoutError((self.folder / "nodes.log").read_text()[-2000:])
             time.sleep(1)
@@ -100,6 +99,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def descendants(root: int) -> list[int]:
