@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import random
+import secrets
 import shutil
 import signal
 import socket
@@ -44,6 +45,7 @@ class Cluster:
         self.nodes: list[subprocess.Popen[bytes] | None] = [None, None]
         self.environment = os.environ | {"RAY_TMPDIR": str(folder / "ray"), "PYTHONPATH": str(ROOT)}
         self.environment |= {"RAY_gcs_rpc_server_reconnect_timeout_s": "10", "RAY_ADDRESS": f"127.0.0.1:{self.port}"}
+        self.environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.environment |= {"RAY_memory_monitor_refresh_ms": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
     def start(self) -> None:
@@ -71,8 +73,7 @@ class Cluster:
 
     def _wait(self) -> None:
         until = time.monotonic() + PATIENCE
-        ray = Path(sys.executable).with_name("ray")
-        while subprocess.run([ray, "status"], env=self.environment, capture_output=True, check=False).returncode:
+        while not (self._runs(0) and listens(self.port)):
             if time.monotonic() > until:
                 raise TimeoutError((self.folder / "nodes.log").read_text()[-2000:])
             time.sleep(1)
@@ -98,6 +99,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def descendants(root: int) -> list[int]:

@@ -38,7 +38,7 @@ class Progress:
             self._first = now if self._first is None else self._first
         if now - self._told >= LINE_SECONDS:
             self._told = now
-            self.tell(self._line(work, engines))
+            self.tell(self._line(work, engines) if engines else f"{self._line(work, 0)}, no engine has started")
 
     def seconds_without_engine(self, any_engine: bool) -> float:
         """How long no engine has been there."""
@@ -65,7 +65,7 @@ class Progress:
         samples, tokens = self.rate(work)
         parts = [f"  samples: {done} of {wanted}", f"{tokens:.0f} tokens/s"]
         if engines:
-            parts.append(f"{engines} engines")
+            parts.append(f"engines {engines}")
             parts.append(f"{_duration((wanted - done) / samples)} left" if samples else "time left unknown")
         return ", ".join(parts)
 

@@ -25,7 +25,7 @@ def told(*moments):
 
 def test_rates_count_this_attempt_from_its_first_engine_on():
     lines = told((0, 20, 2000, 0), (30, 20, 2000, 1), (40, 40, 4000, 2))
-    assert lines[-1] == "  samples: 40 of 100, 200 tokens/s, 2 engines, 30 s left"
+    assert lines[-1] == "  samples: 40 of 100, 200 tokens/s, engines 2, 30 s left"
 
 
 def test_lines_come_at_most_every_ten_seconds():
