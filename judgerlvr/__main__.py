@@ -25,6 +25,7 @@ COMMANDS = (
     "evaluate",
     "compare",
     "judge_benchmark",
+    "benchmark",
     "report",
     "inspect_data",
     "sample_candidates",

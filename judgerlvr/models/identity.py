@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -27,8 +28,15 @@ def tokenizer_hash(directory: Path) -> str:
 
 
 def _digest_of(files: Iterable[Path]) -> str:
+    stats = [(path, path.stat()) for path in files]
+    return _digest(tuple((path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats))
+
+
+# A benchmark asks for the hash of the same weights once a task.
+@lru_cache(maxsize=64)
+def _digest(files: tuple[tuple[Path, int, int, int], ...]) -> str:
     digest = hashlib.sha256()
-    for path in files:
+    for path, *_ in files:
         digest.update(path.name.encode())
         with path.open("rb") as file:
             while chunk := file.read(1 << 22):

@@ -5,6 +5,8 @@ import re
 import pytest
 
 from judgerlvr.config.load import key_types
+from judgerlvr.evaluation.scoring.limits import CodeReason, Limits
+from judgerlvr.evaluation.tasks.facts import fact_table
 from judgerlvr.reference import KEYS, METRICS, pages, write
 from rewards.errors import InputError
 from tests.house.test_imports import ROOMS
@@ -52,6 +54,26 @@ def test_every_key_stands_once_in_the_reference():
     assert sorted(spelled) == sorted(key_types())
 
 
-@pytest.mark.parametrize("extra", ["cpu", "gpu", "dev"])
+def test_the_table_of_tasks_is_the_declarations():
+    """The page repeats ``fact_table``."""
+    assert fact_table() in (ROOT / "docs" / "benchmarks.md").read_text()
+
+
+def test_every_reason_of_sampled_code_is_explained():
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert {name for name in re.findall(r"^\| `(code_\w+)` \|", page, re.M)} == {str(reason) for reason in CodeReason}
+
+
+def test_the_page_states_the_limits_of_sampled_code():
+    limits, page = Limits(), " ".join((ROOT / "docs" / "benchmarks.md").read_text().split())
+    time = f"{limits.seconds} s of processor time and {limits.wall_seconds:g} s in all"
+    memory = f"{limits.megabytes / 1024:g} GiB of memory a process, {limits.processes} processes"
+    most = f"at most {limits.processes * limits.megabytes / 1024:g} GiB"
+    files = f"`/tmp` of {limits.scratch_megabytes} MiB", f"{limits.file_megabytes} MiB of output"
+    for text in (time, memory, most, *files):
+        assert text in page
+
+
+@pytest.mark.parametrize("extra", ["cpu", "gpu", "dev", "bench"])
 def test_install_names_every_extra(extra):
     assert f"`{extra}`" in (ROOT / "docs" / "install.md").read_text()
