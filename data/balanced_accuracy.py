@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 def ratio(totals: Floats) -> Floats:
     """Column 0 over column 1 along the last axis. The ratio is nan where column 1 is 0."""
     above, below = totals[..., 0], totals[..., 1]
+    # `where` spares numpy's warning, and places without a division keep the nan of `out`.
     return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below != 0)
 
 
@@ -35,5 +36,6 @@ def balanced_accuracy_of(labels: Sequence[bool] | NDArray[np.bool_], verdicts: S
     """Balanced accuracy of ``verdicts`` (True, False, or None for no verdict). nan where a class is empty."""
     truth = np.asarray(labels, dtype=bool)
     said = np.asarray(verdicts)
+    # None equals neither label, so a missing verdict is counted as a miss.
     hits = [np.sum((said == label) & (truth == label)) for label in (True, False)]
     return float(balanced_accuracy(np.array([hits[0], truth.sum(), hits[1], (~truth).sum()], dtype=np.float64)))

@@ -18,11 +18,13 @@ Labels = NDArray[np.bool_]
 
 def without_duplicates(places: Places, problem: Problems, shown: NDArray[np.uint64]) -> Places:
     """The first of several identical responses to one problem, in the order of the places."""
+    # The last key of lexsort is the first to sort by: problem, then text, then place.
     order = np.lexsort((places, shown[places], problem[places]))
     ordered = places[order]
     keys = np.stack([problem[ordered].astype(np.uint64), shown[ordered]])
     first = np.ones(len(ordered), dtype=bool)
     first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+    # Later draws depend on the order, so the places return to the order of the store.
     return np.sort(ordered[first])
 
 
@@ -42,6 +44,7 @@ def pass_rates(places: Places, problem: Problems, label: Labels) -> NDArray[np.f
 
 def by_problem(places: Places, problem: Problems) -> list[Places]:
     """Places of each problem in order, problems in order of first appearance in the store."""
+    # A stable sort alone keeps the responses of a problem in the order of the store.
     order = np.argsort(problem[places], kind="stable")
     ordered = places[order]
     cuts = np.flatnonzero(np.diff(problem[ordered])) + 1
@@ -54,6 +57,7 @@ def balanced(places: Places, problem: Problems, label: Labels, cap: int, seed: i
     kept: list[int] = []
     for group in by_problem(places, problem):
         classes = [group[label[group]].tolist(), group[~label[group]].tolist()]
+        # A whole group is never smaller than a class, so a cap of 0 caps nothing.
         count = min(len(classes[0]), len(classes[1]), cap or len(group))
         kept += [place for members in classes for place in draw.sample(members, count)]
     return np.array(kept, dtype=np.int64)
@@ -64,6 +68,7 @@ def split_by_problem(places: Places, problem: Problems, heldout: int, seed: int)
     groups = by_problem(places, problem)
     random.Random(seed).shuffle(groups)
     train = [place for group in groups[heldout:] for place in group.tolist()]
+    # Groups hold the rows of a problem side by side, and training wants problems mixed.
     random.Random(seed).shuffle(train)
     held = [place for group in groups[:heldout] for place in group.tolist()]
     return np.array(train, dtype=np.int64), np.array(held, dtype=np.int64)

@@ -55,6 +55,7 @@ def majority_answers(usable: Places, columns: Columns) -> tuple[NDArray[np.uint6
     answers, shares = np.zeros(count, dtype=np.uint64), np.zeros(count)
     for group in by_problem(usable, columns.problem):
         values, first, times = np.unique(columns.answer[group], return_index=True, return_counts=True)
+        # np.unique sorts by digest, and the order of digests means nothing. Ties go to the earlier response.
         best = np.lexsort((first, -times))[0]
         place = columns.problem[group[0]]
         answers[place], shares[place] = values[best], times[best] / len(group)
@@ -72,10 +73,13 @@ def _answer_string(kept: Places, columns: Columns, halves: NDArray[np.bool_]) ->
     scores = []
     side = halves[columns.problem[kept]]
     for half in (False, True):
+        # Problems are parted, not rows, so that a problem never teaches the labels of the same problem.
         learn, test = kept[side == half], kept[side != half]
         names, codes = np.unique(columns.answer[learn], return_inverse=True)
         votes = np.bincount(codes, weights=np.where(columns.label[learn], 1, -1), minlength=len(names))
+        # An unseen answer, or an answer with equal votes, counts as wrong.
         liked = names[votes > 0]
         scores.append(balanced_accuracy_of(columns.label[test], np.isin(columns.answer[test], liked)))
+    # A half that lacks a class has no balanced accuracy.
     known = [score for score in scores if not math.isnan(score)]
     return sum(known) / len(known) if known else math.nan

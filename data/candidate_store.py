@@ -26,7 +26,9 @@ class StoredProblems(Sequence[Problem]):
     def __init__(self, folder: Path | None) -> None:
         self._spool = Spool(folder)
         self._places: dict[str, int] = {}
+        # Golds stay in memory, because every further row of a problem is compared with the gold.
         self._golds: list[str | None] = []
+        # A cache on the method would keep every store alive, so each object makes a cache.
         self.read = lru_cache(maxsize=64)(self._read)
 
     def place_of(self, problem: Problem) -> int:
@@ -67,9 +69,11 @@ class StoredProblems(Sequence[Problem]):
             return [self._read(index) for index in range(*place.indices(len(self)))]
         if not -len(self) <= place < len(self):
             raise IndexError(place)
+        # The cache knows a problem by a single number, so -1 becomes the last place.
         return self.read(place % len(self))
 
     def __iter__(self) -> Iterator[Problem]:
+        # A full pass reads whole blocks and leaves the cache to random reads.
         return (Problem(*json.loads(text)) for text in self._spool.read_all())
 
 
@@ -79,6 +83,7 @@ class CandidateStore:
     def __init__(self, folder: Path | None = None) -> None:
         self.problems = StoredProblems(folder)
         self._responses = Spool(folder)
+        # An array takes 1 or 4 bytes a candidate, a list takes a pointer of 8 bytes.
         self.problem = array("i")
         self.given = array("b")
         self.cut = array("b")

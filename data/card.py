@@ -90,6 +90,7 @@ class Card:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "card.md").write_text(self.to_markdown(), encoding="utf-8")
         (folder / "card.html").write_text(self.to_html(), encoding="utf-8")
+        # NaN is no JSON, so a nan that slipped through must fail here and not at a reader.
         (folder / "card.json").write_text(json.dumps(self.to_json(), indent=2, allow_nan=False), encoding="utf-8")
 
 
@@ -105,6 +106,7 @@ def _cell(value: Any) -> str:
 def _markdown(table: Table) -> str:
     lines = [f"## {table.title}", "", f"| {' | '.join(table.columns)} |", f"|{' --- |' * len(table.columns)}"]
     for row in table.rows:
+        # In Markdown a bar or a line break inside a cell ends the cell.
         cells = [" ".join(_cell(cell).replace("|", r"\|").split()) for cell in row]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, *(["", table.note] if table.note else [])])
@@ -112,6 +114,7 @@ def _markdown(table: Table) -> str:
 
 def _html(table: Table) -> str:
     def line(cells: Cells, tag: str) -> str:
+        # Names of models and sources come from data files and may hold markup.
         return "<tr>" + "".join(f"<{tag}>{html.escape(_cell(cell))}</{tag}>" for cell in cells) + "</tr>"
 
     rows = "".join(line(row, "td") for row in table.rows)

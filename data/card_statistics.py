@@ -51,6 +51,7 @@ def difficulty(kept: Places, usable: Places, columns: Columns) -> dict[str, list
     A pass rate of 1 lies in the last bin.
     """
     rates = pass_rates(usable, columns.problem, columns.label)
+    # Kept rows are balanced, so the pass rate of kept rows would always be 0.5.
     of_kept = rates[np.unique(columns.problem[kept])]
     edges = np.linspace(0, 1, BINS + 1)
     return {
@@ -106,6 +107,7 @@ def near_duplicates(kept: Places, store: CandidateStore, columns: Columns, view:
     sample = evenly(np.sort(kept), SPELT)
     for place in sample.tolist():
         tokens = tuple(normalised_tokens(view.shown(store.response(place))))
+        # A hash in place of the tokens keeps the counter small.
         responses[int(columns.problem[place]), hash(tokens)] += 1
     return {
         "problems looked at": len(texts),

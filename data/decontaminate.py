@@ -84,6 +84,7 @@ class EvaluationIndex:
                 shares[place] = share
         if not shares:
             return None
+        # Of equal shares the first evaluation problem wins, so that reports do not vary.
         best = max(shares, key=lambda place: (shares[place], -place))
         return best, shares[best]
 
@@ -100,6 +101,7 @@ def overlaps(problems: Sequence[Problem], evaluation: Sequence[Problem]) -> list
 def find_overlaps(problems: Sequence[Problem], evaluation: Sequence[Problem]) -> Iterator[tuple[int, Overlap]]:
     """(place, overlap) of every problem that repeats an evaluation problem. The problems may lie on disk."""
     index = EvaluationIndex(evaluation)
+    # Rounded up, so that at most SAMPLE problems are read for the template.
     step = max(1, -(-len(problems) // SAMPLE))
     template = find_template([normalised_tokens(problem.text) for problem in problems[::step]], len(problems))
     for place, problem in enumerate(problems):

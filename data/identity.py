@@ -11,6 +11,7 @@ from typing import Any
 
 from rewards.types import Problem
 
+# Among ten million problems, 64 bits collide with a probability near 3 in a million.
 DIGITS = 16
 # Keys of ``Problem.meta`` that the import writes. All other keys are columns of the file.
 GIVEN_ID, EARLIER_TURNS = "given_id", "earlier_turns"
@@ -28,12 +29,14 @@ def problem_id(text: str, turns: Turns = ()) -> str:
     return _digest(text) if not turns else _digest_of([[turn["role"], folded(turn["content"])] for turn in turns], text)
 
 
+# Files of candidates repeat the text of a problem in every row.
 @lru_cache(maxsize=4096)
 def _digest(text: str) -> str:
     return _digest_of([], text)
 
 
 def _digest_of(turns: list[list[str]], text: str) -> str:
+    # JSON marks where a turn ends. Lone surrogates of escaped JSON are no UTF-8 without `surrogatepass`.
     content = json.dumps([turns, folded(text)], ensure_ascii=False).encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).hexdigest()[:DIGITS]
 
@@ -45,6 +48,7 @@ def make_problem(
     own: dict[str, Any] = {GIVEN_ID: given_id} if given_id else {}
     if turns:
         own[EARLIER_TURNS] = [dict(turn) for turn in turns]
+    # Own keys go last, so that a column with the same name cannot replace an own key.
     return Problem(problem_id(text, turns), text, gold, {**(meta or {}), **own})
 
 

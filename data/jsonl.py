@@ -33,6 +33,7 @@ def parse_lines(lines: Iterable[str], path: Path, torn_last_line: bool = False) 
         except InputError as error:
             if not torn_last_line:
                 raise
+            # Whether the broken line is the last shows only when the next line comes.
             fault = error
 
 
@@ -53,6 +54,7 @@ def read_jsonl(path: str | Path, torn_last_line: bool = False) -> Iterator[Row]:
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """One JSON object a line. The file appears whole or not at all, and its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A rename is atomic within a file system only, so the file grows in the same folder.
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(dump_line(row) for row in rows)

@@ -179,6 +179,7 @@ def _card(store: CandidateStore, table: LabelTable, selection: _Selection, setti
     columns = Columns(np.asarray(store.problem, dtype=np.int32), table.label, table.length, table.answer)
     kept = np.concatenate([selection.train, selection.heldout])
     usable = selection.distinct
+    # The last digit of the hash halves the problems alike, whatever the order of the files.
     halves = np.array([name[-1] in "02468ace" for name in store.problems.ids()], dtype=bool)
     denied = [store.problems.read(store.problem[place]) for place in table.examples or ()]
     models = [list(store.models)[store.model[place]] for place in table.examples or ()]
@@ -241,5 +242,6 @@ def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
 def _processor_seconds() -> float:
     return sum(
         usage.ru_utime + usage.ru_stime
+        # The system adds a child's time only after the child has ended.
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )

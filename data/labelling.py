@@ -120,6 +120,7 @@ def _enter(
     refuse: Refuse | None,
 ) -> None:
     """Write one row of the table, or count why the candidate is set aside."""
+    # A cut response is set aside even where the text already holds an answer.
     reason = Reason.TRUNCATED.value if store.cut[place] else _unusable(result)
     shown = "" if reason else view.shown(response)
     reason = reason or (refuse(problem, shown) if refuse else None)
@@ -147,10 +148,15 @@ def _digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
+def judge_id(problem: str, shown: str) -> str:
+    """The id of a judge prompt, from the id of the problem and the shown response."""
+    digest = hashlib.sha256(f"{problem}\0{shown}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"judge-{digest[:16]}"
+
+
 def triplet_of(store: CandidateStore, place: int, label: bool, view: View) -> Triplet:
     """The triplet of one candidate, read from disk."""
     problem, response = store.problems.read(store.problem[place]), store.response(place)
     shown = view.shown(response)
-    digest = hashlib.sha256(f"{problem.id}\0{shown}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
     model = list(store.models)[store.model[place]]
-    return Triplet(problem, shown, view.answer(response), label, model, f"judge-{digest}")
+    return Triplet(problem, shown, view.answer(response), label, model, judge_id(problem.id, shown))

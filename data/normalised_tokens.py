@@ -49,9 +49,12 @@ NUMBER_WORDS = frozenset((*_SMALL, *_TEN, *_SCALES, "hundred"))
 
 def normalised_tokens(text: str) -> list[str]:
     """Lower-case words and numbers, without accents, LaTeX commands and symbols. Number words become digits."""
+    # Unicode normalisation changes nothing in ASCII text.
     text = text.lower() if text.isascii() else _ascii_like(text)
+    # Environments go first, since the pattern of commands would leave their names as words.
     text = _COMMAND.sub(" ; ", _SEPARATOR.sub("", _ENVIRONMENT.sub(" ", text)))
     tokens = _TOKEN.findall(text)
+    # Texts without number words skip the slower pass.
     if NUMBER_WORDS.isdisjoint(tokens):
         return tokens
     # Marks keep two numbers in words apart.
@@ -60,6 +63,7 @@ def normalised_tokens(text: str) -> list[str]:
 
 def _ascii_like(text: str) -> str:
     """Lower case without accents. Raised digits and fractions stand apart from what is before them."""
+    # NFKD turns a raised 2 into a plain digit, so that x² would become the token x2.
     text = unicodedata.normalize("NFKD", _RAISED.sub(r" \g<0> ", _SYMBOLS.sub(" ; ", text))).lower()
     return "".join(char for char in text if not unicodedata.combining(char))
 
@@ -81,6 +85,7 @@ def _number_end(tokens: Sequence[str], start: int) -> int:
     end, last = start, ""
     while end < len(tokens):
         word = tokens[end]
+        # "and" belongs to a number only between two number words, as in "two hundred and five".
         joined = word == "and" and last in ("hundred", "thousand") and end + 1 < len(tokens)
         if joined and (tokens[end + 1] in _SMALL or tokens[end + 1] in _TEN):
             end, last = end + 1, "and"

@@ -95,6 +95,7 @@ def read_problem_set(source: str | Path, options: ReadOptions = DEFAULT) -> Prob
             found.bad.add(InputError(text, "keep the right one of the two", file=file, row=number, field="gold"))
     if options.bad_rows == "stop":
         found.bad.raise_all()
+    # With every row dropped, the reasons say more than an empty set.
     if not found.problems:
         found.bad.raise_all()
     return found

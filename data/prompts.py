@@ -25,6 +25,7 @@ def load_template(path: str | Path, fields: Sequence[str]) -> str:
     if not path.is_file():
         raise InputError("no such prompt template", "give the path of a text file", file=path)
     with reading("not a text file", "convert the file to UTF-8", file=path):
+        # Editors end a file with a line feed, which is no part of the prompt.
         text = path.read_text(encoding="utf-8").removesuffix("\n")
     used = set(_PLACE.findall(text))
     for name in sorted(used - set(fields)):

@@ -68,7 +68,7 @@ def candidates_from_rows(
     known = problems or {}
     return [
         Candidate(
-            problem=known.get(row["id"]) or make_problem(row["problem"], row["gold"]),
+            problem=known.get(row["problem_id"]) or make_problem(row["problem"], row["gold"]),
             response=row["response"],
             model=row["model"],
             finish_reason=row["finish_reason"],
@@ -84,6 +84,7 @@ def parse_candidate(row: Mapping[str, Any], options: ReadOptions = DEFAULT, sour
         RowFault: a missing or empty response, a label that is neither true nor false, or a faulty problem.
     """
     view = RowView.of(row, options.columns)
+    # Columns that are taken before the problem is parsed stay out of the problem's meta.
     response = _response(view)
     label = _label(view)
     name = view.first(layouts.MODEL)
@@ -108,11 +109,13 @@ def _response(view: RowView) -> str:
 
 
 def _label(view: RowView) -> bool | None:
+    # An empty label is a fault to be named, so only an absent label is passed over.
     name = next((name for name in layouts.LABEL if view.row.get(name) is not None), None)
     if name is None:
         return None
     value = view.take(name)
     value = value.lower() if isinstance(value, str) else value
+    # A list has no hash, so looking for a list among the labels would raise.
     if isinstance(value, list | dict) or value not in LABELS:
         raise RowFault(f"label is {view.row[name]!r}", "write true or false", name)
     return LABELS[value]

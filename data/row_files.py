@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.hashing import file_sha256
 from data.importing.containers import Located, iter_file
 from data.importing.hub import iter_hub, iter_saved
 from data.importing.sources import files_of, hub_name, is_saved_dataset, split_of
@@ -29,6 +32,16 @@ def iter_rows(source: str | Path) -> Iterator[Located]:
 def read_rows(source: str | Path) -> list[Row]:
     """All rows of a source as a list. Raises as ``iter_rows``."""
     return [located.row for located in iter_rows(source)]
+
+
+def source_sha256(source: Path) -> str:
+    """SHA-256 of a file, or of the rows behind any other source."""
+    if source.is_file():
+        return file_sha256(source)
+    digest = hashlib.sha256()
+    for located in iter_rows(source):
+        digest.update(json.dumps(located.row, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
 
 
 def _rows(source: Path) -> Iterator[Located]:

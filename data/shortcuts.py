@@ -64,6 +64,7 @@ def answer_only(rows: Sequence[Judgement]) -> list[bool]:
     total: Counter[bool] = sum(labels.values(), Counter())
     guesses = []
     for row in rows:
+        # A row's own label is taken out, since the guess must not see the label.
         votes = labels[row.answer] - Counter([row.label])
         guesses.append(_majority(votes if votes[True] != votes[False] else total - Counter([row.label])))
     return guesses
@@ -86,10 +87,12 @@ def length_only(rows: Sequence[Judgement]) -> list[bool]:
 def _best_threshold(rows: Sequence[Judgement]) -> tuple[int, bool]:
     """Threshold and direction of the highest balanced accuracy; one sweep over the sorted lengths."""
     ordered = sorted(rows, key=lambda row: row.length)
+    # A half of the rows may lack a class, and the threshold is needed all the same.
     totals = {label: max(1, sum(row.label is label for row in rows)) for label in (True, False)}
     best, choice, below = -1.0, (0, True), {True: 0, False: 0}
     for index, row in enumerate(ordered):
         below[row.label] += 1
+        # A threshold cannot part rows of equal length.
         if index + 1 < len(ordered) and ordered[index + 1].length == row.length:
             continue
         lean = below[False] / totals[False] - below[True] / totals[True]

@@ -40,6 +40,7 @@ class Spool:
         place = 0
         while place < len(self):
             first, start = place, self._ends[place]
+            # A text longer than a block is read by itself.
             while place < len(self) and (place == first or self._ends[place + 1] - start <= block):
                 place += 1
             content = self._bytes(start, self._ends[place])
@@ -51,4 +52,5 @@ class Spool:
         if not self._flushed:
             self._file.flush()
             self._flushed = True
+        # pread leaves the file position alone, so that reads and appends can alternate.
         return os.pread(self._file.fileno(), end - start, start)

@@ -38,6 +38,7 @@ def find_template(rows: Sequence[Tokens], total: int | None = None) -> TemplateT
 
     Where ``rows`` are a sample, ``total`` is the number of all rows.
     """
+    # In a sample of the rows the least number of rows shrinks in proportion.
     least = ROWS * len(rows) / max(total or 0, len(rows), 1)
     return TemplateText(_shared(rows, least), _shared([row[::-1] for row in rows], least))
 
@@ -53,6 +54,7 @@ def _shared(rows: Sequence[Tokens], least: float) -> frozenset[tuple[str, ...]]:
             counts = Counter(row[depth] for row in members if len(row) > depth)
             for token, count in counts.items():
                 if count >= least and count > SHARE * len(rows):
+                    # Only rows that share the shorter prefix can share the longer prefix.
                     alike = [row for row in members if len(row) > depth and row[depth] == token]
                     longer.append(((*prefix, token), alike))
         found.update(prefix for prefix, _ in longer)

@@ -78,6 +78,7 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     groups = batched(rows, None if schema is None else GROUP)
+    # The first group settles the schema, which all row groups of a parquet file share.
     first = _table(next(groups, []), schema)
     count = first.num_rows
     with pyarrow.parquet.ParquetWriter(temporary, first.schema) as writer:
@@ -114,6 +115,7 @@ def _mixed_column(rows: list[dict[str, Any]]) -> str | None:
     import pyarrow
 
     extras = [row.get("extra_info") or {} for row in rows]
+    # Arrow's own error names no column, so the columns are tried in turn.
     for name in dict.fromkeys(name for extra in extras for name in extra):
         try:
             pyarrow.array([extra.get(name) for extra in extras])

@@ -19,13 +19,19 @@ PACKAGE = Path(__file__).parent
 
 # In the order in which a person meets the commands. The names are modules of this package.
 COMMANDS = (
+    "doctor",
     "stage1_judge",
     "stage2_generate",
     "evaluate",
+    "compare",
+    "judge_benchmark",
+    "benchmark",
     "report",
     "inspect_data",
+    "sample_candidates",
     "make_judge_data",
     "measure",
+    "reference",
     "export",
     "submit",
     "demo",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from judgerlvr.config.effective import TINY
-from judgerlvr.config.load import domains, keys
+from judgerlvr.config.reference import key_facts
 from rewards.errors import InputError
 
 CONFIG_HELP = f"YAML file (default: {TINY} while neither model nor data is given, else the defaults below)"
@@ -20,17 +19,7 @@ CONFIG_HELP = f"YAML file (default: {TINY} while neither model nor data is given
 
 def key_table() -> str:
     """Every configuration key with its default, its documentation and its domain."""
-    lines = []
-    for name, item in keys():
-        value = item.default_factory() if callable(item.default_factory) else item.default
-        text = item.metadata.get("help", "")
-        if is_dataclass(value):
-            lines += [f"\n  {name}.*  {text}"] if text else [""]
-        else:
-            shown = value if not isinstance(value, str) else repr(str(value))
-            allowed = f" [{domains()[name].says}]" if name in domains() else ""
-            lines.append(f"  {name} = {shown}\n      {text}{allowed}")
-    return "\n".join(lines)
+    return "\n".join(f"  {fact.name} = {fact.default}\n      {fact.meaning} [{fact.allowed}]" for fact in key_facts())
 
 
 def stage_parser(program: str, summary: str) -> argparse.ArgumentParser:

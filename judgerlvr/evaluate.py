@@ -24,9 +24,19 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m judgerlvr.evaluate", description=summary)
     what = parser.add_argument_group("what")
     what.add_argument("--model", type=Path, help="model directory (transformers format)")
-    what.add_argument("--data", type=Path, nargs="+", default=[], help="problem files (JSONL, JSON, parquet)")
+    what.add_argument(
+        "--data", type=Path, nargs="+", default=[], help="problems: files, folders, globs, names of the hub"
+    )
     what.add_argument("--judge-data", type=Path, nargs="+", default=[], help="rendered judge sets (parquet)")
     what.add_argument("--responses", type=Path, nargs="+", default=[], help="grade these instead of sampling")
+    what.add_argument(
+        "--import",
+        dest="reading",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="data.columns.ROLE=COLUMN, data.bad_rows=drop: how files are read, as in training",
+    )
     what.add_argument("--limit", type=int, help="use only the first rows of each file (default: all)")
     what.add_argument("--out", type=Path, help="output folder (default: runs/eval/NAME-HASH)")
     how = parser.add_argument_group("sampling")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
 
 from rewards.types import Reason, Result
 
 
-def reason_counts(results: Sequence[Result]) -> dict[Reason, int]:
-    """Results per reason, every reason named, most frequent first."""
-    counts = Counter({reason: 0 for reason in Reason})
+def reason_counts(results: Sequence[Result]) -> dict[StrEnum, int]:
+    """Results per reason, every ``Reason`` named, most frequent first."""
+    counts: Counter[StrEnum] = Counter({reason: 0 for reason in Reason})
     counts.update(result.reason for result in results)
     return dict(counts.most_common())
 

@@ -41,11 +41,13 @@ class Problem:
 class Result:
     """Score in {0.0, 1.0}, its reason, the parts it is made of, and the seconds that grading took.
 
+    ``reason`` is a ``Reason``, or a name of a verifier's own where none of them fits.
+
     ``verdict`` is what a judge response says of the solution: True for right, None where it gives no verdict.
     """
 
     score: float
-    reason: Reason
+    reason: StrEnum
     parts: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     verdict: bool | None = None

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make both lock files from the extras in pyproject.toml. Needs uv 0.13.9: pip install uv==0.13.9
+# Make the lock files from the extras in pyproject.toml. Needs uv 0.13.9: pip install uv==0.13.9
 #
 #   scripts/lock.sh              keep every version that still fits: only changed extras change a lock file
 #   scripts/lock.sh --upgrade    take the newest versions that the extras allow
@@ -26,3 +26,14 @@ compile() {
 leave_out=(torch torchvision torchaudio torchcodec triton)
 compile scripts/locks/cpu-py311.txt --extra cpu --extra dev "${leave_out[@]/#/--no-emit-package=}" "$@"
 compile scripts/locks/gpu.txt --extra gpu "$@"
+
+# The extra bench goes beside either device's lock: each lock is a constraint, and what the lock has already is left out.
+beside() {
+  "$uv" pip compile pyproject.toml --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+    --no-header --no-annotate --extra bench --constraint "$1" "${@:2}" | grep -vxFf "$1"
+}
+bench=scripts/locks/bench.txt
+{ grep '^#' "$bench"; { beside scripts/locks/cpu-py311.txt "$@"; beside scripts/locks/gpu.txt "$@"; } | sort -u; } > "$bench.new"
+twice=$(grep -v '^#' "$bench.new" | cut -d= -f1 | uniq -d)
+[ -z "$twice" ] || { echo "lock: the CPU and the GPU lock want other versions of: $twice" >&2; exit 1; }
+mv "$bench.new" "$bench"

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Make the CPU environment in .venv from the lock, once. Prints nothing if the environment is there already.
+# JUDGERLVR_BENCH=1 adds the extra bench.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=${JUDGERLVR_VENV:-$root/.venv}
 lock=$root/scripts/locks/cpu-py311.txt
+bench=$root/scripts/locks/bench.txt
+[ -n "${JUDGERLVR_BENCH:-}" ] || bench=/dev/null
 stamp=$venv/.lock-sha256
-wanted=$(cat "$lock" "$root/scripts/vllm_alias/pyproject.toml" "$root/pyproject.toml" | sha256sum | cut -d' ' -f1)
+wanted=$(cat "$lock" "$bench" "$root/scripts/vllm_alias/pyproject.toml" "$root/pyproject.toml" | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then exit 0; fi
 
 fail() { echo "setup: $1" >&2; exit 2; }
@@ -24,7 +27,7 @@ pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check)
 # torch comes from PyTorch's CPU index if the configured index has only the CUDA build.
 "${pip[@]}" --no-deps torch==2.13.0+cpu 2>/dev/null \
   || "${pip[@]}" --no-deps --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
-"${pip[@]}" --no-deps -r "$lock"
+"${pip[@]}" --no-deps -r "$lock" -r "$bench"
 "${pip[@]}" --no-deps --no-build-isolation "$root/scripts/vllm_alias"
 "${pip[@]}" --no-deps --no-build-isolation --editable "$root"
 echo "$wanted" > "$stamp"

@@ -37,6 +37,7 @@ def read_choices(value: Any, field: str) -> Choices:
     """
     value = parse_text(value) if isinstance(value, str) else value
     labels: list[str] = []
+    # ARC and CommonsenseQA keep options as parallel lists of texts and labels.
     if isinstance(value, Mapping) and "text" in value:
         labels, value = [str(label) for label in value.get("label") or ()], value["text"]
     elif isinstance(value, Mapping):
@@ -74,6 +75,7 @@ def gold_of(value: Any, choices: Choices, field: str) -> str:
     """
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
+    # pandas keeps whole numbers as floats where a column has gaps.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     index = _index(value, choices)
@@ -84,15 +86,19 @@ def gold_of(value: Any, choices: Choices, field: str) -> str:
 
 
 def _index(value: Any, choices: Choices) -> int | None:
+    # To Python True is the integer 1.
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = str(value).strip()
+    # Labels of the file come before the index, since files label options 1 to 4 too.
     if text in choices.labels:
         return choices.labels.index(text)
     bare = text.strip("().:").upper()
     if bare in choices.letters:
         return choices.letters.index(bare)
     matches = [index for index, option in enumerate(choices.texts) if option.strip() == text]
+    # Two options with the same text name no option.
     if len(matches) == 1:
         return matches[0]
+    # Digits are an index last of all, because an option may itself be a number.
     return int(text) if text.isdigit() else None

@@ -73,8 +73,10 @@ def _json(file: io.TextIOBase, path: Path) -> Iterator[Row]:
     try:
         tree = json.loads(text)
     except json.JSONDecodeError as error:
+        # JSON lines under the ending .json fail as extra data after the first object.
         if error.msg != "Extra data":
             raise InputError(f"broken JSON ({error.msg})", "mend or remove it", file=path) from error
+        # A line feed alone ends a line, because texts may hold other line ends.
         yield from parse_lines(io.StringIO(text, newline="\n"), path)
         return
     rows = _row_list(tree, path)
@@ -97,6 +99,7 @@ def _row_list(tree: Any, path: Path) -> list[Any]:
         if len({len(column) for column in tree.values()}) > 1:
             raise InputError("columns differ in length", "give columns of one length", file=path)
         return [dict(zip(tree, values, strict=True)) for values in zip(*tree.values(), strict=True)]
+    # An object that holds text beside lists is a single row.
     if any(isinstance(value, str) for value in tree.values()):
         return [tree]
     raise InputError("neither a list of rows nor columns", "write a list of objects", file=path)
@@ -104,12 +107,16 @@ def _row_list(tree: Any, path: Path) -> list[Any]:
 
 def _csv(file: io.TextIOBase, path: Path, delimiter: str = ",") -> Iterator[Row]:
     """Rows of a table with a header. Every value is text and an empty cell is an absent value."""
+    # Python's csv refuses cells over 131,072 characters, and a cell may hold a longer text.
     csv.field_size_limit(sys.maxsize)
+    # Without `strict` an unclosed quote takes in the rest of the file without an error.
     reader = csv.DictReader(file, delimiter=delimiter, strict=True)
     try:
         for number, cells in enumerate(reader, start=1):
+            # DictReader keeps surplus cells under the key None.
             if None in cells:
                 raise InputError("more cells than the header names", "quote the text", file=path, row=number)
+            # DictReader gives None for the cells that a short row lacks.
             yield {name: value for name, value in cells.items() if value not in (None, "")}
     except csv.Error as error:
         raise InputError(f"broken CSV ({error})", "write the file again", file=path, row=reader.line_num) from error
@@ -142,10 +149,12 @@ def _arrow(path: Path) -> Iterator[Row]:
                 reader = pyarrow.ipc.open_stream(source)
                 batches = iter(reader)
             except pyarrow.ArrowInvalid:
+                # The failed try has moved the position past the first bytes.
                 source.seek(0)
                 file = pyarrow.ipc.open_file(source)
                 batches = (file.get_batch(index) for index in range(file.num_record_batches))
             for batch in batches:
+                # A record batch may be of any size, and slices bound the rows held as Python objects.
                 for start in range(0, batch.num_rows, BATCH):
                     yield from batch.slice(start, BATCH).to_pylist()
     except (pyarrow.ArrowException, OSError) as error:

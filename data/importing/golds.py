@@ -50,11 +50,13 @@ def marked_answer(text: str, field: str) -> str:
 
 
 def _find_marked(text: str) -> str | None:
+    # GSM8K and sets in the form of GSM8K mark the answer with four hashes at the end.
     if match := _HASHES.search(text):
         return match[1]
     boxes = outer_boxes(text)
     if boxes and boxes[-1].content:
         return boxes[-1].content.strip()
+    # The full stop ends the sentence and is no part of the answer.
     if match := _MARKED.search(text.rstrip().rstrip(".")):
         return match["answer"].strip(" $*").rstrip(".") or None
     return None
@@ -71,8 +73,10 @@ def _plain(value: Any, field: str) -> str:
     value = _unwrapped(value, field)
     if isinstance(value, float) and not math.isfinite(value):
         raise RowFault(f"gold is {value}", "write a finite answer", field)
+    # pandas keeps whole numbers as floats where a column has gaps.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    # To Python a bool is an int, and True is no answer to a problem.
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         kind = f"{len(value)} answers" if isinstance(value, list) else type(value).__name__
         remedy = 'write one answer as text or number, or {"any": [...]}, or {"all": [...]}'
@@ -84,6 +88,7 @@ def _plain(value: Any, field: str) -> str:
 
 
 def _unwrapped(value: Any, field: str) -> Any:
+    # Other starts are left alone. [1, 2] may be an interval and {1, 2} a set, and both are answers.
     if isinstance(value, str) and value.strip()[:2] in ('{"', "{'", '["', "['"):
         value = parse_text(value)
     if isinstance(value, list) and len(value) == 1:
@@ -113,5 +118,6 @@ def parse_text(text: str) -> Any:
         pass
     try:
         return ast.literal_eval(text)
+    # literal_eval raises each of the four errors, the last two for text nested too deeply.
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return text

@@ -10,6 +10,8 @@ from data.importing.containers import BATCH, Located
 from data.importing.sources import HubName
 from rewards.errors import InputError
 
+LOG_IN = "log in with `hf auth login`"
+
 
 def iter_saved(folder: Path, split: str) -> Iterator[Located]:
     """Rows of a folder that ``save_to_disk`` wrote. Of several splits, ``split`` names one.
@@ -33,17 +35,23 @@ def iter_hub(hub: HubName, source: Path) -> Iterator[Located]:
         InputError: offline, unknown, gated or private, no token, or the configuration or split is not named.
     """
     import datasets
+    import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
     try:
         loaded = datasets.load_dataset(hub.name, hub.config or None, revision=hub.revision or None)
+    # GatedRepoError is a RepositoryNotFoundError and has to be caught first.
     except GatedRepoError as error:
         raise _gated(source) from error
     except (datasets.exceptions.DatasetNotFoundError, RepositoryNotFoundError) as error:
+        # datasets raises the same error for gated and for absent sets, with another text.
         if "gated" in str(error):
             raise _gated(source) from error
         problem = "no such file, and no such data set on the hub"
-        remedy = "check the path or the name and revision, or log in with `hf auth login` where the data set is private"
+        remedy = "check the path or the name and revision"
+        if huggingface_hub.get_token() is None:
+            problem += " that is open without a token"
+            remedy += f", or {LOG_IN} where the data set is private"
         raise InputError(problem, remedy, file=source) from error
     except (OfflineModeIsEnabled, ConnectionError, HfHubHTTPError, TimeoutError) as error:
         problem = f"no such file, and the hub cannot be reached ({_line(error)})"
@@ -55,12 +63,17 @@ def iter_hub(hub: HubName, source: Path) -> Iterator[Located]:
 
 
 def _gated(source: Path) -> InputError:
-    remedy = "accept its terms on the hub and log in with `hf auth login`"
-    return InputError("no such file, and the data set on the hub is gated", remedy, file=source)
+    import huggingface_hub
+
+    problem, remedy = "no such file, and the data set on the hub is gated", "accept its terms on the hub"
+    if huggingface_hub.get_token() is None:
+        return InputError(f"{problem} and no token is set", f"{remedy} and {LOG_IN}", file=source)
+    return InputError(f"{problem} for the account of the token", remedy, file=source)
 
 
 def _pick(loaded: Any, split: str, source: Path) -> Any:
     """The one split that is asked for, or the only split."""
+    # A single split comes as a Dataset, which has no keys.
     if not hasattr(loaded, "keys"):
         return loaded
     names = list(loaded.keys())

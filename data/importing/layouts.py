@@ -51,6 +51,7 @@ def nearest_layout(columns: Iterable[str]) -> str:
 
     def likeness(name: str) -> float:
         wanted = set(LAYOUTS[name])
+        # Dividing by the union keeps a long layout from winning by length alone.
         return len(wanted & present) / len(wanted | present)
 
     best = max(LAYOUTS, key=likeness)

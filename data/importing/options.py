@@ -59,6 +59,7 @@ class BadRowList:
             place = f"{Path(fault.file or '').name}:{fault.row}" if several else str(fault.row)
             groups.setdefault((fault.problem, fault.field or ""), []).append(place)
         return "; ".join(
+            # A semicolon parts the groups of rows, so no group may hold a semicolon.
             f"{problem} (field {name!r}, {'rows' if len(rows) > 1 else 'row'} {', '.join(rows)})".replace("; ", ", ")
             for (problem, name), rows in groups.items()
         )

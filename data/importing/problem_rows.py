@@ -43,6 +43,7 @@ class RowView:
         used = set()
         for role, column in columns.items():
             lowered[role] = _mapped(row, column)
+            # A path into a column uses the whole column.
             used.add(column.split(".")[0].lower())
         return cls(lowered, dict(extra) if isinstance(extra, Mapping) else {}, frozenset(columns), used)
 
@@ -65,6 +66,7 @@ class RowView:
 
 
 def _mapped(row: Mapping[str, Any], column: str) -> Any:
+    # A column whose own name holds a dot goes before a path into a column.
     if column in row:
         return row[column]
     value: Any = row
@@ -90,6 +92,7 @@ def parse_problem_row(view: RowView, need_gold: bool = True) -> Problem:
     chat = _conversation(view)
     text = chat.text
     if (name := view.first(layouts.CONTEXT)) and isinstance(view.row[name], str):
+        # SVAMP parts a problem of a single paragraph into body and question.
         text = f"{view.take(name).rstrip()}{' ' if name == 'body' else chr(10) * 2}{text}"
     choices = _choices(view)
     gold = _gold(view, choices, chat.reply, need_gold)
@@ -123,6 +126,7 @@ def _conversation(view: RowView) -> Conversation:
         chat = Conversation(raw or value, [], "")
     if not isinstance(chat.text, str) or not chat.text.strip():
         raise RowFault(f"is {type(chat.text).__name__} or empty", "write text", name or "problem")
+    # Alpaca's layout continues the instruction in the column `input`.
     if name == "instruction" and isinstance(view.row.get("input"), str):
         return Conversation(f"{chat.text}\n\n{view.take('input')}".rstrip(), chat.earlier, chat.reply)
     return chat
@@ -146,6 +150,7 @@ def _choices(view: RowView) -> Choices | None:
 
 
 def _gold(view: RowView, choices: Choices | None, reply: str, need_gold: bool) -> str | None:
+    # With options a column like `label` holds an index, which is no gold without options.
     if choices and (name := view.first(layouts.CHOICE_GOLD)):
         return gold_of(view.take(name), choices, name)
     model = view.row.get("reward_model")

@@ -12,6 +12,7 @@ KINDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 PACKED = (".gz", ".zst")
 TAKEN = ", ".join(KINDS) + " (text also as .gz or .zst), a folder, a glob, or OWNER/NAME[@REVISION][:CONFIG][#SPLIT]"
 _TEXT = (".jsonl", ".json", ".csv", ".tsv")
+# Files that the datasets library and the hub put beside the rows.
 _NOT_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
 _HUB = re.compile(
     r"(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+?)(?:@(?P<revision>[\w./-]+?))?(?::(?P<config>[\w.-]+))?(?:#(?P<split>\w+))?"
@@ -90,6 +91,7 @@ def _in_folder(folder: Path) -> list[Path]:
     def hidden(path: Path) -> bool:
         return any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
 
+    # Files directly in the folder go first. Hidden folders hold caches of the hub.
     return rows(list(folder.iterdir())) or rows([path for path in folder.rglob("*") if not hidden(path)])
 
 
@@ -104,10 +106,12 @@ def _check_alike(source: Path, files: list[Path]) -> None:
         problem = f"files of several kinds ({', '.join(kinds)})"
         raise InputError(problem, f"give a glob such as {source / ('*' + kinds[0])}", file=source)
     splits = sorted({match[1].lower() for path in files if (match := _SPLIT.search(path.name))})
+    # A folder of a data set often holds train and test, and training on both would leak the test.
     if len(splits) > 1:
         problem = f"several splits lie together ({', '.join(splits)})"
         raise InputError(problem, f"give a glob such as {source.parent / source.name / (splits[0] + '*')}", file=source)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
+    # Pairs compare in every place, where a number and a text would raise.
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", str(path))]

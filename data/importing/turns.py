@@ -33,6 +33,7 @@ class Conversation:
 def is_conversation(value: Any) -> bool:
     """Whether a value is a list of turns, perhaps as JSON text."""
     if isinstance(value, str):
+        # Parsing takes time, so only a text that looks like a list of objects is parsed.
         start = value.lstrip()[:2]
         value = parse_text(value) if start.startswith("[") and "{" in value[:40] else None
     return isinstance(value, list) and bool(value) and all(_is_turn(turn) for turn in value)
@@ -53,6 +54,7 @@ def read_conversation(value: Any, field: str) -> Conversation:
     if not users:
         raise RowFault("a conversation without a user turn", "give the problem as a user turn", field)
     last, after = users[-1], turns[users[-1] + 1 :]
+    # Of several replies nobody can say which reply holds the answer.
     if len(after) > 1:
         raise RowFault(f"{len(after)} turns after the last user turn", "keep one reply at most", field)
     return Conversation(turns[last]["content"], turns[:last], after[0]["content"] if after else "")

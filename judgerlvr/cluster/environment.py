@@ -26,6 +26,10 @@ CPU_TRAINING = {
 }
 
 
+# The number of threads of a process that computes on a CPU.
+CPU_THREADS = "OMP_NUM_THREADS"
+
+
 def cpu_sampling(kv_cache_gib: float) -> dict[str, str]:
     """Variables of a vLLM engine on a CPU: one process, half of the cores, not pinned.
 
@@ -33,7 +37,7 @@ def cpu_sampling(kv_cache_gib: float) -> dict[str, str]:
     Two threads on two busy cores were 5 to 20 times slower than one.
     """
     return {
-        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2)),
+        CPU_THREADS: str(max(1, (os.cpu_count() or 2) // 2)),
         "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(kv_cache_gib))),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
@@ -56,5 +60,5 @@ def prepare_environment() -> bool:
     for name, value in cpu_sampling(1.0).items() if on_cpu else ():
         os.environ.setdefault(name, value)
     if on_cpu:
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        torch.set_num_threads(int(os.environ[CPU_THREADS]))
     return on_cpu

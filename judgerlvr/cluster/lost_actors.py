@@ -16,6 +16,7 @@ class LostActor:
     node: str
     with_node: bool
     message: str
+    actor: str = ""
 
 
 def lost_actors() -> list[LostActor]:
@@ -29,5 +30,6 @@ def lost_actors() -> list[LostActor]:
         died = actor["DeathCause"].actor_died_error_context
         if actor["JobID"] == job and died.reason in (Died.WORKER_DIED, Died.NODE_DIED):
             with_node = died.reason == Died.NODE_DIED
-            found.append(LostActor(died.class_name, died.pid, died.node_ip_address, with_node, died.error_message))
+            place = died.class_name, died.pid, died.node_ip_address
+            found.append(LostActor(*place, with_node, died.error_message, str(actor["ActorID"])))
     return found

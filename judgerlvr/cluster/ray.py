@@ -1,43 +1,20 @@
-"""Arguments of ``ray.init``."""
+"""Arguments of ``ray.init``, and what a running cluster offers."""
 
 from __future__ import annotations
 
 import socket
+from functools import cache
 from typing import Any
 
-from rewards.errors import InputError
+from rewards.errors import InputError, one_line
 
 # Ray counts logical CPUs when it places verl's many small actors. The actors sleep most of the time,
 # so a laptop may offer more CPUs than it has cores.
 LOGICAL_CPUS = 16
-
-
-ANSWER_SECONDS = 5.0
-
-
-def answers(address: str) -> bool:
-    """Whether something listens at ``HOST:PORT``."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
-    except (OSError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def check_address(address: str) -> None:
-    """Refuse an address at which no Ray cluster can be joined. Ray itself would wait for long, or for ever.
-
-    Raises:
-        InputError: a form that is not ``HOST:PORT`` or ``auto``, or a port where nothing listens.
-    """
-    remedy = "start the cluster, give HOST:PORT of its head node, or unset RAY_ADDRESS"
-    if address == "auto":
-        return
-    if "://" in address or not address.rpartition(":")[2].isdigit():
-        raise InputError(f"{address!r} is no address of a cluster", remedy, field="RAY_ADDRESS")
-    if not answers(address):
-        raise InputError(f"nothing listens at {address}", remedy, field="RAY_ADDRESS")
+# Ray names the kind of each real card in a resource. A logical GPU of a CPU machine has no such resource.
+REAL_CARD = "accelerator_type:"
+CONNECT_SECONDS = 5.0
+FIELD = "RAY_ADDRESS"
 
 
 def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
@@ -47,3 +24,64 @@ def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
     # Without an address Ray would join whatever cluster was last started on this machine.
     private: dict[str, Any] = {"address": "local", "include_dashboard": False}
     return private | ({"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {})
+
+
+def check_address(address: str) -> None:
+    """Try an address before Ray does: Ray waits long for a dead host.
+
+    Raises:
+        InputError: the address of a dashboard, no address, or a port where nothing answers.
+    """
+    if address.startswith(("http://", "https://")):
+        remedy = "submit with python -m judgerlvr.submit, or set HOST:PORT as `ray start` prints them"
+        raise InputError(f"{address} is the address of a dashboard", remedy, field=FIELD)
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        if address in ("auto", "local"):
+            return
+        raise InputError(f"{address!r} is no HOST:PORT", "set HOST:PORT as `ray start` prints them", field=FIELD)
+    try:
+        _connect(host, int(port))
+    except (OSError, OverflowError) as error:
+        remedy = "start the cluster, correct the address, or unset RAY_ADDRESS"
+        raise InputError(f"nothing answers at {address} ({one_line(error)})", remedy, field=FIELD) from error
+
+
+def answers(address: str) -> bool:
+    """Whether something listens at ``HOST:PORT``."""
+    host, _, port = address.rpartition(":")
+    try:
+        _connect(host, int(port))
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _connect(host: str, port: int) -> None:
+    socket.create_connection((host.strip("[]"), port), CONNECT_SECONDS).close()
+
+
+@cache
+def resources_of(address: str) -> tuple[dict[str, float], ...]:
+    """Resources of each living machine of a running cluster.
+
+    Raises:
+        InputError: no cluster there, or the cluster refuses this process.
+    """
+    check_address(address)
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False)
+        return tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        problem = f"the cluster at {address} refuses this process ({one_line(error)})"
+        remedy = "use the cluster's version of Ray, and set RAY_AUTH_MODE=token where the cluster has a token"
+        raise InputError(problem, remedy, field=FIELD) from error
+    finally:
+        ray.shutdown()
+
+
+def has_cards(address: str) -> bool:
+    """Whether a machine of the cluster has a real GPU."""
+    return any(name.startswith(REAL_CARD) for found in resources_of(address) for name in found)

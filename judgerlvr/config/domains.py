@@ -93,6 +93,7 @@ class FolderName:
     says: str = "one folder name, without / and \\, or nothing"
 
     def allows(self, value: Any) -> bool:
+        # A leading dash would make the name an option on a command line.
         inside = not re.search(r"[/\\]", value) and value not in (".", "..") and not value.startswith("-")
         return inside and value == value.strip() and printable(value) and len(value.encode()) <= LONGEST_NAME
 

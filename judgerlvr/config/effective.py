@@ -69,12 +69,14 @@ def changed_values(effective: Effective) -> dict[str, dict[str, object]]:
     by_source: dict[str, dict[str, object]] = {}
     for name, value in flat(asdict(effective.config)):
         if value != defaults.get(name):
+            # The origin of an open mapping is kept under the mapping's own key, not by entry.
             source = next((at for key, at in effective.origins.items() if f"{name}.".startswith(f"{key}.")), "default")
             by_source.setdefault(source, {})[name] = value
     return by_source
 
 
 def _with_absolute_paths() -> Config:
+    # Loading makes default paths absolute too, else each path would count as a change.
     return load_with_origins(None).config
 
 
@@ -86,6 +88,7 @@ def describe(effective: Effective) -> Iterator[str]:
     for source, values in changed_values(effective).items():
         where = source if source == COMMAND_LINE else Path(source).name
         listed = ", ".join(f"{name}={value}" for name, value in values.items())
+        # Names and paths are copied from the console, so a hyphen is no place to break.
         yield from textwrap.wrap(
             f"not the defaults, from {where}: {listed}", width, subsequent_indent="  ", break_on_hyphens=False
         )

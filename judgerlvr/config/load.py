@@ -109,6 +109,7 @@ def _read_yaml(path: Path) -> list[Given]:
     if not path.is_file():
         raise InputError("no such config file", "give --config FILE.yaml", file=path)
     try:
+        # Editors on Windows put a byte order mark in front.
         tree = compose(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 (byte {error.start})", "convert the file to UTF-8", file=path) from error
@@ -124,6 +125,7 @@ def _leaves(tree: yaml.MappingNode, source: str, seen: set[str], prefix: str = "
     for key, value in tree.value:
         name = f"{prefix}{key.value}" if isinstance(key, yaml.ScalarNode) else f"{prefix}[...]"
         given = Given(name, value, source, key.start_mark.line + 1)
+        # PyYAML lets the last of two equal keys win without a word.
         if name in seen:
             raise given.error("stands twice", "keep one of the two lines")
         seen.add(name)
@@ -150,6 +152,7 @@ def _check_known(given: Given) -> None:
         remedy = "write cluster.rollout_gpu_share (share of a GPU's memory) or cluster.rollout_cpu_gib (GiB)"
         raise given.error(f"{name} has two new names", remedy)
     if name not in key_types() and not _open_key(name):
+        # Without a cutoff the nearest key is named even for a far-off spelling.
         near = difflib.get_close_matches(name, list(key_types()), n=1, cutoff=0.0)
         raise given.error(f"unknown key {shown(name)}", f"did you mean {near[0]!r}?" if near else "see --help")
 
@@ -273,6 +276,7 @@ def _absolute(path: str, hub: bool = False) -> str:
     try:
         resolved = resolve_path(path)
         return path if hub and not resolved.exists() and hub_name(path) else str(resolved.absolute())
+    # expanduser raises RuntimeError for an unknown user.
     except (OSError, RuntimeError) as error:
         raise InputError(f"{shown(path)} is no usable path ({error})", "give another path") from error
 
@@ -291,6 +295,7 @@ def engine_keys(config: Config) -> dict[str, Any]:
 
 def to_yaml(config: Config) -> str:
     """The resolved configuration as it is written into the run folder."""
+    # Unsorted, so that keys stand in the order of the schema, related keys together.
     text: str = yaml.safe_dump(_plain(asdict(config)), sort_keys=False, allow_unicode=True, width=120)
     return text
 

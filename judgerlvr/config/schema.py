@@ -43,6 +43,7 @@ def doc(default: Any, text: str, domain: Domain | None = None, is_path: bool = F
     The type alone is the domain of switches, choices and open mappings.
     """
     metadata = {"help": text, "path": is_path, "domain": domain}
+    # dataclasses refuse a mutable default.
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -173,6 +174,7 @@ class Batch:
         "Prompts in a step; judge stage only: match_tokens (the generate stage's tokens).",
         Either(COUNT, MATCH_TOKENS),
     )
+    # An advantage compares the responses of a group, so a group has two or more.
     samples_per_prompt: int = doc(8, "Responses sampled for each prompt: the group.", Range(least=2, most=65536))
     updates_per_step: int = doc(4, "Optimiser updates made from one step's samples.", COUNT)
 
@@ -359,6 +361,7 @@ class Planning:
 class Logging:
     tensorboard: bool = doc(True, "Write TensorBoard files into the run folder.")
     wandb: bool = doc(False, "Log to Weights & Biases too (the package must be installed).")
+    mlflow: bool = doc(False, "Log to MLflow too (the package must be installed), at MLFLOW_TRACKING_URI.")
     rollouts_per_step: int = doc(4, "Prompts of each step whose samples are written to rollouts/.", COUNT_OR_OFF)
 
 

@@ -18,6 +18,7 @@ import yaml
 
 from judgerlvr.config.domains import printable
 
+# Python raises for numbers of over 4,300 digits, so the pattern bounds the digits.
 WHOLE = re.compile(r"[+-]?\d{1,30}")
 REAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 SWITCH = {"true": True, "false": False}
@@ -78,6 +79,7 @@ def from_node(node: yaml.Node, kind: Any) -> Any:
         return _mapping(node, typing.get_args(kind)[1])
     if not isinstance(node, yaml.ScalarNode):
         raise BadValue("a list or a mapping where one value belongs", "give one value")
+    # A quoted word has a style and stays a word.
     if node.style is None and node.value in NOTHING:
         raise BadValue("has no value", "leave the key out for its default")
     return _scalar(node.value, kind)
@@ -124,8 +126,10 @@ def _undeclared(text: str) -> Any:
         return None
     try:
         value = json.loads(text)
+    # json.loads raises a plain ValueError for a number with too many digits.
     except (json.JSONDecodeError, ValueError, RecursionError):
         return _text(text)
+    # json.loads reads NaN and Infinity, and reads 1e999 as infinity.
     if isinstance(value, float) and not math.isfinite(value):
         raise BadValue(f"{text} is not finite", "give a finite number")
     return value
@@ -133,6 +137,7 @@ def _undeclared(text: str) -> Any:
 
 def _scalar(text: str, kind: Any) -> Any:
     if isinstance(kind, types.UnionType):
+        # The only union of the schema is a number or a word.
         return int(text) if WHOLE.fullmatch(text.strip()) else _text(text)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _member(text.strip(), kind)

@@ -82,6 +82,7 @@ def _cpu(stage: Stage) -> dict[str, Any]:
         f"+{ACTOR}.fsdp_config.mixed_precision": fp32,
         f"{ROLLOUT}.dtype": "float32",
         f"{ROLLOUT}.enforce_eager": True,
+        # vLLM has no sleep mode on a CPU, so neither cache nor weights are given back.
         f"{ROLLOUT}.free_cache_engine": False,
         f"+{ROLLOUT}.enable_sleep_mode": False,
         f"{ROLLOUT}.agent.num_workers": 1,

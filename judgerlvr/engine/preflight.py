@@ -24,6 +24,19 @@ def check_process(device: str, model_type: str = "") -> None:
     Raises:
         PreflightError: another version of verl or vLLM, or a plugin that did not register in this process.
     """
+    check_versions(device)
+    if model_type == "hysparse":
+        _check_vllm_plugin()
+    if device == "cpu":
+        _check_cpu_platform()
+
+
+def check_versions(device: str) -> None:
+    """Check the installed versions of verl and vLLM, without importing either.
+
+    Raises:
+        PreflightError: another version, or none.
+    """
     from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
 
     found = versions()
@@ -34,10 +47,6 @@ def check_process(device: str, model_type: str = "") -> None:
     if found["vllm"].split("+")[0] != VLLM_VERSIONS[device]:
         wanted = f"{VLLM_VERSIONS[device]} needed on {device}"
         raise PreflightError(f"vllm {found['vllm']} found, {wanted}; install the lock file of this device")
-    if model_type == "hysparse":
-        _check_vllm_plugin()
-    if device == "cpu":
-        _check_cpu_platform()
 
 
 def _check_vllm_plugin() -> None:
@@ -76,6 +85,7 @@ def check_nodes(device: str, model_type: str = "") -> None:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     answers = ray.get(
         [
+            # With soft affinity the check might run on another node and prove nothing.
             _check_node.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
                 device, model_type
             )

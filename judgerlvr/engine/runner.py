@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,12 @@ from judgerlvr.engine.preflight import PreflightError, check_nodes, check_proces
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
 from judgerlvr.engine.watching import watched
-from judgerlvr.runs.causes import Evidence, summary
+from judgerlvr.runs.causes import Evidence, own_error
 from judgerlvr.runs.checkpoints import complete
-from judgerlvr.runs.files import write_atomically
-from judgerlvr.runs.folder import FAILURE
-from judgerlvr.runs.resume_state import TENSORBOARD
-from judgerlvr.runs.stage import Stage
-from rewards.errors import CommandFailed
+from judgerlvr.runs.folder import write_failure
+from judgerlvr.runs.metrics import log_phase
+from judgerlvr.runs.stage import TENSORBOARD, Stage
+from rewards.errors import CommandFailed, one_line
 
 WATCH_SECONDS = 10.0
 
@@ -54,20 +54,39 @@ def train_stage(stage: Stage) -> None:
     write_agent_loops(stage)
     config = render(stage)
     (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
+    log_phase(stage.run_dir, "starting Ray")
     # The session frees the placement group: a second stage in the same Ray session would find no free GPU.
     with session(stage.ray_address) as ray_session:
         handlers, evidence = SignalHandlers(stage), Evidence.before(stage.run_dir, ray_session)
-        try:
-            with watched(ray_session, handlers):
-                run_ppo(config, _Bound(stage, handlers))
-        except KeyboardInterrupt as interrupt:
-            if handlers.cause:
-                raise StageFailed(evidence.with_memory(handlers.cause)) from interrupt
+        with noted_failures(evidence, handlers), watched(ray_session, handlers):
+            run_ppo(config, _Bound(stage, handlers))
+
+
+@contextmanager
+def noted_failures(evidence: Evidence, handlers: SignalHandlers) -> Iterator[None]:
+    """Leave the cause of a failed block in the run folder, for people and for the report.
+
+    Raises:
+        StageFailed: in the place of every error of Ray, of a worker, of a check or of the watch.
+        InputError, CommandFailed: a worker raised the error, which says its cause itself.
+        Interrupted: a signal ended the block.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if not handlers.cause:
             raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
-        except PreflightError as error:
-            raise StageFailed(summary(error)) from error
-        except ray.exceptions.RayError as error:
-            raise StageFailed(evidence.cause(error)) from error
+        raise _noted(evidence, evidence.with_memory(handlers.cause)) from interrupt
+    except (ray.exceptions.RayError, PreflightError) as error:
+        if own := own_error(error):
+            write_failure(evidence.run_dir, one_line(own))
+            raise own from error
+        raise _noted(evidence, evidence.cause(error)) from error
+
+
+def _noted(evidence: Evidence, cause: str) -> StageFailed:
+    write_failure(evidence.run_dir, cause)
+    return StageFailed(cause)
 
 
 @dataclass(frozen=True)
@@ -107,7 +126,9 @@ class StageRunner:
         try:
             trainer = StageTrainer(config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
+            log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
             trainer.init()
+            log_phase(self.stage.run_dir, "starting the workers that sample and grade")
             loops = AgentLoopManagerTQ.create(
                 config=config,
                 llm_client=trainer.get_llm_client(),
@@ -156,6 +177,6 @@ def _watch(trainer: Any, stage: Stage) -> None:
         cause = _hang(stage, silent) if trainer.training else _slow_start(silent)
         print(cause, flush=True)
         if guard.action is Action.stop:
-            write_atomically(stage.run_dir / FAILURE, json.dumps({"cause": cause}))
+            write_failure(stage.run_dir, cause)
             os._exit(1)
         trainer.heartbeat = time.monotonic()

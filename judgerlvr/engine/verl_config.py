@@ -93,6 +93,7 @@ def _data(stage: Stage) -> dict[str, Any]:
         "data.gen_batch_size": 1 if stage.settings.algorithm.dynamic_sampling else None,
         "data.max_prompt_length": stage.config.max_prompt_tokens,
         "data.max_response_length": stage.settings.max_response_tokens,
+        # verl reads -1 as all rows.
         "data.val_max_samples": stage.settings.validation.prompts or -1,
         "data.seed": stage.config.seed,
         "data.dataloader_num_workers": 0,
@@ -137,6 +138,7 @@ def _algorithm(stage: Stage) -> dict[str, Any]:
         "algorithm.rollout_correction.rollout_is": str(algorithm.importance_level) if cap else None,
         "algorithm.rollout_correction.rollout_is_threshold": cap or None,
         f"{ACTOR}.policy_loss.loss_mode": "gspo" if algorithm.loss is Loss.gspo else "vanilla",
+        # GSPO's ratio is of a whole sequence, so sequences are averaged, not tokens.
         f"{ACTOR}.loss_agg_mode": "seq-mean-token-mean" if algorithm.loss is Loss.gspo else "token-mean",
         f"{ACTOR}.clip_ratio_low": algorithm.clip_low,
         f"{ACTOR}.clip_ratio_high": algorithm.clip_high,
@@ -212,7 +214,7 @@ def _reward(stage: Stage) -> dict[str, Any]:
 
 def _trainer(stage: Stage) -> dict[str, Any]:
     settings, logging = stage.settings, stage.config.logging
-    loggers = ["tensorboard"] * logging.tensorboard + ["wandb"] * logging.wandb
+    loggers = [name for name in ("tensorboard", "wandb", "mlflow") if getattr(logging, name)]
     return {
         "trainer.nnodes": stage.config.cluster.nodes,
         "trainer.n_gpus_per_node": stage.config.cluster.gpus_per_node,
@@ -225,8 +227,10 @@ def _trainer(stage: Stage) -> dict[str, Any]:
         "trainer.total_epochs": 10**9,
         "trainer.total_training_steps": settings.stop.steps,
         "trainer.save_freq": settings.checkpoint.every or settings.stop.steps,
+        # verl never validates where the frequency is negative.
         "trainer.test_freq": settings.validation.every or -1,
-        "trainer.val_before_train": bool(settings.validation.every),
+        # A resumed run has validated this step, and trackers would show the step twice.
+        "trainer.val_before_train": bool(settings.validation.every) and not stage.resume_from,
         "trainer.checkpoint_callback_class": "judgerlvr.engine.in_training.checkpoint_hook.SealCheckpoint",
         "trainer.resume_mode": "resume_path" if stage.resume_from else "disable",
         "trainer.resume_from_path": str(stage.resume_from) if stage.resume_from else None,

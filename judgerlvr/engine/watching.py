@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import ray
 
 from judgerlvr.cluster.lost_actors import lost_actors
-from judgerlvr.cluster.ray import ANSWER_SECONDS, answers
+from judgerlvr.cluster.ray import CONNECT_SECONDS, answers
 from judgerlvr.cluster.session import Session
 from judgerlvr.engine.signals import SignalHandlers
 from judgerlvr.runs.causes import describe
@@ -65,4 +65,4 @@ def watched(session: Session, handlers: SignalHandlers) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join(ANSWER_SECONDS)
+        thread.join(CONNECT_SECONDS)

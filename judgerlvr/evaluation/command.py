@@ -6,13 +6,15 @@ import argparse
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from data.importing.options import BadRows, ReadOptions
 from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import parse_engine_options
+from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
-from judgerlvr.evaluation.responses import read_stored
+from judgerlvr.evaluation.responses import apart, read_stored
 from judgerlvr.evaluation.run import (
     Evaluation,
     Settings,
@@ -70,10 +72,11 @@ def fill_from_card(options: argparse.Namespace) -> None:
     if card:
         for line in check_against(card, _wanted(options), options.model, options.override_card):
             print(f"other than the policy's card: {line}", flush=True)
-        if options.prompt is None:
+        if options.prompt is None and card.generation_prompt is not None:
             options.template, options.prompt = card.generation_prompt, options.model / CARD
-        _fill(options, {"max_tokens": card.max_response_tokens, "verdicts": list(card.verdicts)})
+        _fill(options, {"max_tokens": card.max_response_tokens, "verdicts": card.verdicts and list(card.verdicts)})
         _fill(options, {"verifier": card.verifier, "extraction": card.extraction})
+    # Options of the command line come first, then the card, and the defaults fill the rest.
     _fill(options, DEFAULTS)
 
 
@@ -97,6 +100,7 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
+    # Greedy samples of a prompt are all alike.
     n = 1 if options.temperature == 0 else options.n
     return Settings(
         decoding=Decoding(n, options.temperature, options.top_p, options.max_tokens, options.seed),
@@ -109,11 +113,24 @@ def settings_of(options: argparse.Namespace) -> Settings:
     )
 
 
+def read_options(options: argparse.Namespace) -> ReadOptions:
+    """How files are read, by the words of ``--import`` and the verifier.
+
+    Raises:
+        InputError: a key that does not say how files are read.
+    """
+    if others := [word for word in options.reading if not word.startswith(("data.columns.", "data.bad_rows="))]:
+        raise InputError(f"--import {others[0]!r}", "give data.columns.ROLE=COLUMN or data.bad_rows=stop|drop")
+    data = configure(None, options.reading).config.data
+    needed = load_verifier(options.verifier).needs_gold
+    return ReadOptions(dict(data.columns), cast(BadRows, data.bad_rows), needed)
+
+
 def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
     """The items of all files, cut to the limit, and their sources."""
     template = options.template or load_template(resolve_path(options.prompt), GENERATE_FIELDS)
-    need_gold = load_verifier(options.verifier).needs_gold  # a wrong name must not cost an engine's start
-    files = [(path, read_generate_items(path, template, need_gold)) for path in options.data]
+    reading = read_options(options)  # a wrong name must not cost an engine's start
+    files = [(path, read_generate_items(path, template, reading)) for path in options.data]
     files += [(path, read_judge_items(path)) for path in options.judge_data]
     used = [(path, items, items[: options.limit]) for path, items in files]
     sources = [describe_source(path, len(items), len(kept)) for path, items, kept in used]
@@ -122,6 +139,7 @@ def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
 
 def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
     items, sources = read_items(options)
+    # Bad words and bad engine options must not cost an engine's start.
     check_words(settings.verdicts)
     engine = parse_engine_options(options.engine)
     check_model(options.model, longest=1)
@@ -129,8 +147,9 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
 
 
 def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
-    need_gold = load_verifier(options.verifier).needs_gold
-    files = [(path, read_stored(path, options.model, need_gold)) for path in options.responses]
+    reading = read_options(options)
+    files = [(path, read_stored(path, options.model, reading)) for path in options.responses]
+    files = [(path, apart(path, samples)) for path, samples in files] if len(files) > 1 else files
     used = [(path, samples, samples[: options.limit]) for path, samples in files]
     sources = [describe_source(path, len(samples), len(kept)) for path, samples, kept in used]
     return evaluate_responses([sample for _, _, kept in used for sample in kept], settings), sources

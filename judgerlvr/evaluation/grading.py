@@ -78,6 +78,7 @@ def _record(sample: Sample, decoding: Decoding, result: Result, answer: str | No
 def rows_by_set(records: Sequence[Record]) -> Iterator[list[Record]]:
     """Records of each (set, kind), in order of first appearance of the set."""
     order = {key: place for place, key in enumerate(dict.fromkeys((r.set, r.kind) for r in records))}
+    # groupby joins neighbours only, so the records of a set must lie together.
     for _, group in groupby(sorted(records, key=lambda r: order[r.set, r.kind]), key=lambda r: (r.set, r.kind)):
         yield list(group)
 

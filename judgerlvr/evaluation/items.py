@@ -9,19 +9,22 @@ from typing import Any
 
 from data.importing.options import ReadOptions
 from data.judge_row import JudgeRow
-from data.problems import read_problems
+from data.problems import DEFAULT, read_problem_set
 from data.row_files import read_rows
 from judgerlvr.sampling.samples import Item, generate_items
 from rewards.errors import InputError
 from rewards.types import Problem
 
 
-def read_generate_items(path: Path, template: str, need_gold: bool = True) -> list[Item]:
-    """Every problem of a file. The path is the name of the set, since two files may share their last part.
+def read_generate_items(path: Path, template: str, options: ReadOptions = DEFAULT) -> list[Item]:
+    """Every problem of a source. The path is the name of the set, since two files may share their last part.
 
-    ``need_gold`` is False where the verifier accepts problems without a gold answer.
+    Notes on the source are printed: columns that are not shown, repeated problems, rows that were dropped.
     """
-    return generate_items(read_problems(path, ReadOptions(need_gold=need_gold)), template, str(path))
+    found = read_problem_set(path, options)
+    for note in found.notes():
+        print(note, flush=True)
+    return generate_items(found.problems, template, str(path))
 
 
 def read_judge_items(path: Path) -> list[Item]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from data.jsonl import read_jsonl, write_jsonl
 from judgerlvr.sampling.samples import CUT
@@ -60,14 +61,22 @@ def read_records(path: Path) -> list[Record]:
     """Read the file of ``write_records``.
 
     Raises:
-        InputError: a line is no JSON object or lacks a field.
+        InputError: a line is no JSON object, lacks a field, or has a value of another type.
     """
     return [_record(row, path, number) for number, row in enumerate(read_jsonl(path), start=1)]
 
 
 def _record(values: Mapping[str, Any], path: Path, row: int) -> Record:
-    for wanted in fields(Record):
-        if wanted.name not in values:
-            remedy = "write the file anew with judgerlvr.evaluate"
-            raise InputError("missing", remedy, file=path, row=row, field=wanted.name)
-    return Record(**{wanted.name: values[wanted.name] for wanted in fields(Record)})
+    for name, kinds in field_types(Record).items():
+        if name not in values or type(values[name]) not in kinds:
+            fault = f"{type(values[name]).__name__} value" if name in values else "missing"
+            raise InputError(fault, "write the file anew with judgerlvr.evaluate", file=path, row=row, field=name)
+    return Record(**{name: values[name] for name in field_types(Record)})
+
+
+@cache
+def field_types(row: type[Any]) -> dict[str, tuple[type, ...]]:
+    """The types of each field of a flat dataclass. JSON may write a whole number for a float."""
+    hints = get_type_hints(row)
+    kinds = {wanted.name: get_args(hints[wanted.name]) or (hints[wanted.name],) for wanted in fields(row)}
+    return {name: (*types, int) if float in types else types for name, types in kinds.items()}

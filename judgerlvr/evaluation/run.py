@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data.hashing import file_sha256
+from data.row_files import source_sha256
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
 from judgerlvr.evaluation.records import Record, write_records
 from judgerlvr.models.identity import model_hash
@@ -103,6 +103,7 @@ def evaluate_model(
     context = needed_context(model_dir, items, settings.decoding.max_tokens)
     with Sampler(model_dir, context, engine) as sampler:
         evaluation.context = sampler.context
+        # The chat template decides for every prompt alike, so the first prompt is enough.
         opened = prompt_opens_thinking(sampler.prompt_text(items[0]))
         with open_grader(settings, opened) as grader:
             _warn_of_golds(items, grader)
@@ -117,6 +118,7 @@ def evaluate_responses(samples: Sequence[Sample], settings: Settings) -> Evaluat
     evaluation = Evaluation()
     with open_grader(settings) as grader:
         _warn_of_golds([sample.item for sample in samples], grader)
+        # Stored items may have unequal numbers of responses, and pass@k needs the largest.
         evaluation.add(samples, Decoding(n=max(counts.values()), stored=True), grader, settings)
     return evaluation
 
@@ -133,13 +135,14 @@ def open_grader(settings: Settings, thinking_open: bool = False) -> GraderPool:
 
 
 def describe_source(path: Path, rows: int, used: int) -> Source:
-    """The summary's entry of a data file."""
-    return Source(str(path), file_sha256(path), rows, used)
+    """The summary's entry of a data source. What is no single file is hashed by its rows."""
+    return Source(str(path), source_sha256(path), rows, used)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, summary: Mapping[str, Any]) -> None:
     """Write ``samples.jsonl`` and, last, ``summary.json``, so that a summary always has its samples."""
     write_records(folder / "samples.jsonl", evaluation.records)
+    # Python writes NaN as a bare word, which other JSON readers refuse.
     text = json.dumps(without_nan(summary), indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
 

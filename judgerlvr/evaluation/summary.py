@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.balanced_accuracy import balanced_accuracy
 from judgerlvr.evaluation import metrics
-from judgerlvr.evaluation.metrics import Floats
+from judgerlvr.evaluation.caps import cap_curve
+from judgerlvr.evaluation.intervals import Floats, Shares, share_interval
 from judgerlvr.evaluation.records import Record, thinking_text
+from judgerlvr.evaluation.voting import answer_of, majority_at_k
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import CUT, OVERSIZE
 
 TRANSITION_WORDS = ("wait", "but", "however", "alternatively", "hmm", "check", "again")
-CAP_POINTS = 20
 OUTCOMES = ("correct", "wrong", "truncated")
 
 
@@ -36,16 +36,19 @@ def summarise(records: Sequence[Record], decoding: Decoding, min_check_tokens: i
         "decoding": decoding.as_dict(),
         "problems": len(set(clusters)),
         "samples": len(records),
-        "accuracy": metrics.mean_estimate(scores, clusters).as_dict(),
+        "accuracy": metrics.accuracy(scores, clusters).as_dict(),
         "reasons": dict(Counter(record.reason for record in records).most_common()),
         "truncated": sum(record.finish_reason == CUT for record in records),
         "prompts_too_long": sum(record.finish_reason == OVERSIZE for record in records),
+        # Greedy tokens are the likeliest, so their surprisal is no estimate of entropy.
         "entropy": None if decoding.greedy else mean_surprisal(records),
     }
     if records[0].kind == "judge":
         numbers["judge"] = judge_numbers(records, min_check_tokens)
     else:
         numbers["pass_at_k"] = _pass_curve(scores, clusters, decoding.n)
+        numbers["maj_at_k"] = _majority_curve(records, decoding.n)
+    # A prompt that was too long got no response, and a length of 0 would lower the means.
     sampled = [record for record in records if record.finish_reason != OVERSIZE]
     if sampled and all(record.tokens is not None for record in sampled):
         numbers |= length_numbers(sampled, decoding.max_tokens)
@@ -63,25 +66,42 @@ def mean_surprisal(records: Sequence[Record]) -> float | None:
 
 def _pass_curve(scores: Floats, clusters: Sequence[str], samples: int) -> dict[str, dict[str, float]]:
     """pass@k at the powers of two up to the number of samples, and at the number of samples."""
-    ks = sorted({1 << power for power in range(samples.bit_length())} | {samples})
-    return {str(k): metrics.pass_at_k(scores, clusters, k).as_dict() for k in ks if k > 1}
+    return {str(k): metrics.pass_at_k(scores, clusters, k).as_dict() for k in _ks(samples)}
+
+
+def _ks(samples: int) -> list[int]:
+    """Powers of two from 2 up to the number of samples, and this number."""
+    return sorted(k for k in {1 << power for power in range(samples.bit_length())} | {samples} if k > 1)
+
+
+def _majority_curve(records: Sequence[Record], samples: int) -> dict[str, dict[str, float]]:
+    """maj@k at the same k, over the problems with at least k samples."""
+    answers: dict[str, list[str | None]] = {}
+    for record in records:
+        answers.setdefault(record.problem_id, []).append(answer_of(record))
+    curve = {}
+    for k in _ks(samples):
+        # Fewer than k samples say nothing of a vote of k.
+        groups = [group for group in answers.values() if len(group) >= k]
+        # n samples hold n / k independent votes of k.
+        counts = np.array([len(group) / k for group in groups])
+        shares = Shares(np.array([majority_at_k(group, k) for group in groups]), counts)
+        curve[str(k)] = share_interval(shares).as_dict()
+    return curve
 
 
 def length_numbers(records: Sequence[Record], limit: int) -> dict[str, Any]:
     """Lengths by outcome and part, accuracy at token caps, and transition words per 1,000 tokens."""
     total = np.array([record.tokens for record in records], dtype=np.float64)
     thinking = np.array([record.thinking_tokens or 0 for record in records], dtype=np.float64)
-    scores = np.array([record.score for record in records], dtype=np.float64)
-    caps = sorted({round(limit * point / CAP_POINTS) or 1 for point in range(1, CAP_POINTS + 1)})
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.problem_id, []).append(record)
     return {
         "tokens": _by_outcome(total, records),
         "thinking_tokens": _by_outcome(thinking, records),
         "solution_tokens": _by_outcome(total - thinking, records),
-        "at_caps": {
-            "caps": caps,
-            "accuracy": metrics.accuracy_at_caps(scores, total, caps),
-            "area": metrics.area_under_caps(scores, total, limit),
-        },
+        "at_caps": cap_curve(list(groups.values()), limit).as_dict(),
         "transition_words_per_1000_tokens": transition_rates([r.response for r in records], float(total.sum())),
     }
 
@@ -96,7 +116,7 @@ def _by_outcome(values: Floats, records: Sequence[Record]) -> dict[str, Any]:
 def _length(values: Floats, clusters: Sequence[str], keep: NDArray[np.bool_]) -> dict[str, Any]:
     if not keep.any():
         return {"count": 0, "mean": None, "median": None}
-    mean = metrics.mean_estimate(values, clusters, keep)
+    mean = metrics.mean_length(values, clusters, keep)
     return {"count": int(keep.sum()), "mean": mean.as_dict(), "median": float(np.median(values[keep]))}
 
 
@@ -117,15 +137,15 @@ def judge_numbers(records: Sequence[Record], min_check_tokens: int) -> dict[str,
     checking = np.array([is_checking(record, min_check_tokens) for record in records], dtype=bool)
     sums = metrics.cluster_sums(columns, clusters.tolist())
     return {
-        "balanced_accuracy": metrics.bootstrap(sums, balanced_accuracy).as_dict(),
-        "precision": metrics.bootstrap(sums[:, [0, 4]], metrics.ratio).as_dict(),
-        "recall": metrics.bootstrap(sums[:, [0, 1]], metrics.ratio).as_dict(),
+        "balanced_accuracy": metrics.balanced_accuracy_interval(sums).as_dict(),
+        "precision": metrics.recall_interval(sums[:, [0, 4]]).as_dict(),
+        "recall": metrics.recall_interval(sums[:, [0, 1]]).as_dict(),
         "confusion": metrics.confusion(labels, verdicts).as_dict(),
         "checking": {
             "min_tokens": min_check_tokens,
             "share": float(checking.mean()),
-            "balanced_accuracy": metrics.bootstrap(
-                metrics.cluster_sums(columns[checking], clusters[checking].tolist()), balanced_accuracy
+            "balanced_accuracy": metrics.balanced_accuracy_interval(
+                metrics.cluster_sums(columns[checking], clusters[checking].tolist())
             ).as_dict(),
         },
     }

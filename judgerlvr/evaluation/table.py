@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MISSING = "-"
-FOOTER = "entropy: mean -log p of the sampled tokens (nats); [low, high]: 95 % bootstrap over problems"
+FOOTER = (
+    "entropy: mean -log p of the sampled tokens (nats). [low, high]: 95 % over problems, "
+    "clustered Wilson for shares and bootstrap for tokens"
+)
 
 Row = Mapping[str, Any]
 
@@ -18,6 +21,7 @@ def format_summary(summary: Row) -> str:
     for kind, scores in (("generate", _generate_cells), ("judge", _judge_cells)):
         rows = [row for row in summary["results"] if row["kind"] == kind]
         for title, cells in (("scores", scores), ("lengths", _length_cells)):
+            # Stored responses without a tokenizer have no lengths.
             table = [_settings(row) | cells(row) for row in rows if title == "scores" or "tokens" in row]
             if table:
                 lines += ["", f"{kind}, {title}:", *align([list(table[0]), *(list(row.values()) for row in table)])]
@@ -47,12 +51,13 @@ def describe_decoding(decoding: Row) -> str:
 
 
 def _generate_cells(row: Row) -> dict[str, str]:
-    best = [number(value["value"]) for value in row["pass_at_k"].values()]
+    best, majority = ([number(value["value"]) for value in row[name].values()] for name in ("pass_at_k", "maj_at_k"))
     return {
         "problems": str(row["problems"]),
         "samples": str(row["samples"]),
         "accuracy": interval(row["accuracy"]),
         "pass@n": best[-1] if best else MISSING,
+        "maj@n": majority[-1] if majority else MISSING,
         "too long": str(row["prompts_too_long"]),
     }
 

@@ -37,6 +37,7 @@ class ArmsOfSeed:
         before: StagePlan | None = None
         for stage in arm.stages:
             own = [f"name={stage.name}", "--out", self._policy(stage), *arm.overrides, *stage.overrides]
+            # The first stage starts from the configuration's own model.
             init = [] if before is None else ["--init", self._policy(before)]
             budget = self._budget(arm) if stage is arm.stages[-1] else []
             self.call(MODULES[stage.stage], *self._common(), *own, *init, *budget)
@@ -86,6 +87,7 @@ class ArmsOfSeed:
         folder = self.out / arm.stages[-1].name
         left = self._spent(self.plan.arms[arm.match].stages) - self._spent(arm.stages[:-1])
         checkpoint = folder / "checkpoints" / f"global_step_{left.steps}"
+        # The last checkpoint is left out, since the end of the arm is evaluated already.
         if checkpoint in complete(folder / "checkpoints")[:-1]:
             self.call("export", checkpoint)
             self._evaluate(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
@@ -105,6 +107,7 @@ class ArmsOfSeed:
 
     def _problem_files(self) -> list[object]:
         generate = next((s for s in self.plan.stages if s.stage is Kind.generate), None)
+        # The file holds the held-out problems that the stage used, generated problems too.
         own = [self.out / generate.name / "data" / "heldout.jsonl"] if generate else []
         return [*own, *self.plan.evaluation.data]
 

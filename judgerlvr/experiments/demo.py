@@ -32,6 +32,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on with --out, or with the newest unfinished demo")
     parser.add_argument("--config", default=TINY, help="configuration (default %(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
+    # Plain parse_args refuses key=value words that stand on both sides of an option.
     return parser.parse_intermixed_args(arguments)
 
 

@@ -89,6 +89,7 @@ def read_plan(path: Path) -> Plan:
     try:
         tree = OmegaConf.merge(OmegaConf.structured(Plan), OmegaConf.load(found))
         plan = OmegaConf.to_object(tree)
+    # OmegaConf lets YAML's own errors and bad bytes pass through.
     except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError) as error:
         raise InputError(" ".join(str(error).split()), "mend the plan", file=path) from error
     assert isinstance(plan, Plan)
@@ -108,6 +109,7 @@ def _check_arms(plan: Plan, path: Path) -> None:
     seen: list[str] = []
     for name, arm in plan.arms.items():
         _check_arm(name, arm, seen, path)
+        # An arm can match an arm that stands before, because the budget must be spent by then.
         seen.append(name)
 
 
@@ -118,6 +120,7 @@ def _check_arm(name: str, arm: ArmPlan, seen: list[str], path: Path) -> None:
     if arm.match and arm.match not in seen:
         remedy = f"name an arm that stands before: {', '.join(seen) or 'none'}"
         raise InputError(f"matches {arm.match!r}", remedy, file=path, field=where)
+    # A matched budget is set by keys of the generate stage.
     if arm.match and arm.stages[-1].stage is Kind.judge:
         raise InputError(
             "a judge stage ends a matched arm", "end the arm with a generate stage", file=path, field=where

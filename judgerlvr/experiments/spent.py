@@ -45,6 +45,7 @@ def limits(left: Spent, equal_steps: int, by: Budget, most_steps: float) -> list
     ``equal_steps`` is the step at which the arm has trained as often as the matched arm. A checkpoint is kept there.
     """
     steps = equal_steps if by is Budget.steps else math.ceil(most_steps * equal_steps)
+    # All checkpoints are kept, so that the checkpoint at equal steps outlives the run's end.
     words = [f"generate.stop.steps={steps}", f"generate.checkpoint.every={equal_steps}", "generate.checkpoint.keep=0"]
     if by is Budget.tokens:
         words.append(f"generate.stop.generated_tokens={left.tokens}")

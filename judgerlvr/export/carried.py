@@ -11,6 +11,7 @@ import torch
 from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
 
 WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx", ".ot"}
+# The folder where transformers keeps a tokenizer's further chat templates.
 FOLDERS = ("additional_chat_templates",)
 # Choices of the process that trained. A reader has its own device, and its own attention.
 RUN_TIME = ("attn_implementation", "experts_implementation", "torch_dtype", "use_cache")
@@ -26,6 +27,7 @@ def carry(base: Path, export: Path, dtype: torch.dtype) -> None:
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     config = {key: value for key, value in config.items() if not any(name in key for name in RUN_TIME)}
     config["dtype"] = str(dtype).removeprefix("torch.")
+    # transformers has no HySparse, so the export carries the code and names the code's classes.
     if config.get("model_type") == "hysparse":
         config["auto_map"] = AUTO_MAP
         write_code(export)

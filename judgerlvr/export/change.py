@@ -10,6 +10,7 @@ import torch
 
 from judgerlvr.export.tensors import Tensors
 
+# A part of 2**18 float32 elements takes 1 MiB.
 ELEMENTS = 1 << 18
 
 
@@ -58,4 +59,5 @@ def _parts(shape: tuple[int, ...]) -> list[list[slice]]:
 
 def _differing(ours: Tensors, theirs: Tensors, name: str, part: list[slice]) -> int:
     left = ours.part(name, part)
+    # Both sides are compared in the export's dtype, else rounding alone would count as change.
     return int(torch.count_nonzero(left != theirs.part(name, part).to(left.dtype)))

@@ -40,6 +40,7 @@ class Box:
         if dim is None or self.size <= elements:
             yield self
             return
+        # At least a row, since a single row may hold more elements than asked for.
         step = max(1, elements * self.lengths[dim] // self.size)
         for low in range(self.low[dim], self.high[dim], step):
             yield self._cut(dim, low, min(low + step, self.high[dim]))
@@ -55,6 +56,7 @@ def whole_box(shape: Sequence[int]) -> Box:
 
 def held_by(value: Tensor, rank: int) -> tuple[Box, bool]:
     """The part that FSDP's rule gives to a rank, and whether a rank before holds the same part."""
+    # Plain tensors are whole on each rank, and the copy of rank 0 counts.
     if not isinstance(value, DTensor):
         return whole_box(value.shape), rank > 0
     mesh = value.device_mesh.mesh

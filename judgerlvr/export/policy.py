@@ -43,6 +43,7 @@ def export_policy(checkpoint: Path) -> Exported:
     """
     source, policy = source_of(checkpoint), checkpoint / POLICY
     if policy.is_dir():
+        # An older export may have been damaged since, so being there proves nothing.
         prove(policy, Shards(source.shards), source.dtype)
     else:
         _make(source, policy)
@@ -50,6 +51,7 @@ def export_policy(checkpoint: Path) -> Exported:
 
 
 def _make(source: Source, policy: Path) -> None:
+    # A folder under another name, so that a crash never leaves half a policy under the right name.
     folder = policy.with_name(f".{policy.name}.{os.getpid()}")
     folder.mkdir()
     try:
@@ -62,6 +64,7 @@ def _make(source: Source, policy: Path) -> None:
 
 def _write(source: Source, shards: Shards, folder: Path) -> None:
     writer = Writer(shards, empty_model(source.base, source.trust_remote_code), source.dtype)
+    # Checked before the first byte, because the size is known from the plan alone.
     free = shutil.disk_usage(folder).free
     if free < writer.bytes:
         problem = f"no space left for the policy ({free / 2**30:.2f} GiB free, {writer.bytes / 2**30:.2f} needed)"

@@ -52,6 +52,7 @@ def prove(export: Path, shards: Shards, dtype: torch.dtype) -> int:
     targets = _targets_by_source(tensors, shards)
     matched: Counter[str] = Counter()
     for source in shards.names:
+        # A tied head is saved once, as the embedding, and is proved against the embedding.
         if source == HEAD and tied and HEAD not in tensors:
             _match(source, [Target(EMBEDDING, whole_box(shards.shape(HEAD)))], tensors, shards, dtype)
         else:
@@ -66,6 +67,7 @@ def _targets_by_source(tensors: Tensors, shards: Shards) -> dict[str, list[Targe
     found: dict[str, list[Target]] = defaultdict(list)
     for name in tensors:
         source, target = _origin(name, tensors.shape(name))
+        # A trainer that keeps experts apart has the export's own names.
         if name in shards.states[0]:
             source, target = name, Target(name, whole_box(tensors.shape(name)))
         if source not in shards.states[0]:
@@ -101,6 +103,7 @@ def _match(source: str, targets: list[Target], tensors: Tensors, shards: Shards,
         for target in targets:
             common = box.common(target.box)
             _compare(local_tensor(value), box, target, common, tensors, dtype, rank)
+            # Copies are compared too, but an element counts once.
             matched[target.name] += 0 if is_copy else common.size
     return matched
 
@@ -113,6 +116,7 @@ def _compare(
         return
     for chunk in common.chunks(CHUNK):
         ours = local[tuple(chunk.within(held))] if local.ndim else local
+        # Integer buffers keep their dtype in the export.
         ours = ours.to(dtype) if ours.is_floating_point() else ours
         theirs = tensors.part(target.name, target.slices(chunk))
         if ours.dtype != theirs.dtype:

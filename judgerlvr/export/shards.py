@@ -34,6 +34,7 @@ def saved_ranks(folder: Path) -> int:
     config = folder / "fsdp_config.json"
     # Another number of ranks may have left files here when a save was cut short.
     last = {json.loads(config.read_text(encoding="utf-8"))["world_size"]} if config.is_file() else None
+    # verl writes the number of ranks of the last save into fsdp_config.json.
     worlds = last or {int(match["world"]) for match in found}
     if len(worlds) != 1:
         raise ExportMismatch(f"{folder}: shards of {len(worlds)} numbers of ranks found, 1 needed")
@@ -139,6 +140,7 @@ class Shards:
     def whole(self, name: str, dtype: torch.dtype) -> Tensor:
         """The tensor in ``dtype``: the one copy in memory, or none where one rank holds the tensor so."""
         parts = pieces(self.values(name), name)
+        # The mapped file serves as the tensor where nothing has to be joined or rounded.
         if len(parts) == 1 and parts[0].local.dtype == dtype:
             return parts[0].local.detach()
         made = torch.empty(self.shape(name), dtype=dtype)

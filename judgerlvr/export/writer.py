@@ -19,6 +19,7 @@ import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
 from judgerlvr.export.shards import Shards
 from judgerlvr.export.tensors import INDEX
 
+# The size at which the hub's library splits a state dict by default.
 MAX_FILE = "5GB"
 NAMES = {
     torch.float64: "F64",
@@ -37,6 +38,7 @@ NAMES = {
 def empty_model(base: Path, trust_remote_code: bool = False) -> PreTrainedModel:
     """The base's architecture without weights: what transformers needs to know how names are saved."""
     config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
+    # Tensors on the meta device have shapes and no storage.
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
     return model
@@ -90,13 +92,16 @@ class Writer:
             for source in self.sources:
                 self._write_source(file, source, set(names))
             file.flush()
+            # The folder is renamed afterwards, and a rename may reach the disk before the data.
             os.fsync(file.fileno())
 
     def _write_source(self, file: BinaryIO, source: str, names: set[str]) -> None:
         """Append what a trainer's tensor becomes, of the file's own ``names``, in the planned order."""
+        # Tensors of other files are skipped before a byte is read.
         if names.isdisjoint(self._plan(source)):
             return
         for name, tensor in self._saved(source, self.shards.whole(source, self._dtype(source))).items():
+            # The experts of a single trainer's tensor may fall into two files.
             if name in names:
                 file.write(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
 
@@ -109,4 +114,5 @@ def _header(tensors: Mapping[str, Tensor]) -> bytes:
         start, end = end, end + tensor.numel() * tensor.itemsize
         header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
+    # safetensors pads the header with spaces.
     return text + b" " * (-len(text) % 8)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
+from judgerlvr.cluster.ray import has_cards
 from judgerlvr.config.schema import Cluster
 from judgerlvr.models.weights import check_weights
 from rewards.errors import InputError, reading
@@ -15,6 +16,8 @@ from rewards.errors import InputError, reading
 QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 # A prompt that every chat template must repeat.
 PROBE = "Is 17 a prime?"
+# A vocabulary is often padded to a round number. Below this share a vocabulary is another one.
+LEAST_COVERED = 0.9
 # What carries a HySparse rollout's block indices to the trainer.
 CARRIERS = ("kv_transfer_config", "async_scheduling")
 
@@ -44,6 +47,21 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     check_architecture(directory, trust_remote_code)
     check_weights(directory)
     return tokenizer
+
+
+def small_tokenizer(directory: Path, tokenizer: Any) -> str | None:
+    """A tokenizer far smaller than the model's vocabulary, in words.
+
+    verl masks rollout logits beyond the tokenizer's length, and the trainer's softmax counts all logits. So rollout
+    and trainer differ by the probability of the tokens in between.
+    """
+    vocabulary = _read_config(directory).get("vocab_size", len(tokenizer))
+    if len(tokenizer) >= LEAST_COVERED * vocabulary:
+        return None
+    return (
+        f"the tokenizer has {len(tokenizer)} tokens, the model {vocabulary}: rollouts leave out the tokens in "
+        "between, which the trainer counts"
+    )
 
 
 def _remedy(directory: Path) -> str:
@@ -95,8 +113,10 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, logging
 
+    # The variable counts at the first import alone, which may lie behind.
+    logging.set_verbosity_error()
     _read_config(directory)
     if not (directory / "tokenizer_config.json").is_file():
         raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
@@ -119,17 +139,22 @@ def _check_chat_template(tokenizer: Any, directory: Path) -> None:
         raise InputError("the chat template leaves out the prompt", "mend chat_template.jinja", file=directory)
 
 
-def pick_device(choice: str, here: bool = True) -> Literal["cpu", "gpu"]:
+def pick_device(choice: str, here: bool = True, address: str | None = None) -> Literal["cpu", "gpu"]:
     """cpu or gpu; auto is gpu where torch sees one. ``here``: the device must be in this machine.
 
+    A running cluster at ``address`` is asked in place of this machine, whose cards count for nothing then.
+
     Raises:
-        InputError: a GPU is asked for, must be here and is not.
+        InputError: a GPU is asked for, must be here and is not, or no cluster answers.
     """
+    if address and choice != "cpu":
+        return "gpu" if choice == "gpu" or has_cards(address) else "cpu"
     import torch
 
     found: Literal["cpu", "gpu"] = "gpu" if torch.cuda.is_available() else "cpu"
     if here and choice == "gpu" and found == "cpu":
-        raise InputError("no GPU is visible here", "set cluster.device=cpu", field="cluster.device")
+        remedy = "set cluster.device=cpu, or RAY_ADDRESS to a cluster with GPUs"
+        raise InputError("no GPU is visible here", remedy, field="cluster.device")
     if choice == "auto":
         return found
     return "cpu" if choice == "cpu" else "gpu"

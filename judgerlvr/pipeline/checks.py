@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import pyarrow.parquet
-import ray
 
-from judgerlvr.cluster.ray import check_address, cluster_arguments
+from judgerlvr.cluster.ray import cluster_arguments, resources_of
 from judgerlvr.engine.verl_keys import check_engine_keys
-from judgerlvr.models.directory import pick_device
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of, visible_cards
 from judgerlvr.planning.plan import make_plan
-from judgerlvr.planning.shapes import KNOWN, ModelShape, read_shape
+from judgerlvr.planning.shapes import known_shape
 from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import Stage
-from rewards.errors import InputError, reading
-
-
-def known_shape(init: Path) -> ModelShape | None:
-    """The policy's shape, None for an architecture that the planner does not know."""
-    kind = json.loads((init / "config.json").read_text(encoding="utf-8")).get("model_type")
-    return read_shape(init) if kind in KNOWN else None
+from rewards.errors import InputError
 
 
 def check_start(request: Request) -> None:
@@ -40,6 +29,7 @@ def check_start(request: Request) -> None:
     """
     load = load_of(request.kind, request.config)
     check_constraints(load, known_shape(request.init), request.device, offered(request))
+    # The reward does not exist yet, and the check of verl's names does not read the reward.
     check_engine_keys(make_stage(request, Path(request.config.runs), load.prompts, reward_function=":"))
 
 
@@ -55,6 +45,7 @@ def check_stage(stage: Stage) -> None:
         return
     machine = machine_of(stage.config, stage.device)
     kept = storage(shape, load, stage.settings, stage.device)
+    # Checkpoints on the disk have taken their space already.
     written = len(complete(stage.checkpoints))
     for problem in storage_shortfalls(kept.less(written), machine, host=False):
         raise InputError(problem, "the run would end at a save", field="runs")
@@ -89,35 +80,9 @@ def offered(place: Place) -> list[Node] | None:
 
 def _visible_gpus() -> int:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    # Ray reads the same variable, and an empty value hides every card.
     return len(visible_cards().splitlines()) if named is None else len([name for name in named.split(",") if name])
 
 
-def device_of(choice: str, address: str | None, here: bool = True) -> Literal["cpu", "gpu"]:
-    """cpu or gpu. A cluster is asked what its machines have, since the driver may run on one without a GPU.
-
-    Raises:
-        InputError: no cluster at the address, or a GPU is asked for, must be here and is not.
-    """
-    if not address:
-        return pick_device(choice, here)
-    if choice != "auto":
-        return "cpu" if choice == "cpu" else "gpu"
-    # Ray counts what --num-gpus says, also on a CPU. The type is there only where Ray has found a card.
-    found = any(name.startswith("accelerator_type:") for node in _resources(address) for name in node)
-    return "gpu" if found else "cpu"
-
-
 def _cluster_nodes(address: str) -> list[Node]:
-    return [Node(found.get("CPU", 0), found.get("GPU", 0)) for found in _resources(address)]
-
-
-@cache
-def _resources(address: str) -> list[dict[str, float]]:
-    """What each living machine of the cluster offers, asked once in a command."""
-    check_address(address)
-    with reading("no Ray cluster can be joined", "start one, or unset RAY_ADDRESS", field="RAY_ADDRESS"):
-        ray.init(address=address, log_to_driver=False)
-    try:
-        return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-    finally:
-        ray.shutdown()
+    return [Node(found.get("CPU", 0), found.get("GPU", 0)) for found in resources_of(address)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from judgerlvr.config.effective import configure, describe
+from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.dry_run import dry_run
-from judgerlvr.pipeline.inputs import check_card, unasked_box
-from judgerlvr.pipeline.stages import make_request, resume, run
+from judgerlvr.pipeline.requests import print_start, unchecked_request
+from judgerlvr.pipeline.stages import resume, run
 from judgerlvr.runs.comparison import MACHINES
 from judgerlvr.runs.stage import Kind
 from rewards.errors import InputError
@@ -26,17 +27,17 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
         check_alone(options)
         resume(kind, options.resume, options.out, options.overrides)
         return
+    # The judge stage's command has no --init.
     init = getattr(options, "init", None)
     effective = configure(options.config, options.overrides, init)
     for line in describe(effective):
         print(line, flush=True)
-    request = make_request(kind, effective.config, init, options.out, not options.dry_run)
-    for line in check_card(request, options.override_card):
-        print(f"other than the policy's card: {line}", flush=True)
-    if warning := unasked_box(request.config):
-        print(warning, flush=True)
+    here = not options.dry_run
+    request = unchecked_request(kind, effective.config, init, options.out, here)
+    subject = Subject(request, here, options.override_card, options.new)
+    print_start(subject)
     if options.dry_run:
-        dry_run(request)
+        dry_run(subject)
     else:
         run(request, options.new)
 

@@ -17,6 +17,7 @@ def check_link(link: Path, run_dir: Path | None) -> None:
     if not link.is_symlink() and not link.exists():
         _check_writable(link)
         return
+    # A link of the run itself is moved along, a link of another run is never taken.
     if run_dir and link.is_symlink() and run_dir.resolve() in Path(os.path.realpath(link)).parents:
         _check_writable(link)
         return
@@ -46,5 +47,6 @@ def publish(link: Path, export: Path, run_dir: Path) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
+    # A relative link survives moving the folder that holds both ends.
     temporary.symlink_to(os.path.relpath(export.resolve(), link.parent.resolve()))
     temporary.replace(link)

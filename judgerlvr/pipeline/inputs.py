@@ -1,4 +1,4 @@
-"""Everything that a stage will read and that can be tried before anything is sampled."""
+"""Inputs that can be tried before anything is sampled: card, prompts, trackers and names of the libraries."""
 
 from __future__ import annotations
 
@@ -12,38 +12,32 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config, Extraction
 from judgerlvr.engine.devices import PACKED
 from judgerlvr.engine.private.engine_arguments import engine_arguments
-from judgerlvr.models.directory import check_model
-from judgerlvr.runs.policy_card import asked_and_graded, check_against, read_card
+from judgerlvr.runs.policy_card import check_against, read_card, used_facts
 from judgerlvr.runs.request import Request
 from rewards.errors import InputError
 from rewards.verdict import DEFAULT_WORDS, check_words
 from rewards.verifier import load_verifier
 
+# Trackers of verl that are packages of their own, by the key of ``logging`` and the package's name.
+TRACKERS = ("wandb", "mlflow")
 # The shipped bases were taught their box and verdict words, so that their short prompts name none.
 TAUGHT_TO_BOX = ROOT / "configs" / "prompts" / "tiny_generate.txt"
 TAUGHT = ROOT / "configs" / "prompts" / "tiny_judge.txt"
 
 
-def check_inputs(request: Request) -> None:
-    """Try templates, verdict words, verifier and the models of candidates.
+def check_trackers(config: Config) -> None:
+    """Refuse a tracker that is switched on and not installed.
 
     Raises:
-        InputError: the first input that the stage could not use.
+        InputError: naming the package and the key.
     """
-    config = request.config
-    load_verifier(config.reward.verifier)
-    load_template(Path(config.data.prompt), GENERATE_FIELDS)
-    check_libraries(config)
-    if request.kind != "judge":
-        return
-    check_verdicts(config)
-    longest = config.max_prompt_tokens + config.generate.max_response_tokens
-    for path in [] if config.judge.data.responses else config.judge.data.sample_from:
-        check_model(Path(path), longest, config.model.trust_remote_code)
+    for name in TRACKERS:
+        if getattr(config.logging, name) and importlib.util.find_spec(name) is None:
+            raise InputError(f"{name} is not installed", f"pip install {name}, or unset it", field=f"logging.{name}")
 
 
 def check_libraries(config: Config) -> None:
-    """Refuse names that vLLM and transformers do not know, and a tracker that is not installed.
+    """Refuse names that vLLM and transformers do not know.
 
     Raises:
         InputError: the engines would end at their start.
@@ -55,8 +49,6 @@ def check_libraries(config: Config) -> None:
             raise InputError(
                 "vLLM has no such argument", f"did you mean {near}?", field=f"cluster.rollout_engine.{name}"
             )
-    if config.logging.wandb and importlib.util.find_spec("wandb") is None:
-        raise InputError("the package wandb is not installed", "pip install wandb", field="logging.wandb")
     if config.cluster.attention in ("auto", PACKED):
         return
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -74,11 +66,11 @@ def unasked_box(config: Config) -> str | None:
     strict = config.reward.extraction is Extraction.strict and load_verifier(config.reward.verifier).reads == "answer"
     if not strict or prompt == TAUGHT_TO_BOX or "boxed" in load_template(prompt, GENERATE_FIELDS):
         return None
-    return f"warning: {prompt} does not ask for \\boxed{{}}, and nothing else counts (or reward.extraction=lenient)"
+    return f"{prompt} does not ask for \\boxed{{}}, and nothing else counts"
 
 
 def check_card(request: Request, override: bool) -> list[str]:
-    """Differences between the starting policy's card and the configuration. Stage 2 reads no verdicts.
+    """Differences between the starting policy's card and the configuration, as far as the stage reads the facts.
 
     Raises:
         InputError: the prompt, extraction, verifier or verdict words differ, without ``override``.
@@ -86,11 +78,8 @@ def check_card(request: Request, override: bool) -> list[str]:
     card = read_card(request.init)
     if card is None:
         return []
-    wanted = asked_and_graded(request.config) | {"temperature": request.config.temperature}
-    unread = ("judge_prompt", "verdicts") if request.kind == "generate" else ()
-    return check_against(
-        card, {name: value for name, value in wanted.items() if name not in unread}, request.init, override
-    )
+    wanted = used_facts(request.kind, request.config) | {"temperature": request.config.temperature}
+    return check_against(card, wanted, request.init, override)
 
 
 def check_verdicts(config: Config) -> None:
@@ -101,6 +90,7 @@ def check_verdicts(config: Config) -> None:
     if path == TAUGHT and tuple(words) == DEFAULT_WORDS:
         return
     for word in words:
+        # \b fails beside a word that begins or ends with a mark.
         if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", template):
             remedy = "write the word into the template, or set judge.data.verdicts to the template's words"
             raise InputError(f"verdict word {word!r} does not occur", remedy, file=path, field="judge.data.verdicts")

@@ -17,16 +17,16 @@ from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
 from data.verl_rows import judge_row, render_judge_rows, write_parquet
 from judgerlvr.config.schema import Config, Extraction
-from judgerlvr.engine.in_training.step_log import RIGHT, WRONG
+from judgerlvr.engine.in_training.validation import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import PromptFilter
 from judgerlvr.pipeline.problems import ProblemSets, read_options
 from judgerlvr.pipeline.reward_settings import reward_settings
-from judgerlvr.runs.metrics import log_progress
+from judgerlvr.runs.metrics import log_phase, log_progress
 from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import DATA, Counts, Stage
+from judgerlvr.sampling.candidates import KEPT, sample_candidates
 from judgerlvr.sampling.match_tokens import matched_prompts
-from judgerlvr.sampling.on_ray import sample_on_ray
 from rewards.errors import InputError
 from rewards.gold_matching import warn_of_golds
 from rewards.grading.settings import GradingSettings
@@ -37,11 +37,13 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
     candidates, tokens = collect_candidates(request, run_dir, problems)
+    log_phase(run_dir, "labelling and balancing the candidates")
     heldout = config.judge.data.heldout_problems
     judge_set = make_judge_set(config, problems.grading, tokenizer, candidates, heldout, run_dir)
     write_judge_set(config, run_dir / DATA, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if not isinstance(prompts, int):
+        log_phase(run_dir, "measuring the tokens of both kinds of prompt (match_tokens)")
         prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train))
     stage = make_stage(request, run_dir, prompts, tokens_before=tokens, **reward_settings(request, tokenizer, run_dir))
     counts = judge_set.card.counts["candidates"]
@@ -78,6 +80,7 @@ def read_candidates(config: Config) -> Iterator[Candidate]:
 def resample(problems: ProblemSets, stage: Stage, policy: Path, step: int) -> tuple[Path, int]:
     """Candidates of ``policy`` for the problems not held out. Returns (training parquet, tokens sampled)."""
     config = stage.config
+    # Fresh candidates of held-out problems would train on what validation measures.
     heldout = {row["extra_info"]["problem_id"] for row in read_rows(stage.heldout)}
     fresh = [problem for problem in problems.for_candidates if problem.id not in heldout]
     rows = _sample(stage, stage.run_dir, [policy], fresh)
@@ -97,8 +100,8 @@ def _sample(place: Place, run_dir: Path, models: list[Path], problems: list[Prob
     config = place.config
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     samples = config.judge.data.samples_per_problem
-    log_progress(run_dir, f"  sampling {samples} candidates for each of {len(problems)} problems")
-    return sample_on_ray(place, models, problems, template, run_dir)
+    log_phase(run_dir, f"starting an engine, then {samples} candidates for each of {len(problems)} problems")
+    return sample_candidates(place, models, problems, template, run_dir, run_dir / DATA / KEPT)
 
 
 def make_judge_set(
@@ -118,6 +121,7 @@ def make_judge_set(
         return build_judge_set(
             candidates,
             grade_many=pool.grade_many,
+            # Golds of sampled candidates were checked when the problems were read.
             golds=pool if config.judge.data.responses else None,
             warn=lambda problems: warn_of_golds(problems, pool, "candidates"),
             settings=settings,

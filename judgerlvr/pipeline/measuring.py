@@ -15,8 +15,8 @@ from judgerlvr.engine.runner import StageFailed, train_stage
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.problems import ProblemSets
+from judgerlvr.pipeline.requests import make_request
 from judgerlvr.pipeline.reward_settings import grading_settings
-from judgerlvr.pipeline.stages import make_request
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of, visible_cards
 from judgerlvr.planning.measured import CPU, Measured, write_measured
@@ -46,6 +46,7 @@ def run_measure(options: argparse.Namespace) -> None:
     if min(options.response_tokens, options.samples) < 1:
         raise InputError("--response-tokens and --samples count from 1", "give positive numbers")
     given = configure(options.config, options.overrides, None).config
+    # Only the figures are kept.
     with tempfile.TemporaryDirectory(prefix="judgerlvr-measure-") as folder:
         config = short_stage(given, folder, options.response_tokens, options.samples)
         request = make_request("generate", config)
@@ -68,13 +69,16 @@ def short_stage(config: Config, runs: str, response_tokens: int, samples_per_ran
         settings,
         batch=replace(batch, prompts_per_step=prompts),
         stop=type(settings.stop)(steps=STEPS),
+        # Further rounds of sampling would make the tokens of a step vary.
         algorithm=replace(settings.algorithm, dynamic_sampling=False, overlong=Overlong.wrong),
         validation=replace(settings.validation, every=0),
         # verl saves at no step where this is negative.
         checkpoint=replace(settings.checkpoint, every=-1),
         max_response_tokens=min(response_tokens, settings.max_response_tokens),
     )
+    # Responses of full length count as wrong, and the guard of zero rewards would stop the run.
     guards = {name: Guard(Action.warn, guard.limit) for name, guard in vars(config.guards).items()}
+    # A hung engine must still end the measurement.
     waiting = {name: vars(config.guards)[name] for name in ("start_minutes", "hang_minutes")}
     data = replace(
         config.data, train=[], heldout=[], evaluation=[], tiny_train=max(64, STEPS * prompts), tiny_heldout=8
@@ -108,7 +112,7 @@ def measure(request: Request) -> Measured:
             write_manifest(run_dir, make_manifest(stage, counts))
             train_stage(stage)
     except StageFailed:
-        print(last_lines(run_dir), flush=True)
+        print(last_lines(run_dir), flush=True)  # the run folder is temporary, and so is the log
         raise
     found = observed(read_metrics(run_dir / METRICS))
     machine = machine_of(config, request.device)

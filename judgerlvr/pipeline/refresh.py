@@ -26,15 +26,18 @@ def train_in_segments(stage: Stage, every: int, resample: Resample) -> Path:
     total = stage.settings.stop.steps
     done = step_of(stage.resume_from) if stage.resume_from else 0
     while True:
+        # A resumed run aims at the same multiples of `every` as an unbroken run.
         target = min(total, (done // every + 1) * every)
         checkpoint = run_stage(_until(stage, target))
         done = step_of(checkpoint)
+        # A run that ended before the target was stopped by another limit.
         if done < target or done >= total:
             return checkpoint
         train, tokens = resample(export_policy(checkpoint).folder, done)
         # verl takes a checkpoint without loader state as "read the data from its start".
         (checkpoint / "data.pt").rename(checkpoint / "data.before-refresh.pt")
         stage = replace(stage, train=train, resume_from=checkpoint, tokens_before=tokens)
+        # Saved before the next segment, so that a crash in the segment resumes with the new data.
         save_stage(stage)
         manifest = read_manifest(stage.run_dir)
         hashes = {**manifest.data, "train": file_sha256(train)}

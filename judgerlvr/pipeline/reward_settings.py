@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from data.prompts import as_chat
-from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import DISPUTED
+from judgerlvr.runs.stage import reward_function
 from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.grading.settings import GradingSettings
-
-ADAPTER = ROOT / "rewards" / "verl_adapter.py"
-FUNCTIONS = {"judge": "judge_score", "generate": "generate_score"}
 
 
 def template_opens_thinking(tokenizer: Any) -> bool:
@@ -31,8 +28,9 @@ def reward_settings(request: Request, tokenizer: Any, run_dir: Path) -> dict[str
         kwargs["words"] = list(request.config.judge.data.verdicts)
     else:
         kwargs |= {"verifier": grading.verifier, "extraction": grading.mode, "workers": grading.workers}
+        # Judging compares words and has nothing slow or disputed to keep.
         kwargs["dump_dir"] = str(run_dir / DISPUTED)
-    return {"reward_function": f"{ADAPTER}:{FUNCTIONS[request.kind]}", "reward_kwargs": kwargs}
+    return {"reward_function": reward_function(request.kind), "reward_kwargs": kwargs}
 
 
 def grading_settings(config: Config, tokenizer: Any) -> GradingSettings:

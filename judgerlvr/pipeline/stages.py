@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,17 +14,15 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from judgerlvr.config.check import check_config, refresh_every
-from judgerlvr.config.load import load_stored, resolve_path
-from judgerlvr.config.schema import Config
+from judgerlvr.config.load import load_stored
 from judgerlvr.engine.runner import run_stage
 from judgerlvr.engine.signals import Interrupted
 from judgerlvr.export.policy import export_policy
-from judgerlvr.models.directory import check_hysparse, check_model, load_tokenizer
+from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.identity import model_hash
-from judgerlvr.pipeline.checks import check_resumed, check_stage, check_start, device_of
+from judgerlvr.pipeline.checks import check_resumed, check_stage
 from judgerlvr.pipeline.export import check_link, publish
 from judgerlvr.pipeline.generate_data import prepare_generate
-from judgerlvr.pipeline.inputs import check_inputs
 from judgerlvr.pipeline.judge_data import prepare_judge, resample
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.refresh import train_in_segments
@@ -31,53 +30,27 @@ from judgerlvr.pipeline.reward_settings import grading_settings
 from judgerlvr.runs.checkpoints import complete, export_dir, step_of
 from judgerlvr.runs.comparison import Change, changes, is_raise, may_change
 from judgerlvr.runs.console import ENGINE_LOG, quiet
-from judgerlvr.runs.folder import CONFIG, defaults_taken, end_of, is_prepared, open_run, run_folder, write_config
+from judgerlvr.runs.folder import (
+    CONFIG,
+    defaults_taken,
+    end_of,
+    existing_run,
+    is_prepared,
+    open_run,
+    run_folder,
+    write_config,
+)
 from judgerlvr.runs.lock import held
 from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, write_manifest
-from judgerlvr.runs.metrics import METRICS, read_metrics
-from judgerlvr.runs.policy_card import card_of, curl_command, write_card
-from judgerlvr.runs.request import Request
-from judgerlvr.runs.resume_state import load_stage, purge_tensorboard, save_stage, trim_metrics
+from judgerlvr.runs.metrics import METRICS, log_phase, read_metrics
+from judgerlvr.runs.policy_card import card_of, curl_command, run_card, write_card
+from judgerlvr.runs.request import Request, default_link
+from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Kind, Stage, derived
-from judgerlvr.sampling.kept_chunks import KEPT
-from rewards.errors import CommandFailed, InputError, machine_fault, reading
+from judgerlvr.sampling.candidates import KEPT
+from rewards.errors import CommandFailed, InputError, machine_fault
 
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
-
-
-def make_request(
-    kind: Kind, config: Config, init: Path | None = None, link: Path | None = None, here: bool = True
-) -> Request:
-    """The request for one stage, checked as far as can be told before a model is loaded.
-
-    ``init`` is the starting policy, by default ``model.path``. ``link`` names the finished policy, by default
-    ``ckpt/judge`` or ``ckpt/generate``. The cluster is the one that ``RAY_ADDRESS`` names, if any.
-    Without ``here`` the stage is planned only, so that its GPUs may be elsewhere.
-
-    Raises:
-        InputError: the first thing that is wrong, with its remedy.
-    """
-    check_config(config)
-    with reading("the path cannot be followed", "give a model directory", file=init or config.model.path):
-        policy = resolve_path(init or config.model.path).resolve()
-    request = Request(
-        kind=kind,
-        config=config,
-        init=policy,
-        link=link or _default_link(kind),
-        device=device_of(config.cluster.device, os.environ.get("RAY_ADDRESS"), here),
-        ray_address=os.environ.get("RAY_ADDRESS"),
-    )
-    longest = config.max_prompt_tokens + request.settings.max_response_tokens
-    check_model(policy, longest, config.model.trust_remote_code)
-    check_hysparse(policy, config.cluster)
-    check_inputs(request)
-    check_start(request)
-    return request
-
-
-def _default_link(kind: Kind) -> Path:
-    return Path("ckpt") / kind
 
 
 def run(request: Request, new: bool = False) -> Path:
@@ -89,7 +62,7 @@ def run(request: Request, new: bool = False) -> Path:
         InputError: bad data, a name that is taken, a folder in use, or a request that differs from the run there.
         StageFailed: the stage ended early.
     """
-    check_link(request.link, _own_folder(request, new))
+    check_link(request.link, None if new else existing_run(request.config, request.kind))
     run_dir = run_folder(request.config, request.kind, new)
     with held(run_dir):
         if is_prepared(run_dir):
@@ -98,22 +71,19 @@ def run(request: Request, new: bool = False) -> Path:
         return _train(*_prepare(request, run_dir))
 
 
-def _own_folder(request: Request, new: bool) -> Path | None:
-    run_dir = Path(request.config.runs) / (request.config.name or request.kind)
-    return run_dir if run_dir.is_dir() and not new else None
-
-
 def _prepare(request: Request, run_dir: Path) -> tuple[Stage, Path, ProblemSets]:
     print(f"{request.kind} stage in {run_dir}: {request.init} on {request.device}", flush=True)
     with quiet(run_dir):
+        log_phase(run_dir, "reading the problems")
         tokenizer = load_tokenizer(request.init, request.config.model.trust_remote_code)
         problems = ProblemSets(request.config, grading_settings(request.config, tokenizer))
         stage, counts = PREPARE[request.kind](request, run_dir, tokenizer, problems)
         write_manifest(run_dir, make_manifest(stage, counts))
+    write_card(run_dir, card_of(stage))
     check_stage(stage)
     save_stage(stage)
     # From here on the samples are in the training data.
-    (stage.data / KEPT).unlink(missing_ok=True)
+    shutil.rmtree(stage.data / KEPT, ignore_errors=True)
     return stage, request.link, problems
 
 
@@ -137,12 +107,13 @@ def _run_again(request: Request, run_dir: Path) -> Path:
         steps = request.settings.stop.steps
         reopened = replace(manifest, steps=steps, export=None, model_hash=None, trained=None, changed_weights=None)
         write_manifest(run_dir, reopened)
-    return _continue(request.kind, run_dir, request.link)
+    return _continue(request.kind, run_dir, request.link, init=request.init)
 
 
 def _check_same(request: Request, run_dir: Path, manifest: Manifest, different: list[Change]) -> None:
     """Refuse to continue a run with other settings or from another policy."""
     parent = manifest.parent
+    # A policy may have been moved, so a differing path is settled by the hash.
     if str(request.init) != parent.path and model_hash(request.init) != parent.hash:
         different = [*different, Change("starting policy", parent.path, request.init)]
     if different:
@@ -169,17 +140,18 @@ def resume(kind: Kind, run_dir: Path, link: Path | None = None, overrides: Seque
     if not run_dir.is_dir():
         raise InputError("no run to resume", "give a run folder", file=run_dir)
     with held(run_dir):
-        return _continue(kind, run_dir.resolve(), link or _default_link(kind), overrides)
+        return _continue(kind, run_dir.resolve(), link or default_link(kind), overrides)
 
 
-def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = ()) -> Path:
+def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = (), init: Path | None = None) -> Path:
     opened = open_run(run_dir, kind, overrides)
     check_config(opened.config)
     check_link(link, opened.folder)
-    stage = load_stage(opened, os.environ.get("RAY_ADDRESS"))
+    stage = load_stage(opened, os.environ.get("RAY_ADDRESS"), init)
+    run_card(stage)
     check_resumed(stage)
+    # Checked first: a refused command must leave the log as the log was.
     trim_metrics(opened.folder, opened.checkpoint)
-    purge_tensorboard(opened.folder, opened.checkpoint)
     where = opened.checkpoint.name if opened.checkpoint else "the start"
     print(f"{kind} stage in {opened.folder}: continuing from {where}", flush=True)
     if line := defaults_taken(opened.folder):
@@ -202,12 +174,14 @@ def _was_trained(stage: Stage, checkpoint: Path) -> bool:
 
 
 def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
+    # A stop file of the last start would end the run at once.
     (stage.run_dir / STOP).unlink(missing_ok=True)
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
     with _resumable(stage, link):
         with quiet(stage.run_dir):
             checkpoint = _train_to_the_end(stage, problems)
+        # A run that reached the last step is finished even where a stop was asked for.
         stopped = (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps
         if not stopped:
             return _publish(stage, link, checkpoint)
@@ -223,7 +197,8 @@ def _resumable(stage: Stage, link: Path) -> Iterator[None]:
         raise StageStopped(f"{signal}; {_left_behind(stage, link)}", 128 + signal.number) from signal
     except (CommandFailed, OSError, SafetensorError) as error:
         if isinstance(error, CommandFailed) or machine_fault(error):
-            print(f"the libraries' messages: {stage.run_dir / ENGINE_LOG}", flush=True)
+            # The libraries' own lines stay in the log: the cause comes last, in one line.
+            print(f"all that the engines said: {stage.run_dir / ENGINE_LOG}", flush=True)
             print(_left_behind(stage, link), flush=True)
         raise
 
@@ -240,6 +215,7 @@ def _left_behind(stage: Stage, link: Path) -> str:
     """The last seal, the steps after the seal, and the command that goes on."""
     sealed = complete(stage.checkpoints)
     kept = step_of(sealed[-1]) if sealed else 0
+    # The log counts steps that no checkpoint holds.
     trained = max((row.step for row in read_metrics(stage.run_dir / METRICS)), default=0)
     seal = f"sealed up to step {kept}" if sealed else "nothing sealed yet"
     return f"{seal}, {max(0, trained - kept)} steps lost; continue with: {resume_command(stage, link)}"
@@ -256,8 +232,9 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     """Export the checkpoint's policy, prove it, give it its name; returns its directory."""
     manifest = replace(read_manifest(stage.run_dir), trained=checkpoint.name)
     write_manifest(stage.run_dir, manifest)
+    print("  writing the policy and comparing it with the shards", flush=True)
     exported = export_policy(checkpoint)
-    policy, card = exported.folder, card_of(stage)
+    policy, card = exported.folder, run_card(stage)
     write_card(policy, card)
     publish(link, policy, stage.run_dir)
     # Last: the manifest's export marks the run as over. A run that ended unpublished can still be resumed.

@@ -76,8 +76,10 @@ def _batch(load: Load, rows: int | None) -> Iterator[Fault]:
 
 def _tensor_parallel(load: Load, shape: ModelShape) -> Iterator[Fault]:
     size, field = load.tensor_parallel, "cluster.tensor_parallel"
+    # Either number may be the larger: engines share a machine or span several machines.
     if max(size, load.gpus_per_node) % min(size, load.gpus_per_node):
         yield Fault(field, f"engines of {size} GPUs do not fill machines of {load.gpus_per_node}", "use a divisor")
+    # With more GPUs than KV heads vLLM copies heads, so either number may be the larger.
     if max(size, shape.kv_heads) % min(size, shape.kv_heads):
         yield Fault(field, f"{shape.kv_heads} KV heads cannot be shared among {size} GPUs", "use a divisor or 1")
     for name, count in (("heads", shape.heads), ("layers' width", shape.width), ("experts' width", shape.expert_width)):

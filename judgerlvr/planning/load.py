@@ -77,6 +77,7 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         micro_batch_tokens=cluster.micro_batch_tokens,
         rollout_share=cluster.rollout_gpu_share,
         offload=cluster.offload,
+        # Plans of memory and time are for GPUs, where auto recomputes all.
         recompute=Recompute.all if cluster.recompute is Recompute.auto else cluster.recompute,
         compile=cluster.compile,
     )

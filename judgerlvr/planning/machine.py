@@ -61,6 +61,7 @@ def free_gib(folder: Path) -> float:
 
 def _card(choice: str, names: str) -> str:
     if choice == "auto":
+        # nvidia-smi prints a name like NVIDIA H100 80GB HBM3, which holds the key.
         return next((card for card in CARDS if card in names.lower()), DEFAULT_CARD)
     if choice not in CARDS:
         raise InputError(f"{choice!r}", f"use auto or one of {', '.join(CARDS)}", field="planning.card")

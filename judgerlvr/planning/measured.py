@@ -83,6 +83,7 @@ def read_measured(path: Path) -> Measured:
 def _measured(fields: Mapping[str, Any]) -> Measured:
     parts = {"load": Load, "machine": Machine, "tokens": Tokens}
     values: dict[str, Any] = {name: kind(**fields[name]) for name, kind in parts.items()}
+    # JSON has turned the enumeration into text.
     values["load"] = replace(values["load"], recompute=Recompute(values["load"].recompute))
     others = ("card", "condition", "model", "seconds", "trainer_gib")
     return Measured(**values, **{name: fields[name] for name in others})

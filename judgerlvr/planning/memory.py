@@ -100,6 +100,7 @@ def _rollout(shape: ModelShape, load: Load, card: Card) -> Phase:
 
 
 def _log_prob(shape: ModelShape, load: Load, card: Card) -> Phase:
+    # A pass without gradients needs the weights, and offloaded moments stay on the host.
     kept = WEIGHTS if load.offload else WEIGHTS + ADAM
     layer = 2 * shape.largest_layer + load.micro_batch * forward_bytes(shape)
     head = 2 * shape.embedding + load.micro_batch * HEAD_TOKEN * shape.hidden

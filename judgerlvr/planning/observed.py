@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from judgerlvr.planning.speed import Tokens
-from judgerlvr.runs.metrics import StepRow
+from judgerlvr.runs.metrics import PHASE_SECONDS, TRAINER_MEMORY, StepRow
 from rewards.errors import CommandFailed
 
-# The planner's phases by verl's timers.
+# The planner's phases by verl's names of parts of a step.
 TIMERS = {
-    "sampling": "timing_s/gen",
-    "log_prob": "timing_s/old_log_prob",
-    "update": "timing_s/update_actor",
-    "sync": "timing_s/update_weights",
+    "sampling": "gen",
+    "log_prob": "old_log_prob",
+    "update": "update_actor",
+    "sync": "update_weights",
 }
-TRAINER_GIB = "actor/perf/max_memory_allocated_gb"
 # The first step compiles, captures and fills caches.
 WARM_UP = 1
 
@@ -47,7 +46,7 @@ def observed(rows: Sequence[StepRow]) -> Observed:
 
     return Observed(
         steps=len(steps),
-        seconds={phase: mean(timer) for phase, timer in TIMERS.items()},
+        seconds={phase: mean(PHASE_SECONDS.name.format(timer)) for phase, timer in TIMERS.items()},
         tokens=Tokens(mean("prompt_length/mean"), mean("response_length/mean"), mean("response_length/max")),
-        trainer_gib=max(row.values.get(TRAINER_GIB, 0.0) for row in steps),
+        trainer_gib=max(row.values.get(TRAINER_MEMORY.name, 0.0) for row in steps),
     )

@@ -53,6 +53,7 @@ def make_plan(kind: Kind, config: Config, shape: ModelShape, machine: Machine, p
     load, card = load_of(kind, config, prompts), machine.gpu
     factors = factors_for(machine.card, config.planning.measured)
     full = full_length(load)
+    # At half the mean length some response still has the full length and ends the sampling.
     half = Tokens(full.prompt, full.response / 2, full.longest_response)
     kept = storage(shape, load, settings, "gpu")
     plan = Plan(
@@ -71,6 +72,7 @@ def make_plan(kind: Kind, config: Config, shape: ModelShape, machine: Machine, p
     )
     on_card = _card_shortfalls(plan)
     plan.shortfalls.extend([*on_card, *storage_shortfalls(kept, machine)])
+    # Proposals change what lies on a card, which is no help against a full disk.
     return replace(plan, change=change(shape, load, card)) if on_card else plan
 
 

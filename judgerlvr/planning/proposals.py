@@ -47,8 +47,10 @@ def change(shape: ModelShape, load: Load, card: Card) -> str:
     for candidate in _candidates(load):
         tokens = min(candidate.micro_batch_tokens, micro_batch_tokens(shape, candidate, card))
         most = rollout_share(shape, candidate, card)
+        # The share that the user gave is kept where the share fits.
         for share in (min(load.rollout_share, most), most):
             tried = replace(candidate, micro_batch_tokens=tokens, rollout_share=share)
+            # A sequence is never split, so a micro-batch must hold the longest.
             if tokens >= load.longest and fits(shape, tried, card):
                 return _differences(load, tried)
     return ""

@@ -16,12 +16,17 @@ from judgerlvr.planning.speed import full_length
 from judgerlvr.planning.storage import Storage
 
 
+def size(parameters: float) -> str:
+    """A number of parameters for people."""
+    return f"{parameters / 1e9:.2f} B parameters" if parameters >= 1e8 else f"{parameters / 1e6:.1f} M parameters"
+
+
 def plan_lines(plan: Plan) -> list[str]:
     """Lines for a person who decides whether to start the stage."""
     shape, load, card = plan.shape, plan.load, plan.machine.gpu
     return [
         f"plan: {load.nodes} x {load.gpus_per_node} {plan.machine.card} of {card.memory_gib} GiB, "
-        f"{shape.model_type} of {shape.parameters / 1e9:.2f} B parameters, sequences of {load.longest} tokens",
+        f"{shape.model_type} of {size(shape.parameters)}, sequences of {load.longest} tokens",
         "GiB on a GPU by phase:",
         *(f"  {phase.name:<24}{phase.gib:6.1f}  ({_parts(phase.parts)})" for phase in plan.phases),
         f"  KV cache{plan.cache.gib:22.1f}  ({plan.cache.sequences:.1f} full sequences at once, of {plan.cache.wanted} "
@@ -75,6 +80,7 @@ def assumed() -> list[str]:
 
 
 def _parts(parts: dict[str, float]) -> str:
+    # Smaller parts would print as 0.0.
     return ", ".join(f"{name} {gib:.1f}" for name, gib in parts.items() if gib >= 0.05)
 
 

@@ -86,6 +86,7 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
+        # A tied head shares the embedding. The last summand is the final norm.
         return sum(layer.parameters for layer in self.layers) + self.embedding * (1 if self.tied else 2) + self.hidden
 
     @property
@@ -132,6 +133,12 @@ def read_shape(directory: Path) -> ModelShape:
     return shape_of(json.loads(path.read_text(encoding="utf-8")), str(path))
 
 
+def known_shape(directory: Path) -> ModelShape | None:
+    """The policy's shape, None for an architecture that the planner does not know."""
+    kind = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("model_type")
+    return read_shape(directory) if kind in KNOWN else None
+
+
 def shape_of(fields: Mapping[str, Any], source: str = "config.json") -> ModelShape:
     """Shape from the fields of a config.json.
 
@@ -163,6 +170,7 @@ def _shape(c: dict[str, Any]) -> ModelShape:
         top_k=c["num_experts_per_tok"] if experts else 0,
         vocabulary=c["vocab_size"],
         tied=c["tie_word_embeddings"],
+        # Qwen3 writes null where there is no window.
         window=c["sliding_window"] or 0,
         blocks=c["select_tokens"] // c["select_block"],
         selecting=sum(serves_sparse(kinds, layer) for layer in range(len(kinds))) if chooses else 0,

@@ -89,6 +89,7 @@ def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: To
 def update_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
     """Forward, backward, and what is computed again: three or four forward passes' operations."""
     layer_passes = 3 if load.recompute is Recompute.none else 4
+    # Only `all` computes the attention again.
     attention_passes = 4 if load.recompute is Recompute.all else 3
     head = 6 * shape.embedding / (c.HEAD_UPDATE_TFLOPS.value * TERA)
     layers = _layers_seconds(shape, 2 * layer_passes, c.DENSE_UPDATE_TFLOPS, c.MIXTURE_UPDATE_TFLOPS)
@@ -128,6 +129,7 @@ def _attention_seconds(shape: ModelShape, tokens: Tokens, passes: int) -> float:
 
 def _gathers(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens, bytes_a_parameter: int) -> float:
     """Seconds in which FSDP moves every parameter once for each micro-batch; computing hides the shorter of the two."""
+    # A single rank holds every parameter and gathers nothing.
     if load.ranks == 1:
         return 0.0
     passes = -(-_per_rank(load, tokens) // load.micro_batch)

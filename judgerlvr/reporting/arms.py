@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from judgerlvr.reporting.runs import Measured, Run, read_run
-from judgerlvr.reporting.svg import COLOURS
+from judgerlvr.reporting.evaluations import Measured
+from judgerlvr.reporting.plotting import SERIES, Look
+from judgerlvr.reporting.runs import Run, read_run
 from judgerlvr.runs.metrics import GENERATED_TOKENS
 
 BASE, JUDGE, JUDGERLVR, VANILLA = "base", "after judge", "JudgeRLVR", "vanilla"
@@ -26,14 +28,23 @@ class Arm:
     steps: int | None
     tokens: int | None
 
-    @property
-    def colour(self) -> str:
-        return colour_of(self.name)
+
+@dataclass(frozen=True)
+class Looks:
+    """One look a part, the same in every figure. Parts beyond the four known parts follow in their order."""
+
+    others: tuple[str, ...] = ()
+
+    def of(self, part: str) -> Look:
+        known = (*ORDER, *self.others)
+        place = known.index(part) if part in known else len(known)
+        return Look(place if place < SERIES else len(ORDER) + place % (SERIES - len(ORDER)))
 
 
-def colour_of(name: str) -> str:
-    """The same colour for the same part in every plot."""
-    return COLOURS[ORDER.index(name) if name in ORDER else len(ORDER) + sum(name.encode()) % 3]
+def looks_of(runs: Sequence[Run]) -> Looks:
+    """Looks for the parts of these runs."""
+    parts = dict.fromkeys(part_of(run, runs) for run in runs)
+    return Looks(tuple(part for part in parts if part not in ORDER))
 
 
 def _parent_name(run: Run) -> str | None:
@@ -77,14 +88,14 @@ def cost_before(run: Run, runs: Sequence[Run]) -> tuple[int, int]:
 
 def last_step(run: Run) -> int | None:
     """The last training step on record."""
-    trained = [row.step for row in run.metrics if row.is_training]
-    return trained[-1] if trained else None
+    return run.training[-1].step if run.training else None
 
 
 def tokens_at(run: Run, step: int | None) -> int | None:
     """Tokens the run had generated after ``step`` (None: its last)."""
-    spent = [row[GENERATED_TOKENS] for row in run.metrics if row.is_training and (step is None or row.step <= step)]
-    return int(spent[-1]) if spent else None
+    spent = [row.values.get(GENERATED_TOKENS.name) for row in run.training if step is None or row.step <= step]
+    known = [tokens for tokens in spent if tokens is not None and math.isfinite(tokens)]
+    return int(known[-1]) if known else None
 
 
 def find_arms(runs: Sequence[Run]) -> list[Arm]:
@@ -121,3 +132,13 @@ def _step_of(measured: Measured) -> int | None:
 def seeds_of(runs: Sequence[Run]) -> set[int]:
     """Distinct training seeds of the runs whose manifest names one."""
     return {run.manifest.seed for run in runs if run.manifest and run.manifest.seed is not None}
+
+
+def main_arms(arms: Sequence[Arm]) -> list[Arm]:
+    """Base and final models. Evaluations on the way stay in the tables."""
+    return [arm for arm in arms if " @ " not in arm.name]
+
+
+def one_of_each(arms: Sequence[Arm]) -> list[Arm]:
+    """The first arm of each name: what fits in one figure when a part was run with several seeds."""
+    return list({arm.name: arm for arm in reversed(arms)}.values())[::-1]

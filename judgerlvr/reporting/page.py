@@ -2,96 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any
 
-from data.prompts import render
-from judgerlvr.reporting.arms import find_arms, last_step, seeds_of
-from judgerlvr.reporting.html import NOT_RUN, Markup, count, section, table, text
-from judgerlvr.reporting.plots import curves, length_figures, main_arms
-from judgerlvr.reporting.results import (
-    length_table,
-    matched_table,
-    results_table,
-    seeds_table,
-    verdict_table,
-    words_table,
-)
-from judgerlvr.reporting.rollouts import side_by_side, training_rollouts
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from judgerlvr.reporting.answer import answer_figures
+from judgerlvr.reporting.arms import Arm, find_arms, looks_of
+from judgerlvr.reporting.browser import Packed, entries_of, pack
+from judgerlvr.reporting.budgets import answer_notes, matched_table
+from judgerlvr.reporting.cards import cards_table
+from judgerlvr.reporting.changes import changes_data, changes_table
+from judgerlvr.reporting.cost import arm_costs, run_costs
+from judgerlvr.reporting.curves import curve_groups
+from judgerlvr.reporting.facts import data_table, runs_table, stamps
+from judgerlvr.reporting.grading import reason_tables, verdict_table, words_table
+from judgerlvr.reporting.lengths import length_figures, length_table
+from judgerlvr.reporting.parts import Group, Note, Part, Section, Tool
+from judgerlvr.reporting.results import results_table, seeds_table
 from judgerlvr.reporting.runs import Run
+from judgerlvr.reporting.settings import settings_parts
+from judgerlvr.reporting.side_by_side import examples
 
-ONE_SEED = "one seed: not evidence"
+PACKAGE, ASSETS = "judgerlvr.reporting", "assets"
+NO_SEARCH = "The search needs a browser that runs the page's script."
 
 
-def render_page(runs: Sequence[Run]) -> str:
-    """The whole report as HTML."""
+def render_page(runs: Sequence[Run], reload_seconds: int = 0) -> str:
+    """The whole report as HTML. With ``reload_seconds`` an open page loads itself anew."""
     arms = find_arms(runs)
-    shown = main_arms(arms)
-    body = [
-        _stamps(runs),
-        section("Results", results_table(arms), seeds_table(arms)),
-        section("JudgeRLVR against vanilla at equal budgets", matched_table(arms)),
-        section("Through both stages", curves(runs)),
-        section("Length", length_table(arms), length_figures(shown)),
-        section("Verdicts", verdict_table(arms)),
-        section("Transition words per 1,000 tokens", words_table(arms)),
-        section("Solutions side by side", side_by_side(shown, "generate")),
-        section("Verdicts side by side", side_by_side(shown, "judge")),
-        section("Training rollouts", training_rollouts(runs)),
-        section("Runs", _runs_table(runs), _data_table(runs)),
-    ]
-    title = "JudgeRLVR report: " + ", ".join(run.name for run in runs)
-    skeleton = files("judgerlvr.reporting").joinpath("page.html").read_text(encoding="utf-8")
-    return render(skeleton, {"title": text(title), "body": "".join(body)})
+    packed = pack(entries_of(arms, runs), {"changes": changes_data(arms)})
+    script = asset("page.js")
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            title="JudgeRLVR report: " + ", ".join(run.name for run in runs),
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            stamps=list(stamps(arms, runs)),
+            sections=sections(arms, runs, packed),
+            style=Markup(asset("style.css")),
+            script=Markup(script),
+            script_hash=Markup(hash_source(script)),
+            block=packed.block,
+            reload_seconds=reload_seconds,
+        )
+    )
 
 
-def _stamps(runs: Sequence[Run]) -> Markup:
-    """What a reader must know before any number: seeds, and length terms."""
-    seeds = seeds_of(runs)
-    lines = [Markup(f"<p class='stamp'>{ONE_SEED}</p>")] if len(seeds) <= 1 else [f"seeds: {sorted(seeds)}"]
-    for run in runs:
-        if run.manifest and run.manifest.length_term == "yes":
-            stamp = f"length_term: yes ({run.name}): this run was trained with a length term in its reward"
-            lines.append(Markup(f"<p class='stamp'>{text(stamp)}</p>"))
-    return Markup("".join(text(line) for line in lines))
-
-
-def _runs_table(runs: Sequence[Run]) -> Markup:
-    head = ("run", "stage", "parent", "length_term", "steps", "seconds", "model hash", "git commit", "versions")
-    return table(head, [_run_row(run) for run in runs])
-
-
-def _run_row(run: Run) -> list[object]:
-    if run.manifest is None:
-        return [run.name, *[NOT_RUN] * 8]
-    manifest, parent = run.manifest, run.manifest.parent
-    origin = {"path": parent.path, "hash": parent.hash, "run": parent.run}
+def sections(arms: Sequence[Arm], runs: Sequence[Run], packed: Packed) -> list[Section]:
+    """All sections in the order of the page."""
+    looks = looks_of(runs)
+    lengths: list[Part | Group] = [*length_table(arms), *length_figures(arms, looks)]
     return [
-        run.name,
-        manifest.stage or NOT_RUN,
-        ", ".join(f"{key} {_short(value)}" for key, value in origin.items() if value) or "none",
-        manifest.length_term,
-        count(last_step(run)),
-        f"{run.metrics[-1].seconds:.0f}" if run.metrics else NOT_RUN,
-        _short(manifest.model_hash or NOT_RUN),
-        _short(manifest.git_commit or NOT_RUN),
-        ", ".join(f"{name} {version}" for name, version in manifest.versions.items()) or NOT_RUN,
+        Section("Answer", [*answer_notes(arms), *answer_figures(arms, looks)]),
+        Section("Results", [results_table(arms), *seeds_table(arms), matched_table(arms)]),
+        Section("Training", curve_groups(runs, looks)),
+        Section("Problems that changed", _changes(arms)),
+        Section("Lengths", lengths),
+        Section("Verdicts", list(verdict_table(arms))),
+        Section("Reasons", list(reason_tables(arms))),
+        Section("Transition words", list(words_table(arms))),
+        Section("Responses side by side", _side_by_side(arms)),
+        Section("Rollout browser", _browser(packed)),
+        Section("Cost", [*arm_costs(arms, runs), run_costs(runs)]),
+        Section("Settings that differ", list(settings_parts(arms, runs))),
+        Section("Runs and data", [runs_table(runs), cards_table(runs), *data_table(runs)]),
     ]
 
 
-def _short(value: object) -> str:
-    """Hashes cut to twelve digits."""
-    whole = str(value)
-    return whole[:12] if len(whole) >= 40 and all(c in "0123456789abcdef" for c in whole) else whole
+def _changes(arms: Sequence[Arm]) -> list[Group]:
+    counted = list(changes_table(arms))
+    if not counted:
+        return []
+    search = Group("Search of problems", [Note(NO_SEARCH), Tool("changes")])
+    return [Group("Counts of changed problems", counted), search]
 
 
-def _data_table(runs: Sequence[Run]) -> Markup:
-    """Data files of every evaluation with their hashes."""
-    sources: dict[str, Mapping[str, Any]] = {}
-    for run in runs:
-        for measured in run.evaluations:
-            for source in measured.summary.get("data", []):
-                sources.setdefault(source["file"] + source["sha256"], source)
-    rows = [[s["file"], f"{s['used']} of {s['rows']}", _short(s["sha256"])] for s in sources.values()]
-    return table(("evaluation data", "rows used", "sha256"), rows)
+def _browser(packed: Packed) -> list[Part]:
+    return [Note(packed.note), Note(NO_SEARCH), Tool("browser")] if packed.all_rollouts else []
+
+
+def _side_by_side(arms: Sequence[Arm]) -> list[Group]:
+    groups = [Group("Solutions", list(examples(arms, "generate"))), Group("Judgements", list(examples(arms, "judge")))]
+    return [group for group in groups if group.parts]
+
+
+def environment() -> Environment:
+    """Templates that escape every value and refuse a name that is not given."""
+    return Environment(
+        loader=PackageLoader(PACKAGE, ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def asset(name: str) -> str:
+    """Text of a file of the page."""
+    return files(PACKAGE).joinpath(ASSETS, name).read_text(encoding="utf-8")
+
+
+def hash_source(script: str) -> str:
+    """The name by which the page's policy allows this script and no other."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

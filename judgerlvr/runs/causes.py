@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from judgerlvr.cluster.lost_actors import LostActor, lost_actors
 from judgerlvr.cluster.memory_kills import Kills, read_kills
 from judgerlvr.cluster.session import Session
 from judgerlvr.runs.console import ENGINE_LOG
-from judgerlvr.runs.folder import FAILURE
+from judgerlvr.runs.folder import read_failure
+from judgerlvr.runs.root_cause import inner_error
 from rewards.errors import CommandFailed, InputError
 
 GIB = 2**30
@@ -56,19 +56,12 @@ class Evidence:
         return cls(run_dir, session, log_size=log.stat().st_size if log.exists() else 0)
 
     def cause(self, error: BaseException) -> str:
-        """One line for an error that ended the session, from the surest source that knows the cause.
-
-        Raises:
-            InputError, CommandFailed: the remote error is one of ours, and says its cause itself.
-        """
-        root = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
-        if isinstance(root, InputError | CommandFailed):
-            raise root from error
-        note = self.run_dir / FAILURE
-        if note.exists():
-            return str(json.loads(note.read_text(encoding="utf-8"))["cause"])
+        """One line for an error that ended the session, from the surest source that knows the cause."""
+        if noted := read_failure(self.run_dir):
+            return noted
         if isinstance(error, ray.exceptions.WorkerCrashedError):
             return self.with_memory(f"the worker of a task was killed: {signal_in(self.session.log_of())}")
+        root = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
         return known_fault(f"{root or ''}\n{error}", self.run_dir) or self._death() or self._logged() or summary(error)
 
     def _death(self) -> str | None:
@@ -91,6 +84,12 @@ class Evidence:
         with path.open("rb") as file:
             file.seek(max(self.log_size, path.stat().st_size - LOG_BYTES))
             return known_fault(file.read().decode(errors="replace"), self.run_dir)
+
+
+def own_error(error: BaseException) -> InputError | CommandFailed | None:
+    """The remote error where the error is one of ours, which says its cause itself."""
+    root = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
+    return root if isinstance(root, InputError | CommandFailed) else None
 
 
 def known_fault(text: str, run_dir: Path) -> str | None:
@@ -125,6 +124,8 @@ def signal_in(log: str, else_: str = "SIGKILL") -> str:
 def summary(error: BaseException) -> str:
     """One line of an error: of a traceback the last error, of a message the beginning, since advice often follows."""
     root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
+    if inner := inner_error(type(root).__name__, str(root)):
+        return inner
     lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
     raised = [line for line in lines if RAISED.match(line)]
     return f"{type(root).__name__}: {(raised[-1] if raised else lines[0]).strip()}"

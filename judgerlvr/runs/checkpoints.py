@@ -19,12 +19,14 @@ def export_dir(checkpoint: Path) -> Path:
     Versions before wrote the policy of each checkpoint beside the shards.
     """
     policy, older = checkpoint / POLICY, checkpoint / "actor" / "huggingface"
+    # verl makes the folder with the configuration alone, so weights are looked for.
     return older if not policy.exists() and any(older.glob("*.safetensors")) else policy
 
 
 def complete(checkpoints: Path) -> list[Path]:
     """Sealed checkpoints, oldest first. Half-written checkpoints are left out."""
     found = [path for path in checkpoints.glob("global_step_*") if (path / SEAL).is_file()]
+    # By number, because as text step 100 comes before step 20.
     return sorted(found, key=step_of)
 
 
@@ -41,5 +43,6 @@ def read_seal(checkpoint: Path) -> dict[str, Any]:
 def prune(checkpoints: Path, keep: int) -> None:
     """Remove all but the newest ``keep`` sealed checkpoints. Called only after a save has been sealed."""
     for path in complete(checkpoints)[:-keep] if keep else []:
+        # The seal goes first, so that a crash halfway leaves no sealed checkpoint without files.
         (path / SEAL).unlink()
         shutil.rmtree(path)

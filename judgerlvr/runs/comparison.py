@@ -46,6 +46,7 @@ class Change(NamedTuple):
 def changes(stored: Config, wanted: Config, kind: Kind) -> list[Change]:
     """Keys that a stage reads and that differ, in the schema's order."""
     before, after = dict(flat(asdict(stored))), dict(flat(asdict(wanted)))
+    # Open mappings may hold entries on a single side.
     names = list(dict.fromkeys([*before, *after]))
     return [
         Change(name, before.get(name), after.get(name))

@@ -12,5 +12,6 @@ def write_atomically(path: Path, text: str) -> None:
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
+        # A rename may reach the disk before the data, and a crash between would leave an empty file.
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.lock import LOCK
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
 from judgerlvr.runs.stage import CHECKPOINTS, STATE, Kind
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 
 CONFIG = "config.yaml"
 FAILURE = "failure.json"
@@ -38,7 +39,19 @@ def run_folder(config: Config, kind: Kind, new: bool = False) -> Path:
     return run_dir.resolve()
 
 
+def existing_run(config: Config, kind: Kind) -> Path | None:
+    """The folder that the configuration names, if the folder exists."""
+    run_dir = Path(config.runs) / (config.name or kind)
+    return run_dir if run_dir.is_dir() else None
+
+
+def nearest(folder: Path) -> Path:
+    """The folder, or the nearest folder above that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
 def _is_empty(run_dir: Path) -> bool:
+    # A start that failed early leaves the lock file alone behind.
     return run_dir.is_dir() and all(path.name == LOCK for path in run_dir.iterdir())
 
 
@@ -64,6 +77,24 @@ def _free_name(runs: Path, wanted: str) -> str:
     while (runs / (name := wanted if number == 1 else f"{wanted}-{number}")).exists():
         number += 1
     return name
+
+
+def write_failure(run_dir: Path, cause: str) -> None:
+    """Note why a run ended early. The note goes when the run is continued."""
+    write_atomically(run_dir / FAILURE, json.dumps({"cause": cause}))
+
+
+def read_failure(run_dir: Path) -> str | None:
+    """The cause that a run left when it ended early, None for other runs.
+
+    Raises:
+        InputError: the note is damaged.
+    """
+    path = run_dir / FAILURE
+    if not path.is_file():
+        return None
+    with reading("not a note of a failure", "remove the file", file=path):
+        return str(json.loads(path.read_text(encoding="utf-8"))["cause"])
 
 
 def check_space(folder: Path) -> None:
@@ -101,6 +132,7 @@ def open_run(run_dir: Path, kind: Kind, overrides: Sequence[str] = ()) -> Opened
         )
         raise InputError(f"the run is over (it ended at {ended.name})", remedy, file=run_dir)
     config = load_stored(run_dir / CONFIG, manifest.device, overrides)
+    # The failure of the last start says nothing about the start to come.
     (run_dir / FAILURE).unlink(missing_ok=True)
     return OpenedRun(run_dir, config, manifest, newest)
 

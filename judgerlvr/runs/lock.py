@@ -30,6 +30,7 @@ def held(run_dir: Path) -> Iterator[None]:
         InputError: another process holds the lock; the message names host and process.
     """
     path = run_dir / LOCK
+    # Not truncated on opening: the note of a holder must stay readable.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _take(descriptor, path)
@@ -41,9 +42,22 @@ def held(run_dir: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def seems_held(run_dir: Path) -> bool:
+    """Whether the note names a process that may still run. Nothing is locked, so that a reader stops no run."""
+    path = run_dir / LOCK
+    if not path.is_file():
+        return False
+    try:
+        note = json.loads(path.read_bytes() or b"{}")
+    except ValueError:
+        return False
+    return isinstance(note, dict) and _may_live(note)
+
+
 def _take(descriptor: int, path: Path) -> None:
     note = _read_note(descriptor)
     try:
+        # lockf takes record locks, which NFS passes on to other machines.
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EAGAIN) or (error.errno in NO_LOCKS and _may_live(note)):
@@ -69,6 +83,7 @@ def _may_live(note: dict[str, Any]) -> bool:
     if note.get("host") != socket.gethostname():
         return True
     try:
+        # Signal 0 sends nothing and fails for a process that is gone.
         os.kill(int(note.get("pid", 0)), 0)
     except ProcessLookupError:
         return False

@@ -72,6 +72,7 @@ class Manifest:
         """A manifest of this version or an older one. Facts that an older version did not write stay absent."""
         known = {item.name for item in fields(cls)}
         given = {name: value for name, value in values.items() if name in known}
+        # Older versions wrote counts at the top level of the file.
         given["counts"] = given.get("counts") or {name: value for name, value in values.items() if name not in known}
         parent = {
             name: value for name, value in (values.get("parent") or {}).items() if name in ("path", "hash", "run")
@@ -90,6 +91,7 @@ def git_commit() -> str:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     commit = git("rev-parse", "HEAD") or "unknown"
+    # A commit alone would claim that a changed tree can be checked out again.
     return f"{commit}+changes" if commit != "unknown" and git("status", "--porcelain") else commit
 
 
@@ -136,5 +138,6 @@ def read_manifest(run_dir: Path) -> Manifest:
 
 def parent_run(init: Path) -> str | None:
     """Name of the run whose export ``init`` is, or None for a model from elsewhere."""
+    # Resolved first, because the name of a finished policy is a link into the run.
     folders = [folder for folder in init.resolve().parents if (folder / MANIFEST).is_file()]
     return folders[0].name if folders else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,8 @@ from rewards.errors import CommandFailed, InputError
 
 METRICS = "metrics.jsonl"
 PROGRESS = "progress.log"
+# Marks of lines that name what a run is at work on. A passing phase comes with every step.
+PHASE, PASSING = "phase: ", "passing phase: "
 
 
 class When(StrEnum):
@@ -81,7 +83,20 @@ DIFFERENCE = Metric(
 HYSPARSE = Metric(
     "hysparse/{}", "share", "Agreement of rollout and trainer choices; see docs/hysparse-rl.md.", When.hysparse
 )
+THROUGHPUT = Metric(
+    "perf/throughput", "tokens a second", "Prompt and response tokens of the batch, by second and device (verl)."
+)
+PHASE_SECONDS = Metric("timing_s/{}", "seconds", "Seconds of a part of the step: gen, update_actor, step (verl).")
+TRAINER_MEMORY = Metric(
+    "actor/perf/max_memory_allocated_gb",
+    "GiB",
+    "Peak of torch's allocator in a trainer process, 0 on a CPU (verl).",
+)
+HOST_MEMORY = Metric(
+    "actor/perf/cpu_memory_used_gb", "GiB", "Memory in use on the trainer's machine, other programs included (verl)."
+)
 
+# Collected from the module, so that a metric cannot be declared and forgotten.
 DECLARED: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
 
 # Names of version 0.1.0, so that reports show runs of that version.
@@ -157,6 +172,7 @@ def merge_steps(rows: list[StepRow]) -> list[StepRow]:
     merged: dict[int, StepRow] = {}
     for row in rows:
         before = merged.get(row.step)
+        # Validation and a resumed run may repeat a step, so the values of both rows are joined.
         values = {**before.values, **row.values} if before else row.values
         merged[row.step] = StepRow(row.step, row.stage, row.seconds, values)
     return [merged[step] for step in sorted(merged)]
@@ -166,6 +182,11 @@ def log_progress(run_dir: Path, line: str) -> None:
     """Write a line for the person who watches. The driver copies the file to the console."""
     with (run_dir / PROGRESS).open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def log_phase(run_dir: Path, name: str, passing: bool = False) -> None:
+    """Say what the run is at work on. The console shows the time that the phase takes."""
+    log_progress(run_dir, f"{PASSING if passing else PHASE}{name}")
 
 
 def append_row(path: Path, row: StepRow) -> None:
@@ -189,6 +210,15 @@ def read_metrics(path: Path) -> list[StepRow]:
                 f"no metrics row ({error})", "restore the file from a copy, or remove the line", file=path, row=number
             ) from error
     return rows
+
+
+def training_seconds(rows: Sequence[StepRow]) -> float:
+    """Training time of merged rows. Version 0.1.0 began at zero again when a run was resumed."""
+    total = before = 0.0
+    for row in rows:
+        total += row.seconds - (before if row.seconds >= before else 0.0)
+        before = row.seconds
+    return total
 
 
 def metric_table() -> str:

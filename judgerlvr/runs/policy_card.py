@@ -15,22 +15,28 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
 from judgerlvr.config.schema import Config
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.manifest import read_manifest
-from judgerlvr.runs.stage import Stage
+from judgerlvr.runs.stage import Kind, Stage
 from rewards.errors import InputError, reading
 
 CARD = "judgerlvr_card.json"
+# Of the solution that a judge is shown in the command for a served policy.
+SHOWN_ANSWER = "\\boxed{11}"
 # Facts that decide what a number means. Others are only told.
-BINDING = ("generation_prompt", "judge_prompt", "verdicts", "extraction", "verifier")
+ASKED = ("generation_prompt", "judge_prompt", "verdicts")
+BINDING = (*ASKED, "extraction", "verifier")
 
 
 @dataclass(frozen=True)
 class PolicyCard:
-    """Facts of one policy. Prompts are the text of the templates, and ``thinking_open`` is the chat template's tag."""
+    """Facts of one policy. Prompts are the text of the templates, and ``thinking_open`` is the chat template's tag.
+
+    A prompt or the verdicts are None where neither the run nor the runs before asked the policy with such a prompt.
+    """
 
     stage: str
-    generation_prompt: str
-    judge_prompt: str
-    verdicts: tuple[str, ...]
+    generation_prompt: str | None
+    judge_prompt: str | None
+    verdicts: tuple[str, ...] | None
     extraction: str
     verifier: str
     thinking_open: bool
@@ -44,11 +50,12 @@ class PolicyCard:
 
 
 def card_of(stage: Stage) -> PolicyCard:
-    """The card of a stage's policy."""
-    manifest = read_manifest(stage.run_dir)
+    """The card of a stage's policy. A fact that the stage does not use is the starting policy's, or None."""
+    manifest, parent = read_manifest(stage.run_dir), read_card(stage.init)
+    before: dict[str, Any] = {name: getattr(parent, name, None) for name in ASKED}
     return PolicyCard(
         stage=stage.kind,
-        **asked_and_graded(stage.config),
+        **(before | used_facts(stage.kind, stage.config)),
         thinking_open=bool(stage.reward_kwargs.get("thinking_open", False)),
         max_response_tokens=stage.config.generate.max_response_tokens,
         temperature=stage.config.temperature,
@@ -57,19 +64,24 @@ def card_of(stage: Stage) -> PolicyCard:
     )
 
 
-def asked_and_graded(config: Config) -> dict[str, Any]:
-    """The binding facts of a configuration."""
-    return {
-        "generation_prompt": load_template(Path(config.data.prompt), GENERATE_FIELDS),
-        "judge_prompt": load_template(Path(config.judge.data.prompt), JUDGE_FIELDS),
-        "verdicts": tuple(config.judge.data.verdicts),
-        "extraction": config.reward.extraction.value,
-        "verifier": config.reward.verifier,
-    }
+def asks_to_generate(kind: Kind, config: Config) -> bool:
+    """Whether a stage samples with the generation prompt. A judge stage on response files does not."""
+    return kind == "generate" or not config.judge.data.responses
+
+
+def used_facts(kind: Kind, config: Config) -> dict[str, Any]:
+    """The binding facts of a configuration that a stage uses."""
+    facts: dict[str, Any] = {"extraction": config.reward.extraction.value, "verifier": config.reward.verifier}
+    if asks_to_generate(kind, config):
+        facts["generation_prompt"] = load_template(Path(config.data.prompt), GENERATE_FIELDS)
+    if kind == "judge":
+        facts["judge_prompt"] = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+        facts["verdicts"] = tuple(config.judge.data.verdicts)
+    return facts
 
 
 def write_card(policy: Path, card: PolicyCard) -> None:
-    """Write the card beside the policy's weights."""
+    """Write the card beside the policy's weights, or into the folder of a run that trains the policy."""
     write_atomically(policy / CARD, card.to_json())
 
 
@@ -84,18 +96,39 @@ def read_card(policy: Path) -> PolicyCard | None:
         return None
     with reading("not a policy's card", "restore the file, or remove it to do without", file=path):
         values = json.loads(path.read_text(encoding="utf-8"))
+        # Facts of later versions are passed over.
         known = {item.name: values[item.name] for item in fields(PolicyCard)}
-        return PolicyCard(**{**known, "verdicts": tuple(known["verdicts"])})
+        verdicts = known["verdicts"]
+        return PolicyCard(**{**known, "verdicts": verdicts and tuple(verdicts)})
+
+
+def run_card(stage: Stage) -> PolicyCard:
+    """The card that a run wrote when the run began, checked against the files that the run would read now.
+
+    A run of an older version has none. Such a run gets the card of the files as the files are now.
+
+    Raises:
+        InputError: a template or the configuration has changed since.
+    """
+    card = read_card(stage.run_dir)
+    if card is None:
+        return card_of(stage)
+    facts = asdict(card)
+    for name, value in used_facts(stage.kind, stage.config).items():
+        if value != facts[name]:
+            problem = f"{name}: the run began with {_short(facts[name])}, now {_short(value)}"
+            raise InputError(problem, "restore the template, or start a new run", file=stage.run_dir / CARD)
+    return card
 
 
 def check_against(card: PolicyCard, wanted: dict[str, Any], policy: Path, override: bool) -> list[str]:
-    """Lines that tell how ``wanted`` differs from the card; names are the card's.
+    """Lines that tell how ``wanted`` differs from the card. Names are the card's, whose absent facts match anything.
 
     Raises:
         InputError: a binding fact differs, without ``override``.
     """
     facts = asdict(card)
-    different = {name: value for name, value in wanted.items() if value != facts[name]}
+    different = {name: value for name, value in wanted.items() if facts[name] not in (None, value)}
     lines = [f"{name}: {_short(facts[name])} on the card, {_short(value)} here" for name, value in different.items()]
     binding = [line for name, line in zip(different, lines, strict=True) if name in BINDING]
     if binding and not override:
@@ -110,9 +143,11 @@ def _short(value: Any) -> str:
 
 def curl_command(card: PolicyCard, model: str, problem: str = "What is 3 + 4 * 2?") -> str:
     """A command that asks a served policy with the prompt that the policy was trained on."""
+    fields = {"problem": problem, "response": f"3 + 4 * 2 = 11, so the answer is {SHOWN_ANSWER}."}
+    prompt = card.generation_prompt or card.judge_prompt or "{{problem}}"
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": render(card.generation_prompt, {"problem": problem})}],
+        "messages": [{"role": "user", "content": render(prompt, fields)}],
         "max_tokens": card.max_response_tokens,
         "temperature": 0,
     }

@@ -43,6 +43,11 @@ class Request:
         return self.config.judge if self.kind == "judge" else self.config.generate
 
 
+def default_link(kind: Kind) -> Path:
+    """Name of a finished policy where the command gives none."""
+    return Path("ckpt") / kind
+
+
 def make_stage(request: Request, run_dir: Path, prompts_per_step: int, **facts: Any) -> Stage:
     """The stage of a request whose data has been written. ``facts`` are further fields of ``Stage``."""
     return Stage(

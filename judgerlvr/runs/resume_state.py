@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from data.hashing import file_sha256
+from judgerlvr.models.identity import model_hash
 from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import OpenedRun
 from judgerlvr.runs.metrics import METRICS, read_metrics
-from judgerlvr.runs.stage import STATE, Stage
+from judgerlvr.runs.stage import STATE, TENSORBOARD, Stage, reward_function
+from judgerlvr.runs.tensorboard_files import cut_events
 from rewards.errors import InputError, reading
 
 DISPUTED = "disputed"
-TENSORBOARD = "tensorboard"
 PATHS = ("init", "train", "heldout")
+# The starting policy's place seen from the run folder, for runs that move together.
+BESIDE = "init_beside"
 VALUES = ("kind", "device", "prompts_per_step", "reward_function", "reward_kwargs", "tokens_before")
 
 
 def save_stage(stage: Stage) -> None:
     """Write everything that ``load_stage`` needs to build the stage again."""
     paths = {name: _inside(getattr(stage, name), stage.run_dir) for name in PATHS}
+    paths[BESIDE] = os.path.relpath(stage.init, stage.run_dir)
     values = {name: getattr(stage, name) for name in VALUES}
+    # Checkpoints after the save count the candidates' tokens, earlier checkpoints do not.
     values["saved_at"] = step_of(stage.resume_from) if stage.resume_from else -1
     write_atomically(stage.run_dir / STATE, json.dumps(paths | values, indent=2))
 
@@ -33,11 +39,35 @@ def _inside(path: Path, run_dir: Path) -> str:
     return str(path.relative_to(run_dir) if path.is_relative_to(run_dir) else path)
 
 
-def load_stage(run: OpenedRun, ray_address: str | None) -> Stage:
-    """The stage as it was first run, set to continue from the run's checkpoint or from its first step.
+def find_init(stored: Path, beside: Path | None, run: OpenedRun) -> Path:
+    """The starting policy of a run. The policy's own run, or both runs, may have been moved.
+
+    ``stored`` is the path at the start and ``beside`` the same path seen from the run folder. After both, the
+    neighbours of the run folder are searched for the run that exported the policy. Hashes decide in the last two cases.
 
     Raises:
-        InputError: preparation never finished, or the training data is not what the run began with.
+        InputError: the policy is in none of these places.
+    """
+    if (stored / "config.json").is_file():
+        return stored
+    parent = run.manifest.parent
+    inside = stored.parts[stored.parts.index(parent.run) + 1 :] if parent.run in stored.parts else ()
+    neighbours = [folder.joinpath(*inside) for folder in sorted(run.folder.parent.iterdir()) if inside]
+    for place in [*([beside] if beside else []), *neighbours]:
+        if (place / "config.json").is_file() and model_hash(place) == parent.hash:
+            return place.resolve()
+    remedy = f"move the policy back, or point there: ln -s NEW_PLACE {stored}"
+    raise InputError("the starting policy of the run is no longer here", remedy, file=stored)
+
+
+def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None) -> Stage:
+    """The stage as it was first run, set to continue from the run's checkpoint or from its first step.
+
+    ``init`` is the starting policy where the caller knows its place, else the policy is searched for.
+
+    Raises:
+        InputError: preparation never finished, the training data is not what the run began with, or the starting
+            policy is gone.
     """
     run_dir, checkpoint = run.folder, run.checkpoint
     path = run_dir / STATE
@@ -47,35 +77,32 @@ def load_stage(run: OpenedRun, ray_address: str | None) -> Stage:
         )
     with reading("not the state of a run", "restore the file, or start a new run", file=path):
         saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        # An absolute path stays as stored, since `/` takes the right side where that is absolute.
         paths: dict[str, Any] = {name: run_dir / saved.pop(name) for name in PATHS}
         saved_at = int(saved.pop("saved_at"))
+        beside = saved.pop(BESIDE, None)
     for name, digest in run.manifest.data.items():
+        # The data order is resumed by place, so changed rows would be skipped or read twice.
         if file_sha256(paths[name]) != digest:
             raise InputError(
                 "differs from what the run began with", "restore the file, or start anew", file=paths[name]
             )
+    paths["init"] = init or find_init(paths["init"], beside and run_dir / beside, run)
     if checkpoint and step_of(checkpoint) > saved_at:
         saved["tokens_before"] = 0  # the checkpoint has counted them
+    # The run may have begun in another checkout.
+    saved["reward_function"] = reward_function(saved["kind"])
     if "dump_dir" in saved["reward_kwargs"]:
+        # The stored path is absolute, and the folder may have been moved.
         saved["reward_kwargs"]["dump_dir"] = str(run_dir / DISPUTED)
     return Stage(config=run.config, run_dir=run_dir, resume_from=checkpoint, ray_address=ray_address, **paths, **saved)
 
 
-def purge_tensorboard(run_dir: Path, checkpoint: Path | None) -> None:
-    """Note for TensorBoard's readers that the steps after the checkpoint were dropped and come again."""
-    folder = run_dir / TENSORBOARD
-    if not any(folder.glob("events.out.tfevents.*")):
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(folder), purge_step=(step_of(checkpoint) if checkpoint else -1) + 1) as writer:
-        writer.flush()
-
-
 def trim_metrics(run_dir: Path, checkpoint: Path | None) -> None:
-    """Drop the log's rows of steps that will be run again, so that no step stands twice."""
+    """Drop the rows and the TensorBoard events of steps that will be run again, so that no step stands twice."""
     path = run_dir / METRICS
     last = step_of(checkpoint) if checkpoint else -1
     kept = [row for row in read_metrics(path) if row.step <= last]
     if path.exists():
         write_atomically(path, "".join(row.to_json() + "\n" for row in kept))
+    cut_events(run_dir / TENSORBOARD, last)

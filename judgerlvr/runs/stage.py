@@ -7,16 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Config, GenerateStage, JudgeStage
 from rewards.errors import InputError
 
 Kind = Literal["judge", "generate"]
 CHECKPOINTS = "checkpoints"
 STATE = "stage.json"
+TENSORBOARD = "tensorboard"
 # A file of this name in the run folder asks the run to finish its step and to stop.
 STOP = "STOP"
 DATA = "data"
 Counts = dict[str, Any]
+REWARDS = {"judge": "judge_score", "generate": "generate_score"}
+
+
+def reward_function(kind: Kind) -> str:
+    """The reward of a stage as ``FILE:NAME``, which is how verl loads a reward."""
+    return f"{ROOT / 'rewards' / 'verl_adapter.py'}:{REWARDS[kind]}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Stage:
         """The policy is a HySparse one with layers that select, whose rollouts carry the chosen blocks."""
         if self.model_type != "hysparse":
             return False
+        # Imported for HySparse policies only, since other policies need none of the room.
         from judgerlvr.hysparse.config import HySparseConfig
 
         return bool(HySparseConfig.from_pretrained(self.init).selecting_layers)
@@ -87,13 +96,14 @@ class Stage:
 
 def derived(stage: Stage) -> dict[str, int]:
     """Numbers that follow from the three batch numbers, printed at start."""
-    batch = stage.settings.batch
+    batch, algorithm = stage.settings.batch, stage.settings.algorithm
     samples = stage.prompts_per_step * batch.samples_per_prompt
+    rounds = 1 + (algorithm.max_extra_rounds if algorithm.dynamic_sampling else 0)
     return {
         "samples per step": samples,
         "prompts per update": stage.prompts_per_step // batch.updates_per_step,
         "samples per update": samples // batch.updates_per_step,
         "steps at most": stage.settings.stop.steps,
-        "samples at most": samples * stage.settings.stop.steps,
+        "samples at most": samples * rounds * stage.settings.stop.steps,
         "longest sequence": stage.config.max_prompt_tokens + stage.settings.max_response_tokens,
     }

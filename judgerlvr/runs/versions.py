@@ -10,6 +10,7 @@ PACKAGES = ("judgerlvr", "torch", "verl", "vllm", "ray", "transformers", "tensor
 def version(package: str) -> str:
     """Version of an installed package, else ``missing``."""
     try:
+        # Metadata is read without an import, which for vLLM and torch takes seconds.
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "missing"

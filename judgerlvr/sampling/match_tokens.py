@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
 from data.labelling import Triplet
-from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
 from judgerlvr.config.check import prompt_multiple
 from judgerlvr.config.schema import Config
 from judgerlvr.runs.request import Place
-from judgerlvr.sampling.candidates import sample_candidates
 from judgerlvr.sampling.decoding import Decoding
-from judgerlvr.sampling.on_ray import run_on_ray, vllm_arguments
-from rewards.types import Problem
+from judgerlvr.sampling.engines import Engines, EngineSettings
+from judgerlvr.sampling.on_ray import ray_engines
+from judgerlvr.sampling.plan import Job
+from judgerlvr.sampling.samples import Item
+from judgerlvr.sampling.streaming import sample_items
 
 MEASURED_PROMPTS = 64
 
@@ -25,11 +28,11 @@ def matched_prompts(place: Place, init: Path, triplets: Sequence[Triplet], rows:
     ``rows`` counts the judge prompts of the training data: a step never asks for more.
     """
     config = place.config
-    shown = list(triplets)[:MEASURED_PROMPTS]
-    prompts = _prompts(config, shown)
-    longest = (config.generate.max_response_tokens, config.judge.max_response_tokens)
-    engine = vllm_arguments(place)
-    generate_tokens, judge_tokens = run_on_ray(place, _mean_lengths, init, prompts, longest, config, engine)
+    solving, judging = _items(config, list(triplets)[:MEASURED_PROMPTS])
+    settings = EngineSettings.of_place(place)
+    with ray_engines(settings) as engines:
+        generate_tokens = _mean_length(engines, settings, init, solving, _decoding(config, "generate"))
+        judge_tokens = _mean_length(engines, settings, init, judging, _decoding(config, "judge"))
     return prompts_for(config, generate_tokens, judge_tokens, rows)
 
 
@@ -44,25 +47,27 @@ def prompts_for(config: Config, generate_tokens: float, judge_tokens: float, row
     return nearest - multiple if multiple < nearest > rows else nearest
 
 
-def _prompts(config: Config, triplets: Sequence[Triplet]) -> tuple[list[Problem], list[Problem]]:
-    """Generate and judge prompts as problems whose text is the whole prompt."""
+def _items(config: Config, triplets: Sequence[Triplet]) -> tuple[list[Item], list[Item]]:
+    """Generate and judge prompts of the same triplets."""
     solve = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     judge = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
-    solving = [Problem(t.id, render(solve, {"problem": t.problem.text})) for t in triplets]
-    judging = [Problem(t.id, render(judge, {"problem": t.problem.text, "response": t.response})) for t in triplets]
-    return solving, judging
+    solving = [as_chat(render(solve, {"problem": t.problem.text})) for t in triplets]
+    judging = [as_chat(render(judge, {"problem": t.problem.text, "response": t.response})) for t in triplets]
+    return (
+        [Item(t.id, "solving", t.problem, chat) for t, chat in zip(triplets, solving, strict=True)],
+        [Item(t.id, "judging", t.problem, chat, t.label) for t, chat in zip(triplets, judging, strict=True)],
+    )
 
 
-def _mean_lengths(
-    model: Path,
-    prompts: tuple[list[Problem], list[Problem]],
-    longest: tuple[int, int],
-    config: Config,
-    engine: dict[str, object],
-) -> tuple[float, float]:
-    means = []
-    for problems, limit in zip(prompts, longest, strict=True):
-        decoding = Decoding(n=1, temperature=config.temperature, max_tokens=limit, seed=config.seed)
-        rows = sample_candidates([model], problems, "{{problem}}", decoding, engine)
-        means.append(fmean(row["tokens"] for row in rows))
-    return means[0], means[1]
+def _decoding(config: Config, kind: str) -> Decoding:
+    stage = config.generate if kind == "generate" else config.judge
+    return Decoding(n=1, temperature=config.temperature, max_tokens=stage.max_response_tokens, seed=config.seed)
+
+
+def _mean_length(
+    engines: Engines, settings: EngineSettings, model: Path, items: Sequence[Item], decoding: Decoding
+) -> float:
+    job = Job(model, decoding, model.name)
+    with tempfile.TemporaryDirectory(prefix="judgerlvr-lengths-") as folder:
+        store = sample_items(Path(folder), items, [job], engines, engine=settings.arguments)
+        return fmean(sample.tokens or 0 for _, sample in store.samples(items))

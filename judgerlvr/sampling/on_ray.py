@@ -1,80 +1,134 @@
-"""Sampling as a Ray task: on whichever worker has the GPUs, in a process that frees them when it ends."""
+"""Engines as Ray actors: on whichever nodes have the GPUs, each in a process that frees them when it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 
-from judgerlvr.cluster.environment import environment
+from judgerlvr.cluster.environment import CPU_THREADS, environment
+from judgerlvr.cluster.lost_actors import lost_actors
+from judgerlvr.cluster.memory_kills import read_kills
 from judgerlvr.cluster.ray import cluster_arguments
-from judgerlvr.cluster.session import session
-from judgerlvr.runs.causes import Evidence
-from judgerlvr.runs.request import Place
-from judgerlvr.runs.stage import DATA
-from judgerlvr.sampling.candidates import sample_candidates
-from judgerlvr.sampling.decoding import Decoding
-from judgerlvr.sampling.kept_chunks import KEPT, Keep
-from rewards.errors import CommandFailed
-from rewards.types import Problem
+from judgerlvr.cluster.session import Session, session
+from judgerlvr.runs.causes import describe
+from judgerlvr.sampling.engines import EngineSettings, Event, Lost, Started, Turned
+from judgerlvr.sampling.requests import Finished, Request
+from judgerlvr.sampling.sampler import Sampler
 
-# Samples in a chunk that is kept at once. The engine runs dry at the end of a chunk, so that a GPU's is larger.
-CHUNK_SAMPLES = {"cpu": 512, "gpu": 8192}
+# An engine runs this long before it hands over what has ended. The driver then adds requests.
+TURN_SECONDS = 1.0
 
 
-class SamplingFailed(CommandFailed):
-    """Sampling ended early; the message is its cause in one line."""
+class Engine:
+    """The actor: one vLLM engine in its own process."""
+
+    def __init__(self, model: Path, context: int, arguments: dict[str, Any]) -> None:
+        self.sampler = Sampler(model, context, arguments)
+
+    def width(self) -> int:
+        """Requests that run at once."""
+        return self.sampler.width
+
+    def turn(self, requests: Sequence[Request]) -> list[Finished]:
+        """Add requests, run for about ``TURN_SECONDS``, and return what has ended."""
+        for request in requests:
+            self.sampler.add(request)
+        until, ended = time.monotonic() + TURN_SECONDS, list[Finished]()
+        while self.sampler.busy and time.monotonic() < until:
+            ended += self.sampler.step()
+        return ended
 
 
-def run_on_ray(place: Place, function: Callable[..., Any], *args: Any) -> Any:
-    """``function(*args)`` in a task that holds ``cluster.tensor_parallel`` GPUs; Ray is left again afterwards.
+class RayEngines:
+    """The slots of ``judgerlvr.sampling.engines.Engines`` on the Ray cluster that this process has joined."""
 
-    Raises:
-        SamplingFailed: the task, its worker or the cluster failed.
-    """
-    # The engine runs in the task's own process: a forked one could not use CUDA, and a task ends anyway.
-    env = environment(place.device, place.config.cluster.rollout_cpu_gib) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-    with session(place.ray_address) as ray_session:
-        evidence = Evidence.before(Path(place.config.runs), ray_session)
-        ray.init(runtime_env={"env_vars": env}, **cluster_arguments(place.device, place.ray_address))
-        # A task that was killed for its memory would be killed again: the cause is told after the first death.
-        gpus = place.config.cluster.tensor_parallel
-        task = ray.remote(num_gpus=gpus, max_calls=1, max_retries=0)(function)
+    def __init__(self, settings: EngineSettings, opened: Session) -> None:
+        self.settings = settings
+        self.session = opened
+        self.kills = read_kills()
+        self.count = settings.count or gpu_groups(settings.tensor_parallel)
+        self._actors: dict[int, Any] = {}
+        self._waiting: dict[Any, int] = {}
+        self._starting: set[Any] = set()
+
+    def start(self, slot: int, model: Path, context: int) -> None:
+        self.stop(slot)
+        on_gpu = self.settings.device == "gpu"
+        parallel = {"tensor_parallel_size": self.settings.tensor_parallel} if on_gpu else {}
+        arguments = {**parallel, **self.settings.arguments}
+        # Without GPUs to keep engines apart Ray would fill one node first.
+        kind = ray.remote(num_cpus=1, num_gpus=self.settings.tensor_parallel if on_gpu else 0, max_restarts=0)(Engine)
+        self._actors[slot] = kind.options(scheduling_strategy="SPREAD").remote(model, context, arguments)
+        reference = self._actors[slot].width.remote()
+        self._starting.add(reference)
+        self._waiting[reference] = slot
+
+    def turn(self, slot: int, requests: Sequence[Request]) -> None:
+        self._waiting[self._actors[slot].turn.remote(list(requests))] = slot
+
+    def stop(self, slot: int) -> None:
+        actor = self._actors.pop(slot, None)
+        for reference in [reference for reference, other in self._waiting.items() if other == slot]:
+            self._forget(reference)
+        if actor is not None:
+            ray.kill(actor)
+
+    def wait(self, seconds: float) -> list[Event]:
+        if not self._waiting:
+            return []
+        ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=seconds)
+        # Others may be ready too.
+        ready += ray.wait(list(set(self._waiting) - set(ready)), timeout=0)[0] if len(self._waiting) > 1 else []
+        return [self._event(reference) for reference in ready]
+
+    def _event(self, reference: Any) -> Event:
+        slot, starting = self._waiting[reference], reference in self._starting
+        self._forget(reference)
         try:
-            return ray.get(task.remote(*args))
+            value = ray.get(reference)
         except ray.exceptions.RayError as error:
-            raise SamplingFailed(f"{evidence.cause(error)}; the same command goes on") from error
+            self.stop(slot)
+            return Lost(slot, self._cause(error))
+        return Started(slot, value) if starting else Turned(slot, value)
+
+    def _cause(self, error: ray.exceptions.RayError) -> str:
+        """How the engine's process died, else the last line of the error."""
+        name = error.actor_id if isinstance(error, ray.exceptions.ActorDiedError) else None
+        lost = next((actor for actor in lost_actors() if name and actor.actor == name), None)
+        if lost is None:
+            return _last_line(error)
+        memory = read_kills().since(self.kills)
+        return f"{f'{memory}; ' if memory else ''}{describe(lost, self.session.log_of(lost.pid))}"
+
+    def _forget(self, reference: Any) -> None:
+        self._waiting.pop(reference, None)
+        self._starting.discard(reference)
 
 
-def vllm_arguments(place: Place) -> dict[str, Any]:
-    """Arguments of ``vllm.LLM`` that follow from the cluster's keys."""
-    cluster = place.config.cluster
-    if place.device == "cpu":
-        return dict(cluster.rollout_engine)
-    return {
-        **cluster.rollout_engine,
-        "tensor_parallel_size": cluster.tensor_parallel,
-        "gpu_memory_utilization": cluster.rollout_gpu_share,
-    }
+@contextmanager
+def ray_engines(settings: EngineSettings) -> Iterator[RayEngines]:
+    """Engines on the cluster of the settings. Ray is left again afterwards, and the engines end."""
+    # The engine runs in the actor's own process: a forked one could not use CUDA, and an actor ends anyway.
+    variables = environment(settings.device, settings.kv_cache_gib) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    if settings.device == "cpu" and (settings.count or 1) > 1:
+        variables[CPU_THREADS] = str(max(1, int(variables[CPU_THREADS]) // (settings.count or 1)))
+    with session(settings.ray_address) as opened:
+        ray.init(runtime_env={"env_vars": variables}, **cluster_arguments(settings.device, settings.ray_address))
+        yield RayEngines(settings, opened)
 
 
-def sample_on_ray(
-    place: Place, models: list[Path], problems: list[Problem], template: str, run_dir: Path | None = None
-) -> list[dict[str, Any]]:
-    """Candidates for the judge set: rows of problem, gold, response and the tokens sampled.
+def gpu_groups(size: int) -> int:
+    """Groups of ``size`` GPUs, each on one node, that the living nodes of the cluster hold."""
+    nodes = [node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]]
+    return sum(int(gpus) // size for gpus in nodes)
 
-    ``run_dir`` keeps the chunks that are done, so that the same call after a death samples the rest only.
-    """
-    config = place.config
-    decoding = Decoding(
-        n=config.judge.data.samples_per_problem,
-        temperature=config.temperature,
-        max_tokens=config.generate.max_response_tokens,
-        seed=config.seed,
-    )
-    engine = vllm_arguments(place)
-    size = max(1, CHUNK_SAMPLES[place.device] // decoding.n)
-    keep = Keep(run_dir / DATA / KEPT, size, run_dir) if run_dir else None
-    return run_on_ray(place, sample_candidates, models, problems, template, decoding, engine, keep)
+
+def _last_line(error: BaseException) -> str:
+    """The last line of an error that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Sampling with vLLM, offline, on CPU and GPU alike: token ids in, token ids out.
+"""Sampling with vLLM on CPU and GPU alike: token ids in, token ids out, each sample as soon as it ends.
 
 The seed of each sample depends on the run's seed, the problem and the sample's index alone, so adding a set or
 changing its order changes no sample's seed.
@@ -7,9 +7,7 @@ changing its order changes no sample's seed.
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,10 +15,11 @@ from typing import Any
 from judgerlvr.cluster.environment import prepare_environment
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import encode_prompt
-from judgerlvr.sampling.decoding import Decoding, sample_seed
-from judgerlvr.sampling.samples import OVERSIZE, Item, Sample
+from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.requests import Finished, Prompts, Request
+from judgerlvr.sampling.samples import Item, Sample
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
-from rewards.extraction.thinking import prompt_opens_thinking
+from rewards.extraction.thinking import solution_part
 
 # Without chunked prefill: a prompt cut in two rewinds its seeded generator, which the CPU generator cannot do.
 CPU_ENGINE = {"dtype": "float32", "enforce_eager": True, "enable_chunked_prefill": False}
@@ -31,10 +30,7 @@ ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
 
 def needed_context(model_dir: Path, items: Sequence[Item], max_tokens: int) -> int:
     """Tokens that the engine must hold: the longest prompt and a whole response, within the model's context."""
-    tokenizer = load_tokenizer(model_dir)
-    longest = max(len(encode_prompt(tokenizer, item.prompt)) for item in items)
-    config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
-    return min(longest + max_tokens, int(config.get("max_position_embeddings", longest + max_tokens)))
+    return Prompts(model_dir, items).needed_context(max_tokens)
 
 
 class Sampler:
@@ -47,13 +43,17 @@ class Sampler:
     def __init__(
         self, model_dir: Path, max_model_len: int | None = None, engine: Mapping[str, Any] | None = None
     ) -> None:
+        self.model_dir = model_dir
         self.tokenizer = load_tokenizer(model_dir)
         on_cpu = prepare_environment()
         import vllm  # after the environment, which it reads on import
 
         settings = ENGINE | (CPU_ENGINE if on_cpu else GPU_ENGINE) | {"max_model_len": max_model_len}
         self._llm = vllm.LLM(model=str(model_dir), **(settings | dict(engine or {})))
-        self.context: int = self._llm.llm_engine.model_config.max_model_len
+        self._asked: dict[str, Request] = {}
+        config = self._llm.llm_engine.vllm_config
+        self.context: int = config.model_config.max_model_len
+        self.width: int = config.scheduler_config.max_num_seqs
 
     def __enter__(self) -> Sampler:
         return self
@@ -76,68 +76,68 @@ class Sampler:
         text: str = self.tokenizer.decode(encode_prompt(self.tokenizer, item.prompt))
         return text
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request has not ended yet."""
+        return bool(self._asked)
+
+    def add(self, request: Request) -> None:
+        """Queue a request. ``width`` requests run at once."""
+        from vllm import SamplingParams, TokensPrompt
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(
+            temperature=request.temperature,
+            top_p=request.top_p,
+            max_tokens=request.limit,
+            seed=request.seed,
+            logprobs=0,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        prompt = TokensPrompt(prompt_token_ids=list(request.ids))
+        self._asked[request.name] = request
+        self._llm.llm_engine.add_request(request.name, prompt, params)
+
+    def step(self) -> list[Finished]:
+        """One step of the engine: a token of each running request. Returns the requests that ended."""
+        ended = [output for output in self._llm.llm_engine.step() if output.finished]
+        return [self._finished(self._asked.pop(output.request_id), output.outputs[0]) for output in ended]
+
     def sample(self, items: Sequence[Item], decoding: Decoding, progress: bool = False) -> list[Sample]:
         """``decoding.n`` samples of each item, item by item.
 
         A prompt that leaves no room for a response is a sample too, empty and marked ``prompt_too_long``.
         """
-        requests = [
-            _Request(item, index, ids, sample_seed(decoding.seed, item.id, index))
-            for item in items
-            for ids in [encode_prompt(self.tokenizer, item.prompt)]
-            for index in range(decoding.n)
-        ]
-        fitting = [request for request in requests if len(request.ids) < self.context]
-        outputs = dict(zip(fitting, self._generate(fitting, decoding, progress), strict=True))
-        return [self._to_sample(request, outputs.get(request)) for request in requests]
+        from tqdm import tqdm
 
-    def _generate(self, requests: Sequence[_Request], decoding: Decoding, progress: bool) -> list[Any]:
-        from vllm import SamplingParams, TokensPrompt
+        prompts = Prompts(self.model_dir, items, {"max_model_len": self.context})
+        places = [(place, index) for place in range(len(items)) for index in range(decoding.n)]
+        for number, (place, index) in enumerate(places):
+            if request := prompts.request(str(number), place, index, decoding):
+                self.add(request)
+        ended: dict[str, Finished] = {}
+        with tqdm(total=len(self._asked), disable=not progress, desc="samples") as bar:
+            while self.busy:
+                found = self.step()
+                ended |= {finished.name: finished for finished in found}
+                bar.update(len(found))
+        return [prompts.sample(*key, decoding, ended.get(str(number))) for number, key in enumerate(places)]
 
-        if not requests:
-            return []
-        params = [
-            SamplingParams(
-                temperature=decoding.temperature,
-                top_p=decoding.top_p,
-                max_tokens=min(decoding.max_tokens, self.context - len(request.ids)),
-                seed=None if decoding.greedy else request.seed,
-                logprobs=0,
-                detokenize=False,
-            )
-            for request in requests
-        ]
-        prompts = [TokensPrompt(prompt_token_ids=request.ids) for request in requests]
-        outputs = self._llm.generate(prompts, params, use_tqdm=progress)
-        return [output.outputs[0] for output in outputs]
-
-    def _to_sample(self, request: _Request, output: Any | None) -> Sample:
-        prompt_text = self.tokenizer.decode(request.ids)
-        if output is None:
-            return Sample(request.item, request.index, "", prompt_text, 0, 0, OVERSIZE, None, request.seed)
+    def _finished(self, request: Request, output: Any) -> Finished:
         ids = list(output.token_ids)
-        return Sample(
-            item=request.item,
-            index=request.index,
-            response=self._decode(ids),
-            prompt_text=prompt_text,
+        response = self._decode(ids)
+        return Finished(
+            name=request.name,
+            response=response,
             tokens=len(ids),
-            thinking_tokens=count_thinking_tokens(ids, self._decode, prompt_opens_thinking(prompt_text)),
+            thinking_tokens=count_thinking_tokens(ids, self._decode, request.thinking_open),
+            unclosed=solution_part(response, thinking_open=request.thinking_open) is None,
             finish_reason=output.finish_reason,
+            stop_reason=output.stop_reason,
             mean_logprob=output.cumulative_logprob / len(ids),
-            seed=request.seed,
         )
 
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Request:
-    """One sample to draw; hashed by identity."""
-
-    item: Item
-    index: int
-    ids: list[int]
-    seed: int

@@ -35,7 +35,9 @@ class Sample:
     """One response before grading. Token counts are counts of the policy's own tokens.
 
     ``thinking_tokens`` runs to the end of the last closing think tag. ``mean_logprob`` is per token, under the sampled
-    distribution. Both are None if only text is known.
+    distribution. Both are None if only text is known. ``unclosed``: a thinking part was opened and never closed.
+    ``stop_reason`` is the stop text or the id of the stop token, None for the usual end token.
+    ``right`` is the outcome by which rounds ended, None where no round asked.
     """
 
     item: Item
@@ -47,6 +49,9 @@ class Sample:
     finish_reason: str = "stop"
     mean_logprob: float | None = None
     seed: int | None = None
+    unclosed: bool = False
+    stop_reason: int | str | None = None
+    right: bool | None = None
 
 
 def generate_items(problems: Sequence[Problem], template: str, name: str) -> list[Item]:

@@ -51,6 +51,7 @@ class Audit:
     def _takes(self, problem: Problem, completion: str, result: Result) -> bool:
         if problem.gold is None or result.reason not in _ABOUT_EQUALITY:
             return False
+        # The checksum is spread evenly over 32 bits, and Python's own hash differs by process.
         return zlib.crc32(f"{problem.id}\0{completion}".encode(errors="surrogatepass")) < self.share * 2**32
 
     def _dump(
@@ -63,6 +64,7 @@ class Audit:
             "id": problem.id,
             "gold": problem.gold,
             "answer": answer and answer[:_KEPT_CHARACTERS],
+            # The answer stands at the end.
             "completion": completion[-_KEPT_CHARACTERS:],
             "score": result.score,
             "reason": str(result.reason),
@@ -77,4 +79,5 @@ class Audit:
 def _opinion(gold: str, answer: str) -> bool | None:
     """The second grader's opinion; with several golds, whether any of them is the answer."""
     opinions = [second_opinion(gold=one, answer=answer) for one in gold_answers(gold)]
+    # An unread gold may be the gold that matches, so a denial would not be safe.
     return True if True in opinions else None if None in opinions else False

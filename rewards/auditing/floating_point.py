@@ -85,6 +85,7 @@ class _Parser:
                 self._take()
                 result /= self._signed()
             elif token in _CLOSING or token in _FUNCTIONS or token in _CONSTANTS or token in self._variables:
+                # A bar after a factor closes the absolute value.
                 if token == "|":
                     return result
                 result *= self._power()
@@ -151,6 +152,7 @@ class _Parser:
         if self.peek() == "[":
             index = self._atom()
         radicand = self._argument()
+        # cmath gives the complex cube root of a negative number, and answers mean the real root.
         if index == 3 and radicand.imag == 0 and radicand.real < 0:
             return complex(-((-radicand.real) ** (1 / 3)))
         return radicand ** (1 / index)

@@ -94,6 +94,7 @@ _UNITS = frozenset(
         "kw",
     ]
 )
+# Away from 0 and 1, where different expressions often agree.
 _POINTS = (1.37, 2.91, 0.618)
 _TOLERANCE = 1e-6
 _LONGEST = 2000
@@ -154,6 +155,7 @@ def _members(text: str) -> list[list[complex]] | None:
     """Values of each top-level member at all points, or None."""
     inner = text[1:-1] if text[:1] in ("(", "[") and text[-1:] in (")", "]") and "," in text else text
     inner = re.sub(r"^\\\{|\\\}$", "", inner)
+    # Prose would be read as a product of letters.
     if _PROSE.search(inner):
         return None
     names = numeric.letters(inner)
@@ -162,6 +164,7 @@ def _members(text: str) -> list[list[complex]] | None:
         values = []
         for point in _POINTS:
             try:
+                # Each letter has another value, else x - y would be 0.
                 values.append(numeric.value(item, {name: point + ord(name) / 50 for name in names}))
             except numeric.CannotRead:
                 return None

@@ -28,6 +28,7 @@ from rewards.comparison.units import NEVER_A_NOUN, SHORT_LETTERS, noun
 from rewards.comparison.words import folded, is_choice_label, is_hedged, without_lead_in
 
 _MOST_DEPTH = 8
+# Members in any order are compared pair by pair, so the work grows with the square.
 _MOST_MEMBERS = 150
 _END = (".", ",", ";", r"\\", "\u3002")
 
@@ -73,6 +74,7 @@ def nouns_of(items: Sequence[Item]) -> frozenset[str]:
                 after_number = False
             else:
                 found.add(noun(item.value))
+        # With a space 5 m may be metres, without a space 5m is a product.
         elif item.kind == "letter" and item.spaced and after_number and item.value in SHORT_LETTERS:
             found.add(item.value)
         else:
@@ -85,6 +87,7 @@ def strip_end(items: Sequence[Item]) -> list[Item]:
     items = list(items)
     while items and items[-1].is_(*_END):
         items.pop()
+    # The full stop of a sentence lies inside the numeral before.
     if items and items[-1].kind == "num" and items[-1].value.endswith("."):
         items[-1] = replace(items[-1], value=items[-1].value.rstrip("."))
     while len(items) > 1 and items[0].is_(r"\approx", "="):
@@ -187,6 +190,7 @@ class AnswerReader:
     def _leaf(self, items: Sequence[Item]) -> Node:
         if (signs := _both_signs(items)) is not None:
             return Listing(tuple(self.read(part) for part in signs), "or")
+        # Digits go first, because a date reads as a difference too, and a time as a ratio.
         for attempt in (self._digits, read_based, self._quantity, self._quantity_in_text):
             try:
                 return attempt(items)

@@ -47,6 +47,7 @@ def _set_builder(reader: AnswerReader, inner: Sequence[Item]) -> Node | None:
         return None
     domain = [at for at, item in enumerate(parts[0]) if item.is_(r"\in")]
     names = parts[0][: domain[0]] if domain else parts[0]
+    # The reals are the only domain that changes nothing.
     if domain and [item.value for item in parts[0][domain[0] + 1 :]] != ["R"]:
         raise Uncovered("domain")
     return SetBuilder("".join(item.value for item in names), reader.read(parts[1]))
@@ -69,6 +70,7 @@ def read_set_operation(reader: AnswerReader, items: Sequence[Item]) -> Node | No
     r"""Unions, intersections and differences; ``\mathbb{R} - \{0\}`` is a difference."""
     if (name := _named_set(items)) is not None:
         return name
+    # Unions are cut first, since an intersection binds more tightly.
     for sign, operation in ((r"\cup", "union"), (r"\cap", "intersection"), (r"\setminus", "difference")):
         parts, _ = split(items, lambda item, sign=sign: item.is_(sign))  # type: ignore[misc]
         if len(parts) > 1:
@@ -103,6 +105,7 @@ def read_environment(reader: AnswerReader, items: Sequence[Item]) -> Node | None
         return None
     kind = items[0].value.removeprefix(_ENVIRONMENT).rstrip("}")
     rows, _ = split(items[1:-1], lambda item: item.is_(r"\\"))
+    # A row mark after the last row opens no further row.
     if not rows[-1]:
         rows.pop()
     cells = [split(row, lambda item: item.is_("&"))[0] for row in rows]

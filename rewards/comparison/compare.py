@@ -63,6 +63,7 @@ def _result(reason: Reason, *, deep: bool) -> Result:
 
 
 def _decide(gold: str, answer: str, problem_text: str, *, deep: bool) -> Reason:
+    # Equal texts are right even where no reader owns every token.
     if answer.strip() == gold.strip() != "":
         return Reason.CORRECT
     if too_large(answer):
@@ -79,6 +80,7 @@ def _decide(gold: str, answer: str, problem_text: str, *, deep: bool) -> Reason:
         return Reason.TOO_COMPLEX
 
 
+# All samples of a group are compared with the same gold.
 @lru_cache(maxsize=4096)
 def _reading(text: str, nouns: frozenset[str], trusted: bool) -> Reading:
     return read(text, nouns, trusted=trusted)
@@ -88,6 +90,7 @@ def _allowed_nouns(gold: str, problem_text: str) -> frozenset[str]:
     from rewards.comparison.answer_reader import nouns_of
 
     wanted = _reading(_visible(gold), counted_nouns(problem_text), True)
+    # A letter that is a symbol of the gold cannot be a unit in the answer.
     symbols = {item.value for item in wanted.items if item.kind == "letter" and not item.text and not item.roman}
     return counted_nouns(problem_text) | nouns_of(wanted.items) | (SHORT_LETTERS - symbols)
 
@@ -97,6 +100,7 @@ def _compare(gold: Reading, answer: Reading, equality: NodeEquality) -> Reason:
         return Reason.UNPARSABLE
     if answer.keys == gold.keys:
         return Reason.CORRECT
+    # The gold says the base, so the answer may leave the base out.
     if isinstance(gold.node, Based) and plain_digits(answer.items) == gold.node.digits:
         return Reason.CORRECT
     if isinstance(gold.node, Words) and is_spelled(answer.items, gold.items):

@@ -121,10 +121,13 @@ def _numerically(first: Scalar, second: Scalar, *, deep: bool) -> bool:
     import mpmath
 
     names = free_symbols(first) | free_symbols(second)
+    # Without names every point gives the same values.
     points = [point_values(names, point) for point in (POINTS if names else POINTS[:1])]
+    # Without an i in either text, a complex value means a point outside the domain.
     imaginary = any(isinstance(part, Sym) and part.name == "i" for side in (first, second) for part in _scalars(side))
     for values in points:
         distance = _distance(first, second, values, mpmath.fp, imaginary)
+        # Double precision settles clear differences before high precision is paid for.
         if distance is not None and distance > _CLEARLY:
             return False
     if not deep:
@@ -173,6 +176,7 @@ def scalar_size(scalar: Scalar) -> int:
         return scalar_size(scalar.top) + scalar_size(scalar.bottom)
     if isinstance(scalar, Pow):
         return scalar_size(scalar.base) * (1 + _magnitude(scalar.exponent)) + scalar_size(scalar.exponent)
+    # The functions of the list grow no faster than the argument.
     steep = scalar.name not in ("root", "abs", "ln", "log", "lg", "degrees")
     return sum(scalar_size(part) + (_magnitude(part) if steep else 0) for part in scalar.arguments)
 

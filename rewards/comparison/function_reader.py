@@ -69,6 +69,7 @@ class FunctionReader(Cursor):
                 lower = Sym("bound " + self._raw_argument())
             else:
                 upper = Sym("bound " + self._raw_argument())
+        # An integral covers a whole sum up to the differential, a sum sign covers a product.
         body = self.sum() if name == "int" else self._product()
         return Call(name, (lower, upper, body))
 
@@ -94,6 +95,7 @@ def function_of(name: str, base: Scalar | None, arguments: tuple[Scalar, ...], e
             raise Uncovered(name)
         else:
             arguments = (*arguments, base)
+    # By convention the power -1 at the name means the inverse function.
     if exponent == MINUS_ONE and name in _INVERSES:
         return Call(_INVERSES[name], arguments)
     call: Scalar = Call(name, arguments)

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from rewards.comparison.numerals import TooLarge
 
+# The factorial of 1000 has 2,568 digits.
 _LARGEST = 1000
 
 
@@ -54,6 +55,7 @@ def _logarithm(values: Sequence[Fraction]) -> Fraction | None:
     """Only the whole logarithms; all others are irrational or left alone."""
     if len(values) != 2 or values[0] <= 0 or values[1] <= 1 or values[1].denominator != 1:
         return None
+    # Floats end near 10**308. The rounded power is a proposal, and exact arithmetic decides.
     power = round(math.log(values[0]) / math.log(values[1])) if values[0] < 10**300 else 0
     return Fraction(power) if power and Fraction(values[1]) ** power == values[0] else None
 

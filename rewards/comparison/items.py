@@ -97,12 +97,14 @@ class _Reader:
             self._add("letter" if len(part) == 1 else "word", part)
 
     def _sign(self, text: str) -> None:
+        # A bare dollar sign opens or closes mathematics. Money is written \$.
         if text == "$":
             self._spaced = True
         elif text == "{":
             self._open("", keep=True)
         elif text == "}":
             self._close()
+        # Two stars are the power sign of Python.
         elif text == "*" and self._peek() == "*":
             self._at += 1
             self._add("sign", "^")
@@ -160,6 +162,7 @@ class _Reader:
             self._spaced = True
         elif name in _DOTLESS:
             self._letters(name[1])
+        # Above digits a bar marks a period, above a letter a bar is a font.
         elif name == r"\bar" and self._out and self._out[-1].kind == "num":
             self._add("cmd", r"\overline")
         elif name in spell.LAYOUT:

@@ -73,6 +73,7 @@ class NodeEquality:
         if isinstance(gold, Listing | Bracketed) or isinstance(answer, Listing | Bracketed):
             return self._members(gold, answer)
         if isinstance(gold, Words) or isinstance(answer, Words):
+            # No solution and the empty set are the same answer.
             return (gold in _NOTHING and answer in _NOTHING) or _letter(gold) == _letter(answer) != ""
         return self._alike(gold, answer)
 
@@ -147,6 +148,7 @@ class NodeEquality:
         return len(set(words)) < 2 or "or" not in words
 
     def _any_order(self, gold: Sequence[Node], answer: Sequence[Node]) -> bool:
+        # A value that is said twice counts once.
         wanted, left = self._distinct(gold), self._distinct(answer)
         if len(wanted) != len(left):
             return False
@@ -200,6 +202,7 @@ class NodeEquality:
     def _set_operations(self, gold: SetOf, answer: SetOf) -> bool:
         if gold.operation != answer.operation or gold.name != answer.name or len(gold.members) != len(answer.members):
             return False
+        # Of the operations only the difference depends on the order.
         if gold.operation == "difference":
             return all(map(self.equal, gold.members, answer.members))
         return self._any_order(gold.members, answer.members)
@@ -207,6 +210,7 @@ class NodeEquality:
     def _matrices(self, gold: Matrix, answer: Matrix) -> bool:
         if gold.kind != answer.kind or [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
             return False
+        # Cases may stand in any order, rows of a matrix may not.
         if gold.kind != "cases":
             return all(self._row(first, second) for first, second in zip(gold.rows, answer.rows, strict=True))
         left = list(answer.rows)

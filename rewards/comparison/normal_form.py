@@ -87,6 +87,7 @@ def independent(polynomial: Polynomial) -> bool:
                     return False
             elif atom[0] != "prime":
                 return False
+    # Nobody knows whether pi and e are algebraically independent.
     return not {"pi", "e"} <= names
 
 
@@ -99,6 +100,7 @@ def rational(polynomial: Polynomial) -> Fraction | None:
 
 def key(form: Form) -> Hashable:
     """Hashable form, scaled so that the first coefficient of the bottom is one."""
+    # Atoms of several types have no common order but the order of the texts.
     lead = form.bottom[min(form.bottom, key=repr)]
     return tuple(
         tuple(sorted(((monomial, value / lead) for monomial, value in side.items()), key=repr))
@@ -183,6 +185,7 @@ def _order(entry: tuple[Atom, Fraction]) -> tuple[str, str]:
 def _total(forms: list[Form]) -> Form:
     result = forms[0]
     for form in forms[1:]:
+        # A common bottom is kept, because products of bottoms grow fast.
         if result.bottom == form.bottom:
             result = Form(_add(result.top, form.top), result.bottom)
         else:
@@ -233,6 +236,7 @@ def _whole_power(base: Form, exponent: int) -> Form:
 
 
 def _raised(polynomial: Polynomial, exponent: int) -> Polynomial:
+    # The number of terms is known beforehand, so a hopeless power costs no work.
     if len(polynomial) > 1 and math.comb(len(polynomial) + exponent - 1, exponent) > 4 * _MOST_TERMS:
         raise TooLarge("power of a sum")
     bits = max(
@@ -244,6 +248,7 @@ def _raised(polynomial: Polynomial, exponent: int) -> Polynomial:
     while exponent:
         if exponent & 1:
             result = multiply(result, polynomial)
+        # The square after the last bit would go unused and might be too large.
         exponent >>= 1
         if exponent:
             polynomial = multiply(polynomial, polynomial)

@@ -24,8 +24,10 @@ class NumeralReader(Cursor):
             self._expect(r"\ldots")
             return repeating(period[1], period[2])
         number = read_decimal(item.value)
+        # Scientific notation has a mantissa from 1 to below 10. Elsewhere e is the constant.
         if 1 <= abs(number.value) < 10 and (power := self._exponent_after_e()) is not None:
             return Num(number.value * Fraction(10) ** power)
+        # A decimal before a fraction is a factor, never the whole of a mixed number.
         if number.digits == 0 and self.value() == r"\frac":
             return self._mixed(number)
         if number.digits == 0 and self._slash_fraction_follows():

@@ -55,6 +55,7 @@ def _bare_signs(items: Sequence[Item]) -> list[Item]:
 def _group_end(items: Sequence[Item], start: int, depth: int) -> int:
     """Index after the last group of the numeral that begins at ``start``."""
     first = items[start].value
+    # No thousands begin with 0, so 0,123 stays a list.
     if not re.fullmatch(r"[1-9][0-9]{0,2}", first):
         return start + 1
     end = start + 1
@@ -81,6 +82,7 @@ def read_decimal(text: str) -> Num:
     value = Fraction(int((whole or "0") + decimals), 10 ** len(decimals))
     if not point or not decimals:
         return Num(value)
+    # Zeros in front are no significant digits.
     return Num(value, len((whole + decimals).lstrip("0")), len(decimals))
 
 
@@ -90,4 +92,5 @@ def repeating(start: str, period: str) -> Num:
         raise Uncovered(period)
     whole, _, decimals = start.partition(".")
     value = Fraction(int((whole or "0") + decimals), 10 ** len(decimals))
+    # A period of n digits is a fraction over 10**n - 1.
     return Num(value + Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(decimals)))

@@ -58,6 +58,7 @@ def quick_value(scalar: Scalar, values: Mapping[str, Fraction], *, complex_allow
 
 def _is_complex(value: Any) -> bool:
     """Whether a value of either context has an imaginary part of its own type."""
+    # Each context of mpmath makes another class mpc, so names are compared.
     return isinstance(value, complex) or type(value).__name__ == "mpc"
 
 
@@ -91,6 +92,7 @@ class _Evaluation:
         if name == "i":
             return context.mpc(0, 1)
         if name in ("pi", "e"):
+            # The product turns mpmath's lazy constant into a number.
             return context.pi * 1 if name == "pi" else context.e * 1
         if name == "oo" or name not in self._values:
             raise Undefined(name)
@@ -114,6 +116,7 @@ class _Evaluation:
     def _rational_power(self, base: Any, exponent: Fraction) -> Any:
         odd = exponent.denominator % 2 == 1
         if odd and not _is_complex(base) and base < 0:
+            # mpmath gives the complex root of a negative number, and answers mean the real root.
             size = (-base) ** self._number(exponent)
             return -size if exponent.numerator % 2 else size
         return self._real(base ** self._number(exponent))

@@ -49,6 +49,7 @@ def read_quantity(items: Sequence[Item], nouns: frozenset[str]) -> Quantity:
     number, percent = _without_percent(items)
     if percent:
         return Quantity(read_scalar(number), percent=True)
+    # The earliest cut wins, so that the unit is as long as the items allow.
     for end in range(max(1, len(items) - _MOST_UNIT_ITEMS), len(items)):
         found = _split_at(items, end, nouns)
         if found is not None:
@@ -81,6 +82,7 @@ def _split_at(items: Sequence[Item], end: int, nouns: frozenset[str]) -> tuple[S
         scalar = read_scalar(items[:end])
     except Uncovered:
         return None
+    # Beside other symbols an italic letter is a symbol too.
     if first.kind == "letter" and not first.text and not first.roman and free_symbols(scalar):
         return None
     return (scalar if factor == 1 else Mul((scalar, Num(Fraction(factor))))), unit

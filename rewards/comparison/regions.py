@@ -189,6 +189,7 @@ def _without(points: Sequence[Scalar | None], variable: str) -> Region | None:
             ((quick_value(point, {}), point) for point in points if point is not None), key=lambda at: at[0]
         )
     except Undefined:
+        # A single point needs no order, so the point may be a symbol.
         if len(points) != 1 or points[0] is None:
             return None
         placed = [(0.0, points[0])]

@@ -50,6 +50,7 @@ def _on_one_side(sides: Sides) -> Polynomial | None:
         form = normal_form(Add((sides[0], negative(sides[1]))))
     except (TooLarge, Uncovered):
         return None
+    # Multiplying by a bottom of several terms may add solutions.
     return form.top if len(form.bottom) == 1 else None
 
 
@@ -67,6 +68,7 @@ def same_inequality(gold: Relation, answer: Relation) -> bool:
     if one is None or other is None or one[0] != other[0]:
         return False
     factor = proportion(one[1], other[1])
+    # A negative factor turns the sign around.
     return factor is not None and factor > 0
 
 

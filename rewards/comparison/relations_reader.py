@@ -76,6 +76,7 @@ def _chain(reader: AnswerReader, sides: Sequence[Sequence[Item]], signs: tuple[s
             and marks[at - 1] == "="
             and any(item.is_(r"\ldots") for item in side[len(cut) :])
         ) or (len(side) - len(cut) > 2):
+            # Dots after a numeral say that the numeral is cut off, so the equals sign is approximate.
             marks[at - 1] = r"\approx"
             side = cut
         nodes.append(reader.read(side))
@@ -128,6 +129,7 @@ def read_congruence(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
 
 def read_point(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     """``P(2,-3)``: a capital letter in front of a tuple is the name of a point."""
+    # C(5, 2) is a binomial coefficient.
     point = items[0].kind == "letter" and items[0].value.isupper() and not items[0].font and items[0].value != "C"
     if not point or len(items) < 5 or not items[1].is_("(") or closing(items, 1) != len(items) - 1:
         return None

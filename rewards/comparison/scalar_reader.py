@@ -83,6 +83,7 @@ class ScalarReader(NumeralReader, FunctionReader):
         if item.kind == "num":
             return False
         if item.is_("|"):
+            # Inside bars the next bar closes and opens nothing.
             return self._bars == 0
         return item.value in _FACTOR_SIGNS
 
@@ -142,6 +143,7 @@ class ScalarReader(NumeralReader, FunctionReader):
 
     def _one_digit(self, item: Item) -> int:
         if len(item.value) > 1:
+            # A copy, since the items belong to the caller.
             self._items = [*self._items]
             self._items[self._at] = Item("num", item.value[1:])
         else:
@@ -309,5 +311,6 @@ _FACTOR_SIGNS = (
 def negative(scalar: Scalar) -> Scalar:
     """Minus ``scalar``."""
     if isinstance(scalar, Num):
+        # The digits are kept, since the digits decide what rounding is allowed.
         return Num(-scalar.value, scalar.digits, scalar.places)
     return times(MINUS_ONE, scalar)

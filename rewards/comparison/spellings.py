@@ -63,10 +63,12 @@ def unify(text: str) -> str:
             lambda found: rf"\sqrt{{{found[1]}}}" if found[1] else found[0].replace("\u221a", r"\sqrt"), text
         )
         text = text.translate(_TABLE)
+    # Marks inside as well mean two emphasised parts, not emphasis around the whole.
     while (inner := _MARKDOWN.match(text)) and inner[1] not in inner[2]:
         text = inner[2].strip()
     if r"\prime" in text:
         text = _PRIMES.sub(lambda found: "'" * found[0].count("prime"), text)
+    # Inside an environment a doubled backslash ends a row.
     if r"\begin" not in text and r"\\" in text:
         text = _DOUBLED_DELIMITER.sub(r"\\", _DOUBLED_BACKSLASH.sub(r"\\", text))
     return text
@@ -177,6 +179,7 @@ _SHORT_WORDS = frozenset(
         "pm pct true day days even base mod inch feet cm mm km kg ft in min sec hr hrs lb lbs mph per oz",
     )
 ) - {"a.m", "p.m"}
+# Longer names first, else sinh would be read as sin and h.
 _DIALECT = re.compile("|".join(sorted((*FUNCTIONS, "sqrt", "pi"), key=len, reverse=True)))
 _SHORTEST_WORD = 4
 

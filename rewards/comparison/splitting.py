@@ -27,6 +27,7 @@ def top_level(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
         change = depth_change(item)
         if change == 0 and depth == 0:
             yield at, item
+        # A stray closing bracket must not hide what follows.
         depth = max(0, depth + change)
 
 

@@ -213,6 +213,7 @@ def children(node: object) -> Iterator[object]:
         value = getattr(node, field.name)
         if isinstance(value, tuple):
             for part in value:
+                # The rows of a matrix are tuples inside a tuple.
                 yield from part if isinstance(part, tuple) else (part,)
         else:
             yield value

@@ -220,8 +220,10 @@ class _UnitReader:
         name = self._name()
         if name is None:
             return None
+        # The parts make mph equal to miles per hour.
         if name == "mph":
             return {"mi": power, "h": -power}
+        # An age is often given as 12 years old.
         if name == "year":
             self._accept("old")
         exponent = self._exponent()

@@ -60,6 +60,7 @@ def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
 
 def _starts(items: Sequence[Item], words: Sequence[str], phrase: tuple[str, ...]) -> bool:
     size = len(phrase)
+    # A lead-in with nothing behind is itself the answer.
     if len(items) <= size or tuple(words[:size]) != phrase:
         return False
     return all(item.kind in ("word", "letter") for item in items[:size])
@@ -82,6 +83,7 @@ def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
     while len(words) > 1 and words[0] in _LEADING:
         words = words[1:]
     words = [_SINGULAR.get(word, word) for word in words]
+    # 5 R 2 and 5 remainder 2 are the same answer.
     words = ["r" if word == "remainder" else word for word in words]
     return tuple(_SAME[tuple(words)].split()) if tuple(words) in _SAME else tuple(words)
 

@@ -28,6 +28,7 @@ _current = threading.local()
 @contextmanager
 def budget(products: int) -> Iterator[Budget]:
     """Allow this many products of terms inside the block, in this thread."""
+    # Blocks may nest, and the outer budget comes back.
     before = getattr(_current, "budget", None)
     _current.budget = Budget(products)
     try:

@@ -1,6 +1,7 @@
 """Every configuration key does something: a changed key changes a value of verl's configuration, or a behaviour."""
 
 import copy
+from contextlib import nullcontext
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.models.directory import pick_device
-from judgerlvr.pipeline import judge_data, problems, stages
+from judgerlvr.pipeline import judge_data, problems, requests, stages
 from judgerlvr.pipeline.checks import offered
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.planning.machine import machine_of
@@ -26,8 +27,10 @@ from judgerlvr.planning.measured import factors_for
 from judgerlvr.runs.checkpoints import SEAL, complete, prune
 from judgerlvr.runs.folder import run_folder
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
+from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 from rewards.grading.settings import GradingSettings
+from rewards.types import Problem
 from tests.helpers.key_tables import OF_A_RUN, OF_A_STAGE
 from tests.helpers.run_folders import step_row
 
@@ -206,7 +209,7 @@ def test_device():
 
 def test_model_path(tmp_path):
     with pytest.raises(InputError, match="nowhere"):
-        stages.make_request("judge", load_config("configs/tiny.yaml", [f"model.path={tmp_path / 'nowhere'}"]))
+        requests.make_request("judge", load_config("configs/tiny.yaml", [f"model.path={tmp_path / 'nowhere'}"]))
 
 
 class Stopped(Exception):
@@ -312,16 +315,17 @@ ELSEWHERE = {
 
 
 def test_sample_from_and_samples_per_problem(monkeypatch, tmp_path, make_stage):
-    from judgerlvr.sampling import on_ray
+    from judgerlvr.sampling import candidates
+    from tests.helpers.fake_engines import FakeEngines
 
-    seen = []
-    monkeypatch.setattr(on_ray, "run_on_ray", lambda place, function, *args: seen.append(args) or [])
     made = make_stage("judge", overrides=["judge.data.samples_per_problem=7"])
-    on_ray.sample_on_ray(made, [tmp_path], [], "{{problem}}")
-    assert seen[0][3].n == 7
+    monkeypatch.setattr(candidates, "ray_engines", lambda settings: nullcontext(FakeEngines()))
+    base, asked_of = base_path("qwen3_moe"), [Problem("p", "a=1", "1")]
+    rows = candidates.sample_candidates(made, [base], asked_of, "{{problem}}", tmp_path, tmp_path / "kept")
+    assert [row["sample"] for row in rows] == list(range(7))
 
     asked = []
-    monkeypatch.setattr(judge_data, "sample_on_ray", lambda place, models, *_: asked.append(models) or [])
+    monkeypatch.setattr(judge_data, "sample_candidates", lambda place, models, *_: asked.append(models) or [])
     config = load_config(
         "configs/tiny.yaml",
         [f"judge.data.sample_from=[{tmp_path}]", "data.tiny_train=2", "judge.data.heldout_problems=1"],

@@ -14,7 +14,8 @@ from judgerlvr.cluster.session import session
 from judgerlvr.engine import watching
 from judgerlvr.engine.watching import ClusterWatch
 from judgerlvr.runs.causes import Evidence
-from judgerlvr.sampling.on_ray import SamplingFailed, run_on_ray
+from judgerlvr.sampling import on_ray
+from judgerlvr.sampling.engines import EngineSettings, Lost
 
 
 @ray.remote(num_cpus=0)
@@ -53,14 +54,24 @@ def name_of(pid):
     return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
+class Dying:
+    """An engine that the kernel kills at its start."""
+
+    def __init__(self, *_):
+        pass
+
+    def width(self):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_sampling_task_is_named_with_its_signal(make_stage):
-    line = "^the worker of a task was killed: SIGKILL; the same command goes on$"
-    with pytest.raises(SamplingFailed, match=line):
-        run_on_ray(make_stage(), die)
+def test_a_killed_sampling_engine_is_named_with_its_signal(monkeypatch, tmp_path):
+    monkeypatch.setattr(on_ray, "Engine", Dying)
+    with on_ray.ray_engines(EngineSettings("cpu", count=1)) as engines:
+        engines.start(0, tmp_path, 8)
+        (event,) = engines.wait(60.0)
+    assert isinstance(event, Lost)
+    assert event.cause.startswith("worker Dying (process ")
+    assert event.cause.endswith(" was killed: SIGKILL")
 
 
 def test_a_healthy_session_has_no_fault(ended):

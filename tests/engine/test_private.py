@@ -9,6 +9,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from judgerlvr.engine.devices import COMPARING, REPLAYING, TRAINING
 from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
+from judgerlvr.engine.private.validation import ValidationFigures
 
 
 def test_versions_are_the_pinned_ones():
@@ -43,6 +44,14 @@ def test_fit_reads_the_values_that_the_stop_rule_sets():
     source = inspect.getsource(trainer_base.PPOTrainer.fit)
     assert "self.global_steps <= self.total_training_steps" in source
     assert "self.config.trainer.save_freq > 0" in source
+
+
+def test_validation_still_hands_its_samples_to_one_method():
+    source = inspect.getsource(trainer_base.PPOTrainer._validate)
+    assert "return self._val_metrics_update(" in source
+    parameters = list(inspect.signature(trainer_base.PPOTrainer._val_metrics_update).parameters)
+    ours = list(inspect.signature(ValidationFigures._val_metrics_update).parameters)
+    assert parameters == ours
 
 
 def test_process_group_still_builds_a_duplicate_device():

@@ -89,3 +89,19 @@ def test_policies_that_choose_no_blocks_get_neither_connector_nor_engine(make_st
 def test_replay_is_the_engine_that_verl_picks(hysparse_stage, replay, engine):
     stage = hysparse_stage(overrides=[f"hysparse.replay={replay}"])
     assert render(stage).ray_kwargs.ray_init.runtime_env.env_vars["VERL_ENGINE_VENDOR"] == engine
+
+
+@pytest.mark.parametrize("every", [0, 2])
+def test_a_step_is_validated_once_through_a_resume(make_stage, tmp_path, every):
+    """The checkpoint's own step was validated before the run ended."""
+    overrides = [f"generate.validation.every={every}"]
+    begun = render(make_stage(overrides=overrides))
+    resumed = render(make_stage(overrides=overrides, resume_from=tmp_path / "global_step_2"))
+    assert (begun.trainer.val_before_train, resumed.trainer.val_before_train) == (every > 0, False)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_samples_at_most_count_extra_rounds(make_stage, dynamic):
+    overrides = [f"generate.algorithm.dynamic_sampling={str(dynamic).lower()}", "generate.algorithm.max_extra_rounds=3"]
+    numbers = derived(make_stage(overrides=[*overrides, "generate.stop.steps=5"]))
+    assert numbers["samples at most"] == 5 * numbers["samples per step"] * (4 if dynamic else 1)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from data.importing.options import ReadOptions
 from judgerlvr.config.load import ROOT
 from judgerlvr.evaluate import main, parse_arguments
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
+from judgerlvr.evaluation.run import describe_source
 from rewards.errors import InputError
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
@@ -49,6 +51,8 @@ def public_data() -> Path:
         (["--data", "{data}", "--model", "m", "--verdicts", "Yes", "Yes"], "verdict words"),
         (["--judge-data", "{data}", "--model", "m"], "not a judge row"),
         (["--responses", "none.jsonl"], "none.jsonl"),
+        (["--data", "{data}", "--model", "m", "--import", "seed=1"], "data.columns.ROLE=COLUMN"),
+        (["--data", "{data}", "--model", "m", "--import", "data.columns.riddle=x"], "unknown role; use problem"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(data, tmp_path, capsys, arguments, said):
@@ -73,6 +77,19 @@ def test_stored_responses_are_graded_by_model_and_counted_by_the_limit(tmp_path,
     assert {row["set"]: row["accuracy"]["value"] for row in summary["results"]} == {"a": 0.5, "b": 1.0}
     assert summary["data"][0]["rows"] == 4
     assert "limit: the first 3 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("model", [{}, {"model": "a"}])
+def test_two_files_of_one_name_are_two_sets(tmp_path, model):
+    paths = [tmp_path / "a" / "test.jsonl", tmp_path / "b" / "test.jsonl"]
+    for path, response in zip(paths, ("\\boxed{2}", "\\boxed{3}"), strict=True):
+        path.parent.mkdir()
+        write_rows(path, [ROW | model | {"response": response}])
+    assert main(["--responses", *map(str, paths), "--out", str(tmp_path / "out")]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    ending = f": {model['model']}" if model else ""
+    found = {row["set"]: row["accuracy"]["value"] for row in summary["results"]}
+    assert found == {f"{paths[0]}{ending}": 1.0, f"{paths[1]}{ending}": 0.0}
 
 
 def test_judge_rows_keep_id_label_and_problem(tmp_path):
@@ -139,3 +156,37 @@ def test_what_an_engine_would_find_is_refused_before_it(tmp_path, monkeypatch, c
     assert main(options) == 2
     line = capsys.readouterr().err
     assert REFUSED[given] in line and line.count("\n") == 1
+
+
+def test_responses_are_read_by_the_columns_of_training(tmp_path, capsys):
+    rows = [{"riddle": "1+1?", "key": "2", "reply": "</think>\\boxed{2}"}, {"riddle": "2+1?", "reply": "\\boxed{3}"}]
+    file = write_rows(tmp_path / "own.jsonl", rows)
+    columns = [
+        f"data.columns.{role}={name}" for role, name in (("problem", "riddle"), ("gold", "key"), ("response", "reply"))
+    ]
+    words = ["--responses", str(file), "--out", str(tmp_path / "out"), "--import", *columns]
+    assert main(words) == 2
+    assert "row 2" in capsys.readouterr().err
+    assert main([*words, "data.bad_rows=drop"]) == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [row["accuracy"]["value"] for row in summary["results"]] == [1.0]
+
+
+def test_items_keep_the_turns_before_the_problem_and_columns_for_verifiers(tmp_path):
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "x = 3"}]
+    turns += [{"role": "assistant", "content": "Noted."}, {"role": "user", "content": "x + 1?"}]
+    file = write_rows(tmp_path / "chat.jsonl", [{"conv": turns, "gold": "4", "level": 2}])
+    options = ReadOptions({"problem": "conv"})
+    (item,) = read_generate_items(file, "Solve {{problem}}", options)
+    assert [turn["content"] for turn in item.prompt] == ["Be brief.", "x = 3", "Noted.", "Solve x + 1?"]
+    assert item.problem.meta["level"] == 2
+
+
+def test_a_folder_is_described_by_its_rows(tmp_path):
+    (tmp_path / "set").mkdir()
+    file = write_rows(tmp_path / "set" / "a.jsonl", [ROW])
+    before = describe_source(tmp_path / "set", 1, 1).sha256
+    file.rename(tmp_path / "set" / "b.jsonl")
+    assert describe_source(tmp_path / "set", 1, 1).sha256 == before
+    write_rows(tmp_path / "set" / "b.jsonl", [ROW, {**ROW, "problem": "other"}])
+    assert describe_source(tmp_path / "set", 2, 2).sha256 != before

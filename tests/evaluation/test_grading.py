@@ -1,4 +1,4 @@
-"""Grading: answers by the grader, verdicts by their label, one record a sample and in order."""
+"""Grading: answers by the grader, verdicts by label, and a record for each sample in order."""
 
 from judgerlvr.evaluation.grading import grade_samples, rows_by_set
 from judgerlvr.evaluation.run import Evaluation, Settings, without_nan

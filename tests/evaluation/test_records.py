@@ -6,37 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judgerlvr.evaluation.records import Record, read_records, thinking_text, write_records
+from judgerlvr.evaluation.records import read_records, thinking_text, write_records
 from judgerlvr.evaluation.summary import mean_surprisal, summarise, transition_rates
 from judgerlvr.sampling.decoding import Decoding, sample_seed
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 from rewards.errors import InputError
-
-
-def record(**changes) -> Record:
-    values = dict(
-        set="s",
-        kind="generate",
-        decoding="T=1",
-        id="p",
-        problem_id="p",
-        sample=0,
-        prompt="",
-        response="",
-        answer=None,
-        gold="1",
-        label=None,
-        verdict=None,
-        score=1.0,
-        reason="correct",
-        seconds=0.0,
-        tokens=10,
-        thinking_tokens=4,
-        finish_reason="stop",
-        mean_logprob=-0.5,
-        seed=1,
-    )
-    return Record(**(values | changes))
+from tests.helpers.records import record
 
 
 def test_seeds_differ_by_run_problem_and_sample_and_are_stable():

@@ -43,5 +43,6 @@ OF_A_RUN = {
     "cluster.attention": ("cpu", "eager", "actor_rollout_ref.model.override_config.attn_implementation", "eager"),
     "logging.tensorboard": ("cpu", "false", "trainer.logger", []),
     "logging.wandb": ("cpu", "true", "trainer.logger", ["tensorboard", "wandb"]),
+    "logging.mlflow": ("cpu", "true", "trainer.logger", ["tensorboard", "mlflow"]),
     "logging.rollouts_per_step": ("cpu", "8", f"{SAMPLER}.logged_prompts", 8),
 }

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.models.directory import check_model
+from judgerlvr.models.directory import check_model, load_tokenizer
 from judgerlvr.models.weights import check_weights, read_header
 from rewards.errors import InputError
 
@@ -85,3 +85,9 @@ def test_headers_are_those_of_the_library():
     with safe_open(str(path), framework="np") as tensors:
         shapes = {name: list(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     assert {name: entry["shape"] for name, entry in read_header(path).items()} == shapes
+
+
+def test_a_long_text_brings_no_noise_of_the_library(capfd):
+    tokenizer = load_tokenizer(BASE / "qwen3")
+    tokenizer.encode("many words " * 2000)
+    assert capfd.readouterr().err == ""

@@ -154,3 +154,70 @@ def test_a_broken_state_is_one_line(trained, tmp_path, capsys):
         assert main(COMMAND) == 2
         line = capsys.readouterr().err
         assert line.count("\n") == 1 and name in line
+
+
+@pytest.fixture
+def child(trained, tmp_path):
+    """A run whose starting policy is the export of a neighbouring run."""
+    policy = tmp_path / "runs" / "parent" / "checkpoints" / "global_step_1" / "policy"
+    shutil.copytree(BASE, policy)
+    (tmp_path / "runs" / "parent" / "manifest.json").write_text("{}")
+    assert main(["--config", "configs/tiny.yaml", "--init", str(policy), "name=mine", "--out", "ckpt/child"]) == 0
+    seal(tmp_path / "runs" / "mine", 2)
+    return policy
+
+
+def moved(tmp_path, how):
+    """Folder of the child after a move."""
+    runs, elsewhere = tmp_path / "runs", tmp_path / "elsewhere"
+    if how == "both":
+        runs.rename(elsewhere)
+    elif how == "renamed parent":
+        (runs / "parent").rename(runs / "judge-of-may")
+    else:
+        elsewhere.mkdir()
+        (runs / "parent").rename(elsewhere / "parent")
+    return (elsewhere if how == "both" else runs) / "mine"
+
+
+@pytest.mark.parametrize("how", ["both", "renamed parent"])
+def test_a_moved_parent_is_found_again(child, tmp_path, trained, how):
+    run_dir = moved(tmp_path, how)
+    assert main(["--resume", str(run_dir), "--out", "ckpt/other"]) == 0
+    assert trained[-1] == ("global_step_2", 12)
+
+
+def test_a_parent_that_is_gone_is_one_line_with_the_command_that_helps(child, tmp_path, capsys):
+    run_dir = moved(tmp_path, "gone")
+    assert main(["--resume", str(run_dir), "--out", "ckpt/other"]) == 2
+    line = capsys.readouterr().err
+    assert f"ln -s NEW_PLACE {child}" in line and line.count("\n") == 1
+    child.parent.mkdir(parents=True)
+    child.symlink_to(tmp_path / "elsewhere" / "parent" / "checkpoints" / "global_step_1" / "policy")
+    assert main(["--resume", str(run_dir), "--out", "ckpt/other"]) == 0
+
+
+def test_another_policy_in_the_parents_place_is_not_taken(child, tmp_path, capsys):
+    moved(tmp_path, "renamed parent")
+    config = tmp_path.joinpath("runs", "judge-of-may", *child.parts[-3:], "config.json")
+    config.write_text(config.read_text() + " ")
+    assert main(["--resume", str(tmp_path / "runs" / "mine"), "--out", "ckpt/other"]) == 2
+
+
+def test_the_same_command_with_the_parents_new_place_goes_on(child, tmp_path, trained):
+    moved(tmp_path, "gone")
+    init = tmp_path.joinpath("elsewhere", "parent", *child.parts[-3:])
+    given = ["--config", "configs/tiny.yaml", "--init", str(init), "name=mine", "--out", "ckpt/child"]
+    assert main(given) == 0
+    assert trained[-1] == ("global_step_2", 12)
+
+
+def test_a_prompt_that_changed_since_is_refused(trained, tmp_path, capsys):
+    template = tmp_path / "prompt.txt"
+    template.write_text("First {{problem}}")
+    assert main([*COMMAND, f"data.prompt={template}"]) == 0
+    template.write_text("Second {{problem}}")
+    assert main(["--resume", str(tmp_path / "runs" / "mine")]) == 2
+    assert "the run began with 'First {{problem}}', now 'Second {{problem}}'" in capsys.readouterr().err
+    template.write_text("First {{problem}}")
+    assert main(["--resume", str(tmp_path / "runs" / "mine")]) == 0

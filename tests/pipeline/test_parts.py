@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,6 @@ from data.hashing import file_sha256
 from judgerlvr.config.load import ROOT, load_config, to_yaml
 from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout
-from judgerlvr.engine.in_training.step_log import held_out
 from judgerlvr.export.change import Change
 from judgerlvr.export.policy import Exported
 from judgerlvr.pipeline import refresh, stages
@@ -87,7 +87,7 @@ def test_matched_prompts_divide_among_ranks_and_are_there(samples, ranks, rows):
 
 
 def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
-    stage = make_stage("judge", tokens_before=500)
+    stage = make_stage("judge", tokens_before=500, init=BASE)
     for name in ("train", "heldout"):
         getattr(stage, name).write_text("x")
     hashes = {name: file_sha256(getattr(stage, name)) for name in ("train", "heldout")}
@@ -96,6 +96,15 @@ def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
     opened = OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None)
     assert load_stage(opened, None).tokens_before == 500
     assert load_stage(replace(opened, checkpoint=tmp_path / "global_step_1"), None).tokens_before == 0
+
+
+def test_a_run_of_another_checkout_is_graded_by_this_one(make_stage, tmp_path):
+    stage = make_stage("judge", init=BASE, reward_function="/gone/rewards/verl_adapter.py:judge_score")
+    save_stage(stage)
+    (tmp_path / MANIFEST).write_text(json.dumps({"data": {}}))
+    opened = OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None)
+    file, _, name = load_stage(opened, None).reward_function.rpartition(":")
+    assert Path(file).is_file() and name == "judge_score"
 
 
 def test_changed_training_data_is_refused(make_stage, tmp_path):
@@ -229,8 +238,3 @@ def test_length_is_split_by_outcome():
     metrics = step_metrics("generate", rollouts)
     assert [metrics[f"tokens/{name}"] for name in ("correct", "wrong", "truncated")] == [2, 4, 9]
     assert (metrics["reason/wrong"], metrics["response/truncated"]) == (1, 1 / 3)
-
-
-def test_balanced_accuracy_of_validation_is_the_mean_of_both_classes():
-    metrics = {"val-core/judge_right/acc/mean@1": 0.9, "val-core/judge_wrong/acc/mean@1": 0.5}
-    assert held_out(metrics)["validation/balanced_accuracy"] == pytest.approx(0.7)

@@ -20,11 +20,11 @@ from judgerlvr.config.effective import configure
 from judgerlvr.config.schema import Guards
 from judgerlvr.engine.in_training.guards import GuardState, GuardTripped, check
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
+from judgerlvr.models.directory import pick_device
 from judgerlvr.pipeline import stages
-from judgerlvr.pipeline.checks import device_of
 from judgerlvr.runs.checkpoints import SEAL, complete
-from judgerlvr.runs.resume_state import TENSORBOARD, purge_tensorboard
-from judgerlvr.runs.stage import STOP
+from judgerlvr.runs.resume_state import trim_metrics
+from judgerlvr.runs.stage import STOP, TENSORBOARD
 from judgerlvr.stage2_generate import main
 from tests.helpers.run_folders import step_row
 from tests.pipeline.test_again import COMMAND, seal
@@ -59,9 +59,9 @@ def test_03_a_moved_run_folder_goes_on(trained, tmp_path):
 )
 def test_04_a_head_node_without_a_gpu_asks_its_cluster(monkeypatch, nodes, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("judgerlvr.pipeline.checks._resources", lambda address: nodes)
-    assert device_of("auto", "10.0.0.1:6379") == device
-    assert device_of("gpu", "10.0.0.1:6379") == "gpu"
+    monkeypatch.setattr("judgerlvr.cluster.ray.resources_of", lambda address: nodes)
+    assert pick_device("auto", address="10.0.0.1:6379") == device
+    assert pick_device("gpu", address="10.0.0.1:6379") == "gpu"
 
 
 def test_05_sigterm_with_grace_lets_the_step_be_sealed(make_stage, tmp_path):
@@ -127,11 +127,12 @@ def test_08_tensorboard_shows_each_step_once_after_a_resume(tmp_path):
 
     write((1, 2, 3), 0.0)
     (tmp_path / "checkpoints" / "global_step_2").mkdir(parents=True)
-    purge_tensorboard(tmp_path, tmp_path / "checkpoints" / "global_step_2")
+    trim_metrics(tmp_path, tmp_path / "checkpoints" / "global_step_2")
     write((3, 4), 1.0)
     events = EventAccumulator(str(tmp_path / TENSORBOARD))
     events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("reward")] == [(1, 0), (2, 0), (3, 1), (4, 1)]
+    # Files of one second are read in the order of their names.
+    assert sorted((event.step, event.value) for event in events.Scalars("reward")) == [(1, 0), (2, 0), (3, 1), (4, 1)]
 
 
 def test_09_a_full_disk_is_the_last_line(monkeypatch, tmp_path, capfd):

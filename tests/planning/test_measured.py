@@ -11,11 +11,11 @@ from judgerlvr.config.schema import Recompute
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.measured import Measured, factors_for, read_measured, seconds_by_token, write_measured
-from judgerlvr.planning.observed import TIMERS, TRAINER_GIB, observed
+from judgerlvr.planning.observed import TIMERS, observed
 from judgerlvr.planning.speed import PHASES, Tokens, step_seconds
 from judgerlvr.runs.folder import CONFIG
 from judgerlvr.runs.manifest import Manifest, Parent, write_manifest
-from judgerlvr.runs.metrics import MEAN_TOKENS, METRICS, StepRow, append_row
+from judgerlvr.runs.metrics import MEAN_TOKENS, METRICS, PHASE_SECONDS, TRAINER_MEMORY, StepRow, append_row
 from rewards.errors import CommandFailed, InputError
 
 SHAPES = Path(__file__).parent / "shapes"
@@ -76,8 +76,8 @@ def test_more_tokens_take_longer(phase):
 
 
 def rows_of(steps):
-    timers = {timer: SECONDS[phase] for phase, timer in TIMERS.items()}
-    values = timers | LENGTHS | {MEAN_TOKENS.name: 900.0, TRAINER_GIB: 12.0}
+    timers = {PHASE_SECONDS.name.format(timer): SECONDS[phase] for phase, timer in TIMERS.items()}
+    values = timers | LENGTHS | {MEAN_TOKENS.name: 900.0, TRAINER_MEMORY.name: 12.0}
     slow = {name: 10 * value for name, value in values.items()}
     return [StepRow(step, "generate", 1.0, values if step > 1 else slow) for step in range(1, steps + 1)]
 

@@ -1,184 +1,130 @@
-"""The report over synthetic run folders: complete ones, and ones with parts missing."""
+"""The whole page: a single file, offline, escaped and complete."""
 
-import random
-import shutil
-from html.parser import HTMLParser
-from pathlib import Path
+import base64
+import hashlib
+import re
 
 import pytest
 
-from judgerlvr.evaluation.records import Record
-from judgerlvr.evaluation.run import Evaluation, Settings, write_evaluation
-from judgerlvr.evaluation.summary import summarise
 from judgerlvr.report import main
-from judgerlvr.sampling.decoding import Decoding
-from tests.helpers.run_folders import step_row, write_run_folder
+from judgerlvr.reporting.page import asset, environment, hash_source
+from judgerlvr.runs.metrics import METRICS, append_row
+from tests.helpers.report_runs import write_run
+from tests.helpers.run_folders import step_row
 
-HOSTILE = "<script>alert('x')</script><img src=q>&{{body}}"
-
-
-def make_record(draw, kind, problem, sample, decoding, right, mean_tokens):
-    score = float(draw.random() < right)
-    label = None if kind == "generate" else problem % 2 == 0
-    verdict = None if label is None else label == bool(score)
-    tokens = max(4, int(draw.gauss(mean_tokens, mean_tokens / 4)))
-    return Record(
-        set="heldout",
-        kind=kind,
-        decoding=decoding.name,
-        id=f"p{problem}",
-        problem_id=f"p{problem}",
-        sample=sample,
-        prompt=f"mod 30\na={problem}\n{HOSTILE}",
-        response=f"<think>\nb={problem}+1=3\nwait\nhmm\n</think>\n{HOSTILE}\n\\boxed{{{sample}}}",
-        answer=str(sample),
-        gold="7",
-        label=label,
-        verdict=verdict,
-        score=score,
-        reason="correct" if score else "wrong",
-        seconds=0.001,
-        tokens=tokens,
-        thinking_tokens=tokens // 2,
-        finish_reason="length" if not score and sample == 0 else "stop",
-        mean_logprob=-0.4,
-        seed=1,
-    )
+NAN = float("nan")
+PARTS = (
+    "Answer",
+    "Results",
+    "Training",
+    "Problems that changed",
+    "Lengths",
+    "Verdicts",
+    "Reasons",
+    "Transition words",
+    "Responses side by side",
+    "Rollout browser",
+    "Cost",
+    "Settings that differ",
+    "Runs and data",
+)
 
 
-def write_synthetic_evaluation(folder, right, judge_right, mean_tokens, seed=0):
-    draw = random.Random(seed)
-    evaluation, settings = Evaluation(), Settings(Decoding(n=4, max_tokens=128))
-    for decoding in settings.decodings:
-        for kind, chance in (("generate", right), ("judge", judge_right)):
-            records = [
-                make_record(draw, kind, problem, sample, decoding, chance, mean_tokens)
-                for problem in range(60)
-                for sample in range(decoding.n)
-            ]
-            evaluation.records += records
-            evaluation.results.append(summarise(records, decoding))
-    summary = evaluation.summary(settings, [])
-    write_evaluation(folder, evaluation, summary)
+def test_a_page_refers_to_nothing_outside(page, tree):
+    assert "http://" not in page and "https://" not in page and "@import" not in page
+    assert not tree.of("img", "link", "iframe", "object", "base")
+    assert all(e.attributes["href"].startswith("#") for e in tree.of("a", "use"))
 
 
-def write_run(folder, stage, steps, start, end, parent=None, length_term="no"):
-    rows = []
-    for step in range(1, steps + 1):
-        share = step / steps
-        changing = {
-            "response/accuracy": start + (end - start) * share,
-            "response/mean_tokens": 60 - 20 * share,
-            "budget/generated_tokens": 15000.0 * step,
-            "actor/entropy": 0.6 - 0.3 * share,
-            "validation/accuracy/generate": start + (end - start) * share - 0.02,
-        }
-        rows.append(step_row(step, stage, more=changing))
-    facts = {"steps": 10 * steps, "seed": 0, "length_term": length_term, "model_hash": f"{len(folder.name):064x}"}
-    versions = {"verl": "0.9.1"}
-    write_run_folder(folder, stage, rows, parent, versions=versions, git_commit="0" * 40, **facts)
+def test_texts_of_models_and_names_are_escaped(page, tree):
+    assert "<script>alert" not in page and "<b>wrong" not in page
+    assert sum("alert('x')" in element.text for element in tree.of("pre")) > 0
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory) -> Path:
-    """Judge, JudgeRLVR and vanilla at equal steps, the base evaluated in the judge run."""
-    folder = tmp_path_factory.mktemp("runs")
-    judge, generate, vanilla = (folder / name for name in ("judge", "generate", "vanilla"))
-    write_run(judge, "judge", 8, 0.6, 0.85)
-    write_run(generate, "generate", 16, 0.45, 0.9, {"path": "ckpt/judge", "run": "judge", "hash": "a" * 64})
-    write_run(vanilla, "generate", 24, 0.3, 0.88, None, "yes")
-    write_synthetic_evaluation(judge / "eval" / "base", 0.3, 0.6, 70)
-    write_synthetic_evaluation(judge / "eval" / "final", 0.5, 0.85, 55)
-    write_synthetic_evaluation(generate / "eval" / "final", 0.9, 0.8, 38)
-    write_synthetic_evaluation(vanilla / "eval" / "final", 0.88, 0.7, 46)
-    return folder
+def test_the_policy_of_the_page_allows_its_own_script_alone(page):
+    script = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script[0].encode()).digest()).decode()
+    assert len(script) == 1
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in page
+    assert hash_source(asset("page.js")) == f"sha256-{digest}"
 
 
-@pytest.fixture
-def runs(written: Path, tmp_path: Path) -> list[Path]:
-    """A copy that the test may damage."""
-    return [Path(shutil.copytree(written / name, tmp_path / name)) for name in ("judge", "generate", "vanilla")]
+def test_the_contents_list_every_section(tree):
+    listed = [e.text for e in tree.of("a") if e.inside("ol") and not e.inside("ul")]
+    assert tuple(listed) == PARTS
 
 
-def build(folders, out: Path) -> str:
-    assert main([*map(str, folders), "--out", str(out)]) == 0
-    return out.read_text()
+@pytest.mark.parametrize("arm", ["base", "after judge", "JudgeRLVR", "vanilla"])
+def test_every_arm_has_a_sampled_and_a_greedy_row(tree, arm):
+    table = next(e for e in tree.of("table") if e.children[0].text == "All evaluated models")
+    heads = [e.text for e in tree.of("th") if table in e.ancestors and e.attributes.get("scope") == "row"]
+    assert heads.count(f"{arm} sampled") == heads.count(f"{arm} greedy") == 1
 
 
-class _Tags(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.open = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
+def test_the_answer_has_a_figure_of_accuracy_length_and_judging(tree):
+    answer = next(e for e in tree.of("section") if e.attributes["id"] == "answer")
+    captions = [e.text for e in tree.of("figcaption") if answer in e.ancestors]
+    assert [text.partition(".")[0] for text in captions] == [
+        "Accuracy of solutions",
+        "Length of solutions",
+        "Judging of given solutions",
+    ]
 
 
-def test_page_is_well_formed_offline_and_escaped(runs, tmp_path):
-    page = build(runs, tmp_path / "r.html")
-    parser = _Tags()
-    parser.feed(page)
-    assert parser.open == []
-    assert not {"script", "img", "link", "iframe"} & set(parser.tags)
-    assert "http" not in page
+def test_figures_of_the_answer_show_the_numbers_of_the_table(tree):
+    """Values over bars are text, which the shortening of coordinates must not touch."""
+    table = next(e for e in tree.of("table") if e.children[0].text == "All evaluated models")
+    cells = " ".join(e.text for e in tree.of("td") if table in e.ancestors)
+    figure = next(e for e in tree.of("figure") if "Accuracy of solutions" in e.text)
+    shown = [e.text for e in tree.of("text") if figure in e.ancestors and re.fullmatch(r"\d\.\d{3}", e.text)]
+    assert len(shown) == 8
+    assert all(value in cells for value in shown)
 
 
-def test_all_four_arms_have_a_sampled_and_a_greedy_row(runs, tmp_path):
-    page = build(runs, tmp_path / "r.html")
-    results = page.split("<h2>Results</h2>")[1].split("<h2>")[0]
-    for arm in ("base", "after judge", "JudgeRLVR", "vanilla"):
-        assert results.count(f"<tr><th>{arm}</th>") == 2, arm
-    assert results.count("<td>greedy, n=1") == 4
+def test_a_stamp_names_one_seed_and_a_length_term(tree):
+    stamps = [e.text for e in tree.of("p") if e.attributes.get("class") == "stamp"]
+    assert "one seed: not evidence" in stamps
+    assert any("vanilla: length_term: yes" in text for text in stamps)
 
 
-def test_equal_steps_pair_counts_the_judging_stage(runs, tmp_path):
-    page = build(runs, tmp_path / "r.html")
-    matched = page.split("at equal budgets</h2>")[1].split("<h2>")[0]
-    assert "<td>JudgeRLVR (generate)</td><td>24</td><td>360,000</td>" in matched
-    assert "difference" in matched
+def test_a_run_with_values_that_are_no_numbers_is_a_page_that_says_so(tmp_path):
+    """A value that is not finite, a series that never is, and a run that was stopped by the guard."""
+    bad = {"actor/grad_norm": NAN, "actor/entropy": float("inf"), "actor/pg_loss": -float("inf")}
+    run = tmp_path / "judge"
+    write_run(run, "judge", 2, 0.5, 0.6, export=None, model_hash=None)
+    append_row(run / METRICS, step_row(3, "judge", more=bad))
+    assert main([str(run), "--out", str(tmp_path / "r.html")]) == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "judge: failed: step 3: actor/entropy is inf" in page
+    assert "A cross marks a step without a finite value (steps: 1)." in page
 
 
-def test_stamps_one_seed_and_length_term(runs, tmp_path):
-    page = build(runs, tmp_path / "r.html")
-    assert "one seed: not evidence" in page
-    assert "length_term: yes (vanilla)" in page
+def test_templates_refuse_a_name_that_is_not_given():
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError):
+        environment().from_string("{{ absent }}").render()
 
 
-def test_what_is_absent_is_not_run_and_no_number(tmp_path):
-    write_run(tmp_path / "judge", "judge", 2, 0.5, 0.6)
-    page = build([tmp_path / "judge"], tmp_path / "r.html")
-    results = page.split("<h2>Results</h2>")[1].split("<h2>")[0]
-    for arm in ("base", "after judge", "JudgeRLVR", "vanilla"):
-        row = results.split(f"<tr><th>{arm}</th>")[1].split("</tr>")[0]
-        assert set(row.replace("<td class='absent'>", "").split("</td>")) == {"not run", ""}
-
-
-def test_last_line_cut_by_a_crash_is_left_out_and_repeated_steps_count_once(runs, tmp_path):
-    path = runs[0] / "metrics.jsonl"
-    last = path.read_text().rstrip("\n").split("\n")[-1]
-    path.write_text(path.read_text() + last + "\n" + last[:20])
-    page = build(runs, tmp_path / "r.html")
-    assert "<td>JudgeRLVR (generate)</td><td>24</td><td>360,000</td>" in page
-
-
-@pytest.mark.parametrize("content", ["", None])
-def test_nothing_to_report_is_one_line_and_exit_2(tmp_path, capsys, content):
+@pytest.mark.parametrize("made", [False, True])
+def test_nothing_to_report_is_one_line_and_exit_2(tmp_path, capsys, made):
     folder = tmp_path / "empty"
-    if content is not None:
+    if made:
         folder.mkdir()
     assert main([str(folder), "--out", str(tmp_path / "r.html")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_damaged_metrics_name_file_and_row(runs, tmp_path, capsys):
-    (runs[0] / "metrics.jsonl").write_text('{"step": 1}\nnot json\n{"step": 2}\n')
-    assert main([str(runs[0]), "--out", str(tmp_path / "r.html")]) == 2
+def test_damaged_metrics_name_file_and_row(tmp_path, capsys):
+    write_run(tmp_path / "judge", "judge", 2, 0.5, 0.6)
+    (tmp_path / "judge" / METRICS).write_text('{"step": 1}\nnot json\n{"step": 2}\n')
+    assert main([str(tmp_path / "judge"), "--out", str(tmp_path / "r.html")]) == 2
     assert "metrics.jsonl, row 2" in capsys.readouterr().err
+
+
+def test_a_damaged_summary_is_one_line_and_exit_2(tmp_path, capsys):
+    write_run(tmp_path / "judge", "judge", 2, 0.5, 0.6)
+    (tmp_path / "judge" / "eval" / "final").mkdir(parents=True)
+    (tmp_path / "judge" / "eval" / "final" / "summary.json").write_text('{"results": [{}]}')
+    assert main([str(tmp_path / "judge"), "--out", str(tmp_path / "r.html")]) == 2
+    assert "summary.json" in capsys.readouterr().err

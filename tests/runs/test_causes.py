@@ -4,12 +4,14 @@ import json
 
 import pytest
 import ray
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 
 from judgerlvr.cluster.lost_actors import LostActor
 from judgerlvr.cluster.memory_kills import Kills
 from judgerlvr.cluster.session import Session
 from judgerlvr.runs import causes
-from judgerlvr.runs.causes import Evidence, describe
+from judgerlvr.runs.causes import Evidence, describe, own_error
 from judgerlvr.runs.console import ENGINE_LOG
 from judgerlvr.runs.folder import FAILURE
 from rewards.errors import InputError
@@ -44,6 +46,22 @@ def test_cause_is_the_last_error_or_the_beginning_of_a_message(tmp_path, text, l
 def test_cause_is_the_watchdogs_if_it_left_one(tmp_path):
     (tmp_path / FAILURE).write_text(json.dumps({"cause": "no step finished"}))
     assert Evidence(tmp_path, Session()).cause(ValueError("killed")) == "no step finished"
+
+
+def refuse(text):
+    raise ValueError(text)
+
+
+def nest(text):
+    instantiate({"_target_": f"{__name__}.refuse", "text": text})
+
+
+@pytest.mark.parametrize("target", ["refuse", "nest"])
+@pytest.mark.parametrize("text", ["micro batch is 0", 'it\'s (not) "one" line\nbut two'])
+def test_cause_of_a_wrapped_error_is_the_error_inside(tmp_path, target, text):
+    with pytest.raises(InstantiationException) as caught:
+        instantiate({"_target_": f"{__name__}.{target}", "text": text})
+    assert Evidence(tmp_path, Session()).cause(caught.value) == f"ValueError: {' '.join(text.split())}"
 
 
 CUDA = (
@@ -87,10 +105,10 @@ def test_an_engines_error_is_found_in_the_log_of_this_session(tmp_path):
     assert evidence.cause(RuntimeError("Engine core failed")).startswith("cuda:1 has 10.3")
 
 
-def test_our_own_remote_error_is_told_as_it_is(tmp_path):
+def test_our_own_remote_error_is_known():
     remote = ray.exceptions.RayTaskError("f", "Traceback", InputError("bad row", "mend it"), pid=1, ip="10.0.0.1")
-    with pytest.raises(InputError, match="bad row; mend it"):
-        Evidence(tmp_path, Session()).cause(remote)
+    assert own_error(remote) is remote.cause
+    assert own_error(ValueError("theirs")) is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.evaluate import parse_arguments
 from judgerlvr.evaluation.command import fill_from_card
 from judgerlvr.runs.manifest import MANIFEST
-from judgerlvr.runs.policy_card import CARD, card_of, curl_command, read_card, write_card
+from judgerlvr.runs.policy_card import CARD, card_of, curl_command, read_card, run_card, write_card
 from judgerlvr.stage2_generate import main
 from rewards.errors import InputError
 
@@ -91,3 +92,57 @@ def test_a_damaged_card_is_one_line(policy, text):
 def test_the_serving_command_holds_the_filled_prompt(policy):
     words = shlex.split(curl_command(read_card(policy), "ckpt/judge", "It's 1+1?"))
     assert json.loads(words[-1])["messages"][0]["content"] == "Solve.\nIt's 1+1?"
+
+
+GENERATE, JUDGE = "generation_prompt", "judge_prompt"
+FILES = ["judge.data.responses=[x.jsonl]"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "overrides", "used"),
+    [
+        ("judge", [], {GENERATE, JUDGE, "verdicts"}),
+        ("judge", FILES, {JUDGE, "verdicts"}),
+        ("generate", [], {GENERATE}),
+        ("generate", FILES, {GENERATE}),
+    ],
+)
+@pytest.mark.parametrize("with_parent", [False, True])
+def test_a_card_holds_what_the_run_used_else_what_the_parent_used(
+    policy, make_stage, tmp_path, kind, overrides, used, with_parent
+):
+    """The parent's card has other prompts and words than the run."""
+    (tmp_path / MANIFEST).write_text("{}")
+    words = {GENERATE: "Mine {{problem}}", JUDGE: "Mine {{problem}} {{response}}", "verdicts": ("A", "B")}
+    parent = replace(read_card(policy), **words)
+    write_card(policy, parent)
+    stage = make_stage(kind, overrides=overrides, init=policy if with_parent else BASE)
+    card = asdict(card_of(stage))
+    assert {name for name in words if card[name] not in (None, words[name])} == used
+    unused = set(words) - used
+    assert {name: card[name] for name in unused} == {name: words[name] if with_parent else None for name in unused}
+
+
+def test_stage_2_may_ask_otherwise_than_a_judge_of_response_files(policy, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_card(policy, replace(read_card(policy), generation_prompt=None))
+    given = ["--config", "configs/tiny.yaml", "--init", str(policy), "--dry-run", "reward.extraction=lenient"]
+    assert main([*given, "data.prompt=configs/prompts/generate.txt"]) == 0
+    assert filled(policy).prompt.name == "generate.txt"
+
+
+def test_a_policy_that_only_judged_is_served_a_solution_to_judge(policy):
+    words = shlex.split(curl_command(replace(read_card(policy), generation_prompt=None), "ckpt/judge", "1+1?"))
+    assert json.loads(words[-1])["messages"][0]["content"].startswith("Judge.\n1+1?\nSolution:\n")
+
+
+def test_a_run_publishes_the_card_that_it_began_with(make_stage, tmp_path):
+    template = tmp_path / "prompt.txt"
+    template.write_text("First {{problem}}")
+    stage = make_stage(overrides=[f"data.prompt={template}"], init=BASE)
+    (tmp_path / MANIFEST).write_text("{}")
+    write_card(stage.run_dir, card_of(stage))
+    assert run_card(stage).generation_prompt == "First {{problem}}"
+    template.write_text("Second {{problem}}")
+    with pytest.raises(InputError, match=r"the run began with 'First {{problem}}', now 'Second {{problem}}'"):
+        run_card(stage)

@@ -52,7 +52,7 @@ def test_second_step_judges_what_the_policy_of_the_first_wrote(run_dir):
 
 def test_fresh_candidates_leave_held_out_problems_alone(run_dir):
     heldout = {row["extra_info"]["problem_id"] for row in read_rows(run_dir / "data" / "heldout.parquet")}
-    assert heldout.isdisjoint(row["id"] for row in read(run_dir / "data" / "candidates-1.jsonl"))
+    assert heldout.isdisjoint(row["problem_id"] for row in read(run_dir / "data" / "candidates-1.jsonl"))
 
 
 def test_manifest_holds_the_hash_of_the_last_training_set(run_dir):

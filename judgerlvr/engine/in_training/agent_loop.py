@@ -49,6 +49,7 @@ class SeededSingleTurn(SingleTurnAgentLoop):
         output = await super().run({**sampling_params, **asked}, priority, **kwargs)
         self._keep_choices(output)
         full = len(output.response_ids) >= self.response_length
+        # A response may come to an end at exactly the limit.
         truncated = full and output.response_ids[-1] != self.tokenizer.eos_token_id
         output.extra_fields["truncated"] = truncated
         if self.mask_truncated and truncated:

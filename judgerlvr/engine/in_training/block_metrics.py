@@ -73,5 +73,6 @@ def block_metrics(samples: Sequence[Compared], config: HySparseConfig) -> dict[s
 
 def effective_share(log_weights: Tensor) -> float:
     """Effective sample size of importance weights exp(``log_weights``) [n], (sum w)^2 / sum w^2, as a share of n."""
+    # In logarithms, because the weight of a long sequence overflows.
     twice = 2 * log_weights.logsumexp(0) - (2 * log_weights).logsumexp(0)
     return twice.exp().item() / len(log_weights)

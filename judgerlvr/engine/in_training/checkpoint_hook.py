@@ -28,4 +28,5 @@ class SealCheckpoint(CheckpointCallback):
             remedy = "resume from the checkpoint before with a lower learning rate"
             raise GuardTripped(f"guard finite: weight {name} is not finite at step {global_step}; {remedy}")
         write_atomically(checkpoint / SEAL, json.dumps(trainer.progress()))
+        # Only after the seal, so that a crash before leaves the earlier checkpoints.
         prune(checkpoint.parent, trainer.keep_checkpoints)

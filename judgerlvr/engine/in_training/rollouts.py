@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 import transfer_queue
 
 from data.judge_row import is_judge_row, read_label
+from judgerlvr.runs.rollout_log import LoggedRollout, write_step
 
 FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "extra_info", "reward_model"]
 
@@ -44,6 +44,7 @@ class Rollout:
 
 def read_rollouts(partition: str, uids: list[str], tags: dict[str, Any]) -> dict[str, list[Rollout]]:
     """Rollouts by prompt uid, prompts in the given order and samples by number."""
+    # By number, because as text sample 10 comes before sample 2.
     keys = sorted((key for key in tags if key.split("_")[0] in set(uids)), key=lambda key: int(key.split("_")[1]))
     groups: dict[str, list[Rollout]] = {uid: [] for uid in uids}
     if keys:
@@ -81,21 +82,21 @@ def _rollout(sample: int, row: dict[str, Any]) -> Rollout:
     )
 
 
-def write_rollouts(path: Path, step: int, groups: list[list[Rollout]], decode: Callable[[list[int]], str]) -> None:
-    """One JSON line a sample, with the id of the sample's problem."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for rollout in (rollout for group in groups for rollout in group):
-            row = {
-                "step": step,
-                "id": rollout.prompt_id,
-                "sample": rollout.sample,
-                "prompt": decode(rollout.prompt_ids),
-                "response": decode(rollout.response_ids),
-                "score": rollout.score,
-                "reason": rollout.reason,
-                "tokens": rollout.tokens,
-                "truncated": rollout.truncated,
-                "label": rollout.label,
-            }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+def write_rollouts(folder: Path, step: int, groups: list[list[Rollout]], decode: Callable[[list[int]], str]) -> None:
+    """Log the samples of a step, prompts in the given order."""
+    write_step(folder, step, (_logged(rollout, step, decode) for group in groups for rollout in group))
+
+
+def _logged(rollout: Rollout, step: int, decode: Callable[[list[int]], str]) -> LoggedRollout:
+    return LoggedRollout(
+        step=step,
+        id=rollout.prompt_id,
+        sample=rollout.sample,
+        prompt=decode(rollout.prompt_ids),
+        response=decode(rollout.response_ids),
+        score=rollout.score,
+        reason=rollout.reason,
+        tokens=rollout.tokens,
+        truncated=rollout.truncated,
+        label=rollout.label,
+    )

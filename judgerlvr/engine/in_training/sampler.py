@@ -11,6 +11,7 @@ from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout, read_rollouts, write_rollouts
 from judgerlvr.engine.private.groups import TerminalGroups
 from judgerlvr.runs.metrics import EXTRA_ROUNDS, GENERATED_TOKENS, GROUPS, UNIFORM
+from judgerlvr.runs.rollout_log import ROLLOUTS
 
 TRAIN = "train"
 POLL_SECONDS = 0.1
@@ -40,7 +41,7 @@ class BoundedSampler(TerminalGroups):
         self.replace_uniform = bool(sampler_kwargs["replace_uniform"])
         self.max_extra_rounds = int(sampler_kwargs["max_extra_rounds"])
         self.kind = str(sampler_kwargs["kind"])
-        self.log_dir = Path(sampler_kwargs["run_dir"]) / "rollouts"
+        self.log_dir = Path(sampler_kwargs["run_dir"]) / ROLLOUTS
         self.logged_prompts = int(sampler_kwargs["logged_prompts"])
         self.generated_tokens = 0
         # Set by the trainer once it has a tokenizer: token ids -> text, for the rollout log.
@@ -96,4 +97,4 @@ class BoundedSampler(TerminalGroups):
     def _log(self, step: int, rollouts: dict[str, list[Rollout]]) -> None:
         shown = list(rollouts.values())[: self.logged_prompts]
         if shown and self.decode is not None:
-            write_rollouts(self.log_dir / f"step_{step:06d}.jsonl", step, shown, self.decode)
+            write_rollouts(self.log_dir, step, shown, self.decode)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from data.balanced_accuracy import mean_recall
+from judgerlvr.config.schema import Stop
+from judgerlvr.engine.in_training.eta import Pace, foresee, shown
+from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import DROPPED, StepRow, append_row, log_progress
-
-# Data sources of held-out judge prompts, by label.
-RIGHT, WRONG = "judge_right", "judge_wrong"
 
 
 class Tracker(Protocol):
@@ -30,25 +28,12 @@ def _plain(value: Any) -> float | None:
     return None
 
 
-def held_out(values: Mapping[str, float]) -> dict[str, float]:
-    """verl's validation figures under our names. Judge prompts are validated as two sources, one a class."""
-    accuracy = {
-        name.split("/")[1]: value
-        for name, value in values.items()
-        if name.startswith("val-core/") and "/acc/mean@" in name
-    }
-    renamed = {metrics.HELDOUT_ACCURACY.name.format(source): value for source, value in accuracy.items()}
-    if not math.isnan(balanced := mean_recall(accuracy.get(RIGHT), accuracy.get(WRONG))):
-        renamed[metrics.HELDOUT_BALANCED.name] = balanced
-    return renamed
-
-
 class StepLog:
     """Stands where verl's tracker stands, passes everything on, and adds the run folder's own record.
 
     ``on_step`` sees the row of each training step after the row is on disk.
     So the metrics that stop a run are in the run's log.
-    ``seconds_before`` counts the training time of the parts of a resumed run.
+    ``stop`` holds the limits of the whole run, and ``rules`` count across resumes, the seconds of a run included.
     """
 
     def __init__(
@@ -56,38 +41,47 @@ class StepLog:
         tracker: Tracker,
         path: Path,
         kind: str,
-        steps: int,
+        stop: Stop,
         on_step: Callable[[StepRow], None],
-        seconds_before: float = 0.0,
+        rules: StopRules,
     ) -> None:
-        self.tracker, self.path, self.kind, self.steps, self.on_step = tracker, path, kind, steps, on_step
+        self.tracker, self.path, self.kind, self.stop, self.on_step = tracker, path, kind, stop, on_step
+        self.rules, self.pace = rules, Pace()
         self.last = time.monotonic()
-        self.started = self.last - seconds_before
+        self.tokens: float | None = None
 
     def log(self, data: dict[str, Any], step: int) -> None:
         self.tracker.log(data=data, step=step)
         now = time.monotonic()
         values = {name: number for name, value in data.items() if (number := _plain(value)) is not None}
-        values = {name: value for name, value in values.items() if name not in DROPPED} | held_out(values)
-        row = StepRow(step, self.kind, round(now - self.started, 3), values)
+        values = {name: value for name, value in values.items() if name not in DROPPED}
+        row = StepRow(step, self.kind, round(self.rules.seconds(), 3), values)
         append_row(self.path, row)
         if row.is_training:
-            log_progress(self.path.parent, self._line(row, now - self.last))
+            self.pace.add(now - self.last, self._step_tokens(row))
             self.last = now
+            log_progress(self.path.parent, self._line(row))
             self.on_step(row)
 
-    def _line(self, row: StepRow, seconds: float) -> str:
-        done = "#" * round(20 * row.step / self.steps)
-        left = (self.steps - row.step) * seconds
+    def _step_tokens(self, row: StepRow) -> float:
+        """Tokens that the step sampled, dropped groups included."""
+        total = row[metrics.GENERATED_TOKENS]
+        before, self.tokens = self.tokens, total
+        return total - before if before is not None else total / max(1, row.step)
+
+    def _line(self, row: StepRow) -> str:
+        end = foresee(self.stop, row.step, row[metrics.GENERATED_TOKENS], row.seconds, self.rules.since_best, self.pace)
+        steps = row.step + end.steps
+        done = "#" * round(20 * row.step / max(1, steps))
         parts = [
-            f"{self.kind:>8} [{done:<20}] {row.step}/{self.steps}",
+            f"{self.kind:>8} [{done:<20}] {row.step}/{'' if end.rule == 'steps' else '~'}{steps}",
             f"accuracy {row[metrics.ACCURACY]:.3f}",
             f"reward {row[metrics.REWARD]:.3f}",
             f"tokens {row[metrics.MEAN_TOKENS]:.1f}",
             f"entropy {row[metrics.ENTROPY]:.3f}",
             f"mismatch {row[metrics.MISMATCH]:.1e}",
-            f"{seconds:.1f} s",
-            f"ETA {left / 60:.1f} min",
+            f"{self.pace.seconds[-1]:.1f} s",
+            shown(end, self.pace),
         ]
         return "  ".join(parts)
 

@@ -25,6 +25,11 @@ class StopRules:
         self.started = time.monotonic() - seconds
         self.best, self.best_step, self.step = plateau["best"], plateau["best_step"], plateau["step"]
 
+    @property
+    def since_best(self) -> int:
+        """Steps since the best held-out balanced accuracy."""
+        return self.step - self.best_step
+
     def plateau_state(self) -> dict[str, float]:
         return {"best": self.best, "best_step": self.best_step, "step": self.step}
 
@@ -44,6 +49,6 @@ class StopRules:
             return f"{generated_tokens} tokens generated (stop.generated_tokens {stop.generated_tokens})"
         if stop.hours and self.seconds() >= stop.hours * 3600:
             return f"{self.seconds() / 3600:.2f} h (stop.hours {stop.hours:g})"
-        if stop.plateau.steps and self.step - self.best_step >= stop.plateau.steps:
+        if stop.plateau.steps and self.since_best >= stop.plateau.steps:
             return f"balanced accuracy has not risen from {self.best:.3f} since step {self.best_step}"
         return None

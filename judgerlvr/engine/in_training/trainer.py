@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from judgerlvr.config.schema import Stop
 from judgerlvr.engine.devices import engine_name
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compared
@@ -17,15 +18,16 @@ from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.private.validation import ValidationFigures
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import read_manifest, write_manifest
-from judgerlvr.runs.metrics import METRICS, StepRow, log_progress
+from judgerlvr.runs.metrics import METRICS, StepRow, log_phase, log_progress
 from judgerlvr.runs.stage import STOP, Stage
 
 
-class StageTrainer(PPOTrainerSync):
+class StageTrainer(ValidationFigures, PPOTrainerSync):
     """Adds nothing to the algorithm. Overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:
@@ -43,6 +45,7 @@ class StageTrainer(PPOTrainerSync):
         self.block_config = HySparseConfig.from_pretrained(stage.init) if stage.chooses_blocks else None
 
     def on_init_end(self) -> None:
+        log_phase(self.stage.run_dir, "sending the weights to the rollout engine")
         super().on_init_end()
         cluster = self.stage.config.cluster
         ranks = cluster.nodes * cluster.gpus_per_node
@@ -56,11 +59,16 @@ class StageTrainer(PPOTrainerSync):
 
     def on_validate_begin(self) -> None:
         self._log_to_run_folder()
+        log_phase(self.stage.run_dir, f"validating after step {self.global_steps}", passing=self.training)
 
     def on_train_begin(self) -> None:
         self._log_to_run_folder()
         self.canary.check(0)
         self.heartbeat, self.training = time.monotonic(), True
+
+    def on_sample_begin(self) -> None:
+        super().on_sample_begin()
+        log_phase(self.stage.run_dir, f"step {self.global_steps}: sampling", passing=True)
 
     def on_sample_end(self) -> None:
         """Check budgets once this step's tokens are known, so that the last step is saved too."""
@@ -71,6 +79,7 @@ class StageTrainer(PPOTrainerSync):
             log_progress(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
             self.total_training_steps = self.global_steps
             self.config.trainer.save_freq = 1
+        log_phase(self.stage.run_dir, f"step {self.global_steps}: training", passing=True)
 
     def on_step_end(self) -> None:
         super().on_step_end()
@@ -93,8 +102,12 @@ class StageTrainer(PPOTrainerSync):
     def _log_to_run_folder(self) -> None:
         if not isinstance(self.logger, StepLog):
             path = self.stage.run_dir / METRICS
-            steps, before = self.total_training_steps, self.rules.seconds()
-            self.logger = StepLog(self.logger, path, self.stage.kind, steps, self._step, before)
+            self.logger = StepLog(self.logger, path, self.stage.kind, self._whole_stop(), self._step, self.rules)
+
+    def _whole_stop(self) -> Stop:
+        """The limits of the whole run. A stage that is trained in segments has the end of its segment as a limit."""
+        stop = self.stage.settings.stop
+        return replace(stop, steps=max(stop.steps, read_manifest(self.stage.run_dir).steps or 0))
 
     def progress(self) -> dict[str, Any]:
         """State that verl does not keep and a resumed run needs."""

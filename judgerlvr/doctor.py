@@ -1,0 +1,45 @@
+"""Check machine, model, data, prompt, verifier, cluster and disk, and name the command to run next.
+
+    python -m judgerlvr.doctor [judge | generate] [--config FILE] [--init DIR] [key=value ...]
+
+The checks are those of ``--dry-run``. The doctor goes on after a fault, so that one page shows all faults. No GPU is
+needed. The exit code is 2 where a fault was found, else 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from judgerlvr.cli import CONFIG_HELP
+from rewards.errors import BAD_INPUT, exit_code
+
+STAGES = ("judge", "generate")
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m judgerlvr.doctor", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("words", nargs="*", metavar="judge | generate | key=value", help="stage, and overrides of keys")
+    parser.add_argument("--config", type=Path, help=CONFIG_HELP)
+    parser.add_argument("--init", type=Path, metavar="DIR", help="starting policy of stage 2 (e.g. ckpt/judge)")
+    parser.add_argument("--out", type=Path, help="name of the finished policy (default ckpt/STAGE)")
+    options = parser.parse_intermixed_args(arguments)
+    named = [word for word in options.words if word in STAGES]
+    options.stage = named[-1] if named else "generate" if options.init else "judge"
+    options.overrides = [word for word in options.words if word not in STAGES]
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    from judgerlvr.pipeline.checkup.page import run_doctor  # after parsing: --help needs no torch
+
+    healthy: list[bool] = []
+    code = exit_code(lambda: healthy.append(run_doctor(options)))
+    return code or (0 if all(healthy) else BAD_INPUT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The benchmark command: many tasks, several models, one table."""

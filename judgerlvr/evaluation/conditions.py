@@ -1,0 +1,100 @@
+"""Conditions under which two evaluations of one set were made, and the conditions that differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from judgerlvr.evaluation.outputs import Group
+from judgerlvr.evaluation.records import Record
+
+# Settings that say how a response is read, by kind.
+READ_BY = {"generate": ("verifier", "extraction", "scorer"), "judge": ("verdicts",)}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A condition, by the name of the option that allows it, with a person's words for the difference."""
+
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.text}"
+
+
+def differences(ours: Group, theirs: Group) -> list[Difference]:
+    """All conditions in which two groups differ, over the items of both."""
+    found = [(name, compare(ours, theirs)) for name, compare in CONDITIONS.items()]
+    return [Difference(name, text) for name, text in found if text]
+
+
+def _by_item(group: Group, other: Group) -> dict[str, Record]:
+    shared = {record.id for record in other.records}
+    return {record.id: record for record in group.records if record.id in shared}
+
+
+def _items_that_differ(ours: Group, theirs: Group, read: Callable[[Record], Any]) -> str:
+    one, two = _by_item(ours, theirs), _by_item(theirs, ours)
+    count = sum(read(one[item]) != read(two[item]) for item in one)
+    return f"differs for {count} of {len(one)} items" if count else ""
+
+
+def _prompt(ours: Group, theirs: Group) -> str:
+    """The rendered text that the policy was given, chat template included."""
+    return _items_that_differ(ours, theirs, lambda record: record.prompt)
+
+
+def _gold(ours: Group, theirs: Group) -> str:
+    return _items_that_differ(ours, theirs, lambda record: (record.gold, record.label))
+
+
+def _verifier(ours: Group, theirs: Group) -> str:
+    names = READ_BY[ours.key.kind]
+    return _against(*({name: group.settings.get(name) for name in names} for group in (ours, theirs)))
+
+
+def _decoding(ours: Group, theirs: Group) -> str:
+    def of(group: Group) -> dict[str, Any]:
+        decoding = group.decoding
+        if decoding.stored:
+            return {"stored": True}
+        return {"stored": False, "temperature": decoding.temperature, "top_p": decoding.top_p}
+
+    return _against(of(ours), of(theirs))
+
+
+def _limit(ours: Group, theirs: Group) -> str:
+    one, two = (token_limit(group) for group in (ours, theirs))
+    return _against({"max_tokens": one}, {"max_tokens": two}) if one and two else ""
+
+
+def token_limit(group: Group) -> int | None:
+    """The longest response in tokens. None where responses were given."""
+    return None if group.decoding.stored else group.decoding.max_tokens
+
+
+def _n(ours: Group, theirs: Group) -> str:
+    one, two = (Counter(record.id for record in group.records) for group in (ours, theirs))
+    pairs = Counter((one[item], two[item]) for item in one.keys() & two.keys() if one[item] != two[item])
+    if not pairs:
+        return ""
+    (a, b), _ = pairs.most_common(1)[0]
+    return f"{a} against {b} samples of an item ({pairs.total()} of {len(one.keys() & two.keys())} items)"
+
+
+def _against(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    return ", ".join(f"{name} {ours.get(name)} against {theirs.get(name)}" for name in names)
+
+
+CONDITIONS: dict[str, Callable[[Group, Group], str]] = {
+    "prompt": _prompt,
+    "gold": _gold,
+    "verifier": _verifier,
+    "decoding": _decoding,
+    "limit": _limit,
+    "n": _n,
+}

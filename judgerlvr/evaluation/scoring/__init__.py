@@ -1,0 +1,1 @@
+"""Scorers of benchmark tasks that read a whole response, and the sandbox in which sampled code runs."""

@@ -1,0 +1,147 @@
+"""Checks that read the data, render the first prompt and plan the stage. ``--dry-run`` and the doctor make them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from data.identity import shown_text
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
+from data.verl_rows import render_generate_rows
+from judgerlvr.models.prompt_tokens import Chat, PromptFilter, drop_unusable, encode_prompt, no_prompt_left
+from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
+from judgerlvr.pipeline.checkup.subject import Subject
+from judgerlvr.pipeline.export import check_link
+from judgerlvr.pipeline.generate_data import shown_data
+from judgerlvr.pipeline.judge_data import check_heldout, make_judge_set, read_candidates, render_splits
+from judgerlvr.planning.constraints import check_constraints
+from judgerlvr.planning.load import load_of
+from judgerlvr.planning.machine import free_gib, machine_of
+from judgerlvr.planning.plan import make_plan
+from judgerlvr.planning.report import cpu_time_lines, plan_lines, storage_lines, verdict_lines
+from judgerlvr.planning.storage import storage, storage_shortfalls
+from judgerlvr.runs.folder import check_space, existing_run, nearest
+from rewards.canary import canary
+from rewards.errors import InputError
+
+PLACEHOLDER = "(a sampled solution)"
+
+
+def data(subject: Subject) -> Iterator[Finding]:
+    """Problems are read, are apart from each other, and have golds that answers can match."""
+    problems = subject.problems
+    found = f"{len(problems.train)} training problems, {len(problems.heldout)} held out"
+    yield ok(found, *subject.notes)
+    for line in subject.warnings:
+        sources = " ".join(source for source in subject.config.data.train if line.startswith(source))
+        yield warning(line, f"mend or leave out the rows that `judgerlvr inspect_data {sources} --golds` lists")
+    if subject.config.data.train and not problems.heldout:
+        yield warning("nothing is held out, so nothing is validated", "give data.heldout")
+
+
+class FirstPrompt(NamedTuple):
+    """The first prompt, the number of usable rows where known, rows left out by reason, and a note."""
+
+    chat: Chat
+    rows: int | None = None
+    left_out: Mapping[str, int] = {}
+    note: str = ""
+
+
+def first_prompt(subject: Subject) -> Iterator[Finding]:
+    """The prompt that the first sample would be drawn for. Response files become a whole judge set for that."""
+    config, request = subject.config, subject.request
+    found = _judge_prompt(subject) if request.kind == "judge" else _generate_prompt(subject)
+    if found.rows is not None:
+        check_constraints(load_of(request.kind, config), subject.shape, request.device, rows=found.rows)
+    ids = encode_prompt(subject.tokenizer, found.chat)
+    text = f"first prompt has {len(ids)} of at most {config.max_prompt_tokens} tokens{found.note}"
+    yield ok(text, *subject.tokenizer.decode(ids).splitlines())
+    if found.left_out:
+        shown = ", ".join(f"{reason}: {count}" for reason, count in sorted(found.left_out.items()))
+        yield warning(f"prompts are left out ({shown})", "raise max_prompt_tokens, or mend these problems")
+
+
+def _generate_prompt(subject: Subject) -> FirstPrompt:
+    config = subject.config
+    prompts = PromptFilter(subject.tokenizer, config.max_prompt_tokens)
+    template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
+    rows, left_out = drop_unusable(render_generate_rows(subject.problems.train, template), prompts, shown_data)
+    return FirstPrompt(list(rows[0]["prompt"]), len(rows), left_out)
+
+
+def _judge_prompt(subject: Subject) -> FirstPrompt:
+    config = subject.config
+    if config.judge.data.responses:
+        heldout = config.judge.data.heldout_problems
+        judge_set = make_judge_set(config, subject.grading, subject.tokenizer, read_candidates(config), heldout)
+        first = list(next(render_splits(config, judge_set)["train"])["prompt"])
+        note = f"; judge set: {json.dumps(dict(judge_set.card.counts))}"
+        return FirstPrompt(first, len(judge_set.train), note=note)
+    check_heldout(config, subject.problems)
+    template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+    shown = {"problem": shown_text(subject.problems.train[0]), "response": PLACEHOLDER}
+    chat = as_chat(render(template, shown))
+    if reason := PromptFilter(subject.tokenizer, config.max_prompt_tokens).refuse(chat, shown.values()):
+        raise no_prompt_left(1, Counter([reason]), config.max_prompt_tokens)
+    return FirstPrompt(chat)
+
+
+def first_gold(subject: Subject) -> Iterator[Finding]:
+    """The first gold answer is graded as correct against itself."""
+    problem = subject.problems.train[0]
+    if problem.gold is None:
+        yield ok("the first problem has no gold answer to try")
+        return
+    with subject.grading.open_pool(workers=1) as pool:
+        if canary(pool, [problem]):
+            remedy = "mend the gold answer, or set reward.verifier to one that reads it"
+            raise InputError(f"gold {problem.gold!r} of problem {problem.id} fails against itself", remedy)
+    yield ok(f"gold {problem.gold!r} graded against itself is correct")
+
+
+def plan(subject: Subject) -> Iterator[Finding]:
+    """What the stage takes of cards, hosts, disk and time.
+
+    Raises:
+        InputError: by the plan the stage does not fit. The message says by how much, and what would fit.
+    """
+    config, request, shape = subject.config, subject.request, subject.shape
+    if shape is None:
+        yield ok("no plan: the planner knows Qwen3, Qwen3-MoE and HySparse")
+        return
+    there = machine_of(config, request.device)
+    if request.device == "gpu":
+        made = make_plan(request.kind, config, shape, there)
+        lines, shortfalls, change = plan_lines(made), made.shortfalls, made.change
+    else:
+        load = load_of(request.kind, config)
+        kept = storage(shape, load, request.settings, "cpu", config.cluster.rollout_cpu_gib)
+        shortfalls, change = storage_shortfalls(kept, there), ""
+        lines = [*storage_lines(kept, there), *cpu_time_lines(config, load), *verdict_lines(shortfalls, change)]
+    steps = f"at most {request.settings.stop.steps} steps"
+    yield ok(f"{steps}; by the plan the stage {'does not fit' if shortfalls else 'fits'}", *lines)
+    if shortfalls:
+        remedy = f"set {change}" if change else "take a smaller batch, shorter responses, or a larger machine"
+        raise InputError(f"the stage does not fit: {shortfalls[0]}", remedy, field="cluster")
+
+
+def disk(subject: Subject) -> Iterator[Finding]:
+    """Room for the run, and a name that the finished policy can take."""
+    config, request = subject.config, subject.request
+    runs = Path(config.runs)
+    check_space(nearest(runs))
+    check_link(request.link, None if subject.new else existing_run(config, request.kind))
+    yield ok(f"{free_gib(runs):.0f} GiB free for {runs}; the policy will be {request.link}")
+
+
+DATA = (
+    Check("data", data, needs=("verifier",)),
+    Check("prompt", first_prompt, needs=("model", "verifier", "data", "prompt")),
+    Check("verifier", first_gold, needs=("verifier", "data")),
+    Check("cluster", plan, needs=("model",)),
+    Check("disk", disk),
+)

@@ -1,0 +1,114 @@
+"""Checks that come before any data is read. Each stage makes these checks at its start and prints the findings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
+from judgerlvr.config.check import MATCH_TOKENS
+from judgerlvr.config.schema import Device
+from judgerlvr.engine.preflight import PreflightError, check_versions
+from judgerlvr.models.directory import check_hysparse, check_model, small_tokenizer
+from judgerlvr.pipeline.checks import check_start
+from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
+from judgerlvr.pipeline.checkup.subject import Subject
+from judgerlvr.pipeline.inputs import check_card, check_libraries, check_trackers, check_verdicts, unasked_box
+from judgerlvr.planning.machine import host_gib, visible_cards
+from judgerlvr.planning.report import size
+from judgerlvr.runs.policy_card import asks_to_generate
+from judgerlvr.runs.versions import version
+from rewards.errors import InputError
+from rewards.verifier import load_verifier
+
+# A policy of more parameters is meant for a GPU. The largest shipped base has 5 million.
+MOST_ON_CPU = 100e6
+
+
+def machine(subject: Subject) -> Iterator[Finding]:
+    """Device, cores, memory and the versions of both engines."""
+    device, cards = subject.request.device, visible_cards().splitlines()
+    shown = f", {len(cards)} x {cards[0]}" if cards else ""
+    yield ok(f"device {device}: {os.cpu_count()} cores, {host_gib():.1f} GiB{shown}")
+    if device == "gpu" and not cards and not subject.request.ray_address:
+        remedy = "give this command on the machine with GPUs, or set RAY_ADDRESS"
+        yield warning("no GPU is visible here, so the cards are not checked", remedy)
+    try:
+        check_versions(device)
+    except PreflightError as error:
+        problem, _, remedy = str(error).partition("; ")
+        if subject.here:
+            raise InputError(problem, remedy) from error
+        yield warning(problem, f"{remedy}, where the stage will run")
+    else:
+        yield ok(f"verl {version('verl')}, vllm {version('vllm')}")
+    check_trackers(subject.config)
+
+
+def model(subject: Subject) -> Iterator[Finding]:
+    """The files of the starting policy, and of the models that candidates are sampled from."""
+    request, config = subject.request, subject.config
+    longest = config.max_prompt_tokens + request.settings.max_response_tokens
+    subject.tokenizer = check_model(request.init, longest, config.model.trust_remote_code)
+    check_hysparse(request.init, config.cluster)
+    shape = subject.shape
+    kind = f"{shape.model_type}, {size(shape.parameters)}" if shape else "of a type that the planner does not know"
+    yield ok(f"{request.init}: {kind}, {len(subject.tokenizer)} tokens in the tokenizer")
+    if problem := small_tokenizer(request.init, subject.tokenizer):
+        yield warning(problem, "use the model's own tokenizer, or cut the embedding to the tokenizer")
+    if shape and shape.parameters > MOST_ON_CPU and request.device == "cpu" and config.cluster.device is Device.auto:
+        problem = f"{size(shape.parameters)} on a CPU, since no GPU is visible"
+        yield warning(problem, "set cluster.device=gpu to plan for GPUs elsewhere")
+    if request.kind == "judge":
+        longest = config.max_prompt_tokens + config.generate.max_response_tokens
+        for path in [] if config.judge.data.responses else config.judge.data.sample_from:
+            check_model(Path(path), longest, config.model.trust_remote_code)
+            yield ok(f"candidates from {path}")
+
+
+def verifier(subject: Subject) -> Iterator[Finding]:
+    """The verifier loads."""
+    reward = subject.config.reward
+    needs = "needs gold answers" if load_verifier(reward.verifier).needs_gold else "needs no gold answers"
+    yield ok(f"{reward.verifier} {needs}, extraction {reward.extraction.value}")
+
+
+def prompt(subject: Subject) -> Iterator[Finding]:
+    """Templates, verdict words, and the card of the starting policy."""
+    config, kind = subject.config, subject.request.kind
+    load_template(Path(config.data.prompt), GENERATE_FIELDS)
+    if asks_to_generate(kind, config):
+        yield ok(f"generation prompt {config.data.prompt}")
+        if problem := unasked_box(config):
+            yield warning(problem, "ask for the box in the template, or set reward.extraction=lenient")
+    if kind == "judge":
+        load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+        check_verdicts(config)
+        yield ok(f"judge prompt {config.judge.data.prompt}, verdicts {', '.join(config.judge.data.verdicts)}")
+    for line in check_card(subject.request, subject.override_card):
+        yield warning(f"other than the policy's card: {line}", "use the card's, unless the change is meant")
+
+
+def cluster(subject: Subject) -> Iterator[Finding]:
+    """What Ray offers, and whether the stage's numbers fit."""
+    request = subject.request
+    check_libraries(subject.config)
+    check_start(request)
+    private = f"a private cluster ({os.cpu_count()} cores here)"
+    yield ok(f"ray: {f'the cluster at {request.ray_address}' if request.ray_address else private}")
+    batch = request.settings.batch
+    if batch.prompts_per_step == MATCH_TOKENS:
+        yield ok("judge prompts a step are measured at start (match_tokens)")
+    else:
+        samples = batch.fixed_prompts * batch.samples_per_prompt
+        yield ok(f"{samples} samples a step, {samples // batch.updates_per_step} an update")
+
+
+START = (
+    Check("machine", machine),
+    Check("model", model),
+    Check("verifier", verifier),
+    Check("prompt", prompt),
+    Check("cluster", cluster, needs=("model",)),
+)

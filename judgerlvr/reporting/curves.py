@@ -1,0 +1,200 @@
+"""Curves through both stages: what each training step measured, placed after what the run's ancestors had spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from judgerlvr.reporting.arms import Looks, cost_before, part_of
+from judgerlvr.reporting.parts import Figure, Group
+from judgerlvr.reporting.plotting import Line, Look, block_size, draw_lines, drawable
+from judgerlvr.reporting.runs import Run
+from judgerlvr.runs import metrics
+from judgerlvr.runs.metrics import Metric, StepRow
+
+STEPS = "steps from the base model"
+TOKENS = "generated tokens from the base model"
+Reader = Callable[[StepRow], float | None]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One figure: a value of each step of some runs. ``stage`` leaves other stages out."""
+
+    title: str
+    value: Reader
+    label: str
+    caption: str
+    axis: str = STEPS
+    stage: str = ""
+    log: bool = False
+
+
+def reader(metric: Metric, part: str = "") -> Reader:
+    """The value of a metric, or of one part of a family."""
+    name = metric.name.format(part)
+    return lambda row: row.values.get(name)
+
+
+def held_out_accuracy(row: StepRow) -> float | None:
+    """Mean of the held-out accuracies of a step over its sets, None at steps without validation."""
+    values = list(row.family(metrics.HELDOUT_ACCURACY).values())
+    return fmean(values) if values else None
+
+
+VERDICTS = "In the judging stage this is the accuracy of verdicts."
+ACCURACY_AND_LENGTH = (
+    Curve("Accuracy over steps", reader(metrics.ACCURACY), "accuracy, share", f"All samples of a step. {VERDICTS}"),
+    Curve(
+        "Accuracy over tokens",
+        reader(metrics.ACCURACY),
+        "accuracy, share",
+        f"All samples of a step. {VERDICTS}",
+        axis=TOKENS,
+    ),
+    Curve(
+        "Held-out accuracy", held_out_accuracy, "accuracy, share", "Steps with validation alone, mean over the sets."
+    ),
+    Curve("Length over steps", reader(metrics.MEAN_TOKENS), "mean tokens", "All samples of a step."),
+    Curve("Length over tokens", reader(metrics.MEAN_TOKENS), "mean tokens", "All samples of a step.", axis=TOKENS),
+    *(
+        Curve(
+            f"Length of {outcome} responses",
+            reader(metrics.LENGTH_BY_OUTCOME, outcome),
+            "mean tokens",
+            f"Samples that were {outcome}.",
+        )
+        for outcome in ("correct", "wrong", "truncated")
+    ),
+    Curve("Truncated responses", reader(metrics.TRUNCATED), "share of samples", "Samples cut at the longest length."),
+)
+JUDGING = (
+    Curve(
+        "Judging on held-out solutions",
+        reader(metrics.HELDOUT_BALANCED),
+        "balanced accuracy, share",
+        "Steps with validation alone. No solution is from the training data.",
+    ),
+    Curve(
+        "Judging on training solutions",
+        reader(metrics.JUDGE_CLASS, "balanced_accuracy"),
+        "balanced accuracy, share",
+        "Samples of the training steps.",
+    ),
+    Curve(
+        "Accepting verdicts",
+        reader(metrics.ACCEPTED),
+        "share of verdicts",
+        "Verdicts that call a solution correct, among the readable verdicts of a training step.",
+    ),
+)
+UPDATES = (
+    Curve("Entropy", reader(metrics.ENTROPY), "nats a token", "Mean entropy of the policy at response tokens."),
+    Curve("Gradient norm", reader(metrics.GRADIENT), "norm", "Before clipping, mean over the updates of a step."),
+    Curve(
+        "Mismatch of rollout and trainer",
+        reader(metrics.MISMATCH),
+        "mean |p rollout - p trainer|",
+        "Mean difference of probabilities over the tokens of a step.",
+        log=True,
+    ),
+)
+SPEED = (
+    Curve(
+        "Speed",
+        reader(metrics.THROUGHPUT),
+        "tokens a second and device",
+        "Prompt and response tokens of the batch over the seconds of the step.",
+    ),
+    Curve("Time of a step", reader(metrics.PHASE_SECONDS, "step"), "seconds", "All parts of a step."),
+    Curve("Time of sampling", reader(metrics.PHASE_SECONDS, "gen"), "seconds", "The part of a step that samples."),
+    Curve(
+        "Time of updates", reader(metrics.PHASE_SECONDS, "update_actor"), "seconds", "The part that updates weights."
+    ),
+    Curve(
+        "Memory of the trainer",
+        reader(metrics.TRAINER_MEMORY),
+        "GiB",
+        "Peak of the allocator in a trainer process. On a CPU this is 0.",
+    ),
+    Curve(
+        "Memory of the machine",
+        reader(metrics.HOST_MEMORY),
+        "GiB",
+        "Memory in use on the trainer's machine, other programs included.",
+    ),
+)
+GROUPS = (
+    ("Accuracy and length in training", ACCURACY_AND_LENGTH),
+    ("Judging in training", JUDGING),
+    ("Health of the updates", UPDATES),
+    ("Speed and memory", SPEED),
+)
+
+
+def curve_groups(runs: Sequence[Run], looks: Looks) -> list[Group]:
+    """All groups with a figure. A curve that no run measured is left out."""
+    groups = [Group(title, list(_figures(runs, looks, curves))) for title, curves in GROUPS]
+    groups.append(Group("Reasons of the grader in training", list(reason_figures(runs))))
+    return [group for group in groups if group.parts]
+
+
+def _figures(runs: Sequence[Run], looks: Looks, curves: Sequence[Curve]) -> Iterator[Figure]:
+    for curve in curves:
+        lines = [line for line in _lines(runs, looks, curve) if line.points]
+        if any(y for line in lines for _, y in line.points):
+            svg = draw_lines(lines, curve.axis, curve.label, log=curve.log)
+            yield Figure(curve.title, svg, caption(curve.caption, lines), summary(lines))
+
+
+def _lines(runs: Sequence[Run], looks: Looks, curve: Curve) -> Iterator[Line]:
+    for run in runs:
+        part, before = part_of(run, runs), cost_before(run, runs)
+        name = part if part == run.name else f"{part} ({run.name})"
+        points = [
+            (x, y)
+            for row in run.metrics
+            if (y := curve.value(row)) is not None and (x := _place(row, curve.axis, before)) is not None
+        ]
+        yield Line(name, looks.of(part), points)
+
+
+def _place(row: StepRow, axis: str, before: tuple[int, int]) -> float | None:
+    if axis == STEPS:
+        return before[0] + float(row.step)
+    tokens = row.values.get(metrics.GENERATED_TOKENS.name)
+    return None if tokens is None or not math.isfinite(tokens) else before[1] + tokens
+
+
+def caption(text: str, lines: Sequence[Line]) -> str:
+    """The caption, and what the figure does with values that cannot be drawn and with very many points."""
+    broken = sum(not drawable(y) for line in lines for _, y in line.points)
+    size = max((block_size(len(line.points)) for line in lines), default=1)
+    more = [f"A cross marks a step without a finite value (steps: {broken})."] if broken else []
+    more += [f"Each point is the mean of {size} steps."] if size > 1 else []
+    return " ".join([text, *more])
+
+
+def summary(lines: Sequence[Line]) -> str:
+    """First and last value of each line in words."""
+    ends = [(line.name, [y for _, y in line.points if drawable(y)]) for line in lines]
+    return "; ".join(f"{name}: from {y[0]:.4g} to {y[-1]:.4g}" for name, y in ends if y) or "no finite value"
+
+
+def reason_figures(runs: Sequence[Run]) -> Iterator[Figure]:
+    """One figure a run: the share of each reason at each step."""
+    for run in runs:
+        counts = [(row.step, row.family(metrics.REASON)) for row in run.training]
+        names = sorted({name for _, reasons in counts for name in reasons})
+        if names:
+            lines = [Line(name, Look(place), _shares(name, counts)) for place, name in enumerate(names)]
+            text = "Share of the samples of a step that the grader gave each reason to."
+            svg = draw_lines(lines, "steps of the run", "share of samples")
+            yield Figure(f"Reasons of {run.name}", svg, caption(text, lines), summary(lines))
+
+
+def _shares(name: str, counts: Sequence[tuple[int, dict[str, float]]]) -> list[tuple[float, float]]:
+    totals = [(step, reasons.get(name, 0.0), sum(reasons.values())) for step, reasons in counts]
+    return [(float(step), count / total) for step, count, total in totals if total]

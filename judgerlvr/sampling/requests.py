@@ -1,0 +1,115 @@
+"""Samples as an engine is asked for them (Request) and as an engine answers (Finished): plain data of few bytes."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from judgerlvr.models.directory import load_tokenizer
+from judgerlvr.models.prompt_tokens import encode_prompt
+from judgerlvr.sampling.decoding import Decoding, sample_seed
+from judgerlvr.sampling.samples import OVERSIZE, Item, Sample
+from rewards.extraction.thinking import prompt_opens_thinking
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One sample to draw. ``limit`` counts response tokens. ``name`` is unique within an engine."""
+
+    name: str
+    ids: Sequence[int]
+    limit: int
+    temperature: float
+    top_p: float
+    seed: int | None
+    thinking_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer to the request of the same name. Fields as in ``Sample``."""
+
+    name: str
+    response: str
+    tokens: int
+    thinking_tokens: int
+    unclosed: bool
+    finish_reason: str
+    stop_reason: int | str | None
+    mean_logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    ids: array[int]
+    text: str
+    thinking_open: bool
+
+
+class Prompts:
+    """Prompts of one model's items in tokens, encoded once. Memory: 4 bytes a token beside the text."""
+
+    def __init__(self, model_dir: Path, items: Sequence[Item], engine: Mapping[str, Any] | None = None) -> None:
+        """``engine`` holds arguments of ``vllm.LLM``. Its ``max_model_len`` limits prompt and response together."""
+        tokenizer = load_tokenizer(model_dir)
+        self.items = items
+        self._prompts = []
+        for item in items:
+            ids = encode_prompt(tokenizer, item.prompt)
+            text = tokenizer.decode(ids)
+            self._prompts.append(_Prompt(array("i", ids), text, prompt_opens_thinking(text)))
+        self.longest = max((len(prompt.ids) for prompt in self._prompts), default=0)
+        self.model_context = (engine or {}).get("max_model_len") or _context(model_dir)
+
+    @property
+    def opens_thinking(self) -> bool:
+        """Whether a prompt leaves a thinking part open, as prompts of thinking models do."""
+        return any(prompt.thinking_open for prompt in self._prompts)
+
+    def needed_context(self, max_tokens: int) -> int:
+        """Tokens that an engine must hold: the longest prompt and a whole response, within the model's context."""
+        wanted = self.longest + max_tokens
+        return min(wanted, self.model_context or wanted)
+
+    def room(self, place: int, decoding: Decoding) -> int:
+        """Tokens that a response to the item at a place may have. Below 1 the prompt is too long."""
+        context = self.needed_context(decoding.max_tokens)
+        return min(decoding.max_tokens, context - len(self._prompts[place].ids))
+
+    def request(self, name: str, place: int, index: int, decoding: Decoding) -> Request | None:
+        """The request for a sample of the item at a place, or None where the prompt leaves no room for a response."""
+        prompt, room = self._prompts[place], self.room(place, decoding)
+        if room < 1:
+            return None
+        seed = None if decoding.greedy else sample_seed(decoding.seed, self.items[place].id, index)
+        return Request(name, prompt.ids, room, decoding.temperature, decoding.top_p, seed, prompt.thinking_open)
+
+    def sample(self, place: int, index: int, decoding: Decoding, finished: Finished | None) -> Sample:
+        """The sample of a finished request. Without one the sample is empty and marked as of a prompt too long."""
+        item, prompt = self.items[place], self._prompts[place].text
+        seed = sample_seed(decoding.seed, item.id, index)
+        if finished is None:
+            return Sample(item, index, "", prompt, 0, 0, OVERSIZE, None, seed)
+        return Sample(
+            item=item,
+            index=index,
+            response=finished.response,
+            prompt_text=prompt,
+            tokens=finished.tokens,
+            thinking_tokens=finished.thinking_tokens,
+            finish_reason=finished.finish_reason,
+            mean_logprob=finished.mean_logprob,
+            seed=seed,
+            unclosed=finished.unclosed,
+            stop_reason=finished.stop_reason,
+        )
+
+
+def _context(model_dir: Path) -> int | None:
+    config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
+    length = config.get("max_position_embeddings")
+    return int(length) if length else None

@@ -1,0 +1,138 @@
+"""Each of the ten tasks, offline: rows in, problems out, and right, wrong and malformed responses graded."""
+
+from dataclasses import replace
+
+import pytest
+
+from judgerlvr.evaluation.benchmark.graders import open_task_grader
+from judgerlvr.evaluation.scoring import ifeval, sandbox
+from judgerlvr.evaluation.tasks import TASKS
+from judgerlvr.evaluation.tasks.files import NoAccess, files_hash, load_task
+from rewards.errors import InputError
+from rewards.types import Problem
+from tests.helpers.benchmark_items import fixtures, small_task, write_rows
+
+WHY = ifeval.why_unavailable([])
+needs_lm_eval = pytest.mark.skipif(WHY is not None, reason=str(WHY))
+needs_sandbox = pytest.mark.skipif(sandbox.why_unavailable() is not None, reason=str(sandbox.why_unavailable()))
+MARKS = {"ifeval": needs_lm_eval, "livecodebench_v6": needs_sandbox}
+NAMES = [pytest.param(name, marks=MARKS.get(name, ())) for name in TASKS]
+
+
+def load(name, folder):
+    fixture = fixtures()[name]
+    return load_task(small_task(name), write_rows(folder / f"rows{fixture.ending}", fixture.rows))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_right_wrong_and_malformed_responses(name, tmp_path):
+    problems, responses = load(name, tmp_path).problems, fixtures()[name].responses
+    pairs = [(problem, text) for problem, texts in zip(problems, responses, strict=True) for text in texts]
+    with open_task_grader(TASKS[name], 2, thinking_open=False) as grader:
+        results = grader.grade_many(pairs)
+    assert [result.score for result in results] == [1.0, 0.0, 0.0] * 3
+    malformed = {str(result.reason) for result in results[2::3]}
+    assert "wrong" not in malformed and "correct" not in malformed
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_problems_show_all_that_is_needed_and_no_answer(name, tmp_path):
+    data = load(name, tmp_path)
+    assert (data.rows, len(data.problems), data.revision) == (3, 3, "")
+    assert len({problem.id for problem in data.problems}) == 3
+    assert "{{problem}}" in TASKS[name].prompt
+
+
+def test_faulty_questions_of_mmlu_are_left_out(tmp_path):
+    rows = fixtures()["mmlu_redux"].rows
+    rows = [rows[0], rows[1] | {"error_type": "wrong_groundtruth"}, rows[2]]
+    data = load_task(small_task("mmlu_redux"), write_rows(tmp_path / "rows.arrow", rows))
+    assert (data.rows, len(data.problems)) == (3, 2)
+
+
+def test_a_repeated_problem_is_asked_once(tmp_path):
+    rows = fixtures()["aime25"].rows
+    data = load_task(small_task("aime25"), write_rows(tmp_path / "rows.jsonl", [rows[0], rows[0], rows[1]]))
+    assert (len(data.problems), data.repeated) == (2, 1)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_missing_column_and_a_wrong_type_are_refused_in_a_line(name, tmp_path):
+    fixture = fixtures()[name]
+    column = next(iter(TASKS[name].columns))
+    dropped = [{key: value for key, value in row.items() if key != column} for row in fixture.rows]
+    retyped = [row | {column: 0.5} for row in fixture.rows]
+    for place, rows in enumerate((dropped, retyped)):
+        if rows is retyped and fixture.ending == ".csv":
+            continue  # every cell of a table of text is text
+        file = write_rows(tmp_path / f"rows{place}{fixture.ending}", rows)
+        with pytest.raises(InputError) as refused:
+            load_task(small_task(name), file)
+        assert refused.value.field == column and "\n" not in str(refused.value)
+
+
+def test_another_row_count_and_another_hash_are_refused(tmp_path):
+    rows = fixtures()["aime25"].rows
+    file = write_rows(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(InputError, match="3 rows, not 30"):
+        load_task(TASKS["aime25"], file)
+    with pytest.raises(InputError, match="SHA-256 is"):
+        load_task(small_task("aime25"), file, "0" * 64)
+    assert load_task(small_task("aime25"), file, files_hash([file])).sha256 == files_hash([file])
+
+
+def test_several_files_hash_their_hashes(tmp_path):
+    files = [write_rows(tmp_path / f"{n}.jsonl", [{"n": n}]) for n in (1, 2)]
+    assert files_hash(files) != files_hash(files[:1]) != files_hash(files[::-1])
+
+
+def test_the_real_math500_is_the_named_revision(test_data):
+    data = load_task(TASKS["math500"], test_data / "eval" / "math500.jsonl")
+    assert (data.rows, len(data.problems), data.sha256) == (500, 500, TASKS["math500"].source.sha256)
+
+
+def test_a_real_export_of_aime24_is_read(test_data):
+    data = load_task(TASKS["aime24"], test_data / "eval" / "aime24.jsonl")
+    assert len(data.problems) == 30 and all(problem.gold.isdigit() for problem in data.problems)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_offline_every_task_is_no_access_in_a_line(name, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(NoAccess) as refused:
+        load_task(TASKS[name])
+    assert "\n" not in str(refused.value) and f"task: {name}, file: PATH" in str(refused.value)
+
+
+def test_the_hub_out_of_reach_is_no_access(monkeypatch):
+    def offline(*args, **kwargs):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", offline)
+    with pytest.raises(NoAccess, match="cannot be reached; download it"):
+        load_task(TASKS["gpqa_diamond"])
+
+
+def test_facts_that_nobody_verified_are_named():
+    unverified = {name: task.missing_facts for name, task in TASKS.items()}
+    assert unverified["math500"] == [] and "revision" in unverified["beyond_aime"]
+    assert all(len(task.source.revision) in (0, 40) for task in TASKS.values())
+
+
+def test_the_order_of_options_hangs_on_the_question_alone(tmp_path):
+    first, second = load("gpqa_diamond", tmp_path), load("gpqa_diamond", tmp_path)
+    assert first.problems == second.problems
+    assert {problem.gold for problem in first.problems} != {"A"}
+
+
+def test_without_lm_eval_the_reason_is_one_line(monkeypatch):
+    monkeypatch.setattr(ifeval, "_missing", lambda python: ("lm_eval",))
+    assert "pip install 'judgerlvr[bench]'" in ifeval.why_unavailable([])
+
+
+def test_without_the_sentence_model_only_tasks_that_need_it_are_refused(monkeypatch):
+    monkeypatch.setattr(ifeval, "_missing", lambda python: ("punkt_tab",))
+    easy = Problem("1", "x", meta={"instruction_id_list": ["punctuation:no_comma"]})
+    hard = replace(easy, meta={"instruction_id_list": [ifeval.NEED_SENTENCES[0]]})
+    assert ifeval.why_unavailable([easy]) is None
+    assert "nltk.downloader punkt_tab" in ifeval.why_unavailable([easy, hard])
