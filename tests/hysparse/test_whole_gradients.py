@@ -4,7 +4,6 @@ import copy
 from functools import cache
 
 import pytest
-import torch
 
 from judgerlvr.hysparse.attention import SparseAttention
 from judgerlvr.hysparse.segments import whole
