@@ -5,7 +5,7 @@
 Every weight of the source keeps its name and place. The key and value projections of a sparse layer become the window
 branch's, and both branches read the old query projection. Only gates and sinks are new. The result is a starting point
 for training or distillation, because a sparse layer now reads the keys of another layer. OUT must not exist.
-``--plan`` prints costs and writes nothing.
+``--plan`` prints costs and writes nothing. ``--search TEXTS`` measures which layers to keep full, by forward passes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import COSTS, OneLineParser, add, add_conversion
+from judgerlvr.hysparse.options import COSTS, SEARCHING, OneLineParser, add, add_conversion
 from rewards.errors import exit_code
 
 
@@ -25,9 +25,10 @@ def convert(arguments: Sequence[str] | None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_conversion(parser, searches=False)
+    add_conversion(parser, searches=True)
     parser.add_argument("--plan", action="store_true", help="print costs before any weight is read, and stop")
-    add(parser.add_argument_group("figures of --plan"), COSTS)
+    add(parser.add_argument_group("KV cache of --plan and of --search"), COSTS)
+    add(parser.add_argument_group("--search"), SEARCHING)
     options = parser.parse_args(arguments)
     from judgerlvr.hysparse.converting import run  # after parsing: --help needs no torch
 

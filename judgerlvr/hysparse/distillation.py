@@ -200,12 +200,12 @@ def split_texts(texts: Sequence[Text], options: argparse.Namespace) -> tuple[Pac
     """Held-out and learnt rows. Raises InputError if one of the two has nothing to learn."""
     if len(texts) <= options.heldout:
         raise InputError(f"{len(texts)} texts, all held out", "give more, or a smaller --heldout", options.texts)
-    parts = tuple(pack(part, options.length) for part in (texts[: options.heldout], texts[options.heldout :]))
-    if any(bool((part.labels == IGNORED).all()) for part in parts):
+    heldout, rest = (pack(part, options.length) for part in (texts[: options.heldout], texts[options.heldout :]))
+    if any(bool((part.labels == IGNORED).all()) for part in (heldout, rest)):
         raise InputError(
             "held-out or learnt texts have no token to learn", "give longer texts, or a larger --length", options.texts
         )
-    return parts
+    return heldout, rest
 
 
 def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:

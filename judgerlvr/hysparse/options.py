@@ -89,7 +89,7 @@ COSTS = (
     Option("--batch", int, 1, COUNT, "sequences"),
 )
 SEARCHING = (
-    Option("--full-count", int, None, COUNT, "full layers that the search leaves. Default: as many as 1:3 has"),
+    Option("--full-count", int, None, COUNT, "full layers that the search leaves (default: as many as 1:3 has)"),
     Option("--heldout", int, 64, COUNT, "texts held out from the search"),
     Option("--length", int, 4096, Range(least=2, most=10**9), "tokens at which a text is cut"),
     Option("--rows", int, 1, COUNT, "packed rows of --length tokens a forward pass"),

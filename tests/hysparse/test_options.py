@@ -13,7 +13,7 @@ SEED, EACH = 20261128, 12
 WRONG_LAYERS = ("1,2", "0,0", "0,3,1", "", "0,", "a", "0,-1", "0;1", "0 1", "0,1.5", "00,1,x")
 PLACES = (options.RATIO, options.FULL_LAYERS)
 COMMANDS = {
-    "convert": (convert.main, (*PLACES, *options.SHAPE, *options.COSTS)),
+    "convert": (convert.main, (*PLACES, *options.SHAPE, *options.COSTS, *options.SEARCHING)),
     "distill": (distill.main, (*PLACES, *options.SHAPE, *options.TRAINING)),
     "size": (size.main, options.COSTS),
 }
@@ -40,7 +40,7 @@ def good_command(name, tmp_path):
 @pytest.fixture
 def no_model(monkeypatch):
     """Any read of weights fails the test."""
-    for module in ("converting", "distillation"):
+    for module in ("converting", "distillation", "search"):
         monkeypatch.setattr(f"judgerlvr.hysparse.{module}.read_model", lambda *_: pytest.fail("a model was loaded"))
 
 
@@ -67,6 +67,7 @@ COMBINED = {
         ["--select-tokens", "8"],
         ["--full-layers", "0,6"],
         ["--full-layers", "0,1", "--sparse-ratio", "2"],
+        ["--full-count", "2"],
         ["--nothing"],
     ],
     "distill": [["--heldout", "3"], ["--device", "cuda:99"], ["--texts", "nowhere.jsonl"], ["--full-layers", "0,9"]],

@@ -10,10 +10,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3
 import judgerlvr.hysparse.registration  # noqa: F401
 from judgerlvr.hysparse.conversion import adopt, check_kernels, config_from, convert
 from judgerlvr.hysparse.convert import main as run_convert
+from judgerlvr.hysparse.derived_files import copy_files
 from judgerlvr.hysparse.distill import main as run_distill
 from judgerlvr.hysparse.kernel_shapes import BLOCKS, refusals
 from judgerlvr.hysparse.options import InitialValues
-from judgerlvr.tinyworld.tokenizer import train_tokenizer
+from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 
 SIZES = {
@@ -38,7 +39,7 @@ def source(tmp_path):
     """Directory of a bfloat16 model with generation settings, tokenizer and chat template."""
     folder = tmp_path / "source"
     make_source().to(torch.bfloat16).save_pretrained(folder)
-    train_tokenizer().save_pretrained(folder)
+    copy_files(base_path("qwen3"), folder)
     (folder / "generation_config.json").write_text(json.dumps(GENERATION))
     return folder
 
