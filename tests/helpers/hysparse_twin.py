@@ -1,6 +1,6 @@
-"""An independent HySparse model in plain torch: one query at a time, from a table of weights, without our package.
+"""An independent HySparse model in plain torch: a query at a time, from a table of weights, without our package.
 
-It reads the configuration's fields and the parameters by name, and shares no code with the model that it judges.
+The twin reads the configuration's fields and the parameters by name. The twin shares no code with the judged model.
 """
 
 import math
@@ -10,7 +10,7 @@ from torch.nn.functional import linear, silu
 
 
 class Twin:
-    """Next-token loss of one sequence, in float64. ``weights`` are leaves by the model's names for its parameters."""
+    """Next-token loss of a sequence, in float64. ``weights`` are leaves by the model's names of parameters."""
 
     def __init__(self, config, weights):
         self.config, self.weights = config, weights
@@ -50,7 +50,7 @@ class Twin:
         return self.turn(split) if turned else split
 
     def turn(self, heads):
-        """RoPE: dimension i and dimension i + dim / 2 are one complex number."""
+        """RoPE: dimension i and dimension i + dim / 2 make a complex number."""
         half, theta = heads.shape[-1] // 2, self.config.rope_parameters["rope_theta"]
         speed = torch.tensor([theta ** (-2 * i / heads.shape[-1]) for i in range(half)], dtype=torch.float64)
         angle = torch.arange(len(heads), dtype=torch.float64)[:, None] * speed
@@ -94,7 +94,7 @@ class Twin:
         return heads * self.project(normed, name).reshape(len(heads), heads.shape[1], -1).sigmoid()
 
     def attend(self, q, k, v, seen, sinks):
-        """One query [heads, dim] over the keys ``seen`` by each KV head: probabilities by KV head, and the output."""
+        """A query [heads, dim] over the keys ``seen`` by each KV head: probabilities by KV head, and the output."""
         group, rows, probabilities = len(q) // k.shape[1], [], []
         for head, places in enumerate(seen):
             own = slice(head * group, (head + 1) * group)
