@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import torch
 
+from judgerlvr.hysparse.derived_files import copy_files
 from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
 
-WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx", ".ot"}
-# The folder where transformers keeps a tokenizer's further chat templates.
-FOLDERS = ("additional_chat_templates",)
 # Choices of the process that trained. A reader has its own device, and its own attention.
 RUN_TIME = ("attn_implementation", "experts_implementation", "torch_dtype", "use_cache")
 
 
 def carry(base: Path, export: Path, dtype: torch.dtype) -> None:
     """Fill ``export`` with the base's files other than weights; config.json names ``dtype`` and no run-time setting."""
-    for path in base.iterdir():
-        if path.is_file() and not _left_behind(path):
-            shutil.copyfile(path, export / path.name)
-        elif path.is_dir() and path.name in FOLDERS:
-            shutil.copytree(path, export / path.name)
+    copy_files(base, export)
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     config = {key: value for key, value in config.items() if not any(name in key for name in RUN_TIME)}
     config["dtype"] = str(dtype).removeprefix("torch.")
@@ -32,9 +25,3 @@ def carry(base: Path, export: Path, dtype: torch.dtype) -> None:
         config["auto_map"] = AUTO_MAP
         write_code(export)
     (export / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-
-
-def _left_behind(path: Path) -> bool:
-    """Weights and their index, hidden files, and the card that describes the base."""
-    index = path.name.endswith(".index.json")
-    return path.suffix in WEIGHTS or index or path.name.startswith(".") or path.name.lower() == "readme.md"

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import Qwen3MoeConfig
 
-from judgerlvr.hysparse.layout import check_layer_types, layer_types, serves_sparse
+from judgerlvr.hysparse.layout import FULL, check_layer_types, layer_types, serves_sparse
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
 
@@ -62,6 +62,11 @@ class HySparseConfig(Qwen3MoeConfig):
     def kinds(self) -> list[str]:
         """Kind of each layer, as ``layout`` names them."""
         return list(self.layer_types or ())
+
+    @property
+    def full_layers(self) -> list[int]:
+        """Numbers of the full layers."""
+        return [layer for layer, kind in enumerate(self.kinds) if kind == FULL]
 
     @property
     def selecting_layers(self) -> list[int]:

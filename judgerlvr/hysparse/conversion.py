@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import math
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRotaryEmbedding
 
 from judgerlvr.hysparse.attention import SparseAttention
 from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.derived_files import check_new, copy_files, has_weights
+from judgerlvr.hysparse.kernel_shapes import accepted, refusals
+from judgerlvr.hysparse.layout import layer_types, with_full
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.options import InitialValues
-from rewards.errors import InputError
+from judgerlvr.hysparse.options import DEFAULT_RATIO, InitialValues
+from rewards.errors import InputError, reading
 
 SOURCES = ("qwen3", "qwen3_moe")
 # Beyond this logit a float32 sigmoid is 0 or 1 to its last bit.
@@ -66,71 +72,136 @@ def config_from(source: PretrainedConfig, **changes: Any) -> HySparseConfig:
 
 
 def convert(source: PreTrainedModel, start: InitialValues | None = None, **changes: Any) -> HySparseForCausalLM:
-    """HySparse model with the weights and the dtype of the source. ``changes`` go to HySparseConfig.
+    """HySparse model with copies of the source's weights, in the source's dtype. ``changes`` go to HySparseConfig.
 
     Raises InputError in the cases of ``config_from``, and ValueError for settings that no model can have.
     """
-    model = HySparseForCausalLM(config_from(source.config, **changes)).to(source.dtype)
-    missing, unexpected = model.load_state_dict(source.state_dict(), strict=False)
+    weights = {name: tensor.clone() for name, tensor in source.state_dict().items()}
+    return adopt(weights, config_from(source.config, **changes), start or InitialValues())
+
+
+def adopt(weights: Mapping[str, Tensor], config: HySparseConfig, start: InitialValues) -> HySparseForCausalLM:
+    """HySparse model on ``weights`` themselves. Only gates and sinks are new tensors.
+
+    Raises InputError for settings under which the weights do not fit.
+    """
+    with torch.device("meta"):
+        model = HySparseForCausalLM(config)
+    missing, unexpected = model.load_state_dict(weights, strict=False, assign=True)
     if unexpected:
         raise InputError(f"{unexpected[0]} has no place in this configuration", "keep branches=both")
     new = [name for name in missing if ".g_" not in name and "sinks" not in name]
     if new:
         raise InputError(f"the source has no {new[0]}", "leave gate_full, sinks_full and qk_norm at their defaults")
-    neutralise(model, start or InitialValues())
+    model.tie_weights()
+    embedding = model.get_input_embeddings().weight
+    model.model.rotary_emb = Qwen3MoeRotaryEmbedding(config=config).to(embedding.device)
+    neutralise(model, start, embedding)
     return model
 
 
-@torch.no_grad()
-def neutralise(model: HySparseForCausalLM, start: InitialValues) -> None:
-    """Set every gate and sink of the sparse layers to the values of ``start``."""
+def neutralise(model: HySparseForCausalLM, start: InitialValues, like: Tensor) -> None:
+    """Make new gates and sinks of the sparse layers with the values of ``start``.
+
+    Gates have the dtype of ``like`` and sinks are float32, both on the device of ``like``.
+    """
     for layer in model.modules():
         if not isinstance(layer, SparseAttention):
             continue
-        set_gate(layer.g_sparse, start.gate_sparse)
-        set_gate(layer.g_swa, start.gate_window)
+        set_gate(layer.g_sparse, start.gate_sparse, like)
+        set_gate(layer.g_swa, start.gate_window, like)
         for name in ("sinks_sparse", "sinks_swa"):
-            sinks = getattr(layer, name)
-            if sinks is not None:
-                setattr(layer, name, nn.Parameter(torch.full_like(sinks, start.sink, dtype=torch.float32)))
+            if getattr(layer, name) is not None:
+                sinks = torch.full(getattr(layer, name).shape, start.sink, dtype=torch.float32, device=like.device)
+                setattr(layer, name, nn.Parameter(sinks))
 
 
-def set_gate(gate: nn.Linear | None, value: float) -> None:
+def set_gate(gate: nn.Linear | None, value: float, like: Tensor) -> None:
     """Make the gate ``value`` for every input."""
     if gate is None:
         return
     logit = math.log(value / (1 - value)) if 0 < value < 1 else math.copysign(math.inf, value - 0.5)
-    gate.weight.zero_()
-    gate.bias.fill_(max(-SATURATED, min(SATURATED, logit)))
+    gate.weight = nn.Parameter(like.new_zeros(gate.weight.shape))
+    gate.bias = nn.Parameter(like.new_full(gate.bias.shape, max(-SATURATED, min(SATURATED, logit))))
 
 
-def source_directory(source: Path) -> Path:
-    """The directory. Raises InputError if the directory holds no model."""
-    if not (source / "config.json").is_file():
-        raise InputError("no model there", "give a directory with config.json and weights", file=source)
-    return source
+def read_source(directory: Path) -> PretrainedConfig:
+    """Configuration of the model in ``directory``. No weight is read.
+
+    Raises InputError if the directory holds no configuration that transformers reads, or no weights.
+    """
+    if not (directory / "config.json").is_file():
+        raise InputError("no model there", "give a directory with config.json and weights", file=directory)
+    with reading("transformers cannot read the configuration", "download the model again", directory / "config.json"):
+        config = AutoConfig.from_pretrained(directory)
+    if not has_weights(directory):
+        raise InputError("no weights there", "download the model again", file=directory)
+    return config
 
 
-def changes_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Configuration fields of ``add_options``' options. Raises InputError for settings that no model can have."""
+def read_model(directory: Path, dtype: torch.dtype | str) -> PreTrainedModel:
+    """The source in evaluation mode. Raises InputError for weights that do not load."""
+    with reading("transformers cannot load the weights", "download the model again", file=directory):
+        return AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).eval()
+
+
+def placement(options: argparse.Namespace, layers: int) -> list[str]:
+    """Kinds of the layers as the options place them. Raises InputError for a layer that the source does not have."""
+    if options.full_layers is None:
+        return layer_types(layers, options.sparse_ratio or DEFAULT_RATIO)
+    numbers = [int(number) for number in options.full_layers.split(",")]
+    if numbers[-1] >= layers:
+        raise InputError(f"--full-layers names layer {numbers[-1]}", f"the source has layers 0 to {layers - 1}")
+    return with_full(layers, numbers)
+
+
+def target_config(options: argparse.Namespace) -> HySparseConfig:
+    """Configuration of the conversion that the options ask for. No weight is read.
+
+    Raises InputError for an output that exists, a source that does not convert, settings that no model can have, and
+    shapes that no kernel takes.
+    """
+    check_new(options.out)
+    source = read_source(options.source)
     changes = {
-        "sparse_ratio": options.sparse_ratio,
         "select_block": options.select_block,
         "select_tokens": options.select_tokens,
         "sliding_window": options.window,
     }
     try:
-        config_from(AutoConfig.from_pretrained(source_directory(options.source)), **changes)
+        kinds = placement(options, getattr(source, "num_hidden_layers", 0))
+        config = config_from(source, layer_types=kinds, **changes)
     except ValueError as error:
         raise InputError(str(error), "change the options") from error
-    return changes
+    check_kernels(config)
+    return config
 
 
-def run(options: argparse.Namespace) -> None:
-    """Convert and save model, tokenizer and the model's code."""
-    changes, start = changes_of(options), InitialValues(options.gate_sparse, options.gate_window)
-    model = convert(AutoModelForCausalLM.from_pretrained(options.source, dtype="auto"), start, **changes)
-    model.save_pretrained(options.out)
-    AutoTokenizer.from_pretrained(options.source).save_pretrained(options.out)
-    kinds = " ".join(kind[0] for kind in model.config.kinds)
-    print(f"{options.out}: {model.num_parameters() / 1e6:,.1f} M parameters, layers {kinds}")
+def check_kernels(config: HySparseConfig) -> None:
+    """Raise InputError for shapes that no kernel takes."""
+    group = config.num_attention_heads // config.num_key_value_heads
+    wrong = refusals(group, config.head_dim, config.select_block)
+    if wrong:
+        raise InputError(f"no kernel takes {', '.join(wrong)}", accepted())
+
+
+def starting_values(options: argparse.Namespace) -> InitialValues:
+    """Values of gates and sinks that the options ask for."""
+    return InitialValues(options.gate_sparse, options.gate_window)
+
+
+def stored_dtype(config: HySparseConfig) -> torch.dtype:
+    """The dtype that the source's configuration names, float32 if none."""
+    dtype: torch.dtype = getattr(torch, str(config.dtype or torch.float32).removeprefix("torch."))
+    return dtype
+
+
+def save(model: HySparseForCausalLM, source: Path, out: Path) -> None:
+    """Write model, code and the source's further files to the new folder ``out``, whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        made = Path(scratch) / out.name
+        model.save_pretrained(made)
+        copy_files(source, made)
+        check_new(out)
+        made.rename(out)

@@ -4,8 +4,8 @@
 
 Each row of FILE (JSONL, JSON or parquet) has a ``text``, and optionally a ``prompt`` before the text that is read and
 not learnt. The first rows are held out. The loss is the divergence of the source's next-token distribution from the
-student's. Texts are packed into rows of ``--length`` tokens. ``OUT/distill.jsonl`` holds a line for each evaluation:
-learnt tokens so far, and the held-out loss of student and source.
+student's. Texts are packed into rows of ``--length`` tokens. OUT must not exist. ``OUT/distill.jsonl`` holds a line for
+each evaluation: learnt tokens so far, and the held-out loss of student and source.
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from judgerlvr.hysparse.options import Plan, add_options
+from judgerlvr.hysparse.options import TRAINING, OneLineParser, add, add_conversion
 from rewards.errors import exit_code
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+def distill(arguments: Sequence[str] | None) -> None:
+    """Parse, check and train. Raises InputError for everything that a person can mend."""
+    parser = OneLineParser(
         prog="python -m judgerlvr.hysparse.distill",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_options(parser)
-    parser.add_argument("--texts", type=Path, required=True, help="file with a text a row")
-    parser.add_argument("--heldout", type=int, default=64, help="rows held out (default %(default)s)")
-    parser.add_argument("--length", type=int, default=1024, help="tokens a packed row (default %(default)s)")
-    parser.add_argument("--device", help="default: cuda where there is a GPU, else cpu")
-    for name, kind in (("steps", int), ("rows", int), ("lr", float), ("every", int), ("hidden", float)):
-        parser.add_argument(f"--{name}", type=kind, default=getattr(Plan, name), help="(default %(default)s)")
+    add_conversion(parser, searches=False)
+    add(parser, TRAINING, required=("--texts",))
     options = parser.parse_args(arguments)
     from judgerlvr.hysparse.distillation import run  # after parsing: --help needs no torch
 
-    return exit_code(lambda: run(options))
+    run(options)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return exit_code(lambda: distill(arguments))
 
 
 if __name__ == "__main__":

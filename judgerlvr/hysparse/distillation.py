@@ -12,12 +12,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from data.row_files import read_rows
-from judgerlvr.hysparse.conversion import changes_of, convert, source_directory
-from judgerlvr.hysparse.options import InitialValues, Plan
-from rewards.errors import InputError
+from judgerlvr.hysparse.conversion import adopt, read_model, starting_values, stored_dtype, target_config
+from judgerlvr.hysparse.derived_files import copy_files
+from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.options import Plan
+from rewards.errors import InputError, reading
 
 IGNORED = -100  # the label that cross_entropy leaves out
 CURVE = "distill.jsonl"
@@ -69,6 +71,8 @@ def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> l
     for number, row in enumerate(read_rows(file), start=1):
         if not isinstance(row.get("text"), str):
             raise InputError("no text in the row", "put the text to learn there", file, number, "text")
+        if not isinstance(row.get("prompt", ""), str):
+            raise InputError("not a text", "write the prompt as text, or leave it out", file, number, "prompt")
         context = tokenizer(row.get("prompt", ""), add_special_tokens=False)["input_ids"]
         learnt = tokenizer(row["text"], add_special_tokens=False)["input_ids"]
         texts.append(Text(context + learnt, len(context)))
@@ -165,25 +169,58 @@ def distil(
 
 def run(options: argparse.Namespace) -> None:
     """Convert, distil, save. Raises InputError for a missing model, bad texts and impossible settings."""
-    source_directory(options.source)
-    tokenizer = AutoTokenizer.from_pretrained(options.source)
-    texts = read_texts(options.texts, tokenizer, options.length)
-    if len(texts) <= options.heldout:
-        raise InputError(f"{len(texts)} texts, all held out", "give more, or a smaller --heldout", options.texts)
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    source = AutoModelForCausalLM.from_pretrained(options.source, dtype=torch.float32).to(device)
-    student = convert(source, InitialValues(options.gate_sparse, options.gate_window), **changes_of(options))
-    student.to(device)
-    heldout = on(pack(texts[: options.heldout], options.length), device)
-    rest = on(pack(texts[options.heldout :], options.length), device)
+    config, device = target_config(options), pick_device(options.device)
+    stored = stored_dtype(config)
+    texts = read_texts(options.texts, read_tokenizer(options.source), options.length)
+    heldout, rest = (on(packed, device) for packed in split_texts(texts, options))
+    source = read_model(options.source, torch.float32).to(device)
+    weights = {name: tensor.clone() for name, tensor in source.state_dict().items()}
+    student = adopt(weights, config, starting_values(options))
     plan = Plan(options.steps, options.rows, options.lr, options.every, options.hidden)
-    options.out.mkdir(parents=True, exist_ok=True)
-    with (options.out / CURVE).open("w") as curve:
+    options.out.mkdir(parents=True)
+    with (options.out / CURVE).open("x") as curve:
         for line in distil(student, source, rest, heldout, plan):
             print(*(f"{name} {value:.6g}" for name, value in line.items()), flush=True)
             curve.write(json.dumps(line) + "\n")
+            curve.flush()
+    store(student, options, stored)
+
+
+def store(student: HySparseForCausalLM, options: argparse.Namespace, dtype: torch.dtype) -> None:
+    """Write the student in the source's dtype beside its curve. Sinks stay float32."""
+    for name, parameter in student.named_parameters():
+        if "sinks" not in name:
+            parameter.data = parameter.data.to(dtype)
+    student.config.dtype = dtype
     student.save_pretrained(options.out)
-    tokenizer.save_pretrained(options.out)
+    copy_files(options.source, options.out)
+
+
+def split_texts(texts: Sequence[Text], options: argparse.Namespace) -> tuple[Packed, Packed]:
+    """Held-out and learnt rows. Raises InputError if one of the two has nothing to learn."""
+    if len(texts) <= options.heldout:
+        raise InputError(f"{len(texts)} texts, all held out", "give more, or a smaller --heldout", options.texts)
+    heldout, rest = (pack(part, options.length) for part in (texts[: options.heldout], texts[options.heldout :]))
+    if any(bool((part.labels == IGNORED).all()) for part in (heldout, rest)):
+        raise InputError(
+            "held-out or learnt texts have no token to learn", "give longer texts, or a larger --length", options.texts
+        )
+    return heldout, rest
+
+
+def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """The source's tokenizer. Raises InputError if the tokenizer is missing or does not load."""
+    with reading("transformers cannot load the tokenizer", "add the tokenizer's files", file=directory):
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+
+
+def pick_device(wanted: str | None) -> str:
+    """The device, or the one that is there. Raises InputError for a GPU that is not there."""
+    found = torch.cuda.device_count()
+    device = wanted or ("cuda" if found else "cpu")
+    if device != "cpu" and int(device.partition(":")[2] or 0) >= found:
+        raise InputError(f"--device {device}: {found} GPUs are visible here", "give another device")
+    return device
 
 
 def on(texts: Packed, device: str) -> Packed:

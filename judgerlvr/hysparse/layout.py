@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 # transformers' caches and vLLM's cache groups understand these names. A sparse layer owns a window cache only.
 FULL = "full_attention"
@@ -20,6 +20,11 @@ def layer_types(layers: int, ratio: int, closing_full: bool = True) -> list[str]
     if closing_full:
         kinds[-1] = FULL
     return kinds
+
+
+def with_full(layers: int, full: Collection[int]) -> list[str]:
+    """Kinds of ``layers`` layers of which those in ``full`` are full, and the rest sparse."""
+    return [FULL if layer in full else SPARSE for layer in range(layers)]
 
 
 def check_layer_types(kinds: Sequence[str]) -> None:

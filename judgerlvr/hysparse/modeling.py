@@ -172,6 +172,8 @@ class HySparseModel(HySparsePreTrainedModel):
         return output
 
     def _cache(self, use_cache: bool | None, given: Cache | None) -> Cache | None:
+        if given is not None and not isinstance(given, DynamicCache):
+            raise ValueError(f"HySparse keeps its KV in a DynamicCache, not in a {type(given).__name__}; give no cache")
         if self.gradient_checkpointing and self.training:
             return None
         return DynamicCache(config=self.config) if use_cache and given is None else given

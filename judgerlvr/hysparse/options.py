@@ -1,10 +1,18 @@
-"""Options of conversion and distillation. This file imports neither torch nor transformers."""
+"""Options of size, conversion, search and distillation. This file imports neither torch nor transformers."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
+
+from judgerlvr.config.domains import COUNT, PATH, SHARE, Domain, Pattern, Range
+from judgerlvr.config.values import BadValue, from_text, shown
+from rewards.errors import InputError
+
+DEFAULT_RATIO = 3
 
 
 @dataclass(frozen=True)
@@ -36,17 +44,106 @@ class Plan:
     seed: int = 0
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of every command that converts."""
-    parser.add_argument("source", type=Path, help="directory of a Qwen3 or Qwen3-MoE model")
-    parser.add_argument("out", type=Path, help="directory of the HySparse model")
-    parser.add_argument("--sparse-ratio", type=int, default=3, help="sparse layers after each full layer")
-    parser.add_argument("--select-block", type=int, default=64, help="tokens a selected block")
-    parser.add_argument("--select-tokens", type=int, default=1024, help="selected tokens a query")
-    parser.add_argument("--window", type=int, default=128, help="tokens of the window branch")
-    parser.add_argument(
-        "--gate-sparse", type=float, default=InitialValues.gate_sparse, help="0 to 1 (default %(default)s)"
-    )
-    parser.add_argument(
-        "--gate-window", type=float, default=InitialValues.gate_window, help="0 to 1 (default %(default)s)"
-    )
+@dataclass(frozen=True)
+class Option:
+    """An option with one value: its type, default, domain and help."""
+
+    flag: str
+    kind: type
+    default: Any
+    domain: Domain
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The attribute that holds the value after parsing."""
+        return self.flag.lstrip("-").replace("-", "_")
+
+
+class LayerNumbers:
+    """Numbers of full layers, ascending from 0."""
+
+    says = "ascending layer numbers from 0, such as 0,1,3"
+
+    def allows(self, value: str) -> bool:
+        parts = value.split(",")
+        if not all(part.isascii() and part.isdigit() and len(part) < 6 for part in parts):
+            return False
+        numbers = [int(part) for part in parts]
+        return numbers[0] == 0 and numbers == sorted(set(numbers))
+
+
+DEVICE = Option("--device", str, None, Pattern(r"cpu|cuda(:\d{1,3})?", "cpu, cuda or cuda:N"), "default: cuda if any")
+RATIO = Option("--sparse-ratio", int, None, Range(least=1, most=10**4), "sparse layers after each full layer, evenly")
+FULL_LAYERS = Option("--full-layers", str, None, LayerNumbers(), "numbers of the full layers, such as 0,1,3")
+SEARCH = Option("--search", Path, None, PATH, "file of texts on which placements of full layers are measured")
+SHAPE = (
+    Option("--select-block", int, 64, COUNT, "tokens a selected block"),
+    Option("--select-tokens", int, 1024, COUNT, "selected tokens a query"),
+    Option("--window", int, 128, Range(least=2, most=10**9), "tokens of the window branch"),
+    Option("--gate-sparse", float, InitialValues.gate_sparse, SHARE, "start of the sparse branch's gate"),
+    Option("--gate-window", float, InitialValues.gate_window, SHARE, "start of the window branch's gate"),
+)
+COSTS = (
+    Option("--context", int, 32_768, COUNT, "tokens a sequence"),
+    Option("--batch", int, 1, COUNT, "sequences"),
+)
+SEARCHING = (
+    Option("--full-count", int, None, COUNT, "full layers that the search leaves (default: as many as 1:3 has)"),
+    Option("--heldout", int, 64, COUNT, "texts held out from the search"),
+    Option("--length", int, 4096, Range(least=2, most=10**9), "tokens at which a text is cut"),
+    Option("--rows", int, 1, COUNT, "packed rows of --length tokens a forward pass"),
+    DEVICE,
+)
+TRAINING = (
+    Option("--texts", Path, None, PATH, "file with a text a row"),
+    Option("--heldout", int, 64, COUNT, "rows held out"),
+    Option("--length", int, 1024, Range(least=2, most=10**9), "tokens a packed row"),
+    DEVICE,
+    Option("--steps", int, Plan.steps, COUNT, "optimiser steps"),
+    Option("--rows", int, Plan.rows, COUNT, "packed rows a step"),
+    Option("--lr", float, Plan.lr, Range(above=0, most=10), "learning rate at the start"),
+    Option("--every", int, Plan.every, COUNT, "steps between evaluations"),
+    Option("--hidden", float, Plan.hidden, Range(least=0, most=1e6), "weight of the layers' distances"),
+)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are InputErrors, so that a command prints one line and no usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message, f"see {self.prog} --help")
+
+
+def reader(option: Option) -> Callable[[str], Any]:
+    """The function that reads an option's text, for argparse's ``type``."""
+
+    def read(text: str) -> Any:
+        try:
+            value = text if option.kind in (str, Path) else from_text(text, option.kind)
+        except BadValue as error:
+            raise argparse.ArgumentTypeError(f"{error.problem}; {error.remedy}") from error
+        if not option.domain.allows(value):
+            raise argparse.ArgumentTypeError(f"is {shown(value)}; give {option.domain.says}")
+        return option.kind(value)
+
+    return read
+
+
+def add(parser: Any, options: Iterable[Option], required: Iterable[str] = ()) -> None:
+    """Add ``options`` to a parser or to a group of a parser."""
+    for option in options:
+        needed = {"required": True} if option.flag in required else {}
+        default = "" if option.default is None else " (default %(default)s)"
+        parser.add_argument(
+            option.flag, type=reader(option), default=option.default, help=option.text + default, **needed
+        )
+
+
+def add_conversion(parser: argparse.ArgumentParser, searches: bool) -> None:
+    """Options of every command that converts. ``searches`` adds ``--search`` to the ways to place full layers."""
+    for name, text in (("source", "directory of a Qwen3 or Qwen3-MoE model"), ("out", "new directory of the result")):
+        parser.add_argument(name, type=reader(Option(name, Path, None, PATH, text)), help=text)
+    places = parser.add_mutually_exclusive_group()
+    add(places, (RATIO, FULL_LAYERS, *([SEARCH] if searches else [])))
+    add(parser, SHAPE)

@@ -7,22 +7,29 @@ CONFIG is a preset (7b, 80b-a3b, small, tiny, tiny-moe) or a model directory.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from judgerlvr.config.domains import PATH
+from judgerlvr.hysparse.options import COSTS, OneLineParser, Option, add, reader
 from rewards.errors import exit_code
 
+CONFIG = Option("config", str, None, PATH, "preset or model directory")
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.hysparse.size", description=__doc__)
-    parser.add_argument("config", help="preset or model directory")
-    parser.add_argument("--context", type=int, default=32_768, help="tokens a sequence (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=1, help="sequences (default %(default)s)")
+
+def size(arguments: Sequence[str] | None) -> None:
+    """Parse and print. Raises InputError for everything that a person can mend."""
+    parser = OneLineParser(prog="python -m judgerlvr.hysparse.size", description=__doc__)
+    parser.add_argument("config", type=reader(CONFIG), help=CONFIG.text)
+    add(parser, COSTS)
     options = parser.parse_args(arguments)
     from judgerlvr.hysparse.sizes import print_report  # after parsing: --help needs no torch
 
-    return exit_code(lambda: print_report(options))
+    print_report(options)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return exit_code(lambda: size(arguments))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.layout import FULL
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.presets import PRESETS, preset
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 
 MIB = 2**20
 BFLOAT16 = 2
@@ -23,9 +23,7 @@ FLOPS_PER_PAIR_AND_DIM = 4
 
 @dataclass(frozen=True)
 class Costs:
-    """Figures of one arrangement of layers. Bytes are for the whole batch, and FLOPs are those of attention for one
-    sequence.
-    """
+    """Figures of one arrangement of layers for the whole batch. FLOPs are those of attention."""
 
     kv_bytes: int
     prefill_flops: int
@@ -71,7 +69,7 @@ def costs(config: HySparseConfig, full_layers: int, shared: int, window: int, co
     flops = FLOPS_PER_PAIR_AND_DIM * config.num_attention_heads * config.head_dim
     prefill = full_layers * pairs(context, context) + others * (pairs(context, shared) + pairs(context, window))
     decode = full_layers * context + others * (min(context, shared) + min(context, window))
-    return Costs(batch * held * token_bytes, flops * prefill, flops * decode)
+    return Costs(batch * held * token_bytes, batch * flops * prefill, batch * flops * decode)
 
 
 def arrangements(config: HySparseConfig, context: int, batch: int) -> dict[str, Costs]:
@@ -113,14 +111,14 @@ def load(name: str) -> HySparseConfig:
     file = Path(name) / "config.json"
     if not file.is_file():
         raise InputError(f"no preset and no model directory {name!r}", f"choose one of {', '.join(PRESETS)}")
-    fields = json.loads(file.read_text())
-    if fields.get("model_type") != HySparseConfig.model_type:
+    with reading("not a configuration", "write the model again", file=file):
+        kind = json.loads(file.read_text(encoding="utf-8")).get("model_type")
+    if kind != HySparseConfig.model_type:
         raise InputError("not a HySparse model", "convert it with judgerlvr.hysparse.convert", file=file)
-    return HySparseConfig.from_pretrained(name)
+    with reading("transformers cannot read the configuration", "write the model again", file=file):
+        return HySparseConfig.from_pretrained(name)
 
 
 def print_report(options: argparse.Namespace) -> None:
-    """Print the report. Raises InputError for impossible numbers."""
-    if min(options.context, options.batch) < 1:
-        raise InputError("context and batch count from 1", "give positive numbers")
+    """Print the report. Raises InputError as ``load``."""
     print(report(load(options.config), options.context, options.batch))

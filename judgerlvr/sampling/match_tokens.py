@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean
 
 from data.labelling import Triplet
-from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
+from data.verl_rows import generate_chat, judge_row
 from judgerlvr.config.check import prompt_multiple
 from judgerlvr.config.schema import Config
 from judgerlvr.runs.request import Place
@@ -51,8 +52,8 @@ def _items(config: Config, triplets: Sequence[Triplet]) -> tuple[list[Item], lis
     """Generate and judge prompts of the same triplets."""
     solve = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     judge = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
-    solving = [as_chat(render(solve, {"problem": t.problem.text})) for t in triplets]
-    judging = [as_chat(render(judge, {"problem": t.problem.text, "response": t.response})) for t in triplets]
+    solving = [generate_chat(t.problem, solve) for t in triplets]
+    judging = [judge_row(t, judge).prompt for t in triplets]
     return (
         [Item(t.id, "solving", t.problem, chat) for t, chat in zip(triplets, solving, strict=True)],
         [Item(t.id, "judging", t.problem, chat, t.label) for t, chat in zip(triplets, judging, strict=True)],

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
+import judgerlvr.hysparse.registration  # noqa: F401
 from data.jsonl import write_jsonl
 from judgerlvr.hysparse.distill import main
 from judgerlvr.hysparse.distillation import IGNORED, Text, distil, divergence, heldout_loss, pack
@@ -15,7 +16,7 @@ from judgerlvr.tinyworld.tokenizer import train_tokenizer
 from tests.helpers.hysparse_models import random_ids
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "head_dim": 16, "num_attention_heads": 2, "num_key_value_heads": 1}
-SMALL = ["--sparse-ratio", "2", "--select-block", "4", "--select-tokens", "8", "--window", "6"]
+SMALL = ["--sparse-ratio", "2", "--select-block", "16", "--select-tokens", "16", "--window", "6"]
 
 
 @pytest.fixture
@@ -65,14 +66,15 @@ def test_matching_hidden_states_adds_the_layers_distances(source):
 
 
 def test_command_writes_a_loadable_model_and_its_curve(source, tmp_path):
-    source.save_pretrained(tmp_path / "source")
+    source.to(torch.bfloat16).save_pretrained(tmp_path / "source")
     train_tokenizer().save_pretrained(tmp_path / "source")
     write_jsonl(tmp_path / "texts.jsonl", [{"prompt": "1 + 1 = ", "text": f"{n}"} for n in range(9)])
     command = [str(tmp_path / "source"), str(tmp_path / "out"), "--texts", str(tmp_path / "texts.jsonl"), *SMALL]
     assert main([*command, "--heldout", "2", "--length", "32", "--steps", "2", "--every", "1", "--rows", "1"]) == 0
     lines = [json.loads(line) for line in (tmp_path / "out" / "distill.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [0, 1, 2]
-    assert AutoModelForCausalLM.from_pretrained(tmp_path / "out").config.model_type == "hysparse"
+    made = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype="auto")
+    assert (made.config.model_type, made.dtype) == ("hysparse", torch.bfloat16)
 
 
 @pytest.mark.parametrize(("rows", "message"), [([{"prompt": "a"}], "no text"), ([{"text": "a"}], "all held out")])

@@ -76,6 +76,11 @@ def test_left_padding_changes_nothing(name):
     torch.testing.assert_close(padded[:1, 13:], logits_of(model, ids[:1, 13:]), **TIGHT)
 
 
+def test_another_cache_is_refused():
+    with pytest.raises(ValueError, match="DynamicCache, not in a StaticCache"):
+        make_model().generate(random_ids(1, 8), max_new_tokens=2, cache_implementation="static")
+
+
 def test_padded_batch_generates_as_its_rows_do():
     model, ids = make_model(), random_ids(2, LENGTH)
     mask = torch.ones(2, LENGTH, dtype=torch.long)

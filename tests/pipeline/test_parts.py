@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from data.hashing import file_sha256
+from data.identity import EARLIER_TURNS
+from data.labelling import Triplet
 from judgerlvr.config.load import ROOT, load_config, to_yaml
 from judgerlvr.engine.in_training.rollout_stats import step_metrics
 from judgerlvr.engine.in_training.rollouts import Rollout
@@ -20,8 +22,10 @@ from judgerlvr.runs.folder import CONFIG, OpenedRun, defaults_taken, open_run
 from judgerlvr.runs.manifest import MANIFEST, parent_run, read_manifest
 from judgerlvr.runs.metrics import METRICS, read_metrics
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
+from judgerlvr.sampling import match_tokens
 from judgerlvr.sampling.match_tokens import prompts_for
 from rewards.errors import InputError
+from rewards.types import Problem
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 
@@ -84,6 +88,16 @@ def test_matched_prompts_divide_among_ranks_and_are_there(samples, ranks, rows):
     assert prompts // config.judge.batch.updates_per_step * samples % ranks == 0
     assert prompts % config.judge.batch.updates_per_step == 0
     assert prompts <= rows
+
+
+def test_matched_prompts_are_measured_on_the_prompts_of_training():
+    """Earlier turns of a problem count in both prompts."""
+    turns = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+    problem = Problem("p", "1 + 1?", "2", {EARLIER_TURNS: turns})
+    triplet = Triplet(problem, "two", "2", True, "model", "id")
+    solving, judging = match_tokens._items(load_config("configs/tiny.yaml"), [triplet])
+    assert solving[0].prompt[:2] == turns
+    assert "assistant: Hi" in judging[0].prompt[0]["content"]
 
 
 def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):

@@ -1,7 +1,6 @@
 """The operations of ``ops.reference`` on Triton kernels, with gradients, with the same arguments and results.
 
-Head dims are powers of two from 16. Selection blocks are 16, 32, 64 or 128 tokens. Query heads a KV head are a power of
-two. Other shapes raise ValueError, and so does float64.
+``kernel_shapes`` says which shapes the kernels take. Other shapes raise ValueError, and so does float64.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import torch
 import triton
 from torch import Tensor
 
+from judgerlvr.hysparse.kernel_shapes import refusals
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import gate_kernels as gating
 from judgerlvr.hysparse.ops.triton import range_kernels as flash
@@ -27,16 +27,12 @@ from judgerlvr.hysparse.segments import Segments
 MAXIMA_BYTES = 2**29
 DELTA_ROWS = 64
 GATE_ROWS = 16
-BLOCKS = (16, 32, 64, 128)
 
 
 def check(q: Tensor, k: Tensor, block: int | None = None) -> None:
     """Raise ValueError for shapes that the kernels do not take."""
-    group, dim = q.shape[1] // k.shape[1], q.shape[-1]
-    wrong = [f"{name} {size}" for name, size in (("group", group), ("head dim", dim)) if size & (size - 1)]
-    wrong += [f"head dim {dim} below 16"] if dim < 16 else []
+    wrong = refusals(q.shape[1] // k.shape[1], q.shape[-1], block)
     wrong += ["float64"] if q.dtype == torch.float64 else []
-    wrong += [f"block {block}"] if block is not None and block not in BLOCKS else []
     if wrong:
         raise ValueError(f"no Triton kernel for {', '.join(wrong)}; the reference takes it")
 

@@ -1,0 +1,86 @@
+"""The conversion command behind its options: the plan, the placement of full layers, and the saved model."""
+
+from __future__ import annotations
+
+import argparse
+
+from transformers import PreTrainedModel
+
+from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.conversion import adopt, read_model, save, starting_values, stored_dtype, target_config
+from judgerlvr.hysparse.placements import layer_runs
+from judgerlvr.hysparse.search import Point, check_count, find, write_curve
+from judgerlvr.hysparse.sizes import MIB, count_parameters, report
+
+UNMEASURED = (
+    "the full layers stand evenly spaced, a placement that nobody measured on this model; give --full-layers, or "
+    "--search TEXTS, which measures"
+)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the plan, or convert and save. Raises InputError as ``target_config`` and ``find``."""
+    config = target_config(options)
+    check_count(options, config.num_hidden_layers)
+    if options.full_layers is None and options.search is None:
+        print(f"note: {UNMEASURED}")
+    if options.plan:
+        print(plan(options, config))
+        return
+    if options.search is None:
+        write(options, config, read_model(options.source, "auto"), [])
+    else:
+        found = find(options, config)
+        write(options, found.config, found.source, found.curve)
+
+
+def write(options: argparse.Namespace, config: HySparseConfig, source: PreTrainedModel, curve: list[Point]) -> None:
+    """Convert and save, with the curve if there is one."""
+    # The model takes the source's tensors, so the weights are in memory once.
+    model = adopt(source.state_dict(), config, starting_values(options))
+    save(model, options.source, options.out)
+    if curve:
+        write_curve(curve, options.out)
+    print(f"{options.out}: {model.num_parameters() / 1e6:,.1f} M parameters, layers {letters(config)}")
+
+
+def letters(config: HySparseConfig) -> str:
+    """The kinds of the layers, f for full and s for sparse."""
+    return " ".join("f" if number in config.full_layers else "s" for number in range(config.num_hidden_layers))
+
+
+def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
+    """Costs of conversion and result as text. No weight is read.
+
+    Memory is counted from the shapes. Minutes are left out, because no conversion of the shape was timed.
+    """
+    parameters = count_parameters(config)
+    dtype = stored_dtype(config)
+    counts = (parameters.total - parameters.gates, parameters.gates)
+    weights, gates = (count * dtype.itemsize / MIB for count in counts)
+    group = config.num_attention_heads // config.num_key_value_heads
+    files = sum(path.stat().st_size for path in options.source.iterdir() if path.suffix in (".safetensors", ".bin"))
+    return "\n".join(
+        [
+            f"layers {letters(config)}",
+            f"kernels: forward, backward and decoding take {group} query heads a KV head of dim {config.head_dim} and "
+            f"blocks of {config.select_block} tokens",
+            f"memory of the conversion: {weights:,.1f} MiB of weights and {gates:,.1f} MiB of gates, each once, in "
+            f"{str(dtype).removeprefix('torch.')} [calculated]; the source's files hold {files / MIB:,.1f} MiB",
+            "minutes: not measured for this shape",
+            *search_plan(options, config),
+            report(config, options.context, options.batch),
+        ]
+    )
+
+
+def search_plan(options: argparse.Namespace, config: HySparseConfig) -> list[str]:
+    """Lines about the search, if the options ask for a search. The layers of the plan are then an example."""
+    if options.search is None:
+        return []
+    layers = config.num_hidden_layers
+    passes, left = layer_runs(layers) / layers, options.full_count or len(config.full_layers)
+    return [
+        f"search: at most {passes:,.0f} forward passes over the searched texts, and {layers} over the held-out texts",
+        f"the search leaves {left} full layers, and the layers above are an example",
+    ]
