@@ -21,7 +21,8 @@ def table(monkeypatch):
         place = {"class_name": name, "pid": 7, "node_ip_address": "10.0.0.7"}
         died = ActorDiedErrorContext(**place, reason=ActorDiedErrorContext.Reason.Value(reason))
         cause = ActorDeathCause(actor_died_error_context=died)
-        rows[name] = {"JobID": job, "EndTime": ActorTableData(end_time=end).end_time, "DeathCause": cause}
+        ended = ActorTableData(end_time=end).end_time
+        rows[name] = {"ActorID": name, "JobID": job, "EndTime": ended, "DeathCause": cause}
 
     return add
 
@@ -30,8 +31,8 @@ def test_the_first_death_stands_first(table):
     table("later", "WORKER_DIED", 20)
     table("first", "NODE_DIED", 3)
     assert lost_actors() == [
-        LostActor("first", 7, "10.0.0.7", True, ""),
-        LostActor("later", 7, "10.0.0.7", False, ""),
+        LostActor("first", 7, "10.0.0.7", True, "", "first"),
+        LostActor("later", 7, "10.0.0.7", False, "", "later"),
     ]
 
 
