@@ -14,11 +14,10 @@ import torch
 from data.importing.options import ReadOptions
 from data.jsonl import read_jsonl, write_jsonl
 from data.problems import read_problems
-from judgerlvr.cluster import remains
 from judgerlvr.config.load import ROOT
 from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
-from judgerlvr.runs.metrics import EXTRA_ROUNDS, read_metrics
+from judgerlvr.runs.metrics import read_metrics
 from judgerlvr.tinyworld.problems import generate_problems
 from tests.helpers.stage_runs import SMALL, write_candidates
 
@@ -26,11 +25,8 @@ pytestmark = pytest.mark.engine
 STEPS = 3
 LIMIT = 600
 INSTRUCTIONS = "tests.helpers.instructions:keeps"
-FIRST_SEAL = Path("checkpoints") / "global_step_1" / SEAL
 SETTINGS = [
     *SMALL,
-    "judge.algorithm.dynamic_sampling=true",
-    "judge.algorithm.max_extra_rounds=2",
     f"judge.stop.steps={STEPS}",
     "judge.checkpoint.every=1",
     "judge.checkpoint.keep=0",
@@ -72,82 +68,37 @@ def whole(folder):
     return folder / "runs" / "whole"
 
 
-@pytest.fixture(scope="module")
-def sessions():
-    """Where the killed commands keep their Ray sessions. A socket's path must be short."""
-    base = Path("/tmp") / f"e{os.getpid()}"
-    base.mkdir()
-    yield base
-    for left in base.glob("*"):
-        remains.remove(left, patience=0)
-    base.rmdir()
-
-
-def begin_until(found, folder, name, sessions):
-    """Process and folder of a judge run that has written the file ``found``."""
-    with (folder / f"{name}.log").open("w") as log:
-        process = subprocess.Popen(
-            command("stage1_judge", *judge_arguments(folder, name)),
-            stdout=log,
-            stderr=log,
-            cwd=ROOT,
-            env=os.environ | {remains.VARIABLE: str(sessions)},
-            start_new_session=True,
-        )
+def begin_until_sealed(folder, name):
+    """Process and folder of a judge run with a sealed checkpoint."""
+    log = (folder / f"{name}.log").open("w")
+    process = subprocess.Popen(
+        command("stage1_judge", *judge_arguments(folder, name)),
+        stdout=log,
+        stderr=log,
+        cwd=ROOT,
+        start_new_session=True,
+    )
     run_dir = folder / "runs" / name
+    seal = run_dir / "checkpoints" / "global_step_1" / SEAL
     deadline = time.monotonic() + LIMIT
-    while not (run_dir / found).exists() and process.poll() is None and time.monotonic() < deadline:
+    while not seal.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     return process, run_dir
 
 
-def left_after_ten_seconds(sessions):
-    """Sessions and their processes that outlive a command."""
-    deadline = time.monotonic() + 10
-    while (left := list(sessions.glob("*"))) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return left
-
-
-def worker_of(sessions, name):
-    """The process of a Ray worker."""
-    pids = [pid for folder in sessions.glob("*") for pid in remains.processes(folder)]
-    return next(pid for pid in pids if Path(f"/proc/{pid}/cmdline").read_text().startswith(f"ray::{name}"))
-
-
 @pytest.fixture(scope="module")
-def killed(folder, sessions):
-    """A run that dies twice: the trainer after the first seal, and the driver in the update that follows."""
-    process, run_dir = begin_until(FIRST_SEAL, folder, "killed", sessions)
-    trainer = worker_of(sessions, "WorkerDict")
-    os.kill(trainer, signal.SIGKILL)
-    code = process.wait(timeout=120)
-    printed = (folder / "killed.log").read_text().splitlines()
-    left = left_after_ten_seconds(sessions)
-    sampled = Path("rollouts") / "step_000002.jsonl"
-    (run_dir / sampled).unlink(missing_ok=True)
-    process, _ = begin_until(sampled, folder, "killed", sessions)
-    process.kill()
+def resumed(folder):
+    """The same run, killed after the first seal, then continued by the same command."""
+    process, run_dir = begin_until_sealed(folder, "killed")
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    return {
-        "run": run_dir,
-        "trainer": trainer,
-        "code": code,
-        "printed": printed,
-        "left": left + left_after_ten_seconds(sessions),
-    }
-
-
-@pytest.fixture(scope="module")
-def resumed(folder, killed):
-    """The run that died, continued by the same command."""
-    half = killed["run"] / "checkpoints" / "global_step_2"
+    half = run_dir / "checkpoints" / "global_step_2"
     half.mkdir(exist_ok=True)
-    (half / SEAL).unlink(missing_ok=True)  # as after a kill in the middle of saving
+    (half / SEAL).unlink(missing_ok=True)  # as a kill in the middle of saving leaves it
     done = run("stage1_judge", *judge_arguments(folder, "killed"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "continuing from global_step_1" in done.stdout
-    return killed["run"]
+    return run_dir
 
 
 def weights(run_dir, step):
@@ -204,26 +155,9 @@ def test_resumed_run_ends_with_the_same_bits(whole, resumed):
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
-def test_uniform_groups_were_replaced_before_and_after_the_resume(resumed):
-    rows = [row for row in read_metrics(resumed / "metrics.jsonl") if row.is_training]
-    assert [row.step for row in rows if row[EXTRA_ROUNDS]] == list(range(1, STEPS + 1))
-
-
 def test_no_step_is_logged_twice(resumed):
     steps = [row.step for row in read_metrics(resumed / "metrics.jsonl") if row.is_training]
     assert steps == list(range(1, STEPS + 1))
-
-
-def test_a_killed_trainer_is_named_with_its_signal_and_the_command_that_goes_on(killed, folder):
-    *_, advice, cause = killed["printed"]
-    assert killed["code"] == 1
-    assert f"(process {killed['trainer']}, node " in cause
-    assert cause.endswith(" was killed: SIGKILL")
-    assert advice.endswith(f"--resume {killed['run']} --out {folder / 'ckpt' / 'killed'}")
-
-
-def test_ten_seconds_after_a_kill_nothing_is_left(killed):
-    assert killed["left"] == []
 
 
 def test_the_same_command_finds_the_run_finished(whole, folder):
@@ -232,8 +166,8 @@ def test_the_same_command_finds_the_run_finished(whole, folder):
     assert "already finished" in done.stdout
 
 
-def test_a_terminated_run_names_the_command_that_goes_on(folder, sessions):
-    process, run_dir = begin_until(FIRST_SEAL, folder, "terminated", sessions)
+def test_a_terminated_run_names_the_command_that_goes_on(folder):
+    process, run_dir = begin_until_sealed(folder, "terminated")
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     last = (folder / "terminated.log").read_text().splitlines()[-1]
