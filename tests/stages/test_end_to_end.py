@@ -194,8 +194,9 @@ def generated(whole, folder):
         write_instructions(folder / f"{split}.jsonl", split, count)
     data = [f"data.train=[{folder / 'train.jsonl'}]", f"data.heldout=[{folder / 'heldout.jsonl'}]"]
     arguments = [*SETTINGS, *data, f"reward.verifier={INSTRUCTIONS}", f"runs={folder / 'runs'}", "name=generate"]
-    init, out = folder / "ckpt" / "whole", folder / "ckpt" / "generate"
-    done = run("stage2_generate", *arguments, "--init", init, "--out", out)
+    policies = ["--init", folder / "ckpt" / "whole", "--out", folder / "ckpt" / "generate"]
+    # The judge's candidates were graded by another verifier.
+    done = run("stage2_generate", *arguments, *policies, "--override-card")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "runs" / "generate"
 
