@@ -69,6 +69,9 @@ class FunctionReader(Cursor):
                 lower = Sym("bound " + self._raw_argument())
             else:
                 upper = Sym("bound " + self._raw_argument())
+        counted = isinstance(lower, Sym) and " = " in lower.name
+        if name in ("sum", "prod") and counted != (upper != Sym("none")):
+            raise Uncovered(name)  # a lost limit would change the value without a word
         # An integral covers a whole sum up to the differential, a sum sign covers a product.
         body = self.sum() if name == "int" else self._product()
         return Call(name, (lower, upper, body))

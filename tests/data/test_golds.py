@@ -33,7 +33,7 @@ def test_inspect_data_names_it(problems, capsys):
 def test_a_stage_names_it_before_training(problems, stage, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert stage(["--config", "configs/tiny.yaml", f"data.train=[{problems}]", "--dry-run"]) == 0
-    assert f"1 of 41 {NAMED}" in capsys.readouterr().err
+    assert f"1 of 41 {NAMED}" in capsys.readouterr().out
 
 
 def test_make_judge_data_names_it(tmp_path, capsys, monkeypatch):
