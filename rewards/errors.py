@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import tempfile
 import time
@@ -27,6 +28,13 @@ MACHINE = {
     errno.EDQUOT: ("the disk quota is used up", "free some space, then give the same command again"),
     errno.EMFILE: ("too many open files", "raise the limit (ulimit -n), then give the same command again"),
 }
+
+
+# Errors that name a fault of a path that was given.
+PATHS = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.EEXIST),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+)
 
 
 class CommandFailed(Exception):
@@ -63,6 +71,17 @@ def one_line(error: BaseException) -> str:
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
 
 
+def machine_fault(error: BaseException) -> str | None:
+    """What a full disk or a used-up quota says, None for another error. Libraries in Rust give a text only."""
+    named = re.search(r"os error (\d+)", str(error))
+    number = error.errno if isinstance(error, OSError) and error.errno else int(named.group(1)) if named else 0
+    if number not in MACHINE:
+        return None
+    file = getattr(error, "filename", None)
+    problem, remedy = MACHINE[number]
+    return f"{f'{file}: ' if file else ''}{problem}; {remedy}"
+
+
 @contextmanager
 def reading(
     problem: str, remedy: str, file: str | Path | None = None, field: str | None = None, row: int | None = None
@@ -77,7 +96,7 @@ def reading(
     except (InputError, CommandFailed):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in MACHINE:
+        if machine_fault(error):
             raise
         text = f"{problem} ({type(error).__name__}: {one_line(error)})"
         raise InputError(text, remedy, file=file, row=row, field=field) from error
@@ -105,11 +124,9 @@ def _end(line: str, code: int) -> int:
 
 def _foreign(error: Exception) -> tuple[str, int]:
     """(line, exit code) of an exception that is not ours."""
-    if isinstance(error, OSError) and error.errno in MACHINE:
-        problem, remedy = MACHINE[error.errno]
-        where = f"{error.filename}: " if error.filename else ""
-        return f"failed: {where}{problem}; {remedy}", FAILED
-    if isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError | IsADirectoryError):
+    if fault := machine_fault(error):
+        return f"failed: {fault}", FAILED
+    if isinstance(error, OSError) and error.errno in PATHS and error.filename:
         return f"error: {error.filename}: {error.strerror}; give another path, or change its permissions", BAD_INPUT
     log = _write_traceback()
     return f"failed: unexpected {type(error).__name__}: {one_line(error)}; traceback in {log}", FAILED

@@ -53,5 +53,14 @@ class Result:
     verdict: bool | None = None
 
 
+def check_result(result: Any) -> Result:
+    """The same result. Raises TypeError for what a verifier may not return. NaN is no score either."""
+    if not isinstance(result, Result):
+        raise TypeError(f"returned {repr(result)[:80]}, not a rewards.types.Result")
+    if result.score not in (0.0, 1.0):
+        raise TypeError(f"returned the score {result.score!r}, not 0.0 or 1.0")
+    return result
+
+
 # (problem, text) -> Result. The text is the final answer unless ``rewards.verifier.verifier`` says otherwise.
 Verifier = Callable[[Problem, str], Result]

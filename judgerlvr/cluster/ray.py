@@ -41,10 +41,24 @@ def check_address(address: str) -> None:
             return
         raise InputError(f"{address!r} is no HOST:PORT", "set HOST:PORT as `ray start` prints them", field=FIELD)
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        _connect(host, int(port))
     except (OSError, OverflowError) as error:
         remedy = "start the cluster, correct the address, or unset RAY_ADDRESS"
         raise InputError(f"nothing answers at {address} ({one_line(error)})", remedy, field=FIELD) from error
+
+
+def answers(address: str) -> bool:
+    """Whether something listens at ``HOST:PORT``."""
+    host, _, port = address.rpartition(":")
+    try:
+        _connect(host, int(port))
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _connect(host: str, port: int) -> None:
+    socket.create_connection((host.strip("[]"), port), CONNECT_SECONDS).close()
 
 
 @cache

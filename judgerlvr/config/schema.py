@@ -33,6 +33,8 @@ from judgerlvr.config.domains import (
 MATCH_TOKENS = "match_tokens"
 TEMPERATURE = Range(above=0, most=100)
 CLIP = Range(above=0, most=100)
+# A ratio is never below 0.
+CLIP_LOW = Range(above=0, most=1)
 
 
 def doc(default: Any, text: str, domain: Domain | None = None, is_path: bool = False) -> Any:
@@ -206,7 +208,7 @@ class Stop:
 @dataclass
 class Algorithm:
     loss: Loss = doc(Loss.grpo, "grpo (token-level ratio) | gspo (sequence-level ratio, steadier for MoE).")
-    clip_low: float = doc(0.2, "Lower clip range of the probability ratio (gspo: 3e-4 is usual).", CLIP)
+    clip_low: float = doc(0.2, "Lower clip range of the probability ratio (gspo: 3e-4 is usual).", CLIP_LOW)
     clip_high: float = doc(0.28, "Upper clip range; above clip_low is DAPO's clip-higher (gspo: 4e-4).", CLIP)
     divide_by_std: bool = doc(True, "Divide the advantage by the group's std; false is Dr.GRPO's switch.")
     dynamic_sampling: bool = doc(True, "Replace groups whose rewards are all equal by fresh prompts (DAPO).")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 import time
@@ -16,21 +15,21 @@ from typing import Any
 import ray
 from omegaconf import DictConfig, OmegaConf
 
+from judgerlvr.cluster.session import session
 from judgerlvr.config.schema import Action
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
-from judgerlvr.engine.root_cause import inner_error
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
+from judgerlvr.engine.watching import watched
+from judgerlvr.runs.causes import Evidence, own_error
 from judgerlvr.runs.checkpoints import complete
-from judgerlvr.runs.folder import read_failure, write_failure
+from judgerlvr.runs.folder import write_failure
 from judgerlvr.runs.metrics import log_phase
 from judgerlvr.runs.stage import TENSORBOARD, Stage
-from rewards.errors import CommandFailed
+from rewards.errors import CommandFailed, one_line
 
 WATCH_SECONDS = 10.0
-# A traceback's line that names an error.
-RAISED = re.compile(r"[\w.]*(Error|Exception|Failed|Mismatch)(:|$)")
 
 
 class StageFailed(CommandFailed):
@@ -52,47 +51,42 @@ def train_stage(stage: Stage) -> None:
     os.environ.update(stage_environment(stage))
     from verl.trainer.main_ppo import run_ppo
 
-    handlers = SignalHandlers(stage)
     write_agent_loops(stage)
     config = render(stage)
     (stage.run_dir / "verl.yaml").write_text(OmegaConf.to_yaml(config), encoding="utf-8")
     log_phase(stage.run_dir, "starting Ray")
-    try:
-        with noted_failures(stage):
+    # The session frees the placement group: a second stage in the same Ray session would find no free GPU.
+    with session(stage.ray_address) as ray_session:
+        handlers, evidence = SignalHandlers(stage), Evidence.before(stage.run_dir, ray_session)
+        with noted_failures(evidence, handlers), watched(ray_session, handlers):
             run_ppo(config, _Bound(stage, handlers))
-    except KeyboardInterrupt as interrupt:
-        raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
-    finally:
-        # Frees the placement group: a second stage in the same Ray session would find no free GPU.
-        ray.shutdown()
 
 
 @contextmanager
-def noted_failures(stage: Stage) -> Iterator[None]:
+def noted_failures(evidence: Evidence, handlers: SignalHandlers) -> Iterator[None]:
     """Leave the cause of a failed block in the run folder, for people and for the report.
 
     Raises:
-        StageFailed: in the place of every error of Ray, of a worker or of a check.
+        StageFailed: in the place of every error of Ray, of a worker, of a check or of the watch.
+        InputError, CommandFailed: a worker raised the error, which says its cause itself.
+        Interrupted: a signal ended the block.
     """
     try:
         yield
+    except KeyboardInterrupt as interrupt:
+        if not handlers.cause:
+            raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
+        raise _noted(evidence, evidence.with_memory(handlers.cause)) from interrupt
     except (ray.exceptions.RayError, PreflightError) as error:
-        cause = _cause(stage, error)
-        write_failure(stage.run_dir, cause)
-        raise StageFailed(cause) from error
+        if own := own_error(error):
+            write_failure(evidence.run_dir, one_line(own))
+            raise own from error
+        raise _noted(evidence, evidence.cause(error)) from error
 
 
-def _cause(stage: Stage, error: Exception) -> str:
-    """The watchdog's note if there is one, else one line of the remote exception: of a traceback its last error, of a
-    message its beginning, since what follows is often advice."""
-    if noted := read_failure(stage.run_dir):
-        return noted
-    root = error.cause if isinstance(error, ray.exceptions.RayTaskError) and error.cause else error
-    if inner := inner_error(type(root).__name__, str(root)):
-        return inner
-    lines = [line for line in str(root).splitlines() if line.strip()] or [repr(root)]
-    raised = [line for line in lines if RAISED.match(line)]
-    return f"{type(root).__name__}: {(raised[-1] if raised else lines[0]).strip()}"
+def _noted(evidence: Evidence, cause: str) -> StageFailed:
+    write_failure(evidence.run_dir, cause)
+    return StageFailed(cause)
 
 
 @dataclass(frozen=True)

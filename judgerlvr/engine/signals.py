@@ -7,6 +7,7 @@ USR1 and a file ``STOP`` in the run folder always let the step be finished. TERM
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -32,13 +33,21 @@ class SignalHandlers:
         self.grace = stage.settings.stop.grace_seconds
         self.first: int | None = None
         self.ending: int | None = None
+        self.cause: str | None = None
+        self.installed = False
 
     def install(self) -> None:
         """Take over the signals. Only the main thread of a process can."""
+        self.installed = True
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._end)
         signal.signal(signal.SIGUSR1, self._finish_step)
         signal.signal(signal.SIGALRM, self._grace_is_over)
+
+    def fail(self, cause: str) -> None:
+        """End the run from another thread. ``cause`` says what the run cannot go on without."""
+        self.cause = cause
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 
     def _finish_step(self, *_: object) -> None:
         self.stop_file.touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,7 @@ from judgerlvr.evaluation.run import (
     write_evaluation,
 )
 from judgerlvr.evaluation.table import format_summary
+from judgerlvr.models.directory import check_model
 from judgerlvr.runs.policy_card import CARD, check_against, read_card
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import Item
@@ -40,8 +42,11 @@ def check_arguments(options: argparse.Namespace) -> None:
         raise InputError("no model to sample from", "give --model DIR")
     for name, least in (("n", 1), ("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1)):
         value = getattr(options, name)
-        if value is not None and value < least:
+        # Written so that NaN is refused.
+        if value is not None and not least <= value < math.inf:
             raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
+    if options.out and options.out.exists() and not options.out.is_dir():
+        raise InputError("is a file", "give a folder for --out", file=options.out)
     if not 0 < options.top_p <= 1:
         raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
 
@@ -137,6 +142,7 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
     # Bad words and bad engine options must not cost an engine's start.
     check_words(settings.verdicts)
     engine = parse_engine_options(options.engine)
+    check_model(options.model, longest=1)
     return evaluate_model(options.model, items, settings, engine, sys.stderr.isatty()), sources
 
 

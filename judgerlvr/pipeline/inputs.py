@@ -1,22 +1,27 @@
-"""Inputs that can be tried before anything is sampled: card, verdict words and trackers."""
+"""Inputs that can be tried before anything is sampled: card, prompts, trackers and names of the libraries."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
-from data.prompts import JUDGE_FIELDS, load_template
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.load import ROOT
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Extraction
+from judgerlvr.engine.devices import PACKED
+from judgerlvr.engine.private.engine_arguments import engine_arguments
 from judgerlvr.runs.policy_card import check_against, read_card, used_facts
 from judgerlvr.runs.request import Request
 from rewards.errors import InputError
 from rewards.verdict import DEFAULT_WORDS, check_words
+from rewards.verifier import load_verifier
 
 # Trackers of verl that are packages of their own, by the key of ``logging`` and the package's name.
 TRACKERS = ("wandb", "mlflow")
-# The shipped bases were taught their verdict words, so that their short prompt names none.
+# The shipped bases were taught their box and verdict words, so that their short prompts name none.
+TAUGHT_TO_BOX = ROOT / "configs" / "prompts" / "tiny_generate.txt"
 TAUGHT = ROOT / "configs" / "prompts" / "tiny_judge.txt"
 
 
@@ -29,6 +34,39 @@ def check_trackers(config: Config) -> None:
     for name in TRACKERS:
         if getattr(config.logging, name) and importlib.util.find_spec(name) is None:
             raise InputError(f"{name} is not installed", f"pip install {name}, or unset it", field=f"logging.{name}")
+
+
+def check_libraries(config: Config) -> None:
+    """Refuse names that vLLM and transformers do not know.
+
+    Raises:
+        InputError: the engines would end at their start.
+    """
+    known = engine_arguments()
+    for name in config.cluster.rollout_engine:
+        if known and name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                "vLLM has no such argument", f"did you mean {near}?", field=f"cluster.rollout_engine.{name}"
+            )
+    if config.cluster.attention in ("auto", PACKED):
+        return
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    names = ["auto", PACKED, "eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()]
+    if config.cluster.attention not in names and "/" not in config.cluster.attention:
+        raise InputError(
+            "transformers has no such attention", f"use one of {', '.join(names)}", field="cluster.attention"
+        )
+
+
+def unasked_box(config: Config) -> str | None:
+    """A word on a prompt that asks for no box, where nothing else is read as an answer."""
+    prompt = Path(config.data.prompt)
+    strict = config.reward.extraction is Extraction.strict and load_verifier(config.reward.verifier).reads == "answer"
+    if not strict or prompt == TAUGHT_TO_BOX or "boxed" in load_template(prompt, GENERATE_FIELDS):
+        return None
+    return f"{prompt} does not ask for \\boxed{{}}, and nothing else counts"
 
 
 def check_card(request: Request, override: bool) -> list[str]:

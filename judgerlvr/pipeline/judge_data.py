@@ -27,6 +27,7 @@ from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import DATA, Counts, Stage
 from judgerlvr.sampling.candidates import KEPT, sample_candidates
 from judgerlvr.sampling.match_tokens import matched_prompts
+from rewards.errors import InputError
 from rewards.gold_matching import warn_of_golds
 from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
@@ -54,10 +55,19 @@ def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -
     judge = request.config.judge.data
     if judge.responses:
         return read_candidates(request.config), 0
+    check_heldout(request.config, problems)
     models = [Path(path).resolve() for path in judge.sample_from] or [request.init]
     rows = _sample(request, run_dir, models, problems.for_candidates)
     write_jsonl(run_dir / DATA / "candidates.jsonl", rows)
     return _candidates(rows, problems), sum(row["tokens"] for row in rows)
+
+
+def check_heldout(config: Config, problems: ProblemSets) -> None:
+    """Raise an InputError where no problem is left to train on, before anything is sampled."""
+    count, heldout = len(problems.for_candidates), config.judge.data.heldout_problems
+    if heldout >= count:
+        problem = f"{heldout} problems are held out, and there are {count}"
+        raise InputError(problem, f"set it below {count}, or give more problems", field="judge.data.heldout_problems")
 
 
 def read_candidates(config: Config) -> Iterator[Candidate]:

@@ -16,6 +16,7 @@ from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.runs.request import Request, default_link
 from judgerlvr.runs.stage import Kind
 from judgerlvr.runs.terminal import width_of
+from rewards.errors import reading
 
 ADDRESS = "RAY_ADDRESS"
 
@@ -46,11 +47,13 @@ def unchecked_request(
         InputError: keys that do not fit each other, or a device that is not there.
     """
     check_config(config)
+    with reading("the path cannot be followed", "give a model directory", file=init or config.model.path):
+        policy = resolve_path(init or config.model.path).resolve()
     ray_address = address if address is not None else os.environ.get(ADDRESS)
     return Request(
         kind=kind,
         config=config,
-        init=resolve_path(init or config.model.path).resolve(),
+        init=policy,
         link=link or default_link(kind),
         device=pick_device(config.cluster.device, here, ray_address),
         ray_address=ray_address or None,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_stored
-from judgerlvr.engine.runner import StageFailed, run_stage
+from judgerlvr.engine.runner import run_stage
 from judgerlvr.engine.signals import Interrupted
 from judgerlvr.export.policy import export_policy
 from judgerlvr.models.directory import load_tokenizer
@@ -45,7 +48,7 @@ from judgerlvr.runs.request import Request, default_link
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Kind, Stage, derived
 from judgerlvr.sampling.candidates import KEPT
-from rewards.errors import CommandFailed, InputError
+from rewards.errors import CommandFailed, InputError, machine_fault
 
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
 
@@ -175,20 +178,29 @@ def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
     (stage.run_dir / STOP).unlink(missing_ok=True)
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
-    try:
+    with _resumable(stage, link):
         with quiet(stage.run_dir):
             checkpoint = _train_to_the_end(stage, problems)
-    except StageFailed:
-        # The libraries' own lines stay in the log: the cause comes last, in one line.
-        print(f"all that the engines said: {stage.run_dir / ENGINE_LOG}", flush=True)
-        print(f"continue with: {resume_command(stage, link)}", flush=True)
-        raise
+        # A run that reached the last step is finished even where a stop was asked for.
+        stopped = (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps
+        if not stopped:
+            return _publish(stage, link, checkpoint)
+    raise StageStopped(f"stopped as asked; {_left_behind(stage, link)}")
+
+
+@contextmanager
+def _resumable(stage: Stage, link: Path) -> Iterator[None]:
+    """An early end of the block says how the run goes on. The cause is the last line."""
+    try:
+        yield
     except Interrupted as signal:
         raise StageStopped(f"{signal}; {_left_behind(stage, link)}", 128 + signal.number) from signal
-    # A run that reached the last step is finished even where a stop was asked for.
-    if (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps:
-        raise StageStopped(f"stopped as asked; {_left_behind(stage, link)}")
-    return _publish(stage, link, checkpoint)
+    except (CommandFailed, OSError, SafetensorError) as error:
+        if isinstance(error, CommandFailed) or machine_fault(error):
+            # The libraries' own lines stay in the log: the cause comes last, in one line.
+            print(f"all that the engines said: {stage.run_dir / ENGINE_LOG}", flush=True)
+            print(_left_behind(stage, link), flush=True)
+        raise
 
 
 class StageStopped(CommandFailed):

@@ -11,7 +11,11 @@ from typing import Any
 import ray
 
 from judgerlvr.cluster.environment import CPU_THREADS, environment
+from judgerlvr.cluster.lost_actors import lost_actors
+from judgerlvr.cluster.memory_kills import read_kills
 from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.cluster.session import Session, session
+from judgerlvr.runs.causes import describe
 from judgerlvr.sampling.engines import EngineSettings, Event, Lost, Started, Turned
 from judgerlvr.sampling.requests import Finished, Request
 from judgerlvr.sampling.sampler import Sampler
@@ -43,8 +47,10 @@ class Engine:
 class RayEngines:
     """The slots of ``judgerlvr.sampling.engines.Engines`` on the Ray cluster that this process has joined."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, opened: Session) -> None:
         self.settings = settings
+        self.session = opened
+        self.kills = read_kills()
         self.count = settings.count or gpu_groups(settings.tensor_parallel)
         self._actors: dict[int, Any] = {}
         self._waiting: dict[Any, int] = {}
@@ -87,8 +93,17 @@ class RayEngines:
             value = ray.get(reference)
         except ray.exceptions.RayError as error:
             self.stop(slot)
-            return Lost(slot, _cause(error))
+            return Lost(slot, self._cause(error))
         return Started(slot, value) if starting else Turned(slot, value)
+
+    def _cause(self, error: ray.exceptions.RayError) -> str:
+        """How the engine's process died, else the last line of the error."""
+        name = error.actor_id if isinstance(error, ray.exceptions.ActorDiedError) else None
+        lost = next((actor for actor in lost_actors() if name and actor.actor == name), None)
+        if lost is None:
+            return _last_line(error)
+        memory = read_kills().since(self.kills)
+        return f"{f'{memory}; ' if memory else ''}{describe(lost, self.session.log_of(lost.pid))}"
 
     def _forget(self, reference: Any) -> None:
         self._waiting.pop(reference, None)
@@ -102,11 +117,9 @@ def ray_engines(settings: EngineSettings) -> Iterator[RayEngines]:
     variables = environment(settings.device, settings.kv_cache_gib) | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     if settings.device == "cpu" and (settings.count or 1) > 1:
         variables[CPU_THREADS] = str(max(1, int(variables[CPU_THREADS]) // (settings.count or 1)))
-    ray.init(runtime_env={"env_vars": variables}, **cluster_arguments(settings.device, settings.ray_address))
-    try:
-        yield RayEngines(settings)
-    finally:
-        ray.shutdown()
+    with session(settings.ray_address) as opened:
+        ray.init(runtime_env={"env_vars": variables}, **cluster_arguments(settings.device, settings.ray_address))
+        yield RayEngines(settings, opened)
 
 
 def gpu_groups(size: int) -> int:
@@ -115,7 +128,7 @@ def gpu_groups(size: int) -> int:
     return sum(int(gpus) // size for gpus in nodes)
 
 
-def _cause(error: BaseException) -> str:
+def _last_line(error: BaseException) -> str:
     """The last line of an error that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import selectors
 import socket
 import threading
@@ -21,6 +22,7 @@ from rewards.grading.fork_server_client import Nursery, process_clock
 from rewards.types import Problem, Reason, Result
 
 _START_SECONDS = 120.0
+_REMEDY = "mend the verifier, which takes (problem, text) and returns a rewards.types.Result"
 _STARTS_WITHOUT_PROGRESS = 5
 _DEATHS_WITHOUT_PROGRESS = 500
 # A working worker is looked at this often: is it stopped?
@@ -55,8 +57,16 @@ class Job:
         self.future.set_running_or_notify_cancel()
 
 
-class VerifierError(RuntimeError):
-    """The verifier raised; carries the worker's traceback. A bug is not a wrong answer, so it is not scored."""
+class VerifierError(InputError):
+    """The verifier raised or returned no Result. A bug is not a wrong answer, so it is not scored."""
+
+
+def verifier_error(path: str, problem_id: str, trace: str) -> VerifierError:
+    """The error in one line: the last place of the worker's traceback and its last line."""
+    places = re.findall(r'File "([^"]+)", line (\d+)', trace)
+    where = f" at {places[-1][0]}:{places[-1][1]}" if places else ""
+    said = trace.strip().rpartition("\n")[2]
+    return VerifierError(f"{path} fails on problem {problem_id}{where} ({said})", _REMEDY, field="reward.verifier")
 
 
 class PoolLost(RuntimeError):
@@ -261,7 +271,7 @@ class Dispatcher:
             job.future.set_result(message[1])
         else:
             worker.raised = True
-            job.future.set_exception(VerifierError(message[1]))
+            job.future.set_exception(verifier_error(self._verifier, job.problem.id, message[1]))
 
     def _until_next_deadline(self) -> float | None:
         """Seconds to wait for events; 0 where a worker was lost since the pool was last staffed."""

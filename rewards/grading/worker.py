@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 
 from rewards.grading import messages as wire
-from rewards.types import Problem, Reason, Result, Verifier
+from rewards.types import Problem, Reason, Result, Verifier, check_result
 
 # After the first alarm keep ringing: library code may swallow one.
 _ALARM_REPEAT_SECONDS = 0.25
@@ -68,11 +68,15 @@ class _reporting:
 
 
 def grade_one(verifier: Verifier, problem: Problem, answer: str, seconds: float) -> Result:
-    """One verification under the inner limit; errors of the verifier itself propagate and end the worker."""
+    """One verification under the inner limit; errors of the verifier itself propagate and end the worker.
+
+    Raises:
+        TypeError: the verifier returned no Result, or one whose score is neither 0 nor 1.
+    """
     started = time.perf_counter()
     try:
         with _alarm(seconds):
-            result = verifier(problem, answer)
+            result = check_result(verifier(problem, answer))
     except OutOfTime:
         result = Result(0.0, Reason.TIMEOUT, {"answered": 1.0})
     except (MemoryError, RecursionError):

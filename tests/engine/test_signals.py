@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -53,6 +54,16 @@ def test_the_grace_period_ends(handlers):
     with pytest.raises(Interrupted, match="SIGTERM"):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
+
+
+def test_another_thread_ends_the_run_with_its_cause(handlers, make_stage):
+    handlers(0)
+    newer = SignalHandlers(make_stage())
+    newer.install()
+    threading.Timer(0.05, newer.fail, ["Ray's raylet was killed"]).start()
+    with pytest.raises(Interrupted):
+        time.sleep(5)
+    assert newer.cause == "Ray's raylet was killed"
 
 
 def test_usr1_asks_for_the_end_of_the_step(handlers, tmp_path):

@@ -1,73 +1,44 @@
-"""What a stage that failed says in one line."""
+"""What a stage that failed leaves in its run folder."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+import ray
 
+from judgerlvr.cluster.session import Session
 from judgerlvr.engine.preflight import PreflightError
-from judgerlvr.engine.runner import StageFailed, _cause, noted_failures
-from judgerlvr.runs.folder import FAILURE, read_failure
-
-TRACEBACK = """ray::Worker.update() (pid=7)
-  File "worker.py", line 3, in update
-ValueError: too few rows
-During handling of the above exception, another exception occurred:
-RuntimeError: step 3 failed
-Exception raised from check at CUDAException.cpp:44 (most recent call first):
-frame #0: somewhere
-"""
-ADVICE = """
-torch.utils.checkpoint: Recomputed values have different metadata.
-Tip: to see more, enable checkpoint-debug mode globally.
-"""
+from judgerlvr.engine.runner import StageFailed, noted_failures
+from judgerlvr.engine.signals import Interrupted
+from judgerlvr.runs.causes import Evidence
+from judgerlvr.runs.folder import read_failure
+from rewards.errors import InputError
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("no room", "ValueError: no room"),
-        (TRACEBACK, "ValueError: RuntimeError: step 3 failed"),
-        (ADVICE, "ValueError: torch.utils.checkpoint: Recomputed values have different metadata."),
-    ],
-    ids=["message", "traceback", "advice"],
-)
-def test_cause_is_the_last_error_or_the_beginning_of_a_message(tmp_path, text, line):
-    assert _cause(SimpleNamespace(run_dir=tmp_path), ValueError(text)) == line
-
-
-def test_cause_is_the_watchdogs_if_it_left_one(tmp_path):
-    (tmp_path / FAILURE).write_text(json.dumps({"cause": "no step finished"}))
-    assert _cause(SimpleNamespace(run_dir=tmp_path), ValueError("killed")) == "no step finished"
+def noted(run_dir, cause=None):
+    return noted_failures(Evidence(run_dir, Session()), SimpleNamespace(cause=cause, ending=None))
 
 
 def test_a_failed_stage_leaves_its_cause_in_the_run_folder(tmp_path):
-    stage = SimpleNamespace(run_dir=tmp_path)
-    with pytest.raises(StageFailed, match="PreflightError: no room"), noted_failures(stage):
+    with pytest.raises(StageFailed, match="PreflightError: no room"), noted(tmp_path):
         raise PreflightError("no room")
     assert read_failure(tmp_path) == "PreflightError: no room"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_end_by_hand_or_a_fault_of_the_code_is_no_noted_failure(tmp_path, error):
-    with pytest.raises(error), noted_failures(SimpleNamespace(run_dir=tmp_path)):
+def test_an_end_by_the_watch_leaves_its_cause(tmp_path):
+    with pytest.raises(StageFailed, match="the raylet is dead"), noted(tmp_path, "the raylet is dead"):
+        raise KeyboardInterrupt
+    assert read_failure(tmp_path) == "the raylet is dead"
+
+
+def test_our_own_remote_error_is_told_and_left_as_it_is(tmp_path):
+    remote = ray.exceptions.RayTaskError("f", "Traceback", InputError("bad row", "mend it"), pid=1, ip="10.0.0.1")
+    with pytest.raises(InputError, match="bad row; mend it"), noted(tmp_path):
+        raise remote
+    assert read_failure(tmp_path) == "bad row; mend it"
+
+
+@pytest.mark.parametrize(("error", "told"), [(KeyboardInterrupt, Interrupted), (ValueError, ValueError)])
+def test_an_end_by_hand_or_a_fault_of_the_code_is_no_noted_failure(tmp_path, error, told):
+    with pytest.raises(told), noted(tmp_path):
         raise error
     assert read_failure(tmp_path) is None
-
-
-def refuse(text):
-    raise ValueError(text)
-
-
-def nest(text):
-    instantiate({"_target_": f"{__name__}.refuse", "text": text})
-
-
-@pytest.mark.parametrize("target", ["refuse", "nest"])
-@pytest.mark.parametrize("text", ["micro batch is 0", 'it\'s (not) "one" line\nbut two'])
-def test_cause_of_a_wrapped_error_is_the_error_inside(tmp_path, target, text):
-    with pytest.raises(InstantiationException) as caught:
-        instantiate({"_target_": f"{__name__}.{target}", "text": text})
-    assert _cause(SimpleNamespace(run_dir=tmp_path), caught.value) == f"ValueError: {' '.join(text.split())}"

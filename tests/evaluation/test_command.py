@@ -2,16 +2,19 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from data.importing.options import ReadOptions
+from judgerlvr.config.load import ROOT
 from judgerlvr.evaluate import main, parse_arguments
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from judgerlvr.evaluation.run import describe_source
 from rewards.errors import InputError
 
+BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 ROW = {"id": "1", "problem": "1+1?", "gold": "2", "response": "</think>\\boxed{2}"}
 
 
@@ -133,6 +136,26 @@ def test_lenient_grading_reproduces_the_four_models_marks(public_data, tmp_path,
 
 def test_engine_arguments_may_be_repeated():
     assert parse_arguments(["--engine", "a=1", "b=2", "--engine", "c=3"]).engine == ["a=1", "b=2", "c=3"]
+
+
+REFUSED = {
+    "--temperature nan": "--temperature is nan; give at least 0",
+    "--temperature inf": "--temperature is inf",
+    "--model nowhere": "config.json is missing",
+    "--model without": "no *.safetensors in the model directory",
+    "--out t.jsonl": "is a file; give a folder for --out",
+}
+
+
+@pytest.mark.parametrize("given", REFUSED)
+def test_what_an_engine_would_find_is_refused_before_it(tmp_path, monkeypatch, capsys, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.jsonl").write_text('{"problem": "1+1?", "gold": "2"}\n')
+    shutil.copytree(BASE, "without", ignore=shutil.ignore_patterns("*.safetensors"))
+    options = ["--data", "t.jsonl", "--model", str(BASE), *given.split()]
+    assert main(options) == 2
+    line = capsys.readouterr().err
+    assert REFUSED[given] in line and line.count("\n") == 1
 
 
 def test_responses_are_read_by_the_columns_of_training(tmp_path, capsys):

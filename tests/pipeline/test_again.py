@@ -1,12 +1,10 @@
-"""A run is one command, given any number of times: begun, continued, found finished, or refused as another run."""
+"""A run is a command, given any number of times: begun, continued, found finished, or refused as another run."""
 
 import os
 import shutil
 import signal
 from dataclasses import replace
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 
 from judgerlvr.config.load import ROOT
@@ -15,33 +13,10 @@ from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.folder import CONFIG
 from judgerlvr.runs.lock import LOCK
 from judgerlvr.runs.manifest import read_manifest, write_manifest
-from judgerlvr.runs.request import make_stage
 from judgerlvr.stage2_generate import main
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 COMMAND = [f"model.path={BASE}", "name=mine", "generate.stop.steps=4"]
-
-
-@pytest.fixture
-def trained(tmp_path, monkeypatch):
-    """Commands in an empty folder; training and preparation are stubs that note their arguments."""
-    monkeypatch.chdir(tmp_path)
-    calls = []
-
-    def prepare(request, run_dir, *_):
-        (run_dir / "data").mkdir(exist_ok=True)
-        for name in ("train", "heldout"):
-            pyarrow.parquet.write_table(pyarrow.table({"row": range(64)}), run_dir / "data" / f"{name}.parquet")
-        calls.append("prepared")
-        return make_stage(request, run_dir, 24, reward_function="rewards/verl_adapter.py:generate_score"), {}
-
-    def train(stage, *_):
-        calls.append((stage.resume_from and stage.resume_from.name, stage.settings.stop.steps))
-        return stage.run_dir
-
-    monkeypatch.setitem(stages.PREPARE, "generate", prepare)
-    monkeypatch.setattr(stages, "_train", train)
-    return calls
 
 
 def seal(run_dir, step, finished=False):

@@ -1,7 +1,9 @@
-"""The bad-input table of the stages' command line: exit code 2 and one line, before a model is loaded."""
+"""The bad-input table of the stages' command line: exit code 2 and a line, before a model is loaded."""
 
 import json
+import os
 import shutil
+import sys
 
 import pytest
 
@@ -47,13 +49,63 @@ OVERRIDES = {
     "data.prompt=nowhere.txt": "no such prompt template",
     "data.train=[nowhere.jsonl]": "no such file",
     "max_prompt_tokens=2": "prompt too long",
+    "cluster.rollout_engine.attention_backnd=X": "did you mean attention_backend?",
+    "cluster.attention=flashy": "transformers has no such attention; use one of auto",
+    "generate.algorithm.clip_low=1.5": "give a number above 0 and at most 1",
+    "runs=a-file": "a-file",
+    "model.path=loop": "the path cannot be followed",
     "data.tiny_train=10 --dry-run": "24 prompts a step, and the training data has 10 that fit; set at most 8",
 }
 
 
 @pytest.mark.parametrize("override", OVERRIDES)
-def test_override_is_refused(capsys, override):
+def test_override_is_refused(capsys, override, tmp_path):
+    (tmp_path / "a-file").touch()
+    (tmp_path / "loop").symlink_to("loop")
     assert OVERRIDES[override] in refused(capsys, stage2, *override.split())
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_nothing_is_left_to_train_a_judge_on(capsys, more):
+    line = refused(capsys, stage1, "judge.data.problems=30", "judge.data.heldout_problems=30", *more)
+    assert "30 problems are held out, and there are 30" in line
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8265", "127.0.0.1:1", "nowhere", "ray://127.0.0.1:10001", ":"])
+def test_address_of_no_cluster(capsys, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert "RAY_ADDRESS" in refused(capsys, stage2)
+
+
+# Faults of a verifier, and the words of the line.
+VERIFIERS = {
+    "raise ValueError('boom')": "verifier_at_fault.py:3 (ValueError: boom)",
+    "return None": "returned None, not a rewards.types.Result",
+    "return True": "returned True, not a rewards.types.Result",
+    "return 1.0": "returned 1.0, not a rewards.types.Result",
+    "return Result(0.5, Reason.CORRECT)": "returned the score 0.5, not 0.0 or 1.0",
+    "return Result(float('nan'), Reason.CORRECT)": "returned the score nan",
+    "return problem.nothing": "AttributeError",
+    "raise SystemExit(3)": "SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("body", VERIFIERS)
+def test_a_verifier_at_fault_is_named_with_its_line(capsys, monkeypatch, tmp_path, body):
+    source = f"from rewards.types import Reason, Result\ndef verify(problem, text):\n    {body}\n"
+    (tmp_path / "verifier_at_fault.py").write_text(source)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "verifier_at_fault", raising=False)
+    line = refused(capsys, stage2, "--dry-run", "reward.verifier=verifier_at_fault:verify")
+    assert VERIFIERS[body] in line
+    assert "verifier_at_fault:verify fails on problem" in line
+
+
+def test_a_prompt_without_a_box_gets_a_word(capsys, tmp_path):
+    (tmp_path / "p.txt").write_text("{{problem}}")
+    assert stage2(["--dry-run", "--config", "configs/tiny.yaml", "data.prompt=p.txt"]) == 0
+    assert "p.txt does not ask for \\boxed{}" in capsys.readouterr().out
 
 
 HYSPARSE = {
@@ -104,7 +156,7 @@ def test_resume_with_the_other_stage(capsys, tmp_path):
 
 
 def test_resume_of_a_finished_run(capsys, tmp_path):
-    """As a run folder is left that was moved after it ended."""
+    """A run folder that was moved after the end of the run."""
     run = tmp_path / "runs" / "generate"
     checkpoint = run / "checkpoints" / "global_step_3"
     checkpoint.mkdir(parents=True)

@@ -14,7 +14,7 @@ from judgerlvr.models.directory import check_hysparse, check_model, small_tokeni
 from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.subject import Subject
-from judgerlvr.pipeline.inputs import check_card, check_trackers, check_verdicts
+from judgerlvr.pipeline.inputs import check_card, check_libraries, check_trackers, check_verdicts, unasked_box
 from judgerlvr.planning.machine import host_gib, visible_cards
 from judgerlvr.planning.report import size
 from judgerlvr.runs.policy_card import asks_to_generate
@@ -80,6 +80,8 @@ def prompt(subject: Subject) -> Iterator[Finding]:
     load_template(Path(config.data.prompt), GENERATE_FIELDS)
     if asks_to_generate(kind, config):
         yield ok(f"generation prompt {config.data.prompt}")
+        if problem := unasked_box(config):
+            yield warning(problem, "ask for the box in the template, or set reward.extraction=lenient")
     if kind == "judge":
         load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
         check_verdicts(config)
@@ -91,6 +93,7 @@ def prompt(subject: Subject) -> Iterator[Finding]:
 def cluster(subject: Subject) -> Iterator[Finding]:
     """What Ray offers, and whether the stage's numbers fit."""
     request = subject.request
+    check_libraries(subject.config)
     check_start(request)
     private = f"a private cluster ({os.cpu_count()} cores here)"
     yield ok(f"ray: {f'the cluster at {request.ray_address}' if request.ray_address else private}")

@@ -1,0 +1,91 @@
+"""Removal of what a private Ray session leaves behind, also after a death that no handler sees.
+
+A process beside each session runs the file alone, so that only the standard library is imported.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+# Ray writes the session below the variable's folder, and every process of the session inherits the variable.
+VARIABLE = "RAY_TMPDIR"
+OWNER = "owner"
+# Ray ends most workers. The rest is killed after so many seconds.
+PATIENCE = 5.0
+POLL = 0.1
+UNHEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+def processes(folder: Path) -> list[int]:
+    """Living processes that were started with ``folder`` for their session. The caller's process is left out."""
+    named = f"{VARIABLE}={folder}".encode()
+    pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if named in _environment(pid)]
+
+
+def _environment(pid: int) -> list[bytes]:
+    """A process's first variables. A zombie has none."""
+    if pid == os.getpid():
+        return []
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def remove(folder: Path, patience: float | None = None) -> None:
+    """End the session's processes, after ``PATIENCE`` by default, then remove sockets, locks and logs."""
+    until = time.monotonic() + (PATIENCE if patience is None else patience)
+    while processes(folder) and time.monotonic() < until:
+        time.sleep(POLL)
+    while left := processes(folder):
+        for pid in left:
+            _kill(pid)
+        time.sleep(POLL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def open_owner(folder: Path) -> int:
+    """Descriptor of the file that the session's owner keeps locked."""
+    return os.open(folder / OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def sweep(base: Path, prefix: str) -> None:
+    """Remove the sessions in ``base`` whose owners are dead, for example after the machine went down."""
+    for folder in base.glob(f"{prefix}*"):
+        try:
+            descriptor = os.open(folder / OWNER, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(folder, patience=0.0)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def main(folder: Path, patience: float) -> None:
+    """Wait for the owner's end, and remove what the owner did not remove."""
+    for number in UNHEARD:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        descriptor = os.open(folder / OWNER, os.O_RDWR)
+    except FileNotFoundError:
+        return
+    fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    if folder.exists():
+        remove(folder, patience)

@@ -1,0 +1,132 @@
+"""A Ray session from start to end. A private session has a folder, which goes with the session."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+from judgerlvr.cluster import remains
+
+PREFIX = "judge-ray-"
+# A socket's path has 107 characters, and Ray puts 64 characters behind the folder's name.
+LONGEST_BASE = 107 - 64 - len(f"/{PREFIX}12345678")
+PARTS = ("raylet", "gcs_server")
+# Runs the file of ``remains`` without the rest of the package, in an interpreter that starts in milliseconds.
+REMOVER = """import runpy, sys, pathlib
+runpy.run_path(sys.argv[1])["main"](pathlib.Path(sys.argv[2]), float(sys.argv[3]))"""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray session. ``folder`` is None in a cluster that others started."""
+
+    folder: Path | None = None
+
+    def dead_part(self) -> str | None:
+        """The first process of a private cluster that has ended, and by which signal."""
+        return next(filter(None, (_end_of(pid, name) for pid, name in _parts())), None)
+
+    def log_of(self, pid: int | None = None) -> str:
+        """Everything that a worker on the session's machine has written, without ``pid`` all workers."""
+        logs = self.folder.glob(f"session_*/logs/worker-*-{pid or '*'}.[eo][ru][rt]") if self.folder else ()
+        return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(logs))
+
+
+def _parts() -> list[tuple[int, str]]:
+    """(process, name) of the Ray servers that the caller's process started. Dead servers are included."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name, _, rest = (process / "stat").read_text(encoding="utf-8").partition("(")[2].rpartition(")")
+            if name in PARTS and int(rest.split()[1]) == os.getpid():
+                found.append((int(process.name), name))
+    return found
+
+
+def _end_of(pid: int, name: str) -> str | None:
+    """How a child ended, None for a living child. The child stays waitable for Ray."""
+    try:
+        end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    if end is None:
+        return None
+    killed = end.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+    how = f"was killed by {signal.Signals(end.si_status).name}" if killed else f"exited with {end.si_status}"
+    return f"Ray's {name} on this machine (process {pid}) {how}"
+
+
+@contextmanager
+def session(address: str | None) -> Iterator[Session]:
+    """A Ray session that is started inside ends here, with processes, sockets, locks and logs.
+
+    A private session gets a folder. A small process beside the session removes the folder if the owner dies.
+    """
+    if address:
+        try:
+            yield Session()
+        finally:
+            _shutdown()
+        return
+    base = _base()
+    remains.sweep(base, PREFIX)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+    owner = remains.open_owner(folder)
+    try:
+        fcntl.lockf(owner, fcntl.LOCK_EX)
+        _start_remover(folder)
+        with _variables(folder):
+            try:
+                yield Session(folder)
+            finally:
+                _shutdown()
+        remains.remove(folder)
+    finally:
+        os.close(owner)
+
+
+def _shutdown() -> None:
+    # A full disk or a dead raylet fails here too. The first error is to be told.
+    with suppress(ray.exceptions.RayError, OSError):
+        ray.shutdown()
+
+
+def _base() -> Path:
+    wanted = os.environ.get(remains.VARIABLE) or tempfile.gettempdir()
+    return Path(wanted if len(wanted) <= LONGEST_BASE else "/tmp")
+
+
+def _start_remover(folder: Path) -> None:
+    command = [sys.executable, "-S", "-E", "-c", REMOVER, remains.__file__, str(folder), str(remains.PATIENCE)]
+    nothing = subprocess.DEVNULL
+    subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
+@contextmanager
+def _variables(folder: Path) -> Iterator[None]:
+    """Variables of the session's processes. The owner's own temporary files stay in their place."""
+    own = tempfile.gettempdir()
+    # torch keeps compiled code in the temporary folder, for later runs as well.
+    compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{own}/torchinductor_{getpass.getuser()}")
+    new = {remains.VARIABLE: str(folder), "TMPDIR": str(folder), "TORCHINDUCTOR_CACHE_DIR": compiled}
+    before = {name: os.environ.get(name) for name in new}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,123 @@
+"""A private Ray session's folder and processes go with the session, also when the owner is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from judgerlvr.cluster import remains, session
+from judgerlvr.cluster.session import PARTS, PREFIX, Session
+
+NAMES = f"{PREFIX}*"
+
+
+@pytest.fixture
+def base(monkeypatch):
+    """A short folder for sessions, apart from other processes' sessions."""
+    folder = Path("/tmp") / f"s{os.getpid()}"
+    folder.mkdir()
+    monkeypatch.setenv(remains.VARIABLE, str(folder))
+    monkeypatch.setattr(remains, "PATIENCE", 0.1)
+    yield folder
+    for left in folder.glob(NAMES):
+        remains.remove(left, patience=0)
+    folder.rmdir()
+
+
+def until(condition, seconds=10.0):
+    """Whether the condition held within the seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def child(*command):
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_folder_and_processes_go_with_the_session(base):
+    with session.session(None) as opened:
+        (opened.folder / "ckpt_1.lock").touch()
+        worker = child("sleep", "60")
+        assert until(lambda: remains.processes(opened.folder) == [worker.pid])
+    assert worker.wait(5) == -signal.SIGKILL
+    assert list(base.glob(NAMES)) == []
+
+
+def test_workers_write_their_temporary_files_into_the_session(base):
+    with session.session(None) as opened:
+        code = "import tempfile; print(tempfile.gettempdir())"
+        shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert shown.stdout.strip() == str(opened.folder)
+
+
+def test_variables_are_put_back(base):
+    before = dict(os.environ)
+    with session.session(None):
+        assert os.environ["TMPDIR"] != before.get("TMPDIR")
+    assert dict(os.environ) == before
+
+
+def test_a_killed_owner_leaves_nothing(base):
+    """The owner of the session is a child that dies by the signal that no handler sees."""
+    pid = os.fork()
+    if not pid:
+        with session.session(None):
+            child("sleep", "60")
+            signal.pause()
+    try:
+        assert until(lambda: any(remains.processes(folder) for folder in base.glob(NAMES)))
+        folder = next(base.glob(NAMES))
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    assert until(lambda: not folder.exists() and not remains.processes(folder))
+
+
+def test_what_a_dead_machine_left_is_swept(base):
+    old = base / f"{PREFIX}old"
+    old.mkdir()
+    (old / remains.OWNER).touch()
+    with session.session(None):
+        assert not old.exists()
+
+
+def test_a_living_session_is_not_swept(base):
+    with session.session(None) as opened:
+        other = os.fork()
+        if not other:
+            remains.sweep(base, PREFIX)
+            os._exit(0)
+        os.waitpid(other, 0)
+        assert opened.folder.exists()
+
+
+def test_a_long_temporary_folder_is_not_used(monkeypatch, tmp_path):
+    monkeypatch.setenv(remains.VARIABLE, "/x" * 40)
+    assert session._base() == Path("/tmp")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_the_signal_that_killed_a_server_is_named(tmp_path, part):
+    program = tmp_path / part
+    program.symlink_to("/bin/sleep")
+    server = child(str(program), "60")
+    assert until(lambda: Path(f"/proc/{server.pid}/comm").read_text().strip() == part)
+    assert Session().dead_part() is None
+    server.kill()
+    assert until(lambda: Session().dead_part() is not None)
+    assert Session().dead_part() == f"Ray's {part} on this machine (process {server.pid}) was killed by SIGKILL"
+    server.wait()
+
+
+def test_a_cluster_of_others_keeps_its_folder(monkeypatch):
+    monkeypatch.setattr(session, "_start_remover", lambda folder: pytest.fail("a folder was made"))
+    with session.session("10.0.0.1:6379") as joined:
+        assert joined.folder is None

@@ -1,0 +1,101 @@
+"""Deaths in a real Ray session: a worker and then the raylet, each named with its signal by what watches them."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import ray
+
+from judgerlvr.cluster import remains
+from judgerlvr.cluster.lost_actors import lost_actors
+from judgerlvr.cluster.session import session
+from judgerlvr.engine import watching
+from judgerlvr.engine.watching import ClusterWatch
+from judgerlvr.runs.causes import Evidence
+from judgerlvr.sampling import on_ray
+from judgerlvr.sampling.engines import EngineSettings, Lost
+
+
+@ray.remote(num_cpus=0)
+class Worker:
+    def pid(self):
+        return os.getpid()
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """What was said, by kind of death. ``folder`` is the session's."""
+    said = {}
+    with session(None) as opened:
+        said["folder"] = opened.folder
+        ray.init(address="local", num_cpus=1, num_gpus=0, include_dashboard=False, log_to_driver=False)
+        asked, worker = Worker.remote(), Worker.remote()
+        ray.get([asked.pid.remote(), worker.pid.remote()])
+        watch, evidence = ClusterWatch(opened), Evidence(tmp_path_factory.mktemp("run"), opened)
+        said["healthy"] = watch.fault()
+        ray.kill(asked)
+        os.kill(ray.get(worker.pid.remote()), signal.SIGKILL)
+        with pytest.raises(ray.exceptions.RayError) as caught:
+            ray.get(worker.pid.remote())
+        said["worker"], said["lost"] = evidence.cause(caught.value), lost_actors()
+        said["fresh loss"] = watch.fault()
+        watch.lost_since = time.monotonic() - watching.LINGER
+        said["old loss"] = watch.fault()
+        raylet = next(pid for pid in remains.processes(opened.folder) if name_of(pid) == "raylet")
+        os.kill(raylet, signal.SIGKILL)
+        time.sleep(0.5)
+        said["raylet"], said["server"] = watch.fault(), raylet
+    return said
+
+
+def name_of(pid):
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+class Dying:
+    """An engine that the kernel kills at its start."""
+
+    def __init__(self, *_):
+        pass
+
+    def width(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_sampling_engine_is_named_with_its_signal(monkeypatch, tmp_path):
+    monkeypatch.setattr(on_ray, "Engine", Dying)
+    with on_ray.ray_engines(EngineSettings("cpu", count=1)) as engines:
+        engines.start(0, tmp_path, 8)
+        (event,) = engines.wait(60.0)
+    assert isinstance(event, Lost)
+    assert event.cause.startswith("worker Dying (process ")
+    assert event.cause.endswith(" was killed: SIGKILL")
+
+
+def test_a_healthy_session_has_no_fault(ended):
+    assert ended["healthy"] is None
+
+
+def test_a_killed_worker_is_named_with_node_and_signal(ended):
+    assert "worker Worker (process " in ended["worker"]
+    assert ended["worker"].endswith(f"node {ray.util.get_node_ip_address()}) was killed: SIGKILL")
+
+
+def test_an_actor_that_was_asked_to_end_is_not_lost(ended):
+    assert len(ended["lost"]) == 1
+
+
+def test_rays_own_error_is_waited_for(ended):
+    assert ended["fresh loss"] is None
+    assert ended["old loss"] == ended["worker"]
+
+
+def test_a_killed_raylet_is_named(ended):
+    assert ended["raylet"] == f"Ray's raylet on this machine (process {ended['server']}) was killed by SIGKILL"
+
+
+def test_nothing_of_the_session_is_left(ended):
+    assert not ended["folder"].exists()
+    assert remains.processes(ended["folder"]) == []
