@@ -53,7 +53,7 @@ def by_math_verify(rows: Sequence[Row]) -> list[bool]:
 
 
 def by_verl(name: str) -> Grader:
-    """A scorer of ``verl.utils.reward_score``. What raises counts as refused. geo3k needs a package beyond verl."""
+    """A scorer of ``verl.utils.reward_score``. geo3k needs a package beyond verl."""
 
     def grade(rows: Sequence[Row]) -> list[bool]:
         score = _verl_scorer(name)
@@ -75,10 +75,7 @@ def _verl_scorer(name: str) -> Callable[[str, str], bool]:
     }
 
     def score(text: str, gold: str) -> bool:
-        try:
-            return bool(scorers[name](text, gold))
-        except Exception:  # noqa: BLE001  (a scorer that raises pays nothing in training)
-            return False
+        return bool(scorers[name](text, gold))
 
     return score
 

@@ -11,8 +11,8 @@ RUN apt-get update \
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility PIP_NO_CACHE_DIR=1
 
 # Before the checkout, so that a change of code does not install the packages again.
-COPY scripts/locks/gpu.txt /tmp/gpu.txt
-RUN pip install -r /tmp/gpu.txt
+COPY scripts/locks/gpu.txt /opt/gpu-lock.txt
+RUN pip install -r /opt/gpu-lock.txt
 
 COPY . /opt/judgerlvr
 RUN pip install --no-deps --no-build-isolation --editable /opt/judgerlvr

@@ -19,6 +19,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -262,12 +263,17 @@ def weights(folder: Path, stage: str) -> str:
     return digest.hexdigest()
 
 
+def short_folder() -> Path:
+    """A folder for Ray's sockets, whose paths may have about 100 characters."""
+    return Path(tempfile.gettempdir()) / f"k{os.getpid()}"
+
+
 def whole(folder: Path) -> dict[str, str]:
     """Both stages without a kill, and the hashes of their policies."""
     folder.mkdir(parents=True, exist_ok=True)
     write_candidates(folder / "candidates.jsonl")
     for stage in STAGES:
-        running = Running(folder, stage, Path(f"/tmp/k{os.getpid()}"))
+        running = Running(folder, stage, short_folder())
         if running.process.wait():
             raise SystemExit(f"the run without kills failed: {running.last_lines()}")
     return {stage: weights(folder, stage) for stage in STAGES}
@@ -289,7 +295,7 @@ def plan(count: int, seed: int, kinds: list[str]) -> list[Kill]:
 def trial(folder: Path, kills: list[Kill], seed: int, until: float, record: Callable[[Kill], None]) -> dict[str, str]:
     """Both stages with the kills, each restarted by the same command. Returns the hashes of the policies."""
     folder.mkdir(parents=True, exist_ok=True)
-    draw, sessions = random.Random(seed + 1), Path(f"/tmp/k{os.getpid()}")
+    draw, sessions = random.Random(seed + 1), short_folder()
     with small_disk(folder / "runs", 2000) as disk, memory_group(f"kills-{os.getpid()}") as group:
         write_candidates(folder / "candidates.jsonl")
         offered = {"disk": disk, "memory": group}

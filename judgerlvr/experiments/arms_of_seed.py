@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from judgerlvr.cluster.submission import STAGES
 from judgerlvr.config.load import load_config
 from judgerlvr.config.schema import Config
 from judgerlvr.experiments.plan import ArmPlan, Kind, Plan, StagePlan
@@ -13,7 +14,7 @@ from judgerlvr.runs.checkpoints import complete, export_dir
 from rewards.errors import InputError
 
 Call = Callable[..., None]
-MODULES = {Kind.judge: "stage1_judge", Kind.generate: "stage2_generate"}
+MODULES = {Kind(kind): module for module, kind in STAGES.items()}
 
 
 class ArmsOfSeed:

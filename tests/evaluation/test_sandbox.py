@@ -59,10 +59,11 @@ for folder, inner, _ in os.walk('/'):
 print(written)
 """
 FILL = """
+import tempfile
 written = 0
 try:
     for place in range(64):
-        with open(f'/tmp/{place}', 'wb') as file:
+        with open(f'{tempfile.gettempdir()}/{place}', 'wb') as file:
             for _ in range(8):
                 written += file.write(bytes(1 << 20))
                 file.flush()
