@@ -16,6 +16,9 @@ from rewards.errors import InputError
 
 CONFIG_HELP = f"YAML file (default: {TINY} while neither model nor data is given, else the defaults below)"
 
+# The command of each stage.
+MODULES = {"judge": "stage1_judge", "generate": "stage2_generate"}
+
 
 def key_table() -> str:
     """Every configuration key with its default, its documentation and its domain."""

@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from judgerlvr.cli import MODULES
 from judgerlvr.cluster import remains
 from judgerlvr.cluster.session import PREFIX
 from judgerlvr.config.load import ROOT
@@ -84,7 +85,7 @@ class Kill:
 
 def arguments(folder: Path, stage: str) -> list[str]:
     """The command of a stage, the same each time."""
-    module = {"judge": "stage1_judge", "generate": "stage2_generate"}[stage]
+    module = MODULES[stage]
     more = [f"judge.data.responses=[{folder / 'candidates.jsonl'}]"]
     first = [] if stage == "judge" else ["--init", str(folder / "ckpt" / "judge")]
     places = [f"runs={folder / 'runs'}", "--out", str(folder / "ckpt" / stage)]
@@ -182,8 +183,6 @@ def strike(kill: Kill, running: Running, draw: random.Random, group: Path | None
         kill.victim = victim_of(kill.kind, running, draw)
         if kill.victim:
             os.kill(kill.victim, signal.SIGTERM if kill.kind == "sigterm" else signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):
-        kill.code = running.process.wait(LIMIT)
 
 
 def tighten(group: Path) -> None:
@@ -216,8 +215,12 @@ def one_kill(kill: Kill, running: Running, draw: random.Random, group: Path | No
     kill.phase, kill.step = phase_of(running.run, running.since)
     if not running.ended:
         strike(kill, running, draw, group, disk)
-    kill.code = running.process.wait()
+    # Without a code the stage hung after its kill.
+    with suppress(subprocess.TimeoutExpired):
+        kill.code = running.process.wait(LIMIT)
     after(kill, running)
+    running.process.kill()
+    running.process.wait()
     return kill
 
 

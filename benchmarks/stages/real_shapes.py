@@ -27,8 +27,6 @@ from judgerlvr.runs.metrics import METRICS, read_metrics
 from rewards.types import Problem, Reason, Result
 
 TOKENS = ("\\boxed{Yes}", "\\boxed{No}")
-# Random weights cross the limits of these guards, and every step must be seen.
-WARN = ("mismatch", "constant_verdicts", "zero_rewards", "entropy_ceiling")
 SHOWN = (
     "response/mean_tokens",
     "critic/score/mean",

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.cli import MODULES
 from judgerlvr.config.load import ROOT
 from rewards.errors import CommandFailed, InputError
 
-STAGES = {"stage1_judge": "judge", "stage2_generate": "generate"}
+STAGES = {module: kind for kind, module in MODULES.items()}
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 # The checkout without the files that grow in it. Workers import the code from the job's working directory.
 # ".*" would match the folder itself, and Ray would send an empty package.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from judgerlvr.cluster.submission import STAGES
+from judgerlvr.cli import MODULES
 from judgerlvr.config.load import load_config
 from judgerlvr.config.schema import Config
 from judgerlvr.experiments.plan import ArmPlan, Kind, Plan, StagePlan
@@ -14,7 +14,6 @@ from judgerlvr.runs.checkpoints import complete, export_dir
 from rewards.errors import InputError
 
 Call = Callable[..., None]
-MODULES = {Kind(kind): module for module, kind in STAGES.items()}
 
 
 class ArmsOfSeed:
@@ -41,7 +40,7 @@ class ArmsOfSeed:
             # The first stage starts from the configuration's own model.
             init = [] if before is None else ["--init", self._policy(before)]
             budget = self._budget(arm) if stage is arm.stages[-1] else []
-            self.call(MODULES[stage.stage], *self._common(), *own, *init, *budget)
+            self.call(MODULES[stage.stage.value], *self._common(), *own, *init, *budget)
             before = stage
 
     def _common(self) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from judgerlvr.experiments.plan import Budget
 from judgerlvr.runs.checkpoints import complete, read_seal, step_of
-from judgerlvr.runs.metrics import METRICS, read_metrics
+from judgerlvr.runs.metrics import METRICS, merge_steps, read_metrics, training_seconds
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,8 @@ class Spent:
 def spent_by(run: Path) -> Spent:
     """The record of a finished run in its folder."""
     last = complete(run / "checkpoints")[-1]
-    rows = [row for row in read_metrics(run / METRICS) if row.is_training]
-    seconds = rows[-1].seconds if rows else 0.0
-    return Spent(step_of(last), int(read_seal(last)["generated_tokens"]), seconds)
+    rows = [row for row in merge_steps(read_metrics(run / METRICS)) if row.is_training]
+    return Spent(step_of(last), int(read_seal(last)["generated_tokens"]), training_seconds(rows))
 
 
 def total(runs: Iterable[Path]) -> Spent:

@@ -24,7 +24,7 @@ from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.metrics import log_progress
 from judgerlvr.sampling.candidates import CANDIDATES, candidate_rows, job_names, pass_rates
 from judgerlvr.sampling.decoding import Decoding
-from judgerlvr.sampling.engines import Engines, EngineSettings
+from judgerlvr.sampling.engines import Engines, EngineSettings, engine_arguments
 from judgerlvr.sampling.on_ray import ray_engines
 from judgerlvr.sampling.plan import Job, Rounds
 from judgerlvr.sampling.samples import CUT, Item, Sample, generate_items
@@ -116,14 +116,14 @@ def engine_settings(config: Config, count: int | None) -> EngineSettings:
     if count is not None and count < 1:
         raise InputError(f"--engines is {count}", "give a number from 1 on")
     cluster = config.cluster
-    device = pick_device(cluster.device)
-    share = {"gpu_memory_utilization": cluster.rollout_gpu_share} if device == "gpu" else {}
+    address = os.environ.get("RAY_ADDRESS") or None
+    device = pick_device(cluster.device, address=address)
     return EngineSettings(
         device=device,
         count=count or (1 if device == "cpu" else None),
         tensor_parallel=cluster.tensor_parallel,
-        arguments={**share, **cluster.rollout_engine},
-        ray_address=os.environ.get("RAY_ADDRESS"),
+        arguments=engine_arguments(cluster, device),
+        ray_address=address,
         kv_cache_gib=cluster.rollout_cpu_gib,
     )
 

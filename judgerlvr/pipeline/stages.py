@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from judgerlvr.cli import MODULES
 from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_stored
 from judgerlvr.engine.runner import run_stage
@@ -223,7 +224,7 @@ def _left_behind(stage: Stage, link: Path) -> str:
 
 def resume_command(stage: Stage, link: Path) -> str:
     """The whole command that continues a run, wherever it is given."""
-    module = {"judge": "stage1_judge", "generate": "stage2_generate"}[stage.kind]
+    module = MODULES[stage.kind]
     words = ["python", "-m", f"judgerlvr.{module}", "--resume", str(stage.run_dir), "--out", str(link.absolute())]
     return shlex.join(words)
 

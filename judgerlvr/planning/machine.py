@@ -10,6 +10,7 @@ from pathlib import Path
 
 from judgerlvr.config.schema import Config
 from judgerlvr.planning.constants import CARDS, DEFAULT_CARD, Card
+from judgerlvr.runs.folder import nearest
 from rewards.errors import InputError
 
 GIB = 2**30
@@ -55,8 +56,7 @@ def host_gib() -> float:
 
 def free_gib(folder: Path) -> float:
     """GiB free on the disk of ``folder``, which need not exist yet."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free / GIB
+    return shutil.disk_usage(nearest(folder)).free / GIB
 
 
 def _card(choice: str, names: str) -> str:

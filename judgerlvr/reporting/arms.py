@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from judgerlvr.reporting.evaluations import Measured
 from judgerlvr.reporting.plotting import SERIES, Look
-from judgerlvr.reporting.runs import Run, read_run
+from judgerlvr.reporting.runs import Run
+from judgerlvr.runs.manifest import MANIFEST, read_manifest
 from judgerlvr.runs.metrics import GENERATED_TOKENS
 
 BASE, JUDGE, JUDGERLVR, VANILLA = "base", "after judge", "JudgeRLVR", "vanilla"
@@ -74,7 +75,7 @@ def _parent_stage(run: Run, runs: Sequence[Run]) -> str | None:
     if parent is not None:
         return parent.stage
     beside = run.folder.absolute().parent / str(_parent_name(run))
-    return read_run(beside).stage if beside.is_dir() else None
+    return read_manifest(beside).stage if (beside / MANIFEST).is_file() else None
 
 
 def cost_before(run: Run, runs: Sequence[Run]) -> tuple[int, int]:

@@ -7,8 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from judgerlvr.config.schema import Cluster
 from judgerlvr.runs.request import Place
 from judgerlvr.sampling.requests import Finished, Request
+
+
+def engine_arguments(cluster: Cluster, device: Literal["cpu", "gpu"]) -> dict[str, Any]:
+    """vLLM's arguments on this device. An argument that a person names in ``cluster.rollout_engine`` wins."""
+    share = {"gpu_memory_utilization": cluster.rollout_gpu_share} if device == "gpu" else {}
+    return {**share, **cluster.rollout_engine}
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,12 @@ class EngineSettings:
         """One engine on a CPU, and on GPUs an engine for each tensor-parallel group of the configured cluster."""
         cluster = place.config.cluster
         on_cpu = place.device == "cpu"
-        share = {} if on_cpu else {"gpu_memory_utilization": cluster.rollout_gpu_share}
         groups = cluster.nodes * (cluster.gpus_per_node // cluster.tensor_parallel)
         return cls(
             device=place.device,
             count=1 if on_cpu else max(1, groups),
             tensor_parallel=cluster.tensor_parallel,
-            arguments={**cluster.rollout_engine, **share},
+            arguments=engine_arguments(cluster, place.device),
             ray_address=place.ray_address,
             kv_cache_gib=cluster.rollout_cpu_gib,
         )

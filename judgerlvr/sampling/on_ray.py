@@ -81,9 +81,9 @@ class RayEngines:
     def wait(self, seconds: float) -> list[Event]:
         if not self._waiting:
             return []
-        ready, _ = ray.wait(list(self._waiting), num_returns=1, timeout=seconds)
-        # Others may be ready too.
-        ready += ray.wait(list(set(self._waiting) - set(ready)), timeout=0)[0] if len(self._waiting) > 1 else []
+        # The first call waits for one, the second takes all that are ready.
+        ray.wait(list(self._waiting), num_returns=1, timeout=seconds)
+        ready, _ = ray.wait(list(self._waiting), num_returns=len(self._waiting), timeout=0)
         return [self._event(reference) for reference in ready]
 
     def _event(self, reference: Any) -> Event:

@@ -101,12 +101,9 @@ class Plan:
 
 
 def _keyed(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
-    hashes: dict[Path, tuple[str, str]] = {}
     keyed: dict[str, dict[str, Any]] = {}
     for job in jobs:
-        if job.model not in hashes:
-            hashes[job.model] = model_hash(job.model), tokenizer_hash(job.model)
-        weights, tokenizer = hashes[job.model]
+        weights, tokenizer = model_hash(job.model), tokenizer_hash(job.model)
         decoding = asdict(job.decoding)
         key = _digest([weights, tokenizer, decoding])
         if key in keyed:

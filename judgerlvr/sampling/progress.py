@@ -22,8 +22,8 @@ class Progress:
 
     def begin(self, work: Sequence[JobWork]) -> None:
         """Tell what an earlier attempt has left."""
-        done, _, wanted = _totals(work)
-        self._before = _totals(work)[:2]
+        done, tokens, wanted = _totals(work)
+        self._before = done, tokens
         kept = f", {done} are there from an earlier attempt" if done else ""
         self.tell(f"  samples: {wanted} of {len(work)} models and decodings{kept}")
         for job in work:

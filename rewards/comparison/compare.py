@@ -50,14 +50,6 @@ def compare_quick(*, gold: str, answer: str, problem_text: str = "") -> Result |
     return None if work.exhausted else _result(reason, deep=False)
 
 
-def is_covered(text: str, *, problem_text: str = "", trusted: bool = False) -> bool:
-    """Whether every token of ``text`` has an owner; ``trusted`` for a gold."""
-    try:
-        return _reading(text, counted_nouns(problem_text), trusted).node is not None
-    except TooLarge:
-        return False
-
-
 def _result(reason: Reason, *, deep: bool) -> Result:
     return Result(float(reason is Reason.CORRECT), reason, {"answered": 1.0, "symbolic": float(deep)})
 

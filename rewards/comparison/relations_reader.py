@@ -18,9 +18,7 @@ from rewards.comparison.tree import (
     Named,
     Node,
     Pow,
-    Quantity,
     Relation,
-    Scalar,
     Sym,
     Uncovered,
     free_symbols,
@@ -252,8 +250,3 @@ def spread(named: Named) -> Listing | None:
     if len(names) != len(named.value.members):
         return None
     return Listing(tuple(Named(name, value) for name, value in zip(names, named.value.members, strict=True)))
-
-
-def scalar_of(node: Node) -> Scalar | None:
-    """The scalar of a plain quantity, else None."""
-    return node.scalar if isinstance(node, Quantity) and not node.unit and not node.percent else None

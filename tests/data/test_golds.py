@@ -32,7 +32,8 @@ def test_inspect_data_names_it(problems, capsys):
 @pytest.mark.parametrize("stage", [stage1, stage2])
 def test_a_stage_names_it_before_training(problems, stage, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert stage(["--config", "configs/tiny.yaml", f"data.train=[{problems}]", "--dry-run"]) == 0
+    given = [f"data.train=[{problems}]", "judge.data.heldout_problems=10"]
+    assert stage(["--config", "configs/tiny.yaml", *given, "--dry-run"]) == 0
     assert f"1 of 41 {NAMED}" in capsys.readouterr().out
 
 

@@ -303,3 +303,10 @@ def test_averages_weigh_tasks_and_not_problems():
     assert (second["accuracy"], second["tasks"]) == (0.75, 1)
     (change,) = differences(rows, "A")
     assert (change["accuracy"], change["tokens"], change["tokens_ratio"]) == (0.25, -5.0, 0.5)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_a_temperature_that_is_no_number_from_0_on_is_refused(models, tmp_path, value):
+    words = ["--model", str(models[0]), "--out", str(tmp_path / "out"), "--temperature", value]
+    with pytest.raises(InputError, match="--temperature is"):
+        command.check_arguments(parse_arguments(words))

@@ -47,7 +47,7 @@ def at_home(tmp_path, monkeypatch):
                 "question": f"Shop {number} sells {n} hats and {n + 7} coats on day {n}. How many in all?",
                 "answer": f"So {n} + {n + 7} = {2 * n + 7}\n#### {2 * n + 7}",
             }
-            for n in range(number * 200, number * 200 + 100)
+            for n in range(number * 200, number * 200 + 150)
         ]
         write_jsonl(tmp_path / "problems" / f"gsm8k-{name}.jsonl", rows)
     return tmp_path
@@ -61,7 +61,7 @@ def test_the_page_has_a_command_of_each_kind():
 @pytest.mark.parametrize("words", [words for words in given("inspect_data") if "--golds" in words], ids=str)
 def test_golds_are_listed(at_home, capsys, words):
     assert run("inspect_data", words) == 0
-    assert " 0 of 100 golds never matched" in capsys.readouterr().out
+    assert " 0 of 150 golds never matched" in capsys.readouterr().out
 
 
 def test_sources_of_the_hub_have_their_form():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.load import resolve_path
@@ -20,6 +21,7 @@ from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model
 from judgerlvr.evaluation.benchmark.suite import Entry, read_suite
 from judgerlvr.evaluation.benchmark.table import to_markdown
 from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
+from judgerlvr.models.directory import pick_device
 from judgerlvr.models.identity import model_hash
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.engines import Engines, EngineSettings
@@ -31,7 +33,7 @@ LEAST = (("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1))
 def check_arguments(options: argparse.Namespace) -> None:
     for name, least in LEAST:
         value = getattr(options, name)
-        if value is not None and value < least:
+        if value is not None and not least <= value < math.inf:  # NaN compares false
             raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
     if not 0 < options.top_p <= 1:
         raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
@@ -78,11 +80,9 @@ def engine_settings(pairs: Sequence[str]) -> EngineSettings:
     Raises:
         InputError: a pair without a value.
     """
-    import torch
-
     arguments = parse_engine_options(pairs)
     parallel = int(arguments.pop("tensor_parallel_size", 1))
-    device: Literal["cpu", "gpu"] = "gpu" if torch.cuda.is_available() else "cpu"
+    device = pick_device("auto")
     return EngineSettings(device, 1 if device == "cpu" else None, parallel, arguments)
 
 

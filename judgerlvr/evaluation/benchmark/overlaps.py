@@ -93,6 +93,6 @@ def origin_lines(model: Path) -> list[str]:
     """Lines for the console: the card of a model, and whether its training sets are known."""
     card = read_card(model)
     lines = [f"  card: {card.stage}, parent {card.parent_hash[:12]}" if card else "  card: none"]
-    if next(training_sets(model), None) is None:
+    if _run_of(model) is None:
         lines.append("  no run folder around the model: overlaps with its training data are not known")
     return lines

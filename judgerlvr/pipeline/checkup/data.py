@@ -36,7 +36,8 @@ def data(subject: Subject) -> Iterator[Finding]:
     found = f"{len(problems.train)} training problems, {len(problems.heldout)} held out"
     yield ok(found, *subject.notes)
     for line in subject.warnings:
-        sources = " ".join(source for source in subject.config.data.train if line.startswith(source))
+        given = (*subject.config.data.train, *subject.config.data.heldout)
+        sources = " ".join(source for source in given if line.startswith(f"{Path(source)}: "))
         yield warning(line, f"mend or leave out the rows that `judgerlvr inspect_data {sources} --golds` lists")
     if subject.config.data.train and not problems.heldout:
         yield warning("nothing is held out, so nothing is validated", "give data.heldout")

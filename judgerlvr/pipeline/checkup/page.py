@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from judgerlvr.cli import MODULES
 from judgerlvr.cluster.ray import check_address
 from judgerlvr.config.effective import configure, describe
 from judgerlvr.pipeline.checkup.data import DATA
@@ -21,8 +22,6 @@ from judgerlvr.runs.manifest import MANIFEST, read_manifest
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.terminal import width_of
 from rewards.errors import InputError, one_line
-
-MODULES = {"judge": "stage1_judge", "generate": "stage2_generate"}
 
 
 def run_doctor(options: argparse.Namespace) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -57,6 +56,5 @@ class Subject:
     def problems(self) -> ProblemSets:
         return ProblemSets(self.config, self.grading, self._tell)
 
-    @property
-    def _tell(self) -> Callable[[str, bool], None]:
-        return lambda line, is_warning: (self.warnings if is_warning else self.notes).append(line)
+    def _tell(self, line: str, is_warning: bool) -> None:
+        (self.warnings if is_warning else self.notes).append(line)
