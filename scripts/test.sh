@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# The second README command: style, types and every test that a CPU can run.
+# The second README command: style, types and every test that a CPU can run. Arguments go to pytest, in one process.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
 bin=${JUDGERLVR_VENV:-.venv}/bin
-# The HySparse kernels need triton, which the main environment leaves out. Their tests take one core, beside the other tests.
-log=$(mktemp)
-scripts/test_kernels.sh > "$log" 2>&1 &
-kernels=$!
-trap 'pkill -P "$kernels" 2>/dev/null || true; kill "$kernels" 2>/dev/null || true; rm -f "$log"' EXIT
+logs=$(mktemp -d)
+trap 'pkill -P $$ 2>/dev/null || true; rm -rf "$logs"' EXIT
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
-"$bin/python" -m pytest "$@"
-echo "HySparse kernels:"
+if [ $# -gt 0 ]; then exec "$bin/python" -m pytest "$@"; fi
+# The HySparse kernels need triton, which the main environment leaves out. Engines wait much, so both fit beside the other tests.
+scripts/test_kernels.sh > "$logs/kernels" 2>&1 & kernels=$!
+"$bin/python" -m pytest -m "engine and not slow and not gpu" > "$logs/engines" 2>&1 & engines=$!
 status=0
+"$bin/python" -m pytest -m "not engine and not slow and not gpu" || status=$?
+wait "$engines" || status=$?
+echo "Tests that start Ray and vLLM:" && cat "$logs/engines"
 wait "$kernels" || status=$?
-cat "$log"
+echo "HySparse kernels:" && cat "$logs/kernels"
 exit "$status"
