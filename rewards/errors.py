@@ -57,17 +57,27 @@ class InputError(Exception):
     row: int | None = None
     field: str | None = None
 
-    def __str__(self) -> str:
+    @property
+    def fault(self) -> str:
+        """Place and problem, without the remedy."""
         places = [str(self.file)] if self.file is not None else []
         places += [f"row {self.row}"] if self.row is not None else []
         places += [f"field {self.field!r}"] if self.field is not None else []
         where = ", ".join(places)
-        return f"{where + ': ' if where else ''}{self.problem}; {self.remedy}"
+        return f"{where + ': ' if where else ''}{self.problem}"
+
+    def __str__(self) -> str:
+        return f"{self.fault}; {self.remedy}"
 
 
 def one_line(error: BaseException) -> str:
     """An exception's message as a line of bounded length, or the name of the class."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    return bounded(str(error)) or type(error).__name__
+
+
+def bounded(text: str) -> str:
+    """A text as a line of bounded length."""
+    text = " ".join(text.split())
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
 
 

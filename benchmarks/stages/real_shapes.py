@@ -1,11 +1,12 @@
 """Both stages through the product's commands, with a policy of real layer shape and random weights.
 
     python -m benchmarks.stages.real_shapes OUT --shape moe|dense|tiny-moe [--steps 2] [--seconds 500]
-        [--judge "key=value ..."] [--generate "key=value ..."] [key=value ...]
+        [--judge "key=value ..."] [--generate "key=value ..."] [--kill-after 2] [--serve] [key=value ...]
 
 The policy knows nothing. The policy's head is biased towards two tokens, a boxed yes and a boxed no. Each of the two
 tokens ends a response. Verdicts are random, so rewards differ within a group. Stage 2 pays by a hash of problem and
-answer (``pay_by_hash``). OUT/stages.md gives each step and the ends of the runs.
+answer (``pay_by_hash``). OUT/stages.md gives each step and the ends of the runs. A second call with the same folders
+goes on where the first call ended.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -23,9 +25,14 @@ from pathlib import Path
 
 from benchmarks.hysparse.kernels.table import heading
 from benchmarks.stages.engine_speed.shapes import BASE, SHAPES
+from judgerlvr.runs.checkpoints import complete, step_of
+from judgerlvr.runs.manifest import read_manifest
 from judgerlvr.runs.metrics import METRICS, read_metrics
+from judgerlvr.runs.stage import CHECKPOINTS
 from rewards.types import Problem, Reason, Result
 
+HELDOUT = 8
+SPACE = 80 * 2**30  # free bytes below which stage 1's shards go before stage 2
 TOKENS = ("\\boxed{Yes}", "\\boxed{No}")
 SHOWN = (
     "response/mean_tokens",
@@ -57,9 +64,7 @@ def make_policy(shape: str, out: Path, mean_tokens: int) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     tokenizer.add_tokens(list(TOKENS))
-    # The engine samples tokens of the tokenizer alone, and the trainer's softmax counts the whole vocabulary.
-    missing = SHAPES[shape]["vocab_size"] - len(tokenizer)
-    tokenizer.add_tokens([f"<filler {number}>" for number in range(missing)])
+    tokens = len(tokenizer)
     (out / "shape").mkdir(parents=True)
     (out / "shape" / "config.json").write_text(json.dumps(SHAPES[shape] | {"dtype": "bfloat16"}))
     config = AutoConfig.from_pretrained(out / "shape")
@@ -74,7 +79,21 @@ def make_policy(shape: str, out: Path, mean_tokens: int) -> None:
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out / "policy")
     tokenizer.save_pretrained(out / "policy")
+    fill_vocabulary(out / "policy" / "tokenizer.json", tokens, SHAPES[shape]["vocab_size"])
     print(f"{model.num_parameters() / 1e9:.2f} B parameters in {out / 'policy'}", flush=True)
+
+
+def fill_vocabulary(path: Path, tokens: int, vocabulary: int) -> None:
+    """Name every id of the vocabulary.
+
+    The engine samples tokens of the tokenizer alone, and the trainer's softmax counts the whole vocabulary. As added
+    tokens, so many names would take 25 s to load in each process.
+    """
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    # Added tokens that the vocabulary lacks would move behind the names.
+    added = {token["content"]: token["id"] for token in stored["added_tokens"]}
+    stored["model"]["vocab"] |= added | {f"filler{number}": number for number in range(tokens, vocabulary)}
+    path.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
 
 
 def bias_head(model: object, verdicts: list[int], mean_tokens: int) -> None:
@@ -98,16 +117,18 @@ def bias_head(model: object, verdicts: list[int], mean_tokens: int) -> None:
 
 
 def write_data(out: Path, problems: int) -> None:
-    """Problems, with a right and a wrong candidate for each problem."""
-    names = [(f"p{number}", f"What is {number} plus {number + 1}?", str(2 * number + 1)) for number in range(problems)]
+    """Problems, held-out problems, and a right and a wrong candidate for each."""
+    numbers = range(problems + HELDOUT)
+    names = [(f"p{number}", f"What is {number} plus {number + 1}?", str(2 * number + 1)) for number in numbers]
     rows = [{"id": key, "problem": text, "gold": gold} for key, text, gold in names]
     judged = [
         row | {"response": f"The sum is \\boxed{{{answer}}}", "model": "script", "finish_reason": "stop", "tokens": 9}
         for row in rows
         for answer in (row["gold"], f"{row['gold']}0")
     ]
-    for name, lines in (("problems.jsonl", rows), ("heldout.jsonl", rows[:8]), ("candidates.jsonl", judged)):
-        (out / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    files = {"problems": rows[:problems], "heldout": rows[problems:], "candidates": judged}
+    for name, lines in files.items():
+        (out / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -120,6 +141,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--mean-tokens", type=int, default=3000)
     parser.add_argument("--judge", default="", help="keys of stage 1 alone")
     parser.add_argument("--generate", default="", help="keys of stage 2 alone")
+    parser.add_argument("--stages", choices=("judge", "both"), default="both")
+    parser.add_argument("--kill-after", type=int, default=0, help="kill stage 2 after so many checkpoints, and go on")
+    parser.add_argument("--serve", action="store_true", help="load the last policy in vLLM at the end")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
     return parser.parse_intermixed_args()
 
@@ -130,7 +154,7 @@ def common_keys(options: argparse.Namespace, work: Path) -> list[str]:
         f"data.train=[{work / 'problems.jsonl'}]",
         f"data.heldout=[{work / 'heldout.jsonl'}]",
         f"judge.data.responses=[{work / 'candidates.jsonl'}]",
-        "judge.data.heldout_problems=8",
+        f"judge.data.heldout_problems={HELDOUT}",
         "judge.data.cap_per_problem=1",
         "reward.verifier=benchmarks.stages.real_shapes:pay_by_hash",
         f"runs={work / 'runs'}",
@@ -151,17 +175,31 @@ class Stages:
         self.options, self.work, self.begun = options, work, time.monotonic()
         self.lines: list[str] = []
 
-    def run(self, stage: str, *arguments: str) -> bool:
-        """Whether the stage ended well. The log goes to OUT."""
+    def run(self, stage: str, *arguments: str, kill_after: int = 0) -> bool:
+        """Whether the stage ended well. The log goes to OUT. ``kill_after`` counts checkpoints, 0 kills nothing."""
         left = self.options.seconds - (time.monotonic() - self.begun)
         started, log = time.monotonic(), self.options.out / f"{stage}.log"
         command = ["timeout", "-k", "10", str(max(1, round(left))), sys.executable, "-m", f"judgerlvr.{stage}"]
         configuration = ["--config", str(empty_config(self.work))]
-        with log.open("wb") as file:
-            code = subprocess.call([*command, *configuration, *arguments], stdout=file, stderr=file)
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                [*command, *configuration, *arguments], stdout=file, stderr=file, start_new_session=True
+            )
+            if kill_after:
+                self.kill(process, self.work / "runs" / "generate", kill_after)
+            code = process.wait()
         end = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
         self.say(f"{stage}: exit code {code} after {time.monotonic() - started:.0f} s: {' '.join(end)[-300:]}")
         return code == 0
+
+    def kill(self, process: subprocess.Popen, run: Path, checkpoints: int) -> None:
+        """Send SIGKILL to the command and what shares its session, two seconds behind a seal."""
+        while process.poll() is None and last_step(run) < checkpoints:
+            time.sleep(0.5)
+        time.sleep(2)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            self.say(f"killed after checkpoint {last_step(run)}")
 
     def say(self, line: str) -> None:
         self.lines.append(line)
@@ -174,10 +212,20 @@ class Stages:
         if not self.run("stage1_judge", *judge):
             return
         self.loads("judge")
-        shutil.rmtree(self.work / "runs" / "judge" / "checkpoints" / "shards", ignore_errors=True)
+        if self.options.stages == "judge":
+            return
+        if shutil.disk_usage(self.work).free < SPACE:
+            for shards in (self.work / "runs" / "judge" / CHECKPOINTS).glob("global_step_*/actor"):
+                shutil.rmtree(shards)
         init = ["--init", str(policies / "judge"), "--out", str(policies / "generate")]
-        if self.run("stage2_generate", *common, *shlex.split(self.options.generate), "name=generate", *init):
+        generate = [*common, *shlex.split(self.options.generate), "name=generate", *init]
+        done = last_step(self.work / "runs" / "generate")
+        if 0 <= done < self.options.kill_after:
+            self.run("stage2_generate", *generate, kill_after=self.options.kill_after)
+        if self.run("stage2_generate", *generate):
             self.loads("generate")
+            if self.options.serve:
+                self.serves("generate")
 
     def loads(self, name: str) -> None:
         """The policy in a bare process, which cannot import the product."""
@@ -187,11 +235,35 @@ class Stages:
             f"model = AutoModelForCausalLM.from_pretrained({str(self.work / 'policies' / name)!r}, dtype='auto')\n"
             "print(model.dtype, model.config._attn_implementation, model.num_parameters())\n"
         )
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+        self.say(f"{name} policy in a bare process: {in_new_process('-c', code)}")
+
+    def serves(self, name: str) -> None:
+        """The policy in a vLLM engine of its own: greedy tokens of one prompt."""
+        code = (
+            "from vllm import LLM, SamplingParams\n"
+            "if __name__ == '__main__':\n"
+            f"    engine = LLM({str(self.work / 'policies' / name)!r}, enforce_eager=True, max_model_len=1024,\n"
+            "                 gpu_memory_utilization=0.5)\n"
+            "    done = engine.generate(['What is 1 plus 2?'], SamplingParams(temperature=0, max_tokens=8))\n"
+            "    print('tokens', done[0].outputs[0].token_ids)\n"
         )
-        self.say(f"{name} policy in a bare process: {(done.stdout or done.stderr).strip().splitlines()[-1:]}")
+        script = self.work / "serve.py"  # a file, because vLLM's own processes import the main module
+        script.write_text(code)
+        self.say(f"{name} policy in vLLM: {in_new_process(str(script))}")
+
+
+def in_new_process(*arguments: str) -> list[str]:
+    """The last line that a new Python process printed, or its last line of standard error."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
+    return (done.stdout or done.stderr).strip().splitlines()[-1:]
+
+
+def last_step(run: Path) -> int:
+    """The last sealed step of a run folder, 0 where none is sealed, -1 where the run has ended."""
+    if (run / "manifest.json").is_file() and read_manifest(run).export:
+        return -1
+    return max(map(step_of, complete(run / CHECKPOINTS)), default=0)
 
 
 def empty_config(work: Path) -> Path:
@@ -222,7 +294,7 @@ def main() -> int:
     stages.both()
     lines = [f"{name}: {value}  " for name, value in heading().items()]
     lines += ["", f"shape {options.shape}, {' '.join(sys.argv[1:])}", "", *stages.lines]
-    for run in sorted((work / "runs").glob("*/")):
+    for run in sorted(path for path in (work / "runs").glob("*/") if (path / METRICS).is_file()):
         lines += table(run)
         for name in ("manifest.json", METRICS):
             if (run / name).is_file():

@@ -11,6 +11,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
@@ -96,12 +97,21 @@ def _listing(node: yaml.Node, kind: Any) -> list[Any]:
 def _mapping(node: yaml.Node, kind: Any) -> dict[str, Any]:
     if not isinstance(node, yaml.MappingNode):
         raise BadValue("not a mapping", "write {name: value}")
-    values: dict[str, Any] = {}
+    return {name: open_value(value) if kind is Any else from_node(value, kind) for name, value in _entries(node)}
+
+
+def _entries(node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node]]:
+    """Names and values of a mapping. Raises BadValue as soon as a name is wrong."""
+    seen: set[str] = set()
     for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode) or key.value in values:
+        if not isinstance(key, yaml.ScalarNode) or key.value in seen:
             raise BadValue("a name that is no word, or that stands twice", "write each name once")
-        values[key.value] = open_value(value) if kind is Any else from_node(value, kind)
-    return values
+        # YAML reads {mode:0} as the name "mode:0" without a value.
+        name, colon, rest = key.value.partition(":")
+        if colon and isinstance(value, yaml.ScalarNode) and not value.value and value.style is None:
+            raise BadValue(f"no space after the colon of {shown(key.value)}", f"write {{{name}: {rest.strip()}}}")
+        seen.add(key.value)
+        yield key.value, value
 
 
 def open_value(node: yaml.Node, depth: int = 0) -> Any:
@@ -115,7 +125,7 @@ def open_value(node: yaml.Node, depth: int = 0) -> Any:
     if isinstance(node, yaml.SequenceNode):
         return [open_value(entry, depth + 1) for entry in node.value]
     if isinstance(node, yaml.MappingNode):
-        return {str(key.value): open_value(value, depth + 1) for key, value in node.value}
+        return {name: open_value(value, depth + 1) for name, value in _entries(node)}
     return _undeclared(node.value) if node.style is None else _text(node.value)
 
 

@@ -1,7 +1,8 @@
 """Every constant of the planner, with its source and its condition.
 
-``measured``: two H200 cards, 2026-11-28, torch 2.11, vLLM 0.24, verl 0.9.1, transformers 5.9, no flash-attn, random
-weights in the layer shape of Qwen3-30B-A3B (hidden 2,048, 128 experts of 768, 8 active, vocabulary 151,936).
+``measured``: the card that the condition names, 2026-11-28, torch 2.11, vLLM 0.24, verl 0.9.1, transformers 5.9, no
+flash-attn, random weights in the layer shape of Qwen3-30B-A3B (hidden 2,048, 128 experts of 768, 8 active, vocabulary
+151,936) unless the condition names another policy.
 ``published``: a maker's data sheet. ``calculated``: follows from other figures. ``assumed``: neither; the plan says so.
 ``python -m judgerlvr.measure`` replaces the speeds by the speeds of the user's own cards.
 """
@@ -32,26 +33,23 @@ CARDS = {
     "h100": Card(79.1, 3.35, 989.0),
     "h200": Card(139.8, 4.80, 989.0),
 }
-# The card that every speed below was measured on.
-MEASURED_ON = "h200"
+# The card that every speed of the trainer below was measured on.
+MEASURED_ON = "h100"
 DEFAULT_CARD = "h100"
 
-HEAD_SHAPE = "H200, vocabulary 151,936, hidden 2,048, 16,384 tokens, log-probability and entropy in the head"
-LAYERS_ALONE = (
-    "H200, verl's engine alone, 2 mixture layers, 66 k tokens of <= 4,096, micro-batches of 16,384, head packed"
-)
 WHOLE_STEP = "H200, one card, 2.49 B mixture of 3 layers, a stage's step of 128 samples of <= 4,096, 406 k tokens"
+PASSES = "H100, both passes alone, vocabulary 151,936, sequences of 2,048 to 4,096, micro-batches of 32,768, 2026-11-28"
 
 # Speed of the trainer. TFLOP/s count the operations of the formula in ``speed``, not the operations of the hardware.
-HEAD_FORWARD_TFLOPS = Constant(144.7, "measured", f"{HEAD_SHAPE}: 4.3 us a token")
-HEAD_UPDATE_TFLOPS = Constant(177.8, "measured", f"{HEAD_SHAPE}, forward and backward: 10.5 us a token")
-MIXTURE_FORWARD_TFLOPS = Constant(61.0, "measured", f"{LAYERS_ALONE}: 0.53 s less 4.3 us a token for the head")
-MIXTURE_UPDATE_TFLOPS = Constant(79.4, "measured", f"{LAYERS_ALONE}: 1.45 s less 10.5 us a token, recompute included")
-DENSE_FORWARD_TFLOPS = Constant(144.7, "assumed", "a dense layer multiplies as fast as the head, measured above")
-DENSE_UPDATE_TFLOPS = Constant(177.8, "assumed", "a dense layer multiplies as fast as the head, recompute included")
+HEAD_FORWARD_TFLOPS = Constant(330.0, "assumed", "log-probability and entropy in the head, split off the fitted passes")
+HEAD_UPDATE_TFLOPS = Constant(330.0, "assumed", "as forward; with it mixture and dense layers come out equally fast")
+MIXTURE_FORWARD_TFLOPS = Constant(200.0, "measured", f"{PASSES}: 3.8 us a token less head and attention")
+MIXTURE_UPDATE_TFLOPS = Constant(175.0, "measured", f"{PASSES}: 14.3 us a token less head and attention, recomputing")
+DENSE_FORWARD_TFLOPS = Constant(198.0, "measured", f"{PASSES}, 0.6 B: 6.4 us a token less head and attention")
+DENSE_UPDATE_TFLOPS = Constant(169.0, "measured", f"{PASSES}, 0.6 B, nothing recomputed: 21.5 us a token less the same")
 ATTENTION_TFLOPS = Constant(345.0, "measured", "H200, 4 sequences of 8,192, 32 heads of 128: 19.1 ms both ways")
-LOG_PROB_OVERHEAD_US = Constant(9.8, "measured", f"{WHOLE_STEP}: 19.7 us a token less head and layers")
-UPDATE_OVERHEAD_US = Constant(16.0, "measured", f"{WHOLE_STEP}: 43.7 us a token less head and layers")
+LOG_PROB_OVERHEAD_US = Constant(1.0, "assumed", "batches between processes, padding of a micro-batch")
+UPDATE_OVERHEAD_US = Constant(2.0, "assumed", "as for log-probabilities, and the optimiser's own step")
 
 # Speed of rollouts. A step of an engine reads the weights once and each running sequence's keys and values.
 DECODE_STEP_MS = Constant(4.8, "measured", f"{WHOLE_STEP}: 26.4 s in 4,096 steps less reading and multiplying")

@@ -88,9 +88,8 @@ def _time_lines(plan: Plan) -> Iterator[str]:
     total, half = sum(plan.seconds.values()), sum(plan.half.values())
     phases = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in plan.seconds.items())
     yield f"minutes a step: {total / 60:.1f} at most ({phases}), {half / 60:.1f} with responses of half the length"
-    source = (
-        "measured on your cards" if plan.measured else "constants of one H200; python -m judgerlvr.measure has yours"
-    )
+    constant = f"constants of an {constants.MEASURED_ON.upper()}; python -m judgerlvr.measure has yours"
+    source = "measured on your cards" if plan.measured else constant
     hours = plan.steps * half / 3600
     yield f"  without grading, validation and saving; {plan.steps} steps take {hours:.1f} h at half the length"
     yield f"  speeds: {source}"

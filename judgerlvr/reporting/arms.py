@@ -21,13 +21,21 @@ FINAL_LABELS = ("final", "last", "end")
 
 @dataclass(frozen=True)
 class Arm:
-    """One evaluated model. ``steps`` and ``tokens`` count from the base model, the judging stage included."""
+    """One evaluated model. ``steps`` and ``tokens`` count from the base model, the judging stage included.
 
-    name: str
+    ``label`` names a checkpoint on the way, None at the run's end.
+    """
+
+    part: str
     run: Run
     measured: Measured
     steps: int | None
     tokens: int | None
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.part if self.label is None else f"{self.part} @ {self.label}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def find_arms(runs: Sequence[Run]) -> list[Arm]:
     """Every evaluated model of the runs: base first, then by part, in the order given."""
     arms = [_arm(run, measured, runs) for run in runs for measured in run.evaluations]
     rank = {name: place for place, name in enumerate(ORDER)}
-    return sorted(arms, key=lambda arm: rank.get(arm.name.split(" @")[0], len(ORDER)))
+    return sorted(arms, key=lambda arm: rank.get(arm.part, len(ORDER)))
 
 
 def _arm(run: Run, measured: Measured, runs: Sequence[Run]) -> Arm:
@@ -116,11 +124,12 @@ def _arm(run: Run, measured: Measured, runs: Sequence[Run]) -> Arm:
     steps, tokens = (last_step(run) if step is None else step), tokens_at(run, step)
     final = label in FINAL_LABELS or label == run.folder.name or step == last_step(run) or len(run.evaluations) == 1
     return Arm(
-        name=part if final else f"{part} @ {label}",
+        part,
         run=run,
         measured=measured,
         steps=None if steps is None else steps + before_steps,
         tokens=None if tokens is None else tokens + before_tokens,
+        label=None if final else label,
     )
 
 
@@ -137,7 +146,7 @@ def seeds_of(runs: Sequence[Run]) -> set[int]:
 
 def main_arms(arms: Sequence[Arm]) -> list[Arm]:
     """Base and final models. Evaluations on the way stay in the tables."""
-    return [arm for arm in arms if " @ " not in arm.name]
+    return [arm for arm in arms if arm.label is None]
 
 
 def one_of_each(arms: Sequence[Arm]) -> list[Arm]:

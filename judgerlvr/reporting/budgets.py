@@ -30,8 +30,8 @@ def equal_tokens(arms: Sequence[Arm]) -> tuple[Arm, Arm] | None:
 
 
 def _pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    judged = [arm for arm in arms if arm.name.startswith(JUDGERLVR)]
-    return [(a, b) for a in judged for b in arms if b.name.startswith(VANILLA)]
+    judged = [arm for arm in arms if arm.part == JUDGERLVR]
+    return [(a, b) for a in judged for b in arms if b.part == VANILLA]
 
 
 def _gap(a: Arm, b: Arm) -> float:

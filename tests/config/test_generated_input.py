@@ -1,6 +1,7 @@
 """Wrong values generated from the schema: each is refused in a single line with the key."""
 
 import random
+import re
 import subprocess
 import sys
 
@@ -149,6 +150,19 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_bytes(b"\xef\xbb\xbfseed: 7\r\n")
     assert configure(file).config.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("{enforce_eager:true}", "write {enforce_eager: true}"),
+        ("{compilation_config: {mode:0}}", "write {mode: 0}"),
+        ("{compilation_config: {mode: 0, mode: 3}}", "stands twice"),
+    ],
+)
+def test_a_mapping_that_yaml_would_read_as_something_else_is_refused(value, named):
+    with pytest.raises(InputError, match=re.escape(named)):
+        configure("configs/tiny.yaml", [f"cluster.rollout_engine={value}"])
 
 
 def test_arguments_of_vllm_keep_their_types():

@@ -48,9 +48,14 @@ DENSE = {
 }
 TINY = {"hidden_size": 64, "head_dim": 32, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2}
 FEW_EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+# Qwen3-1.7B.
+LARGER_DENSE = {"hidden_size": 2048, "intermediate_size": 6144}
 SHAPES = {
     "moe": COMMON | MOE | {"num_hidden_layers": 3},
+    "moe-4": COMMON | MOE | {"num_hidden_layers": 4},
+    "moe-12": COMMON | MOE | {"num_hidden_layers": 12},
     "dense": COMMON | DENSE,
+    "dense-1.7b": COMMON | DENSE | LARGER_DENSE,
     "tiny-moe": COMMON | MOE | TINY | FEW_EXPERTS | {"num_hidden_layers": 2, "vocab_size": 2048},
     "tiny-dense": COMMON | DENSE | TINY | {"num_hidden_layers": 2, "vocab_size": 2048},
 }

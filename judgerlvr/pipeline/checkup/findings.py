@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from rewards.errors import CommandFailed, InputError, one_line
+from rewards.errors import CommandFailed, InputError, bounded, one_line
 
 MARGIN = 19
 
@@ -42,6 +42,10 @@ class Finding:
 
 def ok(text: str, *details: str) -> Finding:
     return Finding(Level.ok, text, details=details)
+
+
+def fault(error: InputError, area: str) -> Finding:
+    return Finding(Level.fault, bounded(error.fault), error.remedy, area=area)
 
 
 def warning(text: str, remedy: str) -> Finding:
@@ -83,8 +87,7 @@ def examine_all(checks: Sequence[Check], subject: Any) -> Iterator[Finding]:
             yield from examine([check], subject)
         except InputError as error:
             faulty.add(check.area)
-            text = one_line(error).removesuffix(f"; {error.remedy}")
-            yield Finding(Level.fault, text, error.remedy, area=check.area)
+            yield fault(error, check.area)
         except CommandFailed as error:
             faulty.add(check.area)
             yield Finding(Level.fault, one_line(error), "mend the cause", area=check.area)

@@ -13,7 +13,7 @@ from judgerlvr.cli import MODULES
 from judgerlvr.cluster.ray import check_address
 from judgerlvr.config.effective import configure, describe
 from judgerlvr.pipeline.checkup.data import DATA
-from judgerlvr.pipeline.checkup.findings import Finding, Level, examine_all
+from judgerlvr.pipeline.checkup.findings import Finding, Level, examine_all, fault
 from judgerlvr.pipeline.checkup.start import START
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.requests import ADDRESS, unchecked_request
@@ -21,7 +21,7 @@ from judgerlvr.runs.folder import end_of, existing_run
 from judgerlvr.runs.manifest import MANIFEST, read_manifest
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.terminal import width_of
-from rewards.errors import InputError, one_line
+from rewards.errors import InputError
 
 
 def run_doctor(options: argparse.Namespace) -> bool:
@@ -56,8 +56,7 @@ def _address() -> tuple[str, list[Finding]]:
         if address:
             check_address(address)
     except InputError as error:
-        text = one_line(error).removesuffix(f"; {error.remedy}")
-        return "", [Finding(Level.fault, text, error.remedy, area="cluster")]
+        return "", [fault(error, "cluster")]
     return address, []
 
 
