@@ -141,7 +141,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--mean-tokens", type=int, default=3000)
     parser.add_argument("--judge", default="", help="keys of stage 1 alone")
     parser.add_argument("--generate", default="", help="keys of stage 2 alone")
-    parser.add_argument("--stages", choices=("judge", "both"), default="both")
+    parser.add_argument("--stages", choices=("judge", "generate", "both"), default="both")
     parser.add_argument("--kill-after", type=int, default=0, help="kill stage 2 after so many checkpoints, and go on")
     parser.add_argument("--serve", action="store_true", help="load the last policy in vLLM at the end")
     parser.add_argument("overrides", nargs="*", metavar="key=value")
@@ -208,16 +208,15 @@ class Stages:
     def both(self) -> None:
         common = common_keys(self.options, self.work)
         policies = self.work / "policies"
-        judge = [*common, *shlex.split(self.options.judge), "name=judge", "--out", str(policies / "judge")]
-        if not self.run("stage1_judge", *judge):
+        if self.options.stages != "generate" and not self.judges(common, policies / "judge"):
             return
-        self.loads("judge")
         if self.options.stages == "judge":
             return
         if shutil.disk_usage(self.work).free < SPACE:
             for shards in (self.work / "runs" / "judge" / CHECKPOINTS).glob("global_step_*/actor"):
                 shutil.rmtree(shards)
-        init = ["--init", str(policies / "judge"), "--out", str(policies / "generate")]
+        start = self.work / "policy" if self.options.stages == "generate" else policies / "judge"
+        init = ["--init", str(start), "--out", str(policies / "generate")]
         generate = [*common, *shlex.split(self.options.generate), "name=generate", *init]
         done = last_step(self.work / "runs" / "generate")
         if 0 <= done < self.options.kill_after:
@@ -226,6 +225,13 @@ class Stages:
             self.loads("generate")
             if self.options.serve:
                 self.serves("generate")
+
+    def judges(self, common: list[str], policy: Path) -> bool:
+        """Whether stage 1 ended well."""
+        arguments = [*common, *shlex.split(self.options.judge), "name=judge", "--out", str(policy)]
+        if done := self.run("stage1_judge", *arguments):
+            self.loads("judge")
+        return done
 
     def loads(self, name: str) -> None:
         """The policy in a bare process, which cannot import the product."""

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(checkpoint: Path) -> None:
     from judgerlvr.export.policy import export_policy
 
-    exported = export_policy(checkpoint)
+    exported = export_policy(checkpoint, lambda line: print(line, flush=True))
     print(f"{exported.folder}: {exported}")
 
 

@@ -10,8 +10,8 @@ import torch
 
 from judgerlvr.export.tensors import Tensors
 
-# A part of 2**18 float32 elements takes 1 MiB.
-ELEMENTS = 1 << 18
+# A part of 2**20 float32 elements takes 4 MiB.
+ELEMENTS = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +21,12 @@ from judgerlvr.export.writer import Writer, empty_model
 from judgerlvr.runs.checkpoints import POLICY
 from rewards.errors import InputError
 
+Tell = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Tell nobody."""
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -31,11 +40,11 @@ class Exported:
         return f"{str(self.dtype).removeprefix('torch.')}, equal to the trainer's shards; {self.change}"
 
 
-def export_policy(checkpoint: Path) -> Exported:
+def export_policy(checkpoint: Path, tell: Tell = silent) -> Exported:
     """The policy of a sealed checkpoint in its folder ``policy``, in the dtype in which the run's rollouts ran.
 
     A policy that is there already is proved again and left alone. Memory beside the mapped shards: twice the largest
-    tensor at most.
+    tensor at most. ``tell`` gets a line for each part of the work, with its seconds.
 
     Raises:
         ExportMismatch: shards are missing or damaged, or the export is not what they hold.
@@ -44,19 +53,34 @@ def export_policy(checkpoint: Path) -> Exported:
     source, policy = source_of(checkpoint), checkpoint / POLICY
     if policy.is_dir():
         # An older export may have been damaged since, so being there proves nothing.
-        prove(policy, Shards(source.shards), source.dtype)
+        _prove(policy, source, tell)
     else:
-        _make(source, policy)
-    return Exported(policy, source.dtype, change(policy, source.base))
+        _make(source, policy, tell)
+    with _timed("compared with the base", tell):
+        changed = change(policy, source.base)
+    return Exported(policy, source.dtype, changed)
 
 
-def _make(source: Source, policy: Path) -> None:
+@contextmanager
+def _timed(what: str, tell: Tell) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    tell(f"policy {what} in {time.monotonic() - begun:.0f} s")
+
+
+def _prove(policy: Path, source: Source, tell: Tell) -> None:
+    with _timed("compared with the shards", tell):
+        prove(policy, Shards(source.shards), source.dtype)
+
+
+def _make(source: Source, policy: Path, tell: Tell) -> None:
     # A folder under another name, so that a crash never leaves half a policy under the right name.
     folder = policy.with_name(f".{policy.name}.{os.getpid()}")
     folder.mkdir()
     try:
-        _write(source, Shards(source.shards), folder)
-        prove(folder, Shards(source.shards), source.dtype)
+        with _timed("written", tell):
+            _write(source, Shards(source.shards), folder)
+        _prove(folder, source, tell)
         folder.rename(policy)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -234,7 +234,7 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     manifest = replace(read_manifest(stage.run_dir), trained=checkpoint.name)
     write_manifest(stage.run_dir, manifest)
     print("  writing the policy and comparing it with the shards", flush=True)
-    exported = export_policy(checkpoint)
+    exported = export_policy(checkpoint, lambda line: print(f"  {line}", flush=True))
     policy, card = exported.folder, run_card(stage)
     write_card(policy, card)
     publish(link, policy, stage.run_dir)
