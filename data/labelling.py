@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,8 @@ from rewards.types import Problem, Reason, Result
 
 # A response without an answer, or whose grading was cut short, is not a wrong solution but none.
 UNUSABLE = {Reason.NO_FINAL_ANSWER, Reason.TRUNCATED, Reason.TIMEOUT, Reason.TOO_COMPLEX}
-CHUNK = 2048
+# A chunk ends at either bound. Long responses alone would fill the memory otherwise.
+CHUNK, CHUNK_CHARACTERS = 2048, 16 << 20
 # Why a prompt with this problem and shown response cannot be used, or None.
 Refuse = Callable[[Problem, str], str | None]
 Progress = Callable[[str], None]
@@ -93,19 +93,27 @@ def label_candidates(
     """
     view, table = view or View(), LabelTable.empty(len(store))
     rows = (row for row in store if store.problem[row[0]] not in leave_out)
-    done = 0
+    done, told = 0, 0
     for chunk in _chunks(rows):
         results = grade_many([(problem, response) for _, problem, response in chunk])
         for (place, problem, response), result in zip(chunk, results, strict=True):
             _enter(table, store, place, problem, response, result, view, refuse)
         done += len(chunk)
-        if progress and done % (32 * CHUNK) < CHUNK:
+        if progress and done - told >= 32 * CHUNK:
+            told = done
             progress(f"  labelled {done} of {len(store)} candidates")
     return table
 
 
-def _chunks(rows: Iterator[tuple[int, Problem, str]]) -> Iterator[list[tuple[int, Problem, str]]]:
-    while chunk := list(islice(rows, CHUNK)):
+def _chunks(rows: Iterable[tuple[int, Problem, str]]) -> Iterator[list[tuple[int, Problem, str]]]:
+    chunk, characters = list[tuple[int, Problem, str]](), 0
+    for row in rows:
+        chunk.append(row)
+        characters += len(row[2])
+        if len(chunk) == CHUNK or characters >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
         yield chunk
 
 

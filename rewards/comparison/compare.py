@@ -6,6 +6,7 @@ is not read is paid only where both texts are the same, token by token.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -27,6 +28,8 @@ from rewards.types import Reason, Result
 MAX_CHARACTERS = 2000
 MAX_NESTING = 40
 _MOST_SIGNS = 400
+# Every whole number has one spelling of this form.
+_PLAIN_WHOLE = re.compile(r"-?[1-9][0-9]{0,14}|0")
 # Products of terms: some milliseconds in the caller's process, under a second in a worker.
 _QUICK_WORK, _DEEP_WORK = 4_000, 400_000
 
@@ -58,6 +61,8 @@ def _decide(gold: str, answer: str, problem_text: str, *, deep: bool) -> Reason:
     # Equal texts are right even where no reader owns every token.
     if answer.strip() == gold.strip() != "":
         return Reason.CORRECT
+    if _PLAIN_WHOLE.fullmatch(answer) and _PLAIN_WHOLE.fullmatch(gold):
+        return Reason.WRONG
     if too_large(answer):
         return Reason.TOO_COMPLEX
     if illegal_characters(answer):
