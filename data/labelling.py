@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data.candidate_store import GIVEN_BACK, CandidateStore
 from data.problems import GradeMany
-from rewards.extraction.extract import final_answer
+from rewards.extraction.extract import answer_in
 from rewards.extraction.thinking import solution_part
 from rewards.types import Problem, Reason, Result
 
@@ -47,11 +47,22 @@ class View:
     name: str = "solution"
     lenient: bool = False
 
+    def read(self, response: str) -> tuple[str, str | None]:
+        """(what the judge is shown, the final answer) of a response."""
+        solution = solution_part(response)
+        return self._shown(response, solution), self._answer(solution)
+
     def shown(self, response: str) -> str:
-        return (response if self.name == "full_response" else solution_part(response) or "").strip()
+        return self._shown(response, solution_part(response))
 
     def answer(self, response: str) -> str | None:
-        return final_answer(response, mode="lenient" if self.lenient else "strict").answer
+        return self._answer(solution_part(response))
+
+    def _shown(self, response: str, solution: str | None) -> str:
+        return (response if self.name == "full_response" else solution or "").strip()
+
+    def _answer(self, solution: str | None) -> str | None:
+        return answer_in(solution, "lenient" if self.lenient else "strict").answer
 
 
 @dataclass
@@ -130,7 +141,7 @@ def _enter(
     """Write one row of the table, or count why the candidate is set aside."""
     # A cut response is set aside even where the text already holds an answer.
     reason = Reason.TRUNCATED.value if store.cut[place] else _unusable(result)
-    shown = "" if reason else view.shown(response)
+    shown, answer = ("", None) if reason else view.read(response)
     reason = reason or (refuse(problem, shown) if refuse else None)
     if reason:
         table.dropped[reason] += 1
@@ -144,7 +155,7 @@ def _enter(
             if table.examples is not None and len(table.examples) < 20:
                 table.examples.append(place)
     table.usable[place], table.label[place], table.length[place] = True, label, len(shown)
-    table.shown[place], table.answer[place] = _digest(shown), _digest(view.answer(response) or "")
+    table.shown[place], table.answer[place] = _digest(shown), _digest(answer or "")
 
 
 def _unusable(result: Result) -> str | None:
@@ -165,6 +176,6 @@ def judge_id(problem: str, shown: str) -> str:
 def triplet_of(store: CandidateStore, place: int, label: bool, view: View) -> Triplet:
     """The triplet of one candidate, read from disk."""
     problem, response = store.problems.read(store.problem[place]), store.response(place)
-    shown = view.shown(response)
+    shown, answer = view.read(response)
     model = list(store.models)[store.model[place]]
-    return Triplet(problem, shown, view.answer(response), label, model, judge_id(problem.id, shown))
+    return Triplet(problem, shown, answer, label, model, judge_id(problem.id, shown))
