@@ -52,7 +52,7 @@ class ProblemSet:
     bad: BadRowList = field(default_factory=BadRowList)
 
     def notes(self) -> list[str]:
-        """Lines for the console: columns that are not shown, repeated problems, units left out, shared ids, bad rows."""
+        """Lines for the console: columns not shown, repeated problems, units left out, shared ids, bad rows."""
         lines = []
         if self.unused:
             lines.append(f"{self.source}: columns kept for verifiers and not shown: {', '.join(sorted(self.unused))}")
