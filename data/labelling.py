@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.candidate_store import GIVEN_BACK, CandidateStore
 from data.problems import GradeMany
-from rewards.extraction.extract import final_answer
+from rewards.extraction.extract import answer_in
 from rewards.extraction.thinking import solution_part
 from rewards.types import Problem, Reason, Result
 
 # A response without an answer, or whose grading was cut short, is not a wrong solution but none.
 UNUSABLE = {Reason.NO_FINAL_ANSWER, Reason.TRUNCATED, Reason.TIMEOUT, Reason.TOO_COMPLEX}
-CHUNK = 2048
+# A chunk ends at either bound. Long responses alone would fill the memory otherwise.
+CHUNK, CHUNK_CHARACTERS = 2048, 16 << 20
 # Why a prompt with this problem and shown response cannot be used, or None.
 Refuse = Callable[[Problem, str], str | None]
 Progress = Callable[[str], None]
@@ -47,11 +47,22 @@ class View:
     name: str = "solution"
     lenient: bool = False
 
+    def read(self, response: str) -> tuple[str, str | None]:
+        """(what the judge is shown, the final answer) of a response."""
+        solution = solution_part(response)
+        return self._shown(response, solution), self._answer(solution)
+
     def shown(self, response: str) -> str:
-        return (response if self.name == "full_response" else solution_part(response) or "").strip()
+        return self._shown(response, solution_part(response))
 
     def answer(self, response: str) -> str | None:
-        return final_answer(response, mode="lenient" if self.lenient else "strict").answer
+        return self._answer(solution_part(response))
+
+    def _shown(self, response: str, solution: str | None) -> str:
+        return (response if self.name == "full_response" else solution or "").strip()
+
+    def _answer(self, solution: str | None) -> str | None:
+        return answer_in(solution, "lenient" if self.lenient else "strict").answer
 
 
 @dataclass
@@ -93,19 +104,27 @@ def label_candidates(
     """
     view, table = view or View(), LabelTable.empty(len(store))
     rows = (row for row in store if store.problem[row[0]] not in leave_out)
-    done = 0
+    done, told = 0, 0
     for chunk in _chunks(rows):
         results = grade_many([(problem, response) for _, problem, response in chunk])
         for (place, problem, response), result in zip(chunk, results, strict=True):
             _enter(table, store, place, problem, response, result, view, refuse)
         done += len(chunk)
-        if progress and done % (32 * CHUNK) < CHUNK:
+        if progress and done - told >= 32 * CHUNK:
+            told = done
             progress(f"  labelled {done} of {len(store)} candidates")
     return table
 
 
-def _chunks(rows: Iterator[tuple[int, Problem, str]]) -> Iterator[list[tuple[int, Problem, str]]]:
-    while chunk := list(islice(rows, CHUNK)):
+def _chunks(rows: Iterable[tuple[int, Problem, str]]) -> Iterator[list[tuple[int, Problem, str]]]:
+    chunk, characters = list[tuple[int, Problem, str]](), 0
+    for row in rows:
+        chunk.append(row)
+        characters += len(row[2])
+        if len(chunk) == CHUNK or characters >= CHUNK_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
         yield chunk
 
 
@@ -122,7 +141,7 @@ def _enter(
     """Write one row of the table, or count why the candidate is set aside."""
     # A cut response is set aside even where the text already holds an answer.
     reason = Reason.TRUNCATED.value if store.cut[place] else _unusable(result)
-    shown = "" if reason else view.shown(response)
+    shown, answer = ("", None) if reason else view.read(response)
     reason = reason or (refuse(problem, shown) if refuse else None)
     if reason:
         table.dropped[reason] += 1
@@ -136,7 +155,7 @@ def _enter(
             if table.examples is not None and len(table.examples) < 20:
                 table.examples.append(place)
     table.usable[place], table.label[place], table.length[place] = True, label, len(shown)
-    table.shown[place], table.answer[place] = _digest(shown), _digest(view.answer(response) or "")
+    table.shown[place], table.answer[place] = _digest(shown), _digest(answer or "")
 
 
 def _unusable(result: Result) -> str | None:
@@ -157,6 +176,6 @@ def judge_id(problem: str, shown: str) -> str:
 def triplet_of(store: CandidateStore, place: int, label: bool, view: View) -> Triplet:
     """The triplet of one candidate, read from disk."""
     problem, response = store.problems.read(store.problem[place]), store.response(place)
-    shown = view.shown(response)
+    shown, answer = view.read(response)
     model = list(store.models)[store.model[place]]
-    return Triplet(problem, shown, view.answer(response), label, model, judge_id(problem.id, shown))
+    return Triplet(problem, shown, answer, label, model, judge_id(problem.id, shown))

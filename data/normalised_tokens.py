@@ -71,7 +71,7 @@ def _ascii_like(text: str) -> str:
 def _with_digits(tokens: Sequence[str]) -> Iterator[str]:
     place = 0
     while place < len(tokens):
-        end = _number_end(tokens, place)
+        end = _number_end(tokens, place) if tokens[place] in NUMBER_WORDS else place
         if end == place:
             yield tokens[place]
             place += 1

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from data.identity import GIVEN_ID, label_of
 from data.importing.faults import RowFault
+from data.importing.golds import loses_unit
 from data.importing.options import BadRowList, ReadOptions
 from data.importing.problem_rows import RowView, parse_problem_row
 from data.jsonl import Row
@@ -47,16 +48,20 @@ class ProblemSet:
     used: Counter[str] = field(default_factory=Counter)
     unused: Counter[str] = field(default_factory=Counter)
     repeated: list[tuple[int, int]] = field(default_factory=list)  # (row, earlier row with the same problem)
+    without_unit: list[tuple[int, str, str]] = field(default_factory=list)  # (row, gold as written, gold as read)
     bad: BadRowList = field(default_factory=BadRowList)
 
     def notes(self) -> list[str]:
-        """Lines for the console: columns that are not shown, repeated problems, ids with two texts, bad rows."""
+        """Lines for the console: columns not shown, repeated problems, units left out, shared ids, bad rows."""
         lines = []
         if self.unused:
             lines.append(f"{self.source}: columns kept for verifiers and not shown: {', '.join(sorted(self.unused))}")
         if self.repeated:
             rows = ", ".join(f"{row} (as {earlier})" for row, earlier in self.repeated[:SHOWN])
             lines.append(f"{self.source}: {len(self.repeated)} rows repeat a problem and are left out: rows {rows}")
+        if self.without_unit:
+            rows = ", ".join(f"row {row} {gold[:40]!r} as {read!r}" for row, gold, read in self.without_unit[:SHOWN])
+            lines.append(f"{self.source}: {len(self.without_unit)} golds are read without a unit in brackets: {rows}")
         if shared := shared_ids(self.problems):
             lines.append(f"{self.source}: {shared}")
         if self.bad.faults:
@@ -83,6 +88,8 @@ def read_problem_set(source: str | Path, options: ReadOptions = DEFAULT) -> Prob
             found.bad.add(fault.at(file, number))
             continue
         found.used.update(view.used)
+        if loses_unit(view.written_gold):
+            found.without_unit.append((number, view.written_gold, problem.gold or ""))
         found.unused.update(name for name in problem.meta if name in view.row and name != GIVEN_ID)
         if (place := seen.get(problem.id)) is None:
             seen[problem.id] = len(found.problems)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from data.prompts import as_chat, render
 from rewards.errors import InputError
 from rewards.types import Problem
 
-# Rows of a parquet row group, which bounds the memory of the writer and of readers.
-GROUP = 4096
+# Rows and characters of a parquet row group at most, which bounds the memory of the writer and of readers.
+GROUP, GROUP_CHARACTERS = 4096, 32 << 20
 # Fields of ``extra_info`` that this product writes. A column of the same name gives way.
 OWN_FIELDS = ("id", "index", "problem", "kind")
 
@@ -68,7 +67,7 @@ def render_judge_rows(triplets: Iterable[Triplet], template: str) -> Iterator[di
 def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None) -> int:
     """Write all rows or nothing and return their number. The folder is made.
 
-    With a ``schema`` the rows are written in groups of ``GROUP`` rows, as they come.
+    With a ``schema`` the rows are written in groups, as they come.
 
     Raises:
         InputError: a column of ``extra_info`` holds values of several types.
@@ -77,7 +76,7 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None
 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    groups = batched(rows, None if schema is None else GROUP)
+    groups = iter([list(rows)]) if schema is None else row_groups(rows)
     # The first group settles the schema, which all row groups of a parquet file share.
     first = _table(next(groups, []), schema)
     count = first.num_rows
@@ -90,10 +89,16 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None
     return int(count)
 
 
-def batched(rows: Iterable[dict[str, Any]], size: int | None) -> Iterator[list[dict[str, Any]]]:
-    """Lists of ``size`` rows. None makes one list of all rows."""
-    remaining = iter(rows)
-    while group := list(islice(remaining, size)):
+def row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Lists of rows that end at ``GROUP`` rows, or once their prompts have ``GROUP_CHARACTERS``."""
+    group, characters = list[dict[str, Any]](), 0
+    for row in rows:
+        group.append(row)
+        characters += sum(len(turn["content"]) for turn in row["prompt"])
+        if len(group) == GROUP or characters >= GROUP_CHARACTERS:
+            yield group
+            group, characters = [], 0
+    if group:
         yield group
 
 

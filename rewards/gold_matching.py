@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rewards.comparison.answer_reader import Reading, read
+from rewards.comparison.compare import is_plain_whole
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import Bracketed, Listing, Num, Quantity, Words
 from rewards.comparison.units import counted_nouns
@@ -125,6 +126,8 @@ def _reading(problem: Problem, gold: str) -> Reading | None:
 def _unreadable(problem: Problem) -> str | None:
     """Why no answer but the gold's own tokens can match, or None."""
     for gold in gold_answers(problem.gold or ""):
+        if is_plain_whole(gold):
+            return None
         reading = _reading(problem, gold)
         if reading is not None and reading.node is not None and not _is_essay(reading):
             return None

@@ -1,9 +1,12 @@
 """Kills while candidates are sampled on a cluster of two CPU nodes: each sample once after the resume.
 
 An engine, the driver, a raylet or a whole node is killed at a random moment. A dead driver is started again.
+Before that the last line on disk is cut short, as a death in the middle of a write would leave the line.
 At the end the samples are compared to the samples of one undisturbed engine.
 
-    python -m benchmarks.data.candidate_kills FOLDER --kills 10 --seed 0
+    python -m benchmarks.data.candidate_kills FOLDER --kills 10 --seed 0 [--most 3]
+
+The same command in the same folder goes on with the kills that are missing.
 """
 
 from __future__ import annotations
@@ -14,7 +17,6 @@ import json
 import os
 import random
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +26,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.jsonl import write_jsonl
+from data.jsonl import read_jsonl, write_jsonl
 from judgerlvr.config.load import ROOT
 from judgerlvr.sampling.store import key_of
 from judgerlvr.tinyworld.making.checkpoint import base_path
@@ -32,6 +34,8 @@ from judgerlvr.tinyworld.problems import generate_problems
 
 KINDS = ("engine", "driver", "raylet", "node")
 PATIENCE = 600.0
+# The kills so far, in the folder.
+KILLS = "kills.jsonl"
 # Seconds in which a driver without a cluster must end.
 GONE = 30.0
 
@@ -56,6 +60,7 @@ class Cluster:
             self.nodes[0] = self._node("--head", f"--port={self.port}", "--include-dashboard=false", client)
             self._wait()
         if not self._runs(1):
+            self.kill(1)
             self.nodes[1] = self._node(f"--address=127.0.0.1:{self.port}")
 
     def _node(self, *options: str) -> subprocess.Popen[bytes]:
@@ -157,7 +162,7 @@ def run_whole(folder: Path, problems: Path, samples: int) -> None:
 
 
 def shot(kind: str, cluster: Cluster, driver: subprocess.Popen[bytes], draw: random.Random) -> str:
-    """Kill one thing of a kind, and say which."""
+    """Kill one thing of a kind, and say which. Empty where none is there."""
     if kind == "driver":
         kill(driver.pid)
         return f"driver {driver.pid}"
@@ -174,24 +179,30 @@ def shot(kind: str, cluster: Cluster, driver: subprocess.Popen[bytes], draw: ran
     engines = [process for other in cluster.nodes if other for process in named("ray::Engine", other.pid)]
     for process in engines[:1] if draw.random() < 0.5 else engines[-1:]:
         kill(process)
-    return f"engine, one of {len(engines)}"
+    return f"engine, one of {len(engines)}" if engines else ""
 
 
-def run_with_kills(folder: Path, problems: Path, samples: int, kills: int, seed: int) -> list[dict[str, object]]:
-    """Sample with kills until all samples are there. Returns a row for each kill."""
-    draw = random.Random(seed)
+def kinds_of(kills: int, seed: int) -> list[str]:
+    """What is killed, the last first. Of four kills or more each kind is killed."""
     kinds = [KINDS[number % len(KINDS)] for number in range(kills)]
-    draw.shuffle(kinds)
-    cluster, rows = Cluster(folder), list[dict[str, object]]()
-    out, starts = folder / "killed", 0
+    random.Random(seed).shuffle(kinds)
+    return kinds
+
+
+def run_with_kills(
+    folder: Path, problems: Path, samples: int, kinds: list[str], rows: list[dict[str, object]], most: int
+) -> None:
+    """Sample with kills, and note each kill in ``rows`` and on disk. Ends after ``most`` kills or with all samples."""
+    draw = random.Random(f"{kinds} {len(rows)}")
+    cluster, out, starts, left = Cluster(folder), folder / "killed", 0, len(kinds) - most
     driver: subprocess.Popen[bytes] | None = None
     try:
-        while True:
+        while not kinds or len(kinds) > left:
             cluster.start()
             if driver is None or driver.poll() is not None:
                 if driver is not None and driver.returncode == 0:
                     break
-                if starts > 3 * kills + 3:
+                if starts > 3 * most + 3:
                     raise RuntimeError((folder / "killed.log").read_text()[-2000:])
                 driver, starts = start_driver(folder, cluster, problems, out, samples), starts + 1
             if not kinds:
@@ -200,15 +211,18 @@ def run_with_kills(folder: Path, problems: Path, samples: int, kills: int, seed:
             wait_for_samples(out, driver, draw.uniform(0, 4), at_once=draw.random() < 0.25 and kinds[-1] != "engine")
             if driver.poll() is None:
                 before = count(out)
-                what = shot(kinds.pop(), cluster, driver, draw)
-                rows.append({"killed": what, "samples before": before, "start of the driver": starts})
-                print(json.dumps(rows[-1]), flush=True)
+                if not (what := shot(kinds[-1], cluster, driver, draw)):
+                    continue
+                kinds.pop()
                 settle(cluster, driver)
+                torn = tear(out, draw) if driver.poll() is not None else 0
+                rows.append({"killed": what, "samples before": before, "bytes of the last line cut": torn})
+                print(json.dumps(rows[-1]), flush=True)
+                write_jsonl(folder / KILLS, rows)
     finally:
         if driver is not None:
             kill(driver.pid)
         cluster.stop()
-    return rows
 
 
 def start_driver(folder: Path, cluster: Cluster, problems: Path, out: Path, samples: int) -> subprocess.Popen[bytes]:
@@ -235,6 +249,18 @@ def settle(cluster: Cluster, driver: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             kill(driver.pid)
             driver.wait()
+
+
+def tear(out: Path, draw: random.Random) -> int:
+    """Cut the last line of the last shard somewhere. Returns the number of bytes that are gone."""
+    shards = [shard for shard in sorted((out / "shards").glob("*.jsonl")) if shard.stat().st_size]
+    if not shards:
+        return 0
+    content = shards[-1].read_bytes()
+    start = content.rstrip(b"\n").rfind(b"\n") + 1
+    end = draw.randrange(start + 1, len(content))
+    os.truncate(shards[-1], end)
+    return len(content) - end
 
 
 def count(out: Path) -> int:
@@ -267,9 +293,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--problems", type=int, default=250)
     parser.add_argument("--samples", type=int, default=8)
+    parser.add_argument("--most", type=int, help="kills of this call at most (default: all)")
     options = parser.parse_args(arguments)
     folder = options.folder.resolve()
-    shutil.rmtree(folder / "killed", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     problems = folder / f"problems-{options.problems}.jsonl"
     rows = generate_problems(options.problems, 0, "train")
@@ -279,7 +305,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run_whole(folder, problems, options.samples)
     print(json.dumps({"seconds undisturbed": round(time.monotonic() - started, 1)}), flush=True)
     started = time.monotonic()
-    rows = run_with_kills(folder, problems, options.samples, options.kills, options.seed)
+    rows = list(read_jsonl(folder / KILLS)) if (folder / KILLS).is_file() else []
+    kinds = kinds_of(options.kills, options.seed)[: options.kills - len(rows)]
+    run_with_kills(folder, problems, options.samples, kinds, rows, min(len(kinds), options.most or len(kinds)))
+    if not (folder / "killed" / "summary.json").is_file():
+        print(f"{len(rows)} of {options.kills} kills are made: the same command goes on", flush=True)
+        return 0
     result = compare(folder, options.problems * options.samples)
     print(json.dumps({"seconds with kills": round(time.monotonic() - started, 1), **result}), flush=True)
     if len(rows) < options.kills:

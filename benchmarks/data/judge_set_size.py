@@ -1,6 +1,6 @@
 """Processor seconds and peak memory of a judge set at any size, of generated labelled responses.
 
-    python -m benchmarks.data.judge_set_size FOLDER --rows 1000000 [--code CHECKOUT]
+    python -m benchmarks.data.judge_set_size FOLDER --rows 1000000 [--characters N] [--code CHECKOUT]
 
 The file is written once. A new process builds the judge set, and the tree of processes is watched.
 ``--code`` takes another checkout, and both checkouts are measured.
@@ -21,14 +21,15 @@ from pathlib import Path
 
 WORDS = ("add", "the", "number", "of", "apples", "to", "that", "pears", "then", "divide", "by", "two", "which", "gives")
 RESPONSES = 8
-CHARACTERS = 1100
-SETTINGS = ("data.contamination=drop", "max_prompt_tokens=4096", "judge.data.heldout_problems=500")
+CHARACTERS, FILLERS = 1100, 2000
+SETTINGS = ("data.contamination=drop", "judge.data.heldout_problems=500")
 
 
-def write_responses(path: Path, rows: int, seed: int = 0) -> None:
-    """Problems of ten kinds of text with eight responses each, right with a chance that differs by problem."""
+def write_responses(path: Path, rows: int, characters: int = CHARACTERS, seed: int = 0) -> None:
+    """Problems with eight responses each, right with a chance that differs by problem."""
     draw = random.Random(seed)
-    fillers = [" ".join(draw.choices(WORDS, k=240))[:CHARACTERS] for _ in range(2000)]
+    words = 240 * characters // CHARACTERS
+    fillers = [" ".join(draw.choices(WORDS, k=words))[:characters] for _ in range(FILLERS * CHARACTERS // characters)]
     with path.open("w", encoding="utf-8") as file:
         for number in range(-(-rows // RESPONSES)):
             first, second, rate = draw.randrange(10_000), draw.randrange(10_000), draw.choice((0.1, 0.3, 0.5, 0.7, 1))
@@ -71,7 +72,7 @@ def tree_memory(root: int) -> int:
     return total
 
 
-def measure(code: Path, source: Path, out: Path) -> dict[str, object]:
+def measure(code: Path, source: Path, out: Path, characters: int = CHARACTERS) -> dict[str, object]:
     """One build with the code of a checkout: processor seconds with children, wall seconds, peak of the tree."""
     command = [
         sys.executable,
@@ -80,6 +81,9 @@ def measure(code: Path, source: Path, out: Path) -> dict[str, object]:
         str(out),
         f"judge.data.responses=[{source}]",
         *SETTINGS,
+        # Every token has a byte or more, so that no response of this length is set aside.
+        f"max_prompt_tokens={max(4096, 2 * characters)}",
+        *(("judge.data.view=full_response",) if characters > CHARACTERS else ()),
     ]
     environment = {**os.environ, "PYTHONPATH": str(code)}
     started, before, peak = time.monotonic(), os.times(), 0
@@ -106,17 +110,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data.judge_set_size", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--characters", type=int, default=CHARACTERS, help="length of a response")
     parser.add_argument("--code", type=Path, action="append", default=[], help="another checkout, may be repeated")
     parser.add_argument("--repeat", type=int, default=1, help="builds of this checkout, compared to the bit")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
-    source = options.folder / f"responses-{options.rows}.jsonl"
+    long = f"-{options.characters}" if options.characters != CHARACTERS else ""
+    source = options.folder / f"responses-{options.rows}{long}.jsonl"
     if not source.exists():
-        write_responses(source, options.rows)
+        write_responses(source, options.rows, options.characters)
     here = Path(__file__).resolve().parents[2]
     print(json.dumps({"rows": options.rows, "bytes": source.stat().st_size}), flush=True)
     for number, code in enumerate([*options.code, *[here] * options.repeat]):
-        print(json.dumps(measure(code, source, options.folder / f"out-{number}")), flush=True)
+        print(json.dumps(measure(code, source, options.folder / f"out-{number}", options.characters)), flush=True)
     return 0
 
 

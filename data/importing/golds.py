@@ -49,6 +49,11 @@ def marked_answer(text: str, field: str) -> str:
     return found
 
 
+def loses_unit(value: Any) -> bool:
+    """Whether a gold is a number whose unit in brackets is left out, such as ``9 (apples)``."""
+    return isinstance(value, str) and _UNIT.fullmatch(value.strip()) is not None
+
+
 def _find_marked(text: str) -> str | None:
     # GSM8K and sets in the form of GSM8K mark the answer with four hashes at the end.
     if match := _HASHES.search(text):

@@ -29,6 +29,7 @@ class RowView:
     extra: dict[str, Any]
     mapped: frozenset[str] = frozenset()
     used: set[str] = field(default_factory=set)
+    written_gold: Any = None  # the gold as the file writes it, where a column holds the gold alone
 
     @classmethod
     def of(cls, row: Mapping[str, Any], columns: Mapping[str, str]) -> RowView:
@@ -158,7 +159,8 @@ def _gold(view: RowView, choices: Choices | None, reply: str, need_gold: bool) -
     if "gold" not in view.mapped and isinstance(model, Mapping) and not _absent(model.get("ground_truth")):
         return read_gold(model["ground_truth"], "reward_model.ground_truth")
     if name := view.first(layouts.GOLD):
-        return read_gold(view.take(name), name)
+        view.written_gold = view.take(name)
+        return read_gold(view.written_gold, name)
     if name := view.first(layouts.SOLUTION):
         return read_gold(view.take(name), name)
     if not _absent(answer := _info_answer(view)):

@@ -12,6 +12,7 @@ from typing import Any
 
 from data.row_files import source_sha256
 from judgerlvr.evaluation.grading import Grader, grade_samples, summarise_sets
+from judgerlvr.evaluation.outputs import SAMPLES, SUMMARY
 from judgerlvr.evaluation.records import Record, write_records
 from judgerlvr.models.identity import model_hash
 from judgerlvr.sampling.decoding import Decoding
@@ -97,18 +98,19 @@ def evaluate_model(
     progress: bool = False,
 ) -> Evaluation:
     """Sample every item from one model directory, in each decoding, and grade. One engine serves all decodings."""
-    from judgerlvr.sampling.sampler import Sampler, needed_context
+    from judgerlvr.sampling.requests import Prompts
+    from judgerlvr.sampling.sampler import Sampler
 
     evaluation = Evaluation()
-    context = needed_context(model_dir, items, settings.decoding.max_tokens)
-    with Sampler(model_dir, context, engine) as sampler:
+    prompts = Prompts(model_dir, items, engine)
+    with Sampler(model_dir, prompts.needed_context(settings.decoding.max_tokens), engine) as sampler:
         evaluation.context = sampler.context
         # The chat template decides for every prompt alike, so the first prompt is enough.
-        opened = prompt_opens_thinking(sampler.prompt_text(items[0]))
+        opened = prompt_opens_thinking(prompts.text(0))
         with open_grader(settings, opened) as grader:
             _warn_of_golds(items, grader)
             for decoding in settings.decodings:
-                evaluation.add(sampler.sample(items, decoding, progress), decoding, grader, settings)
+                evaluation.add(sampler.sample(prompts, decoding, progress), decoding, grader, settings)
     return evaluation
 
 
@@ -141,10 +143,10 @@ def describe_source(path: Path, rows: int, used: int) -> Source:
 
 def write_evaluation(folder: Path, evaluation: Evaluation, summary: Mapping[str, Any]) -> None:
     """Write ``samples.jsonl`` and, last, ``summary.json``, so that a summary always has its samples."""
-    write_records(folder / "samples.jsonl", evaluation.records)
+    write_records(folder / SAMPLES, evaluation.records)
     # Python writes NaN as a bare word, which other JSON readers refuse.
     text = json.dumps(without_nan(summary), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
 
 
 def without_nan(value: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from judgerlvr.cli import MODULES
 from judgerlvr.config.load import load_config
 from judgerlvr.config.schema import Config
+from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.experiments.plan import ArmPlan, Kind, Plan, StagePlan
 from judgerlvr.experiments.spent import Spent, limits, total
 from judgerlvr.runs.checkpoints import complete, export_dir
@@ -93,7 +94,7 @@ class ArmsOfSeed:
             self._evaluate(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
 
     def _evaluate(self, model: Path, out: Path, config: Config) -> None:
-        if (out / "summary.json").is_file():  # written last
+        if (out / SUMMARY).is_file():  # written last
             print(f"\nevaluated before: {out}", flush=True)
             return
         self.call(

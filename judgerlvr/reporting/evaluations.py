@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgerlvr.evaluation.metrics import Confusion, Estimate
+from judgerlvr.evaluation.outputs import SAMPLES, SUMMARY
 from judgerlvr.evaluation.records import Record, read_records
 from judgerlvr.sampling.decoding import Decoding
 from rewards.errors import reading
 
-SUMMARY, SAMPLES = "summary.json", "samples.jsonl"
 Kind = Literal["generate", "judge"]
 
 

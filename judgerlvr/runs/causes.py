@@ -74,8 +74,7 @@ class Evidence:
 
     def with_memory(self, death: str) -> str:
         """The same death, after the kernel's want of memory if the kernel has killed meanwhile."""
-        memory = read_kills().since(self.kills)
-        return f"{memory}; {death}" if memory else death
+        return with_memory(death, self.kills)
 
     def _logged(self) -> str | None:
         path = self.run_dir / ENGINE_LOG
@@ -103,6 +102,21 @@ def known_fault(text: str, run_dir: Path) -> str | None:
         free = shutil.disk_usage(run_dir).free / GIB
         return f"no space left on the device ({free:.2f} GiB free at {run_dir}); free some space{where}"
     return None
+
+
+def with_memory(death: str, before: Kills) -> str:
+    """The same death, after the kernel's want of memory if the kernel has killed since ``before``."""
+    memory = read_kills().since(before)
+    return f"{memory}; {death}" if memory else death
+
+
+def cause_of_loss(error: ray.exceptions.RayError, session: Session, before: Kills) -> str:
+    """Why an actor answers no more: how its process died, else what the actor's own error says."""
+    died = error.actor_id if isinstance(error, ray.exceptions.ActorDiedError) else None
+    lost = next((actor for actor in lost_actors() if actor.actor == died), None) if died else None
+    if lost is not None:
+        return with_memory(describe(lost, session.log_of(lost.pid)), before)
+    return known_fault(str(error), session.folder or Path.cwd()) or summary(error)
 
 
 def describe(actor: LostActor, log: str) -> str:

@@ -11,11 +11,10 @@ from typing import Any
 import ray
 
 from judgerlvr.cluster.environment import CPU_THREADS, environment
-from judgerlvr.cluster.lost_actors import lost_actors
 from judgerlvr.cluster.memory_kills import read_kills
 from judgerlvr.cluster.ray import cluster_arguments
 from judgerlvr.cluster.session import Session, session
-from judgerlvr.runs.causes import describe
+from judgerlvr.runs.causes import cause_of_loss
 from judgerlvr.sampling.engines import EngineSettings, Event, Lost, Started, Turned
 from judgerlvr.sampling.requests import Finished, Request
 from judgerlvr.sampling.sampler import Sampler
@@ -93,17 +92,8 @@ class RayEngines:
             value = ray.get(reference)
         except ray.exceptions.RayError as error:
             self.stop(slot)
-            return Lost(slot, self._cause(error))
+            return Lost(slot, cause_of_loss(error, self.session, self.kills))
         return Started(slot, value) if starting else Turned(slot, value)
-
-    def _cause(self, error: ray.exceptions.RayError) -> str:
-        """How the engine's process died, else the last line of the error."""
-        name = error.actor_id if isinstance(error, ray.exceptions.ActorDiedError) else None
-        lost = next((actor for actor in lost_actors() if name and actor.actor == name), None)
-        if lost is None:
-            return _last_line(error)
-        memory = read_kills().since(self.kills)
-        return f"{f'{memory}; ' if memory else ''}{describe(lost, self.session.log_of(lost.pid))}"
 
     def _forget(self, reference: Any) -> None:
         self._waiting.pop(reference, None)
@@ -126,9 +116,3 @@ def gpu_groups(size: int) -> int:
     """Groups of ``size`` GPUs, each on one node, that the living nodes of the cluster hold."""
     nodes = [node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]]
     return sum(int(gpus) // size for gpus in nodes)
-
-
-def _last_line(error: BaseException) -> str:
-    """The last line of an error that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__

@@ -65,6 +65,10 @@ class Prompts:
         self.longest = max((len(prompt.ids) for prompt in self._prompts), default=0)
         self.model_context = (engine or {}).get("max_model_len") or _context(model_dir)
 
+    def text(self, place: int) -> str:
+        """The rendered prompt of the item at a place, special tokens and all."""
+        return self._prompts[place].text
+
     @property
     def opens_thinking(self) -> bool:
         """Whether a prompt leaves a thinking part open, as prompts of thinking models do."""

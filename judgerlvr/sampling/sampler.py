@@ -14,10 +14,9 @@ from typing import Any
 
 from judgerlvr.cluster.environment import prepare_environment
 from judgerlvr.models.directory import load_tokenizer
-from judgerlvr.models.prompt_tokens import encode_prompt
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.requests import Finished, Prompts, Request
-from judgerlvr.sampling.samples import Item, Sample
+from judgerlvr.sampling.samples import Sample
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 from rewards.extraction.thinking import solution_part
 
@@ -26,11 +25,6 @@ CPU_ENGINE = {"dtype": "float32", "enforce_eager": True, "enable_chunked_prefill
 GPU_ENGINE = {"dtype": "bfloat16"}
 # "processed": log-probabilities of the distribution that is sampled from, temperature included.
 ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
-
-
-def needed_context(model_dir: Path, items: Sequence[Item], max_tokens: int) -> int:
-    """Tokens that the engine must hold: the longest prompt and a whole response, within the model's context."""
-    return Prompts(model_dir, items).needed_context(max_tokens)
 
 
 class Sampler:
@@ -71,11 +65,6 @@ class Sampler:
         gc.collect()
         cleanup_dist_env_and_memory()
 
-    def prompt_text(self, item: Item) -> str:
-        """The rendered prompt, special tokens and all."""
-        text: str = self.tokenizer.decode(encode_prompt(self.tokenizer, item.prompt))
-        return text
-
     @property
     def busy(self) -> bool:
         """Whether a request has not ended yet."""
@@ -104,15 +93,15 @@ class Sampler:
         ended = [output for output in self._llm.llm_engine.step() if output.finished]
         return [self._finished(self._asked.pop(output.request_id), output.outputs[0]) for output in ended]
 
-    def sample(self, items: Sequence[Item], decoding: Decoding, progress: bool = False) -> list[Sample]:
-        """``decoding.n`` samples of each item, item by item.
+    def sample(self, prompts: Prompts, decoding: Decoding, progress: bool = False) -> list[Sample]:
+        """``decoding.n`` samples of each item of the prompts, item by item.
 
-        A prompt that leaves no room for a response is a sample too, empty and marked ``prompt_too_long``.
+        The prompts must know the engine's context. A prompt that leaves no room for a response is a sample too,
+        empty and marked ``prompt_too_long``.
         """
         from tqdm import tqdm
 
-        prompts = Prompts(self.model_dir, items, {"max_model_len": self.context})
-        places = [(place, index) for place in range(len(items)) for index in range(decoding.n)]
+        places = [(place, index) for place in range(len(prompts.items)) for index in range(decoding.n)]
         for number, (place, index) in enumerate(places):
             if request := prompts.request(str(number), place, index, decoding):
                 self.add(request)

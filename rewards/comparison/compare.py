@@ -6,6 +6,7 @@ is not read is paid only where both texts are the same, token by token.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
@@ -27,6 +28,7 @@ from rewards.types import Reason, Result
 MAX_CHARACTERS = 2000
 MAX_NESTING = 40
 _MOST_SIGNS = 400
+_PLAIN_WHOLE = re.compile(r"-?[1-9][0-9]{0,14}|0")
 # Products of terms: some milliseconds in the caller's process, under a second in a worker.
 _QUICK_WORK, _DEEP_WORK = 4_000, 400_000
 
@@ -36,12 +38,16 @@ def compare(*, gold: str, answer: str, problem_text: str = "") -> Result:
 
     ``problem_text`` gives the nouns that may stand after a number.
     """
+    if (seen := _at_sight(gold, answer)) is not None:
+        return _result(seen, deep=True)
     with budget(_DEEP_WORK):
         return _result(_decide(gold, answer, problem_text, deep=True), deep=True)
 
 
 def compare_quick(*, gold: str, answer: str, problem_text: str = "") -> Result | None:
     """The same without values of high precision and with little exact work; None where more is needed."""
+    if (seen := _at_sight(gold, answer)) is not None:
+        return _result(seen, deep=False)
     try:
         with budget(_QUICK_WORK) as work:
             reason = _decide(gold, answer, problem_text, deep=False)
@@ -54,10 +60,20 @@ def _result(reason: Reason, *, deep: bool) -> Result:
     return Result(float(reason is Reason.CORRECT), reason, {"answered": 1.0, "symbolic": float(deep)})
 
 
-def _decide(gold: str, answer: str, problem_text: str, *, deep: bool) -> Reason:
+def _at_sight(gold: str, answer: str) -> Reason | None:
+    """The outcome where the texts alone tell, which is so for most answers to a whole number."""
     # Equal texts are right even where no reader owns every token.
     if answer.strip() == gold.strip() != "":
         return Reason.CORRECT
+    return Reason.WRONG if is_plain_whole(answer) and is_plain_whole(gold) else None
+
+
+def is_plain_whole(text: str) -> bool:
+    """Whether a text is a whole number in the one form that each whole number has."""
+    return _PLAIN_WHOLE.fullmatch(text) is not None
+
+
+def _decide(gold: str, answer: str, problem_text: str, *, deep: bool) -> Reason:
     if too_large(answer):
         return Reason.TOO_COMPLEX
     if illegal_characters(answer):

@@ -52,7 +52,11 @@ def final_answer(
     """
     if mode not in get_args(Mode):
         raise InputError(f"unknown extraction mode {mode!r}", f"use one of {', '.join(get_args(Mode))}")
-    solution = solution_part(completion.removeprefix(prompt), thinking_open=thinking_open)
+    return answer_in(solution_part(completion.removeprefix(prompt), thinking_open=thinking_open), mode)
+
+
+def answer_in(solution: str | None, mode: Mode) -> Extraction:
+    """The answer in a solution part. None is a completion without one."""
     if solution is None:
         return Extraction(None, Reason.NO_FINAL_ANSWER)
     boxes = outer_boxes(solution, forgiving=mode == "lenient")

@@ -75,8 +75,9 @@ class GraderPool:
 
     def grade_many(self, pairs: Iterable[tuple[Problem, str]]) -> list[Result]:
         """Grade many completions at once, results in the order of ``pairs``; blocks."""
-        futures = [self.submit(problem, completion) for problem, completion in pairs]
-        return [future.result() for future in futures]
+        # A future costs more than many a comparison, so only what waits for a worker gets a future.
+        graded = [self._grade_or_send(problem, completion) for problem, completion in pairs]
+        return [found if isinstance(found, Result) else found.result() for found in graded]
 
     async def grade_async(self, problem: Problem, completion: str) -> Result:
         """Grade one completion without blocking the event loop."""
@@ -84,11 +85,15 @@ class GraderPool:
 
     def submit(self, problem: Problem, completion: str) -> Future[Result]:
         """Extract what the verifier reads and hand it on. The future never carries a timeout, the Result does."""
+        return _future(self._grade_or_send(problem, completion))
+
+    def _grade_or_send(self, problem: Problem, completion: str) -> Result | Future[Result]:
+        """The result where this process can tell, else the future of a worker's result."""
         started = perf_counter()
         extraction = self._extract(completion)
         if extraction.answer is None:
-            return _done(no_answer(extraction), started)
-        return self.submit_answer(problem, extraction.answer)
+            return replace(no_answer(extraction), seconds=perf_counter() - started)
+        return self._verify_or_send(problem, extraction.answer)
 
     def _extract(self, completion: str) -> Extraction:
         """What the verifier reads of a completion: the answer, the response, or all."""
@@ -101,16 +106,23 @@ class GraderPool:
 
     def submit_answer(self, problem: Problem, answer: str, *, in_worker: bool = False) -> Future[Result]:
         """Verify an extracted answer; ``in_worker`` skips the quick part and the cache (the canary needs that)."""
+        return self._send(problem, answer) if in_worker else _future(self._verify_or_send(problem, answer))
+
+    def _check_owner(self) -> None:
         if os.getpid() != self._owner:
             raise RuntimeError("this GraderPool belongs to the process that made it; make one after forking")
+
+    def _verify_or_send(self, problem: Problem, answer: str) -> Result | Future[Result]:
+        self._check_owner()
         quick = self._verifier.quick
-        if quick is None or in_worker:
+        if quick is None:
             return self._send(problem, answer)
         started = perf_counter()
         result = quick(problem, answer)
-        return self._send_once(problem, answer) if result is None else _done(result, started)
+        return self._send_once(problem, answer) if result is None else replace(result, seconds=perf_counter() - started)
 
     def _send(self, problem: Problem, answer: str) -> Future[Result]:
+        self._check_owner()
         return self._dispatcher.submit(Job(next(self._numbers), problem, answer))
 
     def _send_once(self, problem: Problem, answer: str) -> Future[Result]:
@@ -141,7 +153,9 @@ class GraderPool:
         self.close()
 
 
-def _done(result: Result, started: float) -> Future[Result]:
+def _future(found: Result | Future[Result]) -> Future[Result]:
+    if isinstance(found, Future):
+        return found
     future: Future[Result] = Future()
-    future.set_result(replace(result, seconds=perf_counter() - started))
+    future.set_result(found)
     return future

@@ -280,6 +280,18 @@ def test_every_layout_in_every_container(tmp_path, layout, container):
     assert [problem.gold for problem in problems] == golds
 
 
+@pytest.mark.parametrize("kind", [jsonl, json_list, table, tsv])
+@pytest.mark.parametrize(("ending", "packing"), [(".gz", "gzip"), (".zst", "zstd")])
+def test_every_kind_of_text_is_read_packed(tmp_path, kind, ending, packing):
+    made, texts, golds = LAYOUTS["plain"]
+    plain = kind(tmp_path, made)
+    packed = tmp_path / f"packed{plain.suffix}{ending}"
+    with pyarrow.output_stream(str(packed), compression=packing) as out:
+        out.write(plain.read_bytes())
+    problems = read_problems(packed)
+    assert [(problem.text, problem.gold) for problem in problems] == list(zip(texts, golds, strict=True))
+
+
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_responses_in_every_container(tmp_path, container):
     made = rows(lambda n, t, g: {"question": t, "answer": g, "generation": f"so {g}", "is_correct": n % 2 == 0})

@@ -4,6 +4,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import datasets
 import pytest
 
 from data.problems import read_problems
@@ -76,6 +77,34 @@ def test_what_the_hub_refuses_is_one_line(hub, online, name, token, said):
     with pytest.raises(InputError, match=re.escape(said)) as caught:
         read_problems(name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("org/sums", ("org/sums", None, None)),
+        ("org/sums@v1.2#train", ("org/sums", None, "v1.2")),
+        ("org/sums@0a1b2c:hard#train", ("org/sums", "hard", "0a1b2c")),
+    ],
+)
+def test_every_part_of_a_name_reaches_the_library(monkeypatch, tmp_path, name, asked):
+    def load(path, config, revision):
+        assert (path, config, revision) == asked
+        rows = datasets.Dataset.from_list([{"question": "1+1?", "answer": "so #### 2"}])
+        return datasets.DatasetDict({"train": rows} | ({"test": rows} if "#" in name else {}))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    (problem,) = read_problems(name)
+    assert (problem.text, problem.gold) == ("1+1?", "2")
+
+
+def test_of_several_splits_one_is_named(monkeypatch, tmp_path):
+    rows = datasets.Dataset.from_list([{"question": "1+1?", "answer": "2"}])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: datasets.DatasetDict({"train": rows, "test": rows}))
+    with pytest.raises(InputError, match="several splits among train, test; append #SPLIT"):
+        read_problems("org/sums@v1")
 
 
 def test_a_refusal_ends_the_evaluation_with_one_line(hub, online, tmp_path, capsys):

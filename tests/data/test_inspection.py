@@ -53,6 +53,14 @@ def test_golds_that_no_right_answer_matches_are_listed_by_row(tmp_path, capsys):
     assert "golds.jsonl row 2: '9 (3 apples)'" in said
 
 
+def test_golds_whose_unit_is_left_out_are_named_as_they_are_read(tmp_path, capsys):
+    rows = [{"problem": f"How many of {n} are left?", "gold": f"{n} (apples)"} for n in range(5)]
+    write_jsonl(tmp_path / "golds.jsonl", [*rows, {"problem": "How far?", "gold": "9 (3 apples)"}])
+    assert main([str(tmp_path / "golds.jsonl")]) == 0
+    said = capsys.readouterr().out
+    assert "5 golds are read without a unit in brackets: row 1 '0 (apples)' as '0', row 2" in said
+
+
 def test_bad_rows_stop_the_command_after_all_is_shown(files, capsys):
     assert main(files) == 2
     said = capsys.readouterr()

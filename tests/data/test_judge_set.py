@@ -5,12 +5,15 @@ import random
 from collections import Counter, defaultdict
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 
+from data import labelling, verl_rows
 from data.balancing import balanced, by_problem, mixed_only, shuffled, split_by_problem, without_duplicates
 from data.baselines import Columns, baselines
 from data.candidate_store import CandidateStore
 from data.decontaminate import check_overlap
+from data.judge_row import judge_schema
 from data.judge_set import JudgeSetSettings, build_judge_set
 from data.labelling import Triplet, View, label_candidates
 from data.prompts import JUDGE_FIELDS, load_template
@@ -216,6 +219,27 @@ def test_parquet_round_trip(tmp_path):
     rows = list(render_judge_rows(build(candidates(40)).train, "{{problem}} {{response}}"))
     write_parquet(tmp_path / "d" / "a.parquet", rows)
     assert read_rows(tmp_path / "d" / "a.parquet") == rows
+
+
+@pytest.mark.parametrize("length", [10, 5000])
+def test_chunks_and_row_groups_end_at_their_characters(tmp_path, monkeypatch, length):
+    monkeypatch.setattr(labelling, "CHUNK_CHARACTERS", 20_000)
+    monkeypatch.setattr(verl_rows, "GROUP_CHARACTERS", 20_000)
+    made = [Candidate(c.problem, f"{c.response} {place}".ljust(length, ".")) for place, c in enumerate(candidates(40))]
+    sizes = []
+
+    def grade(pairs):
+        sizes.append(sum(len(text) for _, text in pairs))
+        return grade_many(pairs)
+
+    rows = list(render_judge_rows(build_judge_set(made, grade_many=grade).train, "{{problem}} {{response}}"))
+    assert max(sizes) < 20_000 + length + 10
+    assert sum(sizes) == sum(len(c.response) for c in made)
+    write_parquet(tmp_path / "a.parquet", rows, judge_schema())
+    file = pyarrow.parquet.ParquetFile(tmp_path / "a.parquet")
+    largest = max(file.metadata.row_group(n).num_rows for n in range(file.num_row_groups))
+    assert largest <= 20_000 // length + 1
+    assert read_rows(tmp_path / "a.parquet") == rows
 
 
 def naive_baselines(kept, usable, data, halves):

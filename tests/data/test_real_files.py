@@ -5,15 +5,37 @@ import os
 import pytest
 
 from data.gsm8k_solutions import convert, main
+from data.importing.options import ReadOptions
 from data.judge_set import JudgeSetSettings, build_judge_set
 from data.labelling import View
-from data.problems import read_problems
+from data.problems import read_problem_set, read_problems
 from data.responses import read_responses
 from data.row_files import read_rows
 from judgerlvr.make_judge_data import main as make_judge_data
+from rewards.errors import InputError
 from rewards.grading.pool import GraderPool
 
-COUNTS = {"gsm8k-test": 1319, "math500": 500, "aime24": 30, "svamp": 1000}
+# Problems of each file, and rows that are left out with their reason: the training file has 4 rows without an answer.
+COUNTS = {
+    "eval/gsm8k-test.jsonl": 1319,
+    "eval/math500.jsonl": 500,
+    "eval/aime24.jsonl": 30,
+    "eval/svamp.jsonl": 1000,
+    "labelled-responses/gsm8k-solutions-660.jsonl": 660,
+    "train/math-train-7474.json": 7469,
+}
+DROPPED = {"train/math-train-7474.json": "4 rows dropped: no gold answer (field 'answer', rows 887, 1010, 5329, 5331)"}
+# Gold of the first problem, as a person reads the file.
+FIRST = {
+    "eval/gsm8k-test.jsonl": "18",
+    "eval/math500.jsonl": r"\left( 3, \frac{\pi}{2} \right)",
+    "eval/aime24.jsonl": "204",
+    "eval/svamp.jsonl": "145",
+    "labelled-responses/gsm8k-solutions-660.jsonl": "18",
+    "train/math-train-7474.json": "0",
+}
+# Pairs of golds and answers, which ``rewards.grade_file`` takes. No column holds a problem.
+NO_PROBLEMS = ["equivalence/math-verify.jsonl", "equivalence/nemo-skills.jsonl", "rewards/cases-2026-11-28.jsonl"]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +52,19 @@ def solutions(test_data, tmp_path):
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_evaluation_set_reads_whole(test_data, name):
-    problems = read_problems(test_data / "eval" / f"{name}.jsonl")
-    assert len(problems) == COUNTS[name]
-    assert all(problem.text and problem.gold for problem in problems)
+def test_every_file_of_problems_reads_whole(test_data, name):
+    found = read_problem_set(test_data / name, ReadOptions(bad_rows="drop"))
+    assert len(found.problems) == COUNTS[name]
+    assert all(problem.text and problem.gold for problem in found.problems)
+    assert found.problems[0].gold == FIRST[name]
+    assert found.bad.faults == [] or DROPPED[name] in " ".join(found.notes())
+
+
+@pytest.mark.parametrize("name", NO_PROBLEMS)
+def test_a_file_without_problems_is_refused_with_its_columns(test_data, name):
+    with pytest.raises(InputError, match=r"no problem text among the columns .*gold.*nearest layout is") as caught:
+        read_problems(test_data / name)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture(scope="module")

@@ -70,6 +70,17 @@ def test_what_passes_the_filter_adds_no_special_id(name, text, field):
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
+def test_the_ids_are_those_that_verl_samples_from(name):
+    from verl.utils.tokenizer.continuous_token_wiring import create_continuous_token_builder
+
+    tokenizer = TOKENIZERS[name]()
+    builder = create_continuous_token_builder(tokenizer, hf_model_type="qwen3_moe")
+    for text in TEXTS:
+        chat = as_chat(render(TEMPLATE, {"problem": text, "response": text}))
+        assert builder.build_initial_tokens(chat) == encode_prompt(tokenizer, chat)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
 def test_the_text_of_every_special_token_is_refused(name):
     tokenizer = TOKENIZERS[name]()
     prompts = PromptFilter(tokenizer, 10_000)

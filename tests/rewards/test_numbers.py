@@ -26,6 +26,17 @@ def exact(text: str) -> Fraction | None:
         return None
 
 
+@pytest.mark.parametrize("digits", [1, 2, 6, 15, 16, 40])
+def test_whole_numbers_are_decided_as_by_the_reader(digits):
+    rng = random.Random(digits)
+    numbers = [str(rng.choice((-1, 1)) * rng.randrange(10**digits)) for _ in range(40)]
+    for gold, answer in zip(numbers, [*numbers[1:], "0"], strict=True):
+        for text in (answer, gold, gold.lstrip("-"), f"-{gold}", f"0{gold}", f"{gold}0"):
+            # A space in front changes nothing, and keeps the texts from the short way.
+            long_way = compare(gold=f" {gold}", answer=f"  {text}")
+            assert compare(gold=gold, answer=text) == long_way
+
+
 def _random_arithmetic(rng: random.Random, depth: int) -> tuple[str, str]:
     """The same expression in LaTeX and in Python over Fractions."""
     if depth == 0 or rng.random() < 0.3:

@@ -11,7 +11,7 @@ from judgerlvr.cluster.lost_actors import LostActor
 from judgerlvr.cluster.memory_kills import Kills
 from judgerlvr.cluster.session import Session
 from judgerlvr.runs import causes
-from judgerlvr.runs.causes import Evidence, describe, own_error
+from judgerlvr.runs.causes import Evidence, cause_of_loss, describe, own_error
 from judgerlvr.runs.console import ENGINE_LOG
 from judgerlvr.runs.folder import FAILURE
 from rewards.errors import InputError
@@ -103,6 +103,12 @@ def test_an_engines_error_is_found_in_the_log_of_this_session(tmp_path):
     assert evidence.cause(RuntimeError("Engine core failed")) == "RuntimeError: Engine core failed"
     log.open("a").write(f"{START}\n")
     assert evidence.cause(RuntimeError("Engine core failed")).startswith("cuda:1 has 10.3")
+
+
+@pytest.mark.parametrize(("text", "says"), [(START, "lower cluster.rollout_gpu_share"), ("no room", "no room")])
+def test_an_engine_that_raised_says_what_a_stage_would_say(text, says):
+    remote = ray.exceptions.RayTaskError("f", f"Traceback\nRuntimeError: {text}\n", RuntimeError(text), pid=1, ip="::1")
+    assert says in cause_of_loss(remote, Session(), Kills())
 
 
 def test_our_own_remote_error_is_known():

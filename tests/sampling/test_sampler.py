@@ -5,12 +5,14 @@ import math
 import pytest
 
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.requests import Prompts
 from judgerlvr.sampling.samples import Item, generate_items
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from judgerlvr.tinyworld.problems import generate_problems
 from rewards.types import Problem
 
 DECODING = Decoding(n=3, max_tokens=48, seed=5)
+CONTEXT = 256
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def model_dir():
 def sampler(model_dir):
     from judgerlvr.sampling.sampler import Sampler
 
-    with Sampler(model_dir, 256) as sampler:
+    with Sampler(model_dir, CONTEXT) as sampler:
         yield sampler
 
 
@@ -31,10 +33,14 @@ def items(count: int) -> list[Item]:
     return generate_items(problems, "{{problem}}", "heldout")
 
 
+def prompts(asked):
+    return Prompts(base_path("qwen3_moe"), asked, {"max_model_len": CONTEXT})
+
+
 @pytest.mark.engine
 def test_a_sample_depends_on_its_problem_and_index_alone(sampler):
-    everything = sampler.sample(items(6), DECODING)
-    alone = sampler.sample(items(6)[4:5], DECODING)
+    everything = sampler.sample(prompts(items(6)), DECODING)
+    alone = sampler.sample(prompts(items(6)[4:5]), DECODING)
     assert [s.response for s in everything[12:15]] == [s.response for s in alone]
     assert len({s.response for s in everything}) > 12  # samples of a group differ
 
@@ -45,7 +51,7 @@ def test_mean_logprob_is_that_of_the_sampled_distribution(sampler, model_dir):
     from transformers import AutoModelForCausalLM
 
     warm = Decoding(n=1, temperature=0.7, max_tokens=32, seed=5)
-    sample = sampler.sample(items(1), warm)[0]
+    sample = sampler.sample(prompts(items(1)), warm)[0]
     prompt = sampler.tokenizer.encode(sample.prompt_text, add_special_tokens=False)
     response = sampler.tokenizer.encode(sample.response, add_special_tokens=False)
     response += [sampler.tokenizer.eos_token_id] * (sample.tokens - len(response))
@@ -58,7 +64,7 @@ def test_mean_logprob_is_that_of_the_sampled_distribution(sampler, model_dir):
 
 @pytest.mark.engine
 def test_greedy_is_one_sample_and_repeats(sampler):
-    first, second = (sampler.sample(items(3), DECODING.as_greedy()) for _ in range(2))
+    first, second = (sampler.sample(prompts(items(3)), DECODING.as_greedy()) for _ in range(2))
     assert [s.response for s in first] == [s.response for s in second]
     assert len(first) == 3
 
@@ -66,7 +72,8 @@ def test_greedy_is_one_sample_and_repeats(sampler):
 @pytest.mark.engine
 def test_oversize_prompt_is_a_counted_sample_and_the_rest_is_sampled(sampler):
     long = Problem("long", "a=1\n" * 400, "1")
-    samples = sampler.sample([*items(1), *generate_items([long], "{{problem}}", "heldout")], DECODING.as_greedy())
+    asked = [*items(1), *generate_items([long], "{{problem}}", "heldout")]
+    samples = sampler.sample(prompts(asked), DECODING.as_greedy())
     assert [s.finish_reason == "prompt_too_long" for s in samples] == [False, True]
     assert samples[1].tokens == 0
 
@@ -75,6 +82,6 @@ def test_oversize_prompt_is_a_counted_sample_and_the_rest_is_sampled(sampler):
 def test_more_prompt_tokens_than_one_batch_holds(sampler):
     """Seeded prompts cut by chunked prefill crash vLLM on the CPU."""
     many = generate_items([Problem(str(i), f"mod 30\na={i}\n" * 12, "1") for i in range(120)], "{{problem}}", "s")
-    samples = sampler.sample(many, Decoding(n=1, max_tokens=4))
+    samples = sampler.sample(prompts(many), Decoding(n=1, max_tokens=4))
     assert len(samples) == 120
     assert all(math.isfinite(s.mean_logprob) for s in samples)

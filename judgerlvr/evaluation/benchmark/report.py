@@ -12,6 +12,7 @@ from judgerlvr.evaluation.benchmark.overlaps import Found
 from judgerlvr.evaluation.benchmark.run import Model
 from judgerlvr.evaluation.benchmark.suite import Entry
 from judgerlvr.evaluation.benchmark.table import to_html, to_markdown
+from judgerlvr.evaluation.outputs import SAMPLES, SUMMARY
 from judgerlvr.evaluation.records import Record, write_records
 from judgerlvr.evaluation.run import without_nan
 from judgerlvr.evaluation.tasks.files import TaskData
@@ -64,7 +65,7 @@ def write_model(
 ) -> None:
     """``samples.jsonl`` and ``summary.json`` of one model, in the layout of ``judgerlvr.evaluate``."""
     place = folder / model.label
-    write_records(place / "samples.jsonl", records)
+    write_records(place / SAMPLES, records)
     run = [task for task in report["tasks"] if not task["not_run"]]
     summary = {
         "model": {"path": str(model.path), "hash": model.hash},
@@ -79,7 +80,7 @@ def write_model(
         "generated_tokens": sum(record.tokens or 0 for record in records),
         "results": [{name: value for name, value in row.items() if name != "model"} for row in rows],
     }
-    write_atomically(place / "summary.json", _json(summary))
+    write_atomically(place / SUMMARY, _json(summary))
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> list[Path]:
