@@ -35,7 +35,7 @@ def read_brackets(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     members, _ = split_members(inner)
     if kind == "()" and len(members) == 1:
         node = reader.read(inner)
-        return node if isinstance(node, Quantity) and not node.unit else None
+        return node if isinstance(node, SetOf) or (isinstance(node, Quantity) and not node.unit) else None
     if any(not member for member in members):
         raise Uncovered("an empty member")
     return Bracketed(kind, tuple(reader.read(member) for member in members))

@@ -143,8 +143,8 @@ class NodeEquality:
         return all(map(self.equal, gold, answer))
 
     def _conjunctions_agree(self, gold: Node, answer: Node) -> bool:
-        """Between conditions "and" and "or" differ; between values both only list."""
-        words = [side.word for side in (gold, answer) if isinstance(side, Listing) and _has_relation(side)]
+        """Between conditions and between letters "and" and "or" differ; between values both only list."""
+        words = [side.word for side in (gold, answer) if isinstance(side, Listing) and _is_logical(side)]
         return len(set(words)) < 2 or "or" not in words
 
     def _any_order(self, gold: Sequence[Node], answer: Sequence[Node]) -> bool:
@@ -271,8 +271,8 @@ def _names_differ(gold: Sequence[Node], answer: Sequence[Node]) -> bool:
     return (all(named[0]) and not any(named[1])) or (all(named[1]) and not any(named[0]))
 
 
-def _has_relation(node: Listing) -> bool:
-    return any(isinstance(member, Relation) for member in node.members)
+def _is_logical(node: Listing) -> bool:
+    return any(isinstance(member, Relation) for member in node.members) or all(map(_letter, node.members))
 
 
 def _same_digits(gold: Digits, answer: Digits) -> bool:

@@ -137,6 +137,8 @@ def read_point(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
 
 def name_of(items: Sequence[Item]) -> str:
     """A name as two answers must share it: all items without spaces."""
+    if len(items) > 3 and items[0].kind in ("letter", "word") and items[1].is_("[") and items[-1].is_("]"):
+        items = [items[0], Item("sign", "("), *items[2:-1], Item("sign", ")")]  # E[X] is E(X)
     return "".join(f"{item.value}|{item.font}" if item.font else item.value for item in items if not item.is_("{", "}"))
 
 
@@ -160,6 +162,8 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
         return _is_tuple_of_symbols(items)
     if items[0].is_(r"\frac"):
         return all(item.kind == "letter" or item.is_("{", "}") or item.value in spell.GREEK for item in items[1:])
+    if _is_measured(reader, items):
+        return True
     if items[0].is_("{", "[", r"\{", r"\sqrt") or items[0].kind == "unknown":
         return False
     function = items[0].value.removeprefix("\\") in spell.FUNCTIONS
@@ -176,12 +180,30 @@ def _is_symbol(items: Sequence[Item]) -> bool:
     return len(items) == 1 and (items[0].kind == "letter" or items[0].value in spell.GREEK)
 
 
+def _is_measured(reader: AnswerReader, items: Sequence[Item]) -> bool:
+    r"""``|A \cap B|``, ``\|v\|``, ``[ABC]``: the size of a set, the length of a vector, the area of a figure."""
+    inner = items[1:-1]
+    if len(items) < 3 or not any(item.kind == "letter" for item in inner):
+        return False
+    if items[0].is_("[") and items[-1].is_("]"):
+        return all(item.kind == "letter" and item.value.isupper() for item in inner)
+    if items[0].is_(r"\Vert") and items[-1].is_(r"\Vert"):
+        return all(item.kind == "letter" for item in inner)
+    bars = [item for item in items if item.is_("|")]
+    between = items[0].is_("|") and items[-1].is_("|") and len(bars) == 2
+    return between and any(item.is_(r"\cap", r"\cup", r"\setminus") for item in inner) and (
+        reader.attempt(inner) is not None
+    )
+
+
 def _is_applied(reader: AnswerReader, items: Sequence[Item]) -> bool:
     """``P(X = 2)``, ``f^{-1}(3)``, ``S_n(x, y)``, ``n(A \\cap B)``: a symbol before brackets whose content reads."""
     opening = next((at for at, item in enumerate(items) if item.is_("(", "[", r"\{", "|") and at), None)
-    if opening is None or closing(items, opening) != len(items) - 1 or items[0].kind not in ("letter", "word"):
+    if opening is None or closing(items, opening) != len(items) - 1:
         return False
-    if not _is_applied_inverse(items) and not _is_scalar_name(items[:opening]) and items[0].kind != "word":
+    if items[0].kind not in ("letter", "word") and not items[0].is_(r"\Pr"):
+        return False
+    if not _is_applied_inverse(items) and not _is_scalar_name(items[:opening]) and items[0].kind == "letter":
         return False
     inner = items[opening + 1 : -1]
     parts, _ = split(inner, lambda item: item.is_("|", ","))

@@ -47,7 +47,7 @@ _NEUTRAL = {
     "way": (), "people": ("person",), "student": (), "item": (), "piece": (), "page": (), "integer": (),
     "digit": (), "step": (),
     "term": (), "arrangement": (), "permutation": (), "combination": (), "element": (), "subset": (),
-    "pair": (), "child": ("children",),
+    "child": ("children",),
 }  # fmt: skip
 MAGNITUDES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 CURRENCY_SIGNS = {r"\$": "dollar", r"\euro": "euro", r"\pounds": "£", r"\yen": "yen", r"\rupee": "rupee"}

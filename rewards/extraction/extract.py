@@ -27,6 +27,14 @@ _HEDGE = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
+# A sign, a factor or an operation that touches a box from outside: "-\\boxed{5}", "\\boxed{5}+1", "\\boxed{5}^2".
+_CONTINUED_BEFORE = re.compile(
+    r"(?:[=$(\[{,:]|\\[(\[])\s*((?:[-\u2212]|\d+\s*(?:\\cdot|\\times)?|\\sqrt|\d+[+/*-])\s*)\Z"
+)
+_CONTINUED_AFTER = re.compile(
+    r"[ \t]*(?:[+^]|\d|\.\d|\\(?:times|cdot|div|pm|frac|sqrt|pi)(?![A-Za-z])"
+    r"|[-\u2212*/×÷][ \t]*(?:\d|\(|\\(?:frac|sqrt|pi)))[^\n$]{0,60}?(?=\\[\])]|[\n$]|\.\s|\.?\Z)"
+)
 
 
 @dataclass(frozen=True)
@@ -74,10 +82,13 @@ def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
     last = boxes[-1].content
     if last is None or _EMPTY.fullmatch(last):
         return Extraction(None, Reason.TRUNCATED)
-    members = [_unnest(box.content or "") for box in _joined_tail(solution, boxes, loose)]
-    if all(member == members[-1] for member in members):
-        return Extraction(members[-1])
-    return Extraction(", ".join(members))
+    tail = _joined_tail(solution, boxes, loose)
+    members = [_unnest(box.content or "") for box in tail]
+    answer = members[-1] if all(member == members[-1] for member in members) else ", ".join(members)
+    # What the formula goes on with belongs to the answer: a box is no way to hide it.
+    before = _CONTINUED_BEFORE.search(solution, max(0, tail[0].start - _LONGEST_JOINER), tail[0].start)
+    after = _CONTINUED_AFTER.match(solution, tail[-1].end)
+    return Extraction((before[1] if before else "") + answer + (after[0].rstrip() if after else ""))
 
 
 def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:

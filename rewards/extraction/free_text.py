@@ -11,7 +11,7 @@ from rewards.comparison.answer_reader import read
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import Choice, Named, Node, Quantity, Relation, Words
 from rewards.comparison.units import MAGNITUDES
-from rewards.extraction.neighbours import denies, is_led_in, is_meant, is_subject, stands_alone
+from rewards.extraction.neighbours import denies, gives_up, is_led_in, is_meant, is_subject, stands_alone
 
 # An answer stands near the end; the search is linear in this many characters.
 _FREE_CHARACTERS = 4000
@@ -30,12 +30,13 @@ _SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+|(?<=[.!
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?<![\w.])[-\u2212+]?(?:\\?[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+|\s+\d+/\d+)?(?:\s*\\?%)?(?![\w])"
+    r"(?<![\w.])(?:\d{1,2}:\d{2}(?![\w:])|[-\u2212+]?(?:\\?[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+|\s+\d+/\d+)?(?:\s*\\?%)?(?![\w]))"
 )
 _TAIL = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
 )
 # Endings of a sentence in Japanese and Korean, which stand without a space after the answer.
+_STRUCK_OUT = re.compile(r"~~[^~\n]+~~|<(?:s|del)>[^<\n]*</(?:s|del)>")
 _COPULA = re.compile(r"(?:です|である|だ|입니다|이다|이에요|예요)$")
 _SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
 _ASKS = ("?", "？")
@@ -49,7 +50,7 @@ _IS_CORRECT = re.compile(
 
 def free_answer(text: str) -> str | None:
     """The answer that ``text`` gives, or None where no single one stands out."""
-    text = _TAIL.sub("", text[-_FREE_CHARACTERS:]).strip()
+    text = _STRUCK_OUT.sub(" ", _TAIL.sub("", text[-_FREE_CHARACTERS:])).strip()
     if _MATH.fullmatch(text):
         return text
     if tagged := _TAGGED.findall(text):
@@ -62,10 +63,12 @@ def free_answer(text: str) -> str | None:
         found = phrase if _reads(phrase) else _first_in(phrase, said[-1][0])
         if found is not None or "answer" in said[-1][0].casefold():
             return found or phrase or None
+    if (letter := _IS_CORRECT.fullmatch(text.rstrip(". *"))) is not None:
+        return letter[1]
     if len(text) <= _LONGEST_BARE and not _ends_in_formula(text) and not text.endswith(_ASKS) and _reads(text):
         return text
     sentences = [part for part in _SENTENCE_END.split(text) if _SAYS_SOMETHING.search(part)]
-    if not sentences:
+    if not sentences or gives_up(text[text.rfind(sentences[-1]) + len(sentences[-1]) :]):
         return text[-_LONGEST_BARE:] or None
     if (letter := _IS_CORRECT.search(sentences[-1])) is not None and not denies(sentences[-1]):
         return letter[1]

@@ -16,6 +16,9 @@ _DENYING = frozenset(
         "or alternatively instead but kidding joking unlikely hardly doubt doubtful impossible anything guess",
         "guessing unsure uncertain mistake mistaken refuted excluded reject rejects rejected fail fails failed",
         "suppose assume assuming imagine unknown nicht kein keine keinen keiner sondern oder vielleicht",
+        "nobody nothing nowhere barely scarcely rarely seldom refuse refuses deny denies contradiction absurd",
+        "stuck unsolved unable could should might problem says states claims claimed tried try tries tempting",
+        "think thinks thought believe believes hope wish",
         "pas jamais peut ou nem nunca talvez forse quizás não ni не нет ни или возможно",
     )
 )
@@ -23,6 +26,14 @@ _DENIED_ABROAD = re.compile(
     r"不是|不为|不為|不对|不對|不等于|不可能|没有|并非|而非|或|也许|可能"
     r"|ではない|ではありません|じゃない|아니|아닙|또는|\bnon (?:è|sono|es)\b"
     r"|\b(?:may|might|could) be [*$\\(]*[-−]?[0-9]"
+)
+# "can't", "couldn't", and what is struck out.
+_NEGATED = re.compile(r"n['\u2019]t\b|~~|\\(?:cancel|xcancel|bcancel|sout|not)\b")
+# A later sentence that takes back what an earlier one said.
+_GIVES_UP = re.compile(
+    r"\b(?:not(?! hesitate)|cannot|unable|wrong|incorrect|mistaken?|stuck|unsolved|unsure|guess|guessed|sorry)\b"
+    r"|n['\u2019]t\b(?! hesitate)",
+    re.IGNORECASE,
 )
 # Words that change a number which stands directly after, or directly before.
 _BEFORE = frozenset(
@@ -74,7 +85,14 @@ _HARMLESS = frozenset(
 def denies(sentence: str) -> bool:
     """Whether a sentence has a word after which its number may not be the answer."""
     folded = sentence.casefold()
+    if _NEGATED.search(folded):
+        return True
     return bool(_DENIED_ABROAD.search(folded)) or any(word in _DENYING for word in _WORD.findall(folded))
+
+
+def gives_up(rest: str) -> bool:
+    """Whether the sentences after an answer take the answer back."""
+    return _GIVES_UP.search(rest) is not None
 
 
 def stands_alone(sentence: str, start: int, end: int) -> bool:
