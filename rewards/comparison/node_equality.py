@@ -28,6 +28,7 @@ from rewards.comparison.tree import (
     Relation,
     Scalar,
     SetOf,
+    Steps,
     Sym,
     Words,
     free_symbols,
@@ -91,6 +92,8 @@ class NodeEquality:
             return self._set_operations(gold, answer)
         if isinstance(gold, Matrix) and isinstance(answer, Matrix):
             return self._matrices(gold, answer)
+        if isinstance(gold, Steps) and isinstance(answer, Steps):
+            return len(gold.members) == len(answer.members) and all(map(self.equal, gold.members, answer.members))
         if isinstance(gold, Compound) and isinstance(answer, Compound):
             return len(gold.parts) == len(answer.parts) and all(map(self._quantities, gold.parts, answer.parts))
         return False

@@ -19,6 +19,7 @@ from rewards.comparison.tree import (
     Node,
     Pow,
     Relation,
+    Steps,
     Sym,
     Uncovered,
     free_symbols,
@@ -59,6 +60,16 @@ def read_relation(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     if signs == ("=",) and _is_symbol(sides[1]) and not is_name(reader, sides[0]):
         return Named(name_of(sides[1]), reader.read(sides[0]))
     return _chain(reader, sides, signs)
+
+
+def read_steps(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
+    r"""``2x = 6 \Rightarrow x = 3``."""
+    steps, arrows = split(items, lambda item: item.is_(r"\implies"))
+    if not arrows:
+        return None
+    if any(not step for step in steps):
+        raise Uncovered("an empty step")
+    return Steps(tuple(reader.read(step) for step in steps))
 
 
 def _chain(reader: AnswerReader, sides: Sequence[Sequence[Item]], signs: tuple[str, ...]) -> Relation:

@@ -19,7 +19,7 @@ _UNICODE = {
     "\u03b8": r"\theta ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ", "\u03b3": r"\gamma ", "\u03bb": r"\lambda ",
     "\u03c6": r"\phi ", "\u03a9": r"\Omega ", "\u2126": r"\Omega ", "\u03bc": r"\mu ", "\u00b5": r"\mu ",
     "\u03c9": r"\omega ", "\u03c3": r"\sigma ", "\u0394": r"\Delta ", "\u2220": r"\angle ", "\u25b3": r"\triangle ",
-    "\u2261": r"\equiv ", "\u2192": r"\to ", "\u2032": "'", "\u2019": "'", "\u2026": r"\ldots ",
+    "\u2261": r"\equiv ", "\u21d2": r"\implies ", "\u00ac": r"\neg ", "\u2192": r"\to ", "\u2032": "'", "\u2019": "'", "\u2026": r"\ldots ",
     "\u2713": r"\checkmark ",
     "\u2227": r"\land ", "\u2228": r"\lor ", "\u2216": r"\setminus ", "\u20ac": r"\euro ", "\u00a3": r"\pounds ",
     "\u00a5": r"\yen ", "\u20b9": r"\rupee ", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u3000": " ",
@@ -131,7 +131,7 @@ COMMAND_SPELLINGS = {
     r"\newline": r"\\", r"\tabularnewline": r"\\", r"\lg": r"\lg", r"\sen": r"\sin", r"\tg": r"\tan",
     r"\ctg": r"\cot",
     r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\bigcup": r"\cup", r"\bigcap": r"\cap", r"\cancel": r"\cancel",
-    r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline", r"\implies": r"\implies",
+    r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline", r"\Rightarrow": r"\implies", r"\Longrightarrow": r"\implies",
 }  # fmt: skip
 GREEK = frozenset(
     rf"\{name}"
@@ -163,7 +163,7 @@ KNOWN = (
             "frac sqrt binom choose pi infty cdot times div pm mp le ge ne approx equiv in notin cup cap setminus",
             "to emptyset land lor circ circ* overline dot pmod bmod mod lfloor rfloor lceil rceil angle triangle",
             "euro pounds yen rupee ldots ll gg subset subseteq sim cong parallel perp Re Im partial Vert star",
-            "odot over",
+            "odot over implies neg",
         )
     )
 )
