@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from rewards.comparison.answer_reader import Reading, read
+from rewards.comparison.asked import asked_expressions
 from rewards.comparison.claims import FalseLink, final_claim, is_equation
 from rewards.comparison.equality import NeedsPrecision
 from rewards.comparison.items import Item
@@ -64,7 +65,7 @@ def _decide(gold: str, answer: str, problem_text: str, *, deep: bool) -> Reason:
         return Reason.UNPARSABLE
     try:
         wanted = _reading(_visible(gold), counted_nouns(problem_text), True)
-        given = read(answer, _allowed_nouns(gold, problem_text))
+        given = read(answer, _allowed_nouns(gold, problem_text), asked=asked_expressions(problem_text))
         return _compare(wanted, given, NodeEquality(deep=deep))
     except TooLarge:
         return Reason.TOO_COMPLEX

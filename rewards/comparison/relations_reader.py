@@ -112,6 +112,8 @@ def _joins_equals(before: Item) -> bool:
 
 def _ratio(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     sides, colons = split(items, lambda item: item.is_(":"))
+    if colons and "".join(item.value for item in items[-2:]).casefold() in ("am", "pm"):
+        return None
     if not colons or any(not side for side in sides) or all(len(side) == 1 and side[0].kind == "num" for side in sides):
         return None
     if any(item.kind != "num" and (item.text or item.roman) for item in items):
@@ -159,6 +161,8 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
     A name has a letter, begins with no numeral, and has no arithmetic and no power at its top level. All of its items
     must read as a name; a name with an item that nothing owns is none.
     """
+    if reader.asked and name_of(items) in reader.asked:
+        return True
     if (
         not any(item.kind in ("letter", "word") or item.value in spell.GREEK for item in items)
         or items[0].kind == "num"

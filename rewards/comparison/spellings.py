@@ -131,7 +131,7 @@ COMMAND_SPELLINGS = {
     r"\newline": r"\\", r"\tabularnewline": r"\\", r"\lg": r"\lg", r"\sen": r"\sin", r"\tg": r"\tan",
     r"\ctg": r"\cot",
     r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\bigcup": r"\cup", r"\bigcap": r"\cap", r"\cancel": r"\cancel",
-    r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline", r"\Rightarrow": r"\implies", r"\Longrightarrow": r"\implies",
+    r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline", r"\Rightarrow": r"\implies", r"\asin": r"\arcsin", r"\Longrightarrow": r"\implies",
 }  # fmt: skip
 GREEK = frozenset(
     rf"\{name}"

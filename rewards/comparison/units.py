@@ -131,16 +131,23 @@ _COUNTED = re.compile(
 )
 
 
+# "How many tickets were sold?" makes "41 tickets sold" an answer.
+_HOW_MANY = re.compile(r"how (?:many|much)[^?.]{0,200}")
+_TRAILING = re.compile(r"\b(?:left|remaining|sold|needed|required|altogether)\b")
+
+
 @lru_cache(maxsize=4096)
 def counted_nouns(problem_text: str) -> frozenset[str]:
     """Nouns that a problem counts: those after "how many", "number of", a numeral or a word of number."""
     found: set[str] = set()
     for match in _COUNTED.finditer(problem_text.casefold()):
         for word in match[1].replace("-", " ").split():
-            if word in NEVER_A_NOUN:
+            if word in NEVER_A_NOUN and word not in ("solution", "solutions"):
                 break
             found.add(noun(word))
-    return frozenset(found - NEVER_A_NOUN)
+    for question in _HOW_MANY.finditer(problem_text.casefold()):
+        found |= set(_TRAILING.findall(question[0]))
+    return frozenset(found - (NEVER_A_NOUN - {"solution"}))
 
 
 def is_unit_item(item: Item, nouns: frozenset[str]) -> bool:
