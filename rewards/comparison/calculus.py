@@ -87,7 +87,9 @@ def derivative(scalar: Scalar, name: str) -> Scalar | None:
         return _of_power(scalar, name)
     outer = _OUTER.get(scalar.name)
     inner = derivative(scalar.arguments[0], name)
-    return None if outer is None or inner is None or len(scalar.arguments) != 1 else Mul((_applied(outer, scalar), inner))
+    return (
+        None if outer is None or inner is None or len(scalar.arguments) != 1 else Mul((_applied(outer, scalar), inner))
+    )
 
 
 def _of_product(factors: tuple[Scalar, ...], name: str) -> Scalar | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from rewards.comparison.finite_sums import put
 from rewards.comparison.relations_reader import spread
+from rewards.comparison.substitution import put
 from rewards.comparison.tree import (
     CONSTANTS,
     Bracketed,

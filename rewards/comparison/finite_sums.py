@@ -3,12 +3,12 @@ r"""Finite sums and products as their terms, for links such as ``\sum_{k=1}^{10}
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from fractions import Fraction
 
 from rewards.comparison.calculus import derived, integrated
 from rewards.comparison.numerals import TooLarge
-from rewards.comparison.tree import Add, Call, Div, Mul, Num, Pow, Scalar, Sym
+from rewards.comparison.substitution import put, rebuilt
+from rewards.comparison.tree import Add, Call, Mul, Num, Scalar, Sym
 
 _MOST_TERMS = 200
 _LOWER = re.compile(r"bound ([A-Za-z]|index) = ([0-9]+)")
@@ -27,7 +27,7 @@ def written_out(scalar: Scalar) -> Scalar:
         return value
     if isinstance(scalar, Mul) and (slope := derived(scalar)) is not None:
         return slope
-    return _rebuilt(scalar, written_out)
+    return rebuilt(scalar, written_out)
 
 
 def _terms(call: Call) -> tuple[Scalar, ...] | None:
@@ -41,23 +41,3 @@ def _terms(call: Call) -> tuple[Scalar, ...] | None:
     if not 0 < len(values) <= _MOST_TERMS:
         raise TooLarge("terms")
     return tuple(put(body, start[1], Num(Fraction(value))) for value in values)
-
-
-def put(scalar: Scalar, name: str, value: Scalar) -> Scalar:
-    """``scalar`` with ``value`` in the place of the symbol ``name``."""
-    if scalar == Sym(name):
-        return value
-    return _rebuilt(scalar, lambda part: put(part, name, value))
-
-
-def _rebuilt(scalar: Scalar, change: Callable[[Scalar], Scalar]) -> Scalar:
-    """The same node over changed parts."""
-    if isinstance(scalar, Add):
-        return Add(tuple(map(change, scalar.terms)))
-    if isinstance(scalar, Mul):
-        return Mul(tuple(map(change, scalar.factors)))
-    if isinstance(scalar, Div):
-        return Div(change(scalar.top), change(scalar.bottom))
-    if isinstance(scalar, Pow):
-        return Pow(change(scalar.base), change(scalar.exponent))
-    return Call(scalar.name, tuple(map(change, scalar.arguments))) if isinstance(scalar, Call) else scalar

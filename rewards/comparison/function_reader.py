@@ -2,12 +2,16 @@ r"""Named functions and big operators inside a formula."""
 
 from __future__ import annotations
 
+import re
+
 from rewards.comparison import spellings as spell
 from rewards.comparison.cursor import Cursor
+from rewards.comparison.substitution import put
 from rewards.comparison.tree import MINUS_ONE, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
 
 _WORK = {"factorial": "factorial", "binomial": "binom"}
 FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt", "abs"}
+_INDEX = re.compile(r"bound ([A-Za-z]) = (.+)")
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
 
 
@@ -74,7 +78,7 @@ class FunctionReader(Cursor):
             raise Uncovered(name)  # a lost limit would change the value without a word
         # An integral covers a whole sum up to the differential, a sum sign covers a product.
         body = self.sum() if name == "int" else self._product()
-        return Call(name, (lower, upper, body))
+        return _with_index(Call(name, (lower, upper, body)))
 
     def _raw_argument(self) -> str:
         """The limits of a sum or integral, token by token."""
@@ -87,6 +91,19 @@ class FunctionReader(Cursor):
             words.append(item.value)
             if depth == 0:
                 return " ".join(words[1:-1])
+
+
+def _with_index(call: Call) -> Call:
+    """The variable of a sum, product or integral under one name, where nothing else has that name."""
+    lower, upper, body = call.arguments
+    found = _INDEX.fullmatch(lower.name) if isinstance(lower, Sym) else None
+    if call.name in ("sum", "prod") and found is not None:
+        return Call(call.name, (Sym(f"bound index = {found[2]}"), upper, put(body, found[1], Sym("index"))))
+    # The integration variable stands last, after d.
+    last = body.factors[-2:] if isinstance(body, Mul) else ()
+    if call.name == "int" and len(last) == 2 and last[0] == Sym("d") and isinstance(last[1], Sym):
+        return Call(call.name, (lower, upper, put(body, last[1].name, Sym("index"))))
+    return call
 
 
 def function_of(name: str, base: Scalar | None, arguments: tuple[Scalar, ...], exponent: Scalar | None) -> Scalar:

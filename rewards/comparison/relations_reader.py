@@ -206,8 +206,10 @@ def _is_measured(reader: AnswerReader, items: Sequence[Item]) -> bool:
         return all(item.kind == "letter" for item in inner)
     bars = [item for item in items if item.is_("|")]
     between = items[0].is_("|") and items[-1].is_("|") and len(bars) == 2
-    return between and any(item.is_(r"\cap", r"\cup", r"\setminus") for item in inner) and (
-        reader.attempt(inner) is not None
+    return (
+        between
+        and any(item.is_(r"\cap", r"\cup", r"\setminus") for item in inner)
+        and (reader.attempt(inner) is not None)
     )
 
 

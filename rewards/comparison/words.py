@@ -18,7 +18,8 @@ _LEAD_INS = (
     "result", "it is",
     "we get", "we have", "so", "thus", "therefore", "hence", "is", "are", "equals", "total", "the total is",
     "there are",
-    "there is", "exactly", "a total of", "the exact value is", "the correct option is", "the correct choice is", "correct option", "correct answer",
+    "there is", "exactly", "a total of", "the exact value is",
+    "the correct option is", "the correct choice is", "correct option", "correct answer",
     "the correct option",
     "the probability is", "the area is", "the sum is", "the number is", "the length is", "yes the answer is",
 )  # fmt: skip
@@ -33,7 +34,8 @@ _SAME = {
     ("no", "such", "solution"): "no solution", ("there", "is", "no", "solution"): "no solution",
     ("solution", "does", "not", "exist"): "no solution", ("all", "real", "number"): "all reals",
     ("all", "reals"): "all reals",
-    ("all", "real"): "all reals", ("all", "real", "x"): "all reals", ("t",): "t",
+    ("all", "real"): "all reals", ("all", "real", "x"): "all reals",
+    ("all", "integer"): "all integers", ("all", "integers"): "all integers", ("t",): "t",
     ("limit", "does", "not", "exist"): "does not exist",
 }  # fmt: skip
 _PUNCTUATION = frozenset(".,;:!'\"-")
@@ -53,7 +55,7 @@ _HEDGES = frozenset(
 
 def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
     """``items`` without a phrase of the closed table at the beginning and the colon after that phrase."""
-    while items and items[0].kind == "word":
+    while items and (items[0].kind == "word" or (items[0].kind == "letter" and items[0].text)):
         words = [item.value.casefold() for item in items[:6]]
         phrase = next((phrase for phrase in LEAD_INS if _starts(items, words, phrase)), None)
         if phrase is None:
