@@ -1,7 +1,7 @@
 """Random completions through the worker pool: none may hang, raise, or score anything but 0 or 1.
 
-``python -m benchmarks.rewards_fuzz [--strings 100000] [--out FILE]``. Half of the strings are LaTeX pieces in any order,
-half are right answers with pieces inserted, deleted or swapped.
+``python -m benchmarks.rewards_fuzz [--strings 100000] [--out FILE]``. Half of the strings are LaTeX pieces in any
+order, half are right answers with pieces inserted, deleted or swapped.
 """
 
 from __future__ import annotations

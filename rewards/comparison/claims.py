@@ -54,7 +54,9 @@ def final_claim(node: Node, link: Link | None, *, equations: bool) -> Node:
     if isinstance(node, Listing):
         return _listing(Listing(tuple(_flat(node, link, equations)), node.word))
     if isinstance(node, Bracketed) and node.brackets == "{}":
-        return Bracketed("{}", tuple(_flat(Listing(node.members), link, equations)))
+        members = _flat(Listing(node.members), link, equations)
+        names = {member.name if isinstance(member, Named) else "" for member in members}
+        return Bracketed("{}", tuple(map(_value, members) if len(names) == 1 else members))
     return node
 
 

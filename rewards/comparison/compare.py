@@ -19,8 +19,20 @@ from rewards.comparison.node_equality import NodeEquality
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.operations import unevaluated
 from rewards.comparison.quantities import plain_digits
+from rewards.comparison.regions import region_of
 from rewards.comparison.spellings import READ_SIGNS
-from rewards.comparison.tree import Based, Bracketed, Choice, Node, SetOf, Uncovered, Words
+from rewards.comparison.tree import (
+    Based,
+    Bracketed,
+    Choice,
+    Listing,
+    Node,
+    Quantity,
+    Relation,
+    SetOf,
+    Uncovered,
+    Words,
+)
 from rewards.comparison.units import SHORT_LETTERS, counted_nouns
 from rewards.comparison.work import budget
 from rewards.types import Reason, Result
@@ -112,9 +124,17 @@ def _compare_nodes(gold: Node, answer: Node, equality: NodeEquality) -> Reason:
     wanted = final_claim(gold, None, equations=True)
     given = final_claim(answer, equality.link, equations=is_equation(wanted))
     wanted, given = _without_single_set(wanted), _without_single_set(given)
-    if not isinstance(wanted, Words | Choice) and unevaluated(wanted, given):
+    if not isinstance(wanted, Words | Choice) and unevaluated(wanted, _ends_of_region(given)):
         return Reason.UNEVALUATED
     return Reason.CORRECT if equality.equal(wanted, given) else Reason.WRONG
+
+
+def _ends_of_region(node: Node) -> Node:
+    """What must be worked out in an inequality: the ends, while |x| < 3 names its region as 3 does."""
+    region = region_of(node) if isinstance(node, Relation) else None
+    if region is None:
+        return node
+    return Listing(tuple(Quantity(end) for piece in region.pieces for end in (piece.low, piece.high)))
 
 
 def _without_single_set(node: Node) -> Node:

@@ -7,7 +7,7 @@ import re
 from rewards.comparison import spellings as spell
 from rewards.comparison.cursor import Cursor
 from rewards.comparison.substitution import put
-from rewards.comparison.tree import MINUS_ONE, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
+from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
 
 _WORK = {"factorial": "factorial", "binomial": "binom"}
 FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt", "abs"}
@@ -77,8 +77,17 @@ class FunctionReader(Cursor):
         if name in ("sum", "prod") and counted != (upper != Sym("none")):
             raise Uncovered(name)  # a lost limit would change the value without a word
         # An integral covers a whole sum up to the differential, a sum sign covers a product.
-        body = self.sum() if name == "int" else self._product()
+        body = self._integrand() if name == "int" else self._product()
         return _with_index(Call(name, (lower, upper, body)))
+
+    def _integrand(self) -> Scalar:
+        """Terms up to the one that ends in a differential."""
+        terms = [self._product()]
+        while not _ends_in_differential(terms[-1]) and (item := self.peek()) is not None and item.is_("+", "-"):
+            self._at += 1
+            term = self._product()
+            terms.append(term if item.value == "+" else times(MINUS_ONE, term))
+        return terms[0] if len(terms) == 1 else Add(tuple(terms))
 
     def _raw_argument(self) -> str:
         """The limits of a sum or integral, token by token."""
@@ -91,6 +100,10 @@ class FunctionReader(Cursor):
             words.append(item.value)
             if depth == 0:
                 return " ".join(words[1:-1])
+
+
+def _ends_in_differential(term: Scalar) -> bool:
+    return isinstance(term, Mul) and len(term.factors) > 1 and term.factors[-2] == Sym("d")
 
 
 def _with_index(call: Call) -> Call:

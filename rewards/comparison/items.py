@@ -144,7 +144,7 @@ class _Reader:
             self._add("sign", "}")
         elif len(self._out) - mode[4] > 1:
             self._settle(mode)
-        elif mode[0] and len(self._out) - mode[4] == 1:
+        elif (mode[0] or mode[1]) and len(self._out) - mode[4] == 1:
             self._name_function(mode[4])
 
     def _name_function(self, at: int) -> None:

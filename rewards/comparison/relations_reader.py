@@ -223,6 +223,9 @@ def _is_applied(reader: AnswerReader, items: Sequence[Item]) -> bool:
     if not _is_applied_inverse(items) and not _is_scalar_name(items[:opening]) and items[0].kind == "letter":
         return False
     inner = items[opening + 1 : -1]
+    # A named function of numerals is a value that somebody must work out.
+    if len(items[0].value) > 1 and all(item.kind == "num" or item.is_(",", "-", ".") for item in inner):
+        return False
     parts, _ = split(inner, lambda item: item.is_("|", ","))
     return bool(inner) and all(part and reader.attempt(part) is not None for part in parts)
 

@@ -25,7 +25,7 @@ _LEAD_INS = (
 )  # fmt: skip
 LEAD_INS = sorted((tuple(phrase.split()) for phrase in _LEAD_INS), key=len, reverse=True)
 _TRAILERS = frozenset(("in total", "in all", "total", "altogether", "overall", "only", "exactly"))
-_LEADING = frozenset(["the", "a", "an", "on", "in", "at"])
+_LEADING = frozenset(["only", "the", "a", "an", "on", "in", "at"])
 _SINGULAR = {"solutions": "solution", "roots": "root", "values": "value", "numbers": "number", "answers": "answer"}
 _SAME = {
     ("infinite",): "infinitely many", ("infinitely", "many"): "infinitely many",
@@ -61,7 +61,7 @@ def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
         if phrase is None:
             return items
         items = items[len(phrase) :]
-        while items and items[0].is_(":", ","):
+        while items and items[0].is_(":", ",", "="):
             items = items[1:]
     return items
 

@@ -27,13 +27,18 @@ _HEDGE = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
+_LONGEST_FORMULA = 400
 # A sign, a factor or an operation that touches a box from outside: "-\\boxed{5}", "\\boxed{5}+1", "\\boxed{5}^2".
+_SIGNED_IN_TEXT = re.compile(r"(?<=[=(:, ])[-\u2212]\Z")
 _CONTINUED_BEFORE = re.compile(
-    r"(?:[=$(\[{,:]|\\[(\[])\s*((?:[-\u2212]|\d+\s*(?:\\cdot|\\times)?|\\sqrt|\d+[+/*-])\s*)\Z"
+    r"(?:(?<=[=$(\[{,:&])|(?<=\\[(\[]))\s*[-\u2212]\s*\Z"
+    r"|(?:[0-9]|(?<=[0-9a-z})])\s?[+*/^-]|\\(?:cdot|times|div|pm|mp)|\^\{?|\\[dt]?frac\s*\{(?:[^{}]*\}\s*\{)?"
+    r"|\\sqrt(?:\[[^\]]*\])?\s*\{?|\\(?:bar|overline|cancel|not|xcancel)\s*\{?|(?<=[=$&])\s*[a-zA-Z]"
+    r"|\\(?:sin|cos|tan|ln|log|exp|arcsin|arccos|arctan)(?![A-Za-z])\s*[({]?)\s*\Z"
 )
 _CONTINUED_AFTER = re.compile(
-    r"[ \t]*(?:[+^]|\d|\.\d|\\(?:times|cdot|div|pm|frac|sqrt|pi)(?![A-Za-z])"
-    r"|[-\u2212*/×÷][ \t]*(?:\d|\(|\\(?:frac|sqrt|pi)))[^\n$]{0,60}?(?=\\[\])]|[\n$]|\.\s|\.?\Z)"
+    r"(?:[ \t]*(?:[+^]|\d|\.\d|\\(?:times|cdot|div|pm|frac|sqrt|pi)(?![A-Za-z])"
+    r"|[-\u2212*/×÷][ \t]*(?:\d|\(|\\(?:frac|sqrt|pi)))|[A-Za-z](?![A-Za-z]))[^\n$]{0,60}?(?=\\[\])]|[\n$]|\.\s|\.?\Z)"
 )
 
 
@@ -85,10 +90,18 @@ def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
     tail = _joined_tail(solution, boxes, loose)
     members = [_unnest(box.content or "") for box in tail]
     answer = members[-1] if all(member == members[-1] for member in members) else ", ".join(members)
-    # What the formula goes on with belongs to the answer: a box is no way to hide it.
-    before = _CONTINUED_BEFORE.search(solution, max(0, tail[0].start - _LONGEST_JOINER), tail[0].start)
-    after = _CONTINUED_AFTER.match(solution, tail[-1].end)
-    return Extraction((before[1] if before else "") + answer + (after[0].rstrip() if after else ""))
+    before, after = _beside(solution, tail[0].start, tail[-1].end)
+    return Extraction(before + answer + after)
+
+
+def _beside(solution: str, start: int, end: int) -> tuple[str, str]:
+    """What a formula says outside of its box belongs to the answer: a box is no way to hide a sign or a power."""
+    head = solution[max(0, start - _LONGEST_FORMULA) : start]
+    display = max(head.rfind(r"\["), head.rfind(r"\(")) > max(head.rfind(r"\]"), head.rfind(r"\)"))
+    in_formula = display or head.replace("$$", "$").count("$") % 2 == 1
+    before = (_CONTINUED_BEFORE if in_formula else _SIGNED_IN_TEXT).search(head, max(0, len(head) - _LONGEST_JOINER))
+    after = _CONTINUED_AFTER.match(solution, end)
+    return (before[0] if before else ""), (after[0].rstrip() if after else "")
 
 
 def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:

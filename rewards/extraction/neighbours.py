@@ -18,7 +18,7 @@ _DENYING = frozenset(
         "suppose assume assuming imagine unknown nicht kein keine keinen keiner sondern oder vielleicht",
         "nobody nothing nowhere barely scarcely rarely seldom refuse refuses deny denies contradiction absurd",
         "stuck unsolved unable could should might problem says states claims claimed tried try tries tempting",
-        "think thinks thought believe believes hope wish",
+        "think thinks thought believe believes hope wish let",
         "pas jamais peut ou nem nunca talvez forse quizás não ni не нет ни или возможно",
     )
 )
@@ -31,7 +31,8 @@ _DENIED_ABROAD = re.compile(
 _NEGATED = re.compile(r"n['\u2019]t\b|~~|\\(?:cancel|xcancel|bcancel|sout|not)\b")
 # A later sentence that takes back what an earlier one said.
 _GIVES_UP = re.compile(
-    r"\b(?:not(?! hesitate)|cannot|unable|wrong|incorrect|mistaken?|stuck|unsolved|unsure|guess|guessed|sorry)\b"
+    r"\b(?:not(?! hesitate)|cannot|unable|wrong|incorrect|mistaken?|stuck|unsolved|unsure|guess|guessed|sorry"
+    r"|contradiction|impossible|absurd)\b"
     r"|n['\u2019]t\b(?! hesitate)",
     re.IGNORECASE,
 )
@@ -56,8 +57,9 @@ _AFTER = NEVER_A_NOUN - frozenset(
         "given such",
     )
 )
+_CHANGES = frozenset(words("loss gain profit increase decrease discount off higher lower reduction raise rise drop"))
 _CHANGING_SIGNS = tuple("¬≠<>~≈≤≥^/×÷±[")
-_CHANGED_AFTER = re.compile(r"\s*(?:\.\.|…|[²³^×±~→≠<>]|'\s)")
+_CHANGED_AFTER = re.compile(r"\s*(?:(?:in|out of) (?:a|an|every|each|\d)|\.\.|…|[²³^×±~→≠<>]|'\s)")
 # The piece is the subject of a sentence that says something else about the piece.
 _SUBJECT = re.compile(
     r"[\s*$]*(?:is|are|was|were|has|does)\b(?!\s+(?:(?:the|our|my|your|a)\s+)?(?:final\s+|correct\s+|right\s+)*"
@@ -101,7 +103,9 @@ def stands_alone(sentence: str, start: int, end: int) -> bool:
     if left.rstrip().endswith(_CHANGING_SIGNS) or _COMPUTED_BEFORE.search(left) or _CHANGED_AFTER.match(right):
         return False
     before, after = _WORD.findall(left)[-1:], _WORD.findall(right)[:1]
-    return not (_BEFORE & set(before) or _AFTER & {*after, *map(noun, after)})
+    # A second counts, seconds are a unit.
+    singular = [noun(word) for word in after if word != "seconds"]
+    return not (_BEFORE & set(before) or _AFTER & {*after, *singular} or _CHANGES & set(after))
 
 
 def is_subject(rest: str) -> bool:
