@@ -29,9 +29,12 @@ from rewards.comparison.tree import (
     Node,
     Quantity,
     Relation,
+    SetBuilder,
     SetOf,
+    Sym,
     Uncovered,
     Words,
+    walk,
 )
 from rewards.comparison.units import SHORT_LETTERS, counted_nouns
 from rewards.comparison.work import budget
@@ -124,17 +127,19 @@ def _compare_nodes(gold: Node, answer: Node, equality: NodeEquality) -> Reason:
     wanted = final_claim(gold, None, equations=True)
     given = final_claim(answer, equality.link, equations=is_equation(wanted))
     wanted, given = _without_single_set(wanted), _without_single_set(given)
-    if not isinstance(wanted, Words | Choice) and unevaluated(wanted, _ends_of_region(given)):
+    if not isinstance(wanted, Words | Choice) and unevaluated(_ends_of_region(wanted), _ends_of_region(given)):
         return Reason.UNEVALUATED
     return Reason.CORRECT if equality.equal(wanted, given) else Reason.WRONG
 
 
 def _ends_of_region(node: Node) -> Node:
     """What must be worked out in an inequality: the ends, while |x| < 3 names its region as 3 does."""
-    region = region_of(node) if isinstance(node, Relation) else None
+    region = region_of(node) if isinstance(node, Relation | SetBuilder) else None
     if region is None:
         return node
-    return Listing(tuple(Quantity(end) for piece in region.pieces for end in (piece.low, piece.high)))
+    return Listing(
+        tuple(Quantity(end) for piece in region.pieces for end in (piece.low, piece.high) if Sym("oo") not in walk(end))
+    )
 
 
 def _without_single_set(node: Node) -> Node:

@@ -6,7 +6,7 @@ import re
 
 from rewards.comparison import spellings as spell
 from rewards.comparison.cursor import Cursor
-from rewards.comparison.substitution import put
+from rewards.comparison.substitution import put, rebuilt
 from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
 
 _WORK = {"factorial": "factorial", "binomial": "binom"}
@@ -102,6 +102,14 @@ class FunctionReader(Cursor):
                 return " ".join(words[1:-1])
 
 
+def _reindexed(scalar: Scalar, old: str) -> Scalar:
+    """The index under its common name, in subscripts as well."""
+    if isinstance(scalar, Sym):
+        name = scalar.name
+        return Sym(name[: -len(old)] + "index") if name == old or name.endswith(f"_{old}") else scalar
+    return rebuilt(scalar, lambda part: _reindexed(part, old))
+
+
 def _ends_in_differential(term: Scalar) -> bool:
     return isinstance(term, Mul) and len(term.factors) > 1 and term.factors[-2] == Sym("d")
 
@@ -111,7 +119,7 @@ def _with_index(call: Call) -> Call:
     lower, upper, body = call.arguments
     found = _INDEX.fullmatch(lower.name) if isinstance(lower, Sym) else None
     if call.name in ("sum", "prod") and found is not None:
-        return Call(call.name, (Sym(f"bound index = {found[2]}"), upper, put(body, found[1], Sym("index"))))
+        return Call(call.name, (Sym(f"bound index = {found[2]}"), upper, _reindexed(body, found[1])))
     # The integration variable stands last, after d.
     last = body.factors[-2:] if isinstance(body, Mul) else ()
     if call.name == "int" and len(last) == 2 and last[0] == Sym("d") and isinstance(last[1], Sym):

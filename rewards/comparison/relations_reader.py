@@ -53,7 +53,8 @@ def read_relation(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     if any(not side for side in sides):
         raise Uncovered("an empty side")
     signs = tuple(operator.value for operator in operators)
-    if signs[0] in ("=", r"\in", r"\approx", r"\to") and is_name(reader, sides[0]):
+    tends = signs[0] == r"\to" and not any(item.kind == "letter" for item in sides[1])
+    if (signs[0] in ("=", r"\in", r"\approx") or tends) and is_name(reader, sides[0]):
         rest = sides[1:]
         value = reader.read(rest[0]) if len(rest) == 1 else _chain(reader, rest, signs[1:])
         return Named(name_of(sides[0]), value)

@@ -75,7 +75,7 @@ NEVER_A_NOUN = frozenset(
         "much any some all each every other another else only just exactly actually really modulus first",
         "second last next previous sum difference product quotient ratio plus/minus opposite complement short",
         "cut off where when while whenever given since because such provided assuming suppose let",
-        "infinity infinite undefined error answer result solution solutions correct right true yes",
+        "whether depends depend infinity infinite undefined error answer result solution solutions correct right true yes",
     )
 )  # fmt: skip
 
@@ -142,12 +142,12 @@ def counted_nouns(problem_text: str) -> frozenset[str]:
     found: set[str] = set()
     for match in _COUNTED.finditer(problem_text.casefold()):
         for word in match[1].replace("-", " ").split():
-            if word in NEVER_A_NOUN and word not in ("solution", "solutions"):
+            if word in NEVER_A_NOUN and word not in ("solution", "solutions", "positive"):
                 break
             found.add(noun(word))
     for question in _HOW_MANY.finditer(problem_text.casefold()):
         found |= set(_TRAILING.findall(question[0]))
-    return frozenset(found - (NEVER_A_NOUN - {"solution"}))
+    return frozenset(found - (NEVER_A_NOUN - {"solution", "positive"}))
 
 
 def is_unit_item(item: Item, nouns: frozenset[str]) -> bool:

@@ -18,7 +18,7 @@ _LEAD_INS = (
     "result", "it is",
     "we get", "we have", "so", "thus", "therefore", "hence", "is", "are", "equals", "total", "the total is",
     "there are",
-    "there is", "exactly", "a total of", "the exact value is",
+    "there is", "our answer is", "my answer is", "the total number is", "exactly", "a total of", "the exact value is",
     "the correct option is", "the correct choice is", "correct option", "correct answer",
     "the correct option",
     "the probability is", "the area is", "the sum is", "the number is", "the length is", "yes the answer is",
@@ -42,7 +42,7 @@ _PUNCTUATION = frozenset(".,;:!'\"-")
 _CHOICE_LABELS = frozenset(("option", "choice", "answer", "part", "statement"))
 # Texts of a choice that deny the other choices.
 _NONE_OF_THEM = frozenset(
-    ("none of these", "none of the above", "none of those", "neither", "not enough information", "cannot be determined")
+    ("noneofthese", "noneoftheabove", "noneofthose", "neither", "notenoughinformation", "cannotbedetermined")
 )
 # Words that make the text beside a choice letter more than that choice's text.
 _HEDGES = frozenset(
@@ -110,7 +110,7 @@ def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
 def is_hedged(items: Sequence[Item], letter: str) -> bool:
     """Whether the text beside a choice letter offers another choice, or takes the choice back."""
     said = " ".join(item.value.casefold() for item in items if item.kind in ("word", "letter"))
-    if said in _NONE_OF_THEM:
+    if said.replace(" ", "") in _NONE_OF_THEM:
         return False
     for item in items:
         if item.value.casefold() in _HEDGES:

@@ -11,7 +11,7 @@ from rewards.comparison.answer_reader import read
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import Choice, Named, Node, Quantity, Relation, Words
 from rewards.comparison.units import MAGNITUDES
-from rewards.extraction.neighbours import denies, gives_up, is_led_in, is_meant, is_subject, stands_alone
+from rewards.extraction.neighbours import denies, gives_up, is_announced, is_led_in, is_meant, is_subject, stands_alone
 
 # An answer stands near the end; the search is linear in this many characters.
 _FREE_CHARACTERS = 4000
@@ -20,7 +20,7 @@ _MOST_WORDS = 4
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _SAID = re.compile(
     r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b(?:,\s*[a-z]+,)?[\s*:\"'_]{0,6}"
-    r"(?:(?:is|are|=|:)(?!\w)[\s*:\"'_]{0,3})+"
+    r"(?:(?:is|are|must be|=|:)(?!\w)[\s*:\"'_]{0,3})+"
     r"|\b(?:respuesta(?: final| correcta)? es|réponse(?: finale| correcte)? est|antwort (?:ist|lautet)"
     r"|risposta(?: finale)? è|resposta(?: final| correta)? é)\b\s*:?|\bответ\s{0,3}[:—-]|答えは|正解は|(?:정답|답)[은:]"
     r"|答案\s{0,3}[是为為：:]*|\b(?:solutions?|roots?|values?|results?)\s+(?:is|are)\b\s*:?)",
@@ -36,6 +36,11 @@ _TAIL = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
 )
 # Endings of a sentence in Japanese and Korean, which stand without a space after the answer.
+_ABOUT_THE_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
+_IS_THE_ANSWER = re.compile(
+    r"\b(?:is|as|be|are|for|give|get|have) (?:(?:the|our|my|your|a) )?(?:final |correct |right )*answers?\W*$",
+    re.IGNORECASE,
+)
 _STRUCK_OUT = re.compile(r"~~[^~\n]+~~|<(?:s|del)>[^<\n]*</(?:s|del)>")
 _COPULA = re.compile(r"(?:です|である|だ|입니다|이다|이에요|예요)$")
 _SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
@@ -79,7 +84,11 @@ def free_answer(text: str) -> str | None:
 def _is_meant(text: str, said: re.Match[str], phrase: str) -> bool:
     start = max((end.end() for end in _SENTENCE_END.finditer(text, 0, said.start())), default=0)
     place = text.find(phrase, said.end())
-    return is_meant(text[start : said.start()], text[max(place, said.end()) + len(phrase) :])
+    before = text[start : said.start()]
+    named = said[0].casefold()
+    if ("answer" in named or "ans" in named) and not is_announced(before):
+        return False
+    return is_meant(before, text[max(place, said.end()) + len(phrase) :])
 
 
 def _first_in(phrase: str, announcement: str) -> str | None:
@@ -137,6 +146,9 @@ def _is_sentence(node: Node) -> bool:
 def _inside(sentence: str) -> str | None:
     """The one emphasised, typeset or numeric piece of a sentence that neither denies nor counts nor compares."""
     if denies(_MATH.sub(" ", sentence)) or sentence.rstrip().endswith(_ASKS):
+        return None
+    # A sentence about the answer that does not announce the answer, such as "the answer ends in 7".
+    if _ABOUT_THE_ANSWER.search(sentence) and not _IS_THE_ANSWER.search(sentence):
         return None
     if (bold := list(_BOLD.finditer(sentence))) and _one([found[1] for found in bold]):
         return None if is_subject(sentence[bold[-1].end() :]) else bold[-1][1].strip()

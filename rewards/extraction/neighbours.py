@@ -18,7 +18,8 @@ _DENYING = frozenset(
         "suppose assume assuming imagine unknown nicht kein keine keinen keiner sondern oder vielleicht",
         "nobody nothing nowhere barely scarcely rarely seldom refuse refuses deny denies contradiction absurd",
         "stuck unsolved unable could should might problem says states claims claimed tried try tries tempting",
-        "think thinks thought believe believes hope wish let",
+        "think thinks thought believe believes hope wish let would few bound bounds estimate estimated used",
+        "depends depend whether previously earlier initially",
         "pas jamais peut ou nem nunca talvez forse quizás não ni не нет ни или возможно",
     )
 )
@@ -40,9 +41,10 @@ _GIVES_UP = re.compile(
 _BEFORE = frozenset(
     words(
         "minus negative plus over under below above than least most about around almost nearly roughly",
-        "approximately times mod modulo base divided half double twice squared cubed root from between until",
+        "approximately times mod modulo base divided half double twice squared cubed root from between",
         "unlike except exceeds exceed best maximum minimum max min step chapter section page equation figure",
-        "table line row problem question exercise theorem lemma case part reference see",
+        "before after until since by with table line row problem question exercise theorem lemma case part",
+        "reference see",
     )
 )
 _COMPUTED_BEFORE = re.compile(
@@ -57,7 +59,12 @@ _AFTER = NEVER_A_NOUN - frozenset(
         "given such",
     )
 )
-_CHANGES = frozenset(words("loss gain profit increase decrease discount off higher lower reduction raise rise drop"))
+# What may touch a number on its right: white space, punctuation, a sign of degrees, marks of emphasis or of formulas.
+_ENDS_NUMBER = re.compile(r"[\s.,;:!?)\]}*\"'\u201d\u2019$`\\\u00b0\u3002\u3001\uff0c<_|~&€£¥¢元个]")
+_AT_FIRST = re.compile(r"\b(?:at first|at the start|at the beginning|in the beginning)\b")
+_CHANGES = frozenset(
+    words("digits digit places loss gain profit increase decrease discount off higher lower reduction raise rise drop")
+)
 _CHANGING_SIGNS = tuple("¬≠<>~≈≤≥^/×÷±[")
 _CHANGED_AFTER = re.compile(r"\s*(?:(?:in|out of) (?:a|an|every|each|\d)|\.\.|…|[²³^×±~→≠<>]|'\s)")
 # The piece is the subject of a sentence that says something else about the piece.
@@ -70,11 +77,20 @@ _TAKEN_BACK = re.compile(
 )
 _OTHERS_ANSWER = frozenset(
     words(
-        "wrong incorrect false mistaken previous initial first second tempting naive another possible no",
+        "wrong incorrect false mistaken previous initial first second tempting naive another no",
         "students their his her someone",
     )
 )
-_SUPPOSED = frozenset(words("suppose assume assuming imagine claims claim"))
+_SUPPOSED = frozenset(words("suppose assume assuming imagine claims claim if unless"))
+_CLAUSE = re.compile(r"[,;:!?.\n*#]|\bthat\b")
+_ANNOUNCING = frozenset(
+    words(
+        "the a an our my your this its and so thus hence therefore then finally now here final correct right exact",
+        "best full complete simplified numerical we i he she they can may conclude find see get obtain have know as",
+        "result in conclusion summary means it follows am m confident sure is re ll to problem question for of",
+        "above given asked required desired la el le die das der o il l une un est es donc also indeed clearly",
+    )
+)
 # Words that may stand between the announcement of an answer and the answer.
 _HARMLESS = frozenset(
     words(
@@ -87,7 +103,7 @@ _HARMLESS = frozenset(
 def denies(sentence: str) -> bool:
     """Whether a sentence has a word after which its number may not be the answer."""
     folded = sentence.casefold()
-    if _NEGATED.search(folded):
+    if _NEGATED.search(folded) or _AT_FIRST.search(folded):
         return True
     return bool(_DENIED_ABROAD.search(folded)) or any(word in _DENYING for word in _WORD.findall(folded))
 
@@ -100,6 +116,8 @@ def gives_up(rest: str) -> bool:
 def stands_alone(sentence: str, start: int, end: int) -> bool:
     """Whether no neighbour changes the number at ``sentence[start:end]``."""
     left, right = sentence[:start].casefold(), sentence[end:].casefold()
+    if right[:1] and not _ENDS_NUMBER.match(right):
+        return False
     if left.rstrip().endswith(_CHANGING_SIGNS) or _COMPUTED_BEFORE.search(left) or _CHANGED_AFTER.match(right):
         return False
     before, after = _WORD.findall(left)[-1:], _WORD.findall(right)[:1]
@@ -127,3 +145,12 @@ def is_meant(before: str, after: str) -> bool:
     """
     leading = _WORD.findall(before.casefold())
     return not (_OTHERS_ANSWER & set(leading[-1:]) or _SUPPOSED & set(leading) or _TAKEN_BACK.search(after))
+
+
+def is_announced(before: str) -> bool:
+    """Whether the clause before "answer is" has words of the closed table alone.
+
+    In "the last digit of the answer is 7" and "twice the answer is 7" the number is not the answer.
+    """
+    clause = _CLAUSE.split(before.casefold())[-1]
+    return all(word in _ANNOUNCING or not word.isascii() for word in _WORD.findall(clause))
