@@ -75,7 +75,8 @@ NEVER_A_NOUN = frozenset(
         "much any some all each every other another else only just exactly actually really modulus first",
         "second last next previous sum difference product quotient ratio plus/minus opposite complement short",
         "cut off where when while whenever given since because such provided assuming suppose let",
-        "whether depends depend infinity infinite undefined error answer result solution solutions correct right true yes",
+        "whether depends depend",
+        "infinity infinite undefined error answer result solution solutions correct right true yes",
     )
 )  # fmt: skip
 
