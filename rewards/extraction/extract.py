@@ -29,7 +29,9 @@ _HEDGE = re.compile(
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
 _LONGEST_FORMULA = 400
-_CONTINUED_IN_FORMULA = re.compile(r"\s*(?:!|_|\\[pb]?mod(?![a-z])|\(\s*\\?(?:text\{)?mod)[^\n$]{0,60}")
+_CONTINUED_IN_FORMULA = re.compile(
+    r"\s*(?:(?:(?:\\right\s*)?[)}]\s*)+(?:[+*/^!-]|\\cdot|\\times)|!|_|\\[pb]?mod(?![a-z])|\(\s*\\?(?:text\{)?mod)[^\n$]{0,60}"
+)
 _ARGUMENT_OF = re.compile(r"(\\[A-Za-z]+)(?:\{[^{}]*\}|\[[^\]]*\])*\s*\Z")
 _EMPHASIS = frozenset(
     rf"\{name}"

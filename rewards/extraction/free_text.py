@@ -11,7 +11,16 @@ from rewards.comparison.answer_reader import read
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import Choice, Named, Node, Quantity, Relation, Words
 from rewards.comparison.units import MAGNITUDES
-from rewards.extraction.neighbours import denies, gives_up, is_announced, is_led_in, is_meant, is_subject, stands_alone
+from rewards.extraction.neighbours import (
+    denies,
+    gives_up,
+    is_announced,
+    is_given,
+    is_led_in,
+    is_meant,
+    is_subject,
+    stands_alone,
+)
 
 # An answer stands near the end; the search is linear in this many characters.
 _FREE_CHARACTERS = 4000
@@ -41,6 +50,16 @@ _IS_THE_ANSWER = re.compile(
     r"\b(?:is|as|be|are|for|give|get|have) (?:(?:the|our|my|your|a) )?(?:final |correct |right )*answers?\W*$",
     re.IGNORECASE,
 )
+_DISCOURSE = re.compile(
+    r"\A(?:(?:so|thus|hence|therefore|then|finally|it follows that|we (?:get|have|find|obtain|conclude)(?: that)?)"
+    r"\b,?\s*)+",
+    re.IGNORECASE,
+)
+_LETTER_IS_CORRECT = re.compile(
+    r"(?:the )?(?:(?:option|choice|answer|statement)\s+)?\(?([A-J])\)?\s+is\s+(?:the\s+)?"
+    r"(?:correct|right|answer|correct answer|right answer|correct option|correct choice)",
+    re.IGNORECASE,
+)
 _STRUCK_OUT = re.compile(r"~~[^~\n]+~~|<(?:s|del)>[^<\n]*</(?:s|del)>")
 _COPULA = re.compile(r"(?:です|である|だ|입니다|이다|이에요|예요)$")
 _SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
@@ -68,7 +87,8 @@ def free_answer(text: str) -> str | None:
         found = phrase if _reads(phrase) else _first_in(phrase, said[-1][0])
         if found is not None or "answer" in said[-1][0].casefold():
             return found or phrase or None
-    if (letter := _IS_CORRECT.fullmatch(text.rstrip(". *"))) is not None:
+    text = _DISCOURSE.sub("", text)
+    if (letter := _LETTER_IS_CORRECT.fullmatch(text.rstrip(". *"))) is not None:
         return letter[1]
     if len(text) <= _LONGEST_BARE and not _ends_in_formula(text) and not text.endswith(_ASKS) and _reads(text):
         return text
@@ -157,13 +177,17 @@ def _inside(sentence: str) -> str | None:
     if after != sentence.strip() and _reads(after) and (_has_value(after) or not (spans or _DIGIT.search(sentence))):
         return after
     if spans:
-        end = [found.end() for found in _MATH.finditer(sentence)][-1]
-        return spans[-1].strip() if _one(spans) and not is_subject(sentence[end:]) else None
+        last = list(_MATH.finditer(sentence))[-1]
+        given = "=" in last[0] or is_given(sentence[: last.start()], typeset=True)
+        return spans[-1].strip() if given and _one(spans) and not is_subject(sentence[last.end() :]) else None
     numbers = [found for found in _NUMBER.finditer(sentence) if found[0].strip()]
     if len({found[0].strip() for found in numbers}) != 1 or is_subject(sentence[numbers[-1].end() :]):
         return None
     number = numbers[0][0].strip()
     start = sentence.index(number, numbers[0].start())
+    subject = _IS_THE_ANSWER.search(sentence[numbers[-1].end() :]) is not None
+    if not subject and not is_given(sentence[:start], typeset=False):
+        return None
     if not stands_alone(sentence, start, numbers[0].end()):
         return None
     after = _WORD.findall(sentence[numbers[0].end() :].casefold())[:1]

@@ -19,7 +19,7 @@ _DENYING = frozenset(
         "nobody nothing nowhere barely scarcely rarely seldom refuse refuses deny denies contradiction absurd",
         "stuck unsolved unable could should might problem says states claims claimed tried try tries tempting",
         "think thinks thought believe believes hope wish let would few bound bounds estimate estimated used",
-        "depends depend whether previously earlier initially",
+        "rounded lacks lack ruled depends depend whether previously earlier initially",
         "pas jamais peut ou nem nunca talvez forse quizás não ni не нет ни или возможно",
     )
 )
@@ -65,7 +65,7 @@ _AT_FIRST = re.compile(r"\b(?:at first|at the start|at the beginning|in the begi
 _CHANGES = frozenset(
     words("digits digit places loss gain profit increase decrease discount off higher lower reduction raise rise drop")
 )
-_CHANGING_SIGNS = tuple("¬≠<>~≈≤≥^/×÷±[")
+_CHANGING_SIGNS = tuple("|¬≠<>~≈≤≥^/×÷±[")
 _CHANGED_AFTER = re.compile(r"\s*(?:(?:in|out of) (?:a|an|every|each|\d)|\.\.|…|[²³^×±~→≠<>]|'\s)")
 # The piece is the subject of a sentence that says something else about the piece.
 _SUBJECT = re.compile(
@@ -82,6 +82,19 @@ _OTHERS_ANSWER = frozenset(
     )
 )
 _SUPPOSED = frozenset(words("suppose assume assuming imagine claims claim if unless"))
+_LONGEST_LABEL = 3
+_GIVING = frozenset(
+    words(
+        "is are be was were equals equal has have had get gets got obtain find finds need needs take takes took him",
+        "her them us cost costs pays paid spends spent earns earned makes made make travels traveled travelled walks runs",
+        "drives gives give gave yields contains contain owns sells sold buys bought reads read uses used wins won at",
+        "exactly ist son est es é è est à total sum x y z n k m a b c",
+    )
+)
+_LEADING_IN = frozenset(words("so thus hence therefore then conclude get that us now finally answer result find have"))
+_COMES_TO = re.compile(
+    r"\b(?:equal|equals|comes|comes out|amounts|adds up|sums|add up|evaluates|simplifies) to(?: be)?$"
+)
 _CLAUSE = re.compile(r"[,;:!?.\n*#]|\bthat\b")
 _ANNOUNCING = frozenset(
     words(
@@ -106,6 +119,19 @@ def denies(sentence: str) -> bool:
     if _NEGATED.search(folded) or _AT_FIRST.search(folded):
         return True
     return bool(_DENIED_ABROAD.search(folded)) or any(word in _DENYING for word in _WORD.findall(folded))
+
+
+def is_given(before: str, *, typeset: bool) -> bool:
+    """Whether the words before an unannounced piece of prose hand the piece over, as in "she has 7".
+
+    Only verbs of a closed table do, since the nouns of a sentence are no closed table.
+    """
+    folded = before.casefold().rstrip(" \t\n*_`\"'$\\([{=:\uff1a~€£¥")
+    last = _WORD.findall(folded)[-1:]
+    # A short label before a colon announces, in whatever language.
+    if not last or (before.rstrip().endswith((":", "\uff1a")) and len(folded.split()) <= _LONGEST_LABEL):
+        return True
+    return last[0] in _GIVING or (typeset and last[0] in _LEADING_IN) or _COMES_TO.search(folded) is not None
 
 
 def gives_up(rest: str) -> bool:

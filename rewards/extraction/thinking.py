@@ -26,7 +26,7 @@ FORMATS = (
     ThinkingFormat("channel", "<|channel|>", "<|channel|>final<|message|>"),  # gpt-oss
     ThinkingFormat("seed", "<seed:think>", "</seed:think>"),
 )
-_BARE_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z\s\"'$\\])")
+_BARE_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z:\s\"'$\\])")
 _BARE_FINAL = "assistantfinal"
 _END_MARKS = re.compile(r"(?:<\|(?:return|end|im_end|endoftext|eot_id|end_of_text)\|>|</s>|\s)+\Z")
 
