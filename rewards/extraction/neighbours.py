@@ -87,8 +87,8 @@ _GIVING = frozenset(
     words(
         "is are be was were equals equal has have had get gets got obtain find finds need needs take takes took him",
         "her them us cost costs pays paid spends spent earns earned makes made make travels traveled travelled walks",
-        "runs drives gives give gave yields contains contain owns sells sold buys bought reads read uses used wins won at",
-        "exactly ist son est es é è est à total sum x y z n k m a b c",
+        "runs drives gives give gave yields contains contain owns sells sold buys bought reads read uses used wins won",
+        "at exactly ist son est es é è est à total sum x y z n k m a b c",
     )
 )
 _LEADING_IN = frozenset(words("so thus hence therefore then conclude get that us now finally answer result find have"))
