@@ -17,8 +17,8 @@ _MINUS_ONE = Num(Fraction(-1))
 def integrated(call: Call) -> Scalar | None:
     """The value of an integral of a polynomial in one symbol between two rational bounds, else None."""
     lower, upper, body = call.arguments
-    ends = [_bound(end) for end in (lower, upper)]
-    if ends[0] is None or ends[1] is None or not isinstance(body, Mul) or len(body.factors) < 2:
+    low, high = _bound(lower), _bound(upper)
+    if low is None or high is None or not isinstance(body, Mul) or len(body.factors) < 2:
         return None
     *rest, mark, variable = body.factors
     if mark != Sym("d") or not isinstance(variable, Sym):
@@ -26,7 +26,6 @@ def integrated(call: Call) -> Scalar | None:
     powers = _powers(Mul(tuple(rest)) if rest else _ONE, variable.name)
     if powers is None:
         return None
-    low, high = ends
     total = sum((c * (high ** (n + 1) - low ** (n + 1)) / (n + 1) for n, c in powers.items()), Fraction(0))
     return Num(total)
 
@@ -85,6 +84,8 @@ def derivative(scalar: Scalar, name: str) -> Scalar | None:
         return _of_product((scalar.top, Pow(scalar.bottom, _MINUS_ONE)), name)
     if isinstance(scalar, Pow):
         return _of_power(scalar, name)
+    if isinstance(scalar, Num):
+        return _ZERO
     outer = _OUTER.get(scalar.name)
     inner = derivative(scalar.arguments[0], name)
     return (

@@ -46,10 +46,10 @@ def _missing(python: str) -> tuple[str, ...]:
     try:
         done = _run(python, ["--missing"], "")
     except OSError as error:
-        raise InputError(f"{python} does not start: {one_line(str(error))}", remedy) from None
+        raise InputError(f"{python} does not start: {one_line(error)}", remedy) from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(f"{python} cannot say whether lm-eval is installed: {one_line(last)}", remedy)
+        raise InputError(f"{python} cannot say whether lm-eval is installed: {last.strip()}", remedy)
     return tuple(json.loads(done.stdout))
 
 
