@@ -25,7 +25,7 @@ from rewards.comparison.quantities import (
 from rewards.comparison.splitting import closing, split_members, strip_group
 from rewards.comparison.tree import Choice, Listing, Node, Uncovered, Words
 from rewards.comparison.units import NEVER_A_NOUN, SHORT_LETTERS, noun
-from rewards.comparison.words import folded, is_choice_label, is_hedged, without_lead_in
+from rewards.comparison.words import folded, is_choice_label, is_hedged, without_lead_in, without_trailer
 
 _MOST_DEPTH = 8
 # Members in any order are compared pair by pair, so the work grows with the square.
@@ -42,23 +42,30 @@ class Reading:
 
     @property
     def keys(self) -> tuple[tuple[str, str], ...]:
-        """What two uncovered texts must share."""
-        return tuple(item.key for item in self.items)
+        """What two uncovered texts must share; braces around one item print nothing."""
+        keys = [item.key for item in self.items]
+        braces = ("{", ""), ("}", "")
+        alone = {at for at in range(1, len(keys) - 1) if (keys[at - 1], keys[at + 1]) == braces}
+        dropped = {at + step for at in alone for step in (-1, 1)}
+        return tuple(key for at, key in enumerate(keys) if at not in dropped)
 
 
-def read(text: str, nouns: frozenset[str] = frozenset(), *, trusted: bool = False) -> Reading:
+def read(
+    text: str, nouns: frozenset[str] = frozenset(), *, trusted: bool = False, asked: frozenset[str] = frozenset()
+) -> Reading:
     """Read a text.
 
     Args:
         text: a gold, or an extracted answer.
         nouns: singular nouns that may stand after a number like a unit.
         trusted: the text is a gold, whose own nouns count as well.
+        asked: expressions that the problem asks for, which may name the answer (see ``asked_expressions``).
     """
     items = strip_end(joined(items_of(text)))
     if trusted:
         nouns |= nouns_of(items)
     try:
-        node = AnswerReader(nouns).read(items) if items else None
+        node = AnswerReader(nouns, asked).read(items) if items else None
     except Uncovered:
         node = None
     return Reading(tuple(items), node)
@@ -98,8 +105,9 @@ def strip_end(items: Sequence[Item]) -> list[Item]:
 class AnswerReader:
     """Reads items with a set of nouns that count as units."""
 
-    def __init__(self, nouns: frozenset[str]) -> None:
+    def __init__(self, nouns: frozenset[str], asked: frozenset[str] = frozenset()) -> None:
         self.nouns = nouns
+        self.asked = asked
         self._depth = 0
 
     def read(self, items: Sequence[Item]) -> Node:
@@ -108,7 +116,7 @@ class AnswerReader:
         if self._depth > _MOST_DEPTH or not items:
             raise Uncovered("depth or nothing")
         try:
-            return self._read(strip_group(without_lead_in(strip_group(items))))
+            return self._read(strip_group(without_trailer(without_lead_in(strip_group(items)))))
         finally:
             self._depth -= 1
 
@@ -126,6 +134,7 @@ class AnswerReader:
             lambda part: read_environment(self, part),
             lambda part: relations_reader.read_congruence(self, part),
             self._compound,
+            lambda part: relations_reader.read_steps(self, part),
             self._listing,
             lambda part: relations_reader.read_relation(self, part),
             lambda part: read_set_operation(self, part),
@@ -142,13 +151,14 @@ class AnswerReader:
         """``(B)``, ``B.``, ``B) 12``, ``Option B``, ``(E) ellipse``."""
         labelled = len(items) > 1 and is_choice_label(items[0])
         body = items[1:] if labelled else items
-        bracketed = len(body) > 2 and body[0].is_("(") and body[2].is_(")")
+        bracketed = len(body) > 2 and (body[0].value, body[2].value) in (("(", ")"), ("[", "]"))
         letter = body[1] if bracketed else body[0]
         rest = body[3:] if bracketed else body[1:]
         if letter.kind != "letter" or letter.font not in ("", "vector") or (bracketed and rest and rest[0].is_(",")):
             return None
         if not bracketed and rest:
-            if not letter.value.isupper() or not rest[0].is_(")", ".", ":"):
+            dash = rest[0].is_("-") and rest[0].text and rest[0].spaced
+            if not letter.value.isupper() or not (rest[0].is_(")", ".", ":") or dash):
                 return None
             rest = rest[1:]
         elif (bracketed and rest and not (letter.value.isupper() and (rest[0].spaced or rest[0].text))) or (

@@ -7,8 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rewards.comparison.items import Item
+from rewards.comparison.scalar_reader import read_scalar
 from rewards.comparison.splitting import closing, split, split_members
-from rewards.comparison.tree import Bracketed, Listing, Matrix, Node, Quantity, SetBuilder, SetOf, Uncovered
+from rewards.comparison.tree import (
+    Bracketed,
+    Listing,
+    Matrix,
+    Mul,
+    Node,
+    Quantity,
+    Scalar,
+    SetBuilder,
+    SetOf,
+    Uncovered,
+)
 
 if TYPE_CHECKING:
     from rewards.comparison.answer_reader import AnswerReader
@@ -35,7 +47,7 @@ def read_brackets(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     members, _ = split_members(inner)
     if kind == "()" and len(members) == 1:
         node = reader.read(inner)
-        return node if isinstance(node, Quantity) and not node.unit else None
+        return node if isinstance(node, SetOf) or (isinstance(node, Quantity) and not node.unit) else None
     if any(not member for member in members):
         raise Uncovered("an empty member")
     return Bracketed(kind, tuple(reader.read(member) for member in members))
@@ -101,6 +113,8 @@ def read_environment(reader: AnswerReader, items: Sequence[Item]) -> Node | None
     """A matrix, a determinant or cases, if nothing else stands beside the environment."""
     items = _cases_by_hand(items)
     items = _without_outer_brackets(items)
+    if (scaled := _scaled_matrix(reader, items)) is not None:
+        return scaled
     if not items[0].value.startswith(_ENVIRONMENT) or closing(items, 0) != len(items) - 1:
         return None
     kind = items[0].value.removeprefix(_ENVIRONMENT).rstrip("}")
@@ -109,11 +123,37 @@ def read_environment(reader: AnswerReader, items: Sequence[Item]) -> Node | None
     if not rows[-1]:
         rows.pop()
     cells = [split(row, lambda item: item.is_("&"))[0] for row in rows]
-    if kind == "aligned" or any(not cell for row in cells for cell in row):
+    if kind == "aligned" or not cells or any(not cell for row in cells for cell in row):
         raise Uncovered(kind)
     if kind == "cases" and all(len(row) == 1 for row in cells):
         return Listing(tuple(_cell(reader, row[0], kind) for row in cells), "and")
     return Matrix(tuple(tuple(_cell(reader, cell, kind) for cell in row) for row in cells), kind)
+
+
+def _scaled_matrix(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
+    """A scalar in front of a matrix multiplies each entry."""
+    start = next((at for at, item in enumerate(items) if item.value.startswith(_ENVIRONMENT)), 0)
+    if not start or closing(items, start) != len(items) - 1:
+        return None
+    front = items[: start - 1] if items[start - 1].is_(r"\cdot") else items[:start]
+    if not front or any(item.is_("=", ",") for item in front):
+        return None
+    matrix = read_environment(reader, items[start:])
+    if not isinstance(matrix, Matrix) or matrix.kind != "matrix":
+        return None
+    factor = read_scalar([Item("num", "1")] if len(front) == 1 and front[0].is_("+") else _minus_one(front))
+    rows = tuple(tuple(_times(factor, entry) for entry in row) for row in matrix.rows)
+    return Matrix(rows, matrix.kind)
+
+
+def _minus_one(front: Sequence[Item]) -> Sequence[Item]:
+    return [*front, Item("num", "1")] if len(front) == 1 and front[0].is_("-") else front
+
+
+def _times(factor: Scalar, entry: Node) -> Node:
+    if not isinstance(entry, Quantity) or entry.unit or entry.percent:
+        raise Uncovered("an entry")
+    return Quantity(Mul((factor, entry.scalar)))
 
 
 def _cases_by_hand(items: Sequence[Item]) -> Sequence[Item]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from rewards.comparison.relations_reader import spread
+from rewards.comparison.substitution import put
 from rewards.comparison.tree import (
     CONSTANTS,
     Bracketed,
@@ -14,6 +16,7 @@ from rewards.comparison.tree import (
     Quantity,
     Relation,
     SetBuilder,
+    Steps,
     Sym,
     free_symbols,
 )
@@ -40,16 +43,20 @@ def final_claim(node: Node, link: Link | None, *, equations: bool) -> Node:
     if isinstance(node, Named):
         value = node.value
         if isinstance(value, Relation) and set(value.operators) <= _LINKS and value.modulus is None:
-            value = _last_side(value, link, named=True)
+            value = _last_side(value, link, named=node.name)
         named = Named(node.name, final_claim(value, link, equations=False))
         return spread(named) or named
     if isinstance(node, Relation) and set(node.operators) <= _LINKS and node.operators and node.modulus is None:
         keep = set(node.operators) == {"="} and (equations or link is None) and bool(free_symbols(node))
-        return node if keep else final_claim(_last_side(node, link, named=False), link, equations=False)
+        return node if keep else final_claim(_last_side(node, link, named=""), link, equations=False)
+    if isinstance(node, Steps) and link is not None:
+        return _last_step(node, link)
     if isinstance(node, Listing):
         return _listing(Listing(tuple(_flat(node, link, equations)), node.word))
     if isinstance(node, Bracketed) and node.brackets == "{}":
-        return Bracketed("{}", tuple(_flat(Listing(node.members), link, equations)))
+        members = _flat(Listing(node.members), link, equations)
+        names = {member.name if isinstance(member, Named) else "" for member in members}
+        return Bracketed("{}", tuple(map(_value, members) if len(names) == 1 else members))
     return node
 
 
@@ -63,10 +70,39 @@ def _flat(node: Listing, link: Link | None, equations: bool) -> list[Node]:
     return members
 
 
-def _last_side(chain: Relation, link: Link | None, *, named: bool) -> Node:
-    """The side that is graded: the last one before an approximation."""
+def _last_step(steps: Steps, link: Link) -> Node:
+    """The last step, if it gives one symbol a value for which the equations before hold.
+
+    Raises:
+        FalseLink: an equation does not hold, or cannot be checked.
+    """
+    last = final_claim(steps.members[-1], link, equations=False)
+    if not isinstance(last, Named):
+        return steps
+    value = last.value
+    for step in steps.members[:-1]:
+        sides = step.sides if isinstance(step, Relation) and set(step.operators) == {"="} else ()
+        scalars = [side.scalar for side in sides if isinstance(side, Quantity) and not side.unit and not side.percent]
+        if not isinstance(value, Quantity) or not sides or len(scalars) < len(sides) or free_symbols(value):
+            raise FalseLink
+        if set().union(*map(free_symbols, scalars)) != {last.name}:
+            raise FalseLink
+        put_in = [Quantity(put(scalar, last.name, value.scalar)) for scalar in scalars]
+        if not all(link(left, right, False) for left, right in pairwise(put_in)):
+            raise FalseLink
+    return last
+
+
+def _last_side(chain: Relation, link: Link | None, *, named: str) -> Node:
+    """The side that is graded: the last one before an approximation.
+
+    ``named`` is the name before the chain. A formula behind the name, as in C = 2 pi r = 10 pi, claims no number.
+    """
     sides, operators = list(chain.sides), list(chain.operators)
-    while link is not None and named and len(sides) > 1 and _is_symbol(sides[0]):
+    formula = not free_symbols(sides[-1])
+    while link is not None and named and len(sides) > 1 and (
+        _is_symbol(sides[0]) or (formula and _is_formula(sides[0], named))
+    ):  # fmt: skip
         del sides[0], operators[0]
     if link is not None:
         for left, sign, right in zip(sides[:-1], operators, sides[1:], strict=True):
@@ -74,6 +110,11 @@ def _last_side(chain: Relation, link: Link | None, *, named: bool) -> Node:
                 raise FalseLink
     last = next((at for at, sign in enumerate(operators) if sign != "="), len(operators))
     return sides[last]
+
+
+def _is_formula(node: Node, name: str) -> bool:
+    symbols = free_symbols(node) if isinstance(node, Quantity) and not node.unit and not node.percent else set()
+    return bool(symbols) and name not in symbols
 
 
 def _is_symbol(node: Node) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from rewards.comparison.answer_reader import Reading, read
+from rewards.comparison.asked import asked_expressions
 from rewards.comparison.claims import FalseLink, final_claim, is_equation
 from rewards.comparison.equality import NeedsPrecision
 from rewards.comparison.items import Item
@@ -19,8 +20,23 @@ from rewards.comparison.node_equality import NodeEquality
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.operations import unevaluated
 from rewards.comparison.quantities import plain_digits
+from rewards.comparison.regions import region_of
 from rewards.comparison.spellings import READ_SIGNS
-from rewards.comparison.tree import Based, Bracketed, Choice, Node, SetOf, Uncovered, Words
+from rewards.comparison.tree import (
+    Based,
+    Bracketed,
+    Choice,
+    Listing,
+    Node,
+    Quantity,
+    Relation,
+    SetBuilder,
+    SetOf,
+    Sym,
+    Uncovered,
+    Words,
+    walk,
+)
 from rewards.comparison.units import SHORT_LETTERS, counted_nouns
 from rewards.comparison.work import budget
 from rewards.types import Reason, Result
@@ -80,7 +96,7 @@ def _decide(gold: str, answer: str, problem_text: str, *, deep: bool) -> Reason:
         return Reason.UNPARSABLE
     try:
         wanted = _reading(_visible(gold), counted_nouns(problem_text), True)
-        given = read(answer, _allowed_nouns(gold, problem_text))
+        given = read(answer, _allowed_nouns(gold, problem_text), asked=asked_expressions(problem_text))
         return _compare(wanted, given, NodeEquality(deep=deep))
     except TooLarge:
         return Reason.TOO_COMPLEX
@@ -127,9 +143,19 @@ def _compare_nodes(gold: Node, answer: Node, equality: NodeEquality) -> Reason:
     wanted = final_claim(gold, None, equations=True)
     given = final_claim(answer, equality.link, equations=is_equation(wanted))
     wanted, given = _without_single_set(wanted), _without_single_set(given)
-    if not isinstance(wanted, Words | Choice) and unevaluated(wanted, given):
+    if not isinstance(wanted, Words | Choice) and unevaluated(_ends_of_region(wanted), _ends_of_region(given)):
         return Reason.UNEVALUATED
     return Reason.CORRECT if equality.equal(wanted, given) else Reason.WRONG
+
+
+def _ends_of_region(node: Node) -> Node:
+    """What must be worked out in an inequality: the ends, while |x| < 3 names its region as 3 does."""
+    region = region_of(node) if isinstance(node, Relation | SetBuilder) else None
+    if region is None:
+        return node
+    return Listing(
+        tuple(Quantity(end) for piece in region.pieces for end in (piece.low, piece.high) if Sym("oo") not in walk(end))
+    )
 
 
 def _without_single_set(node: Node) -> Node:

@@ -3,26 +3,31 @@ r"""Finite sums and products as their terms, for links such as ``\sum_{k=1}^{10}
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from fractions import Fraction
 
+from rewards.comparison.calculus import derived, integrated
 from rewards.comparison.numerals import TooLarge
-from rewards.comparison.tree import Add, Call, Div, Mul, Num, Pow, Scalar, Sym
+from rewards.comparison.substitution import put, rebuilt
+from rewards.comparison.tree import Add, Call, Mul, Num, Scalar, Sym
 
 _MOST_TERMS = 200
-_LOWER = re.compile(r"bound ([A-Za-z]) = ([0-9]+)")
+_LOWER = re.compile(r"bound ([A-Za-z]|index) = ([0-9]+)")
 _UPPER = re.compile(r"bound ([0-9]+)")
 
 
 def written_out(scalar: Scalar) -> Scalar:
-    """``scalar`` with each sum or product between two numerals replaced by its terms.
+    """``scalar`` with each sum or product between two numerals replaced by its terms, and simple calculus done.
 
     Raises:
         TooLarge: more than 200 terms.
     """
     if isinstance(scalar, Call) and scalar.name in ("sum", "prod") and (terms := _terms(scalar)) is not None:
         return Add(terms) if scalar.name == "sum" else Mul(terms)
-    return _rebuilt(scalar, written_out)
+    if isinstance(scalar, Call) and scalar.name == "int" and (value := integrated(scalar)) is not None:
+        return value
+    if isinstance(scalar, Mul) and (slope := derived(scalar)) is not None:
+        return slope
+    return rebuilt(scalar, written_out)
 
 
 def _terms(call: Call) -> tuple[Scalar, ...] | None:
@@ -35,24 +40,4 @@ def _terms(call: Call) -> tuple[Scalar, ...] | None:
     values = range(int(start[2]), int(end[1]) + 1)
     if not 0 < len(values) <= _MOST_TERMS:
         raise TooLarge("terms")
-    return tuple(_put(body, start[1], value) for value in values)
-
-
-def _put(scalar: Scalar, name: str, value: int) -> Scalar:
-    """``scalar`` with ``value`` in the place of the symbol ``name``."""
-    if scalar == Sym(name):
-        return Num(Fraction(value))
-    return _rebuilt(scalar, lambda part: _put(part, name, value))
-
-
-def _rebuilt(scalar: Scalar, change: Callable[[Scalar], Scalar]) -> Scalar:
-    """The same node over changed parts."""
-    if isinstance(scalar, Add):
-        return Add(tuple(map(change, scalar.terms)))
-    if isinstance(scalar, Mul):
-        return Mul(tuple(map(change, scalar.factors)))
-    if isinstance(scalar, Div):
-        return Div(change(scalar.top), change(scalar.bottom))
-    if isinstance(scalar, Pow):
-        return Pow(change(scalar.base), change(scalar.exponent))
-    return Call(scalar.name, tuple(map(change, scalar.arguments))) if isinstance(scalar, Call) else scalar
+    return tuple(put(body, start[1], Num(Fraction(value))) for value in values)

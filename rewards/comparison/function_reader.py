@@ -2,12 +2,16 @@ r"""Named functions and big operators inside a formula."""
 
 from __future__ import annotations
 
+import re
+
 from rewards.comparison import spellings as spell
 from rewards.comparison.cursor import Cursor
-from rewards.comparison.tree import MINUS_ONE, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
+from rewards.comparison.substitution import put, rebuilt
+from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
 
 _WORK = {"factorial": "factorial", "binomial": "binom"}
 FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt", "abs"}
+_INDEX = re.compile(r"bound ([A-Za-z]) = (.+)")
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
 
 
@@ -73,8 +77,17 @@ class FunctionReader(Cursor):
         if name in ("sum", "prod") and counted != (upper != Sym("none")):
             raise Uncovered(name)  # a lost limit would change the value without a word
         # An integral covers a whole sum up to the differential, a sum sign covers a product.
-        body = self.sum() if name == "int" else self._product()
-        return Call(name, (lower, upper, body))
+        body = self._integrand() if name == "int" else self._product()
+        return _with_index(Call(name, (lower, upper, body)))
+
+    def _integrand(self) -> Scalar:
+        """Terms up to the one that ends in a differential."""
+        terms = [self._product()]
+        while not _ends_in_differential(terms[-1]) and (item := self.peek()) is not None and item.is_("+", "-"):
+            self._at += 1
+            term = self._product()
+            terms.append(term if item.value == "+" else times(MINUS_ONE, term))
+        return terms[0] if len(terms) == 1 else Add(tuple(terms))
 
     def _raw_argument(self) -> str:
         """The limits of a sum or integral, token by token."""
@@ -87,6 +100,31 @@ class FunctionReader(Cursor):
             words.append(item.value)
             if depth == 0:
                 return " ".join(words[1:-1])
+
+
+def _reindexed(scalar: Scalar, old: str) -> Scalar:
+    """The index under its common name, in subscripts as well."""
+    if isinstance(scalar, Sym):
+        name = scalar.name
+        return Sym(name[: -len(old)] + "index") if name == old or name.endswith(f"_{old}") else scalar
+    return rebuilt(scalar, lambda part: _reindexed(part, old))
+
+
+def _ends_in_differential(term: Scalar) -> bool:
+    return isinstance(term, Mul) and len(term.factors) > 1 and term.factors[-2] == Sym("d")
+
+
+def _with_index(call: Call) -> Call:
+    """The variable of a sum, product or integral under one name, where nothing else has that name."""
+    lower, upper, body = call.arguments
+    found = _INDEX.fullmatch(lower.name) if isinstance(lower, Sym) else None
+    if call.name in ("sum", "prod") and found is not None:
+        return Call(call.name, (Sym(f"bound index = {found[2]}"), upper, _reindexed(body, found[1])))
+    # The integration variable stands last, after d.
+    last = body.factors[-2:] if isinstance(body, Mul) else ()
+    if call.name == "int" and len(last) == 2 and last[0] == Sym("d") and isinstance(last[1], Sym):
+        return Call(call.name, (lower, upper, put(body, last[1].name, Sym("index"))))
+    return call
 
 
 def function_of(name: str, base: Scalar | None, arguments: tuple[Scalar, ...], exponent: Scalar | None) -> Scalar:

@@ -144,6 +144,14 @@ class _Reader:
             self._add("sign", "}")
         elif len(self._out) - mode[4] > 1:
             self._settle(mode)
+        elif (mode[0] or mode[1]) and len(self._out) - mode[4] == 1:
+            self._name_function(mode[4])
+
+    def _name_function(self, at: int) -> None:
+        r"""``\text{lcm}(4,6)`` is a function as ``\operatorname{lcm}(4,6)`` is, so that its value is checked."""
+        name = self._out[at].value.casefold()
+        if name in spell.FUNCTIONS | spell.INTEGER_FUNCTIONS and self._next_printed() in ("(", r"\left", r"\{", "["):
+            self._out[at] = Item("cmd", f"\\{name}", self._out[at].spaced)
 
     def _settle(self, mode: tuple[bool, bool, str, bool, int]) -> None:
         """A font around more than one letter is emphasis; a text before a power must stay together."""

@@ -28,6 +28,7 @@ from rewards.comparison.tree import (
     Relation,
     Scalar,
     SetOf,
+    Steps,
     Sym,
     Words,
     free_symbols,
@@ -36,6 +37,8 @@ from rewards.comparison.units import same_unit
 
 _NEAR = 0.01
 _NOTHING = (Words(("no", "solution")), SetOf("name", (), "empty"))
+_INTEGERS = (Words(("all", "integers")), SetOf("name", (), "Z"))
+_OTHERWISE = (Words(("otherwise",)), Words(("else",)))
 
 
 class NodeEquality:
@@ -72,8 +75,12 @@ class NodeEquality:
             return self._named(gold, answer)
         if isinstance(gold, Listing | Bracketed) or isinstance(answer, Listing | Bracketed):
             return self._members(gold, answer)
+        if _letter(gold) == _letter(answer) and _letter(gold).isupper():
+            return True
         if isinstance(gold, Words) or isinstance(answer, Words):
             # No solution and the empty set are the same answer.
+            if gold in _INTEGERS and answer in _INTEGERS:
+                return True
             return (gold in _NOTHING and answer in _NOTHING) or _letter(gold) == _letter(answer) != ""
         return self._alike(gold, answer)
 
@@ -91,6 +98,8 @@ class NodeEquality:
             return self._set_operations(gold, answer)
         if isinstance(gold, Matrix) and isinstance(answer, Matrix):
             return self._matrices(gold, answer)
+        if isinstance(gold, Steps) and isinstance(answer, Steps):
+            return len(gold.members) == len(answer.members) and all(map(self.equal, gold.members, answer.members))
         if isinstance(gold, Compound) and isinstance(answer, Compound):
             return len(gold.parts) == len(answer.parts) and all(map(self._quantities, gold.parts, answer.parts))
         return False
@@ -143,8 +152,8 @@ class NodeEquality:
         return all(map(self.equal, gold, answer))
 
     def _conjunctions_agree(self, gold: Node, answer: Node) -> bool:
-        """Between conditions "and" and "or" differ; between values both only list."""
-        words = [side.word for side in (gold, answer) if isinstance(side, Listing) and _has_relation(side)]
+        """Between conditions and between letters "and" and "or" differ; between values both only list."""
+        words = [side.word for side in (gold, answer) if isinstance(side, Listing) and _is_logical(side)]
         return len(set(words)) < 2 or "or" not in words
 
     def _any_order(self, gold: Sequence[Node], answer: Sequence[Node]) -> bool:
@@ -215,11 +224,16 @@ class NodeEquality:
             return all(self._row(first, second) for first, second in zip(gold.rows, answer.rows, strict=True))
         left = list(answer.rows)
         for row in gold.rows:
-            match = next((other for other in left if self._row(row, other)), None)
+            match = next((other for other in left if self._row(row, other) or self._other_case(row, left)), None)
             if match is None:
                 return False
             left.remove(match)
         return True
+
+    def _other_case(self, gold: Sequence[Node], left: Sequence[Sequence[Node]]) -> bool:
+        """The last case may say "otherwise", since the gold's cases are all there are."""
+        last = left[0] if len(left) == 1 else ()
+        return len(last) == len(gold) == 2 and last[1] in _OTHERWISE and self.equal(gold[0], last[0])
 
     def _row(self, gold: Sequence[Node], answer: Sequence[Node]) -> bool:
         return all(map(self.equal, gold, answer))
@@ -250,6 +264,7 @@ def _letter(node: Node) -> str:
     if isinstance(node, Words) and len(node.words) == 1 and len(node.words[0]) == 1:
         return node.words[0]
     if isinstance(node, Quantity) and isinstance(node.scalar, Sym) and not node.unit and not node.percent:
+        # A capital in bold is the same choice.
         name = node.scalar.name.removesuffix("|vector")
         return name if len(name) == 1 else ""
     return ""
@@ -271,8 +286,8 @@ def _names_differ(gold: Sequence[Node], answer: Sequence[Node]) -> bool:
     return (all(named[0]) and not any(named[1])) or (all(named[1]) and not any(named[0]))
 
 
-def _has_relation(node: Listing) -> bool:
-    return any(isinstance(member, Relation) for member in node.members)
+def _is_logical(node: Listing) -> bool:
+    return any(isinstance(member, Relation) for member in node.members) or all(map(_letter, node.members))
 
 
 def _same_digits(gold: Digits, answer: Digits) -> bool:

@@ -116,6 +116,8 @@ def _without_currency(items: Sequence[Item]) -> tuple[Sequence[Item], str]:
 
 def _without_percent(items: Sequence[Item]) -> tuple[Sequence[Item], bool]:
     last = items[-1]
+    if last.value.casefold() == "cent" and items[-2:-1] and items[-2].value.casefold() == "per":
+        return items[:-2], len(items) > 2
     if last.is_("%") or (last.kind == "word" and last.value.casefold() in _PERCENT_WORDS):
         return items[:-1], len(items) > 1
     return items, False
@@ -201,6 +203,8 @@ def read_based(items: Sequence[Item]) -> Based:
     if not end:
         raise Uncovered("no base")
     body, after = items[:end], items[end + 1 :]
+    if len(body) > 1 and body[-1].value == "in":
+        body = body[:-1]
     if body[-1].is_("(") and after and after[-1].is_(")"):
         body, after = body[:-1], after[:-1]
     if not body:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from rewards.comparison.numeric import Undefined, quick_value
 from rewards.comparison.tree import (
     MINUS_ONE,
+    Add,
     Bracketed,
     Call,
     Listing,
@@ -119,12 +120,34 @@ def _one_sided(left: Scalar, sign: str, right: Scalar) -> Region | None:
         left, sign, right = right, _FLIPPED[sign], left
     if not _varies(left) or free_symbols(right) & free_symbols(left):
         return None
+    if (banded := _around(left, sign, right)) is not None:
+        return banded
     name = left.name if isinstance(left, Sym) else repr(left)
     if sign == r"\ne":
         return Region((Piece(_LOWEST, right), Piece(right, _HIGHEST)), name)
     closed = sign in (r"\le", r"\ge")
     piece = Piece(_LOWEST, right, False, closed) if sign in _LESS else Piece(right, _HIGHEST, closed, False)
     return Region((piece,), name)
+
+
+def _around(left: Scalar, sign: str, right: Scalar) -> Region | None:
+    """``|x - 3| < 2`` for a positive number on the right, else None."""
+    if not isinstance(left, Call) or left.name != "abs" or sign == r"\ne" or free_symbols(right):
+        return None
+    inner = left.arguments[0]
+    first, *rest = inner.terms if isinstance(inner, Add) else (inner,)
+    try:
+        positive = quick_value(right, {}) > 0
+    except Undefined:
+        return None
+    if not positive or not isinstance(first, Sym) or any(map(free_symbols, rest)):
+        return None
+    shift = [Mul((MINUS_ONE, part)) for part in rest]
+    low, high = Add((Mul((MINUS_ONE, right)), *shift)), Add((right, *shift))
+    closed = sign in (r"\le", r"\ge")
+    if sign in _LESS:
+        return Region((Piece(low, high, closed, closed),), first.name)
+    return Region((Piece(_LOWEST, low, False, closed), Piece(high, _HIGHEST, closed, False)), first.name)
 
 
 def _varies(side: Scalar | None) -> bool:

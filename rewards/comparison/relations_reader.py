@@ -19,6 +19,7 @@ from rewards.comparison.tree import (
     Node,
     Pow,
     Relation,
+    Steps,
     Sym,
     Uncovered,
     free_symbols,
@@ -52,13 +53,24 @@ def read_relation(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     if any(not side for side in sides):
         raise Uncovered("an empty side")
     signs = tuple(operator.value for operator in operators)
-    if signs[0] in ("=", r"\in", r"\approx", r"\to") and is_name(reader, sides[0]):
+    tends = signs[0] == r"\to" and not any(item.kind == "letter" for item in sides[1])
+    if (signs[0] in ("=", r"\in", r"\approx") or tends) and is_name(reader, sides[0]):
         rest = sides[1:]
         value = reader.read(rest[0]) if len(rest) == 1 else _chain(reader, rest, signs[1:])
         return Named(name_of(sides[0]), value)
     if signs == ("=",) and _is_symbol(sides[1]) and not is_name(reader, sides[0]):
         return Named(name_of(sides[1]), reader.read(sides[0]))
     return _chain(reader, sides, signs)
+
+
+def read_steps(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
+    r"""``2x = 6 \Rightarrow x = 3``."""
+    steps, arrows = split(items, lambda item: item.is_(r"\implies"))
+    if not arrows:
+        return None
+    if any(not step for step in steps):
+        raise Uncovered("an empty step")
+    return Steps(tuple(reader.read(step) for step in steps))
 
 
 def _chain(reader: AnswerReader, sides: Sequence[Sequence[Item]], signs: tuple[str, ...]) -> Relation:
@@ -101,6 +113,8 @@ def _joins_equals(before: Item) -> bool:
 
 def _ratio(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     sides, colons = split(items, lambda item: item.is_(":"))
+    if colons and "".join(item.value for item in items[-2:]).casefold() in ("am", "pm"):
+        return None
     if not colons or any(not side for side in sides) or all(len(side) == 1 and side[0].kind == "num" for side in sides):
         return None
     if any(item.kind != "num" and (item.text or item.roman) for item in items):
@@ -137,6 +151,8 @@ def read_point(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
 
 def name_of(items: Sequence[Item]) -> str:
     """A name as two answers must share it: all items without spaces."""
+    if len(items) > 3 and items[0].kind in ("letter", "word") and items[1].is_("[") and items[-1].is_("]"):
+        items = [items[0], Item("sign", "("), *items[2:-1], Item("sign", ")")]  # E[X] is E(X)
     return "".join(f"{item.value}|{item.font}" if item.font else item.value for item in items if not item.is_("{", "}"))
 
 
@@ -146,6 +162,8 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
     A name has a letter, begins with no numeral, and has no arithmetic and no power at its top level. All of its items
     must read as a name; a name with an item that nothing owns is none.
     """
+    if reader.asked and name_of(items) in reader.asked:
+        return True
     if (
         not any(item.kind in ("letter", "word") or item.value in spell.GREEK for item in items)
         or items[0].kind == "num"
@@ -160,6 +178,8 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
         return _is_tuple_of_symbols(items)
     if items[0].is_(r"\frac"):
         return all(item.kind == "letter" or item.is_("{", "}") or item.value in spell.GREEK for item in items[1:])
+    if _is_measured(reader, items):
+        return True
     if items[0].is_("{", "[", r"\{", r"\sqrt") or items[0].kind == "unknown":
         return False
     function = items[0].value.removeprefix("\\") in spell.FUNCTIONS
@@ -176,14 +196,37 @@ def _is_symbol(items: Sequence[Item]) -> bool:
     return len(items) == 1 and (items[0].kind == "letter" or items[0].value in spell.GREEK)
 
 
+def _is_measured(reader: AnswerReader, items: Sequence[Item]) -> bool:
+    r"""``|A \cap B|``, ``\|v\|``, ``[ABC]``: the size of a set, the length of a vector, the area of a figure."""
+    inner = items[1:-1]
+    if len(items) < 3 or not any(item.kind == "letter" for item in inner):
+        return False
+    if items[0].is_("[") and items[-1].is_("]"):
+        return all(item.kind == "letter" and item.value.isupper() for item in inner)
+    if items[0].is_(r"\Vert") and items[-1].is_(r"\Vert"):
+        return all(item.kind == "letter" for item in inner)
+    bars = [item for item in items if item.is_("|")]
+    between = items[0].is_("|") and items[-1].is_("|") and len(bars) == 2
+    return (
+        between
+        and any(item.is_(r"\cap", r"\cup", r"\setminus") for item in inner)
+        and (reader.attempt(inner) is not None)
+    )
+
+
 def _is_applied(reader: AnswerReader, items: Sequence[Item]) -> bool:
     """``P(X = 2)``, ``f^{-1}(3)``, ``S_n(x, y)``, ``n(A \\cap B)``: a symbol before brackets whose content reads."""
     opening = next((at for at, item in enumerate(items) if item.is_("(", "[", r"\{", "|") and at), None)
-    if opening is None or closing(items, opening) != len(items) - 1 or items[0].kind not in ("letter", "word"):
+    if opening is None or closing(items, opening) != len(items) - 1:
         return False
-    if not _is_applied_inverse(items) and not _is_scalar_name(items[:opening]) and items[0].kind != "word":
+    if items[0].kind not in ("letter", "word") and not items[0].is_(r"\Pr"):
+        return False
+    if not _is_applied_inverse(items) and not _is_scalar_name(items[:opening]) and items[0].kind == "letter":
         return False
     inner = items[opening + 1 : -1]
+    # A named function of numerals is a value that somebody must work out.
+    if len(items[0].value) > 1 and all(item.kind == "num" or item.is_(",", "-", ".") for item in inner):
+        return False
     parts, _ = split(inner, lambda item: item.is_("|", ","))
     return bool(inner) and all(part and reader.attempt(part) is not None for part in parts)
 

@@ -9,6 +9,7 @@ from rewards.comparison import spellings as spell
 from rewards.comparison.function_reader import FUNCTION_WORDS, FunctionReader, times
 from rewards.comparison.items import Item
 from rewards.comparison.numeral_reader import NumeralReader
+from rewards.comparison.splitting import closing
 from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Num, Pow, Scalar, Sym, Uncovered
 
 _MOST_DEPTH = 40
@@ -60,10 +61,15 @@ class ScalarReader(NumeralReader, FunctionReader):
                 product = times(product, self._signed())
             elif self._accept("/", r"\div"):
                 product = Div(product, self._signed())
-            elif self._begins_factor():
+            elif self._begins_factor() or self._after_factorial():
                 product = times(product, self._power())
             else:
                 return product
+
+    def _after_factorial(self) -> bool:
+        """A numeral after an exclamation mark is a factor: ``3!4!``."""
+        item = self.peek()
+        return item is not None and item.kind == "num" and self._at > 0 and self._items[self._at - 1].is_("!")
 
     def _refuse_vector_product(self, left: Scalar) -> None:
         r"""``\cdot`` and ``\times`` differ between vectors, whose products are not read."""
@@ -230,9 +236,9 @@ class ScalarReader(NumeralReader, FunctionReader):
         r"""``\frac{dy}{dx}``: a quotient of differentials is one operator, which must not cancel."""
         if self.value() != "{" or self.value(1) not in _DERIVATIVE:
             return None
-        end = self._at + 1
-        while end < len(self._items) and not self._items[end].is_("}"):
-            end += 1
+        end = closing(self._items, self._at)
+        if end is None:
+            return None
         rest = self._items[end + 1 : end + 3]
         if len(rest) < 2 or not rest[0].is_("{") or rest[1].value not in _DERIVATIVE:
             return None

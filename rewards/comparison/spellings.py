@@ -19,11 +19,14 @@ _UNICODE = {
     "\u03b8": r"\theta ", "\u03b1": r"\alpha ", "\u03b2": r"\beta ", "\u03b3": r"\gamma ", "\u03bb": r"\lambda ",
     "\u03c6": r"\phi ", "\u03a9": r"\Omega ", "\u2126": r"\Omega ", "\u03bc": r"\mu ", "\u00b5": r"\mu ",
     "\u03c9": r"\omega ", "\u03c3": r"\sigma ", "\u0394": r"\Delta ", "\u2220": r"\angle ", "\u25b3": r"\triangle ",
-    "\u2261": r"\equiv ", "\u2192": r"\to ", "\u2032": "'", "\u2019": "'", "\u2026": r"\ldots ",
+    "\u2261": r"\equiv ", "\u21d2": r"\implies ", "\u00ac": r"\neg ",
+    "\u2192": r"\to ", "\u2032": "'", "\u2019": "'", "\u2026": r"\ldots ",
     "\u2713": r"\checkmark ",
     "\u2227": r"\land ", "\u2228": r"\lor ", "\u2216": r"\setminus ", "\u20ac": r"\euro ", "\u00a3": r"\pounds ",
     "\u00a5": r"\yen ", "\u20b9": r"\rupee ", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u3000": " ",
-    "\u3002": ".", "\uff0c": ",", "\uff1a": ":", "\u3001": ",", "\uff08": "(", "\uff09": ")", "\u2044": "/",
+    "\u3002": ".",
+    "\u00a2": r"\text{ cents}", "\uff0c": ",", "\uff1a": ":", "\u3001": ",", "\uff08": "(", "\uff09": ")",
+    "\u2044": "/",
     "\u2215": "/",
 }  # fmt: skip
 _UNICODE |= {
@@ -88,7 +91,9 @@ LAYOUT = SIZED | {r"\!"} | frozenset(
         "blacksquare",
     )
 )  # fmt: skip
-WITH_ARGUMENT = frozenset((r"\color", r"\hspace", r"\vspace", r"\textcolor", r"\mspace", r"\label", r"\tag", r"\hskip"))
+WITH_ARGUMENT = frozenset(
+    (r"\color", r"\hspace", r"\vspace", r"\textcolor", r"\colorbox", r"\mspace", r"\label", r"\tag", r"\hskip")
+)
 TEXT_COMMANDS = frozenset(
     rf"\{name}"
     for name in words(
@@ -127,11 +132,15 @@ COMMAND_SPELLINGS = {
     r"\smallsetminus": r"\setminus", r"\arcsinh": r"\arsinh", r"\varphi": r"\phi", r"\varepsilon": r"\epsilon",
     r"\degree": r"\circ*", r"\degrees": r"\circ*", r"\textdegree": r"\circ*", r"\EUR": r"\euro",
     r"\texteuro": r"\euro",
-    r"\textdollar": r"\$", r"\pound": r"\pounds", r"\textsterling": r"\pounds", r"\prime": "'", r"\cr": r"\\",
+    r"\textdollar": r"\$",
+    r"\mathdollar": r"\$", r"\surd": r"\sqrt", r"\lnot": r"\neg",
+    r"\pound": r"\pounds", r"\textsterling": r"\pounds", r"\prime": "'", r"\cr": r"\\",
     r"\newline": r"\\", r"\tabularnewline": r"\\", r"\lg": r"\lg", r"\sen": r"\sin", r"\tg": r"\tan",
     r"\ctg": r"\cot",
     r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\bigcup": r"\cup", r"\bigcap": r"\cap", r"\cancel": r"\cancel",
-    r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline", r"\implies": r"\implies",
+    r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline",
+    r"\Rightarrow": r"\implies", r"\Longrightarrow": r"\implies",
+
 }  # fmt: skip
 GREEK = frozenset(
     rf"\{name}"
@@ -163,7 +172,7 @@ KNOWN = (
             "frac sqrt binom choose pi infty cdot times div pm mp le ge ne approx equiv in notin cup cap setminus",
             "to emptyset land lor circ circ* overline dot pmod bmod mod lfloor rfloor lceil rceil angle triangle",
             "euro pounds yen rupee ldots ll gg subset subseteq sim cong parallel perp Re Im partial Vert star",
-            "odot over",
+            "odot over implies neg",
         )
     )
 )

@@ -181,6 +181,13 @@ class Based:
     base: int
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Claims of which each follows from the one before: 2x = 6 implies x = 3."""
+
+    members: tuple[Node, ...]
+
+
 Node = (
     Quantity
     | Compound
@@ -195,6 +202,7 @@ Node = (
     | Matrix
     | Digits
     | Based
+    | Steps
 )
 
 

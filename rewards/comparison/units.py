@@ -47,7 +47,7 @@ _NEUTRAL = {
     "way": (), "people": ("person",), "student": (), "item": (), "piece": (), "page": (), "integer": (),
     "digit": (), "step": (),
     "term": (), "arrangement": (), "permutation": (), "combination": (), "element": (), "subset": (),
-    "pair": (), "child": ("children",),
+    "child": ("children",),
 }  # fmt: skip
 MAGNITUDES = {"dozen": 12, "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 CURRENCY_SIGNS = {r"\$": "dollar", r"\euro": "euro", r"\pounds": "£", r"\yen": "yen", r"\rupee": "rupee"}
@@ -75,6 +75,7 @@ NEVER_A_NOUN = frozenset(
         "much any some all each every other another else only just exactly actually really modulus first",
         "second last next previous sum difference product quotient ratio plus/minus opposite complement short",
         "cut off where when while whenever given since because such provided assuming suppose let",
+        "whether depends depend",
         "infinity infinite undefined error answer result solution solutions correct right true yes",
     )
 )  # fmt: skip
@@ -131,16 +132,23 @@ _COUNTED = re.compile(
 )
 
 
+# "How many tickets were sold?" makes "41 tickets sold" an answer.
+_HOW_MANY = re.compile(r"how (?:many|much)[^?.]{0,200}")
+_TRAILING = re.compile(r"\b(?:left|remaining|sold|needed|required|altogether)\b")
+
+
 @lru_cache(maxsize=4096)
 def counted_nouns(problem_text: str) -> frozenset[str]:
     """Nouns that a problem counts: those after "how many", "number of", a numeral or a word of number."""
     found: set[str] = set()
     for match in _COUNTED.finditer(problem_text.casefold()):
         for word in match[1].replace("-", " ").split():
-            if word in NEVER_A_NOUN:
+            if word in NEVER_A_NOUN and word not in ("solution", "solutions", "positive"):
                 break
             found.add(noun(word))
-    return frozenset(found - NEVER_A_NOUN)
+    for question in _HOW_MANY.finditer(problem_text.casefold()):
+        found |= set(_TRAILING.findall(question[0]))
+    return frozenset(found - (NEVER_A_NOUN - {"solution", "positive"}))
 
 
 def is_unit_item(item: Item, nouns: frozenset[str]) -> bool:

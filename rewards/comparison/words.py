@@ -18,12 +18,14 @@ _LEAD_INS = (
     "result", "it is",
     "we get", "we have", "so", "thus", "therefore", "hence", "is", "are", "equals", "total", "the total is",
     "there are",
-    "there is", "the correct option is", "the correct choice is", "correct option", "correct answer",
+    "there is", "our answer is", "my answer is", "the total number is", "exactly", "a total of", "the exact value is",
+    "the correct option is", "the correct choice is", "correct option", "correct answer",
     "the correct option",
     "the probability is", "the area is", "the sum is", "the number is", "the length is", "yes the answer is",
 )  # fmt: skip
 LEAD_INS = sorted((tuple(phrase.split()) for phrase in _LEAD_INS), key=len, reverse=True)
-_LEADING = frozenset(["the", "a", "an", "on", "in", "at"])
+_TRAILERS = frozenset(("in total", "in all", "total", "altogether", "overall", "only", "exactly"))
+_LEADING = frozenset(["only", "the", "a", "an", "on", "in", "at"])
 _SINGULAR = {"solutions": "solution", "roots": "root", "values": "value", "numbers": "number", "answers": "answer"}
 _SAME = {
     ("infinite",): "infinitely many", ("infinitely", "many"): "infinitely many",
@@ -32,10 +34,16 @@ _SAME = {
     ("no", "such", "solution"): "no solution", ("there", "is", "no", "solution"): "no solution",
     ("solution", "does", "not", "exist"): "no solution", ("all", "real", "number"): "all reals",
     ("all", "reals"): "all reals",
-    ("all", "real"): "all reals", ("t",): "t",
+    ("all", "real"): "all reals", ("all", "real", "x"): "all reals",
+    ("all", "integer"): "all integers", ("all", "integers"): "all integers", ("t",): "t",
+    ("limit", "does", "not", "exist"): "does not exist",
 }  # fmt: skip
 _PUNCTUATION = frozenset(".,;:!'\"-")
 _CHOICE_LABELS = frozenset(("option", "choice", "answer", "part", "statement"))
+# Texts of a choice that deny the other choices.
+_NONE_OF_THEM = frozenset(
+    ("noneofthese", "noneoftheabove", "noneofthose", "neither", "notenoughinformation", "cannotbedetermined")
+)
 # Words that make the text beside a choice letter more than that choice's text.
 _HEDGES = frozenset(
     words(
@@ -47,14 +55,25 @@ _HEDGES = frozenset(
 
 def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
     """``items`` without a phrase of the closed table at the beginning and the colon after that phrase."""
-    while items and items[0].kind == "word":
+    while items and (items[0].kind == "word" or (items[0].kind == "letter" and items[0].text)):
         words = [item.value.casefold() for item in items[:6]]
         phrase = next((phrase for phrase in LEAD_INS if _starts(items, words, phrase)), None)
         if phrase is None:
             return items
         items = items[len(phrase) :]
-        while items and items[0].is_(":", ","):
+        while items and items[0].is_(":", ",", "="):
             items = items[1:]
+    return items
+
+
+def without_trailer(items: Sequence[Item]) -> Sequence[Item]:
+    """``items`` without words of the closed table at the end, such as "in total"."""
+    while len(items) > 1 and items[-1].kind == "word":
+        tail = [item.value.casefold() for item in items[-2:] if item.kind == "word"]
+        size = next((size for size in (2, 1) if " ".join(tail[-size:]) in _TRAILERS and size < len(items)), 0)
+        if not size or items[-size - 1].is_("("):
+            break
+        items = items[:-size]
     return items
 
 
@@ -84,12 +103,15 @@ def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
         words = words[1:]
     words = [_SINGULAR.get(word, word) for word in words]
     # 5 R 2 and 5 remainder 2 are the same answer.
-    words = ["r" if word == "remainder" else word for word in words]
+    words = ["r" if word in ("remainder", "rem", "R") else word for word in words]
     return tuple(_SAME[tuple(words)].split()) if tuple(words) in _SAME else tuple(words)
 
 
 def is_hedged(items: Sequence[Item], letter: str) -> bool:
     """Whether the text beside a choice letter offers another choice, or takes the choice back."""
+    said = " ".join(item.value.casefold() for item in items if item.kind in ("word", "letter"))
+    if said.replace(" ", "") in _NONE_OF_THEM:
+        return False
     for item in items:
         if item.value.casefold() in _HEDGES:
             return True

@@ -11,6 +11,7 @@ from rewards.extraction.boxes import Box, outer_boxes
 from rewards.extraction.free_text import free_answer
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason
+from rewards.wordlists import words
 
 Mode = Literal["strict", "lenient"]
 
@@ -27,6 +28,30 @@ _HEDGE = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
+_LONGEST_FORMULA = 400
+_CONTINUED_IN_FORMULA = re.compile(
+    r"\s*(?:(?:(?:\\right\s*)?[)}]\s*)+(?:[+*/^!-]|\\cdot|\\times)|!|_|\\[pb]?mod(?![a-z])|\(\s*\\?(?:text\{)?mod)[^\n$]{0,60}"
+)
+_ARGUMENT_OF = re.compile(r"(\\[A-Za-z]+)(?:\{[^{}]*\}|\[[^\]]*\])*\s*\Z")
+_EMPHASIS = frozenset(
+    rf"\{name}"
+    for name in words(
+        "text textbf textit mathbf mathrm boldsymbol bm color textcolor colorbox underline displaystyle large Large",
+        "huge begin end ensuremath phantom tag mbox hbox fbox boxed",
+    )
+)
+# A sign, a factor or an operation that touches a box from outside: "-\\boxed{5}", "\\boxed{5}+1", "\\boxed{5}^2".
+_SIGNED_IN_TEXT = re.compile(r"(?<=[=(:, ])[-\u2212]\Z")
+_CONTINUED_BEFORE = re.compile(
+    r"(?:(?<=[=$(\[{,:&])|(?<=\\[(\[]))\s*[-\u2212]\s*\Z"
+    r"|(?:[0-9]|(?<=[0-9a-z})])\s?[+*/^-]|\\(?:cdot|times|div|pm|mp|neq?|not\s*=)|\^\{?|\\[dt]?frac\s*\{(?:[^{}]*\}\s*\{)?"
+    r"|\\sqrt(?:\[[^\]]*\])?\s*\{?|\\(?:bar|overline|cancel|not|xcancel)\s*\{?|(?<=[=$&])\s*[a-zA-Z]"
+    r"|\\(?:sin|cos|tan|ln|log|exp|arcsin|arccos|arctan)(?![A-Za-z])\s*[({]?)\s*\Z"
+)
+_CONTINUED_AFTER = re.compile(
+    r"(?:[ \t]*(?:[+^]|\d|\.\d|\\(?:times|cdot|div|pm|frac|sqrt|pi)(?![A-Za-z])"
+    r"|[-\u2212*/×÷][ \t]*(?:\d|\(|\\(?:frac|sqrt|pi)))|[A-Za-z](?![A-Za-z]))[^\n$]{0,60}?(?=\\[\])]|[\n$]|\.\s|\.?\Z)"
+)
 
 
 @dataclass(frozen=True)
@@ -78,10 +103,39 @@ def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
     last = boxes[-1].content
     if last is None or _EMPTY.fullmatch(last):
         return Extraction(None, Reason.TRUNCATED)
-    members = [_unnest(box.content or "") for box in _joined_tail(solution, boxes, loose)]
-    if all(member == members[-1] for member in members):
-        return Extraction(members[-1])
-    return Extraction(", ".join(members))
+    tail = _joined_tail(solution, boxes, loose)
+    members = [_unnest(box.content or "") for box in tail]
+    answer = members[-1] if all(member == members[-1] for member in members) else ", ".join(members)
+    before, after = _beside(solution, tail[0].start, tail[-1].end)
+    return Extraction(before + answer + after)
+
+
+def _beside(solution: str, start: int, end: int) -> tuple[str, str]:
+    """What a formula says outside of its box belongs to the answer: a box is no way to hide a sign or a power."""
+    head = solution[max(0, start - _LONGEST_FORMULA) : start]
+    display = max(head.rfind(r"\["), head.rfind(r"\(")) > max(head.rfind(r"\]"), head.rfind(r"\)"))
+    in_formula = display or head.replace("$$", "$").count("$") % 2 == 1
+    before = (_CONTINUED_BEFORE if in_formula else _SIGNED_IN_TEXT).search(head, max(0, len(head) - _LONGEST_JOINER))
+    after = _CONTINUED_AFTER.match(solution, end) or (
+        _CONTINUED_IN_FORMULA.match(solution, end) if in_formula else None
+    )
+    opened = _opened(head[head.rfind("$") + 1 :]) if in_formula else ""
+    return opened or (before[0] if before else ""), (after[0].rstrip() if after else "")
+
+
+def _opened(head: str) -> str:
+    """A command whose argument is still open at the end of ``head`` and that is no emphasis, with its brace."""
+    depth = 0
+    for at in range(len(head) - 1, -1, -1):
+        depth += (head[at] == "}") - (head[at] == "{")
+        if depth < 0:
+            depth = 0
+            command = _ARGUMENT_OF.search(head[:at])
+            if head[:at].rstrip().endswith(("^", "_")):
+                return head[at - 1 : at + 1]
+            if command is not None and command[1] not in _EMPHASIS:
+                return command[0] + "{"
+    return ""
 
 
 def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:

@@ -11,7 +11,16 @@ from rewards.comparison.answer_reader import read
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import Choice, Named, Node, Quantity, Relation, Words
 from rewards.comparison.units import MAGNITUDES
-from rewards.extraction.neighbours import denies, is_led_in, is_meant, is_subject, stands_alone
+from rewards.extraction.neighbours import (
+    denies,
+    gives_up,
+    is_announced,
+    is_given,
+    is_led_in,
+    is_meant,
+    is_subject,
+    stands_alone,
+)
 
 # An answer stands near the end; the search is linear in this many characters.
 _FREE_CHARACTERS = 4000
@@ -20,7 +29,7 @@ _MOST_WORDS = 4
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 _SAID = re.compile(
     r"(?:\b(?:final|correct|right)?[ ]?(?:answer|ans|option|choice)\b(?:,\s*[a-z]+,)?[\s*:\"'_]{0,6}"
-    r"(?:(?:is|are|=|:)(?!\w)[\s*:\"'_]{0,3})+"
+    r"(?:(?:is|are|must be|=|:)(?!\w)[\s*:\"'_]{0,3})+"
     r"|\b(?:respuesta(?: final| correcta)? es|réponse(?: finale| correcte)? est|antwort (?:ist|lautet)"
     r"|risposta(?: finale)? è|resposta(?: final| correta)? é)\b\s*:?|\bответ\s{0,3}[:—-]|答えは|正解は|(?:정답|답)[은:]"
     r"|答案\s{0,3}[是为為：:]*|\b(?:solutions?|roots?|values?|results?)\s+(?:is|are)\b\s*:?)",
@@ -30,12 +39,28 @@ _SENTENCE_END = re.compile(r"(?<=[^\d\s.][.!?。])\s+|(?<=\d[.!?。])\s+|(?<=[.!
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _NUMBER = re.compile(
-    r"(?<![\w.])[-\u2212+]?(?:\\?[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+|\s+\d+/\d+)?(?:\s*\\?%)?(?![\w])"
+    r"(?<![\w.])(?:\d{1,2}:\d{2}(?![\w:])|[-\u2212+]?(?:\\?[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+|\s+\d+/\d+)?(?:\s*\\?%)?(?![\w]))"
 )
 _TAIL = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
 )
 # Endings of a sentence in Japanese and Korean, which stand without a space after the answer.
+_ABOUT_THE_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
+_IS_THE_ANSWER = re.compile(
+    r"\b(?:is|as|be|are|for|give|get|have) (?:(?:the|our|my|your|a) )?(?:final |correct |right )*answers?\W*$",
+    re.IGNORECASE,
+)
+_DISCOURSE = re.compile(
+    r"\A(?:(?:so|thus|hence|therefore|then|finally|it follows that|we (?:get|have|find|obtain|conclude)(?: that)?)"
+    r"\b,?\s*)+",
+    re.IGNORECASE,
+)
+_LETTER_IS_CORRECT = re.compile(
+    r"(?:the )?(?:(?:option|choice|answer|statement)\s+)?\(?([A-J])\)?\s+is\s+(?:the\s+)?"
+    r"(?:correct|right|answer|correct answer|right answer|correct option|correct choice)",
+    re.IGNORECASE,
+)
+_STRUCK_OUT = re.compile(r"~~[^~\n]+~~|<(?:s|del)>[^<\n]*</(?:s|del)>")
 _COPULA = re.compile(r"(?:です|である|だ|입니다|이다|이에요|예요)$")
 _SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
 _ASKS = ("?", "？")
@@ -49,7 +74,7 @@ _IS_CORRECT = re.compile(
 
 def free_answer(text: str) -> str | None:
     """The answer that ``text`` gives, or None where no single one stands out."""
-    text = _TAIL.sub("", text[-_FREE_CHARACTERS:]).strip()
+    text = _STRUCK_OUT.sub(" ", _TAIL.sub("", text[-_FREE_CHARACTERS:])).strip()
     if _MATH.fullmatch(text):
         return text
     if tagged := _TAGGED.findall(text):
@@ -62,10 +87,13 @@ def free_answer(text: str) -> str | None:
         found = phrase if _reads(phrase) else _first_in(phrase, said[-1][0])
         if found is not None or "answer" in said[-1][0].casefold():
             return found or phrase or None
+    text = _DISCOURSE.sub("", text)
+    if (letter := _LETTER_IS_CORRECT.fullmatch(text.rstrip(". *"))) is not None:
+        return letter[1]
     if len(text) <= _LONGEST_BARE and not _ends_in_formula(text) and not text.endswith(_ASKS) and _reads(text):
         return text
     sentences = [part for part in _SENTENCE_END.split(text) if _SAYS_SOMETHING.search(part)]
-    if not sentences:
+    if not sentences or gives_up(text[text.rfind(sentences[-1]) + len(sentences[-1]) :]):
         return text[-_LONGEST_BARE:] or None
     if (letter := _IS_CORRECT.search(sentences[-1])) is not None and not denies(sentences[-1]):
         return letter[1]
@@ -76,7 +104,11 @@ def free_answer(text: str) -> str | None:
 def _is_meant(text: str, said: re.Match[str], phrase: str) -> bool:
     start = max((end.end() for end in _SENTENCE_END.finditer(text, 0, said.start())), default=0)
     place = text.find(phrase, said.end())
-    return is_meant(text[start : said.start()], text[max(place, said.end()) + len(phrase) :])
+    before = text[start : said.start()]
+    named = said[0].casefold()
+    if ("answer" in named or "ans" in named) and not is_announced(before):
+        return False
+    return is_meant(before, text[max(place, said.end()) + len(phrase) :])
 
 
 def _first_in(phrase: str, announcement: str) -> str | None:
@@ -135,6 +167,9 @@ def _inside(sentence: str) -> str | None:
     """The one emphasised, typeset or numeric piece of a sentence that neither denies nor counts nor compares."""
     if denies(_MATH.sub(" ", sentence)) or sentence.rstrip().endswith(_ASKS):
         return None
+    # A sentence about the answer that does not announce the answer, such as "the answer ends in 7".
+    if _ABOUT_THE_ANSWER.search(sentence) and not _IS_THE_ANSWER.search(sentence):
+        return None
     if (bold := list(_BOLD.finditer(sentence))) and _one([found[1] for found in bold]):
         return None if is_subject(sentence[bold[-1].end() :]) else bold[-1][1].strip()
     spans = ["".join(groups) for groups in _MATH.findall(sentence)]
@@ -142,13 +177,17 @@ def _inside(sentence: str) -> str | None:
     if after != sentence.strip() and _reads(after) and (_has_value(after) or not (spans or _DIGIT.search(sentence))):
         return after
     if spans:
-        end = [found.end() for found in _MATH.finditer(sentence)][-1]
-        return spans[-1].strip() if _one(spans) and not is_subject(sentence[end:]) else None
+        last = list(_MATH.finditer(sentence))[-1]
+        given = "=" in last[0] or is_given(sentence[: last.start()], typeset=True)
+        return spans[-1].strip() if given and _one(spans) and not is_subject(sentence[last.end() :]) else None
     numbers = [found for found in _NUMBER.finditer(sentence) if found[0].strip()]
     if len({found[0].strip() for found in numbers}) != 1 or is_subject(sentence[numbers[-1].end() :]):
         return None
     number = numbers[0][0].strip()
     start = sentence.index(number, numbers[0].start())
+    subject = _IS_THE_ANSWER.search(sentence[numbers[-1].end() :]) is not None
+    if not subject and not is_given(sentence[:start], typeset=False):
+        return None
     if not stands_alone(sentence, start, numbers[0].end()):
         return None
     after = _WORD.findall(sentence[numbers[0].end() :].casefold())[:1]

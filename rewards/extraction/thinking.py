@@ -27,7 +27,7 @@ FORMATS = (
     ThinkingFormat("seed", "<seed:think>", "</seed:think>"),
 )
 _FIRST_SIGNS = {tag[0] for form in FORMATS for tag in (form.open, form.close)}
-_BARE_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z\s\"'$\\])")
+_BARE_CHANNELS = re.compile(r"\A\s*analysis(?=[A-Z:\s\"'$\\])")
 _BARE_FINAL = "assistantfinal"
 _END_MARKS = re.compile(r"(?:<\|(?:return|end|im_end|endoftext|eot_id|end_of_text)\|>|</s>|\s)+\Z")
 

@@ -125,6 +125,15 @@ def test_the_order_of_options_hangs_on_the_question_alone(tmp_path):
     assert {problem.gold for problem in first.problems} != {"A"}
 
 
+def test_a_python_that_breaks_is_named_and_not_taken_for_a_missing_package(monkeypatch, tmp_path):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'ImportError: half an install' >&2\nexit 1\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setenv(ifeval.PYTHON_VARIABLE, str(broken))
+    with pytest.raises(InputError, match="half an install"):
+        ifeval.why_unavailable([])
+
+
 def test_without_lm_eval_the_reason_is_one_line(monkeypatch):
     monkeypatch.setattr(ifeval, "_missing", lambda python: ("lm_eval",))
     assert "pip install 'judgerlvr[bench]'" in ifeval.why_unavailable([])

