@@ -28,11 +28,6 @@ GPU_ENGINE = {"dtype": "bfloat16"}
 ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
 
 
-def needed_context(model_dir: Path, items: Sequence[Item], max_tokens: int) -> int:
-    """Tokens that the engine must hold: the longest prompt and a whole response, within the model's context."""
-    return Prompts(model_dir, items).needed_context(max_tokens)
-
-
 class Sampler:
     """One vLLM engine for one model directory; a context manager, since the engine holds memory.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -15,6 +16,7 @@ from judgerlvr.engine.devices import engine_name
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compared
 from judgerlvr.engine.in_training.canary import Canary
+from judgerlvr.engine.in_training.checkpoint_hook import seal
 from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
@@ -34,7 +36,7 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
         super().__init__(config)
         forget_reports(stage.run_dir)
         self.stage = stage
-        self.keep_checkpoints = stage.settings.checkpoint.keep
+        self.saved: Path | None = None  # the step's checkpoint, until the checkpoint is sealed
         self.logger: Any = None  # verl sets its tracker when training starts
         self.rules = StopRules(stage.settings.stop)
         self.guard_state = guards.GuardState()
@@ -94,10 +96,21 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
         return batch
 
     def _step(self, row: StepRow) -> None:
-        for warning in guards.check(self.stage.config.guards, row, self.guard_state):
-            log_progress(self.stage.run_dir, f"warning: {warning}")
+        """End the step. The seal holds what the rules and guards have seen of the step, and the step has its row.
+
+        A guard that stops the run leaves the checkpoint sealed, unless a value of the row is not finite.
+        """
+        found = guards.crossed(self.stage.config.guards, row, self.guard_state)
         self.rules.observe(row)
+        self._seal()
+        for warning in guards.stop_or_warn(self.stage.config.guards, found):
+            log_progress(self.stage.run_dir, f"warning: {warning}")
         self.canary.check(row.step)
+
+    def _seal(self) -> None:
+        if self.saved:
+            seal(self.saved, self.progress(), self.stage.settings.checkpoint.keep)
+            self.saved = None
 
     def _log_to_run_folder(self) -> None:
         if not isinstance(self.logger, StepLog):
