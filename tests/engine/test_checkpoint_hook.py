@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from judgerlvr.config.schema import Plateau, Stop
 from judgerlvr.engine.in_training import guards
@@ -15,6 +16,7 @@ from judgerlvr.engine.in_training.trainer import StageTrainer
 from judgerlvr.export.shards import rank_file
 from judgerlvr.runs.checkpoints import SEAL, complete, read_seal
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, METRICS, read_metrics
+from judgerlvr.runs.stage import STOP
 from tests.helpers.run_folders import HEALTHY
 
 ZERO = {"response/all_zero": 1.0, "reason/wrong": 8.0}
@@ -105,6 +107,49 @@ def test_a_step_whose_values_are_not_finite_is_never_sealed(trainer, name):
     with pytest.raises(GuardTripped, match="guard finite"):
         end_step(trainer, 2, {name: float("nan")})
     assert [path.name for path in complete(trainer.stage.checkpoints)] == ["global_step_1"]
+
+
+def fit(trainer, every, act):
+    """verl's loop as far as stops, saves and rows go. ``act`` is called at each place of each step."""
+    trainer.total_training_steps = 9
+    trainer.config = SimpleNamespace(trainer=SimpleNamespace(save_freq=every))
+    while trainer.global_steps <= trainer.total_training_steps:
+        step, is_last = trainer.global_steps, trainer.global_steps >= trainer.total_training_steps
+        act("sampling", step)
+        trainer.on_sample_end()
+        trainer.step({}, {})
+        if is_last or step % trainer.config.trainer.save_freq == 0:
+            on_save(trainer, saved(trainer.stage.checkpoints, step), step)
+        act("behind the save", step)
+        trainer.logger.log(HEALTHY, step)
+        trainer.global_steps += 1
+
+
+@pytest.mark.parametrize(
+    ("place", "every", "last"),
+    [
+        ("sampling", 1, 2),
+        ("sampling", 5, 2),
+        ("update", 1, 2),
+        ("update", 5, 2),
+        ("behind the save", 1, 2),
+        ("behind the save", 5, 3),  # step 2 was not saved, and cannot be any more
+    ],
+)
+def test_a_stop_costs_as_few_steps_as_the_place_allows(trainer, monkeypatch, place, every, last):
+    def act(at, step):
+        if (at, step) == (place, 2):
+            (trainer.stage.run_dir / STOP).touch()
+
+    module = "judgerlvr.engine.in_training.trainer."
+    monkeypatch.setattr(PPOTrainerSync, "on_sample_end", lambda self: None)
+    monkeypatch.setattr(PPOTrainerSync, "step", lambda self, *_: act("update", self.global_steps))
+    monkeypatch.setattr(f"{module}read_samples", lambda *_: None)
+    monkeypatch.setattr(f"{module}mismatch_metrics", lambda *_: {})
+    trainer.workers, trainer.block_config = {}, None
+    fit(trainer, every, act)
+    assert [path.name for path in complete(trainer.stage.checkpoints)] == [f"global_step_{last}"]
+    assert [row.step for row in read_metrics(trainer.stage.run_dir / METRICS)] == list(range(1, last + 1))
 
 
 def test_older_checkpoints_are_pruned_behind_a_seal(tmp_path):

@@ -75,12 +75,7 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
     def on_sample_end(self) -> None:
         """Check budgets once this step's tokens are known, so that the last step is saved too."""
         super().on_sample_end()
-        asked = (self.stage.run_dir / STOP).exists()
-        reason = self.rules.reason_to_stop(self.replay_buffer.generated_tokens) or ("asked to stop" if asked else None)
-        if reason:
-            log_progress(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
-            self.total_training_steps = self.global_steps
-            self.config.trainer.save_freq = 1
+        self._make_last(self.rules.reason_to_stop(self.replay_buffer.generated_tokens) or self._asked())
         log_phase(self.stage.run_dir, f"step {self.global_steps}: training", passing=True)
 
     def on_step_end(self) -> None:
@@ -89,6 +84,8 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         batch = super().step(metrics, timing_raw)
+        # A stop that was asked for during the update. verl saves next.
+        self._make_last(self._asked())
         samples = read_samples(batch, self.stage.replays_experts)
         metrics.update(mismatch_metrics(samples, self.workers.get("router_layers", 0)))
         if self.block_config:
@@ -111,6 +108,19 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
         if self.saved:
             seal(self.saved, self.progress(), self.stage.settings.checkpoint.keep)
             self.saved = None
+            # A stop that was asked for behind the save needs no further step.
+            self._make_last(self._asked())
+
+    def _asked(self) -> str | None:
+        return "asked to stop" if (self.stage.run_dir / STOP).exists() else None
+
+    def _make_last(self, reason: str | None) -> None:
+        """Make the step at work the last one, and have the step saved if verl has not saved yet."""
+        if not reason or self.total_training_steps <= self.global_steps:
+            return
+        log_progress(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
+        self.total_training_steps = self.global_steps
+        self.config.trainer.save_freq = 1
 
     def _log_to_run_folder(self) -> None:
         if not isinstance(self.logger, StepLog):
