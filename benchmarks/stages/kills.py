@@ -16,11 +16,14 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.stages.killing.limits import memory_group, small_disk
 from benchmarks.stages.killing.page import page
 from benchmarks.stages.killing.plan import STAGES, Kill, plan
-from benchmarks.stages.killing.running import Running, finish, one_kill, short_folder, verdict, whole
+from benchmarks.stages.killing.running import Running, finish, one_kill, short_folder, undisturbed, verdict
+
+RECORD = "kills.jsonl"
 
 
 def recorded(path: Path) -> list[Kill]:
@@ -28,28 +31,41 @@ def recorded(path: Path) -> list[Kill]:
     return [Kill(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def trial(out: Path, kills: list[Kill], phases: dict[str, float], until: float) -> list[Kill]:
-    """Make the kills that are still to be made, each on a run that the same command has started again."""
-    folder, record, sessions = out / "killed", out / "kills.jsonl", short_folder(out)
-    done = recorded(record)
-    with small_disk(out / "disk.img", folder / "runs") as disk, memory_group(f"kills-{sessions.name}") as group:
-        offered = {"disk": disk, "memory": group}
-        for kill in kills[len(done) :]:
-            if time.monotonic() > until:
-                return done
-            if not offered.get(kill.kind, True):
-                kill.phase = "not on this machine"
-            else:
-                finish(folder, STAGES[: STAGES.index(kill.stage)], sessions)
-                one_kill(kill, Running(folder, kill.stage, sessions, group), phases, disk, group)
-            done.append(kill)
-            with record.open("a") as file:
-                file.write(json.dumps(asdict(kill)) + "\n")
-            print(f"{kill.number} {kill.kind} in {kill.stage} {kill.phase} {kill.step}: {kill.code}", flush=True)
-        finish(folder, STAGES, sessions)
-        result = verdict(out / "whole", folder)
-        (out / "result.json").write_text(json.dumps(result, indent=1))
-    return done
+class Trial:
+    """The kills of a plan, on runs in ``out`` that the same command starts again. ``until`` ends the call."""
+
+    def __init__(self, out: Path, kills: list[Kill], until: float) -> None:
+        self.out, self.kills, self.until = out, kills, until
+        self.sessions = short_folder(out)
+        self.results: dict[str, Any] = {}
+
+    def go(self) -> None:
+        """Make the kills that are still to be made, and let each stage end."""
+        folder = self.out / "killed"
+        with (
+            small_disk(self.out / "disk.img", folder / "runs") as disk,
+            memory_group(f"kills-{self.sessions.name}") as group,
+        ):
+            for stage in STAGES:
+                phases = undisturbed(self.out, stage, self.sessions)
+                for kill in self.kills[len(recorded(self.out / RECORD)) :]:
+                    if kill.stage != stage:
+                        break
+                    if time.monotonic() > self.until:
+                        return
+                    self._make(kill, phases, disk, group)
+                finish(folder, stage, self.sessions)
+                self.results[stage] = verdict(self.out / "whole", folder, stage)
+
+    def _make(self, kill: Kill, phases: dict[str, float], disk: Path | None, group: Path | None) -> None:
+        if {"disk": disk, "memory": group}.get(kill.kind, self.out) is None:
+            kill.phase = "not on this machine"
+        else:
+            running = Running(self.out / "killed", kill.stage, self.sessions, group)
+            one_kill(kill, running, phases, disk, group)
+        with (self.out / RECORD).open("a") as file:
+            file.write(json.dumps(asdict(kill)) + "\n")
+        print(f"{kill.number} {kill.kind} in {kill.stage} {kill.phase} {kill.step}: {kill.code}", flush=True)
 
 
 def main() -> None:
@@ -60,11 +76,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120.0, help="no further kill after these, in this call")
     options = parser.parse_args()
     out = options.out.absolute()
-    until = time.monotonic() + options.minutes * 60
-    phases = whole(out)
-    done = trial(out, plan(options.kills, options.seed), phases, until)
-    if (out / "result.json").exists():
-        print(page(done, json.loads((out / "result.json").read_text())))
+    trial = Trial(out, plan(options.kills, options.seed), time.monotonic() + options.minutes * 60)
+    trial.go()
+    print(page(recorded(out / RECORD), trial.results))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path 
     """Wait for the phase and the share of its time, kill, and record. A run that is over is not killed."""
     begun = time.monotonic()
     running.wait_for(kill.wanted, kill.wanted_step)
-    kill.delay = round(kill.share * phases.get(f"{kill.stage} {kill.wanted}", 0.0), 3)
+    kill.delay = round(kill.share * phases.get(kill.wanted, 0.0), 3)
     with suppress(subprocess.TimeoutExpired):
         running.process.wait(kill.delay)
     kill.phase, kill.step = running.phase()
@@ -192,45 +192,42 @@ def short_folder(out: Path) -> Path:
     return Path("/tmp") / f"k{hashlib.sha256(str(out).encode()).hexdigest()[:6]}"
 
 
-def finish(folder: Path, stages: Sequence[str], sessions: Path) -> None:
-    """Let the stages run to their ends. A stage that is over is left alone.
+def ended(run: Path) -> bool:
+    """Whether a run has published its policy."""
+    return (run / MANIFEST).is_file() and phase_of(run, 0.0)[0] == "over"
+
+
+def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
+    """Let a stage run to its end, if it has not ended. Returns the longest time of each phase in seconds.
 
     Raises:
-        SystemExit: a stage failed.
+        SystemExit: the stage failed.
     """
+    if ended(folder / "runs" / stage):
+        return {}
     if not (folder / "candidates.jsonl").exists():
-        folder.mkdir(parents=True, exist_ok=True)
         write_candidates(folder / "candidates.jsonl")
-    for stage in stages:
-        if (folder / "runs" / stage).is_dir() and phase_of(folder / "runs" / stage, 0.0)[0] == "over":
-            continue
-        running = Running(folder, stage, sessions)
-        if running.process.wait():
-            raise SystemExit(f"{stage} failed without a kill: {running.last_lines()}")
-
-
-def whole(out: Path) -> dict[str, float]:
-    """Both stages without a kill. Returns the longest time of each phase of a stage in seconds."""
-    path, folder = out / "phases.json", out / "whole"
-    if path.exists():
-        return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    write_candidates(folder / "candidates.jsonl")
+    running, seen, since = Running(folder, stage, sessions), "start", time.monotonic()
     phases: dict[str, float] = {}
-    for stage in STAGES:
-        running, seen, since = Running(folder, stage, short_folder(out)), "start", time.monotonic()
-        while not running.ended:
-            found, _ = running.phase()
-            if found != seen:
-                name, now = f"{stage} {seen}", time.monotonic()
-                phases[name] = round(max(phases.get(name, 0.0), now - since), 2)
-                seen, since = found, now
-            time.sleep(POLL)
-        if running.process.wait():
-            raise SystemExit(f"{stage} without kills failed: {running.last_lines()}")
-    path.write_text(json.dumps(phases, indent=1))
+    while not running.ended:
+        found, now = running.phase()[0], time.monotonic()
+        if found != seen:
+            phases[seen] = round(max(phases.get(seen, 0.0), now - since), 2)
+            seen, since = found, now
+        time.sleep(POLL)
+    if running.process.wait():
+        raise SystemExit(f"{stage} failed without a kill: {running.last_lines()}")
     return phases
+
+
+def undisturbed(out: Path, stage: str, sessions: Path) -> dict[str, float]:
+    """The stage without a kill, once. Returns the longest time of each phase in seconds."""
+    folder, path = out / "whole", out / f"phases-{stage}.json"
+    if not path.exists():
+        shutil.rmtree(folder / "runs" / stage, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(finish(folder, stage, sessions), indent=1))
+    return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
 
 
 def weights(folder: Path, stage: str) -> str:
@@ -241,15 +238,11 @@ def weights(folder: Path, stage: str) -> str:
     return digest.hexdigest()
 
 
-def verdict(undisturbed: Path, killed: Path) -> dict[str, Any]:
-    """By stage: whether the weights are the same bits, the steps with a row, and the extra rounds of sampling."""
-    result = {}
-    for stage in STAGES:
-        rows = [row for row in read_metrics(killed / "runs" / stage / METRICS) if row.is_training]
-        result[stage] = {
-            "weights": weights(killed, stage),
-            "same": weights(killed, stage) == weights(undisturbed, stage),
-            "rows": [row.step for row in rows],
-            "extra_rounds": [int(row[EXTRA_ROUNDS]) for row in rows],
-        }
-    return result
+def verdict(whole: Path, killed: Path, stage: str) -> dict[str, Any]:
+    """Whether the weights are the same bits, the steps with a row, and the extra rounds of sampling."""
+    rows = [row for row in read_metrics(killed / "runs" / stage / METRICS) if row.is_training]
+    return {
+        "same": weights(killed, stage) == weights(whole, stage),
+        "rows": [row.step for row in rows],
+        "extra_rounds": [int(row[EXTRA_ROUNDS]) for row in rows],
+    }
