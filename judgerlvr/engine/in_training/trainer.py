@@ -119,7 +119,7 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
         if not reason or self.total_training_steps <= self.global_steps:
             return
         log_progress(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
-        self.total_training_steps = self.global_steps
+        self.total_training_steps: int = self.global_steps
         self.config.trainer.save_freq = 1
 
     def _log_to_run_folder(self) -> None:
