@@ -9,7 +9,7 @@ from typing import Any
 
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
-from judgerlvr.engine.in_training.guards import GuardTripped
+from judgerlvr.engine.in_training.guards import BEGIN_LOWER, GuardTripped
 from judgerlvr.export.finite import first_not_finite
 from judgerlvr.runs.checkpoints import SEAL, prune
 from judgerlvr.runs.files import write_atomically
@@ -29,8 +29,7 @@ class CheckSaved(CheckpointCallback):
         """
         checkpoint = Path(checkpoint_dir)
         if name := first_not_finite(checkpoint / "actor"):
-            remedy = "resume from the checkpoint before with a lower learning rate"
-            raise GuardTripped(f"guard finite: weight {name} is not finite at step {global_step}; {remedy}")
+            raise GuardTripped(f"guard finite: weight {name} is not finite at step {global_step}; {BEGIN_LOWER}")
         trainer.saved = checkpoint
 
 

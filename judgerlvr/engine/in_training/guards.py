@@ -12,6 +12,10 @@ from judgerlvr.runs.metrics import StepRow
 from rewards.errors import CommandFailed
 
 
+# The run itself goes on with its own settings alone.
+BEGIN_LOWER = "export the last sealed checkpoint, and start a new run from it with a lower learning rate"
+
+
 class GuardTripped(CommandFailed):
     """A guard whose action is ``stop`` found its limit crossed."""
 
@@ -83,8 +87,7 @@ def check_finite(row: StepRow) -> None:
     for metric in (metrics.LOSS, metrics.GRADIENT, metrics.MISMATCH):
         value = row[metric]
         if not math.isfinite(value):
-            remedy = "resume from the last checkpoint with a lower learning rate"
-            raise GuardTripped(f"guard finite: {metric.name} is {value} at step {row.step}; {remedy}")
+            raise GuardTripped(f"guard finite: {metric.name} is {value} at step {row.step}; {BEGIN_LOWER}")
 
 
 def crossed(guards: Guards, row: StepRow, state: GuardState) -> dict[str, str]:
