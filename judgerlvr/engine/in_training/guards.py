@@ -11,7 +11,6 @@ from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import StepRow
 from rewards.errors import CommandFailed
 
-
 # The run itself goes on with its own settings alone.
 BEGIN_LOWER = "export the last sealed checkpoint, and start a new run from it with a lower learning rate"
 
