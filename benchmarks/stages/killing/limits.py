@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,21 +16,36 @@ DISK_MIB = 2048
 def fill(disk: Path) -> Path:
     """Take all space that is left. Returns the file that takes the space."""
     ballast = disk / "ballast"
-    with ballast.open("wb") as file, suppress(OSError):
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             left = os.statvfs(disk)
             os.posix_fallocate(file.fileno(), file.tell(), max(4096, left.f_bavail * left.f_frsize - 2**20))
             file.seek(0, os.SEEK_END)
-    # The rest is less than an allocation.
-    with ballast.open("ab") as file, suppress(OSError):
-        while True:
-            file.write(b"\0" * 4096)
-            file.flush()
+    # The rest is less than an allocation. Unbuffered, since closing would try to write again.
+    with ballast.open("ab", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 4096):
+            pass
     return ballast
 
 
-def tighten(group: Path) -> None:
-    """Set the limit just above what the group's processes hold, so that the next pages are too many."""
+# Joins the group of its argument, stays its smallest process, and asks for more until the kernel has killed.
+HOG = """import os, pathlib, sys, time
+group = pathlib.Path(sys.argv[1])
+(group / "cgroup.procs").write_text(str(os.getpid()))
+killed = lambda: (group / "memory.oom_control").read_text().split()[-1]
+before, held = killed(), []
+while killed() == before and len(held) < 4096:
+    held.append(bytearray(os.urandom(1)) * 2**20)
+"""
+
+
+def starve(group: Path) -> None:
+    """Set the limit just above what the group's processes hold, and ask for more until the kernel kills one."""
+    _tighten(group)
+    subprocess.run([sys.executable, "-S", "-E", "-c", HOG, str(group)], check=False, timeout=60)
+
+
+def _tighten(group: Path) -> None:
     stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
     files = int(stat["total_inactive_file"]) + int(stat["total_active_file"])
     limit = int((group / "memory.usage_in_bytes").read_text()) - files

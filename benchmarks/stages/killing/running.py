@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stages.killing.limits import fill, lift, tighten
+from benchmarks.stages.killing.limits import fill, lift, starve
 from benchmarks.stages.killing.plan import STAGES, STEPS, VICTIMS, Kill
 from judgerlvr.cli import MODULES
 from judgerlvr.cluster import remains
@@ -42,8 +42,10 @@ SETTINGS = [
     "generate.validation.every=0",
     "generate.max_response_tokens=64",
 ]
+# What is written of a kill that came too late.
+NOBODY = "nobody: the command had ended"
 PATIENCE = 10.0
-POLL = 0.03
+POLL = 0.05
 # Longest time of a command, and of its end after a kill, in seconds.
 LIMIT = 420.0
 
@@ -86,6 +88,8 @@ class Running:
         self.run, self.sessions, self.log = folder / "runs" / stage, sessions, folder / f"{stage}.log"
         self.since, self.shared = time.time(), shared_memory()
         sessions.mkdir(exist_ok=True)
+        if not (folder / "candidates.jsonl").exists():
+            write_candidates(folder / "candidates.jsonl")
         places = {remains.VARIABLE: str(sessions), "TMPDIR": str(sessions)}
         # Compiled code is kept for later runs, and is nothing that is left behind.
         places["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled")
@@ -142,7 +146,7 @@ def victim_of(kind: str, running: Running, draw: random.Random) -> int | None:
 def strike(kill: Kill, running: Running, disk: Path | None, group: Path | None) -> None:
     """Do what the kind says."""
     if kill.kind == "memory" and group:
-        tighten(group)
+        starve(group)
         kill.victim = "the kernel's choice"
     elif kill.kind == "disk" and disk:
         kill.victim = f"disk of {fill(disk).stat().st_size / 2**30:.2f} GiB ballast"
@@ -172,7 +176,9 @@ def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path 
         running.process.wait(kill.delay)
     kill.phase, kill.step = running.phase()
     struck = time.monotonic()
-    if not running.ended:
+    if running.ended:
+        kill.victim = NOBODY
+    else:
         strike(kill, running, disk, group)
     # Without a code the stage hung after its kill.
     with suppress(subprocess.TimeoutExpired):
@@ -205,8 +211,6 @@ def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
     """
     if ended(folder / "runs" / stage):
         return {}
-    if not (folder / "candidates.jsonl").exists():
-        write_candidates(folder / "candidates.jsonl")
     running, seen, since = Running(folder, stage, sessions), "start", time.monotonic()
     phases: dict[str, float] = {}
     while not running.ended:
