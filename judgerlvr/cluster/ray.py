@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from functools import cache
 from typing import Any
 
@@ -24,6 +26,16 @@ def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
     # Without an address Ray would join whatever cluster was last started on this machine.
     private: dict[str, Any] = {"address": "local", "include_dashboard": False}
     return private | ({"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {})
+
+
+def join(**arguments: Any) -> None:
+    """``ray.init`` that leaves this process's handler of TERM in place. Ray's own handler exits without a word."""
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
+    ray.init(**arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def check_address(address: str) -> None:
@@ -72,7 +84,7 @@ def resources_of(address: str) -> tuple[dict[str, float], ...]:
     import ray
 
     try:
-        ray.init(address=address, log_to_driver=False)
+        join(address=address, log_to_driver=False)
         return tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
     except (ConnectionError, RuntimeError, ValueError) as error:
         problem = f"the cluster at {address} refuses this process ({one_line(error)})"

@@ -18,6 +18,9 @@ OWNER = "owner"
 # Ray ends most workers. The rest is killed after so many seconds.
 PATIENCE = 5.0
 POLL = 0.1
+# Python's process that removes shared memory and semaphores of a killed process, and the seconds that it may take.
+TRACKER = b"multiprocessing.resource_tracker"
+TRACKING = 2.0
 UNHEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -43,11 +46,21 @@ def remove(folder: Path, patience: float | None = None) -> None:
     until = time.monotonic() + (PATIENCE if patience is None else patience)
     while processes(folder) and time.monotonic() < until:
         time.sleep(POLL)
+    until = time.monotonic() + TRACKING
     while left := processes(folder):
-        for pid in left:
+        # Python's trackers end by themselves behind their processes, and remove the semaphores of these.
+        others = [pid for pid in left if not _tracks(pid)]
+        for pid in others or (left if time.monotonic() > until else []):
             _kill(pid)
         time.sleep(POLL)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tracks(pid: int) -> bool:
+    try:
+        return TRACKER in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def _kill(pid: int) -> None:

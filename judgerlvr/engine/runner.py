@@ -75,7 +75,8 @@ def noted_failures(evidence: Evidence, handlers: SignalHandlers) -> Iterator[Non
         yield
     except KeyboardInterrupt as interrupt:
         if not handlers.cause:
-            raise Interrupted(handlers.ending or signal.SIGINT) from interrupt
+            before_training = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
+            raise Interrupted(handlers.ending or before_training) from interrupt
         raise _noted(evidence, evidence.with_memory(handlers.cause)) from interrupt
     except (ray.exceptions.RayError, PreflightError) as error:
         if own := own_error(error):

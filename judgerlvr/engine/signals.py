@@ -1,17 +1,21 @@
-"""Signals to a running stage: finish the step and seal a checkpoint, or end at once.
+"""Signals to a stage: finish the step and seal a checkpoint, or end at once.
 
-USR1 and a file ``STOP`` in the run folder always let the step be finished. TERM and INT do so for
-``stop.grace_seconds``. A second signal ends the run at once.
+Signals are heard from the lock on the run folder to the end of the command. USR1 and a file ``STOP`` in the run folder
+always let the step be finished. TERM and INT do so for ``stop.grace_seconds``. A second signal ends the run at once.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from judgerlvr.runs.stage import STOP, Stage
+
+HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -23,6 +27,42 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
+
+
+@contextmanager
+def heard(stop_file: Path) -> Iterator[None]:
+    """Hear signals while there is no step to be finished. USR1 lets the first step be the last one.
+
+    ``SignalHandlers`` takes over while the stage trains. The handlers of before return with the end of the block.
+
+    Raises:
+        Interrupted: TERM or INT came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread can set handlers.
+        yield
+        return
+
+    ending = signal.SIGINT
+
+    def end(number: int, _: FrameType | None) -> None:
+        nonlocal ending
+        ending = signal.Signals(number)
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in HEARD}
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, end)
+        signal.signal(signal.SIGUSR1, lambda *_: stop_file.touch())
+        yield
+    except KeyboardInterrupt as interrupt:
+        # Ray's waits pass on a plain KeyboardInterrupt.
+        raise interrupt if isinstance(interrupt, Interrupted) else Interrupted(ending) from interrupt
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class SignalHandlers:

@@ -231,7 +231,7 @@ def _trainer(stage: Stage) -> dict[str, Any]:
         "trainer.test_freq": settings.validation.every or -1,
         # A resumed run has validated this step, and trackers would show the step twice.
         "trainer.val_before_train": bool(settings.validation.every) and not stage.resume_from,
-        "trainer.checkpoint_callback_class": "judgerlvr.engine.in_training.checkpoint_hook.SealCheckpoint",
+        "trainer.checkpoint_callback_class": "judgerlvr.engine.in_training.checkpoint_hook.CheckSaved",
         "trainer.resume_mode": "resume_path" if stage.resume_from else "disable",
         "trainer.resume_from_path": str(stage.resume_from) if stage.resume_from else None,
     }

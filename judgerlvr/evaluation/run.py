@@ -16,7 +16,9 @@ from judgerlvr.evaluation.outputs import SAMPLES, SUMMARY
 from judgerlvr.evaluation.records import Record, write_records
 from judgerlvr.models.identity import model_hash
 from judgerlvr.sampling.decoding import Decoding
+from judgerlvr.sampling.requests import Prompts
 from judgerlvr.sampling.samples import Item, Sample
+from rewards.errors import InputError
 from rewards.extraction.extract import Mode
 from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.gold_matching import warn_of_golds
@@ -96,13 +98,19 @@ def evaluate_model(
     settings: Settings,
     engine: Mapping[str, Any] | None = None,
     progress: bool = False,
+    whole_limit: bool = False,
 ) -> Evaluation:
-    """Sample every item from one model directory, in each decoding, and grade. One engine serves all decodings."""
+    """Sample every item from one model directory, in each decoding, and grade. One engine serves all decodings.
+
+    Raises:
+        InputError: ``whole_limit`` asks for responses of the whole limit, and the model's context is too short.
+    """
     from judgerlvr.sampling.requests import Prompts
     from judgerlvr.sampling.sampler import Sampler
 
     evaluation = Evaluation()
     prompts = Prompts(model_dir, items, engine)
+    _check_limit(prompts, settings.decoding.max_tokens, whole_limit, model_dir)
     with Sampler(model_dir, prompts.needed_context(settings.decoding.max_tokens), engine) as sampler:
         evaluation.context = sampler.context
         # The chat template decides for every prompt alike, so the first prompt is enough.
@@ -112,6 +120,17 @@ def evaluate_model(
             for decoding in settings.decodings:
                 evaluation.add(sampler.sample(prompts, decoding, progress), decoding, grader, settings)
     return evaluation
+
+
+def _check_limit(prompts: Prompts, limit: int, refuse: bool, model_dir: Path) -> None:
+    """Refuse a limit that the context leaves no room for, or say where responses will be cut."""
+    if not (found := prompts.shortfall(limit)):
+        return
+    problem, left = found
+    if refuse or not left:
+        remedy = f"give --max-tokens {left}" if left else "give shorter prompts"
+        raise InputError(problem, remedy, file=model_dir)
+    print(f"{problem}: the response to that prompt is cut at {left}", flush=True)
 
 
 def evaluate_responses(samples: Sequence[Sample], settings: Settings) -> Evaluation:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Literal
 
 from judgerlvr.cluster.ray import has_cards
 from judgerlvr.config.schema import Cluster
+from judgerlvr.models.configuration import model_context, read_config
 from judgerlvr.models.weights import check_weights
 from rewards.errors import InputError, reading
 
@@ -29,14 +29,11 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
         InputError: missing files, no chat template, a tokenizer larger than the embedding, or a context shorter
             than prompt plus response.
     """
-    config = _read_config(directory)
+    config = read_config(directory)
     if not any(directory.glob("*.safetensors")):
         raise InputError("no *.safetensors in the model directory", _remedy(directory), file=directory)
-    context = config.get("max_position_embeddings", longest)
-    if not isinstance(context, int):
-        problem = f"max_position_embeddings is {context!r}"
-        raise InputError(problem, "write a whole number", file=directory / "config.json")
-    if context < longest:
+    context = model_context(directory)
+    if context is not None and context < longest:
         remedy = "lower max_prompt_tokens or max_response_tokens"
         raise InputError(f"context of {context} tokens < {longest} needed", remedy, file=directory)
     tokenizer = load_tokenizer(directory, trust_remote_code)
@@ -55,7 +52,7 @@ def small_tokenizer(directory: Path, tokenizer: Any) -> str | None:
     verl masks rollout logits beyond the tokenizer's length, and the trainer's softmax counts all logits. So rollout
     and trainer differ by the probability of the tokens in between.
     """
-    vocabulary = _read_config(directory).get("vocab_size", len(tokenizer))
+    vocabulary = read_config(directory).get("vocab_size", len(tokenizer))
     if len(tokenizer) >= LEAST_COVERED * vocabulary:
         return None
     return (
@@ -83,7 +80,7 @@ def check_architecture(directory: Path, trust_remote_code: bool) -> None:
 
 def check_hysparse(directory: Path, cluster: Cluster) -> None:
     """Raise an InputError for settings under which a HySparse policy's block indices would not reach the trainer."""
-    if _read_config(directory).get("model_type") != "hysparse":
+    if read_config(directory).get("model_type") != "hysparse":
         return
     for name in CARRIERS:
         if name in cluster.rollout_engine:
@@ -92,17 +89,6 @@ def check_hysparse(directory: Path, cluster: Cluster) -> None:
     if cluster.tensor_parallel > cluster.gpus_per_node:
         problem = "a HySparse rollout engine would span machines, whose block indices are not gathered"
         raise InputError(problem, f"set at most {cluster.gpus_per_node}", field="cluster.tensor_parallel")
-
-
-def _read_config(directory: Path) -> dict[str, Any]:
-    path = directory / "config.json"
-    if not path.is_file():
-        raise InputError("no model here (config.json is missing)", "give a transformers checkpoint", file=directory)
-    with reading("not JSON", "download the checkpoint again", file=path):
-        config = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(config, dict):
-        raise InputError("holds no keys", "download the checkpoint again", file=path)
-    return config
 
 
 def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
@@ -117,7 +103,7 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
 
     # The variable counts at the first import alone, which may lie behind.
     logging.set_verbosity_error()
-    _read_config(directory)
+    read_config(directory)
     if not (directory / "tokenizer_config.json").is_file():
         raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
     with reading("transformers cannot load the tokenizer", "download the tokenizer's files again", file=directory):

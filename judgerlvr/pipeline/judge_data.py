@@ -24,7 +24,7 @@ from judgerlvr.pipeline.problems import ProblemSets, read_options
 from judgerlvr.pipeline.reward_settings import reward_settings
 from judgerlvr.runs.metrics import log_phase, log_progress
 from judgerlvr.runs.request import Place, Request, make_stage
-from judgerlvr.runs.stage import DATA, Counts, Stage
+from judgerlvr.runs.stage import DATA, Counts, Stage, training_file
 from judgerlvr.sampling.candidates import KEPT, sample_candidates
 from judgerlvr.sampling.match_tokens import matched_prompts
 from rewards.errors import InputError
@@ -87,7 +87,7 @@ def resample(problems: ProblemSets, stage: Stage, policy: Path, step: int) -> tu
     write_jsonl(stage.data / f"candidates-{step}.jsonl", rows)
     tokenizer = load_tokenizer(policy, config.model.trust_remote_code)
     judge_set = make_judge_set(config, problems.grading, tokenizer, _candidates(rows, problems), 0)
-    path = stage.data / f"train-{step}.parquet"
+    path = stage.data / training_file(step)
     write_parquet(path, render_splits(config, judge_set)["train"], judge_schema())
     return path, sum(row["tokens"] for row in rows)
 

@@ -12,7 +12,7 @@ from judgerlvr.export.policy import export_policy
 from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.resume_state import save_stage
-from judgerlvr.runs.stage import Stage
+from judgerlvr.runs.stage import STOP, Stage, training_file
 
 # (policy, step) -> (new training parquet, tokens sampled for it)
 Resample = Callable[[Path, int], tuple[Path, int]]
@@ -24,24 +24,34 @@ def train_in_segments(stage: Stage, every: int, resample: Resample) -> Path:
     Weights, optimiser and counters go on; the data order starts afresh with each new set of candidates.
     """
     total = stage.settings.stop.steps
-    done = step_of(stage.resume_from) if stage.resume_from else 0
     while True:
+        done = step_of(stage.resume_from) if stage.resume_from else 0
+        # A run that died between two segments begins here too.
+        if stage.resume_from and done % every == 0 and stage.train.name != training_file(done):
+            stage = _refresh(stage, stage.resume_from, resample)
         # A resumed run aims at the same multiples of `every` as an unbroken run.
         target = min(total, (done // every + 1) * every)
         checkpoint = run_stage(_until(stage, target))
-        done = step_of(checkpoint)
         # A run that ended before the target was stopped by another limit.
-        if done < target or done >= total:
+        if step_of(checkpoint) < target or target >= total or (stage.run_dir / STOP).exists():
             return checkpoint
-        train, tokens = resample(export_policy(checkpoint).folder, done)
-        # verl takes a checkpoint without loader state as "read the data from its start".
-        (checkpoint / "data.pt").rename(checkpoint / "data.before-refresh.pt")
-        stage = replace(stage, train=train, resume_from=checkpoint, tokens_before=tokens)
-        # Saved before the next segment, so that a crash in the segment resumes with the new data.
-        save_stage(stage)
-        manifest = read_manifest(stage.run_dir)
-        hashes = {**manifest.data, "train": file_sha256(train)}
-        write_manifest(stage.run_dir, replace(manifest, data=hashes))
+        stage = replace(stage, resume_from=checkpoint)
+
+
+def _refresh(stage: Stage, checkpoint: Path, resample: Resample) -> Stage:
+    """The stage with candidates of the checkpoint's policy. Nothing of the stage changes before they are there."""
+    train, tokens = resample(export_policy(checkpoint).folder, step_of(checkpoint))
+    # verl takes a checkpoint without loader state as "read the data from its start".
+    loader = checkpoint / "data.pt"
+    if loader.exists():
+        loader.rename(checkpoint / "data.before-refresh.pt")
+    stage = replace(stage, train=train, resume_from=checkpoint, tokens_before=tokens)
+    # Saved before the next segment, so that a crash in the segment resumes with the new data.
+    save_stage(stage)
+    manifest = read_manifest(stage.run_dir)
+    hashes = {**manifest.data, "train": file_sha256(train)}
+    write_manifest(stage.run_dir, replace(manifest, data=hashes))
+    return stage
 
 
 def _until(stage: Stage, step: int) -> Stage:

@@ -17,7 +17,7 @@ from judgerlvr.cli import MODULES
 from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_stored
 from judgerlvr.engine.runner import run_stage
-from judgerlvr.engine.signals import Interrupted
+from judgerlvr.engine.signals import Interrupted, heard
 from judgerlvr.export.policy import export_policy
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.identity import model_hash
@@ -51,6 +51,7 @@ from judgerlvr.runs.stage import STOP, Kind, Stage, derived
 from judgerlvr.sampling.candidates import KEPT
 from rewards.errors import CommandFailed, InputError, machine_fault
 
+BEGIN_AGAIN = "the same command goes on with what is prepared"
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
 
 
@@ -65,7 +66,7 @@ def run(request: Request, new: bool = False) -> Path:
     """
     check_link(request.link, None if new else existing_run(request.config, request.kind))
     run_dir = run_folder(request.config, request.kind, new)
-    with held(run_dir):
+    with held(run_dir), _signals(request.kind, run_dir, request.link):
         if is_prepared(run_dir):
             return _run_again(request, run_dir)
         write_config(run_dir, request.config)
@@ -140,8 +141,22 @@ def resume(kind: Kind, run_dir: Path, link: Path | None = None, overrides: Seque
     """
     if not run_dir.is_dir():
         raise InputError("no run to resume", "give a run folder", file=run_dir)
-    with held(run_dir):
-        return _continue(kind, run_dir.resolve(), link or default_link(kind), overrides)
+    run_dir, link = run_dir.resolve(), link or default_link(kind)
+    with held(run_dir), _signals(kind, run_dir, link):
+        return _continue(kind, run_dir, link, overrides)
+
+
+@contextmanager
+def _signals(kind: Kind, run_dir: Path, link: Path) -> Iterator[None]:
+    """Hear signals also while the stage prepares, starts its engines or publishes, and say how the run goes on."""
+    # A stop file of the last start would end the run at once.
+    (run_dir / STOP).unlink(missing_ok=True)
+    try:
+        with heard(run_dir / STOP):
+            yield
+    except Interrupted as end:
+        how = f"continue with: {resume_command(kind, run_dir, link)}" if is_prepared(run_dir) else BEGIN_AGAIN
+        raise StageStopped(f"{end}; no step was at work; {how}", 128 + end.number) from end
 
 
 def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = (), init: Path | None = None) -> Path:
@@ -175,8 +190,6 @@ def _was_trained(stage: Stage, checkpoint: Path) -> bool:
 
 
 def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
-    # A stop file of the last start would end the run at once.
-    (stage.run_dir / STOP).unlink(missing_ok=True)
     for name, value in derived(stage).items():
         print(f"  {name}: {value}", flush=True)
     with _resumable(stage, link):
@@ -219,13 +232,13 @@ def _left_behind(stage: Stage, link: Path) -> str:
     # The log counts steps that no checkpoint holds.
     trained = max((row.step for row in read_metrics(stage.run_dir / METRICS)), default=0)
     seal = f"sealed up to step {kept}" if sealed else "nothing sealed yet"
-    return f"{seal}, {max(0, trained - kept)} steps lost; continue with: {resume_command(stage, link)}"
+    command = resume_command(stage.kind, stage.run_dir, link)
+    return f"{seal}, {max(0, trained - kept)} steps lost; continue with: {command}"
 
 
-def resume_command(stage: Stage, link: Path) -> str:
+def resume_command(kind: Kind, run_dir: Path, link: Path) -> str:
     """The whole command that continues a run, wherever it is given."""
-    module = MODULES[stage.kind]
-    words = ["python", "-m", f"judgerlvr.{module}", "--resume", str(stage.run_dir), "--out", str(link.absolute())]
+    words = ["python", "-m", f"judgerlvr.{MODULES[kind]}", "--resume", str(run_dir), "--out", str(link.absolute())]
     return shlex.join(words)
 
 

@@ -62,7 +62,9 @@ class Evidence:
         if isinstance(error, ray.exceptions.WorkerCrashedError):
             return self.with_memory(f"the worker of a task was killed: {signal_in(self.session.log_of())}")
         root = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
-        return known_fault(f"{root or ''}\n{error}", self.run_dir) or self._death() or self._logged() or summary(error)
+        known = known_fault(f"{root or ''}\n{error}", self.run_dir) or self._death() or self._logged()
+        # The kernel may have killed a process that is no actor of Ray's, such as a grading worker.
+        return known or self.with_memory(summary(error))
 
     def _death(self) -> str | None:
         """The server or worker that died, and the kernel's want of memory where that is why."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -190,9 +191,11 @@ def log_phase(run_dir: Path, name: str, passing: bool = False) -> None:
 
 
 def append_row(path: Path, row: StepRow) -> None:
-    """Add a row to ``metrics.jsonl``."""
+    """Add a row to ``metrics.jsonl``. The row is on the disk afterwards, as the seal of the step will be."""
     with path.open("a", encoding="utf-8") as file:
         file.write(row.to_json() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_metrics(path: Path) -> list[StepRow]:

@@ -19,6 +19,7 @@ from rewards.errors import InputError, reading
 
 DISPUTED = "disputed"
 PATHS = ("init", "train", "heldout")
+HASHED = ("train", "heldout")
 # The starting policy's place seen from the run folder, for runs that move together.
 BESIDE = "init_beside"
 VALUES = ("kind", "device", "prompts_per_step", "reward_function", "reward_kwargs", "tokens_before")
@@ -31,6 +32,8 @@ def save_stage(stage: Stage) -> None:
     values = {name: getattr(stage, name) for name in VALUES}
     # Checkpoints after the save count the candidates' tokens, earlier checkpoints do not.
     values["saved_at"] = step_of(stage.resume_from) if stage.resume_from else -1
+    # Here as well as in the manifest: new data and its hash must change in one write.
+    values["hashes"] = {name: file_sha256(getattr(stage, name)) for name in HASHED}
     write_atomically(stage.run_dir / STATE, json.dumps(paths | values, indent=2))
 
 
@@ -81,7 +84,8 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
         paths: dict[str, Any] = {name: run_dir / saved.pop(name) for name in PATHS}
         saved_at = int(saved.pop("saved_at"))
         beside = saved.pop(BESIDE, None)
-    for name, digest in run.manifest.data.items():
+        hashes = saved.pop("hashes", run.manifest.data)
+    for name, digest in hashes.items():
         # The data order is resumed by place, so changed rows would be skipped or read twice.
         if file_sha256(paths[name]) != digest:
             raise InputError(

@@ -22,6 +22,11 @@ Counts = dict[str, Any]
 REWARDS = {"judge": "judge_score", "generate": "generate_score"}
 
 
+def training_file(step: int) -> str:
+    """Name of the training data whose candidates were sampled after ``step`` steps."""
+    return f"train-{step}.parquet"
+
+
 def reward_function(kind: Kind) -> str:
     """The reward of a stage as ``FILE:NAME``, which is how verl loads a reward."""
     return f"{ROOT / 'rewards' / 'verl_adapter.py'}:{REWARDS[kind]}"

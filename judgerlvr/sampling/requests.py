@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.models.configuration import model_context, over_context
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import encode_prompt
 from judgerlvr.sampling.decoding import Decoding, sample_seed
@@ -63,7 +63,7 @@ class Prompts:
             text = tokenizer.decode(ids)
             self._prompts.append(_Prompt(array("i", ids), text, prompt_opens_thinking(text)))
         self.longest = max((len(prompt.ids) for prompt in self._prompts), default=0)
-        self.model_context = (engine or {}).get("max_model_len") or _context(model_dir)
+        self.model_context = model_context(model_dir, engine)
 
     def text(self, place: int) -> str:
         """The rendered prompt of the item at a place, special tokens and all."""
@@ -78,6 +78,17 @@ class Prompts:
         """Tokens that an engine must hold: the longest prompt and a whole response, within the model's context."""
         wanted = self.longest + max_tokens
         return min(wanted, self.model_context or wanted)
+
+    def shortfall(self, max_tokens: int) -> tuple[str, int] | None:
+        """(why some response cannot have ``max_tokens``, the limit that each response can have), None where all can.
+
+        A prompt that fills the context alone is left out: its sample is empty, and marked.
+        """
+        context = self.model_context
+        fitting = [len(prompt.ids) for prompt in self._prompts if context is None or len(prompt.ids) < context]
+        longest = max(fitting, default=self.longest)
+        problem = over_context(longest, max_tokens, context)
+        return (problem, max(0, (context or 0) - longest)) if problem else None
 
     def room(self, place: int, decoding: Decoding) -> int:
         """Tokens that a response to the item at a place may have. Below 1 the prompt is too long."""
@@ -111,9 +122,3 @@ class Prompts:
             unclosed=finished.unclosed,
             stop_reason=finished.stop_reason,
         )
-
-
-def _context(model_dir: Path) -> int | None:
-    config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
-    length = config.get("max_position_embeddings")
-    return int(length) if length else None

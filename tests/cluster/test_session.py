@@ -51,6 +51,22 @@ def test_folder_and_processes_go_with_the_session(base):
     assert list(base.glob(NAMES)) == []
 
 
+def test_semaphores_of_killed_processes_are_removed(base):
+    """Python's tracker removes them, if the tracker is not killed along with its processes."""
+    code = """
+import multiprocessing, time
+semaphore = multiprocessing.get_context("spawn").Semaphore()
+print(semaphore._semlock.name, flush=True)
+time.sleep(60)
+"""
+    with session.session(None):
+        worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        name = f"sem.{worker.stdout.readline().strip().lstrip('/')}"
+        assert (Path("/dev/shm") / name).exists()
+    assert worker.wait(5) == -signal.SIGKILL
+    assert not (Path("/dev/shm") / name).exists()
+
+
 def test_workers_write_their_temporary_files_into_the_session(base):
     with session.session(None) as opened:
         code = "import tempfile; print(tempfile.gettempdir())"

@@ -13,7 +13,6 @@ from judgerlvr.config.load import keys, load_config
 from judgerlvr.config.schema import Action, Guard, Guards, Plateau, Stop
 from judgerlvr.engine import runner, verl_config
 from judgerlvr.engine.devices import stage_environment
-from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
@@ -31,6 +30,7 @@ from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
+from tests.helpers.guard_checks import check
 from tests.helpers.key_tables import OF_A_RUN, OF_A_STAGE
 from tests.helpers.run_folders import step_row
 
@@ -134,11 +134,11 @@ GUARD_LIMITS = {
 @pytest.mark.parametrize("name", GUARD_LIMITS)
 def test_guard_limit_and_action(name):
     limit = GUARD_LIMITS[name]
-    assert guards.check(Guards(), step_row(), GuardState()) == []
+    assert check(Guards(), step_row(), GuardState()) == []
     warning = Guards(**{name: Guard(Action.warn, limit)})
-    assert [line.split(":")[0] for line in guards.check(warning, step_row(), GuardState())] == [f"guard {name}"]
+    assert [line.split(":")[0] for line in check(warning, step_row(), GuardState())] == [f"guard {name}"]
     with pytest.raises(GuardTripped):
-        guards.check(Guards(**{name: Guard(Action.stop, limit)}), step_row(), GuardState())
+        check(Guards(**{name: Guard(Action.stop, limit)}), step_row(), GuardState())
 
 
 def sets_of(*overrides):

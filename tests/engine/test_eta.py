@@ -4,6 +4,7 @@ import itertools
 import json
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -77,6 +78,8 @@ def test_a_slow_first_step_does_not_set_the_pace():
 
 
 class Nothing:
+    logger: ClassVar = {}
+
     def log(self, data, step):
         pass
 

@@ -3,8 +3,9 @@
 import pytest
 
 from judgerlvr.config.schema import Action, Guards
-from judgerlvr.engine.in_training.guards import GuardState, GuardTripped, check
+from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.runs.metrics import MetricMissing, StepRow
+from tests.helpers.guard_checks import check
 from tests.helpers.run_folders import HEALTHY, step_row
 
 SICK = {

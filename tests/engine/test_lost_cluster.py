@@ -10,12 +10,13 @@ import ray
 
 from judgerlvr.cluster import remains
 from judgerlvr.cluster.lost_actors import lost_actors
-from judgerlvr.cluster.session import session
+from judgerlvr.cluster.session import Session, session
 from judgerlvr.engine import watching
 from judgerlvr.engine.watching import ClusterWatch
 from judgerlvr.runs.causes import Evidence
 from judgerlvr.sampling import on_ray
 from judgerlvr.sampling.engines import EngineSettings, Lost
+from tests.helpers.ports import free_port
 
 
 @ray.remote(num_cpus=0)
@@ -99,3 +100,10 @@ def test_a_killed_raylet_is_named(ended):
 def test_nothing_of_the_session_is_left(ended):
     assert not ended["folder"].exists()
     assert remains.processes(ended["folder"]) == []
+
+
+def test_a_cluster_that_does_not_answer_is_a_fault_after_three_calls():
+    watch = ClusterWatch(Session())
+    watch.address = f"127.0.0.1:{free_port()}"
+    said = [watch.fault() for _ in range(watching.REFUSALS)]
+    assert said == [None, None, f"the Ray cluster at {watch.address} does not answer"]

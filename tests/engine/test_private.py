@@ -4,11 +4,13 @@ import importlib.metadata
 import inspect
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from judgerlvr.engine.devices import COMPARING, REPLAYING, TRAINING
 from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
+from judgerlvr.engine.private.tracking import flush
 from judgerlvr.engine.private.validation import ValidationFigures
 
 
@@ -44,6 +46,30 @@ def test_fit_reads_the_values_that_the_stop_rule_sets():
     source = inspect.getsource(trainer_base.PPOTrainer.fit)
     assert "self.global_steps <= self.total_training_steps" in source
     assert "self.config.trainer.save_freq > 0" in source
+
+
+def test_a_step_is_logged_after_its_checkpoint_is_saved_and_under_the_same_number():
+    source = inspect.getsource(trainer_base.PPOTrainer.fit)
+    marks = [
+        "self._save_checkpoint()",
+        "self.logger.log(data=metrics, step=self.global_steps)",
+        "self.global_steps += 1",
+    ]
+    places = [source.rindex(mark) for mark in marks]
+    assert places == sorted(places)
+
+
+def test_the_trackers_writer_of_tensorboard_files_is_flushed(tmp_path, monkeypatch):
+    """A killed trainer closes no writer, so the writer is not closed here."""
+    from verl.utils.tracking import Tracking
+
+    monkeypatch.setenv("TENSORBOARD_DIR", str(tmp_path))
+    tracker = Tracking("project", "experiment", ["tensorboard"])
+    tracker.log({"a": 1.0}, step=7)
+    flush(tracker)
+    seen = EventAccumulator(str(tmp_path)).Reload().Scalars("a")
+    tracker.finish()
+    assert [event.step for event in seen] == [7]
 
 
 def test_validation_still_hands_its_samples_to_one_method():

@@ -11,7 +11,8 @@ from data.importing.options import ReadOptions
 from judgerlvr.config.load import ROOT
 from judgerlvr.evaluate import main, parse_arguments
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
-from judgerlvr.evaluation.run import describe_source
+from judgerlvr.evaluation.run import Settings, describe_source, evaluate_model
+from judgerlvr.sampling.decoding import Decoding
 from rewards.errors import InputError
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
@@ -51,6 +52,17 @@ def public_data() -> Path:
         (["--data", "{data}", "--model", "m", "--verdicts", "Yes", "Yes"], "verdict words"),
         (["--judge-data", "{data}", "--model", "m"], "not a judge row"),
         (["--responses", "none.jsonl"], "none.jsonl"),
+        (["--data", "{data}", "--model", str(BASE), "--max-tokens", "100000"], "over the model's context of 512; give"),
+        (["--data", "{data}", "--model", str(BASE), "--max-tokens", "512"], "over the model's context of 512; give"),
+        (
+            ["--data", "{data}", "--model", str(BASE), "--max-tokens", "64", "--engine", "max_model_len=64"],
+            "over the model's context of 64; give --max-tokens",
+        ),
+        (
+            ["--data", "{data}", "--model", str(BASE), "--engine", "max_model_len=2"],
+            "over the model's context of 2; give shorter prompts",
+        ),
+        (["--data", "{data}", "--model", str(BASE), "--engine", "max_model_len=4k"], "write a whole number"),
         (["--data", "{data}", "--model", "m", "--import", "seed=1"], "data.columns.ROLE=COLUMN"),
         (["--data", "{data}", "--model", "m", "--import", "data.columns.riddle=x"], "unknown role; use problem"),
     ],
@@ -62,6 +74,35 @@ def test_bad_input_is_one_line_and_exit_2(data, tmp_path, capsys, arguments, sai
     assert message.count("\n") == 1
     assert said in message
     assert not (tmp_path / "out").exists()
+
+
+class Began(Exception):
+    """An engine would start now."""
+
+
+@pytest.fixture
+def no_engine(monkeypatch):
+    def begin(model_dir, context, engine):
+        raise Began(context)
+
+    monkeypatch.setattr("judgerlvr.sampling.sampler.Sampler", begin)
+
+
+def test_a_limit_that_the_user_did_not_give_is_cut_with_a_word(data, tmp_path, capsys, no_engine):
+    """Without a card the default of 1024 is more than the tiny base's context."""
+    items = read_generate_items(data, "{{problem}}", ReadOptions())
+    with pytest.raises(Began, match="512"):
+        evaluate_model(BASE, items, Settings(Decoding(max_tokens=1024)))
+    assert "over the model's context of 512: the response to that prompt is cut at" in capsys.readouterr().out
+
+
+def test_a_prompt_that_fills_the_context_alone_does_not_lower_the_limit(tmp_path, capsys, no_engine):
+    """Its sample is empty and marked, and the other prompts have room for the limit."""
+    rows = [ROW, ROW | {"id": "2", "problem": "1+" * 400 + "1?"}]
+    items = read_generate_items(write_rows(tmp_path / "two.jsonl", rows), "{{problem}}", ReadOptions())
+    with pytest.raises(Began):
+        evaluate_model(BASE, items, Settings(Decoding(max_tokens=400)), whole_limit=True)
+    assert "over the model's context" not in capsys.readouterr().out
 
 
 def test_stored_responses_are_graded_by_model_and_counted_by_the_limit(tmp_path, capsys):

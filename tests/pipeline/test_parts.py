@@ -17,11 +17,12 @@ from judgerlvr.export.change import Change
 from judgerlvr.export.policy import Exported
 from judgerlvr.pipeline import refresh, stages
 from judgerlvr.pipeline.export import check_link, publish
-from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.checkpoints import SEAL, complete
 from judgerlvr.runs.folder import CONFIG, OpenedRun, defaults_taken, open_run
 from judgerlvr.runs.manifest import MANIFEST, parent_run, read_manifest
 from judgerlvr.runs.metrics import METRICS, read_metrics
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
+from judgerlvr.runs.stage import STATE, STOP
 from judgerlvr.sampling import match_tokens
 from judgerlvr.sampling.match_tokens import prompts_for
 from rewards.errors import InputError
@@ -114,6 +115,8 @@ def test_tokens_of_candidates_are_counted_once(make_stage, tmp_path):
 
 def test_a_run_of_another_checkout_is_graded_by_this_one(make_stage, tmp_path):
     stage = make_stage("judge", init=BASE, reward_function="/gone/rewards/verl_adapter.py:judge_score")
+    for path in (stage.train, stage.heldout):
+        path.write_text("x")
     save_stage(stage)
     (tmp_path / MANIFEST).write_text(json.dumps({"data": {}}))
     opened = OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None)
@@ -121,11 +124,17 @@ def test_a_run_of_another_checkout_is_graded_by_this_one(make_stage, tmp_path):
     assert Path(file).is_file() and name == "judge_score"
 
 
-def test_changed_training_data_is_refused(make_stage, tmp_path):
+@pytest.mark.parametrize("older", [False, True], ids=["", "state of an older version"])
+def test_changed_training_data_is_refused(make_stage, tmp_path, older):
     stage = make_stage()
-    stage.train.write_text("new")
-    (tmp_path / MANIFEST).write_text(json.dumps({"data": {"train": "old"}}))
+    for path in (stage.train, stage.heldout):
+        path.write_text("old")
+    (tmp_path / MANIFEST).write_text(json.dumps({"data": {"train": file_sha256(stage.train)}}))
     save_stage(stage)
+    if older:
+        state = json.loads((tmp_path / STATE).read_text())
+        (tmp_path / STATE).write_text(json.dumps({name: value for name, value in state.items() if name != "hashes"}))
+    stage.train.write_text("new")
     with pytest.raises(InputError, match="differs from what the run began with"):
         load_stage(OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None), None)
 
@@ -201,7 +210,9 @@ def test_log_is_cut_back_to_the_checkpoint(tmp_path):
     assert [row.step for row in read_metrics(tmp_path / METRICS)] == [0, 1, 2]
 
 
-def test_refresh_trains_in_segments_with_new_data(make_stage, tmp_path, monkeypatch):
+@pytest.fixture
+def segments(make_stage, tmp_path, monkeypatch):
+    """A judge stage of five steps whose segments are noted and not trained. Returns (stage, resample, notes)."""
     trained = []
 
     def train(stage):
@@ -220,9 +231,50 @@ def test_refresh_trains_in_segments_with_new_data(make_stage, tmp_path, monkeypa
     monkeypatch.setattr(refresh, "run_stage", train)
     monkeypatch.setattr(refresh, "export_policy", lambda at: Exported(at, torch.float32, Change(1, 2, 2)))
     (tmp_path / MANIFEST).write_text(json.dumps({"data": {}}))
-    stage = make_stage("judge", overrides=["judge.stop.steps=5"])
+    stage = make_stage("judge", overrides=["judge.stop.steps=5"], init=BASE)
+    for path in (stage.train, stage.heldout):
+        path.write_text("x")
+    save_stage(stage)
+    return stage, resample, trained
+
+
+SEGMENTS = [(2, "train.parquet"), (4, "train-2.parquet"), (5, "train-4.parquet")]
+
+
+def test_refresh_trains_in_segments_with_new_data(segments):
+    stage, resample, trained = segments
     assert refresh.train_in_segments(stage, 2, resample).name == "global_step_5"
-    assert trained == [(2, "train.parquet"), (4, "train-2.parquet"), (5, "train-4.parquet")]
+    assert trained == SEGMENTS
+
+
+@pytest.mark.parametrize("place", ["resample", "save_stage", "write_manifest"])
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_death_between_two_segments_costs_no_refresh(segments, tmp_path, monkeypatch, place, at):
+    """The resumed run trains each segment on the data on which an unbroken run trains the segment."""
+    stage, resample, trained = segments
+    calls = []
+
+    def dying(*arguments):
+        calls.append(place)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return resample(*arguments) if place == "resample" else before(*arguments)
+
+    before = None if place == "resample" else getattr(refresh, place)
+    if place != "resample":
+        monkeypatch.setattr(refresh, place, dying)
+    with pytest.raises(KeyboardInterrupt):
+        refresh.train_in_segments(stage, 2, dying if place == "resample" else resample)
+    opened = OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), complete(tmp_path / "checkpoints")[-1])
+    assert refresh.train_in_segments(load_stage(opened, None), 2, resample).name == "global_step_5"
+    assert trained == SEGMENTS
+
+
+def test_a_stop_between_two_segments_ends_the_run(segments, tmp_path):
+    stage, resample, trained = segments
+    (tmp_path / STOP).touch()
+    assert refresh.train_in_segments(stage, 2, resample).name == "global_step_2"
+    assert trained == SEGMENTS[:1]
 
 
 ROLLOUT = Rollout("p", 0, [1], [1, 2], 1.0, True, "correct", 0.1, False, True)

@@ -18,7 +18,7 @@ from judgerlvr.cluster import remains
 from judgerlvr.cluster.session import PREFIX, session
 from judgerlvr.config.effective import configure
 from judgerlvr.config.schema import Guards
-from judgerlvr.engine.in_training.guards import GuardState, GuardTripped, check
+from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.models.directory import pick_device
 from judgerlvr.pipeline import stages
@@ -26,6 +26,7 @@ from judgerlvr.runs.checkpoints import SEAL, complete
 from judgerlvr.runs.resume_state import trim_metrics
 from judgerlvr.runs.stage import STOP, TENSORBOARD
 from judgerlvr.stage2_generate import main
+from tests.helpers.guard_checks import check
 from tests.helpers.run_folders import step_row
 from tests.pipeline.test_again import COMMAND, seal
 

@@ -139,3 +139,11 @@ def test_want_of_memory_stands_before_the_death_that_it_caused(tmp_path, monkeyp
     line = evidence.with_memory("worker 7 was killed")
     assert line.startswith("out of memory: the kernel killed 1 process(es) at the control group's limit of 2.0 GiB")
     assert line.endswith("; worker 7 was killed")
+
+
+def test_a_killed_process_that_is_no_worker_of_rays_is_told(tmp_path, monkeypatch):
+    """vLLM's engine is a child of a worker. What Ray raises then names a failed prompt alone."""
+    monkeypatch.setattr(causes, "read_kills", lambda: Kills(group=1, limit=2**31))
+    line = Evidence(tmp_path, Session(), kills=Kills()).cause(RuntimeError("1 prompts failed"))
+    assert line.startswith("out of memory: the kernel killed 1 process(es) at the control group's limit of 2.0 GiB")
+    assert line.endswith("; RuntimeError: 1 prompts failed")

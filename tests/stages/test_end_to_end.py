@@ -6,19 +6,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from data.importing.options import ReadOptions
 from data.jsonl import read_jsonl, write_jsonl
 from data.problems import read_problems
+from judgerlvr.cluster import remains
 from judgerlvr.config.load import ROOT
 from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
-from judgerlvr.runs.metrics import read_metrics
+from judgerlvr.runs.metrics import ACCURACY, EXTRA_ROUNDS, read_metrics
 from judgerlvr.tinyworld.problems import generate_problems
+from tests.helpers.leftovers import left_by, processes
 from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.engine
@@ -27,6 +31,8 @@ LIMIT = 600
 INSTRUCTIONS = "tests.helpers.instructions:keeps"
 SETTINGS = [
     *SMALL,
+    "judge.algorithm.dynamic_sampling=true",
+    "judge.algorithm.max_extra_rounds=2",
     f"judge.stop.steps={STEPS}",
     "judge.checkpoint.every=1",
     "judge.checkpoint.keep=0",
@@ -68,33 +74,78 @@ def whole(folder):
     return folder / "runs" / "whole"
 
 
-def begin_until_sealed(folder, name):
-    """Process and folder of a judge run with a sealed checkpoint."""
-    log = (folder / f"{name}.log").open("w")
-    process = subprocess.Popen(
-        command("stage1_judge", *judge_arguments(folder, name)),
-        stdout=log,
-        stderr=log,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    run_dir = folder / "runs" / name
-    seal = run_dir / "checkpoints" / "global_step_1" / SEAL
-    deadline = time.monotonic() + LIMIT
-    while not seal.exists() and process.poll() is None and time.monotonic() < deadline:
+@pytest.fixture(scope="module")
+def sessions():
+    """Where the dying commands keep their Ray sessions. A socket's path must be short."""
+    base = Path("/tmp") / f"e{os.getpid()}"
+    base.mkdir()
+    yield base
+    for left in base.glob("*"):
+        remains.remove(left, patience=0)
+    base.rmdir()
+
+
+def worker_of(sessions, name):
+    """The process of a Ray worker."""
+    return next(pid for pid, found in processes(sessions).items() if found.startswith(f"ray::{name}"))
+
+
+@dataclass
+class Death:
+    """How a command died: the process that got the signal, the exit code, the last lines, and what was left."""
+
+    victim: int
+    code: int
+    printed: list
+    left: list
+
+
+def die(folder, sessions, found, victim, number):
+    """Begin or continue the judge run, and send the signal to the victim once the run has written ``found``.
+
+    ``victim`` is the name of a Ray worker, or None for the command itself.
+    """
+    run_dir, log = folder / "runs" / "killed", folder / "killed.log"
+    before = time.time()
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command("stage1_judge", *judge_arguments(folder, "killed")),
+            stdout=file,
+            stderr=file,
+            cwd=ROOT,
+            env=os.environ | {remains.VARIABLE: str(sessions)},
+        )
+    wanted, deadline = run_dir / found, time.monotonic() + LIMIT
+    while not (wanted.exists() and wanted.stat().st_mtime >= before) and time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
         time.sleep(0.02)
-    return process, run_dir
+    pid = worker_of(sessions, victim) if victim else process.pid
+    os.kill(pid, number)
+    code = process.wait(timeout=120)
+    deadline = time.monotonic() + 10
+    while (left := left_by(sessions, run_dir)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return Death(pid, code, log.read_text().splitlines(), left)
 
 
 @pytest.fixture(scope="module")
-def resumed(folder):
-    """The same run, killed after the first seal, then continued by the same command."""
-    process, run_dir = begin_until_sealed(folder, "killed")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def deaths(folder, sessions):
+    """Deaths of one run: the trainer behind the first seal, then the command in two updates of the second step."""
+    second = Path("rollouts") / "step_000002.jsonl"
+    return [
+        die(folder, sessions, Path("checkpoints") / "global_step_1" / SEAL, "WorkerDict", signal.SIGKILL),
+        die(folder, sessions, second, None, signal.SIGKILL),
+        die(folder, sessions, second, None, signal.SIGTERM),
+    ]
+
+
+@pytest.fixture(scope="module")
+def resumed(folder, deaths):
+    """The run that died, continued by the same command."""
+    run_dir = folder / "runs" / "killed"
     half = run_dir / "checkpoints" / "global_step_2"
     half.mkdir(exist_ok=True)
-    (half / SEAL).unlink(missing_ok=True)  # as a kill in the middle of saving leaves it
+    (half / SEAL).unlink(missing_ok=True)  # as after a kill in the middle of saving
     done = run("stage1_judge", *judge_arguments(folder, "killed"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "continuing from global_step_1" in done.stdout
@@ -155,24 +206,44 @@ def test_resumed_run_ends_with_the_same_bits(whole, resumed):
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
+def test_uniform_groups_were_replaced_before_and_after_the_resume(resumed):
+    rows = [row for row in read_metrics(resumed / "metrics.jsonl") if row.is_training]
+    assert [row.step for row in rows if row[EXTRA_ROUNDS]] == list(range(1, STEPS + 1))
+
+
 def test_no_step_is_logged_twice(resumed):
     steps = [row.step for row in read_metrics(resumed / "metrics.jsonl") if row.is_training]
     assert steps == list(range(1, STEPS + 1))
+
+
+def test_tensorboard_shows_each_step_once(resumed):
+    seen = EventAccumulator(str(resumed / "tensorboard")).Reload().Scalars(ACCURACY.name)
+    assert [event.step for event in seen] == list(range(1, STEPS + 1))
+
+
+def test_a_killed_trainer_is_named_with_its_signal_and_the_command_that_goes_on(deaths, folder):
+    *_, advice, cause = deaths[0].printed
+    assert deaths[0].code == 1
+    assert f"(process {deaths[0].victim}, node " in cause
+    assert cause.endswith(" was killed: SIGKILL")
+    assert advice.endswith(f"--resume {folder / 'runs' / 'killed'} --out {folder / 'ckpt' / 'killed'}")
+
+
+def test_a_terminated_run_names_the_command_that_goes_on(deaths, folder):
+    last = deaths[2].printed[-1]
+    assert deaths[2].code == 128 + signal.SIGTERM
+    assert "sealed up to step 1, " in last
+    assert last.endswith(f"--resume {folder / 'runs' / 'killed'} --out {folder / 'ckpt' / 'killed'}")
+
+
+def test_ten_seconds_after_a_death_nothing_is_left(deaths):
+    assert [death.left for death in deaths] == [[], [], []]
 
 
 def test_the_same_command_finds_the_run_finished(whole, folder):
     done = run("stage1_judge", *judge_arguments(folder, "whole"))
     assert done.returncode == 0
     assert "already finished" in done.stdout
-
-
-def test_a_terminated_run_names_the_command_that_goes_on(folder):
-    process, run_dir = begin_until_sealed(folder, "terminated")
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    last = (folder / "terminated.log").read_text().splitlines()[-1]
-    assert "sealed up to step" in last
-    assert f"--resume {run_dir} --out {folder / 'ckpt' / 'terminated'}" in last
 
 
 def test_a_taken_name_is_left_alone(whole, folder):

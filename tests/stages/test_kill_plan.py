@@ -2,29 +2,51 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
+from multiprocessing.shared_memory import SharedMemory
+from subprocess import PIPE
 
 import pytest
 
-from benchmarks.stages.kills import SPREAD, STAGES, phase_of, plan
+from benchmarks.stages.killing.page import page
+from benchmarks.stages.killing.plan import ALONE, KINDS, PHASES, STAGES, plan
+from benchmarks.stages.killing.running import phase_of
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import MANIFEST
 from judgerlvr.runs.metrics import METRICS, append_row
+from tests.helpers.leftovers import left_by, shared_memory
 from tests.helpers.run_folders import step_row
 
-KINDS = ["driver", "trainer", "raylet"]
 NOW = 1e9
 
 
 def test_a_seed_gives_the_plan_again():
-    assert plan(20, 3, KINDS) == plan(20, 3, KINDS)
-    assert plan(20, 3, KINDS) != plan(20, 4, KINDS)
+    assert plan(20, 3) == plan(20, 3)
+    assert plan(20, 3) != plan(20, 4)
 
 
-def test_a_plan_covers_kinds_phases_and_stages():
-    kills = plan(20, 0, KINDS)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_plan_covers_kinds_phases_and_stages(seed):
+    kills = plan(20, seed)
     assert {kill.kind for kill in kills} == set(KINDS)
-    assert {kill.wanted for kill in kills} == set(SPREAD)
+    assert {(kill.stage, kill.wanted) for kill in kills} == {(stage, phase) for stage in STAGES for phase in PHASES}
     assert [kill.stage for kill in kills] == sorted((kill.stage for kill in kills), key=STAGES.index)
+    assert [kill.number for kill in kills] == list(range(20))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_process_is_killed_in_a_phase_without_it(seed):
+    assert {kill.kind for kill in plan(20, seed) if kill.wanted in ("start", "publish")} <= set(ALONE)
+
+
+def test_a_page_has_a_row_for_each_kill_and_a_line_for_each_stage():
+    found = {"same": False, "rows": [1, 2], "extra_rounds": [2, 1]}
+    lines = page(plan(3, 0), {"judge": found, "generate": found | {"same": True}}).splitlines()
+    assert len(lines) == 2 + 3 + 1 + 2
+    assert {line.count("|") for line in lines[:5]} == {lines[0].count("|")}
+    assert lines[-2].startswith("- judge: OTHER WEIGHTS") and lines[-1].startswith("- generate: the same bits")
 
 
 def write(run, name, text="", at=NOW):
@@ -62,3 +84,48 @@ def test_phase_before_and_after_training(tmp_path):
     assert phase_of(tmp_path, NOW) == ("publish", 2)
     write(tmp_path, MANIFEST, json.dumps({"trained": "global_step_1", "export": "policy"}))
     assert phase_of(tmp_path, NOW) == ("over", 2)
+
+
+@pytest.fixture
+def base(tmp_path):
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "run").mkdir()
+    return tmp_path
+
+
+def test_a_process_and_a_file_that_are_left_are_seen(base):
+    variables = os.environ | {"RAY_TMPDIR": str(base / "sessions" / "judge-ray-1")}
+    child = subprocess.Popen(["sleep", "60"], env=variables)
+    (base / "sessions" / "socket").touch()
+    try:
+        deadline = time.monotonic() + 5
+        while (
+            len(found := left_by(base / "sessions", base / "run", shared_memory())) < 2 and time.monotonic() < deadline
+        ):
+            time.sleep(0.02)
+    finally:
+        child.kill()
+        child.wait()
+    assert found == ["process sleep 60", "file socket"]
+    (base / "sessions" / "socket").unlink()
+    assert left_by(base / "sessions", base / "run", shared_memory()) == []
+
+
+def test_a_lock_that_is_left_is_seen(base):
+    code = f"from pathlib import Path\nfrom judgerlvr.runs.lock import held\nwith held(Path({str(base / 'run')!r})):\n"
+    child = subprocess.Popen([sys.executable, "-c", code + " print(flush=True)\n input()"], stdin=PIPE, stdout=PIPE)
+    child.stdout.readline()
+    assert left_by(base / "sessions", base / "run", shared_memory()) == ["lock of run"]
+    child.communicate(b"\n")
+    assert left_by(base / "sessions", base / "run", shared_memory()) == []
+
+
+def test_shared_memory_that_nobody_maps_is_seen(base):
+    before = shared_memory()
+    memory = SharedMemory(create=True, size=8)
+    try:
+        assert f"shared memory {memory.name}" not in left_by(base / "sessions", base / "run", before)
+        memory.close()
+        assert f"shared memory {memory.name}" in left_by(base / "sessions", base / "run", before)
+    finally:
+        memory.unlink()

@@ -1,32 +1,40 @@
-"""verl's on-save hook."""
+"""verl's on-save hook, and the seal that a checkpoint gets once the step's row is written."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
-from judgerlvr.engine.in_training.guards import GuardTripped
+from judgerlvr.engine.in_training.guards import BEGIN_LOWER, GuardTripped
 from judgerlvr.export.finite import first_not_finite
 from judgerlvr.runs.checkpoints import SEAL, prune
 from judgerlvr.runs.files import write_atomically
 
 
-class SealCheckpoint(CheckpointCallback):
-    """Adds the trainer's own state and seals the checkpoint, if the weights are finite."""
+class CheckSaved(CheckpointCallback):
+    """Leaves a checkpoint with finite weights to the trainer, which seals the checkpoint at the end of the step.
+
+    verl saves before the rollout engine has the new weights, before validation and before the step's row.
+    """
 
     def on_save(self, trainer: Any, global_step: int, checkpoint_dir: str, async_save: bool = False, **_: Any) -> None:
-        """Seal, then prune.
+        """Set the trainer's ``saved``.
 
         Raises:
-            GuardTripped: a weight is not finite. No seal is written, and no earlier checkpoint is pruned.
+            GuardTripped: a weight is not finite. No seal will be written, and no earlier checkpoint is pruned.
         """
         checkpoint = Path(checkpoint_dir)
         if name := first_not_finite(checkpoint / "actor"):
-            remedy = "resume from the checkpoint before with a lower learning rate"
-            raise GuardTripped(f"guard finite: weight {name} is not finite at step {global_step}; {remedy}")
-        write_atomically(checkpoint / SEAL, json.dumps(trainer.progress()))
-        # Only after the seal, so that a crash before leaves the earlier checkpoints.
-        prune(checkpoint.parent, trainer.keep_checkpoints)
+            raise GuardTripped(f"guard finite: weight {name} is not finite at step {global_step}; {BEGIN_LOWER}")
+        trainer.saved = checkpoint
+
+
+def seal(checkpoint: Path, progress: Mapping[str, Any], keep: int) -> None:
+    """Seal a checkpoint with the trainer's own state, then remove all but the newest ``keep`` sealed ones."""
+    write_atomically(checkpoint / SEAL, json.dumps(progress))
+    # Only after the seal, so that a crash before leaves the earlier checkpoints.
+    prune(checkpoint.parent, keep)

@@ -11,6 +11,9 @@ from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import StepRow
 from rewards.errors import CommandFailed
 
+# The run itself goes on with its own settings alone.
+BEGIN_LOWER = "export the last sealed checkpoint, and start a new run from it with a lower learning rate"
+
 
 class GuardTripped(CommandFailed):
     """A guard whose action is ``stop`` found its limit crossed."""
@@ -83,23 +86,29 @@ def check_finite(row: StepRow) -> None:
     for metric in (metrics.LOSS, metrics.GRADIENT, metrics.MISMATCH):
         value = row[metric]
         if not math.isfinite(value):
-            remedy = "resume from the last checkpoint with a lower learning rate"
-            raise GuardTripped(f"guard finite: {metric.name} is {value} at step {row.step}; {remedy}")
+            raise GuardTripped(f"guard finite: {metric.name} is {value} at step {row.step}; {BEGIN_LOWER}")
 
 
-def check(guards: Guards, row: StepRow, state: GuardState) -> list[str]:
-    """Warnings of this step's metrics.
+def crossed(guards: Guards, row: StepRow, state: GuardState) -> dict[str, str]:
+    """Guards whose limits a step's metrics have crossed, each with value and remedy.
 
     Raises:
-        GuardTripped: a limit of a guard set to ``stop`` was crossed, or a value is not finite.
-            The message names guard, value and remedy.
+        GuardTripped: a value is not finite, so the step's checkpoint must not be used.
         MetricMissing: a guarded metric is absent.
     """
     check_finite(row)
     found = {name: run(row, getattr(guards, name).limit) for name, run in CHECKS.items()}
     found["zero_rewards"] = _zero_rewards(row, guards.zero_rewards.limit, state)
-    problems = {name: text for name, text in found.items() if text}
-    for name, text in problems.items():
+    return {name: text for name, text in found.items() if text}
+
+
+def stop_or_warn(guards: Guards, found: Mapping[str, str]) -> list[str]:
+    """Warnings of the crossed guards.
+
+    Raises:
+        GuardTripped: a crossed guard is set to ``stop``.
+    """
+    for name, text in found.items():
         if getattr(guards, name).action is Action.stop:
             raise GuardTripped(f"guard {name}: {text}")
-    return [f"guard {name}: {text}" for name, text in problems.items()]
+    return [f"guard {name}: {text}" for name, text in found.items()]

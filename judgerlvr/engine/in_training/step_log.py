@@ -12,11 +12,14 @@ import numpy as np
 from judgerlvr.config.schema import Stop
 from judgerlvr.engine.in_training.eta import Pace, foresee, shown
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.private.tracking import flush
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import DROPPED, StepRow, append_row, log_progress
 
 
 class Tracker(Protocol):
+    logger: dict[str, Any]
+
     def log(self, data: dict[str, Any], step: int) -> None: ...
 
     def finish(self, exit_code: int = 0) -> None: ...
@@ -52,6 +55,7 @@ class StepLog:
 
     def log(self, data: dict[str, Any], step: int) -> None:
         self.tracker.log(data=data, step=step)
+        flush(self.tracker)
         now = time.monotonic()
         values = {name: number for name, value in data.items() if (number := _plain(value)) is not None}
         values = {name: value for name, value in values.items() if name not in DROPPED}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -15,6 +16,7 @@ from judgerlvr.engine.devices import engine_name
 from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compared
 from judgerlvr.engine.in_training.canary import Canary
+from judgerlvr.engine.in_training.checkpoint_hook import seal
 from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
@@ -34,7 +36,7 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
         super().__init__(config)
         forget_reports(stage.run_dir)
         self.stage = stage
-        self.keep_checkpoints = stage.settings.checkpoint.keep
+        self.saved: Path | None = None  # the step's checkpoint, until the checkpoint is sealed
         self.logger: Any = None  # verl sets its tracker when training starts
         self.rules = StopRules(stage.settings.stop)
         self.guard_state = guards.GuardState()
@@ -73,12 +75,7 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
     def on_sample_end(self) -> None:
         """Check budgets once this step's tokens are known, so that the last step is saved too."""
         super().on_sample_end()
-        asked = (self.stage.run_dir / STOP).exists()
-        reason = self.rules.reason_to_stop(self.replay_buffer.generated_tokens) or ("asked to stop" if asked else None)
-        if reason:
-            log_progress(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
-            self.total_training_steps = self.global_steps
-            self.config.trainer.save_freq = 1
+        self._make_last(self.rules.reason_to_stop(self.replay_buffer.generated_tokens) or self._asked())
         log_phase(self.stage.run_dir, f"step {self.global_steps}: training", passing=True)
 
     def on_step_end(self) -> None:
@@ -87,6 +84,8 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
 
     def step(self, metrics: dict[str, Any], timing_raw: dict[str, Any]) -> Any:
         batch = super().step(metrics, timing_raw)
+        # A stop that was asked for during the update. verl saves next.
+        self._make_last(self._asked())
         samples = read_samples(batch, self.stage.replays_experts)
         metrics.update(mismatch_metrics(samples, self.workers.get("router_layers", 0)))
         if self.block_config:
@@ -94,10 +93,34 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
         return batch
 
     def _step(self, row: StepRow) -> None:
-        for warning in guards.check(self.stage.config.guards, row, self.guard_state):
-            log_progress(self.stage.run_dir, f"warning: {warning}")
+        """End the step. The seal holds what the rules and guards have seen of the step, and the step has its row.
+
+        A guard that stops the run leaves the checkpoint sealed, unless a value of the row is not finite.
+        """
+        found = guards.crossed(self.stage.config.guards, row, self.guard_state)
         self.rules.observe(row)
+        self._seal()
+        for warning in guards.stop_or_warn(self.stage.config.guards, found):
+            log_progress(self.stage.run_dir, f"warning: {warning}")
         self.canary.check(row.step)
+
+    def _seal(self) -> None:
+        if self.saved:
+            seal(self.saved, self.progress(), self.stage.settings.checkpoint.keep)
+            self.saved = None
+            # A stop that was asked for behind the save needs no further step.
+            self._make_last(self._asked())
+
+    def _asked(self) -> str | None:
+        return "asked to stop" if (self.stage.run_dir / STOP).exists() else None
+
+    def _make_last(self, reason: str | None) -> None:
+        """Make the step at work the last one, and have the step saved if verl has not saved yet."""
+        if not reason or self.total_training_steps <= self.global_steps:
+            return
+        log_progress(self.stage.run_dir, f"stopping after step {self.global_steps}: {reason}")
+        self.total_training_steps: int = self.global_steps
+        self.config.trainer.save_freq = 1
 
     def _log_to_run_folder(self) -> None:
         if not isinstance(self.logger, StepLog):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from judgerlvr.evaluation.tasks.files import TaskData
 from judgerlvr.evaluation.tasks.task import Task
+from judgerlvr.models.configuration import model_context, over_context
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import token_counter
 from judgerlvr.sampling.decoding import Decoding
@@ -43,23 +43,14 @@ def check_context(model: Path, jobs: Sequence[Job], engine: Mapping[str, Any]) -
         InputError: the context of the model is smaller.
     """
     count = token_counter(load_tokenizer(model))
-    context = engine.get("max_model_len") or _context(model)
+    context = model_context(model, engine)
     needed = 0
     for job in jobs:
         longest = max(count(item.prompt) for item in job.items)
         most = max(decoding.max_tokens for decoding in job.decodings)
         needed = max(needed, longest + most)
-        if context is not None and longest + most > context:
-            problem = f"{job.task.name}: the longest prompt has {longest} tokens and the limit is {most}"
-            remedy = f"give --max-tokens {context - longest}" if longest < context else "leave the task out"
-            raise InputError(f"{problem}, over the model's context of {context}", remedy, file=model)
+        if problem := over_context(longest, most, context):
+            left = (context or 0) - longest
+            remedy = f"give --max-tokens {left}" if left > 0 else "leave the task out"
+            raise InputError(f"{job.task.name}: {problem}", remedy, file=model)
     return needed
-
-
-def _context(model: Path) -> int | None:
-    config: Mapping[str, object] = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    inner = config.get("text_config")
-    value = config.get("max_position_embeddings") or (
-        inner.get("max_position_embeddings") if isinstance(inner, Mapping) else None
-    )
-    return int(value) if isinstance(value, int) else None

@@ -1,0 +1,36 @@
+"""The table of a trial in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.stages.killing.plan import Kill
+
+HEAD = "| no. | killed | stage, phase, step | after | exit | end | left after 10 s | nothing left after | not finite |"
+
+
+def page(kills: Sequence[Kill], result: Mapping[str, Mapping[str, Any]]) -> str:
+    """Rows of all kills, then what the stages ended with."""
+    lines = [HEAD, "| " + " | ".join(["---"] * (HEAD.count("|") - 1)) + " |", *map(_row, kills), ""]
+    for stage, found in result.items():
+        same = "the same bits" if found["same"] else "OTHER WEIGHTS"
+        lines.append(f"- {stage}: {same}, rows of steps {found['rows']}, extra rounds {found['extra_rounds']}")
+    return "\n".join(lines)
+
+
+def _row(kill: Kill) -> str:
+    where = f"{kill.stage}, {kill.phase}, {kill.step}"
+    left = ", ".join(kill.left) or "nothing"
+    cells = [
+        kill.number,
+        f"{kill.kind}: {kill.victim}" if kill.victim else kill.kind,
+        where,
+        f"{kill.delay:.2f} s",
+        kill.code,
+        f"{kill.seconds_to_end:.1f} s",
+        left,
+        f"{kill.seconds_to_nothing:.1f} s",
+        ", ".join(kill.not_finite) or "none",
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"

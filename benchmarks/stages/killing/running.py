@@ -1,0 +1,252 @@
+"""A stage's command, the phase that it is in, and a kill with everything that can be seen of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from benchmarks.stages.killing.limits import fill, lift, starve
+from benchmarks.stages.killing.plan import STAGES, STEPS, VICTIMS, Kill
+from judgerlvr.cli import MODULES
+from judgerlvr.cluster import remains
+from judgerlvr.config.load import ROOT
+from judgerlvr.export.finite import first_not_finite
+from judgerlvr.runs.checkpoints import complete
+from judgerlvr.runs.manifest import MANIFEST
+from judgerlvr.runs.metrics import EXTRA_ROUNDS, METRICS, read_metrics
+from tests.helpers.leftovers import left_by, processes, shared_memory
+from tests.helpers.stage_runs import SMALL, write_candidates
+
+EACH = (
+    f"stop.steps={STEPS}",
+    "checkpoint.every=1",
+    "checkpoint.keep=0",
+    "algorithm.dynamic_sampling=true",
+    "algorithm.max_extra_rounds=2",
+)
+SETTINGS = [
+    *SMALL,
+    *(f"{stage}.{key}" for stage in STAGES for key in EACH),
+    "generate.validation.every=0",
+    "generate.max_response_tokens=64",
+]
+# What is written of a kill that came too late.
+NOBODY = "nobody: the command had ended"
+PATIENCE = 10.0
+POLL = 0.05
+# Longest time of a command, and of its end after a kill, in seconds.
+LIMIT = 420.0
+
+
+def arguments(folder: Path, stage: str) -> list[str]:
+    """The command of a stage, the same each time."""
+    responses = f"judge.data.responses=[{folder / 'candidates.jsonl'}]"
+    first = [] if stage == "judge" else ["--init", str(folder / "ckpt" / "judge")]
+    places = [f"runs={folder / 'runs'}", "--out", str(folder / "ckpt" / stage)]
+    return [sys.executable, "-m", f"judgerlvr.{MODULES[stage]}", *SETTINGS, responses, *first, *places]
+
+
+def phase_of(run: Path, since: float) -> tuple[str, int]:
+    """(phase, step) that a run is in, by the files that it has written after ``since``."""
+
+    def fresh(path: Path) -> bool:
+        with suppress(FileNotFoundError):
+            return path.stat().st_mtime >= since
+        return False
+
+    if not (run / MANIFEST).is_file():
+        return "start", 0
+    manifest = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
+    trained = max((row.step for row in read_metrics(run / METRICS) if row.is_training), default=0)
+    if manifest["trained"]:
+        return ("over" if manifest["export"] else "publish"), trained + 1
+    half = set((run / "checkpoints").glob("global_step_*")) - set(complete(run / "checkpoints"))
+    if any(map(fresh, half)):
+        return "save", trained + 1
+    if fresh(run / "rollouts" / f"step_{trained + 1:06d}.jsonl"):
+        return "update", trained + 1
+    begun = any(map(fresh, (run / "workers").glob("*")))
+    return ("sampling" if begun else "start"), trained + 1
+
+
+class Running:
+    """A command of a stage, its output, and its Ray sessions and temporary files in a folder of their own."""
+
+    def __init__(self, folder: Path, stage: str, sessions: Path, group: Path | None = None) -> None:
+        self.run, self.sessions, self.log = folder / "runs" / stage, sessions, folder / f"{stage}.log"
+        self.since, self.shared = time.time(), shared_memory()
+        sessions.mkdir(exist_ok=True)
+        if not (folder / "candidates.jsonl").exists():
+            write_candidates(folder / "candidates.jsonl")
+        places = {remains.VARIABLE: str(sessions), "TMPDIR": str(sessions)}
+        # Compiled code is kept for later runs, and is nothing that is left behind.
+        places["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "compiled")
+        join: Callable[[], object] | None = (
+            (lambda: (group / "cgroup.procs").write_text(str(os.getpid()))) if group else None
+        )
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                arguments(folder, stage), stdout=log, stderr=log, cwd=ROOT, env=os.environ | places, preexec_fn=join
+            )
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def left(self) -> list[str]:
+        return left_by(self.sessions, self.run, self.shared)
+
+    def phase(self) -> tuple[str, int]:
+        return phase_of(self.run, self.since)
+
+    def wait_for(self, phase: str, step: int) -> None:
+        """Wait until the run is in the phase of the step, or past the step, or over."""
+        until = time.monotonic() + LIMIT
+        while not self.ended and time.monotonic() < until:
+            found, at = self.phase()
+            if found in ("publish", "over") or at > step or (found == phase and at in (0, step)) or phase == "start":
+                return
+            time.sleep(POLL)
+
+    def end(self) -> None:
+        """End whatever still runs."""
+        self.process.kill()
+        self.process.wait()
+        for session in self.sessions.glob("*"):
+            remains.remove(session, patience=0) if session.is_dir() else session.unlink(missing_ok=True)
+
+    def last_lines(self, count: int = 3) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()[-count:]
+
+
+def victim_of(kind: str, running: Running, draw: random.Random) -> int | None:
+    """The process to be killed, None where the command ends before it has one of the kind."""
+    if kind in ("driver", "sigterm"):
+        return running.process.pid
+    while not running.ended:
+        found = sorted(pid for pid, name in processes(running.sessions).items() if re.search(VICTIMS[kind], name))
+        if found:
+            return draw.choice(found)
+        time.sleep(POLL)
+    return None
+
+
+def strike(kill: Kill, running: Running, disk: Path | None, group: Path | None) -> None:
+    """Do what the kind says."""
+    if kill.kind == "memory" and group:
+        starve(group)
+        kill.victim = "the kernel's choice"
+    elif kill.kind == "disk" and disk:
+        kill.victim = f"disk of {fill(disk).stat().st_size / 2**30:.2f} GiB ballast"
+    elif pid := victim_of(kill.kind, running, random.Random(f"{kill.number} {kill.share}")):
+        name = processes(running.sessions).get(pid, "").partition(" ")[0]
+        kill.victim = f"{name if name.startswith('ray::') else kill.kind} {pid}"
+        os.kill(pid, signal.SIGTERM if kill.kind == "sigterm" else signal.SIGKILL)
+
+
+def after(kill: Kill, running: Running) -> None:
+    """Record what is left after at most 10 s, the last lines, and checkpoints that are not finite."""
+    ended = time.monotonic()
+    while (left := running.left()) and time.monotonic() - ended < PATIENCE:
+        time.sleep(POLL)
+    kill.left, kill.seconds_to_nothing = left, round(time.monotonic() - ended, 2)
+    kill.last = running.last_lines()
+    sealed = complete(running.run / "checkpoints")
+    kill.not_finite = [path.name for path in sealed if first_not_finite(path / "actor")]
+
+
+def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path | None, group: Path | None) -> None:
+    """Wait for the phase and the share of its time, kill, and record. A run that is over is not killed."""
+    begun = time.monotonic()
+    running.wait_for(kill.wanted, kill.wanted_step)
+    kill.delay = round(kill.share * phases.get(kill.wanted, 0.0), 3)
+    with suppress(subprocess.TimeoutExpired):
+        running.process.wait(kill.delay)
+    kill.phase, kill.step = running.phase()
+    struck = time.monotonic()
+    if running.ended:
+        kill.victim = NOBODY
+    else:
+        strike(kill, running, disk, group)
+    # Without a code the stage hung after its kill.
+    with suppress(subprocess.TimeoutExpired):
+        kill.code = running.process.wait(LIMIT)
+    kill.seconds_to_end = round(time.monotonic() - struck, 1)
+    after(kill, running)
+    running.end()
+    if disk:
+        (disk / "ballast").unlink(missing_ok=True)
+    if group:
+        lift(group)
+    kill.seconds = round(time.monotonic() - begun, 1)
+
+
+def short_folder(out: Path) -> Path:
+    """A folder for Ray's sockets, whose paths may have about 100 characters."""
+    return Path("/tmp") / f"k{hashlib.sha256(str(out).encode()).hexdigest()[:6]}"
+
+
+def ended(run: Path) -> bool:
+    """Whether a run has published its policy."""
+    return (run / MANIFEST).is_file() and phase_of(run, 0.0)[0] == "over"
+
+
+def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
+    """Let a stage run to its end, if it has not ended. Returns the longest time of each phase in seconds.
+
+    Raises:
+        SystemExit: the stage failed.
+    """
+    if ended(folder / "runs" / stage):
+        return {}
+    running, seen, since = Running(folder, stage, sessions), "start", time.monotonic()
+    phases: dict[str, float] = {}
+    while not running.ended:
+        found, now = running.phase()[0], time.monotonic()
+        if found != seen:
+            phases[seen] = round(max(phases.get(seen, 0.0), now - since), 2)
+            seen, since = found, now
+        time.sleep(POLL)
+    if running.process.wait():
+        raise SystemExit(f"{stage} failed without a kill: {running.last_lines()}")
+    return phases
+
+
+def undisturbed(out: Path, stage: str, sessions: Path) -> dict[str, float]:
+    """The stage without a kill, once. Returns the longest time of each phase in seconds."""
+    folder, path = out / "whole", out / f"phases-{stage}.json"
+    if not path.exists():
+        shutil.rmtree(folder / "runs" / stage, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(finish(folder, stage, sessions), indent=1))
+    return {str(name): float(value) for name, value in json.loads(path.read_text()).items()}
+
+
+def weights(folder: Path, stage: str) -> str:
+    """SHA-256 over the published policy's weights."""
+    digest = hashlib.sha256()
+    for path in sorted((folder / "ckpt" / stage).glob("*.safetensors")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def verdict(whole: Path, killed: Path, stage: str) -> dict[str, Any]:
+    """Whether the weights are the same bits, the steps with a row, and the extra rounds of sampling."""
+    rows = [row for row in read_metrics(killed / "runs" / stage / METRICS) if row.is_training]
+    return {
+        "same": weights(killed, stage) == weights(whole, stage),
+        "rows": [row.step for row in rows],
+        "extra_rounds": [int(row[EXTRA_ROUNDS]) for row in rows],
+    }

@@ -1,0 +1,60 @@
+"""A model's ``config.json``, and the context: how many tokens of prompt and response the model takes together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rewards.errors import InputError, reading
+
+# transformers writes the length here, or into the part of a model that reads text.
+LENGTH, INNER = "max_position_embeddings", "text_config"
+ENGINE = "max_model_len"
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The keys of ``config.json``.
+
+    Raises:
+        InputError: no such file, or a damaged one.
+    """
+    path = directory / "config.json"
+    if not path.is_file():
+        raise InputError("no model here (config.json is missing)", "give a transformers checkpoint", file=directory)
+    with reading("not JSON", "download the checkpoint again", file=path):
+        config = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(config, dict):
+        raise InputError("holds no keys", "download the checkpoint again", file=path)
+    return config
+
+
+def model_context(directory: Path, engine: Mapping[str, Any] | None = None) -> int | None:
+    """The context in tokens, None where the model's configuration does not say.
+
+    ``engine`` holds arguments of ``vllm.LLM``. Its ``max_model_len`` stands for the model's own context.
+
+    Raises:
+        InputError: a length that is no whole number above 0.
+    """
+    if engine and engine.get(ENGINE) is not None:
+        return _whole(engine[ENGINE], ENGINE, None)
+    config = read_config(directory)
+    inner = config.get(INNER)
+    parts = [config, *([inner] if isinstance(inner, Mapping) else [])]
+    found = [part[LENGTH] for part in parts if part.get(LENGTH) is not None]
+    return _whole(found[0], LENGTH, directory / "config.json") if found else None
+
+
+def _whole(value: Any, name: str, file: Path | None) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} is {value!r}", "write a whole number", file=file)
+    return value
+
+
+def over_context(longest: int, limit: int, context: int | None) -> str | None:
+    """Why a response of ``limit`` tokens cannot follow a prompt of ``longest`` tokens, None where it can."""
+    if context is None or longest + limit <= context:
+        return None
+    return f"the longest prompt has {longest} tokens and the limit is {limit}, over the model's context of {context}"
