@@ -105,7 +105,6 @@ def evaluate_model(
     Raises:
         InputError: ``whole_limit`` asks for responses of the whole limit, and the model's context is too short.
     """
-    from judgerlvr.sampling.requests import Prompts
     from judgerlvr.sampling.sampler import Sampler
 
     evaluation = Evaluation()

@@ -98,12 +98,8 @@ def rule(gold: str, answer: str, change: str, variant: str) -> str:
         return "wrappers and brackets that print nothing"
     if change in ("or", r"\text{ or }", r"\text{ and }", r"\text{ and }", ";", ",") or deleted in (",", r"\text"):
         return "members of a list may be joined by words"
-    for row, tokens in LEFT_OUT.items():
-        if deleted in tokens:
-            return row
-    if change in PUNCTUATION or deleted in PUNCTUATION:
-        return "punctuation inside words"
-    return ""
+    inside = "punctuation inside words" if change in PUNCTUATION or deleted in PUNCTUATION else ""
+    return next((row for row, tokens in LEFT_OUT.items() if deleted in tokens), inside)
 
 
 def _same_value(gold: str, variant: str) -> bool:
