@@ -183,7 +183,7 @@ def test_a_run_whose_policy_could_not_be_published_is_not_marked_as_over(make_st
         raise OSError("no link can be made")
 
     monkeypatch.setattr(stages, "_train_to_the_end", lambda *_: tmp_path / "checkpoints" / "global_step_2")
-    monkeypatch.setattr(stages, "export_policy", lambda _: Exported(tmp_path, torch.float32, Change(1, 2, 2)))
+    monkeypatch.setattr(stages, "export_policy", lambda *_: Exported(tmp_path, torch.float32, Change(1, 2, 2)))
     monkeypatch.setattr(stages, "publish", refuse)
     run_of(tmp_path, {})
     with pytest.raises(OSError, match="no link"):
