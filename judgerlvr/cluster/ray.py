@@ -6,6 +6,7 @@ import socket
 from functools import cache
 from typing import Any
 
+from judgerlvr.cluster.forking.start import forking_python
 from rewards.errors import InputError, one_line
 
 # Ray counts logical CPUs when it places verl's many small actors. The actors sleep most of the time,
@@ -24,6 +25,11 @@ def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
     # Without an address Ray would join whatever cluster was last started on this machine.
     private: dict[str, Any] = {"address": "local", "include_dashboard": False}
     return private | ({"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {})
+
+
+def worker_python(device: str, address: str | None) -> str | None:
+    """What runs the workers of a private cluster on a CPU in the place of ``python``, if a fork server is there."""
+    return forking_python() if device == "cpu" and not address else None
 
 
 def check_address(address: str) -> None:

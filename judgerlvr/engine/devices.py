@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from judgerlvr.cluster.environment import environment
-from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.cluster.ray import cluster_arguments, worker_python
 from judgerlvr.config.schema import Recompute
 from judgerlvr.runs.stage import Stage
 
@@ -117,4 +117,6 @@ def ray_init(stage: Stage) -> dict[str, Any]:
     """The same for verl's configuration, with the environment of its workers."""
     env = stage_environment(stage)
     arguments = cluster_arguments(stage.device, stage.ray_address) | {"runtime_env.env_vars": env}
+    if program := worker_python(stage.device, stage.ray_address):
+        arguments["runtime_env.py_executable"] = program
     return {f"+ray_kwargs.ray_init.{name}": value for name, value in arguments.items()}

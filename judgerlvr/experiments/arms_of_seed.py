@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from judgerlvr.cli import MODULES
 from judgerlvr.config.load import load_config
 from judgerlvr.config.schema import Config
+from judgerlvr.experiments.commands import Call, call_together
 from judgerlvr.experiments.plan import ArmPlan, Kind, Plan, StagePlan
 from judgerlvr.experiments.spent import Spent, limits, total
 from judgerlvr.runs.checkpoints import complete, export_dir
 from rewards.errors import InputError
 
-Call = Callable[..., None]
+
+@dataclass(frozen=True)
+class Policy:
+    """A model directory to evaluate, the folder of its evaluation, and the configuration of its stage."""
+
+    model: Path
+    out: Path
+    config: Config
+
+    @property
+    def evaluated(self) -> bool:
+        return (self.out / "summary.json").is_file()  # written last
 
 
 class ArmsOfSeed:
     """The commands of one seed, in one folder. Every command continues or finds finished what lies there."""
 
-    def __init__(self, plan: Plan, out: Path, seed: int | None, call: Call) -> None:
-        self.plan, self.out, self.call = plan, out, call
+    def __init__(self, plan: Plan, out: Path, seed: int | None, call: Call, at_once: int = 1) -> None:
+        """``at_once`` evaluations run side by side."""
+        self.plan, self.out, self.call, self.at_once = plan, out, call, at_once
         self.overrides = [*plan.overrides, *([] if seed is None else [f"seed={seed}"])]
         self.config = load_config(plan.config, self.overrides)
 
     def run(self) -> None:
         for arm in self.plan.arms.values():
             self._train(arm)
-        self._evaluate_base()
-        for arm in self.plan.arms.values():
-            self._evaluate_arm(arm)
+        self._evaluate_all()
         runs = [self.out / stage.name for stage in self.plan.stages]
         self.call("report", *runs, "--out", self.out / "report.html")
 
@@ -66,23 +78,30 @@ class ArmsOfSeed:
     def _spent(self, stages: Sequence[StagePlan]) -> Spent:
         return total(self.out / stage.name for stage in stages)
 
-    def _evaluate_base(self) -> None:
-        self._evaluate(Path(self.config.model.path), self._first_run / "eval" / "base", self.config)
+    def _evaluate_all(self) -> None:
+        """Evaluate every policy. ``at_once`` evaluations run side by side."""
+        base = Policy(Path(self.config.model.path), self._first_run / "eval" / "base", self.config)
+        policies = [base, *(policy for arm in self.plan.arms.values() for policy in self._policies_of(arm))]
+        waiting = [policy for policy in policies if not policy.evaluated]
+        for policy in policies:
+            if policy.evaluated:
+                print(f"\nevaluated before: {policy.out}", flush=True)
+        call_together(self.call, [self._evaluation(policy) for policy in waiting], self.at_once)
 
     @property
     def _first_run(self) -> Path:
         return self.out / next(iter(self.plan.stages)).name
 
-    def _evaluate_arm(self, arm: ArmPlan) -> None:
+    def _policies_of(self, arm: ArmPlan) -> Iterator[Policy]:
         for stage in arm.stages:
             config = load_config(self.plan.config, [*self.overrides, *arm.overrides, *stage.overrides])
             folder = self.out / stage.name
             last = complete(folder / "checkpoints")[-1]
-            self._evaluate(export_dir(last), folder / "eval" / "final", config)
+            yield Policy(export_dir(last), folder / "eval" / "final", config)
         if arm.match:
-            self._evaluate_at_equal_steps(arm, config)
+            yield from self._at_equal_steps(arm, config)
 
-    def _evaluate_at_equal_steps(self, arm: ArmPlan, config: Config) -> None:
+    def _at_equal_steps(self, arm: ArmPlan, config: Config) -> Iterator[Policy]:
         """The checkpoint at which the last stage has trained as often as the matched arm, unless the run ends there."""
         folder = self.out / arm.stages[-1].name
         left = self._spent(self.plan.arms[arm.match].stages) - self._spent(arm.stages[:-1])
@@ -90,20 +109,18 @@ class ArmsOfSeed:
         # The last checkpoint is left out, since the end of the arm is evaluated already.
         if checkpoint in complete(folder / "checkpoints")[:-1]:
             self.call("export", checkpoint)
-            self._evaluate(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
+            yield Policy(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
 
-    def _evaluate(self, model: Path, out: Path, config: Config) -> None:
-        if (out / "summary.json").is_file():  # written last
-            print(f"\nevaluated before: {out}", flush=True)
-            return
-        self.call(
+    def _evaluation(self, policy: Policy) -> list[object]:
+        config = policy.config
+        return [
             "evaluate",
-            *("--model", model, "--data", *self._problem_files(), *self._judge_data(), "--out", out),
+            *("--model", policy.model, "--data", *self._problem_files(), *self._judge_data(), "--out", policy.out),
             *("--limit", self.plan.evaluation.problems, "--n", self.plan.evaluation.samples),
             *("--temperature", config.temperature, "--max-tokens", config.generate.max_response_tokens),
             *("--prompt", config.data.prompt, "--verifier", config.reward.verifier),
             *("--extraction", config.reward.extraction.value, "--verdicts", *config.judge.data.verdicts),
-        )
+        ]
 
     def _problem_files(self) -> list[object]:
         generate = next((s for s in self.plan.stages if s.stage is Kind.generate), None)

@@ -13,7 +13,7 @@ import ray
 from judgerlvr.cluster.environment import CPU_THREADS, environment
 from judgerlvr.cluster.lost_actors import lost_actors
 from judgerlvr.cluster.memory_kills import read_kills
-from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.cluster.ray import cluster_arguments, worker_python
 from judgerlvr.cluster.session import Session, session
 from judgerlvr.runs.causes import describe
 from judgerlvr.sampling.engines import EngineSettings, Event, Lost, Started, Turned
@@ -118,7 +118,9 @@ def ray_engines(settings: EngineSettings) -> Iterator[RayEngines]:
     if settings.device == "cpu" and (settings.count or 1) > 1:
         variables[CPU_THREADS] = str(max(1, int(variables[CPU_THREADS]) // (settings.count or 1)))
     with session(settings.ray_address) as opened:
-        ray.init(runtime_env={"env_vars": variables}, **cluster_arguments(settings.device, settings.ray_address))
+        program = worker_python(settings.device, settings.ray_address)
+        worker = {"env_vars": variables} | ({"py_executable": program} if program else {})
+        ray.init(runtime_env=worker, **cluster_arguments(settings.device, settings.ray_address))
         yield RayEngines(settings, opened)
 
 

@@ -59,6 +59,8 @@ class Commands:
 def commands(monkeypatch):
     made = Commands()
     monkeypatch.setattr(command, "call", made)
+    monkeypatch.setattr(command, "import_once", lambda device, address: None)
+    monkeypatch.setattr(command, "evaluations_at_once", lambda device: 1)
     return made
 
 
