@@ -27,12 +27,13 @@ def processes(folder: Path) -> list[int]:
     """Living processes that were started with ``folder`` for their session. The caller's process is left out."""
     named = f"{VARIABLE}={folder}".encode()
     pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-    forks = {
-        int(path.name)
-        for path in (folder / FORKS).glob("[0-9]*")
-        if path.read_text(encoding="utf-8") == _start(path.name)
-    }
-    return [pid for pid in pids if named in _environment(pid) or pid in forks - {os.getpid()}]
+    return [pid for pid in pids if named in _environment(pid) or _is_fork(folder, pid)]
+
+
+def _is_fork(folder: Path, pid: int) -> bool:
+    """Whether the process has noted itself in the session. The caller's process is left out."""
+    noted = folder / FORKS / str(pid)
+    return pid != os.getpid() and noted.exists() and noted.read_text(encoding="utf-8") == _start(pid)
 
 
 def note_process() -> None:

@@ -1,8 +1,6 @@
 """Stands in the place of the ``python`` command: asks the fork server for a process, and lives as long as the process.
 
 Runs as a file of its own, without the package: only the standard library is imported, in milliseconds.
-
-    python -S -E launch.py SOCKET [-m MODULE | -c CODE | FILE] [arguments]
 """
 
 from __future__ import annotations
@@ -80,7 +78,3 @@ def _die_of(number: int) -> None:
     if number != signal.SIGKILL:
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))

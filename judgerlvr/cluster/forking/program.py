@@ -118,4 +118,4 @@ def _module(main: Any, words: list[str]) -> types.CodeType:
         raise SystemExit(f"No module named {words[0]}")
     main.__file__, main.__spec__, main.__package__ = found.origin, found, found.parent
     sys.argv = [str(found.origin), *words[1:]]
-    return code  # type: ignore[no-any-return]
+    return code

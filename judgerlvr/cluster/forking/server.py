@@ -1,9 +1,5 @@
 """The server: imports once, then answers each request with a fork of itself.
 
-    python -m judgerlvr.cluster.forking.server DESCRIPTOR MODULE...
-
-DESCRIPTOR is the number of a listening socket.
-
 The server ends when its standard input does, that is with the process that started it, and takes its forks along.
 """
 
@@ -18,6 +14,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 from judgerlvr.cluster.forking.program import Asked, become
 
@@ -37,14 +34,15 @@ class Server:
         """Answer requests. Returns in each fork with what was asked for, and None in the server at its end."""
         while True:
             by_descriptor = {connection.fileno(): pid for pid, connection in self.connections.items()}
-            ready, _, _ = select.select([OWNER, self.listener, *by_descriptor], [], [], POLL_SECONDS)
+            listening = self.listener.fileno()
+            ready, _, _ = select.select([OWNER, listening, *by_descriptor], [], [], POLL_SECONDS)
             self._report_ended()
             for pid in (by_descriptor[number] for number in ready if number in by_descriptor):
                 self._hang_up(pid)
             if OWNER in ready and not os.read(OWNER, 1):
                 self._kill_all()
                 return None
-            if self.listener in ready and (asked := self._accept()):
+            if listening in ready and (asked := self._accept()):
                 return asked
 
     def _accept(self) -> Asked | None:
@@ -104,15 +102,17 @@ def _next_ended() -> tuple[int, int] | None:
     return (pid, status) if pid else None
 
 
-def _read(connection: socket.socket) -> tuple[list[int], dict[str, object]]:
+def _read(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
     mark, received, _, _ = socket.recv_fds(connection, 1, 256)
     line = connection.makefile("rb").readline()
     if not mark or not line.endswith(b"\n"):
         raise ValueError("an unfinished request")
-    return received, json.loads(line)
+    asked: dict[str, Any] = json.loads(line)
+    return received, asked
 
 
 def main(descriptor: int, modules: list[str]) -> None:
+    """Import ``modules`` and answer at the listening socket ``descriptor`` until the owner's end."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # Requests wait in the socket's queue while the modules are imported.
@@ -125,7 +125,3 @@ def main(descriptor: int, modules: list[str]) -> None:
     asked = Server(listener).serve()
     if asked is not None:
         exec(become(asked), sys.modules["__main__"].__dict__)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])

@@ -19,6 +19,9 @@ from judgerlvr.cluster.forking import launch
 VARIABLE = "JUDGERLVR_FORK_SERVER"
 SOCKET, PYTHON = "s", "python"
 PREFIX = "judge-fork-"
+SERVER = "import sys; from judgerlvr.cluster.forking.server import main; main(int(sys.argv[1]), sys.argv[2:])"
+# Runs the launcher's file without the rest of the package.
+LAUNCHER = 'import runpy, sys; sys.exit(runpy.run_path(sys.argv[1])["main"](sys.argv[2], sys.argv[3:]))'
 
 _own: list[subprocess.Popen[bytes]] = []
 
@@ -37,7 +40,7 @@ def start_server(modules: Sequence[str], variables: Mapping[str, str]) -> None:
         listener.bind(str(folder / SOCKET))
         listener.listen(128)
         number = listener.fileno()
-        command = [sys.executable, "-m", "judgerlvr.cluster.forking.server", str(number), *modules]
+        command = [sys.executable, "-c", SERVER, str(number), *modules]
         # In a session of its own, so that a terminal's Ctrl-C reaches a fork once, through its launcher.
         server = subprocess.Popen(
             command,
@@ -60,7 +63,7 @@ def forking_python() -> str | None:
 
 
 def _write_python(folder: Path) -> None:
-    words = [sys.executable, "-S", "-E", launch.__file__, str(folder / SOCKET)]
+    words = [sys.executable, "-S", "-E", "-c", LAUNCHER, launch.__file__, str(folder / SOCKET)]
     program = folder / PYTHON
     program.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
     program.chmod(0o700)
