@@ -92,7 +92,7 @@ def gather_writes() -> None:
 Worker: Any = agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class.__ray_actor_class__
 
 
-class LeanWorker(Worker):  # type: ignore[misc]
+class LeanWorker(Worker):
     """The loops of a prompt's samples share one object, which keeps nothing between two samples."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -186,7 +186,7 @@ def objects(values: Any) -> np.ndarray:
     return column
 
 
-class OneServerClient(LLMServerClient):  # type: ignore[misc]
+class OneServerClient(LLMServerClient):
     """Asks the load balancer once: with one server there is nothing to balance."""
 
     only: tuple[str, Any] | None = None
@@ -200,7 +200,7 @@ class OneServerClient(LLMServerClient):  # type: ignore[misc]
         return
 
 
-class LeanManager(AgentLoopManagerTQ):  # type: ignore[misc]
+class LeanManager(AgentLoopManagerTQ):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.agent_loop_workers_class = ray.remote(LeanWorker)
