@@ -11,6 +11,7 @@ from judgerlvr.evaluation import command as evaluation_command
 from judgerlvr.experiments import command as experiment_command
 from judgerlvr.experiments import demo
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed, Policy
+from judgerlvr.experiments.commands import ALONE
 from judgerlvr.export import __main__ as export
 from judgerlvr.export import policy
 from judgerlvr.export.change import Change
@@ -68,7 +69,7 @@ def commands(tmp_path, monkeypatch):
 
     monkeypatch.setattr(experiment_command, "call", call)
     monkeypatch.setattr(experiment_command, "import_once", lambda device, address: None)
-    monkeypatch.setattr(experiment_command, "evaluations_at_once", lambda device: 1)
+    monkeypatch.setattr(experiment_command, "room_here", lambda device, address: ALONE)
     assert demo.main(["--out", str(out)]) == 0
     return out, seen
 
@@ -86,10 +87,10 @@ def test_second_stage_starts_from_the_judge_and_vanilla_from_the_base(commands):
 
 
 def test_vanilla_gets_the_tokens_of_both_stages(commands):
-    _, seen = commands
+    out, seen = commands
     vanilla = seen[2][1]
     stop = load_config(vanilla.config, vanilla.overrides).generate.stop
-    assert stop.generated_tokens == JUDGE_TOKENS + GENERATE_TOKENS
+    assert stop.tokens_of == [str(out / "judge"), str(out / "generate")]
 
 
 def test_vanilla_is_evaluated_at_equal_steps_and_at_equal_tokens(commands):
