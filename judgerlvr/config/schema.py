@@ -322,6 +322,10 @@ class Cluster:
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
     micro_batch_tokens: int = doc(32768, "Most tokens in one forward pass of the trainer.", COUNT)
+    share_prefixes: bool = doc(
+        False,
+        "The trainer computes each distinct prefix of a forward pass once, such as a prompt with several samples.",
+    )
     recompute: Recompute = doc(
         Recompute.auto,
         "What an update computes again in its backward pass to save memory: all (of each layer) | attention (all but "

@@ -23,9 +23,10 @@ PACKED = "packed_sdpa"
 
 # Names the folder of ``worker_reports`` to a worker's process.
 REPORTS = "JUDGERLVR_WORKER_REPORTS"
-# Tell the trainer's workers ``cluster.recompute`` and ``cluster.compile``. verl has no such keys.
+# Tell the trainer's workers keys of ``cluster`` that verl does not have.
 RECOMPUTE = "JUDGERLVR_RECOMPUTE"
 COMPILE = "JUDGERLVR_COMPILE"
+SHARE_PREFIXES = "JUDGERLVR_SHARE_PREFIXES"
 
 
 def stage_environment(stage: Stage) -> dict[str, str]:
@@ -36,6 +37,7 @@ def stage_environment(stage: Stage) -> dict[str, str]:
         REPORTS: str(reports_folder(stage.run_dir)),
         RECOMPUTE: recompute(stage).value,
         COMPILE: str(stage.config.cluster.compile),
+        SHARE_PREFIXES: str(stage.config.cluster.share_prefixes),
     }
 
 
