@@ -42,7 +42,7 @@ def test_runs_add_up_and_are_final_when_all_are_over(tmp_path):
 
 @pytest.mark.parametrize("own_step", [3, 7, 10, 45, 100])
 def test_beside_and_afterwards_end_at_the_same_step(tmp_path, own_step):
-    """Beside: the other run grows by a step whenever the answer must be waited for."""
+    """The other run grows by a step whenever the answer has to wait."""
     totals = list(accumulate([9, 4, 11, 6, 15]))
     afterwards = OthersTokens(totals[-1], True)
     steps_afterwards = next(n for n in range(1, 99) if not afterwards.allows(n * own_step))
