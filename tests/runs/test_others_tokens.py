@@ -1,4 +1,4 @@
-"""A budget of other runs: the same end whether the other runs have ended or go on beside."""
+"""A budget of other runs ends a run at one step, beside or afterwards."""
 
 import json
 from itertools import accumulate
@@ -12,7 +12,7 @@ from judgerlvr.runs.others_tokens import OthersTokens, tokens_of
 
 
 def run_so_far(folder, totals, over=False):
-    """A run folder whose steps have sampled ``totals`` tokens in all."""
+    """A run folder with ``totals`` tokens."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         StepRow(step, "generate", 1.0, {MEAN_TOKENS.name: 1.0, GENERATED_TOKENS.name: float(total)}).to_json()
@@ -42,7 +42,6 @@ def test_runs_add_up_and_are_final_when_all_are_over(tmp_path):
 
 @pytest.mark.parametrize("own_step", [3, 7, 10, 45, 100])
 def test_beside_and_afterwards_end_at_the_same_step(tmp_path, own_step):
-    """The other run grows by a step whenever the answer has to wait."""
     totals = list(accumulate([9, 4, 11, 6, 15]))
     afterwards = OthersTokens(totals[-1], True)
     steps_afterwards = next(n for n in range(1, 99) if not afterwards.allows(n * own_step))
