@@ -67,13 +67,13 @@ def test_a_later_item_gets_a_call_of_its_own():
     assert calls == [[1], [2]]
 
 
-def test_puts_of_samples_become_one_put_of_the_same_rows():
+def puts_of(rows):
+    """What reaches the queue when each row is put by itself, at one moment."""
     put = []
 
     async def async_kv_batch_put(**named):
         put.append(named)
 
-    rows = [{"input_ids": torch.arange(n), "extra_info": {"id": n}} for n in (2, 3, 3)]
     writer = QueueWriter(SimpleNamespace(async_kv_batch_put=async_kv_batch_put), list_of_dict_to_tensordict)
 
     async def go():
@@ -84,9 +84,21 @@ def test_puts_of_samples_become_one_put_of_the_same_rows():
         await asyncio.gather(*puts)
 
     asyncio.run(go())
+    return put
+
+
+def test_puts_of_samples_become_one_put_of_the_same_rows():
+    rows = [{"input_ids": torch.arange(n), "extra_info": {"id": n}} for n in (2, 3, 3)]
+    put = puts_of(rows)
     assert [(call["keys"], call["tags"]) for call in put] == [(["k0", "k1", "k2"], [{"n": 0}, {"n": 1}, {"n": 2}])]
     found = put[0]["fields"]["input_ids"].unbind()
     assert all(torch.equal(one, row["input_ids"]) for one, row in zip(found, rows, strict=True))
+
+
+def test_samples_with_other_columns_are_put_apart():
+    put = puts_of([{"a": torch.ones(1)}, {"a": torch.ones(1), "b": torch.ones(2)}, {"a": torch.ones(1)}])
+    assert [call["keys"] for call in put] == [["k0", "k2"], ["k1"]]
+    assert set(put[1]["fields"].keys()) == {"a", "b"}
 
 
 def read_as_a_reward_manager(item):

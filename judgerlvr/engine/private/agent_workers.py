@@ -75,8 +75,13 @@ class QueueWriter:
         await asyncio.gather(*map(put, zip(keys, fields, tags, strict=True)))
 
     async def _put(self, partition: str, items: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> list[None]:
-        keys, fields, tags = (list(part) for part in zip(*items, strict=True))
-        await self.queue.async_kv_batch_put(keys=keys, fields=self.join(fields), tags=tags, partition_id=partition)
+        # A put has one set of columns.
+        groups: dict[frozenset[str], list[tuple[str, dict[str, Any], dict[str, Any]]]] = {}
+        for item in items:
+            groups.setdefault(frozenset(item[1]), []).append(item)
+        for group in groups.values():
+            keys, fields, tags = (list(part) for part in zip(*group, strict=True))
+            await self.queue.async_kv_batch_put(keys=keys, fields=self.join(fields), tags=tags, partition_id=partition)
         return [None] * len(items)
 
 
