@@ -56,9 +56,8 @@ def group():
         yield
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", ["qwen3", "qwen3_moe"])
-@pytest.mark.parametrize("budget", [10_000, 100])
+@pytest.mark.parametrize("shape", SHAPES[:2])
+@pytest.mark.parametrize(("name", "budget"), [("qwen3", 10_000), ("qwen3_moe", 10_000), ("qwen3_moe", 100)])
 def test_log_probabilities_and_gradients_are_those_of_every_token(group, tmp_path, name, shape, budget):
     plain_policy(name, tmp_path)
     sequences = samples_of(*shape)

@@ -112,14 +112,20 @@ def packed_attention(
             return varlen(query, key, value, row, scaling), None
         attended = varlen(*map(prefixes.widen, (query, key, value)), row, scaling)
         return attended.index_select(1, prefixes.kept), None
-    buckets = prefixes.narrow(row.buckets) if prefixes else row.buckets
-    return bucketed(query, key, value, buckets, scaling, dropout), None
+    return bucketed(query, key, value, row, scaling, dropout, prefixes), None
 
 
 def bucketed(
-    query: Tensor, key: Tensor, value: Tensor, buckets: Buckets, scaling: float | None, dropout: float = 0.0
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    row: PackedRow,
+    scaling: float | None,
+    dropout: float = 0.0,
+    prefixes: DistinctPrefixes | None = None,
 ) -> Tensor:
     """Padding within batches of sequences whose lengths share a power of two."""
+    buckets = prefixes.narrow(row.buckets) if prefixes else row.buckets
     attended = [
         scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=True)
         for q, k, v in zip(*map(buckets.split, (query, key, value)), strict=True)
