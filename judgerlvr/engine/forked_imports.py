@@ -7,21 +7,27 @@ from typing import Literal
 from judgerlvr.cluster.environment import environment
 from judgerlvr.cluster.forking.start import start_server
 
+# Without Ray, whose settings are fixed by the environment at its import and differ from worker to worker. verl imports
+# Ray, and parts of vLLM do. What they import besides is here.
 LIBRARIES = (
-    "verl.trainer.main_ppo",
-    "verl.trainer.ppo.v1",
-    "verl.workers.engine_workers",
-    "verl.experimental.reward_loop",
-    "verl.workers.rollout.vllm_rollout.vllm_async_server",
+    "torch.distributed.fsdp",
+    "torch._dynamo",
+    "torch.utils.tensorboard",
+    "transformers.modeling_utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.qwen3_moe.modeling_qwen3_moe",
+    "tensordict",
+    "torchdata.stateful_dataloader",
+    "pyarrow.parquet",
+    "datasets",
+    "hydra",
+    "aiohttp",
+    "fastapi",
+    "uvicorn",
+    "zmq",
+    "peft",
     "vllm",
-    "vllm.v1.engine.core",
-    "judgerlvr.engine.in_training.trainer",
-    "judgerlvr.engine.in_training.agent_loop",
-    "judgerlvr.engine.private.agent_workers",
-    "judgerlvr.engine.private.engines",
-    "judgerlvr.hysparse.registration",
-    "judgerlvr.pipeline.command",
-    "judgerlvr.evaluation.command",
+    "vllm.config",
 )
 
 

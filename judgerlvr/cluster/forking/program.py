@@ -83,9 +83,6 @@ def _forget_state() -> None:
     threads = os.environ.get(CPU_THREADS, "")
     if "torch" in sys.modules and threads.isdecimal():
         sys.modules["torch"].set_num_threads(int(threads))
-    if "ray._raylet" in sys.modules:
-        # Ray's settings were read from the server's environment.
-        sys.modules["ray._raylet"].Config.initialize("")
     if program := forking_python():
         multiprocessing.set_executable(program)
 
