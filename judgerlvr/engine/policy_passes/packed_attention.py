@@ -110,7 +110,8 @@ def packed_attention(
     if dropout == 0.0 and takes_varlen(query) and not row.padding_pays:
         if prefixes is None:
             return varlen(query, key, value, row, scaling), None
-        attended = varlen(*map(prefixes.widen, (query, key, value)), row, scaling)
+        wide_query, wide_key, wide_value = map(prefixes.widen, (query, key, value))
+        attended = varlen(wide_query, wide_key, wide_value, row, scaling)
         return attended.index_select(1, prefixes.kept), None
     return bucketed(query, key, value, row, scaling, dropout, prefixes), None
 
