@@ -53,7 +53,9 @@ def commands(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "run_command", stage)
     monkeypatch.setattr(evaluation_command, "evaluate", lambda options: seen.append(("evaluate", options)))
     monkeypatch.setattr(
-        policy, "export_policy", lambda at, *_: seen.append(("export", at)) or Exported(at, torch.float32, Change(1, 2, 2))
+        policy,
+        "export_policy",
+        lambda at, *_: seen.append(("export", at)) or Exported(at, torch.float32, Change(1, 2, 2)),
     )
     monkeypatch.setattr(report_command, "write_report", lambda folders, page: seen.append(("report", (folders, page))))
     modules = {
