@@ -8,6 +8,7 @@ import threading
 from functools import cache
 from typing import Any
 
+from judgerlvr.cluster.forking.start import forking_python
 from rewards.errors import InputError, one_line
 
 # Ray counts logical CPUs when it places verl's many small actors. The actors sleep most of the time,
@@ -36,6 +37,11 @@ def join(**arguments: Any) -> None:
     ray.init(**arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
+
+
+def worker_python(device: str, address: str | None) -> str | None:
+    """What runs the workers of a private cluster on a CPU in the place of ``python``, if a fork server is there."""
+    return forking_python() if device == "cpu" and not address else None
 
 
 def check_address(address: str) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 # Ray writes the session below the variable's folder, and every process of the session inherits the variable.
 VARIABLE = "RAY_TMPDIR"
 OWNER = "owner"
+# Folder of a file for each forked process. The environment of a fork shows the variables of its server.
+FORKS = "forks"
 # Ray ends most workers. The rest is killed after so many seconds.
 PATIENCE = 5.0
 POLL = 0.1
@@ -28,7 +30,30 @@ def processes(folder: Path) -> list[int]:
     """Living processes that were started with ``folder`` for their session. The caller's process is left out."""
     named = f"{VARIABLE}={folder}".encode()
     pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-    return [pid for pid in pids if named in _environment(pid)]
+    return [pid for pid in pids if named in _environment(pid) or _is_fork(folder, pid)]
+
+
+def _is_fork(folder: Path, pid: int) -> bool:
+    """Whether the process has noted itself in the session. The caller's process is left out."""
+    noted = folder / FORKS / str(pid)
+    return pid != os.getpid() and noted.exists() and noted.read_text(encoding="utf-8") == _start(pid)
+
+
+def note_process() -> None:
+    """Count the caller's process among the processes of its session, if a session is around it."""
+    folder = Path(os.environ.get(VARIABLE, ""))
+    if VARIABLE in os.environ and (folder / OWNER).exists():
+        (folder / FORKS).mkdir(exist_ok=True)
+        (folder / FORKS / str(os.getpid())).write_text(_start(os.getpid()), encoding="utf-8")
+
+
+def _start(pid: int) -> str:
+    """When a living process started, in the kernel's count. Empty for a dead process and for a zombie."""
+    try:
+        found = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if found[0] == "Z" else found[19]
 
 
 def _environment(pid: int) -> list[bytes]:

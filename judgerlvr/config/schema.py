@@ -198,6 +198,10 @@ class Plateau:
 class Stop:
     steps: int = doc(100, "Stop after this many steps.", COUNT)
     generated_tokens: int = doc(0, "Stop once this many tokens were sampled in all; 0: no limit.", TOKENS_OR_OFF)
+    tokens_of: list[str] = path_key(
+        [],
+        "Stop once as many tokens were sampled as in these run folders, finished or not; empty: no limit.",
+    )
     hours: float = doc(0.0, "Stop once the run has taken this long; 0: no limit.", NOT_NEGATIVE)
     grace_seconds: float = doc(
         0.0, "Seconds that TERM or INT leaves for the step to be finished and sealed; 0: none.", NOT_NEGATIVE
@@ -318,6 +322,10 @@ class Cluster:
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
     micro_batch_tokens: int = doc(32768, "Most tokens in one forward pass of the trainer.", COUNT)
+    share_prefixes: bool = doc(
+        False,
+        "The trainer computes each distinct prefix of a forward pass once, such as a prompt with several samples.",
+    )
     recompute: Recompute = doc(
         Recompute.auto,
         "What an update computes again in its backward pass to save memory: all (of each layer) | attention (all but "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from pathlib import Path
 from typing import Any
 
 from judgerlvr.cluster.environment import environment
-from judgerlvr.cluster.ray import cluster_arguments
+from judgerlvr.cluster.ray import cluster_arguments, worker_python
 from judgerlvr.config.schema import Recompute
 from judgerlvr.runs.stage import Stage
 
@@ -23,9 +24,12 @@ PACKED = "packed_sdpa"
 
 # Names the folder of ``worker_reports`` to a worker's process.
 REPORTS = "JUDGERLVR_WORKER_REPORTS"
-# Tell the trainer's workers ``cluster.recompute`` and ``cluster.compile``. verl has no such keys.
+# Tell the trainer's workers keys of ``cluster`` that verl does not have.
 RECOMPUTE = "JUDGERLVR_RECOMPUTE"
 COMPILE = "JUDGERLVR_COMPILE"
+SHARE_PREFIXES = "JUDGERLVR_SHARE_PREFIXES"
+# Marks the sockets of a run, which lie in a folder of the whole machine.
+SOCKETS = "JUDGERLVR_SOCKETS"
 
 
 def stage_environment(stage: Stage) -> dict[str, str]:
@@ -36,6 +40,8 @@ def stage_environment(stage: Stage) -> dict[str, str]:
         REPORTS: str(reports_folder(stage.run_dir)),
         RECOMPUTE: recompute(stage).value,
         COMPILE: str(stage.config.cluster.compile),
+        SOCKETS: hashlib.sha256(str(stage.run_dir.resolve()).encode()).hexdigest()[:12],
+        SHARE_PREFIXES: str(stage.config.cluster.share_prefixes),
     }
 
 
@@ -117,4 +123,6 @@ def ray_init(stage: Stage) -> dict[str, Any]:
     """The same for verl's configuration, with the environment of its workers."""
     env = stage_environment(stage)
     arguments = cluster_arguments(stage.device, stage.ray_address) | {"runtime_env.env_vars": env}
+    if program := worker_python(stage.device, stage.ray_address):
+        arguments["runtime_env.py_executable"] = program
     return {f"+ray_kwargs.ray_init.{name}": value for name, value in arguments.items()}

@@ -113,9 +113,9 @@ class StageRunner:
 
     def run(self, config: DictConfig) -> None:
         import transfer_queue
-        from verl.trainer.ppo.v1 import AgentLoopManagerTQ
 
         from judgerlvr.engine.in_training.trainer import StageTrainer
+        from judgerlvr.engine.private.agent_workers import make_loops
 
         check_process(self.stage.device, self.stage.model_type)
         check_nodes(self.stage.device, self.stage.model_type)
@@ -130,13 +130,7 @@ class StageRunner:
             log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
             trainer.init()
             log_phase(self.stage.run_dir, "starting the workers that sample and grade")
-            loops = AgentLoopManagerTQ.create(
-                config=config,
-                llm_client=trainer.get_llm_client(),
-                teacher_client=trainer.get_teacher_client(),
-                reward_loop_worker_handles=trainer.get_reward_handles(),
-            )
-            trainer.fit(loops)
+            trainer.fit(make_loops(trainer, config))
             trainer.logger.finish()
         finally:
             transfer_queue.close()

@@ -2,46 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from judgerlvr.cli import MODULES
 from judgerlvr.config.load import load_config
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Stop
 from judgerlvr.evaluation.outputs import SUMMARY
-from judgerlvr.experiments.plan import ArmPlan, Kind, Plan, StagePlan
-from judgerlvr.experiments.spent import Spent, limits, total
+from judgerlvr.experiments.commands import ALONE, Call, Room, together
+from judgerlvr.experiments.plan import ArmPlan, Budget, Kind, Plan, StagePlan
+from judgerlvr.experiments.spent import NOTHING, Spent, limits, total
 from judgerlvr.runs.checkpoints import complete, export_dir
 from rewards.errors import InputError
 
-Call = Callable[..., None]
+
+@dataclass(frozen=True)
+class Policy:
+    """A model directory to evaluate, the folder of its evaluation, and the configuration of its stage."""
+
+    model: Path
+    out: Path
+    config: Config
+
+    @property
+    def evaluated(self) -> bool:
+        return (self.out / SUMMARY).is_file()  # written last
 
 
 class ArmsOfSeed:
     """The commands of one seed, in one folder. Every command continues or finds finished what lies there."""
 
-    def __init__(self, plan: Plan, out: Path, seed: int | None, call: Call) -> None:
-        self.plan, self.out, self.call = plan, out, call
+    def __init__(self, plan: Plan, out: Path, seed: int | None, call: Call, room: Room = ALONE) -> None:
+        self.plan, self.out, self.call, self.room = plan, out, call, room
         self.overrides = [*plan.overrides, *([] if seed is None else [f"seed={seed}"])]
         self.config = load_config(plan.config, self.overrides)
 
     def run(self) -> None:
-        for arm in self.plan.arms.values():
-            self._train(arm)
-        self._evaluate_base()
-        for arm in self.plan.arms.values():
-            self._evaluate_arm(arm)
+        for arms in self._trained_together():
+            together([partial(self._train, arm, len(arms) > 1) for arm in arms], len(arms))
+        self._evaluate_all()
         runs = [self.out / stage.name for stage in self.plan.stages]
         self.call("report", *runs, "--out", self.out / "report.html")
 
-    def _train(self, arm: ArmPlan) -> None:
+    def _trained_together(self) -> list[list[ArmPlan]]:
+        """The arms in order, with arms that can train beside the arm that they match in one list with that arm."""
+        lists: dict[str, list[ArmPlan]] = {}
+        for name, arm in self.plan.arms.items():
+            lists.setdefault(arm.match if self._fits_beside(arm) else name, []).append(arm)
+        return list(lists.values())
+
+    def _fits_beside(self, arm: ArmPlan) -> bool:
+        """Whether the arm can train while the matched arm does: its budget is the tokens of known steps."""
+        if not arm.match or not self.room.two_stages or arm.by is not Budget.tokens or arm.stages[:-1]:
+            return False
+        return self._planned_steps(self.plan.arms[arm.match]) is not None
+
+    def _planned_steps(self, arm: ArmPlan) -> int | None:
+        """Steps of all stages of an arm, None where another rule may end a stage earlier."""
+        stops = [self._stop_of(arm, stage) for stage in arm.stages]
+        if arm.match or any(
+            stop.generated_tokens or stop.hours or stop.plateau.steps or stop.tokens_of for stop in stops
+        ):
+            return None
+        return sum(stop.steps for stop in stops)
+
+    def _stop_of(self, arm: ArmPlan, stage: StagePlan) -> Stop:
+        config = self._config_of(arm, stage)
+        return config.judge.stop if stage.stage is Kind.judge else config.generate.stop
+
+    def _config_of(self, arm: ArmPlan, stage: StagePlan) -> Config:
+        return load_config(self.plan.config, [*self.overrides, *arm.overrides, *stage.overrides])
+
+    def _train(self, arm: ArmPlan, beside: bool = False) -> None:
         before: StagePlan | None = None
         for stage in arm.stages:
             own = [f"name={stage.name}", "--out", self._policy(stage), *arm.overrides, *stage.overrides]
             # The first stage starts from the configuration's own model.
             init = [] if before is None else ["--init", self._policy(before)]
-            budget = self._budget(arm) if stage is arm.stages[-1] else []
-            self.call(MODULES[stage.stage.value], *self._common(), *own, *init, *budget)
+            budget = self._budget(arm, beside) if stage is arm.stages[-1] else []
+            shown = {"label": stage.name} if beside else {}
+            self.call(MODULES[stage.stage.value], *self._common(), *own, *init, *budget, **shown)
             before = stage
 
     def _common(self) -> list[str]:
@@ -50,7 +93,7 @@ class ArmsOfSeed:
     def _policy(self, stage: StagePlan) -> Path:
         return self.out / "ckpt" / stage.name
 
-    def _budget(self, arm: ArmPlan) -> list[str]:
+    def _budget(self, arm: ArmPlan, beside: bool) -> list[str]:
         """Overrides that end the last stage at the matched arm's budget.
 
         Raises:
@@ -58,32 +101,53 @@ class ArmsOfSeed:
         """
         if not arm.match:
             return []
+        if beside:
+            return limits(self._planned_steps(self.plan.arms[arm.match]) or 0, arm.most_steps, arm.by, self._rule(arm))
         other = self._spent(self.plan.arms[arm.match].stages)
         left = other - self._spent(arm.stages[:-1])
         if min(left.steps, left.tokens) <= 0:
             raise InputError(f"no budget of arm {arm.match} is left", "shorten the stages before", field="arms")
-        return limits(left, left.steps, arm.by, arm.most_steps)
+        return limits(left.steps, arm.most_steps, arm.by, self._rule(arm, left))
+
+    def _rule(self, arm: ArmPlan, left: Spent = NOTHING) -> str:
+        """The override that ends an arm at a budget of hours or tokens."""
+        if arm.by is Budget.hours:
+            return f"generate.stop.hours={left.seconds / 3600}"
+        if arm.stages[:-1]:
+            return f"generate.stop.generated_tokens={left.tokens}"
+        # Read from the runs themselves, which may go on beside the arm.
+        runs = [str((self.out / stage.name).absolute()) for stage in self.plan.arms[arm.match].stages]
+        return f"generate.stop.tokens_of={json.dumps(runs)}"
 
     def _spent(self, stages: Sequence[StagePlan]) -> Spent:
         return total(self.out / stage.name for stage in stages)
 
-    def _evaluate_base(self) -> None:
-        self._evaluate(Path(self.config.model.path), self._first_run / "eval" / "base", self.config)
+    def _evaluate_all(self) -> None:
+        """Evaluate every policy, several at once where there is room."""
+        base = Policy(Path(self.config.model.path), self._first_run / "eval" / "base", self.config)
+        policies = [base, *(policy for arm in self.plan.arms.values() for policy in self._policies_of(arm))]
+        waiting = [policy for policy in policies if not policy.evaluated]
+        for policy in policies:
+            if policy.evaluated:
+                print(f"\nevaluated before: {policy.out}", flush=True)
+        shown = {"apart": True} if self.room.evaluations > 1 else {}
+        calls = [partial(self.call, *self._evaluation(policy), **shown) for policy in waiting]
+        together(calls, self.room.evaluations)
 
     @property
     def _first_run(self) -> Path:
         return self.out / next(iter(self.plan.stages)).name
 
-    def _evaluate_arm(self, arm: ArmPlan) -> None:
+    def _policies_of(self, arm: ArmPlan) -> Iterator[Policy]:
         for stage in arm.stages:
-            config = load_config(self.plan.config, [*self.overrides, *arm.overrides, *stage.overrides])
+            config = self._config_of(arm, stage)
             folder = self.out / stage.name
             last = complete(folder / "checkpoints")[-1]
-            self._evaluate(export_dir(last), folder / "eval" / "final", config)
+            yield Policy(export_dir(last), folder / "eval" / "final", config)
         if arm.match:
-            self._evaluate_at_equal_steps(arm, config)
+            yield from self._at_equal_steps(arm, config)
 
-    def _evaluate_at_equal_steps(self, arm: ArmPlan, config: Config) -> None:
+    def _at_equal_steps(self, arm: ArmPlan, config: Config) -> Iterator[Policy]:
         """The checkpoint at which the last stage has trained as often as the matched arm, unless the run ends there."""
         folder = self.out / arm.stages[-1].name
         left = self._spent(self.plan.arms[arm.match].stages) - self._spent(arm.stages[:-1])
@@ -91,20 +155,18 @@ class ArmsOfSeed:
         # The last checkpoint is left out, since the end of the arm is evaluated already.
         if checkpoint in complete(folder / "checkpoints")[:-1]:
             self.call("export", checkpoint)
-            self._evaluate(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
+            yield Policy(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
 
-    def _evaluate(self, model: Path, out: Path, config: Config) -> None:
-        if (out / SUMMARY).is_file():  # written last
-            print(f"\nevaluated before: {out}", flush=True)
-            return
-        self.call(
+    def _evaluation(self, policy: Policy) -> list[object]:
+        config = policy.config
+        return [
             "evaluate",
-            *("--model", model, "--data", *self._problem_files(), *self._judge_data(), "--out", out),
+            *("--model", policy.model, "--data", *self._problem_files(), *self._judge_data(), "--out", policy.out),
             *("--limit", self.plan.evaluation.problems, "--n", self.plan.evaluation.samples),
             *("--temperature", config.temperature, "--max-tokens", config.generate.max_response_tokens),
             *("--prompt", config.data.prompt, "--verifier", config.reward.verifier),
             *("--extraction", config.reward.extraction.value, "--verdicts", *config.judge.data.verdicts),
-        )
+        ]
 
     def _problem_files(self) -> list[object]:
         generate = next((s for s in self.plan.stages if s.stage is Kind.generate), None)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
 from judgerlvr.experiments.commands import call
 from judgerlvr.experiments.plan import Plan
+from judgerlvr.experiments.room import room_here
+from judgerlvr.models.directory import pick_device
 from rewards.errors import InputError
 
 PLAN = "plan.yaml"
@@ -23,7 +27,12 @@ def run_experiment(plan: Plan, out: Path) -> None:
     """
     runs = seeds_of(plan, out)
     take_folder(plan, out)
+    address = os.environ.get("RAY_ADDRESS")
+    device = pick_device(runs[0].config.cluster.device, True, address)
+    import_once(device, address)
+    room = room_here(device, address)
     for one in runs:
+        one.room = room
         one.run()
 
 

@@ -27,6 +27,9 @@ class Spent:
         return Spent(self.steps - other.steps, self.tokens - other.tokens, self.seconds - other.seconds)
 
 
+NOTHING = Spent()
+
+
 def spent_by(run: Path) -> Spent:
     """The record of a finished run in its folder."""
     last = complete(run / "checkpoints")[-1]
@@ -35,19 +38,15 @@ def spent_by(run: Path) -> Spent:
 
 
 def total(runs: Iterable[Path]) -> Spent:
-    return sum(map(spent_by, runs), Spent())
+    return sum(map(spent_by, runs), NOTHING)
 
 
-def limits(left: Spent, equal_steps: int, by: Budget, most_steps: float) -> list[str]:
-    """Overrides of a generate stage that ends at the budget ``left``.
+def limits(equal_steps: int, most_steps: float, by: Budget, rule: str) -> list[str]:
+    """Overrides of a generate stage that ends at another arm's budget, by ``rule`` unless by steps.
 
     ``equal_steps`` is the step at which the arm has trained as often as the matched arm. A checkpoint is kept there.
     """
     steps = equal_steps if by is Budget.steps else math.ceil(most_steps * equal_steps)
     # All checkpoints are kept, so that the checkpoint at equal steps outlives the run's end.
     words = [f"generate.stop.steps={steps}", f"generate.checkpoint.every={equal_steps}", "generate.checkpoint.keep=0"]
-    if by is Budget.tokens:
-        words.append(f"generate.stop.generated_tokens={left.tokens}")
-    if by is Budget.hours:
-        words.append(f"generate.stop.hours={left.seconds / 3600}")
-    return words
+    return words if by is Budget.steps else [*words, rule]

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from judgerlvr.cli import MODULES
 from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_stored
+from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.engine.runner import run_stage
 from judgerlvr.engine.signals import Interrupted, heard
 from judgerlvr.export.policy import export_policy
@@ -75,6 +76,7 @@ def run(request: Request, new: bool = False) -> Path:
 
 def _prepare(request: Request, run_dir: Path) -> tuple[Stage, Path, ProblemSets]:
     print(f"{request.kind} stage in {run_dir}: {request.init} on {request.device}", flush=True)
+    import_once(request.device, request.ray_address)
     with quiet(run_dir):
         log_phase(run_dir, "reading the problems")
         tokenizer = load_tokenizer(request.init, request.config.model.trust_remote_code)
@@ -166,6 +168,7 @@ def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = 
     stage = load_stage(opened, os.environ.get("RAY_ADDRESS"), init)
     run_card(stage)
     check_resumed(stage)
+    import_once(stage.device, stage.ray_address)
     # Checked first: a refused command must leave the log as the log was.
     trim_metrics(opened.folder, opened.checkpoint)
     where = opened.checkpoint.name if opened.checkpoint else "the start"

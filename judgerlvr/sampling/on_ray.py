@@ -12,7 +12,7 @@ import ray
 
 from judgerlvr.cluster.environment import CPU_THREADS, environment
 from judgerlvr.cluster.memory_kills import read_kills
-from judgerlvr.cluster.ray import cluster_arguments, join
+from judgerlvr.cluster.ray import cluster_arguments, join, worker_python
 from judgerlvr.cluster.session import Session, session
 from judgerlvr.runs.causes import cause_of_loss
 from judgerlvr.sampling.engines import EngineSettings, Event, Lost, Started, Turned
@@ -108,7 +108,9 @@ def ray_engines(settings: EngineSettings) -> Iterator[RayEngines]:
     if settings.device == "cpu" and (settings.count or 1) > 1:
         variables[CPU_THREADS] = str(max(1, int(variables[CPU_THREADS]) // (settings.count or 1)))
     with session(settings.ray_address) as opened:
-        join(runtime_env={"env_vars": variables}, **cluster_arguments(settings.device, settings.ray_address))
+        program = worker_python(settings.device, settings.ray_address)
+        worker = {"env_vars": variables} | ({"py_executable": program} if program else {})
+        join(runtime_env=worker, **cluster_arguments(settings.device, settings.ray_address))
         yield RayEngines(settings, opened)
 
 

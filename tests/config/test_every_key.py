@@ -296,6 +296,9 @@ def test_a_prompt_file_is_found_beside_the_checkout(key):
 
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
+    "cluster.share_prefixes": "tests/engine/test_distinct_prefixes.py::test_layers_see_prefixes_alone",
+    "judge.stop.tokens_of": "tests/runs/test_others_tokens.py::test_beside_and_afterwards_end_at_the_same_step",
+    "generate.stop.tokens_of": "tests/runs/test_others_tokens.py::test_beside_and_afterwards_end_at_the_same_step",
     "engine": "tests/engine/test_verl_keys.py::test_a_key_of_verl_reaches_its_configuration",
     "model.replay_experts": "tests/engine/test_rollout_experts.py::test_a_cpu_rollout_returns_experts_by_our_connector",
     "data.columns": "tests/data/test_formats.py::test_unusual_columns_are_mapped",

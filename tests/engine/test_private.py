@@ -8,8 +8,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from verl.trainer.ppo.v1 import trainer_base
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-from judgerlvr.engine.devices import COMPARING, REPLAYING, TRAINING
-from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
+from judgerlvr.engine.devices import COMPARING, REPLAYING, SOCKETS, TRAINING
+from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS, weights
 from judgerlvr.engine.private.tracking import flush
 from judgerlvr.engine.private.validation import ValidationFigures
 
@@ -169,3 +169,24 @@ def test_workers_import_what_external_lib_names_before_the_model(make_stage):
     from verl.workers.config import model
 
     assert "import_external_libs(self.external_lib)" in inspect.getsource(model.HFModelConfig)
+
+
+def test_two_runs_on_one_machine_have_sockets_of_their_own(monkeypatch):
+    from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightSender
+
+    monkeypatch.setattr(BucketedWeightSender, "__init__", BucketedWeightSender.__init__)
+    weights.send_on_own_socket()
+    weights.send_on_own_socket()
+    handles = []
+    for run in ("one", "two"):
+        monkeypatch.setenv(SOCKETS, run)
+        sender = BucketedWeightSender(zmq_handle="ipc:///tmp/rl-colocate-zmq-01000000-replica-0-rank-0.sock")
+        assert sender.zmq_handle == weights.own_socket("ipc:///tmp/rl-colocate-zmq-01000000-replica-0-rank-0.sock")
+        handles.append(sender.zmq_handle)
+    assert len(set(handles)) == 2
+
+
+def test_verl_still_names_its_sockets_as_the_mark_expects():
+    from verl.workers.rollout.vllm_rollout import utils
+
+    assert "rl-colocate" in inspect.getsource(utils.vLLMColocateWorkerExtension._get_zmq_handle)

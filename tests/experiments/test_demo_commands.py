@@ -10,7 +10,8 @@ from judgerlvr.config.load import load_config
 from judgerlvr.evaluation import command as evaluation_command
 from judgerlvr.experiments import command as experiment_command
 from judgerlvr.experiments import demo
-from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
+from judgerlvr.experiments.arms_of_seed import ArmsOfSeed, Policy
+from judgerlvr.experiments.commands import ALONE
 from judgerlvr.export import __main__ as export
 from judgerlvr.export import policy
 from judgerlvr.export.change import Change
@@ -52,7 +53,9 @@ def commands(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "run_command", stage)
     monkeypatch.setattr(evaluation_command, "evaluate", lambda options: seen.append(("evaluate", options)))
     monkeypatch.setattr(
-        policy, "export_policy", lambda at: seen.append(("export", at)) or Exported(at, torch.float32, Change(1, 2, 2))
+        policy,
+        "export_policy",
+        lambda at, *_: seen.append(("export", at)) or Exported(at, torch.float32, Change(1, 2, 2)),
     )
     monkeypatch.setattr(report_command, "write_report", lambda folders, page: seen.append(("report", (folders, page))))
     modules = {
@@ -63,17 +66,19 @@ def commands(tmp_path, monkeypatch):
         "report": report,
     }
 
-    def call(module, *arguments):
+    def call(module, *arguments, apart=False):
         assert modules[module].main([str(argument) for argument in arguments]) == 0
 
     monkeypatch.setattr(experiment_command, "call", call)
+    monkeypatch.setattr(experiment_command, "import_once", lambda device, address: None)
+    monkeypatch.setattr(experiment_command, "room_here", lambda device, address: ALONE)
     assert demo.main(["--out", str(out)]) == 0
     return out, seen
 
 
 def test_order_is_train_evaluate_report(commands):
     _, seen = commands
-    assert [kind for kind, _ in seen] == ["stage"] * 3 + ["evaluate"] * 4 + ["export", "evaluate", "report"]
+    assert [kind for kind, _ in seen] == ["stage"] * 3 + ["export"] + ["evaluate"] * 5 + ["report"]
 
 
 def test_second_stage_starts_from_the_judge_and_vanilla_from_the_base(commands):
@@ -84,10 +89,10 @@ def test_second_stage_starts_from_the_judge_and_vanilla_from_the_base(commands):
 
 
 def test_vanilla_gets_the_tokens_of_both_stages(commands):
-    _, seen = commands
+    out, seen = commands
     vanilla = seen[2][1]
     stop = load_config(vanilla.config, vanilla.overrides).generate.stop
-    assert stop.generated_tokens == JUDGE_TOKENS + GENERATE_TOKENS
+    assert stop.tokens_of == [str(out / "judge"), str(out / "generate")]
 
 
 def test_vanilla_is_evaluated_at_equal_steps_and_at_equal_tokens(commands):
@@ -99,12 +104,9 @@ def test_vanilla_is_evaluated_at_equal_steps_and_at_equal_tokens(commands):
 
 
 def test_an_evaluation_grades_as_the_policy_was_trained(tmp_path):
-    given = []
     own = ["judge.data.verdicts=[Right,Wrong]", "reward.extraction=lenient", "reward.verifier=mine:verify"]
     options = demo.parse_arguments(["--out", str(tmp_path / "demo"), *own])
-    arms = ArmsOfSeed(
-        demo.plan_of(options), tmp_path / "demo", None, lambda *words: given.append(list(map(str, words)))
-    )
-    arms._evaluate(tmp_path / "model", tmp_path / "out", arms.config)
-    options = evaluate.parse_arguments(given[0][1:])
+    arms = ArmsOfSeed(demo.plan_of(options), tmp_path / "demo", None, call=None)
+    _, *words = arms._evaluation(Policy(tmp_path / "model", tmp_path / "out", arms.config))
+    options = evaluate.parse_arguments([str(word) for word in words])
     assert (options.verdicts, options.extraction, options.verifier) == (["Right", "Wrong"], "lenient", "mine:verify")

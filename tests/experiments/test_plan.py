@@ -7,6 +7,7 @@ import pytest
 from judgerlvr import experiment
 from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.experiments import command
+from judgerlvr.experiments.commands import ALONE
 from judgerlvr.experiments.plan import read_plan
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.metrics import MEAN_TOKENS, METRICS, StepRow
@@ -59,6 +60,8 @@ class Commands:
 def commands(monkeypatch):
     made = Commands()
     monkeypatch.setattr(command, "call", made)
+    monkeypatch.setattr(command, "import_once", lambda device, address: None)
+    monkeypatch.setattr(command, "room_here", lambda device, address: ALONE)
     return made
 
 
@@ -76,13 +79,13 @@ def stop_of_plain(commands):
 
 
 @pytest.mark.parametrize(
-    ("by", "steps", "tokens", "hours"), [("tokens", 20, 1000, 0), ("steps", 10, 0, 0), ("hours", 20, 0, 0.1)]
+    ("by", "steps", "others", "hours"), [("tokens", 20, 2, 0), ("steps", 10, 0, 0), ("hours", 20, 0, 0.1)]
 )
-def test_an_arm_ends_at_the_budget_of_another(tmp_path, commands, by, steps, tokens, hours):
+def test_an_arm_ends_at_the_budget_of_another(tmp_path, commands, by, steps, others, hours):
     plan = read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", by)))
     command.run_experiment(plan, tmp_path / "out")
     stop = stop_of_plain(commands)
-    assert (stop.steps, stop.generated_tokens, stop.hours) == (steps, tokens, hours)
+    assert (stop.steps, len(stop.tokens_of), stop.hours) == (steps, others, hours)
 
 
 def test_several_seeds_have_a_folder_and_a_seed_each(tmp_path, commands):

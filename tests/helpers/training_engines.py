@@ -10,7 +10,7 @@ import torch
 
 from judgerlvr.cluster.environment import environment
 from judgerlvr.config.load import load_config
-from judgerlvr.engine.devices import RECOMPUTE, recompute
+from judgerlvr.engine.devices import RECOMPUTE, SHARE_PREFIXES, recompute
 from judgerlvr.engine.verl_config import render
 from judgerlvr.runs.stage import Stage
 from tests.helpers.ports import free_port
@@ -81,6 +81,7 @@ def make_engine(folder, vendor, overrides=(), device="cpu"):
     actor.model_config.model_type = "language_model"
     actor.optim.total_training_steps = 10
     told = {"VERL_ENGINE_VENDOR": vendor, RECOMPUTE: recompute(stage).value}
+    told[SHARE_PREFIXES] = str(config.cluster.share_prefixes)
     with patch.dict(os.environ, told):
         engine = EngineRegistry.new(
             model_type="language_model",
@@ -100,11 +101,18 @@ def nested(rows):
 
 def batch_of(lengths, budget=64, carried=None, seed=7, **flags):
     """Packed sequences of random tokens; several micro-batches where ``budget`` tokens hold not all of them."""
+    draw = torch.Generator().manual_seed(seed)
+    sequences = [torch.randint(0, VOCABULARY, (length,), generator=draw) for length in lengths]
+    return batch_from(sequences, budget, carried, **flags)
+
+
+def batch_from(sequences, budget, carried=None, **flags):
+    """Packed sequences [tokens]; several micro-batches where ``budget`` tokens hold not all of them."""
     from verl.utils import tensordict_utils as tu
 
-    draw = torch.Generator().manual_seed(seed)
+    lengths = [len(sequence) for sequence in sequences]
     rows = {
-        "input_ids": nested([torch.randint(0, VOCABULARY, (length,), generator=draw) for length in lengths]),
+        "input_ids": nested(sequences),
         "position_ids": nested([torch.arange(length) for length in lengths]),
         "loss_mask": nested([torch.ones(length) for length in lengths]),
     }

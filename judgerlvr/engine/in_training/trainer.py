@@ -26,7 +26,11 @@ from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, log_phase, log_progress
+from judgerlvr.runs.others_tokens import tokens_of
 from judgerlvr.runs.stage import STOP, Stage
+
+# Between two looks at the tokens of other runs.
+WAIT_SECONDS = 1.0
 
 
 class StageTrainer(ValidationFigures, PPOTrainerSync):
@@ -75,8 +79,25 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
     def on_sample_end(self) -> None:
         """Check budgets once this step's tokens are known, so that the last step is saved too."""
         super().on_sample_end()
-        self._make_last(self.rules.reason_to_stop(self.replay_buffer.generated_tokens) or self._asked())
+        tokens = self.replay_buffer.generated_tokens
+        self._make_last(self.rules.reason_to_stop(tokens) or self._others_spent(tokens) or self._asked())
         log_phase(self.stage.run_dir, f"step {self.global_steps}: training", passing=True)
+
+    def _others_spent(self, tokens: int) -> str | None:
+        """Why the budget of other runs ends this run. Waits while this run has sampled more than the others."""
+        others = [Path(folder) for folder in self.stage.settings.stop.tokens_of]
+        while others and not self._asked():
+            budget = tokens_of(others)
+            allowed = budget.allows(tokens)
+            if allowed is not None:
+                names = " and ".join(folder.name for folder in others)
+                return None if allowed else f"{tokens} tokens generated ({names} ended with {budget.tokens})"
+            log_phase(
+                self.stage.run_dir, f"step {self.global_steps}: ahead of the others' tokens, waiting", passing=True
+            )
+            self.heartbeat = time.monotonic()
+            time.sleep(WAIT_SECONDS)
+        return None
 
     def on_step_end(self) -> None:
         super().on_step_end()

@@ -16,11 +16,15 @@ from judgerlvr.engine.policy_passes.head_log_probs import head_log_probs
 
 @dataclass(frozen=True)
 class Question:
-    """``labels`` int [tokens] and ``temperature`` float [tokens], None for 1, of the next packed row."""
+    """``labels`` int [tokens] and ``temperature`` float [tokens], None for 1, of the next packed row.
+
+    ``rows`` int [tokens] is the row of each token among the hidden states, None where each token has its own row.
+    """
 
     labels: Tensor
     temperature: Tensor | None
     with_entropy: bool
+    rows: Tensor | None = None
 
 
 class AskedHead:
@@ -56,8 +60,9 @@ class AskedHead:
         question, self.question = self.question, None
         if question is None:
             return nn.functional.linear(hidden, self.head.weight)
+        states = hidden.flatten(0, -2)
         found = head_log_probs(
-            hidden.flatten(0, -2),
+            states if question.rows is None else states.index_select(0, question.rows),
             self.head.weight,
             question.labels,
             question.temperature,

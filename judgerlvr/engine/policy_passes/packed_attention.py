@@ -17,6 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
 from judgerlvr.engine.devices import PACKED
+from judgerlvr.engine.policy_passes.distinct_prefixes import DistinctPrefixes
 from judgerlvr.hysparse.buckets import Buckets, buckets_of
 
 # Sequences from this length on may be padded. Between the two measured lengths, by interpolation.
@@ -86,12 +87,14 @@ def packed_attention(
     sliding_window: int | None = None,
     softcap: float | None = None,
     s_aux: Tensor | None = None,
+    prefixes: DistinctPrefixes | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Causal attention within each sequence of a packed batch.
 
     ``query`` (1, heads, tokens, head_dim), ``key`` and ``value`` (1, kv_heads, tokens, head_dim) of one float dtype.
     ``position_ids`` int (1, tokens), 0 where a sequence starts. Returns ((1, tokens, heads, head_dim), None).
+    With ``prefixes`` all tensors hold distinct prefixes in the place of tokens.
 
     Raises:
         ValueError: the batch is not packed (more than one row, a mask, a first position other than 0), or the
@@ -101,19 +104,29 @@ def packed_attention(
         raise ValueError(f"{PACKED} has no softcap and no sinks; set cluster.attention=sdpa or eager")
     if query.shape[0] != 1 or attention_mask is not None or position_ids is None:
         raise ValueError(f"{PACKED} takes one packed row with position_ids and no mask; set cluster.attention=sdpa")
-    row = _row_of(position_ids)
+    row = _row_of(prefixes.position_ids if prefixes else position_ids)
     if sliding_window is not None and row.longest > sliding_window:
         raise ValueError(f"{PACKED} has no window, {row.longest} tokens > {sliding_window}; set cluster.attention=sdpa")
     if dropout == 0.0 and takes_varlen(query) and not row.padding_pays:
-        return varlen(query, key, value, row, scaling), None
-    return bucketed(query, key, value, row, scaling, dropout), None
+        if prefixes is None:
+            return varlen(query, key, value, row, scaling), None
+        wide_query, wide_key, wide_value = map(prefixes.widen, (query, key, value))
+        attended = varlen(wide_query, wide_key, wide_value, row, scaling)
+        return attended.index_select(1, prefixes.kept), None
+    return bucketed(query, key, value, row, scaling, dropout, prefixes), None
 
 
 def bucketed(
-    query: Tensor, key: Tensor, value: Tensor, row: PackedRow, scaling: float | None, dropout: float = 0.0
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    row: PackedRow,
+    scaling: float | None,
+    dropout: float = 0.0,
+    prefixes: DistinctPrefixes | None = None,
 ) -> Tensor:
     """Padding within batches of sequences whose lengths share a power of two."""
-    buckets = row.buckets
+    buckets = prefixes.narrow(row.buckets) if prefixes else row.buckets
     attended = [
         scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=True)
         for q, k, v in zip(*map(buckets.split, (query, key, value)), strict=True)

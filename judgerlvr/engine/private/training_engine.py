@@ -15,11 +15,13 @@ from verl.utils.device import get_device_name
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
 from judgerlvr.config.schema import Recompute
-from judgerlvr.engine.devices import COMPILE, PACKED, RECOMPUTE, TRAINING
+from judgerlvr.engine.devices import COMPILE, PACKED, RECOMPUTE, SHARE_PREFIXES, TRAINING
 from judgerlvr.engine.policy_passes.asked_head import AskedHead, Question
+from judgerlvr.engine.policy_passes.distinct_prefixes import DistinctPrefixes, distinct_prefixes
 from judgerlvr.engine.policy_passes.fused_parts import fuse
 from judgerlvr.engine.policy_passes.packed_attention import takes_varlen
 from judgerlvr.engine.policy_passes.recompute import kept_attention
+from judgerlvr.engine.private.weights import send_on_own_socket
 from judgerlvr.engine.worker_reports import report
 
 
@@ -29,9 +31,14 @@ class HeadEngine(FSDPEngineWithLMHead):
     head: AskedHead
     # Under which verl finds the engine.
     name: str
+    # Whether a pass computes each distinct prefix once.
+    shares = False
 
     def initialize(self) -> None:
         super().initialize()
+        # On a GPU the receiver is verl's own, and looks for verl's name.
+        if os.environ.get("VERL_PLATFORM") == "cpu":
+            send_on_own_socket()
         self.take_over()
         report(self.rank, self.facts())
 
@@ -57,6 +64,7 @@ class HeadEngine(FSDPEngineWithLMHead):
             "attention": attention_in_use(self.module.config),
             "recompute": recomputes().value if self.model_config.enable_gradient_checkpointing else "none",
             "compiled": compiles(),
+            "shares_prefixes": self.shares,
             "torch": torch.__version__,
         }
 
@@ -66,8 +74,20 @@ class HeadEngine(FSDPEngineWithLMHead):
             raise ValueError("set use_remove_padding=True: this engine takes packed rows alone")
         temperature = None if arguments["temperature_is_one"] else arguments["temperature_rmpad"]
         entropy = bool(tu.get_non_tensor_data(data=micro_batch, key="calculate_entropy", default=False))
-        self.head.ask(Question(arguments["input_ids_rmpad_rolled"], temperature, entropy))
+        prefixes = self.prefixes_of(inputs)
+        rows = prefixes.of_token if prefixes else None
+        self.head.ask(Question(arguments["input_ids_rmpad_rolled"], temperature, entropy, rows))
         return inputs, arguments
+
+    def prefixes_of(self, inputs: dict[str, Any]) -> DistinctPrefixes | None:
+        """Reduce the model's inputs to the distinct prefixes of the packed row, where the engine shares prefixes."""
+        if not self.shares:
+            return None
+        prefixes = distinct_prefixes(inputs["input_ids"], inputs["position_ids"])
+        for name in ("input_ids", "position_ids"):
+            inputs[name] = inputs[name].index_select(1, prefixes.kept)
+        inputs["prefixes"] = prefixes
+        return prefixes
 
     def prepare_model_outputs(
         self, output: Any, output_args: dict[str, Any], micro_batch: Any, logits_processor_func: Any
@@ -88,10 +108,23 @@ class TrainingEngine(HeadEngine):
 
     name = TRAINING
 
+    def take_over(self) -> None:
+        super().take_over()
+        self.shares = shares_prefixes()
+        if not self.shares:
+            return
+        if self.module.config._attn_implementation != PACKED or self.use_ulysses_sp or self.pad_to_length:
+            raise ValueError(f"cluster.share_prefixes needs cluster.attention={PACKED}, and no sequence parallelism")
+
 
 def compiles() -> bool:
     """``cluster.compile`` as the driver told this worker. A CPU's few cores are not worth the wait."""
     return get_device_name() == "cuda" and os.environ.get(COMPILE, "True") == "True"
+
+
+def shares_prefixes() -> bool:
+    """``cluster.share_prefixes`` as the driver told this worker."""
+    return os.environ.get(SHARE_PREFIXES) == "True"
 
 
 def recomputes() -> Recompute:

@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from functools import wraps
 from typing import Any
 
 import torch
+
+from judgerlvr.engine.devices import SOCKETS
+
+
+def own_socket(handle: str) -> str:
+    """verl's socket with the run's mark.
+
+    verl names a socket by Ray's job, and the first job of every private session is 01000000. Two runs on one machine
+    would therefore share the socket, and a run could receive the weights of the other run.
+    """
+    return handle.replace("rl-colocate", f"rl-colocate-{os.environ[SOCKETS]}")
+
+
+def send_on_own_socket() -> None:
+    """Have verl's sender in this process bind the run's own socket, as ``receive_weights`` expects."""
+    from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightSender
+
+    original = BucketedWeightSender.__init__
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @wraps(original)
+    def bind_own(self: Any, zmq_handle: str, *arguments: Any, **named: Any) -> None:
+        original(self, own_socket(zmq_handle), *arguments, **named)
+
+    BucketedWeightSender.__init__ = bind_own
 
 
 def reload_cpu_weights(model_runner: Any, weights: Iterable[tuple[str, torch.Tensor]]) -> None:
@@ -34,6 +62,7 @@ def receive_weights(worker: Any, use_shm: bool) -> list[tuple[str, torch.Tensor]
     def keep(bucket: Iterable[tuple[str, torch.Tensor]], _last: bool) -> None:
         received.extend((name, tensor.clone()) for name, tensor in bucket)
 
-    receiver = BucketedWeightReceiver(zmq_handle=worker._get_zmq_handle(), device=torch.device("cpu"), use_shm=use_shm)
+    handle = own_socket(worker._get_zmq_handle())
+    receiver = BucketedWeightReceiver(zmq_handle=handle, device=torch.device("cpu"), use_shm=use_shm)
     receiver.receive_weights(on_bucket_received=keep)
     return received

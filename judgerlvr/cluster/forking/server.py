@@ -1,0 +1,127 @@
+"""The server: imports once, then answers each request with a fork of itself.
+
+The server ends when its standard input does, that is with the process that started it, and takes its forks along.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from judgerlvr.cluster.forking.program import Asked, become
+
+OWNER = 0
+POLL_SECONDS = 0.05
+PATIENCE = 10.0
+
+
+@dataclass
+class Server:
+    """One connection a fork: its end is the fork's end, and the fork's end is reported there."""
+
+    listener: socket.socket
+    connections: dict[int, socket.socket] = field(default_factory=dict)
+
+    def serve(self) -> Asked | None:
+        """Answer requests. Returns in each fork with what was asked for, and None in the server at its end."""
+        while True:
+            by_descriptor = {connection.fileno(): pid for pid, connection in self.connections.items()}
+            listening = self.listener.fileno()
+            ready, _, _ = select.select([OWNER, listening, *by_descriptor], [], [], POLL_SECONDS)
+            self._report_ended()
+            for pid in (by_descriptor[number] for number in ready if number in by_descriptor):
+                self._hang_up(pid)
+            if OWNER in ready and not os.read(OWNER, 1):
+                self._kill_all()
+                return None
+            if listening in ready and (asked := self._accept()):
+                return asked
+
+    def _accept(self) -> Asked | None:
+        """The request in the fork, None in the server."""
+        connection, _ = self.listener.accept()
+        connection.settimeout(PATIENCE)
+        try:
+            received, asked = _read(connection)
+        except (OSError, ValueError):
+            connection.close()
+            return None
+        pid = os.fork()
+        if not pid:
+            self._leave(connection)
+            return Asked(asked["words"], asked["environment"], asked["folder"], asked["descriptors"], received)
+        for number in received:
+            os.close(number)
+        self.connections[pid] = connection
+        self._tell(pid, {"pid": pid})
+        return None
+
+    def _leave(self, own: socket.socket) -> None:
+        """In a fork: close what is the server's."""
+        for connection in (self.listener, own, *self.connections.values()):
+            connection.close()
+
+    def _report_ended(self) -> None:
+        while ended := _next_ended():
+            pid, status = ended
+            self._tell(pid, {"status": status})
+            if connection := self.connections.pop(pid, None):
+                connection.close()
+
+    def _tell(self, pid: int, what: dict[str, int]) -> None:
+        try:
+            self.connections[pid].sendall(json.dumps(what).encode() + b"\n")
+        except (OSError, KeyError):
+            return
+
+    def _hang_up(self, pid: int) -> None:
+        """The process that stood for the fork is gone. A launcher says nothing more, so there is nothing to read."""
+        if pid in self.connections:
+            self.connections.pop(pid).close()
+            os.kill(pid, signal.SIGKILL)
+
+    def _kill_all(self) -> None:
+        for pid in self.connections:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _next_ended() -> tuple[int, int] | None:
+    """(process, status) of a fork that has ended."""
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (pid, status) if pid else None
+
+
+def _read(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
+    mark, received, _, _ = socket.recv_fds(connection, 1, 256)
+    line = connection.makefile("rb").readline()
+    if not mark or not line.endswith(b"\n"):
+        raise ValueError("an unfinished request")
+    asked: dict[str, Any] = json.loads(line)
+    return received, asked
+
+
+def main(descriptor: int, modules: list[str]) -> None:
+    """Import ``modules`` and answer at the listening socket ``descriptor`` until the owner's end."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # Requests wait in the socket's queue while the modules are imported.
+    listener = socket.socket(fileno=descriptor)
+    for module in modules:
+        importlib.import_module(module)
+    gc.collect()
+    # The memory of the imports stays shared with all forks.
+    gc.freeze()
+    asked = Server(listener).serve()
+    if asked is not None:
+        exec(become(asked), sys.modules["__main__"].__dict__)

@@ -1,0 +1,41 @@
+"""The libraries that processes of a stage import, for a fork server. A start on few cores is mostly imports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from judgerlvr.cluster.environment import environment
+from judgerlvr.cluster.forking.start import start_server
+
+# Without Ray, whose settings are fixed by the environment at its import and differ from worker to worker. verl imports
+# Ray, and parts of vLLM do. What they import besides is here.
+LIBRARIES = (
+    "torch.distributed.fsdp",
+    "torch._dynamo",
+    "torch.utils.tensorboard",
+    "transformers.modeling_utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.qwen3_moe.modeling_qwen3_moe",
+    "tensordict",
+    "torchdata.stateful_dataloader",
+    "pyarrow.parquet",
+    "datasets",
+    "hydra",
+    "aiohttp",
+    "fastapi",
+    "uvicorn",
+    "zmq",
+    "peft",
+    "vllm",
+    "vllm.config",
+)
+
+
+def import_once(device: Literal["cpu", "gpu"], ray_address: str | None) -> None:
+    """Let this command's further Python processes on this machine be forks of one that has imported the libraries.
+
+    Nothing on a GPU: there cores are many, and a driver's state does not survive a fork. Nothing in a cluster of
+    others: its workers are started by the cluster.
+    """
+    if device == "cpu" and not ray_address:
+        start_server(LIBRARIES, environment(device, 1.0))
