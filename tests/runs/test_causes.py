@@ -1,4 +1,4 @@
-"""The one line that a stage or a sampling task that failed says."""
+"""The line that a failed stage or sampling task prints."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Sealed checkpoints: found, pruned, and never mixed up with half-written ones."""
+"""Sealed checkpoints are found and pruned. Half-written checkpoints are never taken for sealed."""
 
 from judgerlvr.runs.checkpoints import SEAL, complete, export_dir, prune
 from judgerlvr.runs.files import write_atomically

@@ -1,4 +1,4 @@
-"""One process at a time in a run folder; the lock dies with its holder."""
+"""A run folder holds a single process at a time. The lock dies with the process."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""A budget of other runs ends a run at one step, beside or afterwards."""
+"""A budget of other runs ends a run at the same step, beside the others or afterwards."""
 
 import json
 from itertools import accumulate

@@ -1,4 +1,4 @@
-"""A policy carries how it was asked and graded; whoever asks otherwise is told, or refused."""
+"""A policy carries its prompt and verifier. A command with another prompt is told of the difference, or refused."""
 
 import json
 import shlex
