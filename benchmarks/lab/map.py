@@ -90,7 +90,7 @@ def compare(cell: CellResults, name: str) -> Row:
             estimate([shortening(*pair) for pair in pairs]),
             accuracy,
             tokens,
-            front_tokens(penalty_front(cell.octets), accuracy),
+            tokens_of_front(cell.octets, accuracy),
         ),
         (estimate([accuracy_difference(*p, GREEDY) for p in pairs]), estimate([shortening(*p, GREEDY) for p in pairs])),
         (estimate([difference for difference, _ in matched]), estimate([ratio for _, ratio in matched])),
@@ -100,6 +100,13 @@ def compare(cell: CellResults, name: str) -> Row:
         arm["candidate_tokens"] / 1e6,
         arm["seconds"],
     )
+
+
+def tokens_of_front(octets: Octets, accuracy: float) -> float:
+    """Fewest tokens of the penalty front at an accuracy. NaN while no penalty arm has run, so that nothing can win."""
+    if not any(name.startswith("penalty") for name in octets):
+        return math.nan
+    return front_tokens(penalty_front(octets), accuracy)
 
 
 def passed(check: Check) -> bool:
@@ -148,7 +155,7 @@ def cells(row: Row, outcome: str) -> list[str]:
         f"{points(row.greedy[0])}; {percent(row.greedy[1])}",
         f"{points(row.at_entropy[0])}; {percent(row.at_entropy[1])}",
         f"{c.arm_tokens:.1f}",
-        "none as accurate" if math.isinf(c.front) else f"{c.front:.1f}",
+        {math.inf: "none as accurate"}.get(c.front, "not run" if math.isnan(c.front) else f"{c.front:.1f}"),
         f"{row.sampled_tokens:.1f}",
         f"{row.candidate_tokens:.1f}",
         f"{row.seconds:.0f}",

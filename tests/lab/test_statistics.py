@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from benchmarks.lab.map import tokens_of_front
 from benchmarks.lab.pairs import View, best_rate, shortening, tokens_at
 from benchmarks.lab.statistics import (
     Comparison,
@@ -14,6 +15,7 @@ from benchmarks.lab.statistics import (
     estimate,
     front_tokens,
     holm,
+    outcome,
     outcomes,
     t_cumulative,
     t_quantile,
@@ -128,3 +130,13 @@ def test_best_rate_is_that_of_the_higher_mean_end():
         return {"rate": rate, "seed": seed, "curve": curve((0.1, 40), *[(accuracy, 50)] * 3)}
 
     assert best_rate({"runs": [run(1e-4, 0, 0.9), run(1e-4, 1, 0.2), run(5e-5, 0, 0.6), run(5e-5, 1, 0.6)]}) == 5e-5
+
+
+def test_nothing_wins_before_a_penalty_arm_has_run():
+    run = {"rate": 1e-4, "seed": 0, "curve": [{"accuracy": 0.5, "tokens": 60.0}]}
+    vanilla = {"vanilla": {"runs": [run]}}
+    assert math.isnan(tokens_of_front(vanilla, 0.5))
+    assert tokens_of_front(vanilla | {"penalty-low": {"runs": [run]}}, 0.5) == 60.0
+    gain = estimate([0.3, 0.31, 0.32, 0.33])
+    assert outcome(Comparison(gain, gain, 0.9, 40.0, math.nan), 0.0, 1.0) is Outcome.UNDECIDED
+    assert outcome(Comparison(gain, gain, 0.9, 40.0, math.inf), 0.0, 1.0) is Outcome.WIN
