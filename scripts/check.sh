@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The fast check while working: style, types, contracts, and every test that starts no engine and loads no model.
+# The fast check while working: style, types, contracts, prose, configuration and run folders. About a minute.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
@@ -8,4 +8,4 @@ bin=${JUDGERLVR_VENV:-.venv}/bin
 "$bin/ruff" format --check .
 "$bin/mypy"
 "$bin/python" -m pytest -m "not slow and not gpu and not engine" \
-  tests/house tests/config tests/data tests/engine tests/experiments tests/runs tests/reporting "$@"
+  tests/house tests/config/test_load.py tests/config/test_check.py tests/runs "$@"
