@@ -171,6 +171,10 @@ def test_workers_import_what_external_lib_names_before_the_model(make_stage):
     assert "import_external_libs(self.external_lib)" in inspect.getsource(model.HFModelConfig)
 
 
+# The form of verl's own name, which lies in a folder that all runs of a machine share.
+VERLS_SOCKET = "ipc://rl-colocate-zmq-01000000-replica-0-rank-0.sock"
+
+
 def test_two_runs_on_one_machine_have_sockets_of_their_own(monkeypatch):
     from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightSender
 
@@ -180,8 +184,8 @@ def test_two_runs_on_one_machine_have_sockets_of_their_own(monkeypatch):
     handles = []
     for run in ("one", "two"):
         monkeypatch.setenv(SOCKETS, run)
-        sender = BucketedWeightSender(zmq_handle="ipc:///tmp/rl-colocate-zmq-01000000-replica-0-rank-0.sock")
-        assert sender.zmq_handle == weights.own_socket("ipc:///tmp/rl-colocate-zmq-01000000-replica-0-rank-0.sock")
+        sender = BucketedWeightSender(zmq_handle=VERLS_SOCKET)
+        assert sender.zmq_handle == weights.own_socket(VERLS_SOCKET)
         handles.append(sender.zmq_handle)
     assert len(set(handles)) == 2
 

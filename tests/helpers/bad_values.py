@@ -28,7 +28,7 @@ def outside(bounds: Range, draw: random.Random, whole: bool) -> str:
 
 def bad_text(domain, draw: random.Random) -> str:
     if isinstance(domain, FolderName):
-        return draw.choice([*CONTROL, "../evil", "/tmp/evil", "a/b", "..", ".", "-rf", "a\\b", " a", "x" * 300])
+        return draw.choice([*CONTROL, "../evil", "/evil", "a/b", "..", ".", "-rf", "a\\b", " a", "x" * 300])
     if isinstance(domain, Text):
         return draw.choice(CONTROL if domain.empty else [*CONTROL, "", "   "])
     words = ["", "none of these", "stop!", "{", "\\", *CONTROL]
