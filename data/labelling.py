@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.bounded import bounded
 from data.candidate_store import GIVEN_BACK, CandidateStore
 from data.problems import GradeMany
 from rewards.extraction.extract import answer_in
@@ -105,7 +106,7 @@ def label_candidates(
     view, table = view or View(), LabelTable.empty(len(store))
     rows = (row for row in store if store.problem[row[0]] not in leave_out)
     done, told = 0, 0
-    for chunk in _chunks(rows):
+    for chunk in bounded(rows, lambda row: len(row[2]), CHUNK, CHUNK_CHARACTERS):
         results = grade_many([(problem, response) for _, problem, response in chunk])
         for (place, problem, response), result in zip(chunk, results, strict=True):
             _enter(table, store, place, problem, response, result, view, refuse)
@@ -114,18 +115,6 @@ def label_candidates(
             told = done
             progress(f"  labelled {done} of {len(store)} candidates")
     return table
-
-
-def _chunks(rows: Iterable[tuple[int, Problem, str]]) -> Iterator[list[tuple[int, Problem, str]]]:
-    chunk, characters = list[tuple[int, Problem, str]](), 0
-    for row in rows:
-        chunk.append(row)
-        characters += len(row[2])
-        if len(chunk) == CHUNK or characters >= CHUNK_CHARACTERS:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
 
 
 def _enter(

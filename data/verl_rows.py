@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.bounded import bounded
 from data.identity import earlier_turns, shown_text
 from data.judge_row import JudgeRow
 from data.labelling import Triplet
@@ -91,15 +92,7 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None
 
 def row_groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Lists of rows that end at ``GROUP`` rows, or once their prompts have ``GROUP_CHARACTERS``."""
-    group, characters = list[dict[str, Any]](), 0
-    for row in rows:
-        group.append(row)
-        characters += sum(len(turn["content"]) for turn in row["prompt"])
-        if len(group) == GROUP or characters >= GROUP_CHARACTERS:
-            yield group
-            group, characters = [], 0
-    if group:
-        yield group
+    return bounded(rows, lambda row: sum(len(turn["content"]) for turn in row["prompt"]), GROUP, GROUP_CHARACTERS)
 
 
 def _table(rows: list[dict[str, Any]], schema: Any) -> Any:

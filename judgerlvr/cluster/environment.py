@@ -14,8 +14,10 @@ COMMON = {
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_NO_USAGE_STATS": "1",
 }
+# verl's name of the kind of machine, which the workers on a CPU are told.
+PLATFORM, CPU = "VERL_PLATFORM", "cpu"
 CPU_TRAINING = {
-    "VERL_PLATFORM": "cpu",
+    PLATFORM: CPU,
     # Names the plugin where judgerlvr is on the path but not installed, as in a packed Ray job.
     "VERL_USE_EXTERNAL_MODULES": "judgerlvr.engine.on_cpu.plugin",
     # verl registers its FSDP engine for cuda and npu only. The engine's code runs on any torch device.
@@ -28,6 +30,11 @@ CPU_TRAINING = {
 
 # The number of threads of a process that computes on a CPU.
 CPU_THREADS = "OMP_NUM_THREADS"
+
+
+def on_cpu() -> bool:
+    """Whether this process was told to train on a CPU."""
+    return os.environ.get(PLATFORM) == CPU
 
 
 def cpu_sampling(kv_cache_gib: float) -> dict[str, str]:

@@ -26,10 +26,6 @@ COMMAND_LINE = "command line"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-# What a run writes lies where the command was given, and never in the checkout.
-OUTPUTS = ("runs",)
-
-
 def resolve_path(path: str | Path) -> Path:
     """An existing path as given, else the same path inside the checkout (shipped prompts, models, configs)."""
     given = Path(path).expanduser()
@@ -269,18 +265,20 @@ def _resolve_paths(section: Any) -> None:
         value = getattr(section, item.name)
         if is_dataclass(value):
             _resolve_paths(value)
-        elif item.name in OUTPUTS:
-            setattr(section, item.name, _absolute(value, output=True))
         elif item.metadata.get("path"):
-            hub = bool(item.metadata.get("hub"))
-            absolute = [_absolute(path, hub) for path in value] if isinstance(value, list) else _absolute(value)
+            hub, written = bool(item.metadata.get("hub")), bool(item.metadata.get("written"))
+            made = [_absolute(path, hub, written) for path in (value if isinstance(value, list) else [value])]
+            absolute = made if isinstance(value, list) else made[0]
             setattr(section, item.name, absolute)
 
 
-def _absolute(path: str, hub: bool = False, output: bool = False) -> str:
-    """The absolute path. A name of the hub stays as given where ``hub`` allows a name."""
+def _absolute(path: str, hub: bool, written: bool) -> str:
+    """The absolute path. A name of the hub stays as given where ``hub`` allows a name.
+
+    ``written``: runs write there, so the checkout is left alone.
+    """
     try:
-        resolved = Path(path).expanduser() if output else resolve_path(path)
+        resolved = Path(path).expanduser() if written else resolve_path(path)
         return path if hub and not resolved.exists() and hub_name(path) else str(resolved.absolute())
     # expanduser raises RuntimeError for an unknown user.
     except (OSError, RuntimeError) as error:

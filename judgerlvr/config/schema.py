@@ -31,18 +31,20 @@ from judgerlvr.config.domains import (
 )
 
 MATCH_TOKENS = "match_tokens"
+# Name of our attention over packed rows among transformers' attentions.
+PACKED = "packed_sdpa"
 TEMPERATURE = Range(above=0, most=100)
 CLIP = Range(above=0, most=100)
 # A ratio is never below 0.
 CLIP_LOW = Range(above=0, most=1)
 
 
-def doc(default: Any, text: str, domain: Domain | None = None, is_path: bool = False) -> Any:
+def doc(default: Any, text: str, domain: Domain | None = None, **facts: bool) -> Any:
     """A field with its help text and its domain. Mutable defaults are copied for each instance.
 
-    The type alone is the domain of switches, choices and open mappings.
+    The type alone is the domain of switches, choices and open mappings. ``facts`` are read by ``load``.
     """
-    metadata = {"help": text, "path": is_path, "domain": domain}
+    metadata = {"help": text, "domain": domain} | facts
     # dataclasses refuse a mutable default.
     if isinstance(default, list | dict):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
@@ -51,7 +53,12 @@ def doc(default: Any, text: str, domain: Domain | None = None, is_path: bool = F
 
 def path_key(default: Any, text: str) -> Any:
     """A field that holds a path or a list of paths. ``load_config`` makes each path absolute."""
-    return doc(default, text, PATHS if isinstance(default, list) else PATH, is_path=True)
+    return doc(default, text, PATHS if isinstance(default, list) else PATH, path=True)
+
+
+def run_key(default: Any, text: str) -> Any:
+    """As ``path_key``, for what runs write: looked for where the command is given, and never in the checkout."""
+    return doc(default, text, PATHS if isinstance(default, list) else PATH, path=True, written=True)
 
 
 def data_key(default: Any, text: str) -> Any:
@@ -198,7 +205,7 @@ class Plateau:
 class Stop:
     steps: int = doc(100, "Stop after this many steps.", COUNT)
     generated_tokens: int = doc(0, "Stop once this many tokens were sampled in all; 0: no limit.", TOKENS_OR_OFF)
-    tokens_of: list[str] = path_key(
+    tokens_of: list[str] = run_key(
         [],
         "Stop once as many tokens were sampled as in these run folders, finished or not; empty: no limit.",
     )
@@ -321,10 +328,16 @@ class Cluster:
     rollout_engine: dict[str, Any] = doc(
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
-    micro_batch_tokens: int = doc(32768, "Most tokens in one forward pass of the trainer.", COUNT)
+    micro_batch_tokens: int = doc(
+        32768,
+        "Most tokens in one forward pass of the trainer. Where prefixes are shared, four times as many without "
+        "gradients.",
+        COUNT,
+    )
     share_prefixes: bool = doc(
         False,
-        "The trainer computes each distinct prefix of a forward pass once, such as a prompt with several samples.",
+        "On a CPU the trainer computes each distinct prefix of a forward pass once, such as a prompt with several "
+        "samples. A GPU computes all: nobody has measured sharing there.",
     )
     recompute: Recompute = doc(
         Recompute.auto,
@@ -376,7 +389,7 @@ class Logging:
 @dataclass
 class Config:
     name: str = doc("", "Name of the run folder; empty: the stage's name.", FolderName())
-    runs: str = path_key("runs", "Folder that holds the run folders.")
+    runs: str = run_key("runs", "Folder that holds the run folders.")
     seed: int = doc(0, "Seed of data order, sampling and tiny-world generation.", SEED)
     max_prompt_tokens: int = doc(2048, "Longest prompt; longer ones are left out of training, with a count.", COUNT)
     temperature: float = doc(

@@ -9,6 +9,7 @@ from typing import Any
 
 from judgerlvr.cluster.environment import environment
 from judgerlvr.cluster.ray import cluster_arguments, worker_python
+from judgerlvr.config.schema import PACKED as PACKED
 from judgerlvr.config.schema import Recompute
 from judgerlvr.runs.stage import Stage
 
@@ -19,8 +20,6 @@ MODEL = "actor_rollout_ref.model"
 TRAINING, REPLAYING, COMPARING = "judgerlvr", "judgerlvr_replaying", "judgerlvr_comparing"
 # ``private.expert_engine``, for router replay.
 EXPERTS = "judgerlvr_experts"
-# Name of ``packed_attention``'s function among transformers' attentions.
-PACKED = "packed_sdpa"
 
 # Names the folder of ``worker_reports`` to a worker's process.
 REPORTS = "JUDGERLVR_WORKER_REPORTS"
@@ -41,7 +40,7 @@ def stage_environment(stage: Stage) -> dict[str, str]:
         RECOMPUTE: recompute(stage).value,
         COMPILE: str(stage.config.cluster.compile),
         SOCKETS: hashlib.sha256(str(stage.run_dir.resolve()).encode()).hexdigest()[:12],
-        SHARE_PREFIXES: str(stage.config.cluster.share_prefixes),
+        SHARE_PREFIXES: str(shares_prefixes(stage)),
     }
 
 
@@ -51,6 +50,11 @@ def recompute(stage: Stage) -> Recompute:
     if asked is not Recompute.auto:
         return asked
     return Recompute.none if stage.device == "cpu" else Recompute.all
+
+
+def shares_prefixes(stage: Stage) -> bool:
+    """Whether the trainer computes each distinct prefix once. Nobody has measured sharing on a GPU."""
+    return stage.config.cluster.share_prefixes and stage.device == "cpu"
 
 
 def reports_folder(run_dir: Path) -> Path:

@@ -8,6 +8,7 @@ import os
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from judgerlvr.cluster.environment import on_cpu
 from judgerlvr.runs.versions import version, versions
 
 # The alias is a distribution without code that carries the name vllm. verl asks for that name alone.
@@ -60,7 +61,7 @@ def _check_vllm_plugin() -> None:
 def _check_cpu_platform() -> None:
     from verl.plugin.platform.platform_manager import get_platform
 
-    if os.environ.get("VERL_PLATFORM") != "cpu":
+    if not on_cpu():
         raise PreflightError("VERL_PLATFORM=cpu is not set in a worker; pass it in the job's runtime environment")
     platform = type(get_platform()).__module__
     if platform != "judgerlvr.engine.on_cpu.cpu_platform":

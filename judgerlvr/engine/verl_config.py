@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from judgerlvr.config.load import engine_keys
 from judgerlvr.config.schema import Loss, Overlong
-from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init
+from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init, shares_prefixes
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.rollout_choices import TRANSFER
 from judgerlvr.runs.stage import Stage
@@ -152,7 +152,7 @@ WIDER = 4
 
 def _rollout(stage: Stage) -> dict[str, Any]:
     validation, cluster = stage.settings.validation, stage.config.cluster
-    width = cluster.micro_batch_tokens * (WIDER if cluster.share_prefixes else 1)
+    width = cluster.micro_batch_tokens * (WIDER if shares_prefixes(stage) else 1)
     longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
     return {
         f"{ROLLOUT}.name": "vllm",

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import torch
 
+from judgerlvr.export.layout import CHUNK
 from judgerlvr.export.tensors import Tensors
-
-# A part of 2**20 float32 elements takes 4 MiB.
-ELEMENTS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,10 @@ def change(export: Path, base: Path) -> Change:
 
 
 def _parts(shape: tuple[int, ...]) -> list[list[slice]]:
-    """Slices along the first dimension, about ``ELEMENTS`` elements each: memory does not grow with the tensor."""
+    """Slices along the first dimension, about ``CHUNK`` elements each: memory does not grow with the tensor."""
     if not shape:
         return [[]]
-    step = max(1, ELEMENTS * shape[0] // max(1, prod(shape)))
+    step = max(1, CHUNK * shape[0] // max(1, prod(shape)))
     rest = [slice(None)] * (len(shape) - 1)
     return [[slice(low, min(low + step, shape[0])), *rest] for low in range(0, shape[0], step)]
 

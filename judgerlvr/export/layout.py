@@ -9,6 +9,9 @@ from math import prod
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Shard
 
+# Elements compared at a time: memory does not grow with the tensor, and smaller chunks cost more in calls than in work.
+CHUNK = 1 << 20
+
 
 @dataclass(frozen=True)
 class Box:

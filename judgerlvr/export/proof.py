@@ -17,12 +17,10 @@ import torch
 from torch import Tensor
 
 from judgerlvr.export.errors import ExportMismatch
-from judgerlvr.export.layout import Box, held_by, whole_box
+from judgerlvr.export.layout import CHUNK, Box, held_by, whole_box
 from judgerlvr.export.shards import Shards, local_tensor
 from judgerlvr.export.tensors import Tensors
 
-# Elements compared at a time: memory does not grow with the tensor, and smaller chunks cost more in calls than in work.
-CHUNK = 1 << 20
 EXPERT = re.compile(r"(?P<layer>.+\.experts)\.(?P<expert>\d+)\.(?P<part>gate|up|down)_proj\.weight")
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

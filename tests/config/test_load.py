@@ -73,3 +73,18 @@ def test_bad_file_is_one_clear_line(tmp_path, text):
 def test_every_key_is_documented():
     plain = [(name, item) for name, item in keys() if not isinstance(item.default_factory, type)]
     assert [name for name, item in plain if not item.metadata.get("help")] == []
+
+
+@pytest.mark.parametrize("key", ["runs", "generate.stop.tokens_of"])
+def test_what_runs_write_is_never_looked_for_in_the_checkout(tmp_path, monkeypatch, key):
+    (tmp_path / "checkout" / "runs").mkdir(parents=True)
+    monkeypatch.setattr("judgerlvr.config.load.ROOT", tmp_path / "checkout")
+    monkeypatch.chdir(tmp_path)
+    config = load_config(None, [f"{key}={'runs' if key == 'runs' else '[runs]'}"])
+    found = config.runs if key == "runs" else config.generate.stop.tokens_of[0]
+    assert found == str(tmp_path / "runs")
+
+
+def test_an_input_is_still_looked_for_in_the_checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config(None, ["data.prompt=configs/prompts/generate.txt"]).data.prompt.startswith(str(ROOT))

@@ -155,3 +155,40 @@ def test_verl_still_builds_a_loop_from_these():
     source = inspect.getsource(agent_loop.AgentLoopWorker._run_agent_loop)
     for name in ("trainer_config", "server_manager", "tokenizer", "processor", "hf_model_type", "dataset_cls", "tools"):
         assert f"{name}=" in source
+
+
+def test_a_cancelled_item_leaves_the_others_their_answers():
+    async def work(items):
+        await asyncio.sleep(0)
+        return items
+
+    async def go():
+        together = Together(work)
+        tasks = [asyncio.create_task(together(item)) for item in range(3)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = asyncio.run(go())
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert found[1:] == [1, 2]
+
+
+class Grader:
+    """A reward worker that counts the samples it is given."""
+
+    def __init__(self):
+        self.given = 0
+        self.compute_score_batch = SimpleNamespace(remote=self.grade)
+
+    async def grade(self, batch):
+        self.given += len(batch)
+        return [{"reward_score": row["id"]} for row in batch.non_tensor_batch["extra_info"]]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_a_call_is_spread_over_the_reward_workers_and_keeps_its_order(workers):
+    graders = [Grader() for _ in range(workers)]
+    graded = asyncio.run(LeanWorker._grade(SimpleNamespace(reward_loop_worker_handles=graders), outputs()))
+    assert [row["reward_score"] for row in graded] == [0, 1, 2]
+    assert max(grader.given for grader in graders) == -(-len(SAMPLES) // workers)

@@ -194,3 +194,12 @@ def test_verl_still_names_its_sockets_as_the_mark_expects():
     from verl.workers.rollout.vllm_rollout import utils
 
     assert "rl-colocate" in inspect.getsource(utils.vLLMColocateWorkerExtension._get_zmq_handle)
+
+
+def test_verls_loop_still_has_what_a_prompts_tokens_are_built_with():
+    from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+
+    for name in ("ct_build_initial_tokens", "ct_merge_assistant_token", "_cap_text_prompt_length"):
+        assert callable(getattr(SingleTurnAgentLoop, name))
+    source = inspect.getsource(SingleTurnAgentLoop.ct_merge_assistant_token)
+    assert "merge_assistant_tokens" in source and "align_response_metadata" in source

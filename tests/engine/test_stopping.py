@@ -1,5 +1,9 @@
 """Stop rules: tokens, hours, plateau, and what a resumed run remembers."""
 
+from types import SimpleNamespace
+
+import pytest
+
 from judgerlvr.config.schema import Plateau, Stop
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
@@ -41,3 +45,49 @@ def test_plateau_survives_a_resume():
     second.restore(0.0, first.plateau_state())
     second.observe(validated(5, 0.8))
     assert second.reason_to_stop(0) is not None
+
+
+class Waited(Exception):
+    """The wait has gone on for as long as the test wants to look."""
+
+
+def waiting_trainer(tmp_path, monkeypatch, totals, hours=None):
+    """A trainer ahead of another run that has sampled ``totals`` at each look."""
+    from judgerlvr.engine.in_training import trainer
+    from judgerlvr.runs.others_tokens import OthersTokens
+
+    looks = iter([OthersTokens(total, False) for total in totals])
+    monkeypatch.setattr(trainer, "tokens_of", lambda folders: next(looks))
+    monkeypatch.setattr(trainer, "log_phase", lambda *_, **__: phases.append(1))
+    clock, phases = iter(range(1, 99)), []
+    monkeypatch.setattr(trainer.time, "monotonic", lambda: next(clock))
+    stop = SimpleNamespace(tokens_of=["other"])
+    rules = SimpleNamespace(reason_to_stop=lambda tokens: hours)
+    stage = SimpleNamespace(run_dir=tmp_path, settings=SimpleNamespace(stop=stop))
+    made = SimpleNamespace(stage=stage, rules=rules, global_steps=1, heartbeat=0, _asked=lambda: None)
+    return made, phases
+
+
+def test_only_tokens_of_the_others_are_a_sign_of_life(tmp_path, monkeypatch):
+    from judgerlvr.engine.in_training import trainer
+
+    made, phases = waiting_trainer(tmp_path, monkeypatch, [5, 5, 7, 7, 7])
+    looks = iter(range(5))
+
+    def sleep(_):
+        if next(looks) == 4:
+            raise Waited
+
+    monkeypatch.setattr(trainer.time, "sleep", sleep)
+    with pytest.raises(Waited):
+        trainer.StageTrainer._others_spent(made, 100)
+    # Once at the first look, once as the others moved; and a single line in the log.
+    assert made.heartbeat == 2
+    assert len(phases) == 1
+
+
+def test_a_wait_for_others_ends_with_the_runs_own_limits(tmp_path, monkeypatch):
+    from judgerlvr.engine.in_training import trainer
+
+    made, _ = waiting_trainer(tmp_path, monkeypatch, [], hours="1 h")
+    assert trainer.StageTrainer._others_spent(made, 100) is None

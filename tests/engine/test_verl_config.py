@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from judgerlvr.engine.devices import COMPARING, REPLAYING, TRAINING, stage_environment
+from judgerlvr.engine.devices import COMPARING, REPLAYING, SHARE_PREFIXES, TRAINING, stage_environment
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.runs.stage import derived
 
@@ -105,3 +105,12 @@ def test_samples_at_most_count_extra_rounds(make_stage, dynamic):
     overrides = [f"generate.algorithm.dynamic_sampling={str(dynamic).lower()}", "generate.algorithm.max_extra_rounds=3"]
     numbers = derived(make_stage(overrides=[*overrides, "generate.stop.steps=5"]))
     assert numbers["samples at most"] == 5 * numbers["samples per step"] * (4 if dynamic else 1)
+
+
+@pytest.mark.parametrize(("device", "shared"), [("cpu", True), ("gpu", False)])
+def test_prefixes_are_shared_on_a_cpu_alone(make_stage, device, shared):
+    stage = make_stage("generate", device)
+    assert stage.config.cluster.share_prefixes
+    assert stage_environment(stage)[SHARE_PREFIXES] == str(shared)
+    width = render(stage).actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu
+    assert width == stage.config.cluster.micro_batch_tokens * (4 if shared else 1)

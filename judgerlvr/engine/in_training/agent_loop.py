@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from functools import lru_cache
 from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
-from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from vllm.sampling_params import RequestOutputKind
 
+from judgerlvr.engine.private.single_turn import PromptsOnce
 from judgerlvr.engine.rollout_experts.rows import REQUEST as EXPERT_REQUEST
 from judgerlvr.engine.rollout_experts.rows import from_parameters as chosen_experts
 from judgerlvr.engine.rollout_experts.rows import packed
@@ -20,17 +18,13 @@ from judgerlvr.hysparse.rollout_choices import REQUEST, from_parameters
 ONCE = {"output_kind": RequestOutputKind.FINAL_ONLY, "detokenize": False}
 
 
-# The samples of a prompt are asked for one after another.
-KEPT_PROMPTS = 64
-
-
 def sample_seed(run_seed: int, step: int, prompt_id: str, sample: int) -> int:
     """31-bit seed of one sample. The seed depends neither on the time nor on the place of sampling."""
     text = f"{run_seed}/{step}/{prompt_id}/{sample}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-class SeededSingleTurn(SingleTurnAgentLoop):
+class SeededSingleTurn(PromptsOnce):
     """Registered by the ``agent_loops.yaml`` that each run folder holds.
 
     Truncated responses keep their place in the group. Unless ``overlong`` says otherwise, a truncated response gets a
@@ -46,7 +40,6 @@ class SeededSingleTurn(SingleTurnAgentLoop):
         self.mask_truncated, self.block_indices, self.experts = mask_truncated, block_indices, experts
         # Where vLLM itself returns experts, verl asks for them.
         asks = not self.rollout_config.enable_rollout_routing_replay
-        self.prompt_tokens = lru_cache(KEPT_PROMPTS)(self._build)
         self.asked = REQUEST if block_indices else EXPERT_REQUEST if experts and asks else None
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
@@ -66,33 +59,6 @@ class SeededSingleTurn(SingleTurnAgentLoop):
         if self.mask_truncated and truncated:
             output.response_mask = [0] * len(output.response_mask)
         return output
-
-    async def ct_build_initial_tokens(self, messages: list[dict[str, Any]], **named: Any) -> list[int]:
-        """The prompt's tokens, worked out once for the samples of a prompt. verl has a thread do it for each sample."""
-        if any(value is not None for name, value in named.items() if name != "mm_inputs_out"):
-            built: list[int] = await super().ct_build_initial_tokens(messages, **named)
-            return built
-        return list(self.prompt_tokens(json.dumps(messages)))
-
-    async def ct_merge_assistant_token(
-        self,
-        runtime_token_ids: list[int],
-        assistant_token_ids: list[int],
-        response_mask: list[int],
-        response_logprobs: list[float] | None = None,
-        assistant_logprobs: list[float] | None = None,
-    ) -> tuple[Any, list[int], list[float] | None]:
-        """As verl's, in this thread: to join two lists takes less time than to wake a thread."""
-        builder = self.continuous_token_builder
-        merged = builder.merge_assistant_tokens(runtime_token_ids, assistant_token_ids)
-        mask, log_probs = builder.align_response_metadata(
-            merged, response_mask, response_logprobs, assistant_logprobs=assistant_logprobs
-        )
-        return merged, mask, log_probs
-
-    def _build(self, messages: str) -> tuple[int, ...]:
-        built = self.continuous_token_builder.build_initial_tokens(json.loads(messages))
-        return tuple(self._cap_text_prompt_length(built))
 
     def _keep_choices(self, output: AgentLoopOutput) -> None:
         """Fill verl's field for routed experts with what the rollout chose at each token."""

@@ -80,22 +80,27 @@ class StageTrainer(ValidationFigures, PPOTrainerSync):
         """Check budgets once this step's tokens are known, so that the last step is saved too."""
         super().on_sample_end()
         tokens = self.replay_buffer.generated_tokens
-        self._make_last(self.rules.reason_to_stop(tokens) or self._others_spent(tokens) or self._asked())
+        self._make_last(self._others_spent(tokens) or self.rules.reason_to_stop(tokens) or self._asked())
         log_phase(self.stage.run_dir, f"step {self.global_steps}: training", passing=True)
 
     def _others_spent(self, tokens: int) -> str | None:
-        """Why the budget of other runs ends this run. Waits while this run has sampled more than the others."""
+        """Why the budget of other runs ends this run. Waits while this run has sampled more than the others.
+
+        Only tokens of the others count as a sign of life, so that the guard ``hang_minutes`` ends a wait for nothing.
+        """
         others = [Path(folder) for folder in self.stage.settings.stop.tokens_of]
-        while others and not self._asked():
+        seen = -1
+        while others and not self._asked() and not self.rules.reason_to_stop(tokens):
             budget = tokens_of(others)
             allowed = budget.allows(tokens)
             if allowed is not None:
                 names = " and ".join(folder.name for folder in others)
                 return None if allowed else f"{tokens} tokens generated ({names} ended with {budget.tokens})"
-            log_phase(
-                self.stage.run_dir, f"step {self.global_steps}: ahead of the others' tokens, waiting", passing=True
-            )
-            self.heartbeat = time.monotonic()
+            if seen < 0:
+                phase = f"step {self.global_steps}: ahead of the others' tokens, waiting"
+                log_phase(self.stage.run_dir, phase, passing=True)
+            if budget.tokens > seen:
+                seen, self.heartbeat = budget.tokens, time.monotonic()
             time.sleep(WAIT_SECONDS)
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ import psutil
 import torch
 from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
+
+from judgerlvr.cluster.environment import on_cpu
 
 
 def _nothing(*_args: Any, **_kwargs: Any) -> None:
@@ -67,7 +68,7 @@ class CpuPlatform(PlatformBase):
         return True
 
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
-        return os.environ.get("VERL_PLATFORM") == "cpu"
+        return on_cpu()
 
     def current_device(self) -> str:
         return "cpu"

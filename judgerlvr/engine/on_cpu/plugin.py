@@ -6,12 +6,12 @@ and in each worker.
 
 from __future__ import annotations
 
-import os
+from judgerlvr.cluster.environment import on_cpu
 
 # An exported configuration may name the attention, so every process of verl knows the name.
 from judgerlvr.engine.policy_passes import packed_attention  # noqa: F401  (registers itself)
 
-if os.environ.get("VERL_PLATFORM") == "cpu":
+if on_cpu():
     from judgerlvr.engine.on_cpu import cpu_platform  # noqa: F401  (registers itself)
     from judgerlvr.engine.private.gloo import use_plain_gloo
 

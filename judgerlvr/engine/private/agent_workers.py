@@ -7,7 +7,6 @@ each sample. On two CPU cores these four took 20 ms a sample, more than the tiny
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -50,12 +49,16 @@ class Together(Generic[Item, Answer]):
     async def _flush(self) -> None:
         await asyncio.sleep(GATHER_SECONDS)
         taken, self.waiting = self.waiting, []
-        answers = (await asyncio.gather(self.work([item for item, _ in taken]), return_exceptions=True))[0]
+        (work,), _ = await asyncio.wait([asyncio.ensure_future(self.work([item for item, _ in taken]))])
+        error = work.exception()
         for place, (_, answer) in enumerate(taken):
-            if isinstance(answers, BaseException):
-                answer.set_exception(answers)
+            # An item whose caller was cancelled needs no answer.
+            if answer.done():
+                continue
+            if error:
+                answer.set_exception(error)
             else:
-                answer.set_result(answers[place])
+                answer.set_result(work.result()[place])
 
 
 class QueueWriter:
@@ -98,7 +101,7 @@ Worker: Any = agent_loop_tq.AgentLoopWorkerTQ.__ray_metadata__.modified_class.__
 
 
 class LeanWorker(Worker):
-    """The loops of a prompt's samples share one object, which keeps nothing between two samples."""
+    """All samples share a loop object, which keeps nothing of a sample."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         gather_writes()
@@ -145,28 +148,24 @@ class LeanWorker(Worker):
         final.metrics.compute_score = timing["compute_score"]
 
     async def _grade(self, samples: list[tuple[Any, dict[str, Any]]]) -> list[dict[str, Any]]:
-        worker = random.choice(self.reward_loop_worker_handles)
-        graded: list[dict[str, Any]] = await worker.compute_score_batch.remote(graded_batch(samples))
+        """Grades in the order of ``samples``, spread over the reward workers."""
+        workers = self.reward_loop_worker_handles
+        parts = [samples[place :: len(workers)] for place in range(min(len(workers), len(samples)))]
+        calls = [
+            worker.compute_score_batch.remote(graded_batch(part)) for worker, part in zip(workers, parts, strict=False)
+        ]
+        graded: list[dict[str, Any]] = [{}] * len(samples)
+        for place, part in enumerate(await asyncio.gather(*calls)):
+            graded[place :: len(workers)] = part
         return graded
 
 
 def graded_batch(samples: Sequence[tuple[Any, dict[str, Any]]]) -> DataProto:
     """What verl's reward managers read of samples, each an agent loop's output and the columns of its prompt."""
-    prompts, responses = (
-        torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(getattr(output, name), dtype=torch.int64) for output, _ in samples], batch_first=True
-        )
-        for name in ("prompt_ids", "response_ids")
-    )
-    lengths = torch.tensor([[len(output.prompt_ids), len(output.response_ids)] for output, _ in samples])
-    masks = [
-        torch.arange(part.shape[1]) < count[:, None]
-        for part, count in zip((prompts, responses), lengths.T, strict=True)
-    ]
-    batch = TensorDict(
-        {"prompts": prompts, "responses": responses, "attention_mask": torch.cat(masks, dim=1).long()},
-        batch_size=len(samples),
-    )
+    prompts, prompt_mask = padded([output.prompt_ids for output, _ in samples])
+    responses, response_mask = padded([output.response_ids for output, _ in samples])
+    mask = torch.cat([prompt_mask, response_mask], dim=1)
+    batch = TensorDict({"prompts": prompts, "responses": responses, "attention_mask": mask}, batch_size=len(samples))
     columns = {name: objects(kwargs[name] for _, kwargs in samples) for name in samples[0][1]}
     columns["__num_turns__"] = objects(output.num_turns for output, _ in samples)
     columns["tool_extra_fields"] = objects(output.extra_fields for output, _ in samples)

@@ -14,6 +14,7 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_name
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
+from judgerlvr.cluster.environment import on_cpu
 from judgerlvr.config.schema import Recompute
 from judgerlvr.engine.devices import COMPILE, PACKED, RECOMPUTE, SHARE_PREFIXES, TRAINING
 from judgerlvr.engine.policy_passes.asked_head import AskedHead, Question
@@ -37,7 +38,7 @@ class HeadEngine(FSDPEngineWithLMHead):
     def initialize(self) -> None:
         super().initialize()
         # On a GPU the receiver is verl's own, and looks for verl's name.
-        if os.environ.get("VERL_PLATFORM") == "cpu":
+        if on_cpu():
             send_on_own_socket()
         self.take_over()
         report(self.rank, self.facts())
@@ -110,7 +111,7 @@ class TrainingEngine(HeadEngine):
 
     def take_over(self) -> None:
         super().take_over()
-        self.shares = shares_prefixes()
+        self.shares = told_to_share()
         if not self.shares:
             return
         if self.module.config._attn_implementation != PACKED or self.use_ulysses_sp or self.pad_to_length:
@@ -122,7 +123,7 @@ def compiles() -> bool:
     return get_device_name() == "cuda" and os.environ.get(COMPILE, "True") == "True"
 
 
-def shares_prefixes() -> bool:
+def told_to_share() -> bool:
     """``cluster.share_prefixes`` as the driver told this worker."""
     return os.environ.get(SHARE_PREFIXES) == "True"
 

@@ -11,6 +11,9 @@ import torch
 
 from judgerlvr.engine.devices import SOCKETS
 
+# Marks what this module has put in verl's place.
+OWN = "binds_own_socket"
+
 
 def own_socket(handle: str) -> str:
     """verl's socket with the run's mark.
@@ -26,13 +29,14 @@ def send_on_own_socket() -> None:
     from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightSender
 
     original = BucketedWeightSender.__init__
-    if hasattr(original, "__wrapped__"):
+    if getattr(original, OWN, False):
         return
 
     @wraps(original)
     def bind_own(self: Any, zmq_handle: str, *arguments: Any, **named: Any) -> None:
         original(self, own_socket(zmq_handle), *arguments, **named)
 
+    setattr(bind_own, OWN, True)
     BucketedWeightSender.__init__ = bind_own
 
 
