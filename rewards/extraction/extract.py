@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from rewards.errors import InputError
 from rewards.extraction.boxes import Box, outer_boxes
+from rewards.extraction.formulas import inside_formula
 from rewards.extraction.free_text import free_answer
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason
@@ -30,7 +31,8 @@ _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
 _LONGEST_FORMULA = 400
 _CONTINUED_IN_FORMULA = re.compile(
-    r"\s*(?:(?:(?:\\right\s*)?[)}]\s*)+(?:[+*/^!-]|\\cdot|\\times)|!|_|\\[pb]?mod(?![a-z])|\(\s*\\?(?:text\{)?mod)[^\n$]{0,60}"
+    r"\s*(?:(?:(?:\\right\s*)?[)}]\s*)+(?:[+*/^!-]|\\cdot|\\times)|!|_|\\[pb]?mod(?![a-z])|\(\s*\\?(?:text\{)?mod)"
+    r"(?:(?!\\[)\]])[^\n$]){0,60}"
 )
 _ARGUMENT_OF = re.compile(r"(\\[A-Za-z]+)(?:\{[^{}]*\}|\[[^\]]*\])*\s*\Z")
 _EMPHASIS = frozenset(
@@ -106,18 +108,18 @@ def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
     tail = _joined_tail(solution, boxes, loose)
     members = [_unnest(box.content or "") for box in tail]
     answer = members[-1] if all(member == members[-1] for member in members) else ", ".join(members)
-    before, after = _beside(solution, tail[0].start, tail[-1].end)
+    before, after = _beside(solution, tail[0], tail[-1])
     return Extraction(before + answer + after)
 
 
-def _beside(solution: str, start: int, end: int) -> tuple[str, str]:
+def _beside(solution: str, first: Box, last: Box) -> tuple[str, str]:
     """What a formula says outside of its box belongs to the answer: a box is no way to hide a sign or a power."""
-    head = solution[max(0, start - _LONGEST_FORMULA) : start]
-    display = max(head.rfind(r"\["), head.rfind(r"\(")) > max(head.rfind(r"\]"), head.rfind(r"\)"))
-    in_formula = display or head.replace("$$", "$").count("$") % 2 == 1
+    head = solution[max(0, first.start - _LONGEST_FORMULA) : first.start]
+    in_formula = inside_formula(solution, first.start)
+    ends_in_formula = inside_formula(solution, last.start) if last is not first else in_formula
     before = (_CONTINUED_BEFORE if in_formula else _SIGNED_IN_TEXT).search(head, max(0, len(head) - _LONGEST_JOINER))
-    after = _CONTINUED_AFTER.match(solution, end) or (
-        _CONTINUED_IN_FORMULA.match(solution, end) if in_formula else None
+    after = _CONTINUED_AFTER.match(solution, last.end) or (
+        _CONTINUED_IN_FORMULA.match(solution, last.end) if ends_in_formula else None
     )
     opened = _opened(head[head.rfind("$") + 1 :]) if in_formula else ""
     return opened or (before[0] if before else ""), (after[0].rstrip() if after else "")
