@@ -15,7 +15,11 @@ _MINUS_ONE = Num(Fraction(-1))
 
 
 def integrated(call: Call) -> Scalar | None:
-    """The value of an integral of a polynomial in one symbol between two rational bounds, else None."""
+    """The value of an integral of a polynomial in one symbol between two rational bounds, else None.
+
+    Raises:
+        TooLarge: a power of a bound beyond the bounds of ``normal_form``.
+    """
     lower, upper, body = call.arguments
     low, high = _bound(lower), _bound(upper)
     if low is None or high is None or not isinstance(body, Mul) or len(body.factors) < 2:
@@ -26,8 +30,15 @@ def integrated(call: Call) -> Scalar | None:
     powers = _powers(Mul(tuple(rest)) if rest else _ONE, variable.name)
     if powers is None:
         return None
-    total = sum((c * (high ** (n + 1) - low ** (n + 1)) / (n + 1) for n, c in powers.items()), Fraction(0))
+    total = sum((c * (_raised(high, n + 1) - _raised(low, n + 1)) / (n + 1) for n, c in powers.items()), Fraction(0))
     return Num(total)
+
+
+def _raised(bound: Fraction, exponent: int) -> Fraction:
+    # Nested powers in the text make exponents of any size, and only powers of 0 and 1 stay small.
+    if bound in (0, 1, -1):
+        return bound**exponent
+    return normal_form(Pow(Num(bound), Num(Fraction(exponent)))).constant() or Fraction(0)
 
 
 def _bound(scalar: Scalar) -> Fraction | None:
@@ -71,7 +82,7 @@ def derived(product: Mul) -> Scalar | None:
 
 def derivative(scalar: Scalar, name: str) -> Scalar | None:
     """The derivative by the symbol ``name`` of sums, products, quotients, powers and the usual functions, else None."""
-    if name not in free_symbols(scalar):
+    if isinstance(scalar, Num) or name not in free_symbols(scalar):
         return _ZERO
     if isinstance(scalar, Sym):
         return _ONE
@@ -84,8 +95,6 @@ def derivative(scalar: Scalar, name: str) -> Scalar | None:
         return _of_product((scalar.top, Pow(scalar.bottom, _MINUS_ONE)), name)
     if isinstance(scalar, Pow):
         return _of_power(scalar, name)
-    if isinstance(scalar, Num):
-        return _ZERO
     outer = _OUTER.get(scalar.name)
     inner = derivative(scalar.arguments[0], name)
     return (
