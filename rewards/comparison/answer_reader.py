@@ -134,7 +134,7 @@ class AnswerReader:
             lambda part: read_environment(self, part),
             lambda part: relations_reader.read_congruence(self, part),
             self._compound,
-            lambda part: relations_reader.read_steps(self, part),
+            lambda part: relations_reader.read_implications(self, part),
             self._listing,
             lambda part: relations_reader.read_relation(self, part),
             lambda part: read_set_operation(self, part),

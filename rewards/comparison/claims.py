@@ -10,13 +10,13 @@ from rewards.comparison.substitution import put
 from rewards.comparison.tree import (
     CONSTANTS,
     Bracketed,
+    Implications,
     Listing,
     Named,
     Node,
     Quantity,
     Relation,
     SetBuilder,
-    Steps,
     Sym,
     free_symbols,
 )
@@ -49,8 +49,8 @@ def final_claim(node: Node, link: Link | None, *, equations: bool) -> Node:
     if isinstance(node, Relation) and set(node.operators) <= _LINKS and node.operators and node.modulus is None:
         keep = set(node.operators) == {"="} and (equations or link is None) and bool(free_symbols(node))
         return node if keep else final_claim(_last_side(node, link, named=""), link, equations=False)
-    if isinstance(node, Steps) and link is not None:
-        return _last_step(node, link)
+    if isinstance(node, Implications) and link is not None:
+        return _last_consequence(node, link)
     if isinstance(node, Listing):
         return _listing(Listing(tuple(_flat(node, link, equations)), node.word))
     if isinstance(node, Bracketed) and node.brackets == "{}":
@@ -70,18 +70,18 @@ def _flat(node: Listing, link: Link | None, equations: bool) -> list[Node]:
     return members
 
 
-def _last_step(steps: Steps, link: Link) -> Node:
-    """The last step, if it gives one symbol a value for which the equations before hold.
+def _last_consequence(claims: Implications, link: Link) -> Node:
+    """The last claim, if it gives one symbol a value for which the equations before hold.
 
     Raises:
         FalseLink: an equation does not hold, or cannot be checked.
     """
-    last = final_claim(steps.members[-1], link, equations=False)
+    last = final_claim(claims.members[-1], link, equations=False)
     if not isinstance(last, Named):
-        return steps
+        return claims
     value = last.value
-    for step in steps.members[:-1]:
-        sides = step.sides if isinstance(step, Relation) and set(step.operators) == {"="} else ()
+    for claim in claims.members[:-1]:
+        sides = claim.sides if isinstance(claim, Relation) and set(claim.operators) == {"="} else ()
         scalars = [side.scalar for side in sides if isinstance(side, Quantity) and not side.unit and not side.percent]
         if not isinstance(value, Quantity) or not sides or len(scalars) < len(sides) or free_symbols(value):
             raise FalseLink

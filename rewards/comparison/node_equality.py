@@ -19,6 +19,7 @@ from rewards.comparison.tree import (
     Choice,
     Compound,
     Digits,
+    Implications,
     Listing,
     Matrix,
     Named,
@@ -28,7 +29,6 @@ from rewards.comparison.tree import (
     Relation,
     Scalar,
     SetOf,
-    Steps,
     Sym,
     Words,
     free_symbols,
@@ -78,9 +78,9 @@ class NodeEquality:
         if _letter(gold) == _letter(answer) and _letter(gold).isupper():
             return True
         if isinstance(gold, Words) or isinstance(answer, Words):
-            # No solution and the empty set are the same answer.
             if gold in _INTEGERS and answer in _INTEGERS:
                 return True
+            # No solution and the empty set are the same answer.
             return (gold in _NOTHING and answer in _NOTHING) or _letter(gold) == _letter(answer) != ""
         return self._alike(gold, answer)
 
@@ -98,7 +98,7 @@ class NodeEquality:
             return self._set_operations(gold, answer)
         if isinstance(gold, Matrix) and isinstance(answer, Matrix):
             return self._matrices(gold, answer)
-        if isinstance(gold, Steps) and isinstance(answer, Steps):
+        if isinstance(gold, Implications) and isinstance(answer, Implications):
             return len(gold.members) == len(answer.members) and all(map(self.equal, gold.members, answer.members))
         if isinstance(gold, Compound) and isinstance(answer, Compound):
             return len(gold.parts) == len(answer.parts) and all(map(self._quantities, gold.parts, answer.parts))

@@ -13,13 +13,13 @@ from rewards.comparison.splitting import closing, split, top_level
 from rewards.comparison.tree import (
     Bracketed,
     Call,
+    Implications,
     Listing,
     Mul,
     Named,
     Node,
     Pow,
     Relation,
-    Steps,
     Sym,
     Uncovered,
     free_symbols,
@@ -63,14 +63,14 @@ def read_relation(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     return _chain(reader, sides, signs)
 
 
-def read_steps(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
+def read_implications(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     r"""``2x = 6 \Rightarrow x = 3``."""
-    steps, arrows = split(items, lambda item: item.is_(r"\implies"))
+    claims, arrows = split(items, lambda item: item.is_(r"\implies"))
     if not arrows:
         return None
-    if any(not step for step in steps):
-        raise Uncovered("an empty step")
-    return Steps(tuple(reader.read(step) for step in steps))
+    if any(not claim for claim in claims):
+        raise Uncovered("an empty claim")
+    return Implications(tuple(reader.read(claim) for claim in claims))
 
 
 def _chain(reader: AnswerReader, sides: Sequence[Sequence[Item]], signs: tuple[str, ...]) -> Relation:

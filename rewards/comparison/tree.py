@@ -182,7 +182,7 @@ class Based:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class Implications:
     """Claims of which each follows from the one before: 2x = 6 implies x = 3."""
 
     members: tuple[Node, ...]
@@ -202,7 +202,7 @@ Node = (
     | Matrix
     | Digits
     | Based
-    | Steps
+    | Implications
 )
 
 

@@ -80,6 +80,9 @@ NEVER_A_NOUN = frozenset(
     )
 )  # fmt: skip
 
+# Words of the table that a problem may count all the same: "how many positive solutions".
+_COUNTED_ALL_THE_SAME = frozenset(("solution", "solutions", "positive"))
+
 Unit = tuple[tuple[str, int], ...]
 
 
@@ -141,14 +144,15 @@ _TRAILING = re.compile(r"\b(?:left|remaining|sold|needed|required|altogether)\b"
 def counted_nouns(problem_text: str) -> frozenset[str]:
     """Nouns that a problem counts: those after "how many", "number of", a numeral or a word of number."""
     found: set[str] = set()
+    never = NEVER_A_NOUN - _COUNTED_ALL_THE_SAME
     for match in _COUNTED.finditer(problem_text.casefold()):
         for word in match[1].replace("-", " ").split():
-            if word in NEVER_A_NOUN and word not in ("solution", "solutions", "positive"):
+            if word in never:
                 break
             found.add(noun(word))
     for question in _HOW_MANY.finditer(problem_text.casefold()):
         found |= set(_TRAILING.findall(question[0]))
-    return frozenset(found - (NEVER_A_NOUN - {"solution", "positive"}))
+    return frozenset(found - never)
 
 
 def is_unit_item(item: Item, nouns: frozenset[str]) -> bool:

@@ -44,7 +44,6 @@ _NUMBER = re.compile(
 _TAIL = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
 )
-# Endings of a sentence in Japanese and Korean, which stand without a space after the answer.
 _ABOUT_THE_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
 _IS_THE_ANSWER = re.compile(
     r"\b(?:is|as|be|are|for|give|get|have) (?:(?:the|our|my|your|a) )?(?:final |correct |right )*answers?\W*$",
@@ -61,6 +60,7 @@ _LETTER_IS_CORRECT = re.compile(
     re.IGNORECASE,
 )
 _STRUCK_OUT = re.compile(r"~~[^~\n]+~~|<(?:s|del)>[^<\n]*</(?:s|del)>")
+# Endings of a sentence in Japanese and Korean, which stand without a space after the answer.
 _COPULA = re.compile(r"(?:です|である|だ|입니다|이다|이에요|예요)$")
 _SAYS_SOMETHING = re.compile(r"[0-9$*]|\\\\[(\[]|\bis\b")
 _ASKS = ("?", "？")
