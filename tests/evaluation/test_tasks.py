@@ -1,6 +1,7 @@
 """Each of the ten tasks, offline: rows in, problems out, and right, wrong and malformed responses graded."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -125,13 +126,42 @@ def test_the_order_of_options_hangs_on_the_question_alone(tmp_path):
     assert {problem.gold for problem in first.problems} != {"A"}
 
 
+def scripted_python(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Name a shell script as the Python of IFEval."""
+    python = folder / "python"
+    python.write_text(script, encoding="utf-8")
+    python.chmod(0o755)
+    monkeypatch.setenv(ifeval.PYTHON_VARIABLE, str(python))
+
+
 def test_a_python_that_breaks_is_named_and_not_taken_for_a_missing_package(monkeypatch, tmp_path):
-    broken = tmp_path / "python"
-    broken.write_text("#!/bin/sh\necho 'ImportError: half an install' >&2\nexit 1\n", encoding="utf-8")
-    broken.chmod(0o755)
-    monkeypatch.setenv(ifeval.PYTHON_VARIABLE, str(broken))
+    scripted_python(tmp_path, monkeypatch, "#!/bin/sh\necho 'ImportError: half an install' >&2\nexit 1\n")
     with pytest.raises(InputError, match="half an install"):
         ifeval.why_unavailable([])
+
+
+@pytest.mark.parametrize("script", ["#!/no/such/interpreter\n", "neither a script nor a program\n"])
+def test_a_python_that_does_not_start_is_named_in_a_line(monkeypatch, tmp_path, script):
+    scripted_python(tmp_path, monkeypatch, script)
+    with pytest.raises(InputError, match="does not start") as refused:
+        ifeval.why_unavailable([])
+    assert "\n" not in str(refused.value) and str(tmp_path) in str(refused.value)
+
+
+@pytest.mark.parametrize("printed", ["Welcome to this site", r"Welcome\n[]", "", "7", '{"lm_eval": 1}', r"\377"])
+def test_a_python_that_prints_something_else_is_named_in_a_line(monkeypatch, tmp_path, printed):
+    scripted_python(tmp_path, monkeypatch, f"#!/bin/sh\nprintf '{printed}'\n")
+    with pytest.raises(InputError, match="in place of the list") as refused:
+        ifeval.why_unavailable([])
+    assert "\n" not in str(refused.value) and printed.split("\\")[0] in str(refused.value)
+
+
+def test_a_python_that_prints_something_else_for_a_row_is_an_error_of_one_line(monkeypatch, tmp_path):
+    scripted_python(tmp_path, monkeypatch, "#!/bin/sh\necho Welcome\n")
+    problem = Problem("1", "x", meta={"key": 1, "instruction_id_list": [], "kwargs": []})
+    with pytest.raises(InputError, match="'Welcome' for a row") as refused:
+        ifeval.InstructionGrader().grade_many([(problem, "a response")])
+    assert "\n" not in str(refused.value)
 
 
 def test_without_lm_eval_the_reason_is_one_line(monkeypatch):

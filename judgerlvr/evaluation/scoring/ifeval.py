@@ -21,6 +21,7 @@ from rewards.types import Problem, Reason, Result
 PYTHON_VARIABLE = "JUDGERLVR_BENCH_PYTHON"
 # Instructions whose check reads nltk's sentence model.
 NEED_SENTENCES = ("length_constraints:number_sentences", "change_case:capital_word_frequency")
+_REMEDY = "install the lock scripts/locks/bench.txt"
 _PROCESS = Path(__file__).with_name("ifeval_process.py").read_text(encoding="utf-8") + "\nmain()\n"
 
 
@@ -50,14 +51,32 @@ def _missing(python: str) -> tuple[str, ...]:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise InputError(f"{python} cannot say whether lm-eval is installed: {last.strip()}", remedy)
-    return tuple(json.loads(done.stdout))
+    names = _parsed(done.stdout)
+    if not isinstance(names, list):
+        raise InputError(f"{python} prints {_shown(done.stdout)} in place of the list of missing packages", remedy)
+    return tuple(names)
+
+
+def _parsed(text: str) -> Any:
+    """The value of a JSON text, or None."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None
+
+
+def _shown(text: str) -> str:
+    """The first line of what a process printed, in quotes and cut."""
+    return repr((text.strip().splitlines() or [""])[0][:80])
 
 
 def _run(python: str, arguments: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
     # A rank other than 0 keeps lm-eval from a download at import.
     environment = {**os.environ, "LOCAL_RANK": "1", "PYTHONPATH": ""}
     command = [python, "-c", _PROCESS, *arguments]
-    return subprocess.run(command, input=text, capture_output=True, text=True, env=environment, check=False)
+    return subprocess.run(
+        command, input=text, capture_output=True, text=True, errors="replace", env=environment, check=False
+    )
 
 
 class InstructionGrader:
@@ -95,8 +114,11 @@ def _grade(rows: Sequence[dict[str, Any]]) -> list[list[bool]]:
     lines = done.stdout.splitlines()
     if done.returncode != 0 or len(lines) != len(rows):
         last = one_line(RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1]))
-        raise InputError(f"lm-eval's IFEval failed ({last})", "install the lock scripts/locks/bench.txt")
-    return [json.loads(line) for line in lines]
+        raise InputError(f"lm-eval's IFEval failed ({last})", _REMEDY)
+    followed = [_parsed(line) for line in lines]
+    if strange := [line for line, value in zip(lines, followed, strict=True) if not isinstance(value, list)]:
+        raise InputError(f"lm-eval's IFEval printed {_shown(strange[0])} for a row", _REMEDY)
+    return followed
 
 
 def _result(followed: Sequence[bool]) -> Result:
