@@ -19,6 +19,7 @@ SETS = Path(__file__).with_name("sets")
 DATA = os.environ.get("JUDGERLVR_TEST_DATA")
 # Misses of the second set that the documentation names.
 MISSES = (r"{29}\%", "One <think>two</think> still", "4 May")
+LATER_SETS = ("third", "fourth", "fifth", "sixth")
 needs_data = pytest.mark.skipif(not DATA, reason="JUDGERLVR_TEST_DATA is not set")
 
 
@@ -49,7 +50,7 @@ def test_the_second_set_is_paid_and_refused_as_expected_but_for_the_named_misses
     assert wrong == {row["completion"] for row, _ in second if any(part in row["completion"] for part in MISSES)}
 
 
-@pytest.mark.parametrize("name", ["third", "fourth", "fifth", "sixth"])
+@pytest.mark.parametrize("name", LATER_SETS)
 def test_later_sets_keep_within_1_percent_paid_and_8_percent_refused(name):
     rows = read_rows(SETS / f"{name}.jsonl")
     scored = list(zip(rows, by_this_pool(rows), strict=True))
@@ -60,17 +61,17 @@ def test_later_sets_keep_within_1_percent_paid_and_8_percent_refused(name):
 
 
 @pytest.mark.parametrize(
-    ("script", "file"),
-    [
-        ("make_completions", "completions"),
-        *((f"make_{name}_set", name) for name in ("second", "third", "fourth", "fifth", "sixth")),
-    ],
+    ("script", "sets"),
+    [("make_completions", ["completions"]), ("make_second_set", ["second"]), ("make_later_sets", LATER_SETS)],
 )
-def test_each_set_is_what_its_script_writes(tmp_path, script, file):
+def test_each_set_is_what_its_script_writes(tmp_path, script, sets):
     for part in (*SETS.glob("*.py"), *SETS.glob("*.txt")):
         (tmp_path / part.name).write_bytes(part.read_bytes())
     subprocess.run([sys.executable, str(tmp_path / f"{script}.py")], check=True)
-    assert (tmp_path / f"{file}.jsonl").read_bytes() == (SETS / f"{file}.jsonl").read_bytes()
+    assert sorted(path.stem for path in tmp_path.glob("*.jsonl")) == sorted(sets)
+    assert [
+        name for name in sets if (tmp_path / f"{name}.jsonl").read_bytes() != (SETS / f"{name}.jsonl").read_bytes()
+    ] == []
 
 
 @needs_data

@@ -1,7 +1,7 @@
-"""Writes ``third.jsonl``: 600 hostile and 800 right completions of each kind of fault.
+"""Writes the third and each later set: hostile and right completions of each kind of fault.
 
-``python tests/rewards/sets/make_third_set.py`` writes the same bytes each time. This grader first read the rows after
-the file had been committed. The tables have the form of ``make_second_set``. Each template gives one row,
+``python tests/rewards/sets/make_later_sets.py`` writes the same bytes each time. This grader first read the rows of a
+set after the file had been committed. The tables have the form of ``make_second_set``. Each template gives one row,
 and templates drawn at random give a second row until the count is reached.
 """
 
@@ -15,7 +15,8 @@ from pathlib import Path
 from make_second_set import FOLDER, PRIMES, filled, lines
 
 Row = dict[str, object]
-HOSTILE, RIGHT = 600, 800
+# Hostile rows, right rows and seed of each set.
+SETS = {"third": (600, 800, 163), "fourth": (300, 400, 164), "fifth": (220, 240, 165), "sixth": (180, 160, 166)}
 FRAMES = (
     "## Step 1\n\nWe set up the equation.\n\n## Step 2\n\nWe solve it.\n\n$$\\boxed{{{}}}$$",
     "<think>\nOkay, let me think. I would start with 3 cases.\n\n</think>\n\nThe answer is \\(\\boxed{{{}}}\\).",
@@ -58,7 +59,8 @@ def written(name: str, hostile: int, right: int, seed: int) -> Iterator[str]:
 
 
 def main() -> None:
-    (FOLDER / "third.jsonl").write_text("".join(written("third", HOSTILE, RIGHT, 163)), encoding="utf-8")
+    for name, (hostile, right, seed) in SETS.items():
+        (FOLDER / f"{name}.jsonl").write_text("".join(written(name, hostile, right, seed)), encoding="utf-8")
 
 
 if __name__ == "__main__":
