@@ -1,7 +1,7 @@
 """Random completions through the worker pool: none may hang, raise, or score anything but 0 or 1.
 
-``python -m benchmarks.rewards_fuzz [--strings 100000] [--out FILE]``. Half of the strings are LaTeX pieces in any
-order, half are right answers with pieces inserted, deleted or swapped.
+``python -m benchmarks.rewards_fuzz [--strings 100000] [--out FILE]``. Two strings of five are LaTeX pieces in any
+order, two are right answers with pieces inserted, deleted or swapped, and one is an integral of nested powers.
 """
 
 from __future__ import annotations
@@ -18,110 +18,21 @@ from pathlib import Path
 
 from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Result
+from rewards.wordlists import words
 
-PIECES = [
-    r"0",
-    r"1",
-    r"2",
-    r"7",
-    r"9",
-    r"12",
-    r"0.5",
-    r"1,234",
-    r"x",
-    r"y",
-    r"e",
-    r"i",
-    r"n",
-    r"A",
-    r"B",
-    r"+",
-    r"-",
-    r"*",
-    r"/",
-    r"^",
-    r"_",
-    r"=",
-    r"<",
-    r">",
-    r"!",
-    r"%",
-    r"&",
-    r"#",
-    r"~",
-    r"'",
-    r'"',
-    r"|",
-    r".",
-    r",",
-    r";",
-    r":",
-    r"(",
-    r")",
-    r"[",
-    r"]",
-    r"{",
-    r"}",
-    r"\{",
-    r"\}",
-    r"\\",
-    r"\frac",
-    r"\sqrt",
-    r"\text{",
-    r"\mathrm{",
-    r"\mathbf{",
-    r"\left(",
-    r"\right)",
-    r"\pi",
-    r"\infty",
-    r"\pm",
-    r"\cup",
-    r"\cap",
-    r"\in",
-    r"\le",
-    r"\ne",
-    r"\cdot",
-    r"\times",
-    r"\div",
-    r"\%",
-    r"\$",
-    r"^\circ",
-    r"\sum_{k=1}^{n}",
-    r"\int_0^1",
-    r"dx",
-    r"\sin",
-    r"\log_2",
-    r"\lim_{x\to0}",
-    r"\binom{5}{2}",
-    r"\approx",
-    r"\quad",
-    r"<think>",
-    r"</think>",
-    r"Yes",
-    r"No",
-    r"or",
-    r"and",
-    r"not",
-    r"final_answer_is",
-    r"\dot",
-    r"\overline{",
-    r"\begin{pmatrix}",
-    r"\end{pmatrix}",
-    r"\begin{cases}",
-    r"\end{cases}",
-    r"\pmod",
-    r"\equiv",
-    r"\implies",
-    r"\boxed{",
-    r"\vec",
-    r"½",
-    r"−",
-    r"×",
-    r"π",
-    r"√",
-    r"⁵",
-    r"７",
-]
+# Also the material of tests/rewards/test_fuzz.py.
+PIECES = (
+    *"0123456789xyeinABCD+-*/^_=<>!%$&#~'\"|.,;:()[]{}\\ \n½−×π√⁵７٧",
+    *words(
+        r"12 0.5 1,234 0.333333 \{ \} \\ \boxed{ \fbox{ \frac \frac{ \sqrt \sqrt{ \text{ \mathrm{ \mathbf{",
+        r"\pi \infty \pm \cup \cap \in \le \ne \cdot \times \div \% \$ ^\circ \sin \log_2 \lim_{x\to0} \binom{5}{2}",
+        r"\approx \quad \dot \overline{ \vec \begin{pmatrix} \end{pmatrix} \begin{cases} \end{cases} \pmod \equiv",
+        r"\implies \sum_{k=1}^{n} \int_0^1 \int_{-3}^{9} \int_{\frac{1}{2}}^{7} dx ^{1000} \frac{d}{dx}",
+        r"\left( \right) <think> </think> Yes No or and not",
+    ),
+    *(" or ", " and ", "final answer is ", "\x00", "\u200f", "\u202e", "\u200b", "\ufeff", "\ud800"),
+)
+BOUNDS = ("0", "1", "-3", "2", "9", r"\frac{1}{2}", r"\frac{22}{7}", "123456789")
 GOLDS = (
     "7", r"\frac{1}{3}", r"50\%", "x^2+2x+1", r"\frac{\sqrt{3}}{2}", "(1,2)", r"\{a,b\}", r"\text{odd}", "B", "x=7",
     "[0,1)", r"9\pi\text{ cm}^2", r"n\equiv 3\pmod 7", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\sqrt{2+\sqrt{3}}",
@@ -132,9 +43,22 @@ def strings(count: int, rng: random.Random) -> Iterator[tuple[str, str, str]]:
     """Gold, completion and mode."""
     for at in range(count):
         gold = rng.choice(GOLDS)
-        inner = "".join(rng.choices(PIECES, k=rng.randint(1, 25))) if at % 2 else _changed(gold, rng)
+        inner = KINDS[at % len(KINDS)](gold, rng)
         boxed = rng.random() < 0.8
         yield gold, f"So $\\boxed{{{inner}}}$." if boxed else inner, "strict" if boxed else "lenient"
+
+
+def _pieces(gold: str, rng: random.Random) -> str:
+    return "".join(rng.choices(PIECES, k=rng.randint(1, 25)))
+
+
+def _integral(gold: str, rng: random.Random) -> str:
+    """A chain from an integral of nested powers between any bounds to the gold."""
+    # Powers of sums would fill the budget of a worker, a second each.
+    body = rng.choice(("x", "2x", "-3x^2"))
+    for _ in range(rng.randint(0, 5)):
+        body = f"({body})^{{{rng.choice((2, 3, 40, 999, 1000))}}}"
+    return rf"\int_{{{rng.choice(BOUNDS)}}}^{{{rng.choice(BOUNDS)}}} {body}\,dx={gold}"
 
 
 def _changed(gold: str, rng: random.Random) -> str:
@@ -142,6 +66,9 @@ def _changed(gold: str, rng: random.Random) -> str:
         at = rng.randint(0, len(gold))
         gold = gold[:at] + rng.choice([rng.choice(PIECES), ""]) + gold[at + rng.randint(0, 1) :]
     return gold
+
+
+KINDS = (_changed, _pieces, _changed, _pieces, _integral)
 
 
 def graded(count: int, seed: int) -> tuple[Counter[str], float]:

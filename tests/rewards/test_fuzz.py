@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.rewards_fuzz import GOLDS, PIECES
 from rewards.auditing.second_grader import second_opinion
 from rewards.comparison.compare import compare_quick
 from rewards.comparison.tokens import tokenize
@@ -16,94 +17,7 @@ from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Reason
 from rewards.verdict import grade_verdict
 
-PIECES = [
-    *"0123456789xyeinABCD+-*/^_=<>!%$&#~'\"|.,;:()[]{}\\ \n",
-    *(
-        "\\boxed{",
-        "\\fbox{",
-        "}",
-        "{",
-        "\\frac{",
-        "\\frac",
-        "\\sqrt{",
-        "\\sqrt",
-        "\\text{",
-        "\\mathrm{",
-        "\\left(",
-        "\\right)",
-    ),
-    *(
-        "\\{",
-        "\\}",
-        "\\pi",
-        "\\infty",
-        "\\pm",
-        "\\cup",
-        "\\in",
-        "\\le",
-        "\\cdot",
-        "\\times",
-        "\\div",
-        "\\%",
-        "\\$",
-        "^\\circ",
-    ),
-    *(
-        "\\sum_{k=1}^{n}",
-        "\\int_0^1",
-        "\\sin",
-        "\\log_2",
-        "\\lim_{x\\to 0}",
-        "\\binom{5}{2}",
-        "\\approx",
-        "\\ne",
-        "\\quad",
-    ),
-    *(
-        "<think>",
-        "</think>",
-        "Yes",
-        "No",
-        " or ",
-        " and ",
-        "final answer is ",
-        "1,234",
-        "0.333333",
-        "\\begin{pmatrix}",
-    ),
-    *(
-        "\\end{pmatrix}",
-        "\\\\",
-        "\x00",
-        "\u200f",
-        "\u202e",
-        "\u200b",
-        "\ufeff",
-        "٧",
-        "７",
-        "⁵",
-        "½",
-        "−",
-        "×",
-        "π",
-        "√",
-        "\ud800",
-    ),
-]
 soup = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25).map("".join)
-GOLDS = [
-    "7",
-    "\\frac{1}{3}",
-    "50\\%",
-    "x^2+2x+1",
-    "\\frac{\\sqrt{3}}{2}",
-    "(1,2)",
-    "\\{a,b\\}",
-    "\\text{odd}",
-    "B",
-    "x=7",
-    "[0,1)",
-]
 texts = soup | soup.map(lambda text: f"\\boxed{{{text}}}") | st.text(max_size=60)
 
 
