@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks.hysparse.kernels.table import heading
 from benchmarks.stages.engine_speed.shapes import BASE, SHAPES
 from judgerlvr.runs.checkpoints import complete, step_of
-from judgerlvr.runs.manifest import read_manifest
+from judgerlvr.runs.manifest import MANIFEST, read_manifest
 from judgerlvr.runs.metrics import METRICS, read_metrics
 from judgerlvr.runs.stage import CHECKPOINTS
 from rewards.types import Problem, Reason, Result
@@ -267,7 +267,7 @@ def in_new_process(*arguments: str) -> list[str]:
 
 def last_step(run: Path) -> int:
     """The last sealed step of a run folder, 0 where none is sealed, -1 where the run has ended."""
-    if (run / "manifest.json").is_file() and read_manifest(run).export:
+    if (run / MANIFEST).is_file() and read_manifest(run).export:
         return -1
     return max(map(step_of, complete(run / CHECKPOINTS)), default=0)
 
@@ -302,7 +302,7 @@ def main() -> int:
     lines += ["", f"shape {options.shape}, {' '.join(sys.argv[1:])}", "", *stages.lines]
     for run in sorted(path for path in (work / "runs").glob("*/") if (path / METRICS).is_file()):
         lines += table(run)
-        for name in ("manifest.json", METRICS):
+        for name in (MANIFEST, METRICS):
             if (run / name).is_file():
                 shutil.copy(run / name, options.out / f"{run.name}-{name}")
     (options.out / "stages.md").write_text("\n".join(lines) + "\n")

@@ -34,9 +34,12 @@ def join(**arguments: Any) -> None:
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
-    ray.init(**arguments)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
+    try:
+        ray.init(**arguments)
+    finally:
+        # Python cannot set a handler again that was set in C.
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def worker_python(device: str, address: str | None) -> str | None:

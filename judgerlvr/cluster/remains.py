@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 # Ray writes the session below the variable's folder, and every process of the session inherits the variable.
@@ -35,8 +36,15 @@ def processes(folder: Path) -> list[int]:
 
 def _is_fork(folder: Path, pid: int) -> bool:
     """Whether the process has noted itself in the session. The caller's process is left out."""
-    noted = folder / FORKS / str(pid)
-    return pid != os.getpid() and noted.exists() and noted.read_text(encoding="utf-8") == _start(pid)
+    start = _start(pid)
+    # A fork that ends, and a folder on its way out, may have lost the note meanwhile.
+    with suppress(OSError):
+        return pid != os.getpid() and bool(start) and _note(folder, pid).read_text(encoding="utf-8") == start
+    return False
+
+
+def _note(folder: Path, pid: int) -> Path:
+    return folder / FORKS / str(pid)
 
 
 def note_process() -> None:
@@ -44,7 +52,7 @@ def note_process() -> None:
     folder = Path(os.environ.get(VARIABLE, ""))
     if VARIABLE in os.environ and (folder / OWNER).exists():
         (folder / FORKS).mkdir(exist_ok=True)
-        (folder / FORKS / str(os.getpid())).write_text(_start(os.getpid()), encoding="utf-8")
+        _note(folder, os.getpid()).write_text(_start(os.getpid()), encoding="utf-8")
 
 
 def _start(pid: int) -> str:

@@ -17,10 +17,11 @@ from pathlib import Path
 import ray
 
 from judgerlvr.cluster import remains
+from judgerlvr.cluster.socket_folder import base_of, socket_folder
 
 PREFIX = "judge-ray-"
-# A socket's path has 107 characters, and Ray puts 64 characters behind the folder's name.
-LONGEST_BASE = 107 - 64 - len(f"/{PREFIX}12345678")
+# Ray puts so many characters behind the folder's name in a socket's path.
+BEHIND = 64
 PARTS = ("raylet", "gcs_server")
 # Runs the file of ``remains`` without the rest of the package, in an interpreter that starts in milliseconds.
 REMOVER = """import runpy, sys, pathlib
@@ -79,9 +80,8 @@ def session(address: str | None) -> Iterator[Session]:
         finally:
             _shutdown()
         return
-    base = _base()
-    remains.sweep(base, PREFIX)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+    remains.sweep(base_of(PREFIX, BEHIND), PREFIX)
+    folder = socket_folder(PREFIX, BEHIND)
     owner = remains.open_owner(folder)
     try:
         fcntl.lockf(owner, fcntl.LOCK_EX)
@@ -100,11 +100,6 @@ def _shutdown() -> None:
     # A full disk or a dead raylet fails here too. The first error is to be told.
     with suppress(ray.exceptions.RayError, OSError):
         ray.shutdown()
-
-
-def _base() -> Path:
-    wanted = os.environ.get(remains.VARIABLE) or tempfile.gettempdir()
-    return Path(wanted if len(wanted) <= LONGEST_BASE else "/tmp")
 
 
 def _start_remover(folder: Path) -> None:

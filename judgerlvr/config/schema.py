@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from judgerlvr.config.domains import (
     COUNT,
@@ -30,6 +30,7 @@ from judgerlvr.config.domains import (
     Text,
 )
 
+Kind = Literal["judge", "generate"]
 MATCH_TOKENS = "match_tokens"
 # Name of our attention over packed rows among transformers' attentions.
 PACKED = "packed_sdpa"
@@ -406,3 +407,8 @@ class Config:
     planning: Planning = section(Planning)
     logging: Logging = section(Logging)
     engine: dict[str, Any] = doc({}, "Further settings of verl by their names there; none that a key above decides.")
+
+
+def settings_of(config: Config, kind: Kind) -> JudgeStage | GenerateStage:
+    """The settings of one stage of a configuration."""
+    return config.judge if kind == "judge" else config.generate

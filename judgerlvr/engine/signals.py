@@ -56,9 +56,11 @@ def heard(stop_file: Path) -> Iterator[None]:
             signal.signal(number, end)
         signal.signal(signal.SIGUSR1, lambda *_: stop_file.touch())
         yield
+    except Interrupted:
+        raise
     except KeyboardInterrupt as interrupt:
         # Ray's waits pass on a plain KeyboardInterrupt.
-        raise interrupt if isinstance(interrupt, Interrupted) else Interrupted(ending) from interrupt
+        raise Interrupted(ending) from interrupt
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():

@@ -68,7 +68,7 @@ def fill_from_card(options: argparse.Namespace) -> None:
         InputError: an option that differs from the card in what a number means, without ``--override-card``.
     """
     card = read_card(options.model) if options.model else None
-    options.template, options.limit_asked = None, options.max_tokens is not None
+    options.template, options.whole_limit = None, options.max_tokens is not None
     if card:
         for line in check_against(card, _wanted(options), options.model, options.override_card):
             print(f"other than the policy's card: {line}", flush=True)
@@ -143,8 +143,8 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
     check_words(settings.verdicts)
     engine = parse_engine_options(options.engine)
     check_model(options.model, longest=1)
-    asked = options.limit_asked
-    return evaluate_model(options.model, items, settings, engine, sys.stderr.isatty(), asked), sources
+    progress = sys.stderr.isatty()
+    return evaluate_model(options.model, items, settings, engine, progress, options.whole_limit), sources
 
 
 def grade_stored(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:

@@ -121,12 +121,12 @@ def evaluate_model(
     return evaluation
 
 
-def _check_limit(prompts: Prompts, limit: int, refuse: bool, model_dir: Path) -> None:
+def _check_limit(prompts: Prompts, limit: int, whole_limit: bool, model_dir: Path) -> None:
     """Refuse a limit that the context leaves no room for, or say where responses will be cut."""
     if not (found := prompts.shortfall(limit)):
         return
     problem, left = found
-    if refuse or not left:
+    if whole_limit or not left:
         remedy = f"give --max-tokens {left}" if left else "give shorter prompts"
         raise InputError(problem, remedy, file=model_dir)
     print(f"{problem}: the response to that prompt is cut at {left}", flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from judgerlvr.cli import MODULES
 from judgerlvr.config.load import load_config
-from judgerlvr.config.schema import Config, Stop
+from judgerlvr.config.schema import Config, settings_of
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.experiments.commands import ALONE, Call, Room, together
 from judgerlvr.experiments.plan import ArmPlan, Budget, Kind, Plan, StagePlan
@@ -20,7 +20,7 @@ from rewards.errors import InputError
 
 
 @dataclass(frozen=True)
-class Policy:
+class Evaluation:
     """A model directory to evaluate, the folder of its evaluation, and the configuration of its stage."""
 
     model: Path
@@ -28,7 +28,7 @@ class Policy:
     config: Config
 
     @property
-    def evaluated(self) -> bool:
+    def done(self) -> bool:
         return (self.out / SUMMARY).is_file()  # written last
 
 
@@ -51,7 +51,9 @@ class ArmsOfSeed:
         """The arms in order, with arms that can train beside the arm that they match in one list with that arm."""
         lists: dict[str, list[ArmPlan]] = {}
         for name, arm in self.plan.arms.items():
-            lists.setdefault(arm.match if self._fits_beside(arm) else name, []).append(arm)
+            # Never more than two, for which there is room. A further arm waits for both.
+            beside = self._fits_beside(arm) and len(lists.get(arm.match, ())) == 1
+            lists.setdefault(arm.match if beside else name, []).append(arm)
         return list(lists.values())
 
     def _fits_beside(self, arm: ArmPlan) -> bool:
@@ -62,16 +64,12 @@ class ArmsOfSeed:
 
     def _planned_steps(self, arm: ArmPlan) -> int | None:
         """Steps of all stages of an arm, None where another rule may end a stage earlier."""
-        stops = [self._stop_of(arm, stage) for stage in arm.stages]
+        stops = [settings_of(self._config_of(arm, stage), stage.stage.value).stop for stage in arm.stages]
         if arm.match or any(
             stop.generated_tokens or stop.hours or stop.plateau.steps or stop.tokens_of for stop in stops
         ):
             return None
         return sum(stop.steps for stop in stops)
-
-    def _stop_of(self, arm: ArmPlan, stage: StagePlan) -> Stop:
-        config = self._config_of(arm, stage)
-        return config.judge.stop if stage.stage is Kind.judge else config.generate.stop
 
     def _config_of(self, arm: ArmPlan, stage: StagePlan) -> Config:
         return load_config(self.plan.config, [*self.overrides, *arm.overrides, *stage.overrides])
@@ -124,30 +122,30 @@ class ArmsOfSeed:
 
     def _evaluate_all(self) -> None:
         """Evaluate every policy, several at once where there is room."""
-        base = Policy(Path(self.config.model.path), self._first_run / "eval" / "base", self.config)
-        policies = [base, *(policy for arm in self.plan.arms.values() for policy in self._policies_of(arm))]
-        waiting = [policy for policy in policies if not policy.evaluated]
-        for policy in policies:
-            if policy.evaluated:
-                print(f"\nevaluated before: {policy.out}", flush=True)
+        base = Evaluation(Path(self.config.model.path), self._first_run / "eval" / "base", self.config)
+        evaluations = [base, *(one for arm in self.plan.arms.values() for one in self._evaluations_of(arm))]
+        waiting = [one for one in evaluations if not one.done]
+        for one in evaluations:
+            if one.done:
+                print(f"\nevaluated before: {one.out}", flush=True)
         shown = {"apart": True} if self.room.evaluations > 1 else {}
-        calls = [partial(self.call, *self._evaluation(policy), **shown) for policy in waiting]
+        calls = [partial(self.call, *self._words(one), **shown) for one in waiting]
         together(calls, self.room.evaluations)
 
     @property
     def _first_run(self) -> Path:
         return self.out / next(iter(self.plan.stages)).name
 
-    def _policies_of(self, arm: ArmPlan) -> Iterator[Policy]:
+    def _evaluations_of(self, arm: ArmPlan) -> Iterator[Evaluation]:
         for stage in arm.stages:
             config = self._config_of(arm, stage)
             folder = self.out / stage.name
             last = complete(folder / "checkpoints")[-1]
-            yield Policy(export_dir(last), folder / "eval" / "final", config)
+            yield Evaluation(export_dir(last), folder / "eval" / "final", config)
         if arm.match:
             yield from self._at_equal_steps(arm, config)
 
-    def _at_equal_steps(self, arm: ArmPlan, config: Config) -> Iterator[Policy]:
+    def _at_equal_steps(self, arm: ArmPlan, config: Config) -> Iterator[Evaluation]:
         """The checkpoint at which the last stage has trained as often as the matched arm, unless the run ends there."""
         folder = self.out / arm.stages[-1].name
         left = self._spent(self.plan.arms[arm.match].stages) - self._spent(arm.stages[:-1])
@@ -155,13 +153,14 @@ class ArmsOfSeed:
         # The last checkpoint is left out, since the end of the arm is evaluated already.
         if checkpoint in complete(folder / "checkpoints")[:-1]:
             self.call("export", checkpoint)
-            yield Policy(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
+            yield Evaluation(export_dir(checkpoint), folder / "eval" / f"step_{left.steps}", config)
 
-    def _evaluation(self, policy: Policy) -> list[object]:
-        config = policy.config
+    def _words(self, evaluation: Evaluation) -> list[object]:
+        config = evaluation.config
         return [
             "evaluate",
-            *("--model", policy.model, "--data", *self._problem_files(), *self._judge_data(), "--out", policy.out),
+            *("--model", evaluation.model, "--data", *self._problem_files(), *self._judge_data()),
+            *("--out", evaluation.out),
             *("--limit", self.plan.evaluation.problems, "--n", self.plan.evaluation.samples),
             *("--temperature", config.temperature, "--max-tokens", config.generate.max_response_tokens),
             *("--prompt", config.data.prompt, "--verifier", config.reward.verifier),

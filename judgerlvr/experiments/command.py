@@ -7,9 +7,10 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
-from judgerlvr.experiments.commands import call
+from judgerlvr.experiments.commands import Room, call
 from judgerlvr.experiments.plan import Plan
 from judgerlvr.experiments.room import room_here
 from judgerlvr.models.directory import pick_device
@@ -25,22 +26,27 @@ def run_experiment(plan: Plan, out: Path) -> None:
         InputError: a bad configuration or override, or a folder of something else.
         CommandFailed: a stage, an evaluation or the report failed.
     """
-    runs = seeds_of(plan, out)
-    take_folder(plan, out)
     address = os.environ.get("RAY_ADDRESS")
-    device = pick_device(runs[0].config.cluster.device, True, address)
+    device = pick_device(load_config(plan.config, plan.overrides).cluster.device, True, address)
+    runs = seeds_of(plan, out, room_here(device, address, policies_of(plan)))
+    take_folder(plan, out)
     import_once(device, address)
-    room = room_here(device, address)
     for one in runs:
-        one.room = room
         one.run()
 
 
-def seeds_of(plan: Plan, out: Path) -> list[ArmsOfSeed]:
+def policies_of(plan: Plan) -> list[Path]:
+    """Model directories that the stages of a plan begin with or sample candidates from."""
+    words = [(), *([*arm.overrides, *stage.overrides] for arm in plan.arms.values() for stage in arm.stages)]
+    configs = [load_config(plan.config, [*plan.overrides, *own]) for own in words]
+    return sorted({resolve_path(path) for c in configs for path in (c.model.path, *c.judge.data.sample_from)})
+
+
+def seeds_of(plan: Plan, out: Path, room: Room) -> list[ArmsOfSeed]:
     """The arms of each seed, with configurations that were read. Several seeds have a folder each."""
     if len(plan.seeds) < 2:
-        return [ArmsOfSeed(plan, out, plan.seeds[0] if plan.seeds else None, call)]
-    return [ArmsOfSeed(plan, out / f"seed-{seed}", seed, call) for seed in plan.seeds]
+        return [ArmsOfSeed(plan, out, plan.seeds[0] if plan.seeds else None, call, room)]
+    return [ArmsOfSeed(plan, out / f"seed-{seed}", seed, call, room) for seed in plan.seeds]
 
 
 def take_folder(plan: Plan, out: Path) -> None:

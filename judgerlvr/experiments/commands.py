@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from judgerlvr.cluster.forking.start import forking_python
@@ -24,7 +25,12 @@ class Room:
 
 
 ALONE = Room()
+# A command that is interrupted by a terminal ends by itself, since the terminal interrupts its processes too.
+PATIENCE = 10.0
+# Commands that run now. With ``_failed`` set no command starts. The lock keeps both together.
 _at_work: set[subprocess.Popen[str]] = set()
+_failed = threading.Event()
+_lock = threading.Lock()
 
 
 def call(module: str, *arguments: object, label: str = "", apart: bool = False) -> None:
@@ -33,21 +39,52 @@ def call(module: str, *arguments: object, label: str = "", apart: bool = False) 
     ``label`` stands before each line of output, for commands side by side. ``apart`` shows the output at the end.
 
     Raises:
-        CommandFailed: the command returned another exit code than 0.
+        CommandFailed: the command returned another exit code than 0, or was not started behind another's failure.
     """
     words = _words(module, arguments)
     print(f"\n$ python {' '.join(words)}", flush=True)
     captured = subprocess.PIPE if label or apart else None
-    with subprocess.Popen([forking_python() or sys.executable, *words], stdout=captured, text=True) as process:
-        _at_work.add(process)
+    with _started(words, captured) as process:
         if label:
             _relay(process, label)
         output, _ = process.communicate()
-        _at_work.discard(process)
     if apart:
         print(f"\nend of: python {' '.join(words)}\n{output}", end="", flush=True)
     if process.returncode:
         raise CommandFailed(f"judgerlvr.{module} returned {process.returncode}")
+
+
+@contextmanager
+def _started(words: Sequence[str], stdout: int | None) -> Iterator[subprocess.Popen[str]]:
+    """A command that ends with the block, in whatever way the block ends."""
+    with _lock:
+        if _failed.is_set():
+            raise CommandFailed(f"not started behind another command's failure: {' '.join(words)}")
+        process = subprocess.Popen([forking_python() or sys.executable, *words], stdout=stdout, text=True)
+        _at_work.add(process)
+    try:
+        yield process
+    except BaseException as error:
+        _end(process, PATIENCE if isinstance(error, KeyboardInterrupt) else 0.0)
+        raise
+    finally:
+        if process.stdout:
+            process.stdout.close()
+        _at_work.discard(process)
+
+
+def _end(process: subprocess.Popen[str], patience: float) -> None:
+    """Wait for ``patience`` seconds, ask the command to end, and kill the command if it does not."""
+    try:
+        for ask in (lambda: None, process.terminate):
+            ask()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
+                return
+            patience = PATIENCE
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _words(module: str, arguments: Sequence[object]) -> list[str]:
@@ -68,18 +105,28 @@ def together(calls: Sequence[Callable[[], None]], at_once: int) -> None:
         for one in calls:
             one()
         return
-    failed = threading.Event()
-    with ThreadPoolExecutor(at_once) as pool:
-        futures = [pool.submit(_unless, failed, one) for one in calls]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        if any(future.done() and future.exception() for future in futures):
-            failed.set()
+    try:
+        with ThreadPoolExecutor(at_once) as pool:
+            futures = [pool.submit(one) for one in calls]
+            _follow(futures)
+    finally:
+        _failed.clear()
+
+
+def _follow(futures: Sequence[Future[None]]) -> None:
+    """Wait for all. The first failure, or an interrupt of the wait, lets nothing more start."""
+    try:
+        for future in as_completed(futures):
+            future.result()
+    except BaseException as error:
+        patience = PATIENCE if isinstance(error, KeyboardInterrupt) else 0.0
+        with _lock:
+            _failed.set()
+        for future in futures:
+            future.cancel()
+        try:
+            wait(futures, patience)
+        finally:
             for process in list(_at_work):
                 process.terminate()
-    for future in futures:
-        future.result()
-
-
-def _unless(failed: threading.Event, call: Callable[[], None]) -> None:
-    if not failed.is_set():
-        call()
+        raise

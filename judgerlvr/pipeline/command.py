@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from judgerlvr.config.effective import configure, describe
+from judgerlvr.config.schema import Kind
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.dry_run import dry_run
 from judgerlvr.pipeline.requests import print_start, unchecked_request
 from judgerlvr.pipeline.stages import resume, run
 from judgerlvr.runs.comparison import MACHINES
-from judgerlvr.runs.stage import Kind
 from rewards.errors import InputError
 
 # Options that would change a run and so cannot stand beside --resume.

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from judgerlvr.config.check import check_config
 from judgerlvr.config.load import resolve_path
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Kind
 from judgerlvr.models.directory import pick_device
 from judgerlvr.pipeline.checkup.findings import examine
 from judgerlvr.pipeline.checkup.start import START
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.runs.request import Request, default_link
-from judgerlvr.runs.stage import Kind
 from judgerlvr.runs.terminal import width_of
 from rewards.errors import reading
 

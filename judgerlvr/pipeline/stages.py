@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from judgerlvr.cli import MODULES
 from judgerlvr.config.check import check_config, refresh_every
 from judgerlvr.config.load import load_stored
+from judgerlvr.config.schema import Kind
 from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.engine.runner import run_stage
 from judgerlvr.engine.signals import Interrupted, heard
@@ -48,7 +49,7 @@ from judgerlvr.runs.metrics import METRICS, log_phase, read_metrics
 from judgerlvr.runs.policy_card import card_of, curl_command, run_card, write_card
 from judgerlvr.runs.request import Request, default_link
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
-from judgerlvr.runs.stage import STOP, Kind, Stage, derived
+from judgerlvr.runs.stage import STOP, Stage, derived
 from judgerlvr.sampling.candidates import KEPT
 from rewards.errors import CommandFailed, InputError, machine_fault
 

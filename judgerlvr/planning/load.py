@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from judgerlvr.config.check import MATCH_TOKENS
-from judgerlvr.config.schema import Config, Recompute
-from judgerlvr.runs.stage import Kind
+from judgerlvr.config.schema import Config, Kind, Recompute, settings_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
 
     Before match_tokens has measured, a judge step is planned with the prompts of a generate step.
     """
-    settings = config.judge if kind == "judge" else config.generate
+    settings = settings_of(config, kind)
     cluster, batch = config.cluster, settings.batch
     given = config.generate.batch.prompts_per_step if batch.prompts_per_step == MATCH_TOKENS else batch.prompts_per_step
     return Load(

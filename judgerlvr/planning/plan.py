@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Kind, settings_of
 from judgerlvr.planning.load import Load, load_of
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.measured import factors_for
@@ -13,7 +13,6 @@ from judgerlvr.planning.proposals import change, micro_batch_tokens, rollout_sha
 from judgerlvr.planning.shapes import ModelShape
 from judgerlvr.planning.speed import Tokens, full_length, step_seconds
 from judgerlvr.planning.storage import Storage, storage, storage_shortfalls
-from judgerlvr.runs.stage import Kind
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def make_plan(kind: Kind, config: Config, shape: ModelShape, machine: Machine, p
     Raises:
         InputError: ``planning.measured`` names a file that is not one, or speeds of another card.
     """
-    settings = config.judge if kind == "judge" else config.generate
+    settings = settings_of(config, kind)
     load, card = load_of(kind, config, prompts), machine.gpu
     factors = factors_for(machine.card, config.planning.measured)
     full = full_length(load)

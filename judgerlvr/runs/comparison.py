@@ -6,8 +6,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from judgerlvr.config.load import flat
-from judgerlvr.config.schema import Config
-from judgerlvr.runs.stage import Kind
+from judgerlvr.config.schema import Config, Kind
 
 # A run folder may be moved, and the name is known by then.
 PLACES = ("name", "runs")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from judgerlvr.config.load import absent_keys, load_stored, to_yaml
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Kind
 from judgerlvr.runs.checkpoints import complete, export_dir
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.lock import LOCK
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
-from judgerlvr.runs.stage import CHECKPOINTS, STATE, Kind
+from judgerlvr.runs.stage import CHECKPOINTS, STATE
 from rewards.errors import InputError, reading
 
 CONFIG = "config.yaml"

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Kind
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.manifest import read_manifest
-from judgerlvr.runs.stage import Kind, Stage
+from judgerlvr.runs.stage import Stage
 from rewards.errors import InputError, reading
 
 CARD = "judgerlvr_card.json"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from judgerlvr.config.schema import Config, GenerateStage, JudgeStage
-from judgerlvr.runs.stage import DATA, Kind, Stage
+from judgerlvr.config.schema import Config, GenerateStage, JudgeStage, Kind, settings_of
+from judgerlvr.runs.stage import DATA, Stage
 
 
 class Place(Protocol):
@@ -40,7 +40,7 @@ class Request:
 
     @property
     def settings(self) -> JudgeStage | GenerateStage:
-        return self.config.judge if self.kind == "judge" else self.config.generate
+        return settings_of(self.config, self.kind)
 
 
 def default_link(kind: Kind) -> Path:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.config.schema import Config, GenerateStage, JudgeStage
+from judgerlvr.config.schema import Config, GenerateStage, JudgeStage, Kind, settings_of
 from rewards.errors import InputError
 
-Kind = Literal["judge", "generate"]
 CHECKPOINTS = "checkpoints"
 STATE = "stage.json"
 TENSORBOARD = "tensorboard"
@@ -57,7 +56,7 @@ class Stage:
 
     @property
     def settings(self) -> JudgeStage | GenerateStage:
-        return self.config.judge if self.kind == "judge" else self.config.generate
+        return settings_of(self.config, self.kind)
 
     @property
     def checkpoints(self) -> Path:

@@ -11,7 +11,7 @@ from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.verl_rows import generate_chat, judge_row
 from judgerlvr.config.check import prompt_multiple
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Kind, settings_of
 from judgerlvr.runs.request import Place
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.engines import Engines, EngineSettings
@@ -60,8 +60,8 @@ def _items(config: Config, triplets: Sequence[Triplet]) -> tuple[list[Item], lis
     )
 
 
-def _decoding(config: Config, kind: str) -> Decoding:
-    stage = config.generate if kind == "generate" else config.judge
+def _decoding(config: Config, kind: Kind) -> Decoding:
+    stage = settings_of(config, kind)
     return Decoding(n=1, temperature=config.temperature, max_tokens=stage.max_response_tokens, seed=config.seed)
 
 

@@ -83,8 +83,6 @@ NEVER_A_NOUN = frozenset(
 # Words of the table that a problem may count all the same: "how many positive solutions".
 _COUNTED_ALL_THE_SAME = frozenset(("solution", "solutions", "positive"))
 
-Unit = tuple[tuple[str, int], ...]
-
 
 def _table() -> tuple[dict[str, str], dict[str, str]]:
     symbols: dict[str, str] = {}

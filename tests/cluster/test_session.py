@@ -1,7 +1,9 @@
 """A private Ray session's folder and processes go with the session, also when the owner is killed."""
 
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ import pytest
 
 from judgerlvr.cluster import remains, session
 from judgerlvr.cluster.session import PARTS, PREFIX, Session
+from judgerlvr.cluster.socket_folder import base_of, socket_folder
 
 NAMES = f"{PREFIX}*"
 
@@ -115,9 +118,38 @@ def test_a_living_session_is_not_swept(base):
         assert opened.folder.exists()
 
 
-def test_a_long_temporary_folder_is_not_used(monkeypatch, tmp_path):
+def test_a_long_temporary_folder_is_not_used(monkeypatch):
     monkeypatch.setenv(remains.VARIABLE, "/x" * 40)
-    assert session._base() == Path("/tmp")
+    assert base_of(PREFIX, session.BEHIND) == Path("/tmp")
+
+
+@pytest.mark.parametrize("behind", [2, 30, session.BEHIND])
+def test_every_socket_of_a_folder_can_be_bound(monkeypatch, behind):
+    """Temporary folders of all lengths around the longest that fits."""
+    for length in range(100 - behind - len(PREFIX), 115 - behind - len(PREFIX)):
+        root = Path("/tmp") / ("x" * max(1, length - len("/tmp/") - 8))
+        root.mkdir(exist_ok=True)
+        monkeypatch.setenv(remains.VARIABLE, str(root))
+        folder = socket_folder(PREFIX, behind)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{folder}/{'s' * (behind - 1)}")
+        shutil.rmtree(folder)
+        root.rmdir()
+
+
+def test_a_zombie_with_an_empty_note_is_no_process_of_a_session(tmp_path):
+    zombie = child("true")
+    assert until(lambda: Path(f"/proc/{zombie.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
+    (tmp_path / remains.FORKS).mkdir()
+    (tmp_path / remains.FORKS / str(zombie.pid)).touch()
+    assert remains.processes(tmp_path) == []
+    zombie.wait()
+
+
+def test_a_note_that_vanishes_is_no_error(tmp_path, monkeypatch):
+    """The folder is removed between the look for a note and its reading."""
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    assert not remains._is_fork(tmp_path, os.getppid())
 
 
 @pytest.mark.parametrize("part", PARTS)

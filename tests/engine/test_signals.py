@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from judgerlvr.engine.signals import Interrupted, SignalHandlers
+from judgerlvr.engine.signals import Interrupted, SignalHandlers, heard
 from judgerlvr.pipeline import stages
 from judgerlvr.runs.stage import STOP
 from rewards.errors import exit_code
@@ -70,6 +70,18 @@ def test_usr1_asks_for_the_end_of_the_step(handlers, tmp_path):
     handlers(0)
     os.kill(os.getpid(), signal.SIGUSR1)
     assert (tmp_path / STOP).exists()
+
+
+def test_an_interrupt_that_passes_is_not_its_own_cause(tmp_path):
+    with pytest.raises(Interrupted) as caught, heard(tmp_path / STOP):
+        raise Interrupted(signal.SIGTERM)
+    assert caught.value.__cause__ is None
+
+
+def test_a_plain_interrupt_is_the_cause_of_the_named_one(tmp_path):
+    with pytest.raises(Interrupted) as caught, heard(tmp_path / STOP):
+        raise KeyboardInterrupt
+    assert type(caught.value.__cause__) is KeyboardInterrupt
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

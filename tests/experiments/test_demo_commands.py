@@ -10,7 +10,7 @@ from judgerlvr.config.load import load_config
 from judgerlvr.evaluation import command as evaluation_command
 from judgerlvr.experiments import command as experiment_command
 from judgerlvr.experiments import demo
-from judgerlvr.experiments.arms_of_seed import ArmsOfSeed, Policy
+from judgerlvr.experiments.arms_of_seed import ArmsOfSeed, Evaluation
 from judgerlvr.experiments.commands import ALONE
 from judgerlvr.export import __main__ as export
 from judgerlvr.export import policy
@@ -71,7 +71,7 @@ def commands(tmp_path, monkeypatch):
 
     monkeypatch.setattr(experiment_command, "call", call)
     monkeypatch.setattr(experiment_command, "import_once", lambda device, address: None)
-    monkeypatch.setattr(experiment_command, "room_here", lambda device, address: ALONE)
+    monkeypatch.setattr(experiment_command, "room_here", lambda *_: ALONE)
     assert demo.main(["--out", str(out)]) == 0
     return out, seen
 
@@ -107,6 +107,6 @@ def test_an_evaluation_grades_as_the_policy_was_trained(tmp_path):
     own = ["judge.data.verdicts=[Right,Wrong]", "reward.extraction=lenient", "reward.verifier=mine:verify"]
     options = demo.parse_arguments(["--out", str(tmp_path / "demo"), *own])
     arms = ArmsOfSeed(demo.plan_of(options), tmp_path / "demo", None, call=None)
-    _, *words = arms._evaluation(Policy(tmp_path / "model", tmp_path / "out", arms.config))
+    _, *words = arms._words(Evaluation(tmp_path / "model", tmp_path / "out", arms.config))
     options = evaluate.parse_arguments([str(word) for word in words])
     assert (options.verdicts, options.extraction, options.verifier) == (["Right", "Wrong"], "lenient", "mine:verify")

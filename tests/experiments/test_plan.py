@@ -61,7 +61,7 @@ def commands(monkeypatch):
     made = Commands()
     monkeypatch.setattr(command, "call", made)
     monkeypatch.setattr(command, "import_once", lambda device, address: None)
-    monkeypatch.setattr(command, "room_here", lambda device, address: ALONE)
+    monkeypatch.setattr(command, "room_here", lambda *_: ALONE)
     return made
 
 

@@ -1,13 +1,18 @@
 """Arms side by side: which arms may be, what a matched arm is told, and what a failure does to the other arm."""
 
+import signal
 import threading
 import time
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from judgerlvr.config.load import ROOT
 from judgerlvr.experiments import commands, room
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
+from judgerlvr.experiments.command import policies_of
 from judgerlvr.experiments.commands import ALONE, Room, call, together
 from judgerlvr.experiments.demo import DEMO_PLAN
 from judgerlvr.experiments.plan import Budget, Kind, StagePlan, read_plan
@@ -15,6 +20,9 @@ from judgerlvr.experiments.spent import Spent
 from rewards.errors import CommandFailed
 
 ROOMY = Room(2, True)
+BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3_moe"
+# Prints a line once TERM is ignored.
+STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
 
 
 @pytest.fixture
@@ -58,12 +66,63 @@ def test_both_ways_give_the_matched_arm_the_same_words(plan, tmp_path):
     assert arms._budget(plan.arms["vanilla"], beside=True) == arms._budget(plan.arms["vanilla"], beside=False)
 
 
-@pytest.mark.parametrize(("free", "wide"), [(19.9, False), (20.1, True)])
-def test_too_little_memory_is_said(monkeypatch, capsys, free, wide):
-    monkeypatch.setattr(room.psutil, "virtual_memory", lambda: type("Memory", (), {"available": free * 2**30}))
+def test_never_more_than_two_arms_train_at_once(plan, tmp_path):
+    """A second arm with the same matched arm waits."""
+    plan.arms["other"] = replace(plan.arms["vanilla"], stages=[StagePlan(Kind.generate, "other")])
+    assert lists(plan, tmp_path) == [["JudgeRLVR", "vanilla"], ["other"]]
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """Sets the free memory of a machine of two cores, in GiB."""
     monkeypatch.setattr(room.os, "cpu_count", lambda: 2)
-    assert room.room_here("cpu", None) == Room(2, wide)
-    assert ("one stage at a time" in capsys.readouterr().out) is not wide
+    return lambda free: monkeypatch.setattr(
+        room.psutil, "virtual_memory", lambda: type("Memory", (), {"available": free * 2**30})
+    )
+
+
+@pytest.mark.parametrize(
+    ("free", "expected", "said"),
+    [
+        (20.1, Room(2, True), []),
+        (19.9, Room(2, False), ["one stage at a time"]),
+        (9.9, Room(1, False), ["one stage at a time", "one evaluation at a time"]),
+    ],
+)
+def test_too_little_memory_is_said(memory, capsys, free, expected, said):
+    memory(free)
+    assert room.room_here("cpu", None, [BASE]) == expected
+    shown = capsys.readouterr().out
+    assert [word for word in ("one stage at a time", "one evaluation at a time") if word in shown] == said
+
+
+@pytest.mark.parametrize("cores", [2, 3, 64])
+def test_two_at_once_whatever_the_cores(memory, monkeypatch, cores):
+    memory(1000)
+    monkeypatch.setattr(room.os, "cpu_count", lambda: cores)
+    assert room.room_here("cpu", None, [BASE]) == Room(2, True)
+
+
+@pytest.mark.parametrize("mib", [0, 7, 9, 4000])
+def test_a_policy_of_a_size_that_was_not_measured_is_alone(memory, tmp_path, capsys, mib):
+    memory(1000)
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        file.truncate(mib * 2**20)
+    small = mib == 7
+    assert room.room_here("cpu", None, [BASE, tmp_path]) == (Room(2, True) if small else ALONE)
+    assert ("one command at a time" in capsys.readouterr().out) is not small
+
+
+def test_shipped_policies_are_small():
+    sizes = [sum(path.stat().st_size for path in base.glob("*")) / 2**20 for base in BASE.parent.iterdir()]
+    assert room.LARGEST_MIB / 2 < max(sizes) < room.LARGEST_MIB
+
+
+def test_every_policy_of_a_plan_counts(plan):
+    plan.overrides = ["model.path=a"]
+    plan.arms["JudgeRLVR"].stages[0].overrides = ["judge.data.sample_from=[/b]"]
+    plan.arms["vanilla"].overrides = ["model.path=/c"]
+    assert policies_of(plan) == sorted([Path("a").absolute(), Path("/b"), Path("/c")])
 
 
 @pytest.mark.parametrize(
@@ -71,7 +130,7 @@ def test_too_little_memory_is_said(monkeypatch, capsys, free, wide):
 )
 def test_nothing_is_side_by_side_elsewhere(monkeypatch, device, address, cores):
     monkeypatch.setattr(room.os, "cpu_count", lambda: cores)
-    assert room.room_here(device, address) == ALONE
+    assert room.room_here(device, address, [BASE]) == ALONE
 
 
 def test_together_runs_at_once():
@@ -93,6 +152,73 @@ def test_a_failure_ends_the_other_process(monkeypatch):
     with pytest.raises(CommandFailed):
         together([partial(call, "waits", apart=True), fail], 2)
     assert time.monotonic() - began < 30
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """Every command waits for a minute."""
+    monkeypatch.setattr(commands, "forking_python", lambda: None)
+    monkeypatch.setattr(commands, "_words", lambda module, arguments: ["-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(commands, "PATIENCE", 0.2)
+
+
+def test_no_stage_of_a_chain_starts_behind_a_failure(waits):
+    """A stage of the chain ends well, just behind the failure of the vanilla arm."""
+    started = []
+
+    def chain():
+        meeting.wait()
+        while not commands._failed.is_set():
+            time.sleep(0.01)
+        call("generate")
+        started.append("generate")
+
+    def fail():
+        meeting.wait()
+        raise CommandFailed("the first failure")
+
+    meeting = threading.Barrier(2, timeout=5)
+    began = time.monotonic()
+    with pytest.raises(CommandFailed, match="the first failure"):
+        together([chain, fail], 2)
+    assert not started and time.monotonic() - began < 30
+    assert not commands._failed.is_set() and not commands._at_work
+
+
+class Gone(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Gone, SystemExit])
+@pytest.mark.parametrize("code", ["import time; time.sleep(60)", STUBBORN], ids=["plain", "stubborn"])
+def test_a_command_ends_with_an_exception_that_passes(waits, monkeypatch, error, code):
+    monkeypatch.setattr(commands, "_words", lambda module, arguments: ["-c", code])
+    seen = []
+
+    def relay(process, label):
+        seen.append(process)
+        if code == STUBBORN:
+            process.stdout.readline()
+        raise error
+
+    monkeypatch.setattr(commands, "_relay", relay)
+    with pytest.raises(error):
+        call("waits", label="arm")
+    assert seen[0].returncode in (-signal.SIGTERM, -signal.SIGKILL)
+    assert not commands._at_work
+
+
+def test_an_interrupted_wait_ends_all_commands(waits, monkeypatch):
+    def interrupt(_):
+        while len(commands._at_work) < 2:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "as_completed", interrupt)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        together([partial(call, "one", apart=True), partial(call, "two", apart=True)], 2)
+    assert time.monotonic() - began < 30 and not commands._at_work
 
 
 def test_labelled_lines(monkeypatch, capfd):

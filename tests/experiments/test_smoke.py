@@ -24,6 +24,11 @@ def test_the_command_passes_a_dry_run(monkeypatch, tmp_path):
     assert stage2_generate.main([*words, f"runs={tmp_path}", "--dry-run"]) == 0
 
 
+def test_the_run_of_the_last_call_is_removed_first():
+    folder = next(word for word in command() if word.startswith("runs=")).partition("=")[2]
+    assert 0 < SCRIPT.index(f"rm -rf {folder}\n") < SCRIPT.index("judgerlvr.stage2_generate")
+
+
 def test_two_steps_of_a_named_stage():
     assert "generate.stop.steps=2" in command()
     assert "two steps of the generate stage (stage 2)" in SCRIPT

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,27 +18,51 @@ from typing import IO
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # More descriptors fit into no message.
 MOST_DESCRIPTORS = 250
+# Flags of an interpreter that take no value and change nothing that a fork could still change.
+FLAGS = ("-u", "-s", "-S", "-E", "-B", "-I", "-P")
 
 
 def main(address: str, words: list[str]) -> int:
     """Run ``python WORDS`` as a fork, and return its exit status. Without a server a new interpreter runs the words."""
     # Until the process is known no signal is taken, so that none gets lost.
     signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    started, answers = _ask(address, words) if _is_known(words) else ("", None)
+    if not started or answers is None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+        os.execv(sys.executable, [sys.executable, *words])
+    return _follow(int(json.loads(started)["pid"]), answers)
+
+
+def without_flags(words: Sequence[str]) -> Sequence[str]:
+    while words and words[0] in FLAGS:
+        words = words[1:]
+    return words
+
+
+def _is_known(words: Sequence[str]) -> bool:
+    """Whether a fork can be what the words ask for: code, a module or a Python file, behind known flags."""
+    program = without_flags(words)
+    if not program:
+        return False
+    if program[0] in ("-c", "-m"):
+        return len(program) > 1
+    return program[0].endswith(".py") and not program[0].startswith("-") and Path(program[0]).is_file()
+
+
+def _ask(address: str, words: Sequence[str]) -> tuple[str, IO[str] | None]:
+    """The server's first answer, and the file of further answers. The answer is empty without a fork."""
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     descriptors = _open_descriptors(server.fileno())
     try:
         server.connect(address)
         socket.send_fds(server, [b"d"], descriptors)
-        asked = {"words": words, "environment": dict(os.environ), "folder": str(Path.cwd()), "descriptors": descriptors}
+        environment, folder = dict(os.environ), str(Path.cwd())
+        asked = {"words": words, "environment": environment, "folder": folder, "descriptors": descriptors}
         server.sendall(json.dumps(asked).encode() + b"\n")
         answers = server.makefile("r")
-        started = answers.readline()
+        return answers.readline(), answers
     except OSError:
-        started = ""
-    if not started:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
-        os.execv(sys.executable, [sys.executable, *words])
-    return _follow(int(json.loads(started)["pid"]), answers)
+        return "", None
 
 
 def _open_descriptors(own: int) -> list[int]:

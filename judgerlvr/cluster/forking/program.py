@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import importlib.util
 import multiprocessing
 import os
@@ -18,15 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from judgerlvr.cluster.environment import CPU_THREADS
+from judgerlvr.cluster.forking.launch import PASSED_ON, without_flags
 from judgerlvr.cluster.forking.start import forking_python
 from judgerlvr.cluster.remains import note_process
 
 PR_SET_PDEATHSIG = 1
-# Above all numbers that a program expects its descriptors at.
-HIGH = 512
 RESET = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
-# Flags of an interpreter that take no value and change nothing that a fork could still change.
-FLAGS = ("-u", "-s", "-S", "-E", "-B", "-I", "-P")
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,9 @@ def become(asked: Asked) -> types.CodeType:
         SystemExit: no such program.
     """
     _die_with_parent()
-    _take_descriptors(asked)
+    place_descriptors(asked.received, asked.descriptors)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.clear()
     os.environ.update(asked.environment)
     note_process()
@@ -55,23 +53,33 @@ def become(asked: Asked) -> types.CodeType:
     for number in RESET:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The server forks with these blocked, so that none meets the server's handlers.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
     _forget_state()
-    return _load([word for word in _without_flags(asked.words)])
+    return _load(list(without_flags(asked.words)))
 
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _take_descriptors(asked: Asked) -> None:
-    moved = [fcntl.fcntl(number, fcntl.F_DUPFD, HIGH) for number in asked.received]
-    for number in asked.received:
-        os.close(number)
-    for number, target in zip(moved, asked.descriptors, strict=True):
+def place_descriptors(received: Sequence[int], targets: Sequence[int]) -> None:
+    """Give ``received[i]`` the number ``targets[i]``. Whatever had a target's number is closed.
+
+    At most one further descriptor is open meanwhile, below the process's limit where the targets are.
+    """
+    waiting = list(received)
+    for place, target in enumerate(targets):
+        # A descriptor that waits at the target moves away first. Its new number may be a later target.
+        waiting = [
+            os.dup(number) if number == target and later > place else number for later, number in enumerate(waiting)
+        ]
+        number = waiting[place]
+        if number == target:
+            os.set_inheritable(number, True)
+            continue
         os.dup2(number, target)
         os.close(number)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 def _forget_state() -> None:
@@ -85,12 +93,6 @@ def _forget_state() -> None:
         sys.modules["torch"].set_num_threads(int(threads))
     if program := forking_python():
         multiprocessing.set_executable(program)
-
-
-def _without_flags(words: Sequence[str]) -> Sequence[str]:
-    while words and words[0] in FLAGS:
-        words = words[1:]
-    return words
 
 
 def _load(words: list[str]) -> types.CodeType:

@@ -9,13 +9,18 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
+import shutil
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from judgerlvr.cluster.forking.launch import PASSED_ON
 from judgerlvr.cluster.forking.program import Asked, become
 
 OWNER = 0
@@ -40,26 +45,30 @@ class Server:
             for pid in (by_descriptor[number] for number in ready if number in by_descriptor):
                 self._hang_up(pid)
             if OWNER in ready and not os.read(OWNER, 1):
-                self._kill_all()
                 return None
             if listening in ready and (asked := self._accept()):
                 return asked
 
     def _accept(self) -> Asked | None:
         """The request in the fork, None in the server."""
-        connection, _ = self.listener.accept()
+        try:
+            connection, _ = self.listener.accept()
+        except OSError:
+            return None
         connection.settimeout(PATIENCE)
         try:
-            received, asked = _read(connection)
-        except (OSError, ValueError):
+            asked = _read(connection)
+        except (OSError, ValueError, KeyError):
             connection.close()
             return None
-        pid = os.fork()
-        if not pid:
+        pid = _fork()
+        if pid == 0:
             self._leave(connection)
-            return Asked(asked["words"], asked["environment"], asked["folder"], asked["descriptors"], received)
-        for number in received:
-            os.close(number)
+            return asked
+        _close_all(asked.received)
+        if pid is None:
+            connection.close()
+            return None
         self.connections[pid] = connection
         self._tell(pid, {"pid": pid})
         return None
@@ -88,9 +97,11 @@ class Server:
             self.connections.pop(pid).close()
             os.kill(pid, signal.SIGKILL)
 
-    def _kill_all(self) -> None:
-        for pid in self.connections:
-            os.kill(pid, signal.SIGKILL)
+    def end(self) -> None:
+        """End all forks. A request from now on finds nobody, and its launcher starts a new interpreter."""
+        self.listener.close()
+        for pid in list(self.connections):
+            self._hang_up(pid)
 
 
 def _next_ended() -> tuple[int, int] | None:
@@ -102,26 +113,84 @@ def _next_ended() -> tuple[int, int] | None:
     return (pid, status) if pid else None
 
 
-def _read(connection: socket.socket) -> tuple[list[int], dict[str, Any]]:
+def _fork() -> int | None:
+    """``os.fork``, None where the machine has no room. The fork begins with the launcher's signals blocked.
+
+    A signal that comes before ``become`` waits for the handlers of a new interpreter.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    pid = None
+    try:
+        pid = os.fork()
+    except OSError:
+        # The launcher starts a new interpreter in place of the fork.
+        return None
+    finally:
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    return pid
+
+
+def _read(connection: socket.socket) -> Asked:
+    """The request of a launcher.
+
+    Raises:
+        OSError, ValueError, KeyError: an unfinished request, or descriptors that this process cannot give a fork.
+    """
     mark, received, _, _ = socket.recv_fds(connection, 1, 256)
-    line = connection.makefile("rb").readline()
-    if not mark or not line.endswith(b"\n"):
-        raise ValueError("an unfinished request")
-    asked: dict[str, Any] = json.loads(line)
-    return received, asked
+    try:
+        line = connection.makefile("rb").readline()
+        if not mark or not line.endswith(b"\n"):
+            raise ValueError("an unfinished request")
+        asked: dict[str, Any] = json.loads(line)
+        _check_descriptors(received, asked["descriptors"])
+        return Asked(asked["words"], asked["environment"], asked["folder"], asked["descriptors"], received)
+    except BaseException:
+        _close_all(received)
+        raise
 
 
-def main(descriptor: int, modules: list[str]) -> None:
-    """Import ``modules`` and answer at the listening socket ``descriptor`` until the owner's end."""
+def _check_descriptors(received: Sequence[int], targets: Sequence[int]) -> None:
+    # A launcher may have a higher limit than the server, and the kernel leaves out what is above the limit.
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if len(received) != len(targets) or max(targets, default=0) >= limit:
+        raise ValueError("more descriptors than this process may have")
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for number in descriptors:
+        os.close(number)
+
+
+def main(descriptor: int, folder: Path, modules: list[str]) -> None:
+    """Import ``modules`` and answer at the listening socket ``descriptor`` until the owner's end.
+
+    ``folder`` holds the socket and goes with the owner. Until then a server that fails leaves the folder to launchers.
+    """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # Requests wait in the socket's queue while the modules are imported.
-    listener = socket.socket(fileno=descriptor)
+    own, server = os.getpid(), Server(socket.socket(fileno=descriptor))
+    try:
+        _import(modules)
+        asked = server.serve()
+    finally:
+        if os.getpid() == own:
+            server.end()
+            _wait_for_owner()
+            shutil.rmtree(folder, ignore_errors=True)
+    if asked is not None:
+        exec(become(asked), sys.modules["__main__"].__dict__)
+
+
+def _wait_for_owner() -> None:
+    while os.read(OWNER, 1):
+        continue
+
+
+def _import(modules: Sequence[str]) -> None:
     for module in modules:
         importlib.import_module(module)
     gc.collect()
     # The memory of the imports stays shared with all forks.
     gc.freeze()
-    asked = Server(listener).serve()
-    if asked is not None:
-        exec(become(asked), sys.modules["__main__"].__dict__)
