@@ -37,23 +37,23 @@ def on_cpu() -> bool:
     return os.environ.get(PLATFORM) == CPU
 
 
-def cpu_sampling(kv_cache_gib: float) -> dict[str, str]:
-    """Variables of a vLLM engine on a CPU: one process, half of the cores, not pinned.
+def cpu_sampling(kv_cache_gib: float, engines: int = 1) -> dict[str, str]:
+    """Variables of each of ``engines`` vLLM engines on a CPU: one process, its part of half of the cores, not pinned.
 
     With a thread on every core each barrier waits for other work of the machine.
     Two threads on two busy cores were 5 to 20 times slower than one.
     """
     return {
-        CPU_THREADS: str(max(1, (os.cpu_count() or 2) // 2)),
+        CPU_THREADS: str(max(1, (os.cpu_count() or 2) // 2 // engines)),
         "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(kv_cache_gib))),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     }
 
 
-def environment(device: str, kv_cache_gib: float) -> dict[str, str]:
-    """Variables of the driver and of every worker of a stage. ``kv_cache_gib`` counts on a CPU only."""
-    return COMMON if device == "gpu" else COMMON | CPU_TRAINING | cpu_sampling(kv_cache_gib)
+def environment(device: str, kv_cache_gib: float, ranks: int = 1) -> dict[str, str]:
+    """Variables of the driver and of every worker of a stage. The cache's GiB and ``ranks`` count on a CPU only."""
+    return COMMON if device == "gpu" else COMMON | CPU_TRAINING | cpu_sampling(kv_cache_gib, ranks)
 
 
 def prepare_environment() -> bool:

@@ -12,7 +12,7 @@ from judgerlvr.cluster.forking.start import forking_python
 from rewards.errors import InputError, one_line
 
 # Ray counts logical CPUs when it places verl's many small actors. The actors sleep most of the time,
-# so a laptop may offer more CPUs than it has cores.
+# so a laptop may offer more CPUs than it has cores. The number is for each training process.
 LOGICAL_CPUS = 16
 # Ray names the kind of each real card in a resource. A logical GPU of a CPU machine has no such resource.
 REAL_CARD = "accelerator_type:"
@@ -20,13 +20,16 @@ CONNECT_SECONDS = 5.0
 FIELD = "RAY_ADDRESS"
 
 
-def cluster_arguments(device: str, address: str | None) -> dict[str, Any]:
-    """Arguments of ``ray.init``: the running cluster at ``address``, or a private cluster on this machine."""
+def cluster_arguments(device: str, address: str | None, ranks: int = 1) -> dict[str, Any]:
+    """Arguments of ``ray.init``: the running cluster at ``address``, or a private cluster on this machine.
+
+    A CPU offers a logical GPU to each of ``ranks`` training processes, because verl asks for GPUs.
+    """
     if address:
         return {"address": address}
     # Without an address Ray would join whatever cluster was last started on this machine.
     private: dict[str, Any] = {"address": "local", "include_dashboard": False}
-    return private | ({"num_cpus": LOGICAL_CPUS, "num_gpus": 1} if device == "cpu" else {})
+    return private | ({"num_cpus": LOGICAL_CPUS * ranks, "num_gpus": ranks} if device == "cpu" else {})
 
 
 def join(**arguments: Any) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from data.importing.problem_rows import ROLES
 from judgerlvr.config.schema import MATCH_TOKENS as MATCH_TOKENS
-from judgerlvr.config.schema import PACKED, Config, Overlong, StageSettings
+from judgerlvr.config.schema import Config, Overlong, StageSettings
 from rewards.errors import InputError
 
 REFRESH = re.compile(r"refresh_every:(\d+)")
@@ -43,9 +43,6 @@ def _general(config: Config) -> Iterator[Fault]:
     for role in config.data.columns:
         if role not in ROLES:
             yield Fault(f"data.columns.{role}", "unknown role", f"use {', '.join(ROLES)}")
-    if cluster.share_prefixes and cluster.attention not in ("auto", PACKED):
-        remedy = f"set cluster.attention=auto, or cluster.share_prefixes=false ({cluster.attention} is set)"
-        yield Fault("cluster.share_prefixes", "prefixes are shared in our own attention alone", remedy)
     if judge.verdicts[0] == judge.verdicts[1]:
         yield Fault("judge.data.verdicts", f"{judge.verdicts} are not two words", "give e.g. [Yes,No]")
     if judge.candidates != "fixed" and judge.responses:

@@ -318,7 +318,11 @@ class Reward:
 class Cluster:
     device: Device = doc(Device.auto, "cpu | gpu | auto (gpu where torch sees one).")
     nodes: int = doc(1, "Machines.", Range(least=1, most=100000))
-    gpus_per_node: int = doc(1, "GPUs on each machine (CPU: leave 1).", Range(least=1, most=1024))
+    gpus_per_node: int = doc(
+        1,
+        "GPUs on each machine. On a CPU: training processes, each with a rollout engine.",
+        Range(least=1, most=1024),
+    )
     tensor_parallel: int = doc(1, "GPUs that one rollout engine spans.", Range(least=1, most=1024))
     rollout_gpu_share: float = doc(
         0.5, "Share of a GPU's memory for the rollout engine, above 0 and below 1.", Range(above=0, below=1)

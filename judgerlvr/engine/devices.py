@@ -33,7 +33,8 @@ SOCKETS = "JUDGERLVR_SOCKETS"
 
 def stage_environment(stage: Stage) -> dict[str, str]:
     """Environment of a stage. verl picks its training engine by a variable that names a vendor."""
-    base = environment(stage.device, stage.config.cluster.rollout_cpu_gib)
+    cluster = stage.config.cluster
+    base = environment(stage.device, cluster.rollout_cpu_gib, cluster.gpus_per_node)
     return base | {
         "VERL_ENGINE_VENDOR": engine_name(stage),
         REPORTS: str(reports_folder(stage.run_dir)),
@@ -126,7 +127,8 @@ def _gpu(stage: Stage) -> dict[str, Any]:
 def ray_init(stage: Stage) -> dict[str, Any]:
     """The same for verl's configuration, with the environment of its workers."""
     env = stage_environment(stage)
-    arguments = cluster_arguments(stage.device, stage.ray_address) | {"runtime_env.env_vars": env}
+    ranks = stage.config.cluster.gpus_per_node
+    arguments = cluster_arguments(stage.device, stage.ray_address, ranks) | {"runtime_env.env_vars": env}
     if program := worker_python(stage.device, stage.ray_address):
         arguments["runtime_env.py_executable"] = program
     return {f"+ray_kwargs.ray_init.{name}": value for name, value in arguments.items()}

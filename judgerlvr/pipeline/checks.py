@@ -73,7 +73,7 @@ def offered(place: Place) -> list[Node] | None:
     cluster, named = place.config.cluster, place.config.planning.cpus
     if named and place.device == "gpu":
         return [Node(named, cluster.gpus_per_node)] * cluster.nodes
-    private = cluster_arguments(place.device, None)
+    private = cluster_arguments(place.device, None, cluster.gpus_per_node)
     gpus = private.get("num_gpus", _visible_gpus())
     return [Node(private.get("num_cpus", os.cpu_count() or 1), gpus)] if gpus else None
 

@@ -58,6 +58,9 @@ def check_libraries(config: Config) -> None:
         raise InputError(
             "transformers has no such attention", f"use one of {', '.join(names)}", field="cluster.attention"
         )
+    if config.cluster.share_prefixes:
+        remedy = f"set cluster.attention=auto, or cluster.share_prefixes=false ({config.cluster.attention} is set)"
+        raise InputError("prefixes are shared in our own attention alone", remedy, field="cluster.share_prefixes")
 
 
 def unasked_box(config: Config) -> str | None:

@@ -51,6 +51,9 @@ def _faults(
     yield from _batch(load, rows)
     if device == "gpu" and shape:
         yield from _tensor_parallel(load, shape)
+    if device == "cpu" and load.tensor_parallel > 1:
+        problem = "a rollout engine on a CPU is one process"
+        yield Fault("cluster.tensor_parallel", problem, "set 1; each of cluster.gpus_per_node ranks has an engine")
     if nodes is not None:
         yield from _cluster(load, device, nodes)
 

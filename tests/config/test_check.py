@@ -23,9 +23,6 @@ FAULTS = {
     "generate.algorithm.overlong=penalty": "generate.algorithm.overlong_buffer",
     "generate.optimizer.lr=0": "generate.optimizer.lr",
     "cluster.tensor_parallel=3": "cluster.tensor_parallel",
-    "cluster.attention=sdpa": "cluster.share_prefixes",
-    "cluster.attention=flash_attention_2": "cluster.share_prefixes",
-    "cluster.attention=eager": "cluster.share_prefixes",
 }
 
 

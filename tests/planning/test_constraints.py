@@ -20,9 +20,9 @@ def load_with(**changes):
     return replace(load_of("generate", CONFIG), **changes)
 
 
-def refused(load, **facts):
+def refused(load, device="gpu", **facts):
     try:
-        check_constraints(load, SHAPE, "gpu", **facts)
+        check_constraints(load, SHAPE, device, **facts)
     except InputError as error:
         return str(error)
     return ""
@@ -64,6 +64,11 @@ def test_a_micro_batch_holds_the_longest_sequence(tokens, fine):
 @pytest.mark.parametrize(("size", "fine"), [(1, True), (2, True), (4, True), (8, True), (3, False), (16, True)])
 def test_tensor_parallel_against_kv_heads_and_machines(size, fine):
     assert bool(refused(load_with(tensor_parallel=size))) != fine
+
+
+@pytest.mark.parametrize(("size", "fine"), [(1, True), (2, False), (4, False)])
+def test_a_rollout_engine_on_a_cpu_is_one_process(size, fine):
+    assert bool(refused(load_with(tensor_parallel=size), "cpu")) != fine
 
 
 @pytest.mark.parametrize(("rows", "fine"), [(127, False), (128, True)])
