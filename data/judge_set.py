@@ -88,6 +88,10 @@ class JudgeSetSettings:
 Warn = Callable[[Sequence[Problem]], object]
 
 
+class NothingToJudge(InputError):
+    """No problem is left that has both a right and a wrong candidate to train on."""
+
+
 def build_judge_set(
     candidates: Iterable[Candidate],
     *,
@@ -106,7 +110,8 @@ def build_judge_set(
     Texts are spooled to unnamed files in ``folder``.
 
     Raises:
-        InputError: contaminated problems, one problem with two gold answers, or nothing left to judge.
+        InputError: contaminated problems, or one problem with two gold answers.
+        NothingToJudge: no training problem is left.
     """
     settings = settings or JudgeSetSettings()
     seconds: dict[str, float] = {}
@@ -153,8 +158,9 @@ def _select(
     train, heldout = split_by_problem(kept, problem, settings.heldout_problems, settings.seed)
     problems = {name: len(np.unique(problem[places])) for name, places in (("usable", usable), ("mixed", mixed))}
     if not len(train):
-        raise InputError(
-            f"nothing to judge: {problems['mixed']} problems of mixed outcome among {problems['usable']}",
+        raise NothingToJudge(
+            f"nothing to judge: {_outcomes(len(store), table)}{problems['mixed']} problems of mixed outcome "
+            f"among {problems['usable']}",
             "give candidates that are right for some and wrong for other responses to a problem, "
             "or lower judge.data.heldout_problems",
         )
@@ -172,6 +178,14 @@ def _select(
         "held out": len(heldout),
     }
     return _Selection(train, heldout, distinct, counts)
+
+
+def _outcomes(count: int, table: LabelTable) -> str:
+    """The outcome that no usable candidate has, and how many candidates were set aside for each reason."""
+    usable = table.label[table.usable]
+    wanting = [name for name, has in (("correct", usable.any()), ("wrong", not usable.all())) if not has]
+    aside = ", ".join(f"{number} {reason}" for reason, number in sorted(table.dropped.items()))
+    return f"no {wanting[0]} candidate among {count}{f' ({aside})' if aside else ''}, " if wanting else ""
 
 
 def _card(store: CandidateStore, table: LabelTable, selection: _Selection, settings: JudgeSetSettings) -> Card:

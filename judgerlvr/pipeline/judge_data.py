@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from data.identity import shown_text
 from data.jsonl import write_jsonl
 from data.judge_row import judge_schema
-from data.judge_set import JudgeSet, JudgeSetSettings, build_judge_set
+from data.judge_set import JudgeSet, JudgeSetSettings, NothingToJudge, build_judge_set
 from data.labelling import Refuse, View
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
 from data.responses import Candidate, candidates_from_rows, iter_responses
@@ -27,10 +28,17 @@ from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import DATA, Counts, Stage, training_file
 from judgerlvr.sampling.candidates import KEPT, sample_candidates
 from judgerlvr.sampling.match_tokens import matched_prompts
-from rewards.errors import InputError
+from rewards.errors import CommandFailed, InputError
 from rewards.gold_matching import warn_of_golds
 from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
+
+# File of the samples in a run's data.
+SAMPLES = "candidates.jsonl"
+TRY_OTHERS = (
+    "look at the candidates, then give a model that solves some of the problems, other problems, "
+    "or a larger judge.data.samples_per_problem"
+)
 
 
 def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: ProblemSets) -> tuple[Stage, Counts]:
@@ -39,7 +47,8 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     candidates, tokens = collect_candidates(request, run_dir, problems)
     log_phase(run_dir, "labelling and balancing the candidates")
     heldout = config.judge.data.heldout_problems
-    judge_set = make_judge_set(config, problems.grading, tokenizer, candidates, heldout, run_dir)
+    with _samples_of(None if config.judge.data.responses else run_dir / DATA / SAMPLES):
+        judge_set = make_judge_set(config, problems.grading, tokenizer, candidates, heldout, run_dir)
     write_judge_set(config, run_dir / DATA, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if not isinstance(prompts, int):
@@ -58,7 +67,7 @@ def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -
     check_heldout(request.config, problems)
     models = [Path(path).resolve() for path in judge.sample_from] or [request.init]
     rows = _sample(request, run_dir, models, problems.for_candidates)
-    write_jsonl(run_dir / DATA / "candidates.jsonl", rows)
+    write_jsonl(run_dir / DATA / SAMPLES, rows)
     return _candidates(rows, problems), sum(row["tokens"] for row in rows)
 
 
@@ -84,12 +93,29 @@ def resample(problems: ProblemSets, stage: Stage, policy: Path, step: int) -> tu
     heldout = {row["extra_info"]["problem_id"] for row in read_rows(stage.heldout)}
     fresh = [problem for problem in problems.for_candidates if problem.id not in heldout]
     rows = _sample(stage, stage.run_dir, [policy], fresh)
-    write_jsonl(stage.data / f"candidates-{step}.jsonl", rows)
+    written = stage.data / f"candidates-{step}.jsonl"
+    write_jsonl(written, rows)
     tokenizer = load_tokenizer(policy, config.model.trust_remote_code)
-    judge_set = make_judge_set(config, problems.grading, tokenizer, _candidates(rows, problems), 0)
+    with _samples_of(written):
+        judge_set = make_judge_set(config, problems.grading, tokenizer, _candidates(rows, problems), 0)
     path = stage.data / training_file(step)
     write_parquet(path, render_splits(config, judge_set)["train"], judge_schema())
     return path, sum(row["tokens"] for row in rows)
+
+
+@contextmanager
+def _samples_of(written: Path | None) -> Iterator[None]:
+    """Samples of the policy that leave nothing to judge are no bad input, but an end of the run. The samples stay.
+
+    Raises:
+        CommandFailed: nothing to judge in the samples that are ``written``.
+    """
+    try:
+        yield
+    except NothingToJudge as error:
+        if written is None:
+            raise
+        raise CommandFailed(f"{error.fault}; the candidates are kept in {written}; {TRY_OTHERS}") from error
 
 
 def _candidates(rows: Sequence[dict[str, Any]], problems: ProblemSets) -> list[Candidate]:

@@ -14,7 +14,7 @@ from data.baselines import Columns, baselines
 from data.candidate_store import CandidateStore
 from data.decontaminate import check_overlap
 from data.judge_row import judge_schema
-from data.judge_set import JudgeSetSettings, build_judge_set
+from data.judge_set import JudgeSetSettings, NothingToJudge, build_judge_set
 from data.labelling import Triplet, View, label_candidates
 from data.prompts import JUDGE_FIELDS, load_template
 from data.responses import Candidate
@@ -154,6 +154,22 @@ def test_every_filter_runs_before_the_balance():
 
     with pytest.raises(InputError, match="0 problems of mixed outcome among 200"):
         build_judge_set(made, grade_many=grade_many, refuse=refuse)
+
+
+@pytest.mark.parametrize(
+    ("responses", "says"),
+    [
+        (["no", "never"], "no correct candidate among 4, 0 problems of mixed outcome among 2"),
+        (["right", "so right"], "no wrong candidate among 4, 0 problems of mixed outcome among 2"),
+        (["right", "foul"], "no wrong candidate among 4 (2 odd), 0 problems of mixed outcome among 2"),
+        (["foul", "so foul"], "no correct candidate among 4 (4 odd), 0 problems of mixed outcome among 0"),
+    ],
+)
+def test_an_outcome_that_no_candidate_has_is_named(responses, says):
+    made = [Candidate(Problem(f"{at}", f"problem {at}", "7"), text) for at in range(2) for text in responses]
+    with pytest.raises(NothingToJudge) as refused:
+        build_judge_set(made, grade_many=grade_many, refuse=lambda _, shown: "odd" if "foul" in shown else None)
+    assert refused.value.problem == f"nothing to judge: {says}"
 
 
 def test_a_refused_prompt_is_counted_and_not_written():

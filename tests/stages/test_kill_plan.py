@@ -10,8 +10,9 @@ from subprocess import PIPE
 
 import pytest
 
+from benchmarks.stages.killing.faults import NOBODY, faults
 from benchmarks.stages.killing.page import page
-from benchmarks.stages.killing.plan import ALONE, KINDS, PHASES, STAGES, plan
+from benchmarks.stages.killing.plan import ALONE, KINDS, PHASES, STAGES, VICTIMS, Kill, plan
 from benchmarks.stages.killing.running import phase_of
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import MANIFEST
@@ -20,6 +21,17 @@ from tests.helpers.leftovers import left_by, shared_memory
 from tests.helpers.run_folders import step_row
 
 NOW = 1e9
+WAY = "nothing sealed yet, 0 steps lost; continue with: python -m judgerlvr.stage1_judge --resume /r/judge --out /c/j"
+KILLED = "failed: worker WorkerDict (process 7, node 10.0.0.1) was killed: SIGKILL"
+# The exit code and the last lines of a good end.
+GOOD_ENDS = {
+    **{kind: (1, [WAY, KILLED]) for kind in VICTIMS},
+    "raylet": (1, [WAY, "failed: Ray's raylet on this machine (process 9) was killed by SIGKILL"]),
+    "driver": (-9, ["step 1"]),
+    "sigterm": (143, [f"failed: SIGTERM; {WAY}"]),
+    "disk": (1, ["failed: no space left on the device; free some space, then give the same command again"]),
+    "memory": (1, [WAY, "failed: out of memory: the kernel killed 1 process(es) at the control group's limit"]),
+}
 
 
 def test_a_seed_gives_the_plan_again():
@@ -47,6 +59,39 @@ def test_a_page_has_a_row_for_each_kill_and_a_line_for_each_stage():
     assert len(lines) == 2 + 3 + 1 + 2
     assert {line.count("|") for line in lines[:5]} == {lines[0].count("|")}
     assert lines[-2].startswith("- judge: OTHER WEIGHTS") and lines[-1].startswith("- generate: the same bits")
+
+
+def ended(kind, code, last, **seen):
+    return Kill(0, kind, "judge", "update", 1, 0.5, victim="7", code=code, last=last, **seen)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_end_has_no_fault(kind):
+    assert faults(ended(kind, *GOOD_ENDS[kind])) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "driver"])
+def test_faults_of_an_end_are_named(kind):
+    code, last = GOOD_ENDS[kind]
+    assert faults(ended(kind, None, last)) == [f"exit code None and not {code}"]
+    assert faults(ended(kind, code, ["Aborted"])) == ["no cause", "no way on"]
+
+
+def test_what_is_left_and_printed_is_a_fault_of_any_end():
+    seen = {"left": ["file socket"], "not_finite": ["global_step_1"], "tracebacks": 2}
+    for kill in (ended("driver", -9, [], **seen), ended("trainer", 0, [], **seen)):
+        assert faults(kill) == ["left: file socket", "not finite: global_step_1", "2 tracebacks"]
+
+
+def test_a_command_that_dies_with_its_worker_is_a_fault():
+    assert faults(ended("trainer", -9, [])) == ["the command was killed"]
+    assert faults(ended("memory", -9, [])) == []
+
+
+def test_a_kill_that_came_too_late_has_no_fault():
+    kill = ended("sigterm", 0, ["done"])
+    kill.victim = NOBODY
+    assert faults(kill) == []
 
 
 def write(run, name, text="", at=NOW):
@@ -82,6 +127,7 @@ def test_phase_before_and_after_training(tmp_path):
     write(tmp_path, MANIFEST, json.dumps({"trained": "global_step_1", "export": None}))
     append_row(tmp_path / METRICS, step_row(1))
     assert phase_of(tmp_path, NOW) == ("publish", 2)
+    assert phase_of(tmp_path, NOW + 1) == ("start", 2)
     write(tmp_path, MANIFEST, json.dumps({"trained": "global_step_1", "export": "policy"}))
     assert phase_of(tmp_path, NOW) == ("over", 2)
 

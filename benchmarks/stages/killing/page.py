@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.stages.killing.faults import faults
 from benchmarks.stages.killing.plan import Kill
 
-HEAD = "| no. | killed | stage, phase, step | after | exit | end | left after 10 s | nothing left after | not finite |"
+HEAD = "| no. | killed | stage, phase, step | after | exit | end | nothing left after | last line | faults |"
+# Folders of the machine in a last line. They say nothing elsewhere.
+FOLDER = re.compile(r"/\S*/(?=\w)")
 
 
 def page(kills: Sequence[Kill], result: Mapping[str, Mapping[str, Any]]) -> str:
@@ -21,7 +25,7 @@ def page(kills: Sequence[Kill], result: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _row(kill: Kill) -> str:
     where = f"{kill.stage}, {kill.phase}, {kill.step}"
-    left = ", ".join(kill.left) or "nothing"
+    last = FOLDER.sub("", kill.last[-1]).replace("|", "/") if kill.last else ""
     cells = [
         kill.number,
         f"{kill.kind}: {kill.victim}" if kill.victim else kill.kind,
@@ -29,8 +33,8 @@ def _row(kill: Kill) -> str:
         f"{kill.delay:.2f} s",
         kill.code,
         f"{kill.seconds_to_end:.1f} s",
-        left,
         f"{kill.seconds_to_nothing:.1f} s",
-        ", ".join(kill.not_finite) or "none",
+        f"`{last}`",
+        ", ".join(faults(kill)) or "none",
     ]
     return "| " + " | ".join(map(str, cells)) + " |"

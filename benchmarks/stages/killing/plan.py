@@ -27,7 +27,8 @@ class Kill:
     """One kill: what was planned, and what was seen.
 
     ``share`` is the part of the phase's time, 0 to 1, that passes before the kill. ``phase`` and ``step`` were
-    seen when the kill was made. ``left`` is what there still was ``seconds_to_nothing`` after the command's end.
+    seen when the kill was made. ``tracebacks`` counts those on the console. ``left`` is what there still was
+    ``seconds_to_nothing`` after the command's end.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Kill:
     seconds: float = 0.0
     seconds_to_end: float = 0.0
     last: list[str] = field(default_factory=list)
+    tracebacks: int = 0
     left: list[str] = field(default_factory=list)
     seconds_to_nothing: float = 0.0
     not_finite: list[str] = field(default_factory=list)

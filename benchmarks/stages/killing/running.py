@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks.stages.killing.faults import NOBODY
 from benchmarks.stages.killing.limits import fill, lift, starve
 from benchmarks.stages.killing.plan import STAGES, STEPS, VICTIMS, Kill
 from judgerlvr.cli import MODULES
@@ -42,8 +43,6 @@ SETTINGS = [
     "generate.validation.every=0",
     "generate.max_response_tokens=64",
 ]
-# What is written of a kill that came too late.
-NOBODY = "nobody: the command had ended"
 PATIENCE = 10.0
 POLL = 0.05
 # Longest time of a command, and of its end after a kill, in seconds.
@@ -70,8 +69,11 @@ def phase_of(run: Path, since: float) -> tuple[str, int]:
         return "start", 0
     manifest = json.loads((run / MANIFEST).read_text(encoding="utf-8"))
     trained = max((row.step for row in read_metrics(run / METRICS) if row.is_training), default=0)
+    if manifest["export"]:
+        return "over", trained + 1
     if manifest["trained"]:
-        return ("over" if manifest["export"] else "publish"), trained + 1
+        # Each publishing writes the manifest first. Before that a command loads its libraries.
+        return ("publish" if fresh(run / MANIFEST) else "start"), trained + 1
     half = set((run / "checkpoints").glob("global_step_*")) - set(complete(run / "checkpoints"))
     if any(map(fresh, half)):
         return "save", trained + 1
@@ -127,8 +129,9 @@ class Running:
         for session in self.sessions.glob("*"):
             remains.remove(session, patience=0) if session.is_dir() else session.unlink(missing_ok=True)
 
-    def last_lines(self, count: int = 3) -> list[str]:
-        return self.log.read_text(errors="replace").splitlines()[-count:]
+    def lines(self) -> list[str]:
+        """What the command has printed so far."""
+        return self.log.read_text(errors="replace").splitlines()
 
 
 def victim_of(kind: str, running: Running, draw: random.Random) -> int | None:
@@ -162,7 +165,8 @@ def after(kill: Kill, running: Running) -> None:
     while (left := running.left()) and time.monotonic() - ended < PATIENCE:
         time.sleep(POLL)
     kill.left, kill.seconds_to_nothing = left, round(time.monotonic() - ended, 2)
-    kill.last = running.last_lines()
+    lines = running.lines()
+    kill.last, kill.tracebacks = lines[-3:], sum(line.startswith("Traceback") for line in lines)
     sealed = complete(running.run / "checkpoints")
     kill.not_finite = [path.name for path in sealed if first_not_finite(path / "actor")]
 
@@ -220,7 +224,7 @@ def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
             seen, since = found, now
         time.sleep(POLL)
     if running.process.wait():
-        raise SystemExit(f"{stage} failed without a kill: {running.last_lines()}")
+        raise SystemExit(f"{stage} failed without a kill: {running.lines()[-3:]}")
     return phases
 
 
