@@ -13,7 +13,7 @@ from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
 from judgerlvr.experiments.commands import Room, call
 from judgerlvr.experiments.plan import Plan
 from judgerlvr.experiments.room import room_here
-from judgerlvr.models.directory import pick_device
+from judgerlvr.models.directory import check_model, pick_device
 from rewards.errors import InputError
 
 PLAN = "plan.yaml"
@@ -27,8 +27,13 @@ def run_experiment(plan: Plan, out: Path) -> None:
         CommandFailed: a stage, an evaluation or the report failed.
     """
     address = os.environ.get("RAY_ADDRESS")
-    device = pick_device(load_config(plan.config, plan.overrides).cluster.device, True, address)
-    runs = seeds_of(plan, out, room_here(device, address, policies_of(plan)))
+    config = load_config(plan.config, plan.overrides)
+    device = pick_device(config.cluster.device, True, address)
+    policies = policies_of(plan)
+    for policy in policies:
+        # Before the folder is taken: no stage has begun, so that a wrong model is bad input.
+        check_model(policy, 1, config.model.trust_remote_code)
+    runs = seeds_of(plan, out, room_here(device, address, policies))
     take_folder(plan, out)
     import_once(device, address)
     for one in runs:

@@ -265,6 +265,45 @@ def test_a_server_that_fails_leaves_its_launchers_and_still_removes_the_folder()
     assert until(lambda: not folder.exists())
 
 
+WITHOUT_SERVER = """
+from judgerlvr.cluster.forking import start
+start.start_server([], {})
+print(start.forking_python(), flush=True)
+start._own[0].kill()
+"""
+
+
+def test_the_folder_goes_with_the_owner_behind_a_killed_server():
+    environment = {key: value for key, value in os.environ.items() if key != start.VARIABLE}
+    command = [sys.executable, "-c", WITHOUT_SERVER]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.startswith("/") and not Path(done.stdout.strip()).parent.exists()
+
+
+def test_a_fork_is_a_process_group_of_its_own(server):
+    assert lines(server[0], "-c", "import os; print(os.getpgid(0) == os.getpid())") == "True\n"
+
+
+SEMAPHORE = """
+import multiprocessing, time
+semaphore = multiprocessing.get_context("spawn").Semaphore()
+print(semaphore._semlock.name, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_semaphore_of_a_fork_goes_with_the_owner():
+    process, folder = owner()
+    fork = subprocess.Popen([folder / start.PYTHON, "-c", SEMAPHORE], stdout=subprocess.PIPE, text=True)
+    semaphore = Path("/dev/shm") / f"sem.{fork.stdout.readline().strip().lstrip('/')}"
+    assert semaphore.exists()
+    process.kill()
+    process.wait()
+    assert until(lambda: not semaphore.exists())
+    fork.kill()
+    fork.wait()
+
+
 def test_a_long_temporary_folder_has_a_server_too(tmp_path):
     long = tmp_path / ("x" * 120)
     long.mkdir()

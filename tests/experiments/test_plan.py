@@ -134,6 +134,7 @@ def test_a_folder_keeps_its_plan(tmp_path, commands):
         (TWO_ARMS.replace("BY", "steps") + "seeds: [1, 1]\n", "stands twice"),
         (TWO_ARMS.replace("BY", "steps") + "overrides: [nosuch=1]\n", "nosuch"),
         (TWO_ARMS.replace("BY", "steps") + "config: nosuch.yaml\n", "no such config"),
+        (TWO_ARMS.replace("BY", "steps") + "overrides: [model.path=nosuch]\n", "nosuch: no model here"),
     ],
 )
 def test_a_wrong_plan_is_one_line_and_no_folder(tmp_path, commands, capsys, text, says):

@@ -58,6 +58,7 @@ OVERRIDES = {
     "generate.algorithm.clip_low=1.5": "give a number above 0 and at most 1",
     "runs=a-file": "a-file",
     "model.path=loop": "the path cannot be followed",
+    "cluster.rollout_cpu_gib=10000": "10000 GiB of KV cache on a machine of",
     "data.tiny_train=10 --dry-run": "24 prompts a step, and the training data has 10 that fit; set at most 8",
 }
 

@@ -122,6 +122,16 @@ class Running:
                 return
             time.sleep(POLL)
 
+    def linger(self, kill: Kill, seconds: float) -> float:
+        """Wait, but not beyond the phase of the kill: later steps are faster than the first. Returns the time waited."""
+        begun = time.monotonic()
+        while not self.ended and (passed := time.monotonic() - begun) < seconds:
+            found, step = self.phase()
+            if found != kill.wanted or step not in (0, kill.wanted_step):
+                break
+            time.sleep(min(POLL, seconds - passed))
+        return round(time.monotonic() - begun, 3)
+
     def end(self) -> None:
         """End whatever still runs."""
         self.process.kill()
@@ -175,9 +185,7 @@ def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path 
     """Wait for the phase and the share of its time, kill, and record. A run that is over is not killed."""
     begun = time.monotonic()
     running.wait_for(kill.wanted, kill.wanted_step)
-    kill.delay = round(kill.share * phases.get(kill.wanted, 0.0), 3)
-    with suppress(subprocess.TimeoutExpired):
-        running.process.wait(kill.delay)
+    kill.delay = running.linger(kill, kill.share * phases.get(kill.wanted, 0.0))
     kill.phase, kill.step = running.phase()
     struck = time.monotonic()
     if running.ended:

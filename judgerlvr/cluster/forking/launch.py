@@ -18,6 +18,8 @@ from typing import IO
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # More descriptors fit into no message.
 MOST_DESCRIPTORS = 250
+# Python's process that removes the semaphores of others once all of these have ended. A fork would die with the server.
+TRACKER = "multiprocessing.resource_tracker"
 # Flags of an interpreter that take no value and change nothing that a fork could still change.
 FLAGS = ("-u", "-s", "-S", "-E", "-B", "-I", "-P")
 
@@ -45,7 +47,7 @@ def _is_known(words: Sequence[str]) -> bool:
     if not program:
         return False
     if program[0] in ("-c", "-m"):
-        return len(program) > 1
+        return len(program) > 1 and TRACKER not in program[1]
     return program[0].endswith(".py") and not program[0].startswith("-") and Path(program[0]).is_file()
 
 

@@ -42,6 +42,8 @@ def become(asked: Asked) -> types.CodeType:
     Raises:
         SystemExit: no such program.
     """
+    # Ray may end a worker together with the worker's group, and the server is no part of a worker.
+    os.setpgid(0, 0)
     _die_with_parent()
     place_descriptors(asked.received, asked.descriptors)
     for stream in (sys.stdout, sys.stderr):

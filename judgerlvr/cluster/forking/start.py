@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,8 +30,8 @@ _own: list[subprocess.Popen[bytes]] = []
 def start_server(modules: Sequence[str], variables: Mapping[str, str]) -> None:
     """Start a server that imports ``modules`` under ``variables``, unless this process has one already.
 
-    Returns at once. The first request waits for the imports. The server ends with this process and removes
-    its folder.
+    Returns at once. The first request waits for the imports. The server ends with this process. The folder is removed
+    by this process, or by the server where this process was killed.
     """
     if forking_python():
         return
@@ -53,6 +55,16 @@ def start_server(modules: Sequence[str], variables: Mapping[str, str]) -> None:
         )
     _own.append(server)
     os.environ[VARIABLE] = str(folder)
+    atexit.register(_end, os.getpid(), server, folder)
+
+
+def _end(owner: int, server: subprocess.Popen[bytes], folder: Path) -> None:
+    """Remove the folder at the owner's end, also behind a server that was killed. The forks die with the server."""
+    if os.getpid() != owner:
+        return
+    server.kill()
+    server.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def forking_python() -> str | None:

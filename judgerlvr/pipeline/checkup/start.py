@@ -34,6 +34,8 @@ def machine(subject: Subject) -> Iterator[Finding]:
     if device == "gpu" and not cards and not subject.request.ray_address:
         remedy = "give this command on the machine with GPUs, or set RAY_ADDRESS"
         yield warning("no GPU is visible here, so the cards are not checked", remedy)
+    if subject.here and device == "cpu" and not subject.request.ray_address:
+        _check_cache(subject.config.cluster.rollout_cpu_gib)
     try:
         check_versions(device)
     except PreflightError as error:
@@ -44,6 +46,13 @@ def machine(subject: Subject) -> Iterator[Finding]:
     else:
         yield ok(f"verl {version('verl')}, vllm {version('vllm')}")
     check_trackers(subject.config)
+
+
+def _check_cache(gib: float) -> None:
+    """Refuse a KV cache that takes all memory of this machine. The engine would be killed after minutes."""
+    if gib >= host_gib():
+        problem = f"{gib:g} GiB of KV cache on a machine of {host_gib():.1f} GiB"
+        raise InputError(problem, "set it to a few GiB", field="cluster.rollout_cpu_gib")
 
 
 def model(subject: Subject) -> Iterator[Finding]:
