@@ -66,8 +66,8 @@ def diagnose(options: argparse.Namespace) -> None:
     drawn = draw(options.model, question, engine, sys.stderr.isatty(), options.whole_limit)
     seconds = time.monotonic() - started
     summary = drawn.evaluation.summary(settings, sources, options.model, options.limit)
-    record, blocks = result(drawn, measure(drawn, settings.min_check_tokens), summary | {"seconds": round(seconds, 1)})
     write_evaluation(folder, drawn.evaluation, summary)
+    record, blocks = result(drawn, measure(drawn, settings.min_check_tokens), summary | {"seconds": round(seconds, 1)})
     print(to_markdown(blocks))
     write_files(files, blocks, record, "Diagnosis")
 
@@ -81,7 +81,7 @@ def read_judge_template(options: argparse.Namespace) -> str:
     card = read_card(options.model)
     if options.judge_prompt is None and card and card.judge_prompt is not None:
         return card.judge_prompt
-    path = resolve_path(options.judge_prompt or JUDGE_PROMPT)
+    path = resolve_path(options.judge_prompt or JUDGE_PROMPT).resolve()
     template = load_template(path, JUDGE_FIELDS)
     words = options.verdicts or (card and card.verdicts) or ["Yes", "No"]
     check_asked_words(path, words, "--verdicts")

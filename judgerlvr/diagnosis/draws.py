@@ -109,7 +109,7 @@ def draw(
 
 
 def _context(prompts: Prompts, question: Question, tokenizer: Any) -> int:
-    """Tokens that the engine must hold: a judge prompt shows a problem and a whole solution, then a response follows."""
+    """Tokens that the engine must hold: a judge prompt shows a problem and a whole solution, and has a response."""
     template = len(tokenizer.encode(question.judge_template, add_special_tokens=False))
     wanted = prompts.longest + template + 2 * question.settings.decoding.max_tokens
     return min(wanted, prompts.model_context or wanted)

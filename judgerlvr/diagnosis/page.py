@@ -12,12 +12,13 @@ from judgerlvr.diagnosis.prediction import NO_PREDICTION, Prediction
 from judgerlvr.diagnosis.world_traces import CheckMix
 from judgerlvr.evaluation.documents import Block
 from judgerlvr.evaluation.intervals import Estimate
-from judgerlvr.evaluation.table import MISSING, interval, number
+from judgerlvr.evaluation.table import MISSING, number
+from judgerlvr.evaluation.table import interval as interval_of
 
 NOTE = (
-    "[low, high]: 95 % over problems, clustered Wilson for shares and bootstrap for tokens. Balanced accuracy: a missing "
-    "verdict is a miss. Shortcuts judge without reading, and near 0.5 is good. A case is decided by the rule of "
-    "docs/diagnosis.md. Distances are in half widths of a diagnosis of 100 problems with 16 samples."
+    "[low, high]: 95 % over problems, clustered Wilson for shares and bootstrap for tokens. Balanced accuracy: a "
+    "missing verdict is a miss. Shortcuts judge without reading, and near 0.5 is good. A case is decided by the rule "
+    "of docs/diagnosis.md. Distances are in half widths of a diagnosis of 100 problems with 16 samples."
 )
 HEAD = ["measure", "value", "of"]
 SHOWN = 8  # nearest cases
@@ -33,9 +34,9 @@ def page(
     blocks = [Block(heading="Diagnosis"), *(Block(line=line) for line in _conditions(summary))]
     blocks += [Block(heading="Solving"), Block(rows=[HEAD, *_solving(measures.solving)])]
     blocks.append(Block(heading="Judging its own solutions"))
-    blocks += _part(measures.judging and _judging(measures.judging), absent.get("judging"))
+    blocks += _part(_judging(measures.judging) if measures.judging else None, absent.get("judging"))
     blocks.append(Block(heading="Checks in the traces"))
-    blocks += _part(measures.traces and _traces(measures.traces), absent.get("traces"))
+    blocks += _part(_traces(measures.traces) if measures.traces else None, absent.get("traces"))
     return [*blocks, *_prediction(prediction, unscored), Block(line=NOTE)]
 
 
@@ -56,16 +57,16 @@ def _conditions(summary: Mapping[str, Any]) -> list[str]:
 
 def _solving(found: Solving) -> list[list[str]]:
     sampled, greedy = f"{found.samples} samples of {found.problems} problems", f"{found.problems} greedy responses"
-    rows = [["pass@1", interval(found.pass_at_1), sampled]]
-    rows += [[f"groups of {size} with both outcomes", interval(value), sampled] for size, value in found.mixed.items()]
+    rows = [["pass@1", _interval(found.pass_at_1), sampled]]
+    rows += [[f"groups of {size} with both outcomes", _interval(value), sampled] for size, value in found.mixed.items()]
     rows += [
-        ["greedy accuracy", interval(found.greedy), greedy],
+        ["greedy accuracy", _interval(found.greedy), greedy],
         ["greedy less temperature 1", _signed(found.greedy_gain), "both, paired by problem"],
     ]
-    rows += [[f"tokens, {name}", interval(value, 1), sampled] for name, value in found.tokens.items()]
+    rows += [[f"tokens, {name}", _interval(value, 1), sampled] for name, value in found.tokens.items()]
     return [
         *rows,
-        ["tokens, greedy", interval(found.greedy_tokens, 1), greedy],
+        ["tokens, greedy", _interval(found.greedy_tokens, 1), greedy],
         ["cut at the limit; prompts too long", f"{found.cut}; {found.too_long}", sampled],
         ["entropy, nats a token", number(found.entropy), sampled],
     ]
@@ -74,10 +75,10 @@ def _solving(found: Solving) -> list[list[str]]:
 def _judging(found: Judging) -> list[list[str]]:
     of = f"{found.prompts} verdicts on {found.problems} problems, half of the solutions right"
     return [
-        ["balanced accuracy", interval(found.balanced_accuracy), of],
-        ["balanced accuracy, greedy", interval(found.greedy_balanced_accuracy), "the same prompts"],
-        ["false yes", interval(found.false_yes), "wrong solutions"],
-        ["false no", interval(found.false_no), "right solutions"],
+        ["balanced accuracy", _interval(found.balanced_accuracy), of],
+        ["balanced accuracy, greedy", _interval(found.greedy_balanced_accuracy), "the same prompts"],
+        ["false yes", _interval(found.false_yes), "wrong solutions"],
+        ["false no", _interval(found.false_no), "right solutions"],
         ["without a verdict", str(found.no_verdict), of],
         ["thinks before the verdict", number(found.checking), of],
         *(
@@ -90,8 +91,8 @@ def _judging(found: Judging) -> list[list[str]]:
 def _traces(found: Traces) -> list[list[str]]:
     rows = [
         ["natural less no rechecks", _signed(found.premium), "accuracy, paired by problem"],
-        ["accuracy without rechecks", interval(found.without_rechecks), "wait, hmm and check kept out"],
-        ["tokens without rechecks", interval(found.tokens_without, 1), "wait, hmm and check kept out"],
+        ["accuracy without rechecks", _interval(found.without_rechecks), "wait, hmm and check kept out"],
+        ["tokens without rechecks", _interval(found.tokens_without, 1), "wait, hmm and check kept out"],
         ["responses that recheck", number(found.rechecking), "natural samples"],
         ["responses that kept to no recheck", number(found.kept_out), "samples without rechecks"],
     ]
@@ -101,9 +102,9 @@ def _traces(found: Traces) -> list[list[str]]:
 def _mix(name: str, found: CheckMix) -> list[list[str]]:
     of = f"{found.checks} checks, {number(found.a_sample, 2)} a sample"
     return [
-        [f"{name}: wrong values among the checked", interval(found.wrong), of],
-        [f"{name}: wrong values accepted", interval(found.false_yes), of],
-        [f"{name}: right values refused", interval(found.false_no), of],
+        [f"{name}: wrong values among the checked", _interval(found.wrong), of],
+        [f"{name}: wrong values accepted", _interval(found.false_yes), of],
+        [f"{name}: right values refused", _interval(found.false_no), of],
     ]
 
 
@@ -133,6 +134,10 @@ def _cases(nearest: Sequence[tuple[Case, float | None]]) -> list[list[str]]:
         for case, away in nearest[:SHOWN]
     ]
     return [head, *rows]
+
+
+def _interval(value: Estimate, digits: int = 3) -> str:
+    return interval_of(value.as_dict(), digits)
 
 
 def _signed(value: Estimate) -> str:

@@ -40,12 +40,12 @@ def inputs_of(measures: Measures) -> dict[str, Estimate]:
     """The inputs that could be measured, by the names of ``UNITS``."""
     solving, judging = measures.solving, measures.judging
     tokens = solving.tokens["all"]
-    found = {
+    found: dict[str, Estimate | None] = {
         "pass@1": solving.pass_at_1,
         "mixed groups of 16": solving.mixed.get(GROUP),
         "greedy less sampled": solving.greedy_gain,
-        "judge balanced accuracy": judging and judging.balanced_accuracy,
-        "judge false yes": judging and judging.false_yes,
+        "judge balanced accuracy": judging.balanced_accuracy if judging else None,
+        "judge false yes": judging.false_yes if judging else None,
         "log2 of tokens": Estimate(*(math.log2(v) for v in (tokens.value, tokens.low, tokens.high)))
         if tokens.low > 0
         else None,
@@ -76,6 +76,8 @@ def reasons_against(inputs: Mapping[str, Estimate], cases: Sequence[Case]) -> li
     values = {name: estimate.value for name, estimate in inputs.items()}
     # Without decided cases the hull of all cases still says how far the model is from what was measured.
     about = known or list(cases)
+    if not about:
+        return reasons
     away = outside(values, about)
     if away > NEAR:
         ranges = {name: [case.inputs[name] for case in about] for name in UNITS}
