@@ -9,8 +9,10 @@ from statistics import mean
 
 import pytest
 
-from judgerlvr.diagnose import main
+from judgerlvr.config.load import ROOT
+from judgerlvr.diagnose import main, parse_arguments
 from judgerlvr.diagnosis.draws import JUDGING, NO_RECHECKS
+from judgerlvr.diagnosis.prediction import GROUP
 from judgerlvr.sampling import sampler
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from judgerlvr.tinyworld.problems import generate_problems, write_problems
@@ -241,3 +243,10 @@ def test_bad_input_is_one_line_and_exit_2(problems, tmp_path, capsys, given):
     assert BAD[given] in message
     assert message.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_defaults_measure_every_input_and_stand_on_the_page():
+    options = parse_arguments(["--model", "m", "--data", "d"])
+    page = " ".join((ROOT / "docs" / "diagnosis.md").read_text().split())
+    assert options.n == GROUP
+    assert f"One engine draws {options.n} solutions of each of the first {options.limit} problems" in page

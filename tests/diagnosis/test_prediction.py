@@ -1,8 +1,8 @@
 """The rule of outcomes, the hull, the chances and the score, on made-up cases. The committed cases, as they are."""
 
+import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from benchmarks.lab.statistics import Comparison
 from benchmarks.lab.statistics import Estimate as LabEstimate
 from benchmarks.lab.statistics import outcome as lab_outcome
 from judgerlvr.config.load import ROOT
-from judgerlvr.diagnosis.cases import FILE, UNITS, Bounds, Case, Outcome, case_of, read_cases
+from judgerlvr.diagnosis.cases import UNITS, Bounds, Case, Outcome, case_of, read_cases
 from judgerlvr.diagnosis.prediction import chances_at, constant_chances, decided, predict
 from judgerlvr.diagnosis.scoring import score, why_not_scored
 from judgerlvr.evaluation.intervals import Estimate
@@ -191,11 +191,36 @@ def test_a_committed_case_has_all_inputs_and_an_existing_record(one):
     assert one.condition
 
 
+TINY = [one for one in read_cases() if one.family == "tiny world"]
+DIAGNOSED = ROOT / "benchmarks" / "results" / "diagnosis-tiny-world-2026-11-28"
+
+
+@pytest.mark.parametrize("one", TINY, ids=lambda c: c.name)
+def test_a_demos_case_is_its_record(one):
+    """The first table with both arms has policy, accuracy, greedy accuracy and mean tokens."""
+    path = ROOT / one.record
+    page = (path / "README.md" if path.is_dir() else path).read_text()
+    ours, theirs = (table_row(page, arm) for arm in ("JudgeRLVR", "vanilla, equal steps"))
+    assert one.accuracy.mean == pytest.approx(ours[0] - theirs[0], abs=1e-4)
+    assert one.shortening.mean == pytest.approx(math.log(theirs[2] / ours[2]), abs=1e-3)
+    assert one.tokens == pytest.approx(ours[2], abs=0.05)
+
+
+@pytest.mark.parametrize("one", TINY, ids=lambda c: c.name)
+def test_the_tiny_worlds_inputs_are_those_of_the_diagnosis(one):
+    inputs = json.loads((DIAGNOSED / "diagnosis.json").read_text())["inputs"]
+    assert {name: round(value["value"], 4) for name, value in inputs.items()} == one.inputs
+
+
+def table_row(page, arm):
+    line = next(line for line in page.splitlines() if line.startswith(f"| {arm} |"))
+    return [float(cell.split()[0]) for cell in line.split("|")[2:5]]
+
+
 def test_the_page_tells_the_state_of_the_committed_cases():
     """While none is decided, nothing is predicted and nothing is scored."""
-    cases = read_cases()
-    page = " ".join((ROOT / "docs" / "diagnosis.md").read_text().split())
-    assert f"{len(cases)} measured cases" in page
-    assert f"{len(decided(cases))} of them are decided" in page
-    assert (why_not_scored(cases) is not None) == ("Predictions are not scored" in page)
-    assert FILE.is_relative_to(Path(ROOT))
+    cases, text = read_cases(), (ROOT / "docs" / "diagnosis.md").read_text()
+    page = " ".join(text.split())
+    assert f"{len(cases)} measured cases, and {len(decided(cases))} of them are decided" in page
+    assert (why_not_scored(cases) is not None) == ("**Predictions are not scored**" in page)
+    assert all(f"| {c.name} | {c.outcome} | {c.open_because} |" in text for c in cases)
