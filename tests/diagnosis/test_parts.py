@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from data.identity import make_problem
+from judgerlvr.config.load import ROOT
 from judgerlvr.diagnosis.command import read_judge_template
 from judgerlvr.diagnosis.world_traces import judging_checks, read_traces, solving_checks
 from judgerlvr.runs.policy_card import PolicyCard, write_card
@@ -41,14 +42,14 @@ def test_the_judge_prompt_is_the_cards(tmp_path):
 
 def test_another_judge_prompt_than_the_cards_needs_a_word(tmp_path, capsys):
     write_card(tmp_path, CARD)
-    with pytest.raises(InputError, match="judge_prompt.*--override-card"):
+    with pytest.raises(InputError, match=r"judge_prompt.*--override-card"):
         read_judge_template(options(tmp_path, judge_prompt=DEFAULT))
     assert "{{response}}" in read_judge_template(options(tmp_path, judge_prompt=DEFAULT, override_card=True))
     assert "other than the policy's card" in capsys.readouterr().out
 
 
 def test_a_model_without_a_card_gets_the_default(tmp_path):
-    assert read_judge_template(options(tmp_path)) == DEFAULT.read_text().removesuffix("\n")
+    assert read_judge_template(options(tmp_path)) == (ROOT / DEFAULT).read_text().removesuffix("\n")
 
 
 class Letters:
