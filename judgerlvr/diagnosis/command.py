@@ -29,6 +29,7 @@ from rewards.errors import InputError
 
 JUDGE_PROMPT = Path("configs/prompts/judge.txt")
 PAGE, RECORD = "diagnosis.md", "diagnosis.json"
+FACTS = ("model", "data", "limit", "settings", "judge_prompt", "generated_tokens", "seconds")
 # Options of an evaluation that a diagnosis fixes. Cases were measured at temperature 1.
 FIXED: dict[str, Any] = {
     "judge_data": [],
@@ -67,7 +68,8 @@ def diagnose(options: argparse.Namespace) -> None:
     seconds = time.monotonic() - started
     summary = drawn.evaluation.summary(settings, sources, options.model, options.limit)
     write_evaluation(folder, drawn.evaluation, summary)
-    record, blocks = result(drawn, measure(drawn, settings.min_check_tokens), summary | {"seconds": round(seconds, 1)})
+    summary |= {"seconds": round(seconds, 1), "judge_prompt": judge_template}
+    record, blocks = result(drawn, measure(drawn, settings.min_check_tokens), summary)
     print(to_markdown(blocks))
     write_files(files, blocks, record, "Diagnosis")
 
@@ -99,7 +101,7 @@ def result(drawn: Drawn, measures: Measures, summary: dict[str, Any]) -> tuple[d
     unscored = why_not_scored(cases)
     absent = {name: why for name, why in (("judging", drawn.no_judging), ("traces", drawn.no_traces)) if why}
     record = {
-        **{name: summary[name] for name in ("model", "data", "limit", "settings", "generated_tokens", "seconds")},
+        **{name: summary[name] for name in FACTS},
         "measures": asdict(measures),
         "not_measured": absent,
         "inputs": {name: value.as_dict() for name, value in inputs.items()},

@@ -123,7 +123,7 @@ def _cases(nearest: Sequence[tuple[Case, float | None]]) -> list[list[str]]:
     head = ["measured case", "distance", "outcome", "points", "tokens", "pairs", "condition"]
     rows = [
         [
-            f"{case.family}: {case.name}",
+            case.name,
             number(away, 1),
             f"{case.outcome} ({case.open_because})" if case.open_because else str(case.outcome),
             _points(case.accuracy),

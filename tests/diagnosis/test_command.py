@@ -169,6 +169,12 @@ def test_wrong_values_among_the_checked_while_solving(record, samples):
     assert found["false_yes"]["value"] == pytest.approx(mean(k for k, w in zip(kept, wrong, strict=True) if w))
 
 
+def test_the_record_tells_how_the_model_was_asked(record):
+    assert record["judge_prompt"].startswith("Judge.")
+    assert record["settings"]["decoding"]["n"] == N
+    assert record["data"][0]["used"] == 12
+
+
 def test_inputs_are_the_measures(record):
     found, solving = record["inputs"], record["measures"]["solving"]
     assert found["pass@1"] == solving["pass_at_1"]
