@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parent
 # In the order in which a person meets the commands. The names are modules of this package.
 COMMANDS = (
     "doctor",
+    "diagnose",
     "stage1_judge",
     "stage2_generate",
     "evaluate",

@@ -109,7 +109,7 @@ def evaluate_model(
 
     evaluation = Evaluation()
     prompts = Prompts(model_dir, items, engine)
-    _check_limit(prompts, settings.decoding.max_tokens, whole_limit, model_dir)
+    check_limit(prompts, settings.decoding.max_tokens, whole_limit, model_dir)
     with Sampler(model_dir, prompts.needed_context(settings.decoding.max_tokens), engine) as sampler:
         evaluation.context = sampler.context
         # The chat template decides for every prompt alike, so the first prompt is enough.
@@ -121,7 +121,7 @@ def evaluate_model(
     return evaluation
 
 
-def _check_limit(prompts: Prompts, limit: int, whole_limit: bool, model_dir: Path) -> None:
+def check_limit(prompts: Prompts, limit: int, whole_limit: bool, model_dir: Path) -> None:
     """Refuse a limit that the context leaves no room for, or say where responses will be cut."""
     if not (found := prompts.shortfall(limit)):
         return

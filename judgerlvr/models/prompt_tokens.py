@@ -7,7 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from data.identity import shown_text
+from data.labelling import Refuse
+from data.prompts import as_chat, render
 from rewards.errors import InputError
+from rewards.types import Problem
 
 CountTokens = Callable[[list[dict[str, str]]], int]
 Chat = list[dict[str, str]]
@@ -67,6 +71,16 @@ class PromptFilter:
         if plain and len(chat) == 1 and self._template + size <= self.longest:
             return False
         return len(encode_prompt(self.tokenizer, chat)) > self.longest
+
+
+def refuse_judge_prompts(prompts: PromptFilter, template: str) -> Refuse:
+    """A function from a problem and a shown response to why their judge prompt cannot be used, or None."""
+
+    def refuse(problem: Problem, shown: str) -> str | None:
+        text = shown_text(problem)
+        return prompts.refuse(as_chat(render(template, {"problem": text, "response": shown})), (text, shown))
+
+    return refuse
 
 
 def special_texts(tokenizer: Any) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -86,8 +87,16 @@ def check_card(request: Request, override: bool) -> list[str]:
 
 
 def check_verdicts(config: Config) -> None:
-    """Refuse verdict words that the judge prompt does not ask for: every verdict would be unreadable."""
-    path, words = Path(config.judge.data.prompt), config.judge.data.verdicts
+    """Refuse verdict words that the judge prompt of the configuration does not ask for."""
+    check_asked_words(Path(config.judge.data.prompt), config.judge.data.verdicts, "judge.data.verdicts")
+
+
+def check_asked_words(path: Path, words: Sequence[str], setting: str) -> None:
+    """Refuse verdict words that a judge prompt does not ask for: every verdict would be unreadable.
+
+    Raises:
+        InputError: naming the word and the ``setting`` that gives the words.
+    """
     template = load_template(path, JUDGE_FIELDS)
     check_words(words)
     if path == TAUGHT and tuple(words) == DEFAULT_WORDS:
@@ -95,5 +104,5 @@ def check_verdicts(config: Config) -> None:
     for word in words:
         # \b fails beside a word that begins or ends with a mark.
         if not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", template):
-            remedy = "write the word into the template, or set judge.data.verdicts to the template's words"
-            raise InputError(f"verdict word {word!r} does not occur", remedy, file=path, field="judge.data.verdicts")
+            remedy = f"write the word into the template, or set {setting} to the template's words"
+            raise InputError(f"verdict word {word!r} does not occur", remedy, file=path, field=setting)

@@ -8,19 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from data.identity import shown_text
 from data.jsonl import write_jsonl
 from data.judge_row import judge_schema
 from data.judge_set import JudgeSet, JudgeSetSettings, NothingToJudge, build_judge_set
 from data.labelling import Refuse, View
-from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
+from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
 from data.verl_rows import judge_row, render_judge_rows, write_parquet
 from judgerlvr.config.schema import Config, Extraction
 from judgerlvr.engine.in_training.validation import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
-from judgerlvr.models.prompt_tokens import PromptFilter
+from judgerlvr.models.prompt_tokens import PromptFilter, refuse_judge_prompts
 from judgerlvr.pipeline.problems import ProblemSets, read_options
 from judgerlvr.pipeline.reward_settings import reward_settings
 from judgerlvr.runs.metrics import log_phase, log_progress
@@ -175,14 +174,7 @@ def judge_set_settings(config: Config, heldout_problems: int) -> JudgeSetSetting
 def _prompt_refusal(config: Config, tokenizer: Any) -> Refuse:
     """Why the judge prompt of a problem and a shown response cannot be used."""
     template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
-    prompts = PromptFilter(tokenizer, config.max_prompt_tokens)
-
-    def refuse(problem: Problem, shown: str) -> str | None:
-        text = shown_text(problem)
-        chat = as_chat(render(template, {"problem": text, "response": shown}))
-        return prompts.refuse(chat, (text, shown))
-
-    return refuse
+    return refuse_judge_prompts(PromptFilter(tokenizer, config.max_prompt_tokens), template)
 
 
 def write_judge_set(config: Config, folder: Path, judge_set: JudgeSet) -> None:

@@ -18,7 +18,10 @@ from rewards.extraction.thinking import prompt_opens_thinking
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One sample to draw. ``limit`` counts response tokens. ``name`` is unique within an engine."""
+    """One sample to draw. ``limit`` counts response tokens. ``name`` is unique within an engine.
+
+    ``banned`` are ids of tokens that the response must not hold.
+    """
 
     name: str
     ids: Sequence[int]
@@ -27,6 +30,7 @@ class Request:
     top_p: float
     seed: int | None
     thinking_open: bool
+    banned: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

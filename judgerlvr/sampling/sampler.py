@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +26,7 @@ CPU_ENGINE = {"dtype": "float32", "enforce_eager": True, "enable_chunked_prefill
 GPU_ENGINE = {"dtype": "bfloat16"}
 # "processed": log-probabilities of the distribution that is sampled from, temperature included.
 ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
+BAN = -100.0  # the strongest bias that vLLM takes: odds of e^-100
 
 
 class Sampler:
@@ -83,6 +85,7 @@ class Sampler:
             logprobs=0,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
+            logit_bias=dict.fromkeys(request.banned, BAN) or None,
         )
         prompt = TokensPrompt(prompt_token_ids=list(request.ids))
         self._asked[request.name] = request
@@ -93,8 +96,10 @@ class Sampler:
         ended = [output for output in self._llm.llm_engine.step() if output.finished]
         return [self._finished(self._asked.pop(output.request_id), output.outputs[0]) for output in ended]
 
-    def sample(self, prompts: Prompts, decoding: Decoding, progress: bool = False) -> list[Sample]:
-        """``decoding.n`` samples of each item of the prompts, item by item.
+    def sample(
+        self, prompts: Prompts, decoding: Decoding, progress: bool = False, banned: Sequence[int] = ()
+    ) -> list[Sample]:
+        """``decoding.n`` samples of each item of the prompts, item by item, without the ``banned`` token ids.
 
         The prompts must know the engine's context. A prompt that leaves no room for a response is a sample too,
         empty and marked ``prompt_too_long``.
@@ -104,7 +109,7 @@ class Sampler:
         places = [(place, index) for place in range(len(prompts.items)) for index in range(decoding.n)]
         for number, (place, index) in enumerate(places):
             if request := prompts.request(str(number), place, index, decoding):
-                self.add(request)
+                self.add(replace(request, banned=banned))
         ended: dict[str, Finished] = {}
         with tqdm(total=len(self._asked), disable=not progress, desc="samples") as bar:
             while self.busy:

@@ -26,6 +26,7 @@ ROOMS = (
     "judgerlvr.pipeline",
     "judgerlvr.reporting",
     "judgerlvr.experiments",
+    "judgerlvr.diagnosis",
 )
 ENTRY_POINTS = len(ROOMS)
 # Packages that a room never imports.

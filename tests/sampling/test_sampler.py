@@ -70,6 +70,16 @@ def test_greedy_is_one_sample_and_repeats(sampler):
 
 
 @pytest.mark.engine
+def test_banned_tokens_do_not_occur_and_the_rest_is_sampled(sampler):
+    free = sampler.sample(prompts(items(6)), DECODING)
+    banned = sampler.tokenizer.encode("\nwait", add_special_tokens=False)
+    kept = sampler.sample(prompts(items(6)), DECODING, banned=banned)
+    assert len(banned) == 1
+    assert [any("wait" in s.response for s in group) for group in (free, kept)] == [True, False]
+    assert all(s.response for s in kept)
+
+
+@pytest.mark.engine
 def test_oversize_prompt_is_a_counted_sample_and_the_rest_is_sampled(sampler):
     long = Problem("long", "a=1\n" * 400, "1")
     asked = [*items(1), *generate_items([long], "{{problem}}", "heldout")]

@@ -1,0 +1,73 @@
+"""Cells as measured cases of ``judgerlvr.diagnose``: ``python -m benchmarks.lab.measured DIR...`` prints the rows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.lab.checks import mean_point
+from benchmarks.lab.map import CellResults, Row, read_cell, rows_of
+from benchmarks.lab.records import LABEL
+from benchmarks.lab.statistics import Estimate
+
+FAMILY = "lab: chain with frozen rechecks"
+
+
+def cases_of(folder: Path) -> list[dict[str, Any]]:
+    """A row for each judge-first arm of a cell beside vanilla. Figures are rounded to 4 digits."""
+    cell = read_cell(folder)
+    return [_case(folder, cell, row) for row in rows_of(cell) if row.arm.startswith("judge-")]
+
+
+def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
+    front = row.comparison.front
+    vanilla = cell.octets["vanilla"]
+    return {
+        "name": f"{cell.name} {row.arm}, {folder.name}",
+        "family": FAMILY,
+        "record": f"benchmarks/lab/results/{folder.name}",
+        "condition": f"{LABEL}; one base, each arm at its better rate, {vanilla['device']}, exploratory; "
+        "tokens at matched accuracy",
+        "pairs": row.comparison.accuracy.pairs,
+        "inputs": _inputs(cell),
+        "accuracy": _bounds(row.comparison.accuracy),
+        "shortening": _bounds(row.comparison.shortening),
+        "tokens": round(row.comparison.arm_tokens, 4),
+        "front_tokens": round(front, 4) if math.isfinite(front) else None,
+        "failed_checks": row.failed_checks,
+    }
+
+
+def _inputs(cell: CellResults) -> dict[str, float]:
+    """The base, as the mean over the runs of vanilla at step 0."""
+    base = mean_point([run["curve"][0] for run in cell.octets["vanilla"]["runs"]])
+    values = {
+        "pass@1": base["accuracy"],
+        "mixed groups of 16": base["mixed_groups"],
+        "greedy less sampled": base["greedy_accuracy"] - base["accuracy"],
+        "judge balanced accuracy": base["judge_balanced"],
+        "judge false yes": base["judge_false_yes"],
+        "log2 of tokens": math.log2(base["tokens"]),
+    }
+    return {name: round(value, 4) for name, value in values.items()}
+
+
+def _bounds(value: Estimate) -> dict[str, float | None]:
+    ends = {"mean": value.mean, "low": value.low, "high": value.high}
+    return {name: round(end, 4) if math.isfinite(end) else None for name, end in ends.items()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.measured", description=f"{LABEL}: measured cases")
+    made.add_argument("cells", type=Path, nargs="+", help="folders written by benchmarks.lab.run")
+    options = made.parse_args(arguments)
+    print(json.dumps([case for folder in options.cells for case in cases_of(folder)], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

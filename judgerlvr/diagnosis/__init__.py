@@ -1,0 +1,1 @@
+"""A model measured before RL, by samples alone, and the measured cases that lie near the model."""

@@ -1,0 +1,123 @@
+"""The command ``judgerlvr.diagnose``, from parsed options to one page and a record."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from data.prompts import JUDGE_FIELDS, load_template
+from judgerlvr.cli import parse_engine_options
+from judgerlvr.config.load import resolve_path
+from judgerlvr.diagnosis.cases import read_cases
+from judgerlvr.diagnosis.draws import Drawn, Question, draw
+from judgerlvr.diagnosis.measures import Measures, measure
+from judgerlvr.diagnosis.page import page
+from judgerlvr.diagnosis.prediction import Prediction, inputs_of, predict
+from judgerlvr.diagnosis.scoring import why_not_scored
+from judgerlvr.evaluation.command import check_arguments, fill_from_card, read_items, settings_of
+from judgerlvr.evaluation.documents import check_files, to_markdown, write_files
+from judgerlvr.evaluation.run import write_evaluation
+from judgerlvr.models.directory import check_model
+from judgerlvr.models.identity import model_hash
+from judgerlvr.pipeline.inputs import check_asked_words
+from judgerlvr.runs.policy_card import check_against, read_card
+from rewards.errors import InputError
+
+JUDGE_PROMPT = Path("configs/prompts/judge.txt")
+PAGE, RECORD = "diagnosis.md", "diagnosis.json"
+FACTS = ("model", "data", "limit", "settings", "judge_prompt", "generated_tokens", "seconds")
+# Options of an evaluation that a diagnosis fixes. Cases were measured at temperature 1.
+FIXED: dict[str, Any] = {
+    "judge_data": [],
+    "responses": [],
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "min_check_tokens": 1,
+}
+
+
+def diagnose(options: argparse.Namespace) -> None:
+    """Measure, predict, print and write.
+
+    Raises:
+        InputError: bad options, model, templates or problems, or a folder that holds a diagnosis.
+    """
+    vars(options).update(FIXED)
+    check_arguments(options)
+    if options.n < 2:
+        raise InputError(f"--n is {options.n}", "give at least 2, since one sample has no mixed outcome")
+    options.model = resolve_path(options.model)
+    judge_template = read_judge_template(options)
+    fill_from_card(options)
+    settings = settings_of(options)
+    items, sources = read_items(options)
+    engine = parse_engine_options(options.engine)
+    check_model(options.model, longest=1)
+    folder = options.out or Path("runs/diagnose") / f"{options.model.name}-{model_hash(options.model)[:8]}"
+    files = [folder / PAGE, folder / RECORD]
+    check_files(files)
+    # Two files may share a problem, whose samples would then count twice.
+    question = Question(list({item.id: item for item in items}.values()), settings, judge_template)
+    print(f"sampling {len(question.items)} problems x {options.n}, then greedy, then verdicts", flush=True)
+    started = time.monotonic()
+    drawn = draw(options.model, question, engine, sys.stderr.isatty(), options.whole_limit)
+    seconds = time.monotonic() - started
+    summary = drawn.evaluation.summary(settings, sources, options.model, options.limit)
+    write_evaluation(folder, drawn.evaluation, summary)
+    summary |= {"seconds": round(seconds, 1), "judge_prompt": judge_template}
+    record, blocks = result(drawn, measure(drawn, settings.min_check_tokens), summary)
+    print(to_markdown(blocks))
+    write_files(files, blocks, record, "Diagnosis")
+
+
+def read_judge_template(options: argparse.Namespace) -> str:
+    """The judge prompt of the command line, else of the policy's card, else the default. Call before the card fills.
+
+    Raises:
+        InputError: a bad template, words that the template does not ask for, or a prompt other than the card's.
+    """
+    card = read_card(options.model)
+    if options.judge_prompt is None and card and card.judge_prompt is not None:
+        return card.judge_prompt
+    path = resolve_path(options.judge_prompt or JUDGE_PROMPT).resolve()
+    template = load_template(path, JUDGE_FIELDS)
+    words = options.verdicts or (card and card.verdicts) or ["Yes", "No"]
+    check_asked_words(path, words, "--verdicts")
+    if card:
+        for line in check_against(card, {"judge_prompt": template}, options.model, options.override_card):
+            print(f"other than the policy's card: {line}", flush=True)
+    return template
+
+
+def result(drawn: Drawn, measures: Measures, summary: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """The record of the diagnosis, and the page."""
+    cases = read_cases()
+    inputs = inputs_of(measures)
+    prediction = predict(inputs, cases)
+    unscored = why_not_scored(cases)
+    absent = {name: why for name, why in (("judging", drawn.no_judging), ("traces", drawn.no_traces)) if why}
+    record = {
+        **{name: summary[name] for name in FACTS},
+        "measures": asdict(measures),
+        "not_measured": absent,
+        "inputs": {name: value.as_dict() for name, value in inputs.items()},
+        "prediction": _plain(prediction),
+        "not_scored": unscored,
+    }
+    return record, page(summary, measures, absent, prediction, unscored)
+
+
+def _plain(prediction: Prediction) -> dict[str, Any]:
+    return {
+        "outcome": prediction.outcome,
+        "chances": prediction.chances,
+        "reasons": list(prediction.reasons),
+        "cases": [
+            {"name": case.name, "family": case.family, "record": case.record, "outcome": case.outcome, "distance": away}
+            for case, away in prediction.nearest
+        ],
+    }

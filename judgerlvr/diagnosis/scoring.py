@@ -1,0 +1,69 @@
+"""How good predictions are: log loss on each family from the cases of the other families, against a constant answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.balanced_accuracy import ratio
+from judgerlvr.diagnosis.cases import Case
+from judgerlvr.diagnosis.prediction import NEAR, chances_at, constant_chances, decided, outside
+from judgerlvr.evaluation.intervals import Estimate, bootstrap
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean log loss in nats over the ``predicted`` of ``cases`` decided cases.
+
+    ``difference`` is the loss less the constant's, below 0 where the prediction is better. The interval is a bootstrap
+    over families.
+    """
+
+    cases: int
+    predicted: int
+    families: int
+    loss: float
+    constant_loss: float
+    difference: Estimate
+
+
+def why_not_scored(cases: Sequence[Case]) -> str | None:
+    """Why a score would say nothing, None where at least two families hold different outcomes each."""
+    known = decided(cases)
+    outcomes: dict[str, set[str]] = {}
+    for case in known:
+        outcomes.setdefault(case.family, set()).add(case.outcome)
+    if sum(len(found) > 1 for found in outcomes.values()) >= 2:
+        return None
+    families = len({case.family for case in cases})
+    return (
+        f"{len(known)} of {len(cases)} cases in {families} families are decided, "
+        "and a score needs at least two families with different outcomes in each"
+    )
+
+
+def score(cases: Sequence[Case]) -> Score:
+    """Each family predicted from the decided cases of the others, inside the hull of the others alone."""
+    known = decided(cases)
+    rows = []  # family, loss, loss of the constant answer
+    for case in known:
+        others = [other for other in known if other.family != case.family]
+        if others and outside(case.inputs, others) <= NEAR:
+            chances, constant = chances_at(case.inputs, others), constant_chances(others)
+            rows.append((case.family, -math.log(chances[case.outcome]), -math.log(constant[case.outcome])))
+    families = list(dict.fromkeys(family for family, _, _ in rows))
+    sums = np.array(
+        [[sum(a - b for f, a, b in rows if f == family), sum(f == family for f, _, _ in rows)] for family in families],
+        dtype=np.float64,
+    ).reshape(len(families), 2)
+    return Score(
+        cases=len(known),
+        predicted=len(rows),
+        families=len(families),
+        loss=float(np.mean([row[1] for row in rows])) if rows else math.nan,
+        constant_loss=float(np.mean([row[2] for row in rows])) if rows else math.nan,
+        difference=bootstrap(sums, ratio),
+    )
