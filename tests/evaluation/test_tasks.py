@@ -51,6 +51,16 @@ def test_faulty_questions_of_mmlu_are_left_out(tmp_path):
     assert (data.rows, len(data.problems)) == (3, 2)
 
 
+@pytest.mark.parametrize("blank", ["___", "", " "])
+def test_a_grid_without_its_solution_is_refused(blank, tmp_path):
+    rows = fixtures()["zebralogic"].rows
+    solution = rows[2]["solution"]
+    hidden = rows[2] | {"solution": solution | {"rows": [[house, blank, blank] for house, *_ in solution["rows"]]}}
+    with pytest.raises(InputError, match="no value for Name of house 1") as refused:
+        load_task(small_task("zebralogic"), write_rows(tmp_path / "rows.parquet", [*rows[:2], hidden]))
+    assert refused.value.row == 3 and "\n" not in str(refused.value)
+
+
 def test_a_repeated_problem_is_asked_once(tmp_path):
     rows = fixtures()["aime25"].rows
     data = load_task(small_task("aime25"), write_rows(tmp_path / "rows.jsonl", [rows[0], rows[0], rows[1]]))
