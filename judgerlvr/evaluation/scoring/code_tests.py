@@ -25,9 +25,9 @@ sys.stdout.write(text if isinstance(text, str) else __import__("json").dumps(tex
 """
 # LiveCodeBench lets a program use these modules and their names without an import.
 _MODULES = (
-    "string re datetime collections heapq bisect copy math random statistics itertools functools operator io sys json "
-    "typing"
-).split()
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),
+    *("statistics", "itertools", "functools", "operator", "io", "sys", "json", "typing"),
+)
 # Names such as math.pow and operator.sub hide builtins, so that the builtins come last.
 _PRELUDE = "".join(f"from {name} import *\n" for name in (*_MODULES, "builtins"))
 _PRELUDE += f"import {', '.join(_MODULES)}\nsys.setrecursionlimit(50000)\n"
