@@ -84,6 +84,12 @@ def decodings(summary: Mapping[str, Any], file: Path) -> dict[SetKey, Decoding]:
     return found
 
 
+def _remedy(folder: Path) -> str:
+    """What to give. The evaluations of a run lie in folders of their own, and the line names these folders."""
+    inside = sorted(str(path.parent) for path in folder.glob(f"eval/*/{SUMMARY}"))
+    return f"give one evaluation of the run: {' or '.join(inside)}" if inside else REMEDY
+
+
 def read_output(folder: Path) -> Output:
     """Read ``summary.json`` and ``samples.jsonl`` of a folder.
 
@@ -92,7 +98,7 @@ def read_output(folder: Path) -> Output:
     """
     for name in (SUMMARY, SAMPLES):
         if not (folder / name).is_file():
-            raise InputError(f"no {name} here", REMEDY, file=folder)
+            raise InputError(f"no {name} here", _remedy(folder), file=folder)
     with reading("not JSON", "evaluate again", file=folder / SUMMARY):
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     if not isinstance(summary, dict):

@@ -22,6 +22,7 @@ from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 from tests.helpers.answering_engines import AnsweringEngines
 from tests.helpers.benchmark_items import fixtures, small_task, sums, write_rows, write_suite
+from tests.helpers.records import record
 
 UNSCORED = {
     name
@@ -92,6 +93,8 @@ def test_ten_tasks_and_two_models_make_a_table(tmp_path, models, capsys):
     means = {(row["model"], row["domain"]): row["accuracy"] for row in report["averages"]}
     assert means["vanilla", "in"] == pytest.approx(1 / 3) and means["judgerlvr", "out"] == 1.0
     assert {round(row["accuracy"], 6) for row in report["differences"]} == {round(2 / 3, 6)}
+    voted = {row["set"] for row in report["rows"] if "maj_at_k" in row}
+    assert voted == set(TASKS) - {"ifeval", "livecodebench_v6", "zebralogic"}
     assert [len(starts) for starts in loaded] == [2, 2]  # each of two slots starts once
     assert "# Benchmark" in capsys.readouterr().out
 
@@ -194,6 +197,14 @@ def test_the_mark_begins_above_two_percent(tmp_path, models, cut, marked):
     (record, *_) = read_records(tmp_path / "out" / "vanilla" / "samples.jsonl")
     records = [replace(record, finish_reason="length" if place < cut else "stop") for place in range(50)]
     assert task_row(records, Decoding())["marked"] is marked
+
+
+def test_the_accuracy_of_uncut_responses_weighs_problems_and_not_samples():
+    """An easy problem with many uncut samples outweighed a hard problem with one."""
+    easy = [record(id="easy", problem_id="easy", sample=n, score=1.0, finish_reason="stop") for n in range(4)]
+    hard = [record(id="hard", problem_id="hard", sample=n, score=0.0, finish_reason="length") for n in range(3)]
+    hard.append(record(id="hard", problem_id="hard", sample=3, score=0.0, finish_reason="stop"))
+    assert task_row([*easy, *hard], Decoding(n=4))["uncut_accuracy"] == 0.5
 
 
 def test_access_that_is_missing_is_a_line_and_a_row(tmp_path, models, monkeypatch, capsys):

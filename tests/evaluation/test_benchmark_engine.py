@@ -15,7 +15,8 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.evaluation.records import read_records
 from judgerlvr.tinyworld.making.checkpoint import base_path
 
-FILES = {"gsm8k": "gsm8k-test.jsonl", "svamp": "svamp.jsonl"}
+# The AIME file is an export by another project, which the hash of the task refuses.
+FILES = {"aime": "aime24.jsonl", "gsm8k": "gsm8k-test.jsonl", "svamp": "svamp.jsonl"}
 # Problems of a file. 0 takes all problems.
 LIMIT = int(os.environ.get("JUDGERLVR_BENCH_LIMIT", "25"))
 KILLED_AFTER = 10
@@ -34,7 +35,7 @@ def test_four_real_files_are_measured_across_a_kill(tmp_path, test_data):
     config = json.loads((model / "config.json").read_text()) | {"max_position_embeddings": 16384}
     (model / "config.json").write_text(json.dumps(config))
     data = test_data / "eval"
-    lines = [f"{{task: {name}, file: {data / f'{name}.jsonl'}, n: 1}}" for name in ("aime24", "math500")]
+    lines = [f"{{task: math500, file: {data / 'math500.jsonl'}, n: 1}}"]
     lines += [f"{{name: {name}, file: {data / file}, n: 1}}" for name, file in FILES.items()]
     suite = tmp_path / "suite.yaml"
     suite.write_text("tasks:\n" + "".join(f"  - {line}\n" for line in lines))

@@ -214,6 +214,15 @@ def test_any_damage_is_one_line_or_no_matter(tmp_path, capsys, name):
         assert (code, message.count("\n")) in ((0, 0), (2, 1)), (content, message)
 
 
+def test_the_evaluations_of_a_run_are_named_where_the_run_is_given(tmp_path, ours, capsys):
+    for name in ("step_22", "final"):
+        write(tmp_path / "run" / "eval" / name, SETS)
+    code, _ = run(tmp_path, tmp_path / "run", ours)
+    message = capsys.readouterr().err
+    assert code == 2 and message.count("\n") == 1
+    assert f"{tmp_path}/run/eval/final or {tmp_path}/run/eval/step_22" in message
+
+
 def test_nothing_in_common_is_one_line(tmp_path, ours, capsys):
     assert run(tmp_path, ours, write(tmp_path / "theirs", {"x/test.jsonl": {"q": "1111"}})) == (2, None)
     assert "no item is in both" in capsys.readouterr().err

@@ -240,6 +240,31 @@ def test_outputs_are_compared_by_lines_and_tokens_or_as_json(found, expected, fu
     assert code_tests.same_output(found, expected, function) is same
 
 
+HIDDEN_BUILTINS = """
+import builtins as own
+print([name for name in vars(own) if name[0] != "_" and globals().get(name, vars(own)[name]) is not vars(own)[name]])
+"""
+
+
+@needs_sandbox
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        (HIDDEN_BUILTINS, "[]"),
+        ("print(pow(3, 200, 1_000_007), pow(2, 3))", f"{pow(3, 200, 1_000_007)} 8"),
+        ("'A program.'\nfrom __future__ import annotations\ndef f(x: Unknown): return x\nprint(f(7))", "7"),
+        (
+            "print(copy.copy([1]), datetime.date(2025, 1, 4), gcd(6, 4), Counter('aa'))",
+            "[1] 2025-01-04 2 Counter({'a': 2})",
+        ),
+        ("value: Optional[List[int]] = deepcopy([1]); print(value, statistics.mean([1, 3]))", "[1] 2"),
+    ],
+)
+def test_a_program_has_the_builtins_and_the_usual_modules(text, output):
+    done = run_python(code_tests.program_of(text, None), b"", QUICK)
+    assert (done.failure, done.output.decode().strip()) == (None, output)
+
+
 def test_the_last_block_of_code_counts():
     assert code_of("```python\na\n```\nbetter:\n```py\nb\n```\n") == "b\n"
     assert code_of("```\n\n```") is None and code_of("no code") is None

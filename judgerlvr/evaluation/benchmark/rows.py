@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
+from judgerlvr.evaluation.metrics import accuracy
 from judgerlvr.evaluation.records import Record
 from judgerlvr.evaluation.summary import summarise
 from judgerlvr.sampling.decoding import Decoding
@@ -16,12 +19,24 @@ CUT_SHARE = 0.02
 Row = dict[str, Any]
 
 
-def task_row(records: Sequence[Record], decoding: Decoding) -> Row:
-    """The summary of a row, with the share of cut responses and the accuracy of the uncut responses."""
-    uncut = [record.score for record in records if record.finish_reason != CUT]
+def task_row(records: Sequence[Record], decoding: Decoding, answers: bool = True) -> Row:
+    """The summary of a row, with the share of cut responses and the accuracy of the uncut responses.
+
+    ``answers`` is False where the grader reads whole responses, which have no answer to vote for.
+    """
+    uncut = [record for record in records if record.finish_reason != CUT]
     share = (len(records) - len(uncut)) / len(records)
-    extra = {"cut_share": share, "marked": share > CUT_SHARE, "uncut_accuracy": fmean(uncut) if uncut else None}
-    return summarise(records, decoding) | extra
+    extra = {"cut_share": share, "marked": share > CUT_SHARE, "uncut_accuracy": _accuracy(uncut) if uncut else None}
+    summary = summarise(records, decoding)
+    if not answers:
+        # Wrong responses without an answer cast no vote, so that a vote would be won by a single right response.
+        del summary["maj_at_k"]
+    return summary | extra
+
+
+def _accuracy(records: Sequence[Record]) -> float:
+    """The mean score over problems, which weigh the same as in the accuracy of all responses."""
+    return accuracy(np.array([record.score for record in records]), [record.problem_id for record in records]).value
 
 
 def mean_tokens(row: Mapping[str, Any]) -> float | None:

@@ -66,7 +66,8 @@ def run_model(
         for decoding, samples in _by_decoding(job, store):
             graded, unmatched = _grade(job, samples, decoding, settings)
             records += graded
-            rows.append({"model": model.label, **task_row(graded, decoding), "golds_never_matched": unmatched})
+            row = task_row(graded, decoding, answers=unmatched is not None)
+            rows.append({"model": model.label, **row, "golds_never_matched": unmatched})
             _tell_row(rows[-1])
     return records, rows
 

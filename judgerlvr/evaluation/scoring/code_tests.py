@@ -6,6 +6,7 @@ The code never sees an expected output, so that no code can claim to have passed
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -22,17 +23,15 @@ import base64, pickle, sys, zlib
 text = pickle.loads(zlib.decompress(base64.b64decode(sys.stdin.buffer.read())))
 sys.stdout.write(text if isinstance(text, str) else __import__("json").dumps(text))
 """
-_PRELUDE = """
-import bisect, collections, functools, heapq, itertools, json, math, operator, random, re, string, sys
-from bisect import *
-from collections import *
-from functools import *
-from heapq import *
-from itertools import *
-from math import *
-from typing import *
-sys.setrecursionlimit(50000)
-"""
+# LiveCodeBench lets a program use these modules and their names without an import.
+_MODULES = (
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random"),
+    *("statistics", "itertools", "functools", "operator", "io", "sys", "json", "typing"),
+)
+# Names such as math.pow and operator.sub hide builtins, so that the builtins come last.
+_PRELUDE = "".join(f"from {name} import *\n" for name in (*_MODULES, "builtins"))
+_PRELUDE += f"import {', '.join(_MODULES)}\nsys.setrecursionlimit(50000)\n"
+_FUTURE = re.compile(r"^[ \t]*from[ \t]+__future__[ \t]+import[^\n]*$", re.MULTILINE)
 _CALL = """
 _arguments = [json.loads(_line) for _line in sys.stdin.read().split("\\n") if _line.strip()]
 _output, sys.stdout = sys.stdout, sys.stderr
@@ -87,7 +86,9 @@ def _json(text: str) -> Any:
 
 def program_of(code: str, function: str | None) -> str:
     """The whole program: with a function name, arguments are read as JSON lines and the result is written as JSON."""
-    return _PRELUDE + code + (_CALL.format(name=function) if function else "")
+    # Python takes such an import at the top of a program alone.
+    future = "".join(f"{line.strip()}\n" for line in _FUTURE.findall(code))
+    return future + _PRELUDE + _FUTURE.sub("", code) + (_CALL.format(name=function) if function else "")
 
 
 def same_output(found: str, expected: str, function: str | None) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from judgerlvr.evaluation.scoring.limits import MIB, CodeReason, Limits, reason_of
+from judgerlvr.evaluation.scoring.seccomp import filter_of
 
 PYTHON = "/usr/bin/python3"
 # A uid a run, so that the process limits of runs side by side do not add up. No login has so high a uid.
@@ -43,6 +45,8 @@ def why_unavailable() -> str | None:
     missing = [name for name in ("bwrap", "prlimit", PYTHON) if shutil.which(name) is None]
     if missing:
         return f"no {', '.join(missing)} here; run: apt-get install bubblewrap util-linux python3"
+    if filter_of() is None:
+        return f"no table of system calls for {platform.machine()}; use a machine of x86_64 or aarch64"
     return _probe()
 
 
@@ -60,11 +64,13 @@ def run_python(program: str, standard_input: bytes, limits: Limits, sandboxed: b
     ``sandboxed=False`` keeps the limits but that of processes, and drops all walls.
     """
     with ExitStack() as stack:
-        source, given, output, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(4))
+        source, calls, given, output, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(5))
         _fill(source, program.encode("utf-8", "surrogatepass"))
+        _fill(calls, filter_of() or b"")
         _fill(given, standard_input)
-        command = [*limits.command(), *(_walls(source.fileno(), limits) if sandboxed else _bare(source.fileno()))]
-        status = _wait(command, (given, output, errors), source.fileno(), limits)
+        passed = (source.fileno(), calls.fileno())
+        command = [*limits.command(), *(_walls(*passed, limits) if sandboxed else _bare(source.fileno()))]
+        status = _wait(command, (given, output, errors), passed, limits)
         return CodeRun(_read(output), None if status == 0 else _failure(status, errors))
 
 
@@ -73,7 +79,7 @@ def _fill(file: IO[bytes], content: bytes) -> None:
     file.seek(0)
 
 
-def _walls(program: int, limits: Limits) -> list[str]:
+def _walls(program: int, calls: int, limits: Limits) -> list[str]:
     """The ``bwrap`` command: system folders read-only, one small writable folder, everything else absent."""
     links = [("usr/lib", "/lib"), ("usr/lib64", "/lib64"), ("usr/bin", "/bin")]
     shown = [word for target, name in links for word in _system_folder(target, name)]
@@ -83,6 +89,7 @@ def _walls(program: int, limits: Limits) -> list[str]:
         *("--ro-bind", "/usr", "/usr", *shown, "--proc", "/proc", "--dir", "/dev", *devices),
         *("--size", str(limits.scratch_megabytes * MIB), "--tmpfs", "/tmp"),
         *("--ro-bind-data", str(program), "/program.py", "--remount-ro", "/", "--chdir", "/tmp"),
+        *("--seccomp", str(calls)),
         *limits.process_command(),
         *(PYTHON, "-I", "-X", "utf8", "/program.py"),
     ]
@@ -98,12 +105,12 @@ def _bare(program: int) -> list[str]:
     return [PYTHON, "-I", "-X", "utf8", "-c", start]
 
 
-def _wait(command: list[str], streams: tuple[IO[bytes], ...], program: int, limits: Limits) -> int | None:
+def _wait(command: list[str], streams: tuple[IO[bytes], ...], passed: tuple[int, ...], limits: Limits) -> int | None:
     """The exit status, or None after the wall time. The death of bwrap ends every process behind the walls."""
     given, output, errors = streams
     with _unprivileged() as identity:
         process = subprocess.Popen(
-            command, stdin=given, stdout=output, stderr=errors, pass_fds=[program], env={}, cwd="/", **identity
+            command, stdin=given, stdout=output, stderr=errors, pass_fds=passed, env={}, cwd="/", **identity
         )
         try:
             return process.wait(limits.wall_seconds)

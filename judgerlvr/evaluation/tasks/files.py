@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import Any
 from data.hashing import file_sha256
 from data.importing.containers import Located, iter_file
 from data.importing.sources import files_of
-from judgerlvr.evaluation.tasks.task import Source, Task
+from judgerlvr.evaluation.tasks.task import Source, Task, joined_hash
 from rewards.errors import MACHINE, InputError, one_line
 from rewards.types import Problem
+
+REMEDY = "take that revision, or enter the file in the suite as a set of your own ({name: NAME, file: PATH})"
 
 
 class NoAccess(Exception):
@@ -57,13 +58,12 @@ def load_task(task: Task, local: Path | None = None, sha256: str = "") -> TaskDa
 
 def files_hash(files: Sequence[Path]) -> str:
     """SHA-256 of a file. Several files have the SHA-256 of their hashes in order."""
-    hashes = [file_sha256(file) for file in files]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return joined_hash([file_sha256(file) for file in files])
 
 
 def _other(task: Task, what: str, place: Path, row: int | None = None, field: str | None = None) -> InputError:
     named = f"{task.source.repository}@{task.source.revision[:12] or 'unpinned'}"
-    return InputError(f"not {task.title} as {named} has it: {what}", "take that revision", place, row, field)
+    return InputError(f"not {task.title} as {named} has it: {what}", REMEDY, place, row, field)
 
 
 def _check_columns(task: Task, located: Located) -> None:

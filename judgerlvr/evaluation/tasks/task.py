@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +13,11 @@ from rewards.verifier import DEFAULT_VERIFIER
 Domain = Literal["in", "out"]
 Row = Mapping[str, Any]
 Scorer = Literal["verifier", "code", "instructions"]
+
+
+def joined_hash(hashes: Sequence[str]) -> str:
+    """SHA-256 of several files from the SHA-256 of each, in order. A single file keeps its own."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
