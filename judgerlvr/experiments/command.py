@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
-from judgerlvr.experiments.commands import Room, call
+from judgerlvr.experiments.commands import Call, Room, call
 from judgerlvr.experiments.plan import Plan
+from judgerlvr.experiments.restarts import Restarts
 from judgerlvr.experiments.room import room_here
 from judgerlvr.models.directory import pick_device
 from rewards.errors import InputError
@@ -19,8 +20,10 @@ from rewards.errors import InputError
 PLAN = "plan.yaml"
 
 
-def run_experiment(plan: Plan, out: Path) -> None:
+def run_experiment(plan: Plan, out: Path, restarts: int = 0) -> None:
     """Train, evaluate and report what the plan asks for. A folder that holds the same plan is continued.
+
+    Commands that fail are given again, ``restarts`` times in all.
 
     Raises:
         InputError: a bad configuration or override, or a folder of something else.
@@ -28,7 +31,7 @@ def run_experiment(plan: Plan, out: Path) -> None:
     """
     address = os.environ.get("RAY_ADDRESS")
     device = pick_device(load_config(plan.config, plan.overrides).cluster.device, True, address)
-    runs = seeds_of(plan, out, room_here(device, address, policies_of(plan)))
+    runs = seeds_of(plan, out, room_here(device, address, policies_of(plan)), Restarts(call, restarts))
     take_folder(plan, out)
     import_once(device, address)
     for one in runs:
@@ -42,7 +45,7 @@ def policies_of(plan: Plan) -> list[Path]:
     return sorted({resolve_path(path) for c in configs for path in (c.model.path, *c.judge.data.sample_from)})
 
 
-def seeds_of(plan: Plan, out: Path, room: Room) -> list[ArmsOfSeed]:
+def seeds_of(plan: Plan, out: Path, room: Room, call: Call) -> list[ArmsOfSeed]:
     """The arms of each seed, with configurations that were read. Several seeds have a folder each."""
     if len(plan.seeds) < 2:
         return [ArmsOfSeed(plan, out, plan.seeds[0] if plan.seeds else None, call, room)]
