@@ -12,6 +12,8 @@ from judgerlvr.config.load import ROOT
 from tests.helpers.ports import free_port
 
 LIMIT = 900
+# Without the script ``ray``, whose first line names the folder in which the environment was made.
+RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()")
 
 
 @contextmanager
@@ -20,13 +22,12 @@ def ray_head(folder):
     port, gcs = free_port(), free_port()
     environment = os.environ | {"RAY_TMPDIR": str(folder), "JUDGERLVR_VENV": str(Path(sys.executable).parents[1])}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
-    ray = Path(sys.executable).with_name("ray")
     options = [f"--port={gcs}", f"--dashboard-port={port}", "--num-cpus=16", "--num-gpus=1", "--disable-usage-stats"]
     # Ray's fixed ports would collide with any other cluster on this machine.
     options += [f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}"]
     with (folder / "head.log").open("w") as log:
         head = subprocess.Popen(
-            [ray, "start", "--head", "--block", "--dashboard-host=127.0.0.1", *options],
+            [*RAY, "start", "--head", "--block", "--dashboard-host=127.0.0.1", *options],
             env=environment,
             stdout=log,
             stderr=log,
@@ -36,7 +37,7 @@ def ray_head(folder):
     deadline = time.monotonic() + 180
     try:
         # A head node takes jobs only once its agent has registered.
-        while run([ray, "job", "submit", "--", "true"], environment).returncode:
+        while run([*RAY, "job", "submit", "--", "true"], environment).returncode:
             assert time.monotonic() < deadline, (folder / "head.log").read_text()
             time.sleep(2)
         yield environment
