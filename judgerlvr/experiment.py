@@ -1,8 +1,9 @@
 """Train, evaluate and compare the arms of a plan, continued where an earlier call ended.
 
-    python -m judgerlvr.experiment PLAN.yaml --out DIR
+    python -m judgerlvr.experiment PLAN.yaml --out DIR [--restarts 3] [key=value ...]
 
-The plan lists arms, seeds and budgets (docs/experiments.md). The same command again goes on where the last call ended.
+The plan lists arms, seeds and budgets (docs/experiments.md). A configuration file in its place gives judge set, stage 1,
+stage 2 and evaluation. The same command again goes on where the last call ended.
 """
 
 from __future__ import annotations
@@ -10,24 +11,32 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from rewards.errors import exit_code
+from rewards.errors import InputError, exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m judgerlvr.experiment", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("plan", type=Path, help="YAML file, such as configs/experiments/demo.yaml")
+    parser.add_argument("plan", type=Path, help="plan, such as configs/experiments/demo.yaml, or a configuration file")
     parser.add_argument("--out", type=Path, required=True, help="folder of the experiment's runs")
-    options = parser.parse_args(arguments)
-    return exit_code(lambda: _run(options.plan, options.out))
+    parser.add_argument(
+        "--restarts", type=int, default=0, help="restarts of failed commands, all together (default %(default)s)"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key in all arms")
+    options = parser.parse_intermixed_args(arguments)
+    return exit_code(lambda: _run(options))
 
 
-def _run(plan: Path, out: Path) -> None:
+def _run(options: argparse.Namespace) -> None:
     from judgerlvr.experiments.command import run_experiment  # after parsing: --help stays light
-    from judgerlvr.experiments.plan import read_plan
+    from judgerlvr.experiments.plan import plan_or_pipeline
 
-    run_experiment(read_plan(plan), out)
+    if options.restarts < 0:
+        raise InputError(f"--restarts {options.restarts}", "give 0 or more")
+    plan = plan_or_pipeline(options.plan)
+    run_experiment(replace(plan, overrides=[*plan.overrides, *options.overrides]), options.out, options.restarts)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
-from judgerlvr.experiments.commands import Room, call
+from judgerlvr.experiments.commands import Call, Room, call
 from judgerlvr.experiments.plan import Plan
+from judgerlvr.experiments.restarts import Restarts
 from judgerlvr.experiments.room import room_here
 from judgerlvr.models.directory import check_model, pick_device
 from rewards.errors import InputError
@@ -19,8 +20,10 @@ from rewards.errors import InputError
 PLAN = "plan.yaml"
 
 
-def run_experiment(plan: Plan, out: Path) -> None:
+def run_experiment(plan: Plan, out: Path, restarts: int = 0) -> None:
     """Train, evaluate and report what the plan asks for. A folder that holds the same plan is continued.
+
+    Commands that fail are given again, ``restarts`` times in all.
 
     Raises:
         InputError: a bad configuration or override, or a folder of something else.
@@ -33,7 +36,7 @@ def run_experiment(plan: Plan, out: Path) -> None:
     for policy in policies:
         # Before the folder is taken: no stage has begun, so that a wrong model is bad input.
         check_model(policy, 1, config.model.trust_remote_code)
-    runs = seeds_of(plan, out, room_here(device, address, policies))
+    runs = seeds_of(plan, out, room_here(device, address, policies), Restarts(call, restarts))
     take_folder(plan, out)
     import_once(device, address)
     for one in runs:
@@ -47,7 +50,7 @@ def policies_of(plan: Plan) -> list[Path]:
     return sorted({resolve_path(path) for c in configs for path in (c.model.path, *c.judge.data.sample_from)})
 
 
-def seeds_of(plan: Plan, out: Path, room: Room) -> list[ArmsOfSeed]:
+def seeds_of(plan: Plan, out: Path, room: Room, call: Call) -> list[ArmsOfSeed]:
     """The arms of each seed, with configurations that were read. Several seeds have a folder each."""
     if len(plan.seeds) < 2:
         return [ArmsOfSeed(plan, out, plan.seeds[0] if plan.seeds else None, call, room)]

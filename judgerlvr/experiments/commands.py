@@ -16,6 +16,16 @@ from rewards.errors import CommandFailed
 Call = Callable[..., None]
 
 
+class CommandEnded(CommandFailed):
+    """A command returned another exit code than 0. ``returned`` is negative for a signal, as in ``subprocess``."""
+
+    def __init__(self, module: str, returned: int) -> None:
+        super().__init__(f"judgerlvr.{module} returned {returned}")
+        self.returned = returned
+        # A shell counts a signal in the same way.
+        self.code = returned if returned > 0 else 128 - returned
+
+
 @dataclass(frozen=True)
 class Room:
     """What a machine has room for: ``evaluations`` at once, and ``two_stages`` side by side."""
@@ -39,7 +49,8 @@ def call(module: str, *arguments: object, label: str = "", apart: bool = False) 
     ``label`` stands before each line of output, for commands side by side. ``apart`` shows the output at the end.
 
     Raises:
-        CommandFailed: the command returned another exit code than 0, or was not started behind another's failure.
+        CommandEnded: the command returned another exit code than 0.
+        CommandFailed: the command was not started behind another's failure.
     """
     words = _words(module, arguments)
     print(f"\n$ python {' '.join(words)}", flush=True)
@@ -51,7 +62,7 @@ def call(module: str, *arguments: object, label: str = "", apart: bool = False) 
     if apart:
         print(f"\nend of: python {' '.join(words)}\n{output}", end="", flush=True)
     if process.returncode:
-        raise CommandFailed(f"judgerlvr.{module} returned {process.returncode}")
+        raise CommandEnded(module, process.returncode)
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
 
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -75,6 +75,29 @@ class Plan:
     @property
     def stages(self) -> Iterator[StagePlan]:
         return (stage for arm in self.arms.values() for stage in arm.stages)
+
+
+def plan_or_pipeline(path: Path) -> Plan:
+    """The plan of a YAML file. A configuration file gives both stages and the evaluation of each policy.
+
+    Raises:
+        InputError: as ``read_plan``.
+    """
+    return read_plan(path) if _is_plan(resolve_path(path)) else replace(_pipeline(), config=str(path))
+
+
+def _is_plan(found: Path) -> bool:
+    """Whether a file has a key of a plan. A file that cannot be read is a plan too, whose reader names the fault."""
+    try:
+        tree = OmegaConf.load(found)
+    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError):
+        return True
+    return not isinstance(tree, DictConfig) or any(one.name in tree for one in fields(Plan))
+
+
+def _pipeline() -> Plan:
+    stages = [StagePlan(kind, kind.value) for kind in Kind]
+    return Plan(arms={"JudgeRLVR": ArmPlan(stages)})
 
 
 def read_plan(path: Path) -> Plan:

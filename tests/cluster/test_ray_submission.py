@@ -1,55 +1,24 @@
 """Both stages as jobs of a running Ray cluster: the policy of a local run, and the exit code and cause of the job."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from judgerlvr.config.load import ROOT
-from tests.helpers.ports import free_port
+from tests.helpers.ray_head import ray_head, run
 from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.slow
-LIMIT = 900
 SETTINGS = [*SMALL, "judge.stop.steps=2", "generate.stop.steps=2", "generate.algorithm.dynamic_sampling=false"]
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The environment of someone who submits to a cluster of one CPU machine that counts as a GPU machine."""
-    folder, port, gcs = tmp_path_factory.mktemp("ray"), free_port(), free_port()
-    environment = os.environ | {"RAY_TMPDIR": str(folder), "JUDGERLVR_VENV": str(Path(sys.executable).parents[1])}
-    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4}
-    ray = Path(sys.executable).with_name("ray")
-    options = [f"--port={gcs}", f"--dashboard-port={port}", "--num-cpus=16", "--num-gpus=1", "--disable-usage-stats"]
-    # Ray's fixed ports would collide with any other cluster on this machine.
-    options += [f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}"]
-    with (folder / "head.log").open("w") as log:
-        head = subprocess.Popen(
-            [ray, "start", "--head", "--block", "--dashboard-host=127.0.0.1", *options],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    environment |= {"RAY_ADDRESS": f"http://127.0.0.1:{port}"}
-    deadline = time.monotonic() + 180
-    try:
-        # A head node takes jobs only once its agent has registered.
-        while run([ray, "job", "submit", "--", "true"], environment).returncode:
-            assert time.monotonic() < deadline, (folder / "head.log").read_text()
-            time.sleep(2)
+    with ray_head(tmp_path_factory.mktemp("ray")) as environment:
         yield environment
-    finally:
-        os.killpg(head.pid, signal.SIGTERM)
-        head.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +26,6 @@ def candidates(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "candidates.jsonl"
     write_candidates(path)
     return f"judge.data.responses=[{path}]"
-
-
-def run(words, environment=None):
-    return subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, timeout=LIMIT, check=False, cwd=ROOT, env=environment
-    )
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,17 @@ def test_a_given_out_is_kept():
     assert entrypoint("stage2_generate", "--out", "/else").count("--out") == 1
 
 
+def test_an_experiment_has_a_folder_of_its_plan_and_restarts():
+    words = entrypoint("experiment", "configs/tiny.yaml", "generate.stop.steps=2")
+    folder = ["--out", "/shared/experiments/tiny", "--restarts", "3"]
+    assert words[2:] == ["judgerlvr.experiment", "configs/tiny.yaml", "generate.stop.steps=2", *folder]
+
+
+@pytest.mark.parametrize("given", [["--out=/else", "--restarts=0"], ["--out", "/else", "--restarts", "0"]])
+def test_an_experiment_s_own_options_are_kept(given):
+    assert entrypoint("experiment", "configs/tiny.yaml", *given)[3:] == ["configs/tiny.yaml", *given]
+
+
 def test_a_continued_run_keeps_its_folder():
     assert entrypoint("stage1_judge", "--resume", "/shared/runs/judge")[3:] == ["--resume", "/shared/runs/judge"]
 
@@ -36,6 +47,10 @@ def test_a_continued_run_keeps_its_folder():
         (["--storage", "/shared", "--address", "ray://head:10001", "stage1_judge"], "is no dashboard address"),
         (["--storage", "/shared", "--address", "head:6379", "stage1_judge"], "is no dashboard address"),
         (["--storage", "/shared", "--address", "http://127.0.0.1:9", "stage1_judge"], "no cluster answers at"),
+        (["--address", "http://127.0.0.1:9", "experiment", "configs/tiny.yaml"], "no --storage"),
+        (["--address", "http://127.0.0.1:9", "status"], "no cluster answers at"),
+        (["--address", "head:6379", "logs", "judgerlvr-judge-1"], "is no dashboard address"),
+        (["--address", "http://127.0.0.1:9", "stop", "one", "two"], "no cluster answers at"),
     ],
 )
 def test_a_wrong_set_up_is_one_line(capsys, words, says):

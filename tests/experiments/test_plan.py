@@ -1,14 +1,16 @@
 """Plans: what is refused before a stage starts, and the commands and budgets that a plan becomes."""
 
 import json
+from dataclasses import fields
 
 import pytest
 
 from judgerlvr import experiment
 from judgerlvr.config.load import ROOT, load_config
+from judgerlvr.config.schema import Config
 from judgerlvr.experiments import command
 from judgerlvr.experiments.commands import ALONE
-from judgerlvr.experiments.plan import read_plan
+from judgerlvr.experiments.plan import Plan, read_plan
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.metrics import MEAN_TOKENS, METRICS, StepRow
 from rewards.errors import BAD_INPUT, CommandFailed
@@ -148,3 +150,16 @@ def test_a_wrong_plan_is_one_line_and_no_folder(tmp_path, commands, capsys, text
 def test_a_shipped_plan_and_its_configuration_are_read(path):
     plan = read_plan(path)
     load_config(plan.config, plan.overrides)
+
+
+def test_a_configuration_file_is_one_arm_of_both_stages(tmp_path, commands):
+    assert experiment.main(["configs/tiny.yaml", "--out", str(tmp_path / "out"), "generate.stop.steps=7"]) == 0
+    assert [module for module, _ in commands.seen if module != "evaluate"] == [
+        *("stage1_judge", "stage2_generate", "report")
+    ]
+    assert all("generate.stop.steps=7" in words for module, words in commands.seen if module.startswith("stage"))
+
+
+def test_no_configuration_file_has_a_key_of_a_plan():
+    """Else the file would be taken for a plan."""
+    assert not {one.name for one in fields(Plan)} & {one.name for one in fields(Config)}
