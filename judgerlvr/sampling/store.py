@@ -1,4 +1,4 @@
-"""Samples on disk while they are drawn: append-only shards, so that a death costs the samples at work and no more."""
+"""Samples on disk while they are drawn: append-only shards. A killed run loses only the samples that were being drawn."""
 
 from __future__ import annotations
 
