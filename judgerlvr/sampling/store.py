@@ -1,4 +1,4 @@
-"""Samples on disk while they are drawn: append-only shards. A killed run loses only the samples that were being drawn."""
+"""Samples on disk while they are drawn: append-only shards. A kill loses only the samples at work."""
 
 from __future__ import annotations
 
