@@ -96,7 +96,7 @@ def test_the_old_key_of_rollout_memory_is_refused_with_its_new_names():
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("device", "key"), [("gpu", "rollout_gpu_share"), ("cpu", "rollout_cpu_gib")])
-def test_a_stored_run_of_the_old_key_has_the_key_of_its_device(tmp_path, device, key):
-    (tmp_path / "config.yaml").write_text("cluster: {rollout_memory: 0.3}\n")
-    assert getattr(load_stored(tmp_path / "config.yaml", device).cluster, key) == 0.3
+@pytest.mark.parametrize(("device", "key", "value"), [("gpu", "rollout_gpu_share", 0.3), ("cpu", "rollout_cpu_gib", 4)])
+def test_a_stored_run_of_the_old_key_has_the_key_of_its_device(tmp_path, device, key, value):
+    (tmp_path / "config.yaml").write_text(f"cluster: {{rollout_memory: {value}}}\n")
+    assert getattr(load_stored(tmp_path / "config.yaml", device).cluster, key) == value
