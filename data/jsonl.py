@@ -1,54 +1,17 @@
-"""JSON lines: the one reader and the one writer of the project."""
+"""JSON lines: the one writer of the project, beside the one reader, which lies in ``rewards.jsonl``."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rewards.errors import InputError
-
-Row = dict[str, Any]
-
-
-def parse_lines(lines: Iterable[str], path: Path, torn_last_line: bool = False) -> Iterator[Row]:
-    """Objects of a stream of lines, one object a line. Empty lines are passed over.
-
-    Lines end at a line feed alone, because texts may hold other line ends such as U+2028.
-    ``torn_last_line`` passes over a last line that a crash cut short.
-
-    Raises:
-        InputError: a line is broken JSON or holds no object. The error names the line.
-    """
-    fault: InputError | None = None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        if fault:
-            raise fault
-        try:
-            yield _parse_object(line, path, number)
-        except InputError as error:
-            if not torn_last_line:
-                raise
-            # Whether the broken line is the last shows only when the next line comes.
-            fault = error
-
-
-def read_jsonl(path: str | Path, torn_last_line: bool = False) -> Iterator[Row]:
-    """Objects of a JSONL file in UTF-8, read as a stream. A byte order mark is passed over.
-
-    Raises:
-        InputError: as ``parse_lines``, or the file is not UTF-8.
-    """
-    path = Path(path)
-    with path.open(encoding="utf-8-sig", newline="\n") as file:
-        try:
-            yield from parse_lines(file, path, torn_last_line)
-        except UnicodeDecodeError as error:
-            raise not_utf8(path, error) from error
+from rewards.jsonl import Row as Row
+from rewards.jsonl import not_utf8 as not_utf8
+from rewards.jsonl import parse_lines as parse_lines
+from rewards.jsonl import read_jsonl as read_jsonl
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -64,18 +27,3 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def dump_line(row: Mapping[str, Any]) -> str:
     """One object as a line with its line feed."""
     return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
-    return InputError(f"not UTF-8 (byte {error.start} of a block)", "convert the file to UTF-8", file=path)
-
-
-def _parse_object(line: str, path: Path, number: int) -> Row:
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"broken JSON ({error.msg})", "mend or remove the row", file=path, row=number) from error
-    if not isinstance(value, dict):
-        problem = f"a {type(value).__name__}, not an object"
-        raise InputError(problem, "write {...} rows", file=path, row=number)
-    return value

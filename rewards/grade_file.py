@@ -14,6 +14,7 @@ from rewards.auditing.second_grader import second_opinion
 from rewards.errors import InputError
 from rewards.extraction.extract import Mode
 from rewards.grading.settings import GradingSettings
+from rewards.jsonl import not_utf8, read_jsonl
 from rewards.stats import reason_counts, second_percentiles
 from rewards.types import Problem, Reason, Result
 from rewards.verifier import DEFAULT_VERIFIER
@@ -65,7 +66,10 @@ def read_pairs(path: Path) -> list[dict[str, Any]]:
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise InputError(f"unknown kind {path.suffix!r}", "use .jsonl, .json, .csv or .parquet", file=path)
-    pairs = [_pair(row, path, number) for number, row in enumerate(reader(path), start=1)]
+    try:
+        pairs = [_pair(row, path, number) for number, row in enumerate(reader(path), start=1)]
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
     if not pairs:
         raise InputError("no rows", "give at least one gold/prediction pair", file=path)
     return pairs
@@ -90,19 +94,9 @@ def _pair(row: Any, path: Path, number: int) -> dict[str, Any]:
     return pair
 
 
-def _read_jsonl(path: Path) -> Iterable[Any]:
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise InputError(f"not JSON: {error}", "write one JSON object a line", path, number) from error
-
-
 def _read_json(path: Path) -> Iterable[Any]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error}", "write a list of objects", file=path) from error
     if not isinstance(rows, list):
@@ -111,7 +105,7 @@ def _read_json(path: Path) -> Iterable[Any]:
 
 
 def _read_csv(path: Path) -> Iterable[Any]:
-    with path.open(encoding="utf-8", newline="") as lines:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
         yield from csv.DictReader(lines)
 
 
@@ -125,7 +119,7 @@ def _read_parquet(path: Path) -> Iterable[Any]:
 
 
 _READERS: dict[str, Callable[[Path], Iterable[Any]]] = {
-    ".jsonl": _read_jsonl,
+    ".jsonl": read_jsonl,
     ".json": _read_json,
     ".csv": _read_csv,
     ".parquet": _read_parquet,

@@ -31,7 +31,7 @@ class HubName:
 
 
 def container_kind(path: Path) -> tuple[str, str]:
-    """(kind, packing) of a file by its endings, each empty where it is unknown or absent."""
+    """(kind, packing) of a file by its endings: (".jsonl", ".gz"). An unknown or absent ending gives ""."""
     endings = [ending.lower() for ending in path.suffixes]
     packing = endings.pop() if endings and endings[-1] in PACKED else ""
     kind = endings[-1] if endings and endings[-1] in KINDS else ""

@@ -8,8 +8,9 @@ from math import gcd
 from typing import NamedTuple
 
 from data.importing.problem_rows import ROLES
+from judgerlvr.config.choices import Overlong
 from judgerlvr.config.schema import MATCH_TOKENS as MATCH_TOKENS
-from judgerlvr.config.schema import Config, Overlong, StageSettings
+from judgerlvr.config.schema import Config, StageSettings
 from rewards.errors import InputError
 
 REFRESH = re.compile(r"refresh_every:(\d+)")

@@ -7,9 +7,9 @@ mini- and micro-batches, worker counts and verl's settings follow from these and
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Literal
 
+from judgerlvr.config.choices import Action, Device, Extraction, Importance, Loss, Overlong, Recompute, View
 from judgerlvr.config.domains import (
     COUNT,
     COUNT_OR_OFF,
@@ -70,50 +70,6 @@ def data_key(default: Any, text: str) -> Any:
 
 def section(kind: type) -> Any:
     return field(default_factory=kind)
-
-
-class Loss(StrEnum):
-    grpo = "grpo"
-    gspo = "gspo"
-
-
-class Importance(StrEnum):
-    token = "token"
-    sequence = "sequence"
-
-
-class Overlong(StrEnum):
-    mask = "mask"
-    penalty = "penalty"
-    wrong = "wrong"
-
-
-class View(StrEnum):
-    solution = "solution"
-    full_response = "full_response"
-
-
-class Extraction(StrEnum):
-    strict = "strict"
-    lenient = "lenient"
-
-
-class Recompute(StrEnum):
-    auto = "auto"
-    all = "all"
-    attention = "attention"
-    none = "none"
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    gpu = "gpu"
-
-
-class Action(StrEnum):
-    stop = "stop"
-    warn = "warn"
 
 
 @dataclass

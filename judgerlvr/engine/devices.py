@@ -9,8 +9,8 @@ from typing import Any
 
 from judgerlvr.cluster.environment import environment
 from judgerlvr.cluster.ray import cluster_arguments, worker_python
+from judgerlvr.config.choices import Recompute
 from judgerlvr.config.schema import PACKED as PACKED
-from judgerlvr.config.schema import Recompute
 from judgerlvr.runs.stage import Stage
 
 ACTOR = "actor_rollout_ref.actor"

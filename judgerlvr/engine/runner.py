@@ -16,7 +16,7 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from judgerlvr.cluster.session import session
-from judgerlvr.config.schema import Action
+from judgerlvr.config.choices import Action
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
 from judgerlvr.engine.signals import Interrupted, SignalHandlers

@@ -10,8 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from judgerlvr.config.choices import Loss, Overlong
 from judgerlvr.config.load import engine_keys
-from judgerlvr.config.schema import Loss, Overlong
 from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init, shares_prefixes
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.rollout_choices import TRANSFER

@@ -133,7 +133,7 @@ def _unit(one: Shares, two: Shares) -> float:
 
 
 def _flips(problems: Sequence[str], one: Shares, two: Shares) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Problems that ours solves by more than half of its samples and theirs does not, and the reverse."""
+    """(problems that only ``one`` solves, problems that only ``two`` solves), by more than half of the samples."""
     a, b = one.values > HALF, two.values > HALF
     gained = tuple(problem for problem, flipped in zip(problems, a & ~b, strict=True) if flipped)
     return gained, tuple(problem for problem, flipped in zip(problems, b & ~a, strict=True) if flipped)

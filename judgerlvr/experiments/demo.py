@@ -13,12 +13,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from judgerlvr.config.effective import TINY
 from judgerlvr.config.load import ROOT
-from judgerlvr.experiments.command import PLAN, run_experiment
-from judgerlvr.experiments.plan import Plan, read_plan
 from rewards.errors import InputError, exit_code
+
+# The functions below import the rest, so that --help stays light.
+if TYPE_CHECKING:
+    from judgerlvr.experiments.plan import Plan
 
 DEMO_PLAN = ROOT / "configs" / "experiments" / "demo.yaml"
 RUNS = Path("runs")
@@ -38,6 +41,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def plan_of(options: argparse.Namespace) -> Plan:
     """The demo's plan with the model and overrides of the command line."""
+    from judgerlvr.experiments.plan import read_plan
+
     base = ROOT / "judgerlvr" / "tinyworld" / "base" / options.model
     overrides = [f"model.path={base}", *options.overrides]
     return replace(read_plan(DEMO_PLAN), config=options.config, overrides=overrides)
@@ -61,6 +66,8 @@ def _names() -> Iterator[Path]:
 
 
 def _newest_unfinished() -> Path:
+    from judgerlvr.experiments.command import PLAN
+
     plans = [path for path in RUNS.glob(f"demo*/{PLAN}") if not path.with_name(REPORT).exists()]
     if not plans:
         raise InputError("no unfinished demo", "leave out --resume", file=RUNS)
@@ -68,6 +75,8 @@ def _newest_unfinished() -> Path:
 
 
 def run_demo(options: argparse.Namespace) -> None:
+    from judgerlvr.experiments.command import run_experiment
+
     started = time.monotonic()
     out = demo_folder(options.out, options.resume)
     run_experiment(plan_of(options), out)

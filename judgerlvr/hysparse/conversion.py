@@ -89,7 +89,7 @@ def adopt(weights: Mapping[str, Tensor], config: HySparseConfig, start: InitialV
         model = HySparseForCausalLM(config)
     missing, unexpected = model.load_state_dict(weights, strict=False, assign=True)
     if unexpected:
-        raise InputError(f"{unexpected[0]} has no place in this configuration", "keep branches=both")
+        raise InputError(f"this configuration has no place for the weight {unexpected[0]}", "keep branches=both")
     new = [name for name in missing if ".g_" not in name and "sinks" not in name]
     if new:
         raise InputError(f"the source has no {new[0]}", "leave gate_full, sinks_full and qk_norm at their defaults")

@@ -44,7 +44,7 @@ class Found:
 def check_count(options: argparse.Namespace, layers: int) -> None:
     """Raise InputError for a number of full layers without a search, or above the source's layers."""
     if options.full_count is not None and options.search is None:
-        raise InputError("--full-count counts the layers that a search leaves", "give --search TEXTS too")
+        raise InputError("--full-count needs a search of full layers", "give --search TEXTS too")
     if options.full_count is not None and options.full_count > layers:
         raise InputError(f"--full-count is {options.full_count}", f"the source has {layers} layers")
 

@@ -9,8 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
+from judgerlvr.config.choices import Extraction
 from judgerlvr.config.load import ROOT
-from judgerlvr.config.schema import Config, Extraction
+from judgerlvr.config.schema import Config
 from judgerlvr.engine.devices import PACKED
 from judgerlvr.engine.private.engine_arguments import engine_arguments
 from judgerlvr.runs.policy_card import check_against, read_card, used_facts

@@ -16,7 +16,8 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
 from data.verl_rows import judge_row, render_judge_rows, write_parquet
-from judgerlvr.config.schema import Config, Extraction
+from judgerlvr.config.choices import Extraction
+from judgerlvr.config.schema import Config
 from judgerlvr.engine.in_training.validation import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import PromptFilter, refuse_judge_prompts

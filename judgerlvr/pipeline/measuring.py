@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from judgerlvr.config.check import prompt_multiple
+from judgerlvr.config.choices import Action, Overlong
 from judgerlvr.config.effective import configure
-from judgerlvr.config.schema import Action, Config, Guard, Overlong
+from judgerlvr.config.schema import Config, Guard
 from judgerlvr.engine.runner import StageFailed, train_stage
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.pipeline.generate_data import prepare_generate

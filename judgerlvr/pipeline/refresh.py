@@ -1,4 +1,4 @@
-"""``judge.data.candidates: refresh_every:N``: judge what the current policy writes, not what the first one wrote."""
+"""``judge.data.candidates: refresh_every:N``: the current policy, and not the first policy, writes the candidates."""
 
 from __future__ import annotations
 

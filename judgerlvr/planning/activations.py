@@ -6,7 +6,7 @@ Fused operations (``cluster.compile``) are counted: no float32 copy of a norm's 
 
 from __future__ import annotations
 
-from judgerlvr.config.schema import Recompute
+from judgerlvr.config.choices import Recompute
 from judgerlvr.planning.constants import HYSPARSE_ATTENTION
 from judgerlvr.planning.shapes import HYSPARSE, ModelShape
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from judgerlvr.config.check import MATCH_TOKENS
-from judgerlvr.config.schema import Config, Kind, Recompute, settings_of
+from judgerlvr.config.choices import Recompute
+from judgerlvr.config.schema import Config, Kind, settings_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from judgerlvr.config.schema import Recompute
+from judgerlvr.config.choices import Recompute
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.shapes import ModelShape, shape_of

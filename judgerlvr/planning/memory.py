@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judgerlvr.config.schema import Recompute
+from judgerlvr.config.choices import Recompute
 from judgerlvr.planning.activations import forward_bytes, kept_bytes, saved_bytes, update_bytes
 from judgerlvr.planning.constants import (
     FRAGMENTATION,

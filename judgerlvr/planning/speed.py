@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from judgerlvr.config.schema import Recompute
+from judgerlvr.config.choices import Recompute
 from judgerlvr.planning import constants as c
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import Machine

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from data.hashing import file_sha256
+from judgerlvr.config.choices import Overlong
 from judgerlvr.config.load import ROOT, engine_keys
-from judgerlvr.config.schema import Overlong
 from judgerlvr.models.identity import model_hash
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.stage import Stage

@@ -1,4 +1,4 @@
-"""Samples on disk while they are drawn: append-only shards, so that a death costs the samples at work and no more."""
+"""Samples on disk while they are drawn: append-only shards. A kill loses only the samples at work."""
 
 from __future__ import annotations
 

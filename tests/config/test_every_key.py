@@ -1,6 +1,7 @@
 """Every configuration key does something: a changed key changes a value of verl's configuration, or a behaviour."""
 
 import copy
+import json
 from contextlib import nullcontext
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -9,21 +10,27 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
+from data.row_files import read_rows
+from judgerlvr.config.choices import Action
 from judgerlvr.config.load import keys, load_config
-from judgerlvr.config.schema import Action, Guard, Guards, Plateau, Stop
+from judgerlvr.config.schema import Guard, Guards
 from judgerlvr.engine import runner, verl_config
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.in_training.trainer import StageTrainer
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
-from judgerlvr.models.directory import pick_device
+from judgerlvr.models.directory import load_tokenizer, pick_device
 from judgerlvr.pipeline import judge_data, problems, requests, stages
 from judgerlvr.pipeline.checks import offered
+from judgerlvr.pipeline.generate_data import prepare_generate
+from judgerlvr.pipeline.judge_data import prepare_judge
 from judgerlvr.pipeline.problems import ProblemSets
-from judgerlvr.planning.machine import machine_of
-from judgerlvr.planning.measured import factors_for
-from judgerlvr.runs.checkpoints import SEAL, complete, prune
+from judgerlvr.planning.machine import Machine, machine_of
+from judgerlvr.planning.plan import make_plan
+from judgerlvr.planning.shapes import read_shape
+from judgerlvr.runs.checkpoints import SEAL, complete
 from judgerlvr.runs.folder import run_folder
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
 from judgerlvr.tinyworld.making.checkpoint import base_path
@@ -87,37 +94,47 @@ def test_overlong_buffer(make_stage, stage):
     assert rendered(make_stage, stage, "cpu", "reward.reward_kwargs.overlong_buffer_cfg.len", *overrides) == 21
 
 
+def reason_to_stop(made, accuracies):
+    """Why a judge run ends that has sampled 10 tokens and was validated once a step."""
+    rules = StopRules(made.settings.stop)
+    for step, accuracy in enumerate(accuracies, start=1):
+        rules.observe(StepRow(step, "judge", 0.0, {HELDOUT_BALANCED.name: accuracy}))
+    return rules.reason_to_stop(10) or ""
+
+
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize(
-    ("stop", "reason"),
+    ("override", "reason"),
     [
-        (Stop(generated_tokens=10), "stop.generated_tokens 10"),
-        (Stop(hours=1e-9), "stop.hours"),
-        (Stop(plateau=Plateau(steps=1)), "has not risen"),
+        ("stop.generated_tokens=10", "stop.generated_tokens 10"),
+        ("stop.hours=1e-9", "stop.hours"),
+        ("stop.plateau.steps=1", "has not risen"),
     ],
 )
-def test_stop(stop, reason):
-    rules = StopRules(stop)
-    rules.observe(StepRow(1, "judge", 0.0, {HELDOUT_BALANCED.name: 0.0}))
-    assert reason in (rules.reason_to_stop(10) or "")
+def test_stop(make_stage, stage, override, reason):
+    assert reason_to_stop(make_stage(stage), [0.0]) == ""
+    assert reason in reason_to_stop(make_stage(stage, overrides=[f"{stage}.{override}"]), [0.0])
 
 
-def test_stop_plateau_min_gain():
-    def reason(min_gain):
-        rules = StopRules(Stop(plateau=Plateau(steps=1, min_gain=min_gain)))
-        for step, accuracy in ((1, 0.6), (2, 0.61)):
-            rules.observe(StepRow(step, "judge", 0.0, {HELDOUT_BALANCED.name: accuracy}))
-        return rules.reason_to_stop(0)
-
-    assert reason(0.005) is None
-    assert reason(0.05)
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(("min_gain", "ends"), [(0.005, False), (0.05, True)])
+def test_stop_plateau_min_gain(make_stage, stage, min_gain, ends):
+    plateau = f"{stage}.stop.plateau"
+    made = make_stage(stage, overrides=[f"{plateau}.steps=1", f"{plateau}.min_gain={min_gain}"])
+    assert bool(reason_to_stop(made, [0.6, 0.61])) is ends
 
 
-def test_checkpoint_keep(tmp_path):
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("keep", [1, 3])
+def test_checkpoint_keep(make_stage, tmp_path, stage, keep):
     for step in range(1, 5):
         (tmp_path / f"global_step_{step}").mkdir()
         (tmp_path / f"global_step_{step}" / SEAL).write_text("{}")
-    prune(tmp_path, keep=3)
-    assert [path.name for path in complete(tmp_path)] == ["global_step_2", "global_step_3", "global_step_4"]
+    made = make_stage(stage, overrides=[f"{stage}.checkpoint.keep={keep}"])
+    saved = tmp_path / "global_step_4"
+    trainer = SimpleNamespace(saved=saved, stage=made, progress=dict, _asked=lambda: None, _make_last=lambda _: None)
+    StageTrainer._seal(trainer)
+    assert [path.name for path in complete(tmp_path)] == [f"global_step_{step}" for step in range(5 - keep, 5)]
 
 
 # Values of a step for which a guard's default limit holds, and a limit for which it does not.
@@ -187,12 +204,15 @@ def grading(*overrides):
 
 
 def test_reward():
+    usual = grading()
     made = grading("reward.verifier=my:verify", "reward.extraction=lenient", "reward.workers=5")
     assert (made.verifier, made.mode, made.workers) == ("my:verify", "lenient", 5)
+    assert usual.verifier != "my:verify" and usual.mode != "lenient" and usual.workers != 5
 
 
 def test_canary_every(make_stage):
     made = make_stage(overrides=["reward.canary_every=0"])
+    assert make_stage().config.reward.canary_every > 0
     assert Canary(made).every == 0
 
 
@@ -239,6 +259,8 @@ def test_planning():
     overrides = ["planning.card=h200", "planning.host_gib=7", "planning.disk_gib=9", "planning.network_gb_s=3"]
     made = machine_of(load_config("configs/tiny.yaml", overrides), "cpu")
     assert (made.card, made.host_gib, made.disk_gib, made.network_gb_s) == ("h200", 7, 9, 3)
+    other = machine_of(load_config("configs/tiny.yaml", ["planning.card=h100"]), "cpu")
+    assert other.card == "h100" and other.host_gib != 7 and other.disk_gib != 9 and other.network_gb_s != 3
 
 
 def test_planning_cpus(make_stage):
@@ -246,8 +268,12 @@ def test_planning_cpus(make_stage):
 
 
 def test_planning_measured(tmp_path):
+    shape = read_shape(Path(__file__).parents[1] / "planning" / "shapes" / "qwen3-0.6b")
+    machine = Machine(card="h100", host_gib=64.0, disk_gib=400.0, network_gb_s=50.0)
+    assert not make_plan("judge", load_config("configs/tiny.yaml"), shape, machine).measured
+    config = load_config("configs/tiny.yaml", [f"planning.measured={tmp_path / 'nowhere.json'}"])
     with pytest.raises(InputError, match="nowhere"):
-        factors_for("h100", str(tmp_path / "nowhere.json"))
+        make_plan("judge", config, shape, machine)
 
 
 @pytest.mark.parametrize("override", ["cluster.recompute=none", "cluster.compile=false"])
@@ -276,7 +302,6 @@ def judge_set(*overrides):
     [
         ("judge.data.view=full_response", lambda settings: settings.view.name, "full_response"),
         ("judge.data.cap_per_problem=9", lambda settings: settings.cap_per_problem, 9),
-        ("judge.data.heldout_problems=11", lambda settings: settings.heldout_problems, 11),
         ("judge.data.shuffle_labels=true", lambda settings: settings.shuffle_labels, True),
         ("data.bad_rows=drop", lambda settings: settings.bad_rows, "drop"),
     ],
@@ -286,12 +311,48 @@ def test_judge_set(override, read, expected):
     assert read(judge_set(override)) == expected
 
 
-@pytest.mark.parametrize("key", ["data.prompt", "judge.data.prompt"])
-def test_a_prompt_file_is_found_beside_the_checkout(key):
-    config = OmegaConf.structured(load_config("configs/tiny.yaml"))
-    assert Path(OmegaConf.select(config, key)).is_file()
-    changed = OmegaConf.structured(load_config("configs/tiny.yaml", [f"{key}=configs/prompts/judge.txt"]))
-    assert OmegaConf.select(changed, key).endswith("configs/prompts/judge.txt")
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_tokenizer(base_path("qwen3_moe"))
+
+
+def prepared(prepare, kind, folder, tokenizer, *overrides):
+    """A stage that was prepared, with its training and held-out rows."""
+    config = load_config("configs/tiny.yaml", [*overrides, "reward.workers=1"])
+    request = stages.Request(kind, config, base_path("qwen3_moe"), folder / "out", "cpu")
+    (folder / "data").mkdir(parents=True)
+    stage, _ = prepare(request, folder, tokenizer, ProblemSets(config, GradingSettings(workers=1)))
+    return stage, *(read_rows(folder / "data" / f"{name}.parquet") for name in ("train", "heldout"))
+
+
+def test_prompt_and_batch_of_the_generate_stage(tmp_path, tokenizer):
+    (tmp_path / "mine.txt").write_text("Mine. {{problem}}")
+    few = ("data.tiny_train=4", "data.tiny_heldout=2")
+    for size, prompt in ((4, []), (8, [f"data.prompt={tmp_path / 'mine.txt'}"])):
+        overrides = (*few, *prompt, f"generate.batch.prompts_per_step={size}")
+        stage, train, _ = prepared(prepare_generate, "generate", tmp_path / str(size), tokenizer, *overrides)
+        assert stage.prompts_per_step == size
+        assert {row["prompt"][-1]["content"].startswith("Mine. ") for row in train} == {bool(prompt)}
+
+
+def test_responses_held_out_problems_prompt_and_batch_of_the_judge_stage(tmp_path, tokenizer):
+    (tmp_path / "mine.txt").write_text("Mine. {{problem}} {{response}}")
+    with (tmp_path / "responses.jsonl").open("w") as file:
+        for number in range(12):
+            for answer in ("7", "8"):
+                row = {"id": str(number), "problem": f"a={number}", "gold": "7", "response": f"\\boxed{{{answer}}}"}
+                file.write(json.dumps(row) + "\n")
+    for heldout in (2, 3):
+        overrides = (
+            f"judge.data.responses=[{tmp_path / 'responses.jsonl'}]",
+            f"judge.data.heldout_problems={heldout}",
+            f"judge.data.prompt={tmp_path / 'mine.txt'}",
+            f"judge.batch.prompts_per_step={heldout * 4}",
+        )
+        stage, train, held = prepared(prepare_judge, "judge", tmp_path / str(heldout), tokenizer, *overrides)
+        assert stage.prompts_per_step == heldout * 4
+        assert len({row["extra_info"]["problem_id"] for row in held}) == heldout
+        assert all(row["prompt"][-1]["content"].startswith("Mine. a=") for row in train)
 
 
 # Keys whose effect another test asserts by training or sampling: file and test.
@@ -305,11 +366,8 @@ ELSEWHERE = {
     "planning.measured": "tests/config/test_every_key.py::test_planning_measured",
     "planning.cpus": "tests/config/test_every_key.py::test_planning_cpus",
     "planning.network_gb_s": "tests/config/test_every_key.py::test_planning",
-    "judge.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
-    "generate.batch.prompts_per_step": "tests/engine/test_verl_config.py::test_three_batch_numbers_become_verls",
     "judge.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
     "generate.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
-    "judge.data.responses": "tests/stages/test_end_to_end.py::judge_arguments",
     "judge.data.sample_from": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
     "judge.data.samples_per_problem": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
     "judge.data.candidates": "tests/config/test_every_key.py::test_candidates_and_verdicts",
@@ -371,7 +429,8 @@ def test_no_key_is_left_out():
         for part in ("action", "limit")
     }
     tried |= {f"{stage}.{key}" for stage in STAGES for key in SHARED}
-    tried |= {name for name in leaves() if f"{name}=" in source}
+    # A quotation mark in front: name= and seed= are also arguments of functions.
+    tried |= {name for name in leaves() if f'"{name}=' in source}
     assert set(leaves()) - tried - DIRECT == set()
 
 
@@ -385,11 +444,12 @@ SHARED = (
     "stop.plateau.min_gain",
     "checkpoint.keep",
 )
-DIRECT = {"cluster.device", "data.prompt", "judge.data.prompt"}
+DIRECT = {"cluster.device"}
 
 
-@pytest.mark.parametrize("node", sorted(set(ELSEWHERE.values())))
-def test_a_test_that_is_named_exists(node):
-    file, _, name = node.partition("::")
-    root = Path(__file__).parents[2]
-    assert f"def {name}(" in (root / file).read_text()
+@pytest.mark.parametrize("key", ELSEWHERE)
+def test_a_test_that_is_named_exists_and_names_the_key(key):
+    file, _, name = ELSEWHERE[key].partition("::")
+    text = (Path(__file__).parents[2] / file).read_text()
+    assert name.startswith("test_") and f"def {name}(" in text
+    assert key.rpartition(".")[2] in text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from judgerlvr.config.load import ROOT, absent_keys, keys, load_config, to_yaml
+from judgerlvr.config.load import ROOT, absent_keys, keys, load_config, load_stored, to_yaml
 from rewards.errors import InputError
 
 
@@ -88,3 +88,15 @@ def test_what_runs_write_is_never_looked_for_in_the_checkout(tmp_path, monkeypat
 def test_an_input_is_still_looked_for_in_the_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert load_config(None, ["data.prompt=configs/prompts/generate.txt"]).data.prompt.startswith(str(ROOT))
+
+
+def test_the_old_key_of_rollout_memory_is_refused_with_its_new_names():
+    with pytest.raises(InputError, match=r"rollout_gpu_share .*rollout_cpu_gib") as error:
+        load_config("configs/tiny.yaml", ["cluster.rollout_memory=0.3"])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("device", "key", "value"), [("gpu", "rollout_gpu_share", 0.3), ("cpu", "rollout_cpu_gib", 4)])
+def test_a_stored_run_of_the_old_key_has_the_key_of_its_device(tmp_path, device, key, value):
+    (tmp_path / "config.yaml").write_text(f"cluster: {{rollout_memory: {value}}}\n")
+    assert getattr(load_stored(tmp_path / "config.yaml", device).cluster, key) == value

@@ -2,7 +2,8 @@
 
 import pytest
 
-from judgerlvr.config.schema import Action, Guards
+from judgerlvr.config.choices import Action
+from judgerlvr.config.schema import Guards
 from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.runs.metrics import MetricMissing, StepRow
 from tests.helpers.guard_checks import check

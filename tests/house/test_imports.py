@@ -1,6 +1,8 @@
 """The import contract: rooms in one order, imports downwards only, engines in their rooms."""
 
 import ast
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -49,27 +51,79 @@ def place_of(room: str) -> int:
     return ROOMS.index(room) if room in ROOMS else ENTRY_POINTS
 
 
-def imported(source: str) -> list[str]:
-    """Modules that a source imports anywhere, inside functions too."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
+@cache
+def imported(source: str, module: str = "") -> list[tuple[str, bool]]:
+    """(module, whether type checkers alone read the import) of all imports, those by ``import_module`` too."""
+    found: list[tuple[str, bool]] = []
+    waiting: list[tuple[ast.AST, bool]] = [(ast.parse(source), False)]
+    while waiting:
+        node, typed = waiting.pop()
+        typed |= isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        waiting += [(child, typed) for child in ast.iter_child_nodes(node)]
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [(alias.name, typed) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(f"{base_of(node, module)}.{alias.name}", typed) for alias in node.names]
+        elif isinstance(node, ast.Call) and name_of(node.func) in ("import_module", "__import__"):
+            found += [(name.value, typed) for name in node.args[:1] if isinstance(name, ast.Constant)]
     return found
+
+
+def name_of(function: ast.expr) -> str:
+    """The last part of a called name."""
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
+def base_of(node: ast.ImportFrom, module: str) -> str:
+    """The package that an import's names lie in. A relative import begins at the importing module."""
+    above = module.split(".")[: -node.level] if node.level else []
+    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 def upward(module: str, source: str) -> list[str]:
     """Imports of a module that do not run downwards."""
     room = room_of(module)
-    others = [(name, room_of(name)) for name in imported(source)]
+    others = [(name, room_of(name)) for name, _ in imported(source, module)]
     return [name for name, other in others if other and room and other != room and place_of(other) >= place_of(room)]
+
+
+def imports_between(files: dict[str, str]) -> dict[str, set[str]]:
+    """Modules that each module imports, of those in ``files``."""
+    found = {}
+    for module, source in files.items():
+        names = [name for name, typed in imported(source, module) if not typed]
+        reached = {name if name in files else name.rpartition(".")[0] for name in names}
+        found[module] = (reached & set(files)) - {module}
+    return found
+
+
+def circle(files: dict[str, str]) -> list[str]:
+    """Modules of a circle of imports, or nothing."""
+    try:
+        TopologicalSorter(imports_between(files)).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
 
 
 def sources() -> dict[str, str]:
     files = [path for top in ("rewards", "data", "judgerlvr") for path in sorted((ROOT / top).rglob("*.py"))]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text() for path in files}
+
+
+def test_no_modules_import_in_a_circle():
+    assert circle(sources()) == []
+
+
+@pytest.mark.parametrize("import_line", ["from judgerlvr.runs.b import x", "def late():\n    from .b import x"])
+def test_a_planted_circle_is_found(import_line):
+    files = {"judgerlvr.runs.a": import_line, "judgerlvr.runs.b": "from judgerlvr.runs import a"}
+    assert set(circle(files)) == set(files)
+
+
+def test_an_import_for_types_makes_no_circle():
+    types = "if TYPE_CHECKING:\n    from judgerlvr.runs.b import x"
+    assert circle({"judgerlvr.runs.a": types, "judgerlvr.runs.b": "from judgerlvr.runs import a"}) == []
 
 
 def test_no_import_runs_up():
@@ -89,6 +143,10 @@ def test_every_folder_is_a_room():
         ("judgerlvr.config.load", "import judgerlvr.cli"),
         ("rewards.pool", "from data.problems import Problem"),
         ("judgerlvr.engine.runner", "def late():\n    from judgerlvr.pipeline.stages import run"),
+        ("judgerlvr.runs.manifest", "from ..engine import runner"),
+        ("judgerlvr.runs.manifest", "from .. import engine"),
+        ("judgerlvr.runs.manifest", "importlib.import_module('judgerlvr.engine.runner')"),
+        ("rewards.grading.pool", "from judgerlvr import engine"),
     ],
 )
 def test_a_planted_upward_import_is_found(module, planted):
@@ -101,7 +159,7 @@ def test_packages_stay_out_of_rooms(top):
         (module, name)
         for module, source in sources().items()
         if module.split(".")[0] == top
-        for name in imported(source)
+        for name, _ in imported(source, module)
         if name.split(".")[0] in FORBIDDEN[top]
     }
     assert found == set()
@@ -114,7 +172,7 @@ def test_only_private_rooms_reach_private_names_of_verl():
         (module, name)
         for module, source in sources().items()
         if not module.startswith(allowed)
-        for name in imported(source)
+        for name, _ in imported(source, module)
         if name.split(".")[0] in ("verl", "vllm") and any(part.startswith("_") for part in name.split("."))
     }
     assert found == set()

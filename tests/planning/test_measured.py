@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.stages.planner_check import compare, table, within
+from judgerlvr.config.choices import Recompute
 from judgerlvr.config.load import load_config
-from judgerlvr.config.schema import Recompute
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.measured import Measured, factors_for, read_measured, seconds_by_token, write_measured

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.stages.engine_speed.shapes import SHAPES
+from judgerlvr.config.choices import Recompute
 from judgerlvr.config.load import ROOT, load_config
-from judgerlvr.config.schema import Recompute
 from judgerlvr.engine.policy_passes import head_log_probs
 from judgerlvr.planning.constants import CARDS, HEAD_LOGITS
 from judgerlvr.planning.load import load_of

@@ -90,6 +90,24 @@ def named_rows(heading: str) -> set[int]:
     return {int(number) for cell in cells for number in re.findall(r"[0-9]+", cell)}
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
+def test_a_file_in_latin_1_is_refused_in_one_line(tmp_path, capsys, suffix):
+    path = tmp_path / f"pairs{suffix}"
+    path.write_bytes("gold,pred\n7,é\n".encode("latin-1"))
+    assert main([str(path)]) == 2
+    assert "not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
+def test_a_byte_order_mark_is_passed_over(tmp_path, suffix):
+    text = {".csv": "gold,pred\n7,8\n", ".json": '[{"gold": "7", "pred": "8"}]'}.get(
+        suffix, '{"gold": "7", "pred": "8"}'
+    )
+    path = tmp_path / f"pairs{suffix}"
+    path.write_text(text, encoding="utf-8-sig")
+    assert read_pairs(path) == [{"row": 1, "gold": "7", "prediction": "8"}]
+
+
 @needs_data
 def test_every_miss_of_the_math_verify_suite_is_named_in_the_documentation():
     assert misses("math-verify", boxed=False) == named_rows("### math-verify, 268 rows")

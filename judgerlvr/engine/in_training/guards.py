@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from judgerlvr.config.schema import Action, Guards
+from judgerlvr.config.choices import Action
+from judgerlvr.config.schema import Guards
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import StepRow
 from rewards.errors import CommandFailed

@@ -15,7 +15,7 @@ from verl.utils.device import get_device_name
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
 from judgerlvr.cluster.environment import on_cpu
-from judgerlvr.config.schema import Recompute
+from judgerlvr.config.choices import Recompute
 from judgerlvr.engine.devices import COMPILE, PACKED, RECOMPUTE, SHARE_PREFIXES, TRAINING
 from judgerlvr.engine.policy_passes.asked_head import AskedHead, Question
 from judgerlvr.engine.policy_passes.distinct_prefixes import DistinctPrefixes, distinct_prefixes

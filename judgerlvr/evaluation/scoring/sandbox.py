@@ -41,7 +41,7 @@ class CodeRun:
 
 
 def why_unavailable() -> str | None:
-    """Why no sandbox can be used here, as a line, or None. The answer is found once."""
+    """One line that says why no sandbox can be used here, or None if a sandbox can. Found once a process."""
     missing = [name for name in ("bwrap", "prlimit", PYTHON) if shutil.which(name) is None]
     if missing:
         return f"no {', '.join(missing)} here; run: apt-get install bubblewrap util-linux python3"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS
-from judgerlvr.config.schema import Device
+from judgerlvr.config.choices import Device
 from judgerlvr.engine.preflight import PreflightError, check_versions
 from judgerlvr.models.directory import check_hysparse, check_model, small_tokenizer
 from judgerlvr.pipeline.checks import check_start
