@@ -2,8 +2,8 @@
 
     python -m judgerlvr.experiment PLAN.yaml --out DIR [--restarts 3] [key=value ...]
 
-The plan lists arms, seeds and budgets (docs/experiments.md). A configuration file in its place gives judge set, stage 1,
-stage 2 and evaluation. The same command again goes on where the last call ended.
+The plan lists arms, seeds and budgets (docs/experiments.md). A configuration file in its place gives judge set,
+stage 1, stage 2 and evaluation. The same command again goes on where the last call ended.
 """
 
 from __future__ import annotations

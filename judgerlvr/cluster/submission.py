@@ -16,7 +16,7 @@ from rewards.errors import InputError
 STAGES = {module: kind for kind, module in MODULES.items()}
 EXPERIMENT = "experiment"
 RESTARTS = 3
-# Ray kills a job so many seconds after asking for its end. Ray's own 3 s are too few to free cards and to say how to go on.
+# Ray kills a job so many seconds after asking for its end. Ray's own 3 s are too few to free cards.
 STOP_SECONDS = 30
 STOP_VARIABLE = "RAY_JOB_STOP_WAIT_TIME_S"
 # The checkout without the files that grow in it. Workers import the code from the job's working directory.

@@ -1,4 +1,4 @@
-"""Restarts of an experiment's commands. Each command goes on from what lies in its folder, so a restart is the same call."""
+"""Restarts of an experiment's commands. A command goes on from its folder, so a restart is the same call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching and stopping of jobs: one line and an exit code for each state, with a client that stands for the cluster."""
+"""Watching and stopping of jobs: one line and an exit code for each state, with a client in the cluster's place."""
 
 from types import SimpleNamespace
 

@@ -34,7 +34,7 @@ def write_plan(folder):
     stops = [f"{stage}.stop.steps=2" for stage in ("judge", "generate")]
     every = [f"{stage}.checkpoint.every=1" for stage in ("judge", "generate")]
     words = [*SMALL[1:], *stops, *every, "generate.algorithm.dynamic_sampling=false"]
-    listed = ", ".join([*words, f"\'judge.data.responses=[{candidates}]\'"])
+    listed = ", ".join([*words, f"'judge.data.responses=[{candidates}]'"])
     path = folder / "plan.yaml"
     path.write_text(PLAN.format(overrides=listed))
     return path
@@ -80,9 +80,7 @@ def disturbed(plan, tmp_path_factory):
     with ray_head(tmp_path_factory.mktemp("ray")) as environment:
         killer = threading.Thread(target=kill_each, args=(storage, end, killed))
         killer.start()
-        done = run(
-            ["scripts/submit_ray.sh", "--storage", storage, "experiment", plan, "--restarts", 6], environment
-        )
+        done = run(["scripts/submit_ray.sh", "--storage", storage, "experiment", plan, "--restarts", 6], environment)
         end.set()
         killer.join()
         job = re.search(r"submitted: (\S+)", done.stdout)

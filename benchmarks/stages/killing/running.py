@@ -123,7 +123,7 @@ class Running:
             time.sleep(POLL)
 
     def linger(self, kill: Kill, seconds: float) -> float:
-        """Wait, but not beyond the phase of the kill: later steps are faster than the first. Returns the time waited."""
+        """Wait, but not beyond the phase of the kill: later steps are faster. Returns the time waited."""
         begun = time.monotonic()
         while not self.ended and (passed := time.monotonic() - begun) < seconds:
             found, step = self.phase()
