@@ -8,7 +8,7 @@ import signal
 from benchmarks.stages.killing.plan import VICTIMS, Kill
 
 # What is written of a kill that came too late.
-NOBODY = "nobody: the command had ended"
+NOBODY = "nobody: the run was over"
 # What the last line must say of each kind.
 CAUSES = {
     "sigterm": r"SIGTERM; ",

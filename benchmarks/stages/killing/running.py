@@ -188,7 +188,8 @@ def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path 
     kill.delay = running.linger(kill, kill.share * phases.get(kill.wanted, 0.0))
     kill.phase, kill.step = running.phase()
     struck = time.monotonic()
-    if running.ended:
+    if running.ended or kill.phase == "over":
+        # A run that is over is only found finished.
         kill.victim = NOBODY
     else:
         strike(kill, running, disk, group)
