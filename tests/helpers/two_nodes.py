@@ -17,7 +17,7 @@ QUIET = ["--disable-usage-stats", "--block", "--include-dashboard=false"]
 
 
 class Raylet:
-    """A node that this process has started, with all processes of its group."""
+    """A node with all processes of the group."""
 
     def __init__(self, folder, name, words, before=(), environment=()):
         self.log = folder / f"{name}.log"
