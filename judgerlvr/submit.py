@@ -7,8 +7,8 @@
     python -m judgerlvr.submit logs   JOB [--follow]
     python -m judgerlvr.submit stop   JOB
 
-A submission streams its log and returns the exit code of the job. DIR lies on a file system that every node sees. Runs
-and finished policies go there. The cluster is the one at ``--address``, else at RAY_ADDRESS, else at
+A submission streams the log. The exit code is that of the job. DIR lies on a file system that every node sees.
+Runs go to DIR. Finished policies go to DIR too. The cluster is the one at ``--address``, else at RAY_ADDRESS, else at
 http://127.0.0.1:8265.
 """
 

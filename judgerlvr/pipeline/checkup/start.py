@@ -13,6 +13,7 @@ from judgerlvr.engine.preflight import PreflightError, check_versions
 from judgerlvr.models.directory import check_hysparse, check_model, small_tokenizer
 from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
+from judgerlvr.pipeline.checkup.nodes import nodes
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.inputs import check_card, check_libraries, check_trackers, check_verdicts, unasked_box
 from judgerlvr.planning.machine import host_gib, visible_cards
@@ -120,4 +121,5 @@ START = (
     Check("verifier", verifier),
     Check("prompt", prompt),
     Check("cluster", cluster, needs=("model",)),
+    Check("nodes", nodes, needs=("model", "cluster")),
 )
