@@ -139,6 +139,10 @@ class _Reader:
             self._add("unknown", "}")
             return
         mode = self._modes.pop()
+        accented = self._out[mode[4] :] if mode[2] in spell.ACCENT_FONTS and not mode[3] else []
+        if any(item.kind == "num" for item in accented):
+            # An accent above a numeral means something that no table knows.
+            self._out[mode[4] :] = [Item("unknown", mode[2]), *accented]
         self._spaced = self._spaced and not mode[3]
         if mode[3]:
             self._add("sign", "}")
@@ -240,7 +244,7 @@ class _Reader:
             self._modes.pop()
             if len(token.text) > 1:
                 self._letters(token.text[1:])
-        elif token.kind == "number":
+        elif token.kind == "number" and name not in spell.ACCENTS:
             self._number(token.text)
         else:
             self._add("unknown", name)
