@@ -139,10 +139,6 @@ class _Reader:
             self._add("unknown", "}")
             return
         mode = self._modes.pop()
-        accented = self._out[mode[4] :] if mode[2] in spell.ACCENT_FONTS and not mode[3] else []
-        if any(item.kind == "num" for item in accented):
-            # An accent above a numeral means something that no table knows.
-            self._out[mode[4] :] = [Item("unknown", mode[2]), *accented]
         self._spaced = self._spaced and not mode[3]
         if mode[3]:
             self._add("sign", "}")
@@ -228,6 +224,9 @@ class _Reader:
         self._skip_space()
         if self._peek() == "{":
             self._at += 1
+            # An accent above a numeral means something that no table knows.
+            if name in spell.ACCENTS and self._next_printed()[:1].isdigit():
+                self._add("unknown", name)
             self._open(name, keep=False)
         elif name in spell.FONT_COMMANDS and self._at < len(self._tokens):
             self._font_on_one_token(name)

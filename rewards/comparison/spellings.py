@@ -115,7 +115,6 @@ FONT_COMMANDS = {
 }  # fmt: skip
 # Accents that change what a numeral means, where a bold numeral is the same numeral.
 ACCENTS = frozenset((r"\hat", r"\bar", r"\tilde", r"\widehat", r"\vec", r"\overrightarrow"))
-ACCENT_FONTS = frozenset(("hat", "bar", "tilde"))
 GROUPING = TEXT_COMMANDS | (ROMAN_COMMANDS - {r"\rm"}) | _EMPHASIS | frozenset(FONT_COMMANDS)
 ENVIRONMENTS = {
     **dict.fromkeys(("pmatrix", "bmatrix", "Bmatrix", "matrix", "smallmatrix", "array"), "matrix"),

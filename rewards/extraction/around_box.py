@@ -35,6 +35,7 @@ _OPENS = frozenset(("{", "(", "[", r"\{", r"\lfloor", r"\lceil"))
 _CLOSES = frozenset(("}", ")", "]", r"\}", r"\rfloor", r"\rceil"))
 _RELATIONS = frozenset(("=", "<", ">", r"\le", r"\ge", r"\leq", r"\geq", r"\approx"))
 _PLAIN = re.compile(r"[0-9.]+|[A-Za-z]|\\[A-Za-z]+")
+_ROW_SPACING = re.compile(r"\\\\\s?\[-?[0-9.]+ ?[a-z]{2}\]")
 _RESIDUE = re.compile(r"\s*\(?\s*\\[pb]?mod(?![a-z])\s*\{?\s*([0-9]+)\s*\}?\s*\)?\s*")
 
 
@@ -46,15 +47,16 @@ class _Group:
     start: int
 
 
-def with_formula(before: str, content: str, after: str) -> str:
+def with_formula(before: str, content: str, after: str, *, several: bool = False) -> str:
     """``content`` of a box with all that its formula says of the box.
 
     Args:
         before: the formula up to the box.
         content: what stands in the box.
         after: the formula behind the box.
+        several: the content comes from several boxes, so that each side belongs to the box that the side touches.
     """
-    left, still_open = _left(tokenize(before))
+    left, still_open = _left(tokenize(_ROW_SPACING.sub(r"\\\\", before)))
     right = _right(tokenize(after), still_open)
     residue = _RESIDUE.fullmatch(right)
     if residue and content.strip().isdigit() and int(content) < int(residue[1]):
@@ -63,11 +65,12 @@ def with_formula(before: str, content: str, after: str) -> str:
         left, right = (side if items_of(side) else "" for side in (left, right))
     if not left and not right:
         return content
-    inner = content if _PLAIN.fullmatch(content) and not left[-1:].isdigit() else f"{{{content}}}"
+    plain = several or (_PLAIN.fullmatch(content) and not left[-1:].isdigit())
+    inner = content if plain else f"{{{content}}}"
     if right.lstrip().startswith("="):
         # The value in the box is graded, so the value must stand last in its chain.
-        return f"{right.lstrip()[1:]}={left}{inner}"
-    return left + inner + right
+        return f"{right.strip()[1:]}={left.strip()}{inner}"
+    return (left + inner + right).strip()
 
 
 def _left(tokens: Sequence[Token]) -> tuple[str, int]:
@@ -153,7 +156,8 @@ def _end_of_argument(tokens: Sequence[Token], at: int) -> int:
 
 def _right(tokens: Sequence[Token], still_open: int) -> str:
     """The claim to the right of the box: all up to the last open bracket, and on to a sign that ends the claim."""
-    depth, kept, at = still_open, [], 0
+    kept: list[Token] = []
+    depth, at = still_open, 0
     while at < len(tokens):
         value = tokens[at].text
         if depth == 0 and _stops(tokens, at):

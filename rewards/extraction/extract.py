@@ -111,7 +111,7 @@ def _with_neighbours(solution: str, first: Box, last: Box, answer: str) -> str:
     opened, closed = formula_around(solution, start, first.end), formula_around(solution, last.start, end)
     before = solution[max(opened[0], start - _LONGEST_FORMULA) : start] if opened else ""
     after = solution[end : min(closed[1], end + _LONGEST_FORMULA)] if closed else ""
-    whole = with_formula(before, answer, after)
+    whole = with_formula(before, answer, after, several=last is not first)
     start, end = opened[0] if opened else start, closed[1] if closed else end
     head, tail = solution[max(0, start - _LONGEST_JOINER) : start], solution[end : end + _LONGEST_HEDGE]
     if _DENIED_BEFORE.search(head) or _DENIED_AFTER.match(tail) or _SHARE.match(solution, last.end):

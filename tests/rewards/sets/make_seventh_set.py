@@ -28,13 +28,15 @@ HOSTILE_NUMBER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         r"G^{1}\cdot\cos 0", r"\max G", r"\sum G", r"f(x)\text{ where }f(x)=G")),
     ("22 marks on a number", "strict", (
         r"\bar{G}", r"\tilde{G}", r"\hat{G}", r"\vec{G}", r"G'", r"G^{*}", r"G^{+}", r"G_{+}", r"\cancel{G}", r"G?",
-        r"G\ldots", r"\ldots G", r"\lnot G", r"\underbrace{G}_{\text{no}}", r"G+\epsilon", r"G+o(1)", r"O(G)", r"\sim G",
+        r"G\ldots", r"\ldots G", r"\lnot G", r"\underbrace{G}_{\text{no}}", r"G+\epsilon", r"G+o(1)", r"O(G)",
+        r"\sim G",
         r"G^{\dagger}", r"\boxtimes G", r"\sqrt{}G", r"G+C", r"G\,dx", r"Gi", r"G\hbar")),
     ("23 shotgun", "strict", (
         r"G\vee H", r"G\mid H", r"H\to G", r"\{H,G\}", r"G \text{ vs } H", r"[H,G]", r"G\ (\text{or }H)", r"G\,|\,H",
         r"H<G", r"G\text{ if }n\text{ even},\ H\text{ if odd}", r"\begin{cases}G\\H\end{cases}", r"H,\ldots,G",
         r"\min\{G,H\}", r"G\&H", r"H;G", r"H\ \text{to}\ G", r"G\text{ and/or }H", r"H\cup G", r"\in\{G,H\}",
-        r"\text{A: }G\text{ B: }H", r"H\le x\le G", r"G\neq H", r"\overset{G}{H}", r"(G\ H)", r"G=H+2", r"H\Rightarrow G")),
+        r"\text{A: }G\text{ B: }H", r"H\le x\le G", r"G\neq H", r"\overset{G}{H}", r"(G\ H)", r"G=H+2",
+        r"H\Rightarrow G")),
     ("24 doubt in the box", "strict", (
         r"G\text{, I think}", r"\text{roughly }G", r"G\text{ or so}", r"\text{at least }G", r"G\text{ (not proven)}",
         r"\text{my guess: }G", r"\text{unless }x=0,\ G", r"G\text{ minus one}", r"\text{anything but }G",
@@ -43,7 +45,8 @@ HOSTILE_NUMBER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         r"G\text{-ish}")),
     ("25 round the box", "whole", (
         r"So $\boxed{G}\text{ or maybe }H$.", r"So $\boxed{G}\cdot H$.", r"So $H^{\boxed{G}}$.", r"So $(\boxed{G},H)$.",
-        r"So $H+\boxed{G}$ in total.", r"So $\boxed{G}\le x$.", r"So $f(\boxed{G})$ is needed.", r"$\boxed{G}$ isn't it.",
+        r"So $H+\boxed{G}$ in total.", r"So $\boxed{G}\le x$.", r"So $f(\boxed{G})$ is needed.",
+        r"$\boxed{G}$ isn't it.",
         r"The answer isn't $\boxed{G}$.", r"$\boxed{G}$ was wrong; I get $H$.", r"We need $\frac{\boxed{G}}{H}$.",
         r"Then \boxed{G} + H.", r"Hence $[\boxed{G},\infty)$.", r"$\boxed{G}$, no wait, \boxed{H}.",
         r"$|\boxed{G}-H|$ gives it.", r"$\boxed{G}$ dozen.", r"$\boxed{H}$ replaced $\boxed{G}$, final \boxed{K}.",
@@ -55,8 +58,10 @@ HOSTILE_NUMBER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "Between H and G.", "The answer is more than G.", "The answer is close to G.", "The answer divides G.",
         "The answer is a multiple of G.", "Answer: G or H", "Answer: see G", "The answer has G as a factor.",
         "It cannot be determined, though G is popular.", "Answer = H (G in the old edition)", "The answer is under G.",
-        "Is it G?", "The answer is H + G.", "G was the previous total.", "The hint mentions G.", "The sum without tax is G.",
-        "The answer lies near G.", "The answer is the square of G.", "**G** is a distractor.", "Option G does not exist.",
+        "Is it G?", "The answer is H + G.", "G was the previous total.", "The hint mentions G.",
+        "The sum without tax is G.",
+        "The answer lies near G.", "The answer is the square of G.", "**G** is a distractor.",
+        "Option G does not exist.",
         "He guessed G.", "<answer>H</answer> and not G", "The final answer is between H and G")),
 )  # fmt: skip
 RIGHT_NUMBER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -73,7 +78,8 @@ RIGHT_NUMBER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         r"\color{blue}{G}", r"G.0", r"+G", r"\mathrm{G}", r"G\,.", r"$G$", r"\underline{G}", r"\large G", r"G\ ")),
     ("34 round the box", "whole", (
         r"So $x=\boxed{G}$.", r"$H+1=\boxed{G}$", r"$\boxed{G}$ is the answer.", r"$\therefore\boxed{G}$",
-        r"\[\begin{aligned}x&=H+1\\&=\boxed{G}\end{aligned}\]", r"$n\Rightarrow\boxed{G}.$", r"\boxed{G}", r"$(\boxed{G})$",
+        r"\[\begin{aligned}x&=H+1\\&=\boxed{G}\end{aligned}\]", r"$n\Rightarrow\boxed{G}.$", r"\boxed{G}",
+        r"$(\boxed{G})$",
         r"$\text{The total is }\boxed{G}$", r"It is not $H$ but $\boxed{G}$.", r"$\boxed{\boxed{G}}$",
         r"$\boxed{G} = H+1$", r"$\{\boxed{G}\}$", r"$f(2)=\color{red}{\boxed{G}}$", r"$\boxed{G}\quad\blacksquare$",
         r"$$\n\boxed{G}\n$$", r"$2^{3}\equiv\boxed{G}\pmod{1000003}$", r"**\boxed{G}**")),
@@ -145,13 +151,18 @@ KEPT: tuple[tuple[str, str, Callable[[str], str]], ...] = (
     ("66 words bare", r"^\\text\{[A-Za-z]{4,}\}$", lambda gold: r"\textbf{" + gold[6:].casefold()),
     ("67 name", r"^\\frac|^\\sqrt|^-?\d+$", lambda gold: "x = " + gold),
     ("68 matrix", r"^\\begin\{pmatrix\}", lambda gold: gold.replace("pmatrix", "bmatrix")),
-    ("69 member names", r"^-?\d+,(?!\d{3}) ?-?\d+$", lambda gold: " \\text{ or } ".join(f"x={part}" for part in gold.split(","))),
+    ("69 member names", r"^-?\d+,(?!\d{3}) ?-?\d+$",
+     lambda gold: " \\text{ or } ".join(f"x={part}" for part in gold.split(","))),
     ("70 thousands", r"^\d{4,6}$", lambda gold: f"{int(gold):,}".replace(",", "{,}")),
-    ("71 choice", r"^\\text\{\(?[A-F]\)?\}$|^[A-F]$", lambda gold: rf"\textbf{{({re.search('[A-F]', re.sub('text', '', gold))[0]})}}"),  # type: ignore[index]
-    ("72 twice", r"^\\frac\{\d+\}\{\d+\}$", lambda gold: gold.replace(r"\frac{", r"\frac{2\cdot ").replace("}{", "}{2\\cdot ")),
-    ("73 product", r"^\d+\\sqrt\{\d+\}$|^\d+\\pi$", lambda gold: gold.replace("\\", r"\cdot\\", 1).replace("\\\\", "\\")),
+    ("71 choice", r"^\\text\{\(?[A-F]\)?\}$|^[A-F]$",
+     lambda gold: rf"\textbf{{({re.search('[A-F]', re.sub('text', '', gold))[0]})}}"),  # type: ignore[index]
+    ("72 twice", r"^\\frac\{\d+\}\{\d+\}$",
+     lambda gold: gold.replace(r"\frac{", r"\frac{2\cdot ").replace("}{", "}{2\\cdot ")),
+    ("73 product", r"^\d+\\sqrt\{\d+\}$|^\d+\\pi$",
+     lambda gold: gold.replace("\\", r"\cdot\\", 1).replace("\\\\", "\\")),
     ("74 unit", r"^\d+ ?(?:\\,|\\ )?\\text\{ ?[a-z]{3,}\}$", lambda gold: re.sub(r"(?:\\,|\\ )?\\text.*", "", gold)),
-    ("75 chain", r"^\\frac\{\d+\}\{\d+\}$", lambda gold: gold.replace(r"\frac{", r"\frac{3\cdot ").replace("}{", "}{3\\cdot ") + "=" + gold),
+    ("75 chain", r"^\\frac\{\d+\}\{\d+\}$",
+     lambda gold: gold.replace(r"\frac{", r"\frac{3\cdot ").replace("}{", "}{3\\cdot ") + "=" + gold),
 )  # fmt: skip
 
 
