@@ -7,11 +7,12 @@ import re
 from rewards.comparison import spellings as spell
 from rewards.comparison.cursor import Cursor
 from rewards.comparison.substitution import put, rebuilt
-from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Mul, Pow, Scalar, Sym, Uncovered
+from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Mul, Pow, Scalar, Sym, Uncovered, free_symbols
 
 _WORK = {"factorial": "factorial", "binomial": "binom"}
 FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt", "abs"}
 _INDEX = re.compile(r"bound ([A-Za-z]) = (.+)")
+_OF_SEVERAL = frozenset(("max", "min", "sup", "inf", "gcd", "lcm"))
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
 
 
@@ -78,6 +79,8 @@ class FunctionReader(Cursor):
             raise Uncovered(name)  # a lost limit would change the value without a word
         # An integral covers a whole sum up to the differential, a sum sign covers a product.
         body = self._integrand() if name == "int" else self._product()
+        if lower == upper == Sym("none") and not free_symbols(body):
+            raise Uncovered(name)
         return _with_index(Call(name, (lower, upper, body)))
 
     def _integrand(self) -> Scalar:
@@ -129,6 +132,8 @@ def _with_index(call: Call) -> Call:
 
 def function_of(name: str, base: Scalar | None, arguments: tuple[Scalar, ...], exponent: Scalar | None) -> Scalar:
     """A function with what is written at its name: a base of a logarithm, a power of the value, or an inverse."""
+    if base is None and name in _OF_SEVERAL and len(arguments) == 1 and not free_symbols(arguments[0]):
+        raise Uncovered(name)  # the largest of one number is a sign that says nothing
     if base is not None:
         if name == "log":
             arguments = (*arguments, base)

@@ -224,6 +224,9 @@ class _Reader:
         self._skip_space()
         if self._peek() == "{":
             self._at += 1
+            # An accent above a numeral means something that no table knows.
+            if name in spell.ACCENTS and self._next_printed()[:1].isdigit():
+                self._add("unknown", name)
             self._open(name, keep=False)
         elif name in spell.FONT_COMMANDS and self._at < len(self._tokens):
             self._font_on_one_token(name)
@@ -240,7 +243,7 @@ class _Reader:
             self._modes.pop()
             if len(token.text) > 1:
                 self._letters(token.text[1:])
-        elif token.kind == "number":
+        elif token.kind == "number" and name not in spell.ACCENTS:
             self._number(token.text)
         else:
             self._add("unknown", name)

@@ -192,9 +192,11 @@ def _without_half(items: Sequence[Item]) -> tuple[Sequence[Item], str]:
     tail = "".join(item.value for item in items[-4:] if item.kind in ("word", "letter")).casefold()
     if tail not in ("am", "pm"):
         return items, ""
-    while items and items[-1].kind != "num":
-        items = items[:-1]
-    return items, tail
+    end = next((at for at in range(len(items), 0, -1) if items[at - 1].kind == "num"), 0)
+    # A sign among these letters that prints something else has no owner.
+    if any(item.kind not in ("word", "letter") and not item.is_(".", "{", "}") for item in items[end:]):
+        return items, ""
+    return items[:end], tail
 
 
 def read_based(items: Sequence[Item]) -> Based:

@@ -90,6 +90,9 @@ def _chain(reader: AnswerReader, sides: Sequence[Sequence[Item]], signs: tuple[s
             marks[at - 1] = r"\approx"
             side = cut
         nodes.append(reader.read(side))
+    # Beside a sign that is no equation, the letter before a tuple is no free name: N(0, 1) is a distribution.
+    if "=" not in marks and any(isinstance(node, Named) for node in nodes):
+        raise Uncovered("a name inside a relation")
     return Relation(tuple(nodes), tuple(marks))
 
 

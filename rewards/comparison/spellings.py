@@ -113,6 +113,8 @@ FONT_COMMANDS = {
     r"\mathbb": "bb", r"\mathcal": "cal", r"\mathscr": "cal", r"\mathfrak": "frak", r"\pmb": "vector", r"\hat": "hat",
     r"\bar": "bar", r"\tilde": "tilde", r"\widehat": "hat", r"\Bbb": "bb",
 }  # fmt: skip
+# Accents that change what a numeral means, where a bold numeral is the same numeral.
+ACCENTS = frozenset((r"\hat", r"\bar", r"\tilde", r"\widehat", r"\vec", r"\overrightarrow"))
 GROUPING = TEXT_COMMANDS | (ROMAN_COMMANDS - {r"\rm"}) | _EMPHASIS | frozenset(FONT_COMMANDS)
 ENVIRONMENTS = {
     **dict.fromkeys(("pmatrix", "bmatrix", "Bmatrix", "matrix", "smallmatrix", "array"), "matrix"),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rewards.errors import InputError
+from rewards.extraction.around_box import with_formula
 from rewards.extraction.boxes import Box, outer_boxes
-from rewards.extraction.formulas import inside_formula
+from rewards.extraction.formulas import formula_around
 from rewards.extraction.free_text import free_answer
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason
-from rewards.wordlists import words
 
 Mode = Literal["strict", "lenient"]
 
@@ -30,30 +30,24 @@ _HEDGE = re.compile(
 _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
 _LONGEST_FORMULA = 400
-_CONTINUED_IN_FORMULA = re.compile(
-    r"\s*(?:(?:(?:\\right\s*)?[)}]\s*)+(?:[+*/^!-]|\\cdot|\\times)|!|_|\\[pb]?mod(?![a-z])|\(\s*\\?(?:text\{)?mod)"
-    r"(?:(?!\\[)\]])[^\n$]){0,60}"
-)
-_ARGUMENT_OF = re.compile(r"(\\[A-Za-z]+)(?:\{[^{}]*\}|\[[^\]]*\])*\s*\Z")
-_EMPHASIS = frozenset(
-    rf"\{name}"
-    for name in words(
-        "text textbf textit mathbf mathrm boldsymbol bm color textcolor colorbox underline displaystyle large Large",
-        "huge begin end ensuremath phantom tag mbox hbox fbox boxed",
-    )
-)
 # A sign, a factor or an operation that touches a box from outside: "-\\boxed{5}", "\\boxed{5}+1", "\\boxed{5}^2".
-_SIGNED_IN_TEXT = re.compile(r"(?<=[=(:, ])[-\u2212]\Z")
-_CONTINUED_BEFORE = re.compile(
-    r"(?:(?<=[=$(\[{,:&])|(?<=\\[(\[]))\s*[-\u2212]\s*\Z"
-    r"|(?:[0-9]|(?<=[0-9a-z})])\s?[+*/^-]|\\(?:cdot|times|div|pm|mp|neq?|not\s*=)|\^\{?|\\[dt]?frac\s*\{(?:[^{}]*\}\s*\{)?"
-    r"|\\sqrt(?:\[[^\]]*\])?\s*\{?|\\(?:bar|overline|cancel|not|xcancel)\s*\{?|(?<=[=$&])\s*[a-zA-Z]"
-    r"|\\(?:sin|cos|tan|ln|log|exp|arcsin|arccos|arctan)(?![A-Za-z])\s*[({]?)\s*\Z"
-)
+_SIGNED_IN_TEXT = re.compile(r"(?:(?<=[=(:, ])[-\u2212]|\*\*[-\u2212]\*\*|(?<![\w.,])[0-9]+(?:[.,][0-9]+)*)\Z")
 _CONTINUED_AFTER = re.compile(
     r"(?:[ \t]*(?:[+^]|\d|\.\d|\\(?:times|cdot|div|pm|frac|sqrt|pi)(?![A-Za-z])"
     r"|[-\u2212*/×÷][ \t]*(?:\d|\(|\\(?:frac|sqrt|pi)))|[A-Za-z](?![A-Za-z]))[^\n$]{0,60}?(?=\\[\])]|[\n$]|\.\s|\.?\Z)"
 )
+
+# What a sentence says directly before or after a box, of which the box is only a part.
+_DENIED_BEFORE = re.compile(
+    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)|n['\u2019]t(?: be)?)[\s*:$]*\Z",
+    re.IGNORECASE,
+)
+_DENIED_AFTER = re.compile(
+    r"[\s*$]*(?:(?:is|was|are|were|would be|seems|looks)(?:n['\u2019]t\b|\s+(?:not|wrong|incorrect|false|never)\b)"
+    r"|or\s+(?=[\\$\d-])|(?:million|billion|trillion|thousand|hundred|dozen|thirds|halves|squared|cubed)\b)",
+    re.IGNORECASE,
+)
+_SHARE = re.compile(r"[\s$]*\\?%[\s$]*of\b")
 
 
 @dataclass(frozen=True)
@@ -108,36 +102,23 @@ def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
     tail = _joined_tail(solution, boxes, loose)
     members = [_unnest(box.content or "") for box in tail]
     answer = members[-1] if all(member == members[-1] for member in members) else ", ".join(members)
-    before, after = _beside(solution, tail[0], tail[-1])
-    return Extraction(before + answer + after)
+    return Extraction(_with_neighbours(solution, tail[0], tail[-1], answer))
 
 
-def _beside(solution: str, first: Box, last: Box) -> tuple[str, str]:
-    """What a formula says outside of its box belongs to the answer: a box is no way to hide a sign or a power."""
-    head = solution[max(0, first.start - _LONGEST_FORMULA) : first.start]
-    in_formula = inside_formula(solution, first.start)
-    ends_in_formula = inside_formula(solution, last.start) if last is not first else in_formula
-    before = (_CONTINUED_BEFORE if in_formula else _SIGNED_IN_TEXT).search(head, max(0, len(head) - _LONGEST_JOINER))
-    after = _CONTINUED_AFTER.match(solution, last.end) or (
-        _CONTINUED_IN_FORMULA.match(solution, last.end) if ends_in_formula else None
-    )
-    opened = _opened(head[head.rfind("$") + 1 :]) if in_formula else ""
-    return opened or (before[0] if before else ""), (after[0].rstrip() if after else "")
-
-
-def _opened(head: str) -> str:
-    """A command whose argument is still open at the end of ``head`` and that is no emphasis, with its brace."""
-    depth = 0
-    for at in range(len(head) - 1, -1, -1):
-        depth += (head[at] == "}") - (head[at] == "{")
-        if depth < 0:
-            depth = 0
-            command = _ARGUMENT_OF.search(head[:at])
-            if head[:at].rstrip().endswith(("^", "_")):
-                return head[at - 1 : at + 1]
-            if command is not None and command[1] not in _EMPHASIS:
-                return command[0] + "{"
-    return ""
+def _with_neighbours(solution: str, first: Box, last: Box, answer: str) -> str:
+    """What a formula says outside of its box belongs to the answer, and so does a word of the sentence that denies."""
+    start, end = first.start, last.end
+    opened, closed = formula_around(solution, start, first.end), formula_around(solution, last.start, end)
+    before = solution[max(opened[0], start - _LONGEST_FORMULA) : start] if opened else ""
+    after = solution[end : min(closed[1], end + _LONGEST_FORMULA)] if closed else ""
+    whole = with_formula(before, answer, after, several=last is not first)
+    start, end = opened[0] if opened else start, closed[1] if closed else end
+    head, tail = solution[max(0, start - _LONGEST_JOINER) : start], solution[end : end + _LONGEST_HEDGE]
+    if _DENIED_BEFORE.search(head) or _DENIED_AFTER.match(tail) or _SHARE.match(solution, last.end):
+        return rf"\text{{not }}{whole}"
+    signed = _SIGNED_IN_TEXT.search(head) if opened is None else None
+    continued = _CONTINUED_AFTER.match(solution, end) if closed is None else None
+    return (signed[0] if signed else "") + whole + (continued[0].rstrip() if continued else "")
 
 
 def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:

@@ -18,15 +18,37 @@ def inside_formula(text: str, place: int) -> bool:
 
     A dollar sign of a price (``$18``, ``18$``) opens a formula only if the formula is closed on the same line.
     """
-    opener = ""
+    return _open_at(text, place)[0] != ""
+
+
+def formula_around(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """Where the formula that holds ``text[start:end]`` begins and ends without its marks, or None outside of formulas.
+
+    A formula that is never closed ends with its paragraph.
+    """
+    opener, begin = _open_at(text, start)
+    if not opener:
+        return None
+    limit = text.find("\n\n", end)
+    limit = len(text) if limit < 0 else limit
+    closer = {r"\(": r"\)", r"\[": r"\]"}.get(opener, opener)
+    # A mark that does not belong to the opening one ends the formula as well, so that no text is swallowed.
+    closing = (mark for mark in _MARK.finditer(text, end, limit) if mark[0] not in _PRINTED)
+    return begin, next((mark.start() for mark in closing if mark[0] == closer or mark[0] in ("$", "$$")), limit)
+
+
+def _open_at(text: str, place: int) -> tuple[str, int]:
+    """The mark whose formula is open at ``place`` and where that formula begins; an empty mark outside of formulas."""
+    opener, begin = "", 0
     line_end = text.find("\n", place)
     found = _MARK.finditer(text, _paragraph(text, place), len(text) if line_end < 0 else line_end)
     marks = [mark for mark in found if mark[0] not in _PRINTED]
     for at, mark in enumerate(marks):
         if mark.start() >= place:
             break
-        opener = _after(opener, mark[0], text, marks[at : at + 2])
-    return opener != ""
+        before, opener = opener, _after(opener, mark[0], text, marks[at : at + 2])
+        begin = mark.end() if opener != before else begin
+    return opener, begin
 
 
 def _paragraph(text: str, place: int) -> int:

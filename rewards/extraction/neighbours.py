@@ -20,6 +20,7 @@ _DENYING = frozenset(
         "stuck unsolved unable could should might problem says states claims claimed tried try tries tempting",
         "think thinks thought believe believes hope wish let would few bound bounds estimate estimated used",
         "rounded lacks lack ruled depends depend whether previously earlier initially",
+        "others attempt attempts discarded dropped abandoned withdrawn scrapped",
         "pas jamais peut ou nem nunca talvez forse quizás não ni не нет ни или возможно",
     )
 )

@@ -29,7 +29,7 @@ FORMULA = {
     r"It is \(\boxed{7}!\).": "7!",
     "It is\n$$\n\\boxed{7}!\n$$": "7!",
     "It is\n\\[\nx \\\\[2pt] \\boxed{7}!\n\\]": "7!",
-    r"It is $18, \boxed{7}!$": "7!",
+    r"It is $18, \boxed{7}!$": "18, 7!",
 }
 
 
