@@ -35,6 +35,8 @@ _OPENS = frozenset(("{", "(", "[", r"\{", r"\lfloor", r"\lceil"))
 _CLOSES = frozenset(("}", ")", "]", r"\}", r"\rfloor", r"\rceil"))
 _RELATIONS = frozenset(("=", "<", ">", r"\le", r"\ge", r"\leq", r"\geq", r"\approx"))
 _PLAIN = re.compile(r"[0-9.]+|[A-Za-z]|\\[A-Za-z]+")
+_NOTHING = re.compile(r"[\s.]*")
+_LEADS_UP = re.compile(r"\s*(?:[A-Za-z0-9+*/ -]*[A-Za-z0-9]\s*=\s*)?")
 _ROW_SPACING = re.compile(r"\\\\\s?\[-?[0-9.]+ ?[a-z]{2}\]")
 _RESIDUE = re.compile(r"\s*\(?\s*\\[pb]?mod(?![a-z])\s*\{?\s*([0-9]+)\s*\}?\s*\)?\s*")
 
@@ -56,6 +58,9 @@ def with_formula(before: str, content: str, after: str, *, several: bool = False
         after: the formula behind the box.
         several: the content comes from several boxes, so that each side belongs to the box that the side touches.
     """
+    # Most boxes stand alone in their formula, or behind a plain equation.
+    if _LEADS_UP.fullmatch(before) and _NOTHING.fullmatch(after):
+        return content
     left, still_open = _left(tokenize(_ROW_SPACING.sub(r"\\\\", before)))
     right = _right(tokenize(after), still_open)
     residue = _RESIDUE.fullmatch(right)
