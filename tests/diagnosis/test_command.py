@@ -219,7 +219,7 @@ def test_other_data_and_a_model_without_errors(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sampler, "Sampler", Certain)
     assert main(arguments(data, tmp_path / "out", "--workers", "1")) == 0
     page = capsys.readouterr().out
-    assert "not measured: nothing to judge: 0 problems of mixed outcome" in page
+    assert "not measured: nothing to judge: no wrong candidate among 24" in page
     assert "no other traces can be parsed" in page
     record = json.loads((tmp_path / "out" / "diagnosis.json").read_text())
     assert record["measures"]["solving"]["pass_at_1"]["value"] == 1.0
