@@ -54,7 +54,8 @@ def folder(tmp_path_factory, problems):
     out = tmp_path_factory.mktemp("out") / "d"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampler, "Sampler", TinySampler)
-        assert main(arguments(problems, out, "--workers", "1")) == 0
+        # A file that is given twice counts once.
+        assert main([*arguments(problems, out, "--workers", "1"), "--data", str(problems), str(problems)]) == 0
     return out
 
 
@@ -109,6 +110,7 @@ def test_judging_is_counted_from_the_verdicts(record, samples):
     assert found["false_yes"]["value"] == pytest.approx(accepted[False])
     assert found["false_no"]["value"] == pytest.approx(refused[True])
     assert found["balanced_accuracy"]["value"] == pytest.approx((accepted[True] + refused[False]) / 2)
+    assert found["no_verdict"] == sum(s["verdict"] is None for s in said) > 0
     assert found["prompts"] == len(said) == len(verdicts(samples, greedy=True))
 
 
@@ -125,6 +127,7 @@ def test_the_premium_is_natural_less_no_rechecks(record, samples):
     found = record["measures"]["traces"]
     expected = mean(s["score"] for s in solutions(samples)) - mean(s["score"] for s in without)
     assert found["premium"]["value"] == pytest.approx(expected)
+    assert expected != 0
     assert found["kept_out"] == 1.0
     assert len(without) == 12 * N
     looks = [any(word in s["response"] for word in ("wait", "hmm", "check")) for s in solutions(samples)]

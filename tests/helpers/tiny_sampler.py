@@ -28,7 +28,7 @@ class TinySampler:
 
     def _one(self, prompts, place, index, decoding, banned):
         request = prompts.request("r", place, index, decoding)
-        draw = random.Random(f"{request.seed} {prompts.items[place].id}")
+        draw = random.Random(f"{request.seed} {prompts.items[place].id} {len(banned)}")
         text = self.respond(draw, prompts.items[place], Style.DIRECT if banned or decoding.greedy else None)
         tokens = len(self.tokenizer.encode(text, add_special_tokens=False))
         return prompts.sample(place, index, decoding, Finished("r", text, tokens, 1, False, "stop", None, -0.5))
@@ -38,4 +38,5 @@ class TinySampler:
         if item.label is None:
             return self.tracer.solve(draw, chain, style)
         shown = read_response(item.prompt[-1]["content"].partition("Solution:\n")[2]).thinking
-        return self.tracer.judge(draw, chain, shown)
+        # A verdict in ten is missing.
+        return self.tracer.judge(draw, chain, shown) if draw.random() < 0.9 else "<think>\n</think>\nPerhaps"
