@@ -1,13 +1,8 @@
 """A fork of the server does what a new interpreter would do: words, descriptors, environment, signals, exit status."""
 
-import errno
-import fcntl
 import json
 import os
-import random
-import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from judgerlvr.cluster import remains
-from judgerlvr.cluster.forking import launch, program, start
-from judgerlvr.cluster.forking import server as forking_server
+from judgerlvr.cluster.forking import launch, start
+from tests.helpers.forks import lines
 
 SHOW = "import json, os, sys; print(json.dumps([sys.argv, os.getcwd(), os.environ.get('MARK'), os.getpid()]))"
 WAIT = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
@@ -34,11 +29,6 @@ def server():
     start._own.pop().wait(10)
     patch.undo()
     os.environ.pop(start.VARIABLE, None)
-
-
-def lines(program, *words, **options):
-    pipe = subprocess.PIPE
-    return subprocess.run([program, *words], stdout=pipe, text=True, check=True, **{"stderr": pipe} | options).stdout
 
 
 def waiting(program, **options):
@@ -223,201 +213,8 @@ def test_processes_of_a_fork_start_whatever_the_environment_says(name):
     assert done.stdout.split() == ["spawned", "0"]
 
 
-OWNER = """
-import sys, time
-from judgerlvr.cluster.forking.start import forking_python, start_server
-start_server(sys.argv[1:], {})
-print(forking_python(), flush=True)
-time.sleep(60)
-"""
-
-
-def owner(*modules, **variables):
-    """A process that has started a server, and the server's folder."""
-    environment = {key: value for key, value in os.environ.items() if key != start.VARIABLE} | variables
-    command = [sys.executable, "-c", OWNER, *modules]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    return process, Path(process.stdout.readline().strip()).parent
-
-
-def until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_folder_goes_with_the_owner(number):
-    process, folder = owner()
-    assert folder.is_dir() and folder.name.startswith(start.PREFIX)
-    process.send_signal(number)
-    process.wait()
-    assert until(lambda: not folder.exists())
-
-
-def test_a_server_that_fails_leaves_its_launchers_and_still_removes_the_folder():
-    process, folder = owner("no_such_module")
-    for _ in range(2):
-        assert lines(folder / start.PYTHON, "-c", "print('real')") == "real\n"
-    process.kill()
-    process.wait()
-    assert until(lambda: not folder.exists())
-
-
-WITHOUT_SERVER = """
-from judgerlvr.cluster.forking import start
-start.start_server([], {})
-print(start.forking_python(), flush=True)
-start._own[0].kill()
-"""
-
-
-def test_the_folder_goes_with_the_owner_behind_a_killed_server():
-    environment = {key: value for key, value in os.environ.items() if key != start.VARIABLE}
-    command = [sys.executable, "-c", WITHOUT_SERVER]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.startswith("/") and not Path(done.stdout.strip()).parent.exists()
-
-
 def test_a_fork_is_a_process_group_of_its_own(server):
     assert lines(server[0], "-c", "import os; print(os.getpgid(0) == os.getpid())") == "True\n"
-
-
-SEMAPHORE = """
-import multiprocessing, time
-semaphore = multiprocessing.get_context("spawn").Semaphore()
-print(semaphore._semlock.name, flush=True)
-time.sleep(60)
-"""
-
-
-def test_a_semaphore_of_a_fork_goes_with_the_owner():
-    process, folder = owner()
-    fork = subprocess.Popen([folder / start.PYTHON, "-c", SEMAPHORE], stdout=subprocess.PIPE, text=True)
-    semaphore = Path("/dev/shm") / f"sem.{fork.stdout.readline().strip().lstrip('/')}"
-    assert semaphore.exists()
-    process.kill()
-    process.wait()
-    assert until(lambda: not semaphore.exists())
-    fork.kill()
-    fork.wait()
-
-
-def test_a_long_temporary_folder_has_a_server_too(tmp_path):
-    long = tmp_path / ("x" * 120)
-    long.mkdir()
-    process, folder = owner("json.tool", TMPDIR=str(long), RAY_TMPDIR="")
-    assert lines(folder / start.PYTHON, "-c", "import sys; print('json.tool' in sys.modules)") == "True\n"
-    process.kill()
-    process.wait()
-
-
-@pytest.fixture
-def listening(tmp_path):
-    """A server in the test's process, and a request of a launcher that waits in the server's queue."""
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(tmp_path / "s"))
-    listener.listen()
-    client = socket.socket(socket.AF_UNIX)
-    client.connect(str(tmp_path / "s"))
-    yield forking_server.Server(listener), client
-    listener.close()
-    client.close()
-
-
-def request(client, line=None, descriptors=(0, 1)):
-    asked = {"words": ["-c", ""], "environment": {}, "folder": "/", "descriptors": list(range(len(descriptors)))}
-    socket.send_fds(client, [b"d"], list(descriptors))
-    client.sendall(line or json.dumps(asked).encode() + b"\n")
-    client.shutdown(socket.SHUT_WR)
-
-
-def open_descriptors():
-    return sorted(int(path.name) for path in Path("/proc/self/fd").iterdir())
-
-
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
-def test_a_fork_that_fails_sends_the_launcher_away(listening, monkeypatch, number):
-    server, client = listening
-
-    def fail():
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(forking_server.os, "fork", fail)
-    before = open_descriptors()
-    request(client)
-    assert server._accept() is None
-    assert client.recv(100) == b"" and not server.connections
-    assert open_descriptors() == before
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(launch.PASSED_ON)
-
-
-@pytest.mark.parametrize("line", [b"{", b"{}", b"{}\n", b"no json\n"])
-def test_an_unfinished_request_leaves_no_descriptor_open(listening, line):
-    server, client = listening
-    before = open_descriptors()
-    request(client, line)
-    assert server._accept() is None
-    assert open_descriptors() == before
-
-
-def test_descriptors_above_the_servers_limit_are_for_a_real_interpreter(monkeypatch):
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
-    forking_server._check_descriptors([5, 6], [0, 63])
-    with pytest.raises(ValueError, match="more descriptors"):
-        forking_server._check_descriptors([5, 6], [0, 64])
-    with pytest.raises(ValueError, match="more descriptors"):
-        forking_server._check_descriptors([5], [0, 1])
-
-
-def in_fork(check):
-    """Whether ``check`` returns True in a fork."""
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            status = 0 if check() else 1
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
-@pytest.mark.parametrize("limit", [32, 700])
-@pytest.mark.parametrize("seed", range(10))
-def test_descriptors_get_any_numbers_below_the_limit(tmp_path, limit, seed):
-    """Files at drawn numbers move to drawn numbers, which are the numbers of other files too."""
-    draw = random.Random(seed)
-    count = draw.randint(1, 20)
-    received, targets = (draw.sample(range(3, limit), count) for _ in range(2))
-
-    def check():
-        os.closerange(3, 4096)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        for place, number in enumerate(received):
-            file = tmp_path / str(place)
-            file.write_text(str(place))
-            opened = os.open(file, os.O_RDONLY)
-            if opened != number:
-                os.dup2(opened, number)
-                os.close(opened)
-        program.place_descriptors(received, targets)
-        right = all(os.read(number, 9) == str(place).encode() for place, number in enumerate(targets))
-        return (
-            right
-            and all(map(os.get_inheritable, targets))
-            and [n for n in range(3, limit) if is_open(n)] == sorted(targets)
-        )
-
-    assert in_fork(check)
-
-
-def is_open(number):
-    try:
-        fcntl.fcntl(number, fcntl.F_GETFD)
-    except OSError:
-        return False
-    return True
 
 
 def test_an_interrupt_at_once_is_not_lost(server):

@@ -1,8 +1,6 @@
 """Every configuration key does something: a changed key changes a value of verl's configuration, or a behaviour."""
 
 import copy
-import json
-from contextlib import nullcontext
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from data.row_files import read_rows
 from judgerlvr.config.choices import Action
 from judgerlvr.config.load import keys, load_config
 from judgerlvr.config.schema import Guard, Guards
@@ -21,22 +18,17 @@ from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.in_training.trainer import StageTrainer
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
-from judgerlvr.models.directory import load_tokenizer, pick_device
-from judgerlvr.pipeline import judge_data, problems, requests, stages
+from judgerlvr.models.directory import pick_device
+from judgerlvr.pipeline import requests
 from judgerlvr.pipeline.checks import offered
-from judgerlvr.pipeline.generate_data import prepare_generate
-from judgerlvr.pipeline.judge_data import prepare_judge
-from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.planning.machine import Machine, machine_of
 from judgerlvr.planning.plan import make_plan
 from judgerlvr.planning.shapes import read_shape
 from judgerlvr.runs.checkpoints import SEAL, complete
 from judgerlvr.runs.folder import run_folder
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
-from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
-from rewards.grading.settings import GradingSettings
-from rewards.types import Problem
+from tests.config import test_keys_of_data
 from tests.helpers.guard_checks import check
 from tests.helpers.key_tables import OF_A_RUN, OF_A_STAGE
 from tests.helpers.run_folders import step_row
@@ -158,41 +150,6 @@ def test_guard_limit_and_action(name):
         check(Guards(**{name: Guard(Action.stop, limit)}), step_row(), GuardState())
 
 
-def sets_of(*overrides):
-    return ProblemSets(load_config("configs/tiny.yaml", overrides), GradingSettings(workers=1))
-
-
-def test_tiny_problems():
-    made = sets_of("data.tiny_train=5", "data.tiny_heldout=3", "judge.data.problems=2")
-    assert (len(made.train), len(made.heldout), len(made.for_candidates)) == (5, 3, 2)
-
-
-def problem_file(folder, name, texts):
-    path = folder / name
-    path.write_text(
-        "".join(f'{{"id": "{name}{i}", "problem": "{text}", "gold": "7"}}\n' for i, text in enumerate(texts))
-    )
-    return path
-
-
-LONG = "A farmer sells nine apples and seven pears at the market on every single day of the week in June"
-
-
-def test_data_files(tmp_path):
-    train, heldout = problem_file(tmp_path, "a.jsonl", ["one"]), problem_file(tmp_path, "b.jsonl", ["two", "three"])
-    made = sets_of(f"data.train=[{train}]", f"data.heldout=[{heldout}]")
-    assert ([p.text for p in made.train], [p.text for p in made.heldout]) == (["one"], ["two", "three"])
-
-
-def test_evaluation_and_contamination(tmp_path):
-    train, held = problem_file(tmp_path, "a.jsonl", [LONG, "short"]), problem_file(tmp_path, "b.jsonl", [LONG])
-    files = [f"data.train=[{train}]", f"data.evaluation=[{held}]"]
-    assert len(sets_of(files[0]).train) == 2
-    with pytest.raises(InputError, match="contaminated"):
-        _ = sets_of(*files).train
-    assert [p.text for p in sets_of(*files, "data.contamination=drop").train] == ["short"]
-
-
 def grading(*overrides):
     class Tokenizer:
         def apply_chat_template(self, *_, **__):
@@ -291,70 +248,6 @@ def test_replay(make_stage, monkeypatch):
     assert replaying != comparing
 
 
-def judge_set(*overrides):
-    """Settings that the judge set is made with."""
-    config = load_config("configs/tiny.yaml", overrides)
-    return judge_data.judge_set_settings(config, config.judge.data.heldout_problems)
-
-
-@pytest.mark.parametrize(
-    ("override", "read", "expected"),
-    [
-        ("judge.data.view=full_response", lambda settings: settings.view.name, "full_response"),
-        ("judge.data.cap_per_problem=9", lambda settings: settings.cap_per_problem, 9),
-        ("judge.data.shuffle_labels=true", lambda settings: settings.shuffle_labels, True),
-        ("data.bad_rows=drop", lambda settings: settings.bad_rows, "drop"),
-    ],
-)
-def test_judge_set(override, read, expected):
-    assert read(judge_set()) != expected
-    assert read(judge_set(override)) == expected
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return load_tokenizer(base_path("qwen3_moe"))
-
-
-def prepared(prepare, kind, folder, tokenizer, *overrides):
-    """A stage that was prepared, with its training and held-out rows."""
-    config = load_config("configs/tiny.yaml", [*overrides, "reward.workers=1"])
-    request = stages.Request(kind, config, base_path("qwen3_moe"), folder / "out", "cpu")
-    (folder / "data").mkdir(parents=True)
-    stage, _ = prepare(request, folder, tokenizer, ProblemSets(config, GradingSettings(workers=1)))
-    return stage, *(read_rows(folder / "data" / f"{name}.parquet") for name in ("train", "heldout"))
-
-
-def test_prompt_and_batch_of_the_generate_stage(tmp_path, tokenizer):
-    (tmp_path / "mine.txt").write_text("Mine. {{problem}}")
-    few = ("data.tiny_train=4", "data.tiny_heldout=2")
-    for size, prompt in ((4, []), (8, [f"data.prompt={tmp_path / 'mine.txt'}"])):
-        overrides = (*few, *prompt, f"generate.batch.prompts_per_step={size}")
-        stage, train, _ = prepared(prepare_generate, "generate", tmp_path / str(size), tokenizer, *overrides)
-        assert stage.prompts_per_step == size
-        assert {row["prompt"][-1]["content"].startswith("Mine. ") for row in train} == {bool(prompt)}
-
-
-def test_responses_held_out_problems_prompt_and_batch_of_the_judge_stage(tmp_path, tokenizer):
-    (tmp_path / "mine.txt").write_text("Mine. {{problem}} {{response}}")
-    with (tmp_path / "responses.jsonl").open("w") as file:
-        for number in range(12):
-            for answer in ("7", "8"):
-                row = {"id": str(number), "problem": f"a={number}", "gold": "7", "response": f"\\boxed{{{answer}}}"}
-                file.write(json.dumps(row) + "\n")
-    for heldout in (2, 3):
-        overrides = (
-            f"judge.data.responses=[{tmp_path / 'responses.jsonl'}]",
-            f"judge.data.heldout_problems={heldout}",
-            f"judge.data.prompt={tmp_path / 'mine.txt'}",
-            f"judge.batch.prompts_per_step={heldout * 4}",
-        )
-        stage, train, held = prepared(prepare_judge, "judge", tmp_path / str(heldout), tokenizer, *overrides)
-        assert stage.prompts_per_step == heldout * 4
-        assert len({row["extra_info"]["problem_id"] for row in held}) == heldout
-        assert all(row["prompt"][-1]["content"].startswith("Mine. a=") for row in train)
-
-
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
     "cluster.share_prefixes": "tests/engine/test_distinct_prefixes.py::test_layers_see_prefixes_alone",
@@ -368,48 +261,11 @@ ELSEWHERE = {
     "planning.network_gb_s": "tests/config/test_every_key.py::test_planning",
     "judge.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
     "generate.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
-    "judge.data.sample_from": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
-    "judge.data.samples_per_problem": "tests/config/test_every_key.py::test_sample_from_and_samples_per_problem",
-    "judge.data.candidates": "tests/config/test_every_key.py::test_candidates_and_verdicts",
-    "judge.data.verdicts": "tests/config/test_every_key.py::test_candidates_and_verdicts",
+    "judge.data.sample_from": "tests/config/test_keys_of_data.py::test_sample_from_and_samples_per_problem",
+    "judge.data.samples_per_problem": "tests/config/test_keys_of_data.py::test_sample_from_and_samples_per_problem",
+    "judge.data.candidates": "tests/config/test_keys_of_data.py::test_candidates_and_verdicts",
+    "judge.data.verdicts": "tests/config/test_keys_of_data.py::test_candidates_and_verdicts",
 }
-
-
-def test_sample_from_and_samples_per_problem(monkeypatch, tmp_path, make_stage):
-    from judgerlvr.sampling import candidates
-    from tests.helpers.fake_engines import FakeEngines
-
-    made = make_stage("judge", overrides=["judge.data.samples_per_problem=7"])
-    monkeypatch.setattr(candidates, "ray_engines", lambda settings: nullcontext(FakeEngines()))
-    base, asked_of = base_path("qwen3_moe"), [Problem("p", "a=1", "1")]
-    rows = candidates.sample_candidates(made, [base], asked_of, "{{problem}}", tmp_path, tmp_path / "kept")
-    assert [row["sample"] for row in rows] == list(range(7))
-
-    asked = []
-    monkeypatch.setattr(judge_data, "sample_candidates", lambda place, models, *_: asked.append(models) or [])
-    config = load_config(
-        "configs/tiny.yaml",
-        [f"judge.data.sample_from=[{tmp_path}]", "data.tiny_train=2", "judge.data.heldout_problems=1"],
-    )
-    request = stages.Request("judge", config, tmp_path / "init", tmp_path / "out", "cpu")
-    (tmp_path / "data").mkdir()
-    judge_data.collect_candidates(request, tmp_path, problems.ProblemSets(config, GradingSettings(workers=1)))
-    assert asked == [[tmp_path.resolve()]]
-
-
-def test_candidates_and_verdicts(tmp_path):
-    from judgerlvr.config.check import refresh_every
-    from judgerlvr.pipeline.reward_settings import reward_settings
-
-    config = load_config("configs/tiny.yaml", ["judge.data.candidates=refresh_every:4", "judge.data.verdicts=[A,B]"])
-    assert refresh_every(config) == 4
-
-    class Tokenizer:
-        def apply_chat_template(self, *_, **__):
-            return ""
-
-    request = stages.Request("judge", config, tmp_path, tmp_path, "cpu")
-    assert reward_settings(request, Tokenizer(), tmp_path)["reward_kwargs"]["words"] == ["A", "B"]
 
 
 def leaves():
@@ -420,8 +276,8 @@ def leaves():
 
 
 def test_no_key_is_left_out():
-    """A key that is added to the schema needs a test here, or an entry in ELSEWHERE."""
-    source = Path(__file__).read_text()
+    """A key that is added to the schema needs a test in one of two files, or an entry in ELSEWHERE."""
+    source = "".join(path.read_text() for path in (Path(__file__), Path(test_keys_of_data.__file__)))
     tried = {f"{stage}.{key}" for stage in STAGES for key in OF_A_STAGE} | set(OF_A_RUN) | set(ELSEWHERE)
     tried |= {
         f"guards.{name}.{part}"

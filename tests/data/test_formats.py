@@ -4,7 +4,6 @@ import csv
 import gzip
 import json
 
-import pyarrow
 import pyarrow.parquet
 import pytest
 

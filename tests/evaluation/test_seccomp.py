@@ -50,19 +50,19 @@ for place in range(4):
 print(held)
 """
 OWN_FILE_SYSTEM = """
-import ctypes, os
-libc, user = ctypes.CDLL(None), os.getuid()
+import ctypes, os, tempfile
+libc, user, folder = ctypes.CDLL(None), os.getuid(), tempfile.gettempdir()
 libc.unshare(0x10000000 | 0x20000)
 for name, line in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {user} 1")):
     try:
         open(f"/proc/self/{name}", "w").write(line)
     except OSError:
         pass
-libc.mount(b"none", b"/tmp", b"tmpfs", 0, b"size=1g")
+libc.mount(b"none", folder.encode(), b"tmpfs", 0, b"size=1g")
 held = 0
 try:
     for place in range(8):
-        with open(f"/tmp/{place}", "wb") as file:
+        with open(f"{folder}/{place}", "wb") as file:
             held += file.write(bytes(32 << 20))
 except OSError:
     pass

@@ -138,16 +138,18 @@ def _read(connection: socket.socket) -> Asked:
         OSError, ValueError, KeyError: an unfinished request, or descriptors that this process cannot give a fork.
     """
     mark, received, _, _ = socket.recv_fds(connection, 1, 256)
+    request: Asked | None = None
     try:
         line = connection.makefile("rb").readline()
         if not mark or not line.endswith(b"\n"):
             raise ValueError("an unfinished request")
         asked: dict[str, Any] = json.loads(line)
         _check_descriptors(received, asked["descriptors"])
-        return Asked(asked["words"], asked["environment"], asked["folder"], asked["descriptors"], received)
-    except BaseException:
-        _close_all(received)
-        raise
+        request = Asked(asked["words"], asked["environment"], asked["folder"], asked["descriptors"], received)
+        return request
+    finally:
+        if request is None:
+            _close_all(received)
 
 
 def _check_descriptors(received: Sequence[int], targets: Sequence[int]) -> None:
