@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from judgerlvr.evaluation.options import add_engine
 from rewards.errors import exit_code
 
 
@@ -28,9 +29,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     how.add_argument("--max-tokens", type=int, default=32768, help="longest response (default %(default)s)")
     how.add_argument("--seed", type=int, default=0, help="of all samples (default %(default)s)")
     how.add_argument("--greedy", action="store_true", help="add a greedy pass")
-    how.add_argument(
-        "--engine", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="arguments of vllm.LLM"
-    )
+    add_engine(how)
     grading = parser.add_argument_group("grading")
     grading.add_argument("--workers", type=int, default=2, help="grading processes (default %(default)s)")
     grading.add_argument(

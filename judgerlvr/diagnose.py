@@ -13,9 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from judgerlvr.evaluation.options import FROM_CARD, add_engine, add_grading, add_reading, add_responses
 from rewards.errors import exit_code
-
-FROM_CARD = "from the policy's card"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -27,33 +26,16 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--limit", type=int, default=100, help="only the first rows of each file (default %(default)s)")
     parser.add_argument("--out", type=Path, help="output folder (default: runs/diagnose/NAME-HASH)")
-    parser.add_argument(
-        "--import",
-        dest="reading",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="data.columns.ROLE=COLUMN, data.bad_rows=drop: how files are read, as in training",
-    )
+    add_reading(parser)
     how = parser.add_argument_group("sampling, at temperature 1 and greedy")
     how.add_argument("--n", type=int, default=16, help="solutions of each problem (default %(default)s)")
-    how.add_argument("--max-tokens", type=int, help=f"longest response (default: {FROM_CARD}, else 1024)")
-    how.add_argument("--seed", type=int, default=0, help="of all samples (default %(default)s)")
-    how.add_argument("--prompt", type=Path, help=f"template (default: {FROM_CARD}, else configs/prompts/generate.txt)")
+    add_responses(how)
     how.add_argument(
         "--judge-prompt", type=Path, help=f"template (default: {FROM_CARD}, else configs/prompts/judge.txt)"
     )
-    how.add_argument(
-        "--engine", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="arguments of vllm.LLM"
-    )
+    add_engine(how)
     grading = parser.add_argument_group("grading")
-    grading.add_argument("--verifier", help=f"package.module:function (default: {FROM_CARD}, else rewards.math:verify)")
-    grading.add_argument(
-        "--extraction", choices=("strict", "lenient"), help=f"of the answer (default: {FROM_CARD}, else strict)"
-    )
-    grading.add_argument("--verdicts", nargs=2, help=f"words for right and wrong (default: {FROM_CARD}, else Yes No)")
-    grading.add_argument("--override-card", action="store_true", help="ask and grade otherwise than the card says")
-    grading.add_argument("--workers", type=int, default=2, help="grading processes (default %(default)s)")
+    add_grading(grading, override="ask and grade otherwise than the card says")
     return parser.parse_args(arguments)
 
 
