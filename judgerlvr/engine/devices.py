@@ -16,6 +16,7 @@ from judgerlvr.runs.stage import Stage
 ACTOR = "actor_rollout_ref.actor"
 ROLLOUT = "actor_rollout_ref.rollout"
 MODEL = "actor_rollout_ref.model"
+WORKER_EXTENSION = f"{ROLLOUT}.engine_kwargs.vllm.worker_extension_cls"
 # Names of our engines among verl's: ``private.training_engine``, and ``private.block_engine`` for HySparse.
 TRAINING, REPLAYING, COMPARING = "judgerlvr", "judgerlvr_replaying", "judgerlvr_comparing"
 # ``private.expert_engine``, for router replay.
@@ -103,7 +104,7 @@ def _cpu(stage: Stage) -> dict[str, Any]:
         f"{ROLLOUT}.enable_chunked_prefill": False,
         f"{ROLLOUT}.max_num_batched_tokens": max(8192, longest),
         f"{ROLLOUT}.checkpoint_engine.update_weights_bucket_megabytes": 32,
-        f"+{ROLLOUT}.engine_kwargs.vllm.worker_extension_cls": "judgerlvr.engine.on_cpu.vllm_cpu.CpuWorkerExtension",
+        f"+{WORKER_EXTENSION}": "judgerlvr.engine.on_cpu.vllm_cpu.CpuWorkerExtension",
         f"+{ROLLOUT}.engine_kwargs.vllm.distributed_executor_backend": "uni",
         "reward.num_workers": 1,
         "transfer_queue.backend.SimpleStorage.num_data_storage_units": 1,
@@ -120,6 +121,7 @@ def _gpu(stage: Stage) -> dict[str, Any]:
         f"{ACTOR}.fsdp_config.optimizer_offload": cluster.offload,
         f"{ROLLOUT}.gpu_memory_utilization": cluster.rollout_gpu_share,
         f"{ROLLOUT}.tensor_model_parallel_size": cluster.tensor_parallel,
+        f"+{WORKER_EXTENSION}": "judgerlvr.engine.private.rollout_worker.RolloutWorker",
         "trainer.device": "cuda",
     }
 

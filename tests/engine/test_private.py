@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import inspect
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -190,10 +191,22 @@ def test_two_runs_on_one_machine_have_sockets_of_their_own(monkeypatch):
     assert len(set(handles)) == 2
 
 
-def test_verl_still_names_its_sockets_as_the_mark_expects():
-    from verl.workers.rollout.vllm_rollout import utils
+def test_a_rollout_worker_looks_for_weights_at_the_runs_own_socket(monkeypatch):
+    from types import SimpleNamespace
 
-    assert "rl-colocate" in inspect.getsource(utils.vLLMColocateWorkerExtension._get_zmq_handle)
+    from judgerlvr.engine.private.rollout_worker import RolloutWorker
+
+    monkeypatch.setenv(SOCKETS, "one")
+    worker: Any = object.__new__(RolloutWorker)
+    worker.model_runner, worker.local_rank = SimpleNamespace(), 0
+    assert "rl-colocate-one-zmq" in worker._get_zmq_handle()
+
+
+@pytest.mark.parametrize("method", ["update_weights_from_ipc", "update_verl_delta_weights"])
+def test_verls_workers_still_ask_for_their_socket(method):
+    from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
+
+    assert "self._get_zmq_handle()" in inspect.getsource(getattr(vLLMColocateWorkerExtension, method))
 
 
 def test_verls_loop_still_has_what_a_prompts_tokens_are_built_with():

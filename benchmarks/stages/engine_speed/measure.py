@@ -35,8 +35,12 @@ class Load:
         return found
 
 
-def make_engine(model: Path, budget: int) -> Any:
-    """Our engine for the policy in ``model``, as a stage of the product configures it on this device."""
+def make_engine(model: Path, budget: int, precision: str = "") -> Any:
+    """Our engine for the policy in ``model``, as a stage of the product configures it on this device.
+
+    ``precision``: fp32 or bf16 for weights in use and sums, else the device's own.
+    """
+    from omegaconf import OmegaConf
     from verl.utils.config import omega_conf_to_dataclass
     from verl.workers.engine import EngineRegistry
 
@@ -44,7 +48,7 @@ def make_engine(model: Path, budget: int) -> Any:
     from judgerlvr.engine.verl_config import render
     from judgerlvr.runs.stage import Stage
 
-    settings = [f"cluster.micro_batch_tokens={budget}", "generate.optimizer.lr=0.0"]
+    settings = [f"cluster.micro_batch_tokens={budget}", "generate.optimizer.lr=1e-12"]
     stage = Stage(
         kind="generate",
         config=load_config("configs/tiny.yaml", settings),
@@ -57,6 +61,9 @@ def make_engine(model: Path, budget: int) -> Any:
         reward_function="none.py:none",
     )
     config = render(stage)
+    if precision:
+        kinds = {"param_dtype": precision, "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+        OmegaConf.update(config, "actor_rollout_ref.actor.fsdp_config.mixed_precision", kinds, force_add=True)
     actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     actor.model_config = omega_conf_to_dataclass(config.actor_rollout_ref.model)
     actor.model_config.model_type = "language_model"
@@ -75,7 +82,10 @@ def make_engine(model: Path, budget: int) -> Any:
     return engine
 
 
-def make_batch(lengths: list[int], vocabulary: int, budget: int, updating: bool) -> Any:
+def make_batch(
+    lengths: list[int], vocabulary: int, budget: int, updating: bool, carried: list[Tensor] | None = None
+) -> Any:
+    """Random tokens. ``carried``: what a HySparse rollout chose, int16 [tokens, 1, values] a sequence."""
     from verl.utils import tensordict_utils as tu
 
     draw = torch.Generator().manual_seed(7)
@@ -84,6 +94,8 @@ def make_batch(lengths: list[int], vocabulary: int, budget: int, updating: bool)
         "position_ids": [torch.arange(length) for length in lengths],
         "loss_mask": [torch.ones(length) for length in lengths],
     }
+    if carried is not None:
+        rows["routed_experts"] = carried
     flags = {
         "use_remove_padding": True,
         "use_dynamic_bsz": True,

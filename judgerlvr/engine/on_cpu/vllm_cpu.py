@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from verl.workers.rollout.vllm_rollout.utils import vLLMColocateWorkerExtension
-
+from judgerlvr.engine.private.rollout_worker import RolloutWorker
 from judgerlvr.engine.private.weights import receive_weights, reload_cpu_weights
 
 
-class CpuWorkerExtension(vLLMColocateWorkerExtension):
+class CpuWorkerExtension(RolloutWorker):
     """Named in the cpu profile as vLLM's ``worker_extension_cls``."""
 
     def update_weights_from_ipc(

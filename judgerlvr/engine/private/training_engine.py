@@ -14,7 +14,6 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_name
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
-from judgerlvr.cluster.environment import on_cpu
 from judgerlvr.config.choices import Recompute
 from judgerlvr.engine.devices import COMPILE, PACKED, RECOMPUTE, SHARE_PREFIXES, TRAINING
 from judgerlvr.engine.policy_passes.asked_head import AskedHead, Question
@@ -37,9 +36,7 @@ class HeadEngine(FSDPEngineWithLMHead):
 
     def initialize(self) -> None:
         super().initialize()
-        # On a GPU the receiver is verl's own, and looks for verl's name.
-        if on_cpu():
-            send_on_own_socket()
+        send_on_own_socket()
         self.take_over()
         report(self.rank, self.facts())
 

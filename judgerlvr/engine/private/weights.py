@@ -1,4 +1,4 @@
-"""Weight updates of a running vLLM CPU engine."""
+"""Weight updates of running vLLM engines: sockets of the run's own, and the reloading of a CPU engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def own_socket(handle: str) -> str:
 
 
 def send_on_own_socket() -> None:
-    """Have verl's sender in this process bind the run's own socket, as ``receive_weights`` expects."""
+    """Have verl's sender in this process bind the run's own socket, where ``RolloutWorker`` looks for weights."""
     from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightSender
 
     original = BucketedWeightSender.__init__
@@ -66,7 +66,7 @@ def receive_weights(worker: Any, use_shm: bool) -> list[tuple[str, torch.Tensor]
     def keep(bucket: Iterable[tuple[str, torch.Tensor]], _last: bool) -> None:
         received.extend((name, tensor.clone()) for name, tensor in bucket)
 
-    handle = own_socket(worker._get_zmq_handle())
+    handle = worker._get_zmq_handle()
     receiver = BucketedWeightReceiver(zmq_handle=handle, device=torch.device("cpu"), use_shm=use_shm)
     receiver.receive_weights(on_bucket_received=keep)
     return received

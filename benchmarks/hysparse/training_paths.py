@@ -1,0 +1,219 @@
+"""The training engine's head against whole logits, for a HySparse policy and its full-attention twin.
+
+    python -m benchmarks.hysparse.training_paths OUT [--policies small small-twin] [--tokens 65536]
+
+Both paths train on one batch with given choices of blocks. The reference is the whole-logits path in float32. Printed
+for each path: distances from the reference in float32 and in bfloat16, and microseconds a token in bfloat16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.hysparse.kernels.table import heading
+
+POLICIES = ("small", "small-twin", "tiny", "tiny-twin")
+ONE_RANK = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29544"}
+PATHS = ("whole logits", "head")
+REPEATS = 3
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--policies", nargs="*", choices=POLICIES, default=POLICIES[:2])
+    parser.add_argument("--tokens", type=int, default=65_536, help="of the timed batch")
+    parser.add_argument("--longest", type=int, default=4096, help="tokens of the longest sequence")
+    return parser.parse_args()
+
+
+def write_policy(name: str, folder: Path) -> Any:
+    """Random weights in float32, logits of standard deviation 4. Returns the model."""
+    from benchmarks.stages.engine_speed.shapes import BASE, spread
+    from judgerlvr.hysparse.modeling import HySparseForCausalLM
+    from judgerlvr.hysparse.presets import preset
+
+    torch.manual_seed(1)
+    shape = preset(name.removesuffix("-twin"))
+    model = full_attention_twin(shape) if name.endswith("-twin") else HySparseForCausalLM(shape)
+    if not shape.tie_word_embeddings:
+        spread(model)
+    model.save_pretrained(folder)
+    for file in BASE.iterdir():
+        if file.suffix in (".json", ".jinja") and "config" not in file.stem.replace("tokenizer_config", ""):
+            (folder / file.name).write_bytes(file.read_bytes())
+    return model
+
+
+def full_attention_twin(shape: Any) -> Any:
+    """Qwen3 of the same sizes."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    names += ("num_key_value_heads", "head_dim", "max_position_embeddings", "rope_parameters", "tie_word_embeddings")
+    return Qwen3ForCausalLM(Qwen3Config(**{name: getattr(shape, name) for name in names}))
+
+
+def choices_of(model: Any, batch: Any, device: str) -> list[Tensor]:
+    """The model's own choices in float32 for each sequence, int16 [tokens, 1, values]."""
+    model.to(device)
+    found = []
+    with torch.no_grad():
+        for sequence in batch["input_ids"].unbind():
+            output = model(sequence[None].to(device), output_blocks=True)
+            found.append(output.used_blocks[:, 0].permute(2, 0, 1, 3).flatten(1).to(torch.int16)[:, None].cpu())
+    model.cpu()
+    return found
+
+
+@contextmanager
+def whole_logits(engine: Any) -> Iterator[None]:
+    """verl's own passes over all logits, as they were before ours."""
+    from judgerlvr.engine.private.training_engine import HeadEngine
+
+    head = engine.module.get_output_embeddings()
+    forward = head.__dict__.pop("forward")
+    passes = {name: HeadEngine.__dict__[name] for name in ("prepare_model_inputs", "prepare_model_outputs")}
+    for name in passes:
+        delattr(HeadEngine, name)
+    try:
+        yield
+    finally:
+        head.forward = forward
+        for name, method in passes.items():
+            setattr(HeadEngine, name, method)
+
+
+class TrainingPath:
+    """One engine in one precision, asked through the head or through whole logits."""
+
+    def __init__(self, folder: Path, name: str, precision: str, budget: int) -> None:
+        from benchmarks.stages.engine_speed.measure import make_engine
+        from judgerlvr.engine.devices import COMPILE
+
+        os.environ[COMPILE] = str(name == "head")
+        self.engine, self.name = make_engine(folder, budget, precision), name
+
+    def log_probs(self, batch: Any) -> Tensor:
+        """Of all tokens behind one another, float32 on the host."""
+        with self.asked(), self.engine.eval_mode(disable_auto_offload=True):
+            found = self.engine.infer_batch(batch, loss_function=None)["model_output"]["log_probs"]
+        return torch.cat([row.float().cpu() for row in found.unbind()])
+
+    def gradient(self, batch: Any) -> Tensor:
+        """Of all parameters behind one another, float32 on the host."""
+        from benchmarks.stages.engine_speed.measure import loss
+
+        with self.asked(), self.engine.train_mode(disable_auto_offload=True):
+            self.engine.train_batch(batch, loss_function=loss)
+            parts = [part.grad for part in self.engine.module.parameters() if part.grad is not None]
+            return torch.cat([getattr(part, "_local_tensor", part).detach().float().cpu().flatten() for part in parts])
+
+    def asked(self) -> Any:
+        return whole_logits(self.engine) if self.name == PATHS[0] else nullcontext()
+
+    def seconds(self, batch: Any, updating: bool) -> float:
+        """The shortest of ``REPEATS`` passes after one that compiles."""
+        from benchmarks.stages.engine_speed.measure import wait
+
+        taken = []
+        for _ in range(REPEATS + 1):
+            wait()
+            began = time.perf_counter()
+            if updating:
+                self.gradient(batch)
+            else:
+                self.log_probs(batch)
+            wait()
+            taken.append(time.perf_counter() - began)
+        return min(taken[1:])
+
+
+def distances(found: Tensor, reference: Tensor) -> dict[str, float]:
+    """Mean and largest difference, and the relative one in the Euclidean norm."""
+    difference = (found - reference).abs()
+    relative = float((found - reference).norm() / reference.norm())
+    return {"mean": float(difference.mean()), "largest": float(difference.max()), "relative": relative}
+
+
+def measure(policy: str, folder: Path, options: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
+    """A row for each path and precision. The first one is the reference."""
+    from benchmarks.stages.engine_speed.measure import Load, make_batch
+
+    model, longest = write_policy(policy, folder), options.longest
+    check, timed = (
+        Load("batch", tokens, longest // 2, longest, 4 * longest) for tokens in (4 * longest, options.tokens)
+    )
+    batches: dict[tuple[str, bool], Any] = {}
+    for load, name in ((check, "check"), (timed, "timed")):
+        lengths = load.lengths()
+        plain = make_batch(lengths, model.config.vocab_size, load.budget, updating=False)
+        carried = choices_of(model, plain, device) if model.config.model_type == "hysparse" else None
+        for updating in (False, True):
+            batches[name, updating] = make_batch(lengths, model.config.vocab_size, load.budget, updating, carried)
+    reference: dict[bool, Tensor] = {}
+    for precision in ("fp32", "bf16"):
+        for name in PATHS:
+            path = TrainingPath(folder, name, precision, check.budget)
+            found = {False: path.log_probs(batches["check", False]), True: path.gradient(batches["check", True])}
+            reference = reference or found
+            row: dict[str, Any] = {"policy": policy, "path": name, "precision": precision}
+            row |= {f"log-prob {k}": v for k, v in distances(found[False], reference[False]).items()}
+            row["gradient relative"] = distances(found[True], reference[True])["relative"]
+            if precision == "bf16":
+                row |= {
+                    f"{kind} us": path.seconds(batches["timed", updating], updating) / options.tokens * 1e6
+                    for kind, updating in (("log-prob", False), ("update", True))
+                }
+            yield row
+            del path
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [
+        [format(row[n], ".3g") if isinstance(row.get(n), float) else str(row.get(n, "")) for n in names] for row in rows
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [names, ["---"] * len(names), *cells])
+
+
+def main() -> None:
+    options = parse_arguments()
+    os.environ.update({name: os.environ.get(name, value) for name, value in ONE_RANK.items()})
+    cpu = not torch.cuda.is_available()
+    from judgerlvr.cluster.environment import environment
+
+    os.environ.update(environment("cpu" if cpu else "gpu", 1.0))
+    from judgerlvr.engine.devices import REPLAYING, TRAINING
+
+    if cpu:
+        from judgerlvr.engine.on_cpu import plugin  # noqa: F401  (verl's platform)
+    else:
+        torch.cuda.set_device(0)
+    torch.distributed.init_process_group("gloo" if cpu else "cpu:gloo,cuda:nccl")
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    for policy in options.policies:
+        os.environ["VERL_ENGINE_VENDOR"] = TRAINING if policy.endswith("-twin") else REPLAYING
+        with tempfile.TemporaryDirectory() as folder:
+            for row in measure(policy, Path(folder), options, "cpu" if cpu else "cuda"):
+                rows.append(row)
+                print(json.dumps(row), flush=True)
+                head = "".join(f"{name}: {value}  \n" for name, value in heading().items())
+                (options.out / "table.md").write_text(f"{head}\n{table(rows)}\n")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
