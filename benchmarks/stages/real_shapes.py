@@ -249,7 +249,7 @@ class Stages:
             "from vllm import LLM, SamplingParams\n"
             "if __name__ == '__main__':\n"
             f"    engine = LLM({str(self.work / 'policies' / name)!r}, enforce_eager=True, max_model_len=1024,\n"
-            "                 gpu_memory_utilization=0.5)\n"
+            "                 gpu_memory_utilization=0.1, kv_cache_memory_bytes=2**31)\n"
             "    done = engine.generate(['What is 1 plus 2?'], SamplingParams(temperature=0, max_tokens=8))\n"
             "    print('tokens', done[0].outputs[0].token_ids)\n"
         )
