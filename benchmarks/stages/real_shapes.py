@@ -33,6 +33,7 @@ from rewards.types import Problem, Reason, Result
 
 HELDOUT = 8
 SPACE = 80 * 2**30  # free bytes below which stage 1's shards go before stage 2
+RESULT = "result:"  # marks a process's own line among those of libraries
 TOKENS = ("\\boxed{Yes}", "\\boxed{No}")
 SHOWN = (
     "response/mean_tokens",
@@ -239,7 +240,7 @@ class Stages:
             "import sys; sys.modules['judgerlvr'] = None\n"
             "from transformers import AutoModelForCausalLM\n"
             f"model = AutoModelForCausalLM.from_pretrained({str(self.work / 'policies' / name)!r}, dtype='auto')\n"
-            "print(model.dtype, model.config._attn_implementation, model.num_parameters())\n"
+            f"print({RESULT!r}, model.dtype, model.config._attn_implementation, model.num_parameters())\n"
         )
         self.say(f"{name} policy in a bare process: {in_new_process('-c', code)}")
 
@@ -251,18 +252,20 @@ class Stages:
             f"    engine = LLM({str(self.work / 'policies' / name)!r}, enforce_eager=True, max_model_len=1024,\n"
             "                 gpu_memory_utilization=0.1, kv_cache_memory_bytes=2**31)\n"
             "    done = engine.generate(['What is 1 plus 2?'], SamplingParams(temperature=0, max_tokens=8))\n"
-            "    print('tokens', done[0].outputs[0].token_ids)\n"
+            f"    print({RESULT!r}, 'tokens', done[0].outputs[0].token_ids)\n"
         )
         script = self.work / "serve.py"  # a file, because vLLM's own processes import the main module
         script.write_text(code)
         self.say(f"{name} policy in vLLM: {in_new_process(str(script))}")
 
 
-def in_new_process(*arguments: str) -> list[str]:
-    """The last line that a new Python process printed, or its last line of standard error."""
+def in_new_process(*arguments: str) -> str:
+    """The line that a new Python process marked as its result, or its exit code and its last line."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
-    return (done.stdout or done.stderr).strip().splitlines()[-1:]
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    found = [line.removeprefix(RESULT) for line in lines if line.startswith(RESULT)]
+    return found[-1] if found else f"exit code {done.returncode}: {''.join(lines[-1:])}"
 
 
 def last_step(run: Path) -> int:
