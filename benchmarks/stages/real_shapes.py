@@ -32,6 +32,7 @@ from judgerlvr.runs.stage import CHECKPOINTS
 from rewards.types import Problem, Reason, Result
 
 HELDOUT = 8
+LIFT = 200  # the large coordinate, in standard deviations of an embedding: 28 layers of noise drown 20 of them
 SPACE = 80 * 2**30  # free bytes below which stage 1's shards go before stage 2
 RESULT = "result:"  # marks a process's own line among those of libraries
 TOKENS = ("\\boxed{Yes}", "\\boxed{No}")
@@ -107,7 +108,7 @@ def bias_head(model: object, verdicts: list[int], mean_tokens: int) -> None:
     with torch.no_grad():
         if head is not embedding:
             head.normal_(0, 0.5 / head.shape[1] ** 0.5)
-        embedding[:, 0] = 20 * embedding.float().std()
+        embedding[:, 0] = LIFT * embedding.float().std()
         ids = torch.randint(0, len(head), (1, 256), device=head.device)
         hidden = model.model(input_ids=ids).last_hidden_state[0, 64:].float()  # type: ignore[attr-defined]
         plain = (hidden @ head.float().T).logsumexp(-1).mean().item()
