@@ -90,7 +90,7 @@ def test_a_damaged_card_is_one_line(policy, text):
 
 
 def test_the_serving_command_holds_the_filled_prompt(policy):
-    words = shlex.split(curl_command(read_card(policy), "ckpt/judge", "It's 1+1?"))
+    words = shlex.split(curl_command(read_card(policy), "ckpt/judge", {"problem": "It's 1+1?"}))
     assert json.loads(words[-1])["messages"][0]["content"] == "Solve.\nIt's 1+1?"
 
 
@@ -132,8 +132,9 @@ def test_stage_2_may_ask_otherwise_than_a_judge_of_response_files(policy, tmp_pa
 
 
 def test_a_policy_that_only_judged_is_served_a_solution_to_judge(policy):
-    words = shlex.split(curl_command(replace(read_card(policy), generation_prompt=None), "ckpt/judge", "1+1?"))
-    assert json.loads(words[-1])["messages"][0]["content"].startswith("Judge.\n1+1?\nSolution:\n")
+    shown = {"problem": "1+1?", "response": "3, since"}
+    words = shlex.split(curl_command(replace(read_card(policy), generation_prompt=None), "ckpt/judge", shown))
+    assert json.loads(words[-1])["messages"][0]["content"] == "Judge.\n1+1?\nSolution:\n3, since"
 
 
 def test_a_run_publishes_the_card_that_it_began_with(make_stage, tmp_path):
