@@ -151,5 +151,5 @@ def curl_command(card: PolicyCard, model: str, shown: Mapping[str, str] = EXAMPL
         "max_tokens": card.max_response_tokens,
         "temperature": 0,
     }
-    words = ["curl", "-s", "http://localhost:8000/v1/chat/completions", "-H", "Content-Type: application/json"]
+    words = ["curl", "-sS", "http://localhost:8000/v1/chat/completions", "-H", "Content-Type: application/json"]
     return shlex.join([*words, "-d", json.dumps(body, ensure_ascii=False)])
