@@ -48,6 +48,8 @@ class Trial:
             memory_group(f"kills-{self.sessions.name}") as group,
         ):
             for stage in STAGES:
+                if time.monotonic() > self.until:
+                    return
                 phases = undisturbed(self.out, stage, self.sessions)
                 for kill in self.kills[len(recorded(self.out / RECORD)) :]:
                     if kill.stage != stage:

@@ -1,4 +1,4 @@
-"""A finished policy's name: free and writable from the start, and pointed at the export in one step, and a question to ask the policy."""
+"""A finished policy's name, which is free and writable from the start, and a question to ask the policy."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ class Kill:
     """One kill: what was planned, and what was seen.
 
     ``share`` is the part of the time of the phase ``wanted``, 0 to 1, that passes before the kill. For ``ANY`` the
-    time is the step's. ``phase`` and ``step`` were seen when the kill was made. ``tracebacks`` counts those on the console. ``left`` is what there still was
-    ``seconds_to_nothing`` after the command's end.
+    time is the step's. ``phase`` and ``step`` were seen when the kill was made. ``tracebacks`` counts those on the
+    console. ``left`` is what there still was ``seconds_to_nothing`` after the command's end.
     """
 
     number: int
@@ -71,9 +71,10 @@ def plan(count: int, seed: int) -> list[Kill]:
 
 
 def clock(count: int, seed: int) -> list[Kill]:
-    """Times drawn over whole steps. No kind comes again before all have come, and each stage is killed at its publishing.
+    """Times drawn over whole steps. No kind comes again before all have come.
 
-    Kinds with and without a process of Ray's alternate, and the first one without such a process meets the publishing.
+    Kinds with and without a process of Ray's alternate. In each stage the first one without such a process meets the
+    publishing.
     """
     draw = random.Random(seed)
     turns = cycle([cycle(draw.sample(kinds, len(kinds))) for kinds in (tuple(VICTIMS), ALONE)])
