@@ -142,6 +142,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def serve_command(model: str, device: str) -> str:
+    """The command of vLLM's server. On a CPU the options keep fp32, spare minutes of compiling, and bound memory."""
+    options = ["--dtype", "float32", "--enforce-eager", "--kv-cache-memory-bytes", "1G"] if device == "cpu" else []
+    return shlex.join(["vllm", "serve", model, *options])
+
+
 def curl_command(card: PolicyCard, model: str, shown: Mapping[str, str] = EXAMPLE) -> str:
     """A command that asks a served policy about the problem and response ``shown``, with the prompt of its training."""
     prompt = card.generation_prompt or card.judge_prompt or "{{problem}}"

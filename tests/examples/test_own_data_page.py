@@ -9,6 +9,7 @@ import pytest
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.evaluate import parse_arguments as parse_evaluate
+from judgerlvr.runs.policy_card import serve_command
 from tests.house.references import code_lines, commands
 
 PAGE = (ROOT / "docs" / "own-data.md").read_text()
@@ -66,6 +67,10 @@ def test_stage_2_begins_where_stage_1_ends(at_home, monkeypatch):
     (at_home / "ckpt").mkdir()
     (at_home / "ckpt" / "judge").symlink_to(at_home / "models" / "mine")
     assert run("judgerlvr.stage2_generate", [*words, "--dry-run"]) == 0
+
+
+def test_the_server_is_started_as_the_stage_says():
+    assert serve_command("ckpt/generate", "cpu") in code_lines(PAGE)
 
 
 def test_evaluations_parse_and_name_what_the_page_made():

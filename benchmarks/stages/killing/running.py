@@ -95,6 +95,7 @@ class Running:
     def __init__(self, folder: Path, stage: str, sessions: Path, group: Path | None = None) -> None:
         self.run, self.sessions, self.log = folder / "runs" / stage, sessions, folder / f"{stage}.log"
         self.since, self.shared = time.time(), shared_memory()
+        self.first = phase_of(self.run, self.since)[1] or 1
         sessions.mkdir(exist_ok=True)
         if not (folder / "candidates.jsonl").exists():
             write_candidates(folder / "candidates.jsonl")
@@ -118,6 +119,12 @@ class Running:
 
     def phase(self) -> tuple[str, int]:
         return phase_of(self.run, self.since)
+
+    def timed(self, kill: Kill) -> str:
+        """The undisturbed stage's time that the kill has a share of. A command's first step starts the engines."""
+        if kill.wanted != ANY:
+            return kill.wanted
+        return "step 1" if kill.wanted_step == self.first else f"step {kill.wanted_step}"
 
     def wait_for(self, phase: str, step: int) -> None:
         """Wait until the run is in the phase of the step, or past the step, or over."""
@@ -202,8 +209,7 @@ def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path 
     """Wait for the phase and the share of its time, kill, and record. A run that is over is not killed."""
     begun = time.monotonic()
     running.wait_for(kill.wanted, kill.wanted_step)
-    seconds = phases.get(f"step {kill.wanted_step}" if kill.wanted == ANY else kill.wanted, 0.0)
-    kill.delay = running.linger(kill, kill.share * seconds)
+    kill.delay = running.linger(kill, kill.share * phases.get(running.timed(kill), 0.0))
     kill.phase, kill.step = running.phase()
     struck = time.monotonic()
     if running.ended or kill.phase == "over":
