@@ -208,6 +208,9 @@ def after(kill: Kill, running: Running) -> None:
 def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path | None, group: Path | None) -> None:
     """Wait for the phase and the share of its time, kill, and record. A run that is over is not killed."""
     begun = time.monotonic()
+    if kill.wanted == ANY:
+        # An earlier kill may have come after the step's seal.
+        kill.wanted_step = max(kill.wanted_step, running.first)
     running.wait_for(kill.wanted, kill.wanted_step)
     kill.delay = running.linger(kill, kill.share * phases.get(running.timed(kill), 0.0))
     kill.phase, kill.step = running.phase()
