@@ -1,12 +1,14 @@
 """The page "your model, your data, a CPU": commands without an engine end as the page says, the others parse."""
 
 import importlib
+import json
 import re
 import shlex
 import subprocess
 
 import pytest
 
+from data.jsonl import read_jsonl
 from judgerlvr.config.load import ROOT
 from judgerlvr.evaluate import parse_arguments as parse_evaluate
 from judgerlvr.runs.policy_card import serve_command
@@ -71,6 +73,14 @@ def test_stage_2_begins_where_stage_1_ends(at_home, monkeypatch):
 
 def test_the_server_is_started_as_the_stage_says():
     assert serve_command("ckpt/generate", "cpu") in code_lines(PAGE)
+
+
+def test_the_question_is_a_training_problem_in_the_prompt_of_the_training(at_home):
+    asked = next(line for line in code_lines(PAGE) if line.startswith("curl"))
+    content = json.loads(shlex.split(asked)[-1])["messages"][0]["content"]
+    problems = [row["problem"] for row in read_jsonl(at_home / "problems" / "train.jsonl")]
+    template = (ROOT / "configs" / "prompts" / "tiny_generate.txt").read_text().strip()
+    assert content in [template.replace("{{problem}}", problem) for problem in problems]
 
 
 def test_evaluations_parse_and_name_what_the_page_made():
