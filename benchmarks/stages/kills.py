@@ -1,10 +1,11 @@
 """Kills of a small two-stage run: the same command again must end with the same weights, and nothing may be left.
 
-    python -m benchmarks.stages.kills OUT [--kills 20] [--seed 0] [--minutes 120]
+    python -m benchmarks.stages.kills OUT [--kills 20] [--seed 0] [--clock] [--minutes 120]
 
 Both stages train the tiny base with dynamic sampling on a CPU. A run without kills gives the weights to be met, and
-how long each phase takes. Each kill waits for a phase and then for a random share of that phase's time. The seed gives
-the kinds, the phases and the shares. ``OUT/kills.jsonl`` records what was done and seen, and what was left after 10 s.
+how long each phase takes. Each kill waits for a phase and then for a random share of that phase's time. With
+``--clock`` times are drawn over whole steps, and each kind comes before any comes again. The seed gives the kinds, the
+phases and the shares. ``OUT/kills.jsonl`` records what was done and seen, and what was left after 10 s.
 The same command goes on with the kills that are still to be made. A full disk needs a loop device, and want of memory
 needs control groups of version 1. A machine without these lacks the kind.
 """
@@ -20,7 +21,7 @@ from typing import Any
 
 from benchmarks.stages.killing.limits import memory_group, small_disk
 from benchmarks.stages.killing.page import page
-from benchmarks.stages.killing.plan import STAGES, Kill, plan
+from benchmarks.stages.killing.plan import STAGES, Kill, clock, plan
 from benchmarks.stages.killing.running import Running, finish, one_kill, short_folder, undisturbed, verdict
 
 RECORD = "kills.jsonl"
@@ -47,6 +48,8 @@ class Trial:
             memory_group(f"kills-{self.sessions.name}") as group,
         ):
             for stage in STAGES:
+                if time.monotonic() > self.until:
+                    return
                 phases = undisturbed(self.out, stage, self.sessions)
                 for kill in self.kills[len(recorded(self.out / RECORD)) :]:
                     if kill.stage != stage:
@@ -73,10 +76,12 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clock", action="store_true", help="draw times over whole steps, and kinds in turn")
     parser.add_argument("--minutes", type=float, default=120.0, help="no further kill after these, in this call")
     options = parser.parse_args()
     out = options.out.absolute()
-    trial = Trial(out, plan(options.kills, options.seed), time.monotonic() + options.minutes * 60)
+    kills = (clock if options.clock else plan)(options.kills, options.seed)
+    trial = Trial(out, kills, time.monotonic() + options.minutes * 60)
     trial.go()
     print(page(recorded(out / RECORD), trial.results))
 

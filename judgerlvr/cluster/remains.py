@@ -24,6 +24,9 @@ POLL = 0.1
 # Python's process that removes shared memory and semaphores of a killed process, and the seconds that it may take.
 TRACKER = b"multiprocessing.resource_tracker"
 TRACKING = 2.0
+# How the names of shared memory begin that Python's semaphores, verl and vLLM make.
+SHARED = Path("/dev/shm")
+MADE = ("sem.mp-", "verl_weights_", "vllm_")
 UNHEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -74,8 +77,44 @@ def _environment(pid: int) -> list[bytes]:
         return []
 
 
-def remove(folder: Path, patience: float | None = None) -> None:
-    """End the session's processes, after ``PATIENCE`` by default, then remove sockets, locks and logs."""
+def shared_memory(folder: Path) -> dict[Path, int]:
+    """Shared memory that the session's processes have made and map, with the inodes."""
+    mapped = set().union(*map(_mapped, processes(folder)))
+    return {path: inode for path in SHARED.glob("*") if (inode := _inode(path)) in mapped and _is_made(path)}
+
+
+def _is_made(path: Path) -> bool:
+    return path.name.startswith(MADE)
+
+
+def _inode(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_ino
+    return 0
+
+
+def _mapped(pid: int) -> set[int]:
+    """Inodes of the shared memory that a process maps. A semaphore is mapped under another name than its own."""
+    with suppress(OSError):
+        lines = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+        fields = (line.split(maxsplit=5) for line in lines if f" {SHARED}/" in line)
+        return {int(words[4]) for words in fields}
+    return set()
+
+
+def _forget(made: dict[Path, int]) -> None:
+    """Remove the names that nobody has removed. Ray and the kernel also kill the trackers that would do so."""
+    for path, inode in made.items():
+        if _inode(path) == inode:
+            path.unlink(missing_ok=True)
+
+
+def remove(folder: Path, patience: float | None = None, made: dict[Path, int] | None = None) -> None:
+    """End the session's processes, after ``PATIENCE`` by default, then remove sockets, locks, logs and shared memory.
+
+    ``made`` is the session's shared memory from before its processes began to end.
+    """
+    made = (made or {}) | shared_memory(folder)
     until = time.monotonic() + (PATIENCE if patience is None else patience)
     while processes(folder) and time.monotonic() < until:
         time.sleep(POLL)
@@ -86,6 +125,7 @@ def remove(folder: Path, patience: float | None = None) -> None:
         for pid in others or (left if time.monotonic() > until else []):
             _kill(pid)
         time.sleep(POLL)
+    _forget(made)
     shutil.rmtree(folder, ignore_errors=True)
 
 

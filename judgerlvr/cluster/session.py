@@ -90,8 +90,9 @@ def session(address: str | None) -> Iterator[Session]:
             try:
                 yield Session(folder)
             finally:
+                made = remains.shared_memory(folder)
                 _shutdown()
-        remains.remove(folder)
+        remains.remove(folder, made=made)
     finally:
         os.close(owner)
 

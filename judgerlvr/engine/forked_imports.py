@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Literal
 
 from judgerlvr.cluster.environment import environment
@@ -38,4 +40,16 @@ def import_once(device: Literal["cpu", "gpu"], ray_address: str | None) -> None:
     others: its workers are started by the cluster.
     """
     if device == "cpu" and not ray_address:
-        start_server(LIBRARIES, environment(device, 1.0))
+        start_server(LIBRARIES, environment(device, 1.0) | beside_compiled_code())
+
+
+def beside_compiled_code() -> dict[str, str]:
+    """The server's temporary folder, where a folder of compiled code is given.
+
+    torch fixes the place of its precompiled headers at the import, in the temporary folder. A fork has its own one.
+    """
+    compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    if not compiled:
+        return {}
+    Path(compiled).mkdir(parents=True, exist_ok=True)
+    return {"TMPDIR": compiled}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +16,7 @@ from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
+from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.evaluation.responses import apart, read_stored
 from judgerlvr.evaluation.run import (
     Evaluation,
@@ -51,6 +54,8 @@ def check_arguments(options: argparse.Namespace) -> None:
         raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
 
 
+# An evaluation that agrees in these is the same one, given again.
+SAME = ("data", "limit", "settings")
 # What holds without a card.
 DEFAULTS = {
     "prompt": Path("configs/prompts/generate.txt"),
@@ -162,6 +167,23 @@ def default_name(evaluated: Path, summary: dict[str, Any]) -> str:
     return f"{evaluated.stem}-{digest[:8]}"
 
 
+def free_folder(folder: Path, summary: dict[str, Any]) -> Path:
+    """``folder``, or with a number behind where an evaluation of other data or settings lies in ``folder``."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(path for path in chain([folder], numbered) if _may_take(path / SUMMARY, summary))
+
+
+def _may_take(path: Path, summary: dict[str, Any]) -> bool:
+    if not path.exists():
+        return True
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        return all(before[name] == json.loads(json.dumps(summary[name])) for name in SAME)
+    except (ValueError, KeyError):
+        # Another's file, or a damaged one. The samples of this evaluation must not be lost for that.
+        return False
+
+
 def evaluate(options: argparse.Namespace) -> None:
     check_arguments(options)
     options.model = options.model and resolve_path(options.model)
@@ -169,7 +191,8 @@ def evaluate(options: argparse.Namespace) -> None:
     settings = settings_of(options)
     evaluation, sources = (grade_stored if options.responses else sample_and_grade)(options, settings)
     summary = evaluation.summary(settings, sources, options.model, options.limit)
-    folder = options.out or Path("runs/eval") / default_name(options.model or options.responses[0], summary)
+    named = Path("runs/eval") / default_name(options.model or options.responses[0], summary)
+    folder = options.out or free_folder(named, summary)
     write_evaluation(folder, evaluation, summary)
     print(format_summary(summary))
     print(f"written: {folder / 'samples.jsonl'}, {folder / 'summary.json'}")

@@ -33,6 +33,7 @@ def _header(summary: Row) -> list[str]:
     lines = [f"model {model['path']} (sha256 {model['hash'][:12]})"] if model else []
     if summary["context"] is not None:
         lines.append(f"context: {summary['context']} tokens for prompt and response")
+        lines.append(f"prompt: {summary['settings']['prompt']}")
     lines += [f"data {row['file']}: {row['used']} of {row['rows']} rows" for row in summary["data"]]
     if summary["limit"] is not None:
         lines.append(f"limit: the first {summary['limit']} rows of each file")

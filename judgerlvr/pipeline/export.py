@@ -1,11 +1,16 @@
-"""A finished policy's name: free and writable from the start, and pointed at the export in one step."""
+"""A finished policy's name, which is free and writable from the start, and a question to ask the policy."""
 
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
+from data.row_files import iter_rows
 from rewards.errors import InputError
+
+# Enough for one short problem, and read in no time.
+ROWS = 100
 
 
 def check_link(link: Path, run_dir: Path | None) -> None:
@@ -50,3 +55,10 @@ def publish(link: Path, export: Path, run_dir: Path) -> None:
     # A relative link survives moving the folder that holds both ends.
     temporary.symlink_to(os.path.relpath(export.resolve(), link.parent.resolve()))
     temporary.replace(link)
+
+
+def shortest_shown(train: Path) -> dict[str, str]:
+    """Problem and response of the shortest problem among the first rows of verl's training file."""
+    rows = [located.row["extra_info"] for located in islice(iter_rows(train), ROWS)]
+    row = min(rows, key=lambda row: len(row["problem"]))
+    return {name: row[name] for name in ("problem", "response") if name in row}

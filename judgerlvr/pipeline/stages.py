@@ -24,7 +24,7 @@ from judgerlvr.export.policy import export_policy
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.identity import model_hash
 from judgerlvr.pipeline.checks import check_resumed, check_stage
-from judgerlvr.pipeline.export import check_link, publish
+from judgerlvr.pipeline.export import check_link, publish, shortest_shown
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.judge_data import prepare_judge, resample
 from judgerlvr.pipeline.problems import ProblemSets
@@ -46,7 +46,7 @@ from judgerlvr.runs.folder import (
 from judgerlvr.runs.lock import held
 from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, log_phase, read_metrics
-from judgerlvr.runs.policy_card import card_of, curl_command, run_card, write_card
+from judgerlvr.runs.policy_card import card_of, curl_command, run_card, serve_command, write_card
 from judgerlvr.runs.request import Request, default_link
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Stage, derived
@@ -259,5 +259,6 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     finished = replace(manifest, export=str(policy.relative_to(stage.run_dir)), model_hash=model_hash(policy))
     write_manifest(stage.run_dir, replace(finished, changed_weights=exported.change.share))
     print(f"done: {link} -> {policy} ({exported})", flush=True)
-    print(f"after `vllm serve {link}`: {curl_command(card, str(link))}", flush=True)
+    asked = curl_command(card, str(link), shortest_shown(stage.train))
+    print(f"after `{serve_command(str(link), stage.device)}`: {asked}", flush=True)
     return policy

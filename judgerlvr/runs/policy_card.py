@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from judgerlvr.runs.stage import Stage
 from rewards.errors import InputError, reading
 
 CARD = "judgerlvr_card.json"
-# Of the solution that a judge is shown in the command for a served policy.
-SHOWN_ANSWER = "\\boxed{11}"
+# What a served policy is asked about where no training row is at hand.
+EXAMPLE = {"problem": "What is 3 + 4 * 2?", "response": "3 + 4 * 2 = 11, so the answer is \\boxed{11}."}
 # Facts that decide what a number means. Others are only told.
 ASKED = ("generation_prompt", "judge_prompt", "verdicts")
 BINDING = (*ASKED, "extraction", "verifier")
@@ -141,15 +142,20 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def curl_command(card: PolicyCard, model: str, problem: str = "What is 3 + 4 * 2?") -> str:
-    """A command that asks a served policy with the prompt that the policy was trained on."""
-    fields = {"problem": problem, "response": f"3 + 4 * 2 = 11, so the answer is {SHOWN_ANSWER}."}
+def serve_command(model: str, device: str) -> str:
+    """The command of vLLM's server. On a CPU the options keep fp32, spare minutes of compiling, and bound memory."""
+    options = ["--dtype", "float32", "--enforce-eager", "--kv-cache-memory-bytes", "1G"] if device == "cpu" else []
+    return shlex.join(["vllm", "serve", model, *options])
+
+
+def curl_command(card: PolicyCard, model: str, shown: Mapping[str, str] = EXAMPLE) -> str:
+    """A command that asks a served policy about the problem and response ``shown``, with the prompt of its training."""
     prompt = card.generation_prompt or card.judge_prompt or "{{problem}}"
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": render(prompt, fields)}],
+        "messages": [{"role": "user", "content": render(prompt, EXAMPLE | dict(shown))}],
         "max_tokens": card.max_response_tokens,
         "temperature": 0,
     }
-    words = ["curl", "-s", "http://localhost:8000/v1/chat/completions", "-H", "Content-Type: application/json"]
+    words = ["curl", "-sS", "http://localhost:8000/v1/chat/completions", "-H", "Content-Type: application/json"]
     return shlex.join([*words, "-d", json.dumps(body, ensure_ascii=False)])

@@ -88,3 +88,30 @@ def test_a_long_temporary_folder_has_a_server_too(tmp_path):
     assert lines(folder / start.PYTHON, "-c", "import sys; print('json.tool' in sys.modules)") == "True\n"
     process.kill()
     process.wait()
+
+
+CHILDREN = """
+import os, pathlib, time
+# The tracker's launcher is a child while it starts.
+time.sleep(1)
+def stat(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+everyone = [path.name for path in pathlib.Path("/proc").glob("[0-9]*")]
+print(*[pid for pid in everyone if os.path.exists(f"/proc/{pid}") and stat(pid)[1] == str(os.getpid())], flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_semaphore_of_a_fork_goes_also_where_the_children_are_killed_with_the_fork():
+    """As Ray ends a worker. The tracker of semaphores outlives the fork, to remove what the fork has made."""
+    process, folder = owner()
+    code, environment = SEMAPHORE.replace("time.sleep(60)", CHILDREN), os.environ | {start.VARIABLE: str(folder)}
+    fork = subprocess.Popen([folder / start.PYTHON, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    semaphore = Path("/dev/shm") / f"sem.{fork.stdout.readline().strip().lstrip('/')}"
+    assert semaphore.exists()
+    for child in fork.stdout.readline().split():
+        os.kill(int(child), signal.SIGKILL)
+    fork.kill()
+    assert until(lambda: not semaphore.exists())
+    process.kill()
+    process.wait()

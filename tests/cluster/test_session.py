@@ -1,5 +1,6 @@
 """A private Ray session's folder and processes go with the session, also when the owner is killed."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -69,6 +70,43 @@ time.sleep(60)
         assert (Path("/dev/shm") / name).exists()
     assert worker.wait(5) == -signal.SIGKILL
     assert not (Path("/dev/shm") / name).exists()
+
+
+@pytest.mark.parametrize("shut_down", [False, True], ids=["processes live to the end", "processes end at the shutdown"])
+def test_semaphores_go_also_where_their_tracker_was_killed(base, monkeypatch, shut_down):
+    """As Ray does, which kills the children of a worker that ends."""
+    code = """
+import multiprocessing, os, signal, time
+from multiprocessing import resource_tracker
+semaphore = multiprocessing.get_context("spawn").Semaphore()
+os.kill(resource_tracker._resource_tracker._pid, signal.SIGKILL)
+print(semaphore._semlock.name, flush=True)
+time.sleep(60)
+"""
+    with session.session(None):
+        worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        if shut_down:
+            monkeypatch.setattr(session, "_shutdown", lambda: (worker.kill(), worker.wait()))
+        name = f"sem.{worker.stdout.readline().strip().lstrip('/')}"
+        assert (Path("/dev/shm") / name).exists()
+    worker.wait(5)
+    assert not (Path("/dev/shm") / name).exists()
+
+
+def test_memory_of_other_names_and_of_other_processes_is_left_alone(base):
+    theirs = Path("/dev/shm") / f"theirs-{os.getpid()}"
+    theirs.write_bytes(b"kept")
+    semaphore = multiprocessing.get_context("spawn").Semaphore()
+    code = (
+        f"import mmap, time; m = mmap.mmap(open({str(theirs)!r}, 'r+b').fileno(), 4); print(flush=True); time.sleep(9)"
+    )
+    with session.session(None):
+        worker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        worker.stdout.readline()
+    worker.wait(5)
+    found = theirs.read_bytes(), (Path("/dev/shm") / f"sem.{semaphore._semlock.name.lstrip('/')}").exists()
+    theirs.unlink()
+    assert found == (b"kept", True)
 
 
 def test_workers_write_their_temporary_files_into_the_session(base):

@@ -1,5 +1,6 @@
 """What a fork server imports for the processes of a stage."""
 
+import os
 import subprocess
 import sys
 
@@ -17,3 +18,21 @@ def test_nothing_is_started_on_a_gpu_or_in_a_cluster(monkeypatch):
     monkeypatch.setattr(forked_imports, "start_server", lambda *given: 1 / 0)
     forked_imports.import_once("gpu", None)
     forked_imports.import_once("cpu", "10.0.0.1:6379")
+
+
+def test_precompiled_headers_lie_beside_the_compiled_code(monkeypatch, tmp_path):
+    """torch joins the temporary folder of its import, and a fork inherits the import of the server."""
+    given = []
+    monkeypatch.setattr(forked_imports, "start_server", lambda _, variables: given.append(variables.get("TMPDIR")))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    forked_imports.import_once("cpu", None)
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    forked_imports.import_once("cpu", None)
+    assert given == [str(tmp_path / "compiled"), None] and (tmp_path / "compiled").is_dir()
+
+
+def test_torch_takes_the_temporary_folder_of_its_import(tmp_path):
+    code = "from torch._inductor import codecache; print(codecache._HEADER_DIR)"
+    environment = os.environ | {"TMPDIR": str(tmp_path), "TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.startswith(str(tmp_path))

@@ -231,3 +231,16 @@ def test_a_folder_is_described_by_its_rows(tmp_path):
     assert describe_source(tmp_path / "set", 1, 1).sha256 == before
     write_rows(tmp_path / "set" / "b.jsonl", [ROW, {**ROW, "problem": "other"}])
     assert describe_source(tmp_path / "set", 2, 2).sha256 != before
+
+
+def test_another_evaluation_of_the_model_is_not_overwritten(data, tmp_path, monkeypatch, capsys):
+    """The same evaluation again takes its own folder, and a damaged summary is left alone."""
+    monkeypatch.chdir(tmp_path)
+    for words in ([], ["--extraction", "lenient"], ["--extraction", "lenient"]):
+        assert main(["--responses", str(data), *words]) == 0
+    first, second = sorted((tmp_path / "runs" / "eval").iterdir())
+    assert second.name == f"{first.name}-2"
+    (second / "summary.json").write_text("{")
+    assert main(["--responses", str(data), "--extraction", "lenient"]) == 0
+    assert f"{first.name}-3/samples.jsonl" in capsys.readouterr().out
+    assert (second / "summary.json").read_text() == "{"

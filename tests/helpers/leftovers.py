@@ -30,13 +30,21 @@ def shared_memory() -> set[str]:
 
 
 def unmapped(names: set[str]) -> set[str]:
-    """Those names of shared memory that no living process maps. Others' programs may map some."""
-    mapped = set()
-    for maps in Path("/proc").glob("[0-9]*/maps") if names else ():
+    """Those names of shared memory that no living process maps. Others' programs may map some.
+
+    A mapping is known by its inode: a semaphore is mapped under the name that it had while it was made.
+    """
+    inodes = {}
+    for name in names:
         with suppress(OSError):
-            text = maps.read_text(errors="replace")
-            mapped |= {name for name in names if f"{SHARED}/{name}" in text}
-    return names - mapped
+            inodes[str((SHARED / name).stat().st_ino)] = name
+    for maps in Path("/proc").glob("[0-9]*/maps") if inodes else ():
+        with suppress(OSError):
+            fields = (line.split() for line in maps.read_text(errors="replace").splitlines())
+            for words in fields:
+                if len(words) > 5 and words[5].startswith(f"{SHARED}/"):
+                    inodes.pop(words[4], None)
+    return set(inodes.values())
 
 
 def is_locked(run: Path) -> bool:

@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from data.jsonl import write_jsonl
 from judgerlvr.config.load import ROOT
 from judgerlvr.evaluate import parse_arguments
 from judgerlvr.evaluation.command import fill_from_card
+from judgerlvr.pipeline.export import shortest_shown
 from judgerlvr.runs.manifest import MANIFEST
 from judgerlvr.runs.policy_card import CARD, card_of, curl_command, read_card, run_card, write_card
 from judgerlvr.stage2_generate import main
@@ -90,7 +92,7 @@ def test_a_damaged_card_is_one_line(policy, text):
 
 
 def test_the_serving_command_holds_the_filled_prompt(policy):
-    words = shlex.split(curl_command(read_card(policy), "ckpt/judge", "It's 1+1?"))
+    words = shlex.split(curl_command(read_card(policy), "ckpt/judge", {"problem": "It's 1+1?"}))
     assert json.loads(words[-1])["messages"][0]["content"] == "Solve.\nIt's 1+1?"
 
 
@@ -132,8 +134,9 @@ def test_stage_2_may_ask_otherwise_than_a_judge_of_response_files(policy, tmp_pa
 
 
 def test_a_policy_that_only_judged_is_served_a_solution_to_judge(policy):
-    words = shlex.split(curl_command(replace(read_card(policy), generation_prompt=None), "ckpt/judge", "1+1?"))
-    assert json.loads(words[-1])["messages"][0]["content"].startswith("Judge.\n1+1?\nSolution:\n")
+    shown = {"problem": "1+1?", "response": "3, since"}
+    words = shlex.split(curl_command(replace(read_card(policy), generation_prompt=None), "ckpt/judge", shown))
+    assert json.loads(words[-1])["messages"][0]["content"] == "Judge.\n1+1?\nSolution:\n3, since"
 
 
 def test_a_run_publishes_the_card_that_it_began_with(make_stage, tmp_path):
@@ -146,3 +149,11 @@ def test_a_run_publishes_the_card_that_it_began_with(make_stage, tmp_path):
     template.write_text("Second {{problem}}")
     with pytest.raises(InputError, match=r"the run began with 'First {{problem}}', now 'Second {{problem}}'"):
         run_card(stage)
+
+
+@pytest.mark.parametrize(("more", "names"), [({}, {"problem"}), ({"response": "3"}, {"problem", "response"})])
+def test_a_served_policy_is_asked_the_shortest_of_the_first_problems(tmp_path, more, names):
+    rows = [{"extra_info": {"id": str(n), "problem": "x" * (200 - n), **more}} for n in range(150)]
+    write_jsonl(tmp_path / "train.jsonl", rows)
+    shown = shortest_shown(tmp_path / "train.jsonl")
+    assert set(shown) == names and len(shown["problem"]) == 101

@@ -1,10 +1,12 @@
 """Both stages for real, on the CPU, through their command lines: train, die, resume, hand over, refuse."""
 
+import getpass
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,7 @@ from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
 from judgerlvr.runs.metrics import ACCURACY, EXTRA_ROUNDS, read_metrics
 from judgerlvr.tinyworld.problems import generate_problems
-from tests.helpers.leftovers import left_by, processes
+from tests.helpers.leftovers import left_by, processes, shared_memory
 from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.engine
@@ -47,10 +49,9 @@ def command(module, *arguments):
     return [sys.executable, "-m", f"judgerlvr.{module}", *map(str, arguments)]
 
 
-def run(module, *arguments):
-    return subprocess.run(
-        command(module, *arguments), capture_output=True, text=True, timeout=LIMIT, check=False, cwd=ROOT
-    )
+def run(module, *arguments, **variables):
+    words, environment = command(module, *arguments), os.environ | variables
+    return subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, check=False, cwd=ROOT, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +68,22 @@ def judge_arguments(folder, name):
 
 
 @pytest.fixture(scope="module")
-def whole(folder):
-    """A judge run that nothing interrupts."""
-    done = run("stage1_judge", *judge_arguments(folder, "whole"))
+def finished(folder, sessions):
+    """(run folder, what is left) of a judge run that nothing interrupts. Compiled code is kept for later runs."""
+    run_dir, before = folder / "runs" / "whole", shared_memory()
+    compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}")
+    places = {"TMPDIR": str(sessions), "TORCHINDUCTOR_CACHE_DIR": compiled}
+    done = run("stage1_judge", *judge_arguments(folder, "whole"), **places)
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "runs" / "whole"
+    deadline = time.monotonic() + 10
+    while (left := left_by(sessions, run_dir, before)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return run_dir, left
+
+
+@pytest.fixture(scope="module")
+def whole(finished):
+    return finished[0]
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +180,10 @@ def test_finished_policy_is_published_and_was_checked(whole, folder):
     assert Path(os.path.realpath(link)) == export_dir(whole / "checkpoints" / f"global_step_{STEPS}").resolve()
     assert manifest["changed_weights"] > 0.5
     assert manifest["length_term"] == "no"
+
+
+def test_a_good_end_leaves_no_temporary_file_no_semaphore_and_no_process(finished):
+    assert finished[1] == []
 
 
 def test_tensorboard_files_lie_in_the_run_folder(whole):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from multiprocessing.shared_memory import SharedMemory
 from subprocess import PIPE
 
@@ -12,12 +13,12 @@ import pytest
 
 from benchmarks.stages.killing.faults import NOBODY, faults
 from benchmarks.stages.killing.page import page
-from benchmarks.stages.killing.plan import ALONE, KINDS, PHASES, STAGES, VICTIMS, Kill, plan
+from benchmarks.stages.killing.plan import ALONE, ANY, KINDS, PHASES, STAGES, STEPS, VICTIMS, Kill, clock, plan
 from benchmarks.stages.killing.running import phase_of
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import MANIFEST
 from judgerlvr.runs.metrics import METRICS, append_row
-from tests.helpers.leftovers import left_by, shared_memory
+from tests.helpers.leftovers import left_by, shared_memory, unmapped
 from tests.helpers.run_folders import step_row
 
 NOW = 1e9
@@ -46,6 +47,24 @@ def test_a_plan_covers_kinds_phases_and_stages(seed):
     assert {(kill.stage, kill.wanted) for kill in kills} == {(stage, phase) for stage in STAGES for phase in PHASES}
     assert [kill.stage for kill in kills] == sorted((kill.stage for kill in kills), key=STAGES.index)
     assert [kill.number for kill in kills] == list(range(20))
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("count", [10, 20])
+def test_a_clock_draws_each_kind_and_the_publishing_of_both_stages(count, seed):
+    kills = clock(count, seed)
+    assert {kill.kind for kill in kills} == set(KINDS)
+    publishing = [kill for kill in kills if kill.wanted == "publish"]
+    assert [kill.stage for kill in publishing] == list(STAGES) and {kill.kind for kill in publishing} <= set(ALONE)
+    others = [kill for kill in kills if kill.wanted == ANY]
+    assert len(others) == count - 2 and {kill.wanted_step for kill in others} <= set(range(1, STEPS + 1))
+    met = [(STAGES.index(kill.stage), kill.wanted_step) for kill in kills]
+    assert met == sorted(met) and [kill.number for kill in kills] == list(range(count))
+
+
+def test_a_seed_gives_the_clock_again():
+    assert clock(10, 3) == clock(10, 3)
+    assert clock(10, 3) != clock(10, 4)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -164,6 +183,15 @@ def test_a_lock_that_is_left_is_seen(base):
     assert left_by(base / "sessions", base / "run", shared_memory()) == ["lock of run"]
     child.communicate(b"\n")
     assert left_by(base / "sessions", base / "run", shared_memory()) == []
+
+
+def test_a_semaphore_of_a_living_process_is_not_left():
+    """A semaphore is mapped under another name than its own."""
+    before = shared_memory()
+    semaphore = get_context("spawn").Semaphore()
+    name = f"sem.{semaphore._semlock.name.lstrip('/')}"
+    assert name in shared_memory() - before
+    assert unmapped({name}) == set()
 
 
 def test_shared_memory_that_nobody_maps_is_seen(base):

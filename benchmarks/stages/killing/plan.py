@@ -1,4 +1,4 @@
-"""Which process is killed in which phase of which step: all from one seed."""
+"""Which process is killed when, all from one seed: in a phase of a step, or at a time of a clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from itertools import cycle
 STAGES = ("judge", "generate")
 STEPS = 3
 PHASES = ("start", "sampling", "update", "save", "publish")
+# A moment of a step whose phase the clock decides.
+ANY = "any"
+OF_A_STEP = ("sampling", "update", "save")
 # Pattern of the command line of the process that each kind kills. Ray names its workers by their classes.
 VICTIMS = {
     "runner": "^ray::StageRunner",
@@ -26,9 +29,9 @@ KINDS = (*VICTIMS, *ALONE)
 class Kill:
     """One kill: what was planned, and what was seen.
 
-    ``share`` is the part of the phase's time, 0 to 1, that passes before the kill. ``phase`` and ``step`` were
-    seen when the kill was made. ``tracebacks`` counts those on the console. ``left`` is what there still was
-    ``seconds_to_nothing`` after the command's end.
+    ``share`` is the part of the time of the phase ``wanted``, 0 to 1, that passes before the kill. For ``ANY`` the
+    time is the step's. ``phase`` and ``step`` were seen when the kill was made. ``tracebacks`` counts those on the
+    console. ``left`` is what there still was ``seconds_to_nothing`` after the command's end.
     """
 
     number: int
@@ -64,7 +67,31 @@ def plan(count: int, seed: int) -> list[Kill]:
         kind = next(outside if phase in ("start", "publish") else inside)
         step = {"start": 1, "publish": STEPS + 1}.get(phase) or draw.randint(1, STEPS)
         kills.append(Kill(number, kind, stage, phase, step, round(draw.random(), 3)))
-    kills.sort(key=lambda kill: (STAGES.index(kill.stage), kill.wanted_step, PHASES.index(kill.wanted)))
+    return _in_order(kills)
+
+
+def clock(count: int, seed: int) -> list[Kill]:
+    """Times drawn over whole steps. No kind comes again before all have come.
+
+    Kinds with and without a process of Ray's alternate. In each stage the first one without such a process meets the
+    publishing.
+    """
+    draw = random.Random(seed)
+    turns = cycle([cycle(draw.sample(kinds, len(kinds))) for kinds in (tuple(VICTIMS), ALONE)])
+    kills: list[Kill] = []
+    for number in range(count):
+        stage, kind = STAGES[number * len(STAGES) // count], next(next(turns))
+        first = kind in ALONE and not any(kill.stage == stage and kill.kind in ALONE for kill in kills)
+        step, share = draw.randint(1, STEPS), round(draw.random(), 3)
+        phase, step = ("publish", STEPS + 1) if first else (ANY, step)
+        kills.append(Kill(number, kind, stage, phase, step, share))
+    return _in_order(kills)
+
+
+def _in_order(kills: list[Kill]) -> list[Kill]:
+    """The order in which a run meets the kills."""
+    order = (*PHASES, ANY)
+    kills.sort(key=lambda kill: (STAGES.index(kill.stage), kill.wanted_step, order.index(kill.wanted)))
     for number, kill in enumerate(kills):
         kill.number = number
     return kills

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.stages.killing.faults import NOBODY
 from benchmarks.stages.killing.limits import fill, lift, starve
-from benchmarks.stages.killing.plan import STAGES, STEPS, VICTIMS, Kill
+from benchmarks.stages.killing.plan import ANY, OF_A_STEP, STAGES, STEPS, VICTIMS, Kill
 from judgerlvr.cli import MODULES
 from judgerlvr.cluster import remains
 from judgerlvr.config.load import ROOT
@@ -47,6 +47,8 @@ PATIENCE = 10.0
 POLL = 0.05
 # Longest time of a command, and of its end after a kill, in seconds.
 LIMIT = 420.0
+# Most times that memory is taken before a kill for want of memory is given up.
+STARVED = 6
 
 
 def arguments(folder: Path, stage: str) -> list[str]:
@@ -83,12 +85,17 @@ def phase_of(run: Path, since: float) -> tuple[str, int]:
     return ("sampling" if begun else "start"), trained + 1
 
 
+def _is(wanted: str, found: str) -> bool:
+    return found in OF_A_STEP if wanted == ANY else found == wanted
+
+
 class Running:
     """A command of a stage, its output, and its Ray sessions and temporary files in a folder of their own."""
 
     def __init__(self, folder: Path, stage: str, sessions: Path, group: Path | None = None) -> None:
         self.run, self.sessions, self.log = folder / "runs" / stage, sessions, folder / f"{stage}.log"
         self.since, self.shared = time.time(), shared_memory()
+        self.first = phase_of(self.run, self.since)[1] or 1
         sessions.mkdir(exist_ok=True)
         if not (folder / "candidates.jsonl").exists():
             write_candidates(folder / "candidates.jsonl")
@@ -113,23 +120,30 @@ class Running:
     def phase(self) -> tuple[str, int]:
         return phase_of(self.run, self.since)
 
+    def timed(self, kill: Kill) -> str:
+        """The undisturbed stage's time that the kill has a share of. A command's first step starts the engines."""
+        if kill.wanted != ANY:
+            return kill.wanted
+        return "step 1" if kill.wanted_step == self.first else f"step {kill.wanted_step}"
+
     def wait_for(self, phase: str, step: int) -> None:
         """Wait until the run is in the phase of the step, or past the step, or over."""
         until = time.monotonic() + LIMIT
         while not self.ended and time.monotonic() < until:
             found, at = self.phase()
-            if found in ("publish", "over") or at > step or (found == phase and at in (0, step)) or phase == "start":
+            if found in ("publish", "over") or at > step or (_is(phase, found) and at in (0, step)) or phase == "start":
                 return
-            time.sleep(POLL)
+            # Publishing takes less than a second.
+            time.sleep(POLL / 10 if phase == "publish" else POLL)
 
     def linger(self, kill: Kill, seconds: float) -> float:
         """Wait, but not beyond the phase of the kill: later steps are faster. Returns the time waited."""
         begun = time.monotonic()
         while not self.ended and (passed := time.monotonic() - begun) < seconds:
             found, step = self.phase()
-            if found != kill.wanted or step not in (0, kill.wanted_step):
+            if not _is(kill.wanted, found) or step not in (0, kill.wanted_step):
                 break
-            time.sleep(min(POLL, seconds - passed))
+            time.sleep(min(POLL / 10, seconds - passed))
         return round(time.monotonic() - begun, 3)
 
     def end(self) -> None:
@@ -159,14 +173,24 @@ def victim_of(kind: str, running: Running, draw: random.Random) -> int | None:
 def strike(kill: Kill, running: Running, disk: Path | None, group: Path | None) -> None:
     """Do what the kind says."""
     if kill.kind == "memory" and group:
-        starve(group)
-        kill.victim = "the kernel's choice"
+        kill.victim = _starve_until_killed(running, group)
     elif kill.kind == "disk" and disk:
         kill.victim = f"disk of {fill(disk).stat().st_size / 2**30:.2f} GiB ballast"
     elif pid := victim_of(kill.kind, running, random.Random(f"{kill.number} {kill.share}")):
         name = processes(running.sessions).get(pid, "").partition(" ")[0]
         kill.victim = f"{name if name.startswith('ray::') else kill.kind} {pid}"
         os.kill(pid, signal.SIGTERM if kill.kind == "sigterm" else signal.SIGKILL)
+
+
+def _starve_until_killed(running: Running, group: Path) -> str:
+    """Starve until the kernel has killed a process that the stage needs. The first ones may be idle workers."""
+    for _ in range(STARVED):
+        before = processes(running.sessions)
+        starve(group)
+        gone = [before[pid].partition(" ")[0] for pid in before.keys() - processes(running.sessions).keys()]
+        if running.ended or any(re.search(pattern, name) for pattern in VICTIMS.values() for name in gone):
+            return f"the kernel's choice {' '.join(sorted(gone))}"
+    return "the kernel's choice, none of the stage's workers"
 
 
 def after(kill: Kill, running: Running) -> None:
@@ -184,8 +208,11 @@ def after(kill: Kill, running: Running) -> None:
 def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path | None, group: Path | None) -> None:
     """Wait for the phase and the share of its time, kill, and record. A run that is over is not killed."""
     begun = time.monotonic()
+    if kill.wanted == ANY:
+        # An earlier kill may have come after the step's seal.
+        kill.wanted_step = max(kill.wanted_step, running.first)
     running.wait_for(kill.wanted, kill.wanted_step)
-    kill.delay = running.linger(kill, kill.share * phases.get(kill.wanted, 0.0))
+    kill.delay = running.linger(kill, kill.share * phases.get(running.timed(kill), 0.0))
     kill.phase, kill.step = running.phase()
     struck = time.monotonic()
     if running.ended or kill.phase == "over":
@@ -217,28 +244,32 @@ def ended(run: Path) -> bool:
 
 
 def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
-    """Let a stage run to its end, if it has not ended. Returns the longest time of each phase in seconds.
+    """Let a stage run to its end, if it has not ended.
+
+    Returns the longest time of each phase and the time of each step ``step N``, in seconds.
 
     Raises:
         SystemExit: the stage failed.
     """
     if ended(folder / "runs" / stage):
         return {}
-    running, seen, since = Running(folder, stage, sessions), "start", time.monotonic()
+    running, seen, at, since = Running(folder, stage, sessions), "start", 0, time.monotonic()
     phases: dict[str, float] = {}
     while not running.ended:
-        found, now = running.phase()[0], time.monotonic()
-        if found != seen:
+        (found, step), now = running.phase(), time.monotonic()
+        if (found, step) != (seen, at):
             phases[seen] = round(max(phases.get(seen, 0.0), now - since), 2)
-            seen, since = found, now
-        time.sleep(POLL)
+            if seen in OF_A_STEP:
+                phases[f"step {at}"] = round(phases.get(f"step {at}", 0.0) + now - since, 2)
+            seen, at, since = found, step, now
+        time.sleep(POLL / 10)
     if running.process.wait():
         raise SystemExit(f"{stage} failed without a kill: {running.lines()[-3:]}")
     return phases
 
 
 def undisturbed(out: Path, stage: str, sessions: Path) -> dict[str, float]:
-    """The stage without a kill, once. Returns the longest time of each phase in seconds."""
+    """The stage without a kill, once. Returns the times of ``finish``."""
     folder, path = out / "whole", out / f"phases-{stage}.json"
     if not path.exists():
         shutil.rmtree(folder / "runs" / stage, ignore_errors=True)

@@ -31,8 +31,17 @@ def main(address: str, words: list[str]) -> int:
     started, answers = _ask(address, words) if _is_known(words) else ("", None)
     if not started or answers is None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+        if any(TRACKER in word for word in words):
+            _leave_parent()
         os.execv(sys.executable, [sys.executable, *words])
     return _follow(int(json.loads(started)["pid"]), answers)
+
+
+def _leave_parent() -> None:
+    """Go on as nobody's child. Ray kills the children of a worker that ends, and a tracker has its work to do then."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
 
 
 def without_flags(words: Sequence[str]) -> Sequence[str]:
