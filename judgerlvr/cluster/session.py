@@ -23,6 +23,10 @@ PREFIX = "judge-ray-"
 # Ray puts so many characters behind the folder's name in a socket's path.
 BEHIND = 64
 PARTS = ("raylet", "gcs_server")
+# Ray waits 30 s for its own servers. Their imports alone take longer where other work has the cores.
+START_SECONDS = 180.0
+# Ray's own name of its patience with the server that all others ask.
+GCS_PATIENCE = "RAY_gcs_server_port_wait_time_s"
 # Runs the file of ``remains`` without the rest of the package, in an interpreter that starts in milliseconds.
 REMOVER = """import runpy, sys, pathlib
 runpy.run_path(sys.argv[1])["main"](pathlib.Path(sys.argv[2]), float(sys.argv[3]))"""
@@ -115,6 +119,7 @@ def _variables(folder: Path) -> Iterator[None]:
     # torch keeps compiled code in the temporary folder, for later runs as well.
     compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{own}/torchinductor_{getpass.getuser()}")
     new = {remains.VARIABLE: str(folder), "TMPDIR": str(folder), "TORCHINDUCTOR_CACHE_DIR": compiled}
+    new[GCS_PATIENCE] = os.environ.get(GCS_PATIENCE, f"{START_SECONDS:.0f}")
     before = {name: os.environ.get(name) for name in new}
     os.environ.update(new)
     try:
