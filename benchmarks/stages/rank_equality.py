@@ -35,7 +35,8 @@ STAGES = ("judge", "generate")
 STEPS = 2
 # Seconds that a run took, and GiB of the machine's memory that its processes needed at most.
 COSTS = "costs.json"
-EACH = ("checkpoint.every=1", "checkpoint.keep=0")
+# With a warm-up the first step would have the learning rate 0.
+EACH = ("checkpoint.every=1", "checkpoint.keep=0", "optimizer.warmup_steps=0")
 SETTINGS = [
     *SMALL,
     *(f"{stage}.{key}" for stage in STAGES for key in EACH),
