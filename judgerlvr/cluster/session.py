@@ -25,8 +25,11 @@ BEHIND = 64
 PARTS = ("raylet", "gcs_server")
 # Ray waits 30 s for its own servers. Their imports alone take longer where other work has the cores.
 START_SECONDS = 180.0
-# Ray's own name of its patience with the server that all others ask.
-GCS_PATIENCE = "RAY_gcs_server_port_wait_time_s"
+# Ray's own names of its patience: with the server that all others ask, and with the agents of a machine.
+PATIENCE = {
+    "RAY_gcs_server_port_wait_time_s": f"{START_SECONDS:.0f}",
+    "RAY_agent_register_timeout_ms": f"{1000 * START_SECONDS:.0f}",
+}
 # Runs the file of ``remains`` without the rest of the package, in an interpreter that starts in milliseconds.
 REMOVER = """import runpy, sys, pathlib
 runpy.run_path(sys.argv[1])["main"](pathlib.Path(sys.argv[2]), float(sys.argv[3]))"""
@@ -44,7 +47,9 @@ class Session:
 
     def log_of(self, pid: int | None = None) -> str:
         """Everything that a worker on the session's machine has written, without ``pid`` all workers."""
-        logs = self.folder.glob(f"session_*/logs/worker-*-{pid or '*'}.[eo][ru][rt]") if self.folder else ()
+        # Ray keeps its sessions one folder below. ``session_latest`` names one of them again.
+        pattern = f"ray/session_[0-9]*/logs/worker-*-{pid or '*'}.[eo][ru][rt]"
+        logs = self.folder.glob(pattern) if self.folder else ()
         return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(logs))
 
 
@@ -119,7 +124,7 @@ def _variables(folder: Path) -> Iterator[None]:
     # torch keeps compiled code in the temporary folder, for later runs as well.
     compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{own}/torchinductor_{getpass.getuser()}")
     new = {remains.VARIABLE: str(folder), "TMPDIR": str(folder), "TORCHINDUCTOR_CACHE_DIR": compiled}
-    new[GCS_PATIENCE] = os.environ.get(GCS_PATIENCE, f"{START_SECONDS:.0f}")
+    new |= {name: os.environ.get(name, value) for name, value in PATIENCE.items()}
     before = {name: os.environ.get(name) for name in new}
     os.environ.update(new)
     try:
