@@ -3,21 +3,20 @@
 import os
 import signal
 import threading
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import ray
 
 from judgerlvr.cluster import remains
 from judgerlvr.cluster.ray import cluster_arguments, join
 from judgerlvr.cluster.ray_start import starting
 from judgerlvr.cluster.session import session
+from rewards.errors import CommandFailed
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
-# Longer than both waits of Ray, of 30 s each.
-LATE = 40.0
+# Longer than the 30 s that Ray's raylet gives its agents. Nothing outside Ray can set these.
+LATE = 60.0
 AGENTS = ("dashboard/agent.py", "runtime_env/agent/main.py")
 
 
@@ -54,10 +53,12 @@ def late_agents(folder, seconds):
             go_on(pid)
 
 
-def test_ray_with_late_agents_starts():
-    begun = time.monotonic()
-    with session(None) as opened, late_agents(opened.folder, LATE) as stopped, starting(opened):
-        join(**cluster_arguments("cpu", None), log_to_driver=False)
-        assert time.monotonic() - begun > LATE
+def test_a_start_without_agents_ends_with_one_line():
+    """A start that goes well here means that a newer Ray waits longer, and that the docs are to say so."""
+    end = r"Ray did not start: Ray's raylet on this machine \(process \d+\) exited with 1; wait"
+    with session(None) as opened, late_agents(opened.folder, LATE) as stopped:
+        with pytest.raises(CommandFailed, match=end), starting(opened):
+            join(**cluster_arguments("cpu", None), log_to_driver=False)
         assert len(stopped) == len(AGENTS)
-        assert ray.get(ray.remote(num_cpus=0)(lambda: 7).remote(), timeout=120) == 7
+    with session(None) as opened:
+        assert opened.dead_part() is None
