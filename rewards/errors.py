@@ -1,7 +1,7 @@
 """The errors that end a command with one line, and the exit code of each.
 
-This is the only place that catches every exception: ``reading`` around what a user's file can do wrong, and
-``exit_code`` around a whole command.
+This is the only place that catches every exception: ``reading`` around what a user's file can do wrong,
+``failing`` around the start of a library's servers, and ``exit_code`` around a whole command.
 """
 
 from __future__ import annotations
@@ -110,6 +110,24 @@ def reading(
             raise
         text = f"{problem} ({type(error).__name__}: {one_line(error)})"
         raise InputError(text, remedy, file=file, row=row, field=field) from error
+
+
+@contextmanager
+def failing(told: Callable[[Exception], str | None]) -> Iterator[None]:
+    """Turn whatever a library raises at its start into one line. ``told`` returns None for an error that is to pass.
+
+    Raises:
+        CommandFailed: the block raised an exception. Errors of this product and of the machine pass unchanged.
+    """
+    try:
+        yield
+    except (InputError, CommandFailed):
+        raise
+    except Exception as error:
+        cause = None if machine_fault(error) else told(error)
+        if cause is None:
+            raise
+        raise CommandFailed(cause) from error
 
 
 def exit_code(run: Callable[[], None]) -> int:

@@ -23,6 +23,10 @@ PREFIX = "judge-ray-"
 # Ray puts so many characters behind the folder's name in a socket's path.
 BEHIND = 64
 PARTS = ("raylet", "gcs_server")
+# Ray's driver gives its servers 30 s, which imports alone may take where other work has the cores.
+START_SECONDS = 180.0
+# Ray's own name of its patience with the server that all others ask.
+GCS_PATIENCE = "RAY_gcs_server_port_wait_time_s"
 # Runs the file of ``remains`` without the rest of the package, in an interpreter that starts in milliseconds.
 REMOVER = """import runpy, sys, pathlib
 runpy.run_path(sys.argv[1])["main"](pathlib.Path(sys.argv[2]), float(sys.argv[3]))"""
@@ -30,17 +34,24 @@ runpy.run_path(sys.argv[1])["main"](pathlib.Path(sys.argv[2]), float(sys.argv[3]
 
 @dataclass(frozen=True)
 class Session:
-    """A Ray session. ``folder`` is None in a cluster that others started."""
+    """A Ray session. ``folder`` is None in a cluster that others started.
+
+    ``before`` are servers of the same process from before. A start that fails leaves dead ones.
+    """
 
     folder: Path | None = None
+    before: frozenset[int] = frozenset()
 
     def dead_part(self) -> str | None:
         """The first process of a private cluster that has ended, and by which signal."""
-        return next(filter(None, (_end_of(pid, name) for pid, name in _parts())), None)
+        own = ((pid, name) for pid, name in _parts() if pid not in self.before)
+        return next(filter(None, (_end_of(pid, name) for pid, name in own)), None)
 
     def log_of(self, pid: int | None = None) -> str:
         """Everything that a worker on the session's machine has written, without ``pid`` all workers."""
-        logs = self.folder.glob(f"session_*/logs/worker-*-{pid or '*'}.[eo][ru][rt]") if self.folder else ()
+        # Ray keeps its sessions one folder below. ``session_latest`` names one of them again.
+        pattern = f"ray/session_[0-9]*/logs/worker-*-{pid or '*'}.[eo][ru][rt]"
+        logs = self.folder.glob(pattern) if self.folder else ()
         return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(logs))
 
 
@@ -88,7 +99,7 @@ def session(address: str | None) -> Iterator[Session]:
         _start_remover(folder)
         with _variables(folder):
             try:
-                yield Session(folder)
+                yield Session(folder, frozenset(pid for pid, _ in _parts()))
             finally:
                 made = remains.shared_memory(folder)
                 _shutdown()
@@ -116,6 +127,7 @@ def _variables(folder: Path) -> Iterator[None]:
     # torch keeps compiled code in the temporary folder, for later runs as well.
     compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{own}/torchinductor_{getpass.getuser()}")
     new = {remains.VARIABLE: str(folder), "TMPDIR": str(folder), "TORCHINDUCTOR_CACHE_DIR": compiled}
+    new[GCS_PATIENCE] = os.environ.get(GCS_PATIENCE, f"{START_SECONDS:.0f}")
     before = {name: os.environ.get(name) for name in new}
     os.environ.update(new)
     try:

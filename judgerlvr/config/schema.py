@@ -194,7 +194,11 @@ class Algorithm:
 @dataclass
 class Optimizer:
     lr: float = doc(1e-6, "Learning rate after warm-up, constant.", Range(above=0, most=1))
-    warmup_steps: int = doc(0, "Updates over which the learning rate rises from 0.", COUNT_OR_OFF)
+    warmup_steps: int = doc(
+        0,
+        "Steps over which the learning rate rises from 0. The updates of the first of these have rate 0.",
+        COUNT_OR_OFF,
+    )
     weight_decay: float = doc(0.0, "AdamW weight decay.", SHARE)
     grad_clip: float = doc(1.0, "Largest norm of the gradient.", POSITIVE)
 

@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from omegaconf import DictConfig, OmegaConf
 
+from judgerlvr.cluster.ray_start import starting
 from judgerlvr.cluster.session import session
 from judgerlvr.config.choices import Action
 from judgerlvr.engine.devices import stage_environment
@@ -58,7 +59,7 @@ def train_stage(stage: Stage) -> None:
     # The session frees the placement group: a second stage in the same Ray session would find no free GPU.
     with session(stage.ray_address) as ray_session:
         handlers, evidence = SignalHandlers(stage), Evidence.before(stage.run_dir, ray_session)
-        with noted_failures(evidence, handlers), watched(ray_session, handlers):
+        with noted_failures(evidence, handlers), watched(ray_session, handlers), starting(ray_session):
             run_ppo(config, _Bound(stage, handlers))
 
 
@@ -68,7 +69,7 @@ def noted_failures(evidence: Evidence, handlers: SignalHandlers) -> Iterator[Non
 
     Raises:
         StageFailed: in the place of every error of Ray, of a worker, of a check or of the watch.
-        InputError, CommandFailed: a worker raised the error, which says its cause itself.
+        InputError, CommandFailed: a worker or the start of Ray raised the error, which says its cause itself.
         Interrupted: a signal ended the block.
     """
     try:
@@ -78,6 +79,9 @@ def noted_failures(evidence: Evidence, handlers: SignalHandlers) -> Iterator[Non
             before_training = interrupt.number if isinstance(interrupt, Interrupted) else signal.SIGINT
             raise Interrupted(handlers.ending or before_training) from interrupt
         raise _noted(evidence, evidence.with_memory(handlers.cause)) from interrupt
+    except CommandFailed as error:
+        write_failure(evidence.run_dir, one_line(error))
+        raise
     except (ray.exceptions.RayError, PreflightError) as error:
         if own := own_error(error):
             write_failure(evidence.run_dir, one_line(own))

@@ -13,6 +13,7 @@ import ray
 from judgerlvr.cluster.environment import CPU_THREADS, environment
 from judgerlvr.cluster.memory_kills import read_kills
 from judgerlvr.cluster.ray import cluster_arguments, join, worker_python
+from judgerlvr.cluster.ray_start import starting
 from judgerlvr.cluster.session import Session, session
 from judgerlvr.runs.causes import cause_of_loss
 from judgerlvr.sampling.engines import EngineSettings, Event, Lost, Started, Turned
@@ -110,7 +111,8 @@ def ray_engines(settings: EngineSettings) -> Iterator[RayEngines]:
     with session(settings.ray_address) as opened:
         program = worker_python(settings.device, settings.ray_address)
         worker = {"env_vars": variables} | ({"py_executable": program} if program else {})
-        join(runtime_env=worker, **cluster_arguments(settings.device, settings.ray_address))
+        with starting(opened):
+            join(runtime_env=worker, **cluster_arguments(settings.device, settings.ray_address))
         yield RayEngines(settings, opened)
 
 

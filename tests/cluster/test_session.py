@@ -209,3 +209,16 @@ def test_a_cluster_of_others_keeps_its_folder(monkeypatch):
     monkeypatch.setattr(session, "_start_remover", lambda folder: pytest.fail("a folder was made"))
     with session.session("10.0.0.1:6379") as joined:
         assert joined.folder is None
+
+
+def test_a_server_that_died_before_the_session_is_no_fault_of_it(base, tmp_path):
+    """A start of Ray that fails leaves dead servers, which are children of the process still."""
+    server = tmp_path / PARTS[0]
+    server.write_text("#!/bin/sh\nexit 1\n")
+    server.chmod(0o755)
+    with session.session(None) as first:
+        dead = child(str(server))
+        assert until(first.dead_part)
+        with session.session(None) as second:
+            assert second.dead_part() is None
+    dead.wait()

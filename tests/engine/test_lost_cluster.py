@@ -22,6 +22,7 @@ from tests.helpers.ports import free_port
 @ray.remote(num_cpus=0)
 class Worker:
     def pid(self):
+        print("heard", flush=True)
         return os.getpid()
 
 
@@ -35,7 +36,7 @@ def ended(tmp_path_factory):
         asked, worker = Worker.remote(), Worker.remote()
         ray.get([asked.pid.remote(), worker.pid.remote()])
         watch, evidence = ClusterWatch(opened), Evidence(tmp_path_factory.mktemp("run"), opened)
-        said["healthy"] = watch.fault()
+        said["healthy"], said["log"] = watch.fault(), opened.log_of(ray.get(worker.pid.remote()))
         ray.kill(asked)
         os.kill(ray.get(worker.pid.remote()), signal.SIGKILL)
         with pytest.raises(ray.exceptions.RayError) as caught:
@@ -77,6 +78,10 @@ def test_a_killed_sampling_engine_is_named_with_its_signal(monkeypatch, tmp_path
 
 def test_a_healthy_session_has_no_fault(ended):
     assert ended["healthy"] is None
+
+
+def test_the_log_of_a_worker_is_found(ended):
+    assert ended["log"].count("heard") == 2
 
 
 def test_a_killed_worker_is_named_with_node_and_signal(ended):

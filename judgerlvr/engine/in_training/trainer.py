@@ -20,6 +20,7 @@ from judgerlvr.engine.in_training.checkpoint_hook import seal
 from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.private.balancing import SameUpdates
 from judgerlvr.engine.private.validation import ValidationFigures
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
@@ -33,7 +34,7 @@ from judgerlvr.runs.stage import STOP, Stage
 WAIT_SECONDS = 1.0
 
 
-class StageTrainer(ValidationFigures, PPOTrainerSync):
+class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
     """Adds nothing to the algorithm. Overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:
