@@ -56,6 +56,8 @@ WRONG = {
     "token missing": Setup("refuses this process", driver={"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}),
     "wrong token": Setup("refuses this process", driver={"RAY_AUTH_TOKEN": "f" * 64}),
     "refused port": Setup("nothing answers at 127.0.0.1:9", driver={"RAY_ADDRESS": "127.0.0.1:9"}),
+    # A documentation address (RFC 5737): packets go nowhere, and no port refuses them.
+    "head unreachable": Setup("nothing answers at 192.0.2.1:6379", driver={"RAY_ADDRESS": "192.0.2.1:6379"}),
     "wrong scheme": Setup("is the address of a dashboard", driver={"RAY_ADDRESS": "http://127.0.0.1:8265"}),
     "private cluster": Setup("would start a private cluster", driver={"RAY_ADDRESS": "local"}),
     "folder that nobody may write": Setup("the driver cannot write there", words=("runs=/proc/runs",), rows=2),
