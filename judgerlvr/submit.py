@@ -8,9 +8,9 @@
     python -m judgerlvr.submit stop   JOB
     python -m judgerlvr.submit wait   NODES
 
-A submission streams the log. The exit code is that of the job. ``wait`` ends when so many nodes live. DIR lies on a file system that every node sees.
-Runs go to DIR. Finished policies go to DIR too. The cluster is the one at ``--address``, else at RAY_ADDRESS, else at
-http://127.0.0.1:8265.
+A submission streams the log. The exit code is that of the job, and 75 if the cluster is gone. ``wait`` ends when so
+many nodes live. DIR lies on a file system that every node sees. Runs go to DIR. Finished policies go to DIR too. The
+cluster is the one at ``--address``, else at RAY_ADDRESS, else at http://127.0.0.1:8265.
 """
 
 from __future__ import annotations

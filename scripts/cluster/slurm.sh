@@ -45,11 +45,14 @@ first=${nodes[0]:-}
 # Without both options Slurm binds the task to a single CPU, and with the task all of Ray.
 step=(srun --ntasks-per-node=1 --cpus-per-task="$SLURM_CPUS_ON_NODE" --cpu-bind=none)
 on_first=("${step[@]}" --nodes=1 --ntasks=1 --nodelist="$first")
-address=${JUDGERLVR_HEAD_IP:-$("${on_first[@]}" hostname --ip-address)}
-address=${address%% *}
-case $address in
-  "" | 127.*) fail "$first names itself ${address:-nothing}; set JUDGERLVR_HEAD_IP to its address in the cluster's network" ;;
-esac
+address=${JUDGERLVR_HEAD_IP:-}
+if [ -z "$address" ]; then
+  address=$("${on_first[@]}" hostname --ip-address)
+  address=${address%% *}
+  case $address in
+    "" | 127.*) fail "$first names itself ${address:-nothing}; set JUDGERLVR_HEAD_IP to its address in the cluster's network" ;;
+  esac
+fi
 
 # Everyone on the cluster's network could run code as this user otherwise.
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN=${RAY_AUTH_TOKEN:-$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')}

@@ -1,4 +1,4 @@
-"""The manifests for KubeRay: fields of its CRDs, the product's own job, and machines on which the configuration runs."""
+"""The manifests for KubeRay: fields of its CRDs, the product's own job, and machines that hold the configuration."""
 
 import copy
 import json
