@@ -120,6 +120,8 @@ fi
 
 "${submit[@]}" wait "$count" & submission=$!
 while_whole "$submission"; code=$?
+# A cluster that never stood would not stand the next time either.
+[ "$code" -eq 0 ] || [ -n "$asked" ] || { say "the cluster did not start"; exit 1; }
 if [ "$code" -eq 0 ]; then
   "${submit[@]}" "$@" & submission=$!
   while_whole "$submission"; code=$?

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -32,18 +33,22 @@ FAKES = {
 
 @pytest.fixture
 def cluster(tmp_path):
-    """The environment of a Slurm job. Each start of the script has ports of its own, as on other nodes."""
+    """The environment of a Slurm job."""
     for name, body in FAKES.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"#!/bin/bash\n{body}\n")
         file.chmod(0o755)
-    given = {"PATH": f"{tmp_path}/path:{os.environ['PATH']}", "LOG": f"{tmp_path}/slurm", "RAY_TMPDIR": str(tmp_path)}
+    given = {"PATH": f"{tmp_path}/path:{os.environ['PATH']}", "LOG": f"{tmp_path}/slurm"}
     slurm = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "here", "SLURM_CPUS_ON_NODE": "16"}
-    return os.environ | given | slurm | {"SLURM_SUBMIT_DIR": str(ROOT), "JUDGERLVR_VENV": f"{tmp_path}/venv"}
+    slurm |= {"SLURM_SUBMIT_DIR": str(ROOT), "JUDGERLVR_VENV": f"{tmp_path}/venv"}
+    # The paths of Ray's sockets must stay short.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
+        yield os.environ | given | slurm | {"RAY_TMPDIR": short}
 
 
 def start(cluster, log, words):
+    """The script and its own variables. Each start has ports of its own, as on other nodes."""
     ports = [f"--{name}={free_port()}" for name in ("dashboard-agent-listen-port", "ray-client-server-port")]
     own = {"JUDGERLVR_RAY_PORT": str(free_port()), "JUDGERLVR_DASHBOARD_PORT": str(free_port())}
     own |= {"JUDGERLVR_RAY_OPTIONS": " ".join(["--num-gpus=1", *ports]), "JUDGERLVR_HEAD_IP": "127.0.0.1"}

@@ -32,13 +32,13 @@ echo "token ${#RAY_AUTH_TOKEN} ${RAY_AUTH_MODE} address ${RAY_ADDRESS:-none}" >>
 case "$*" in *--head*) exec /bin/sleep "$HEAD_SECONDS" ;; *) exec /bin/sleep "$WORKER_SECONDS" ;; esac""",
     "python": f"""
 case "$3" in
-  wait) exit 0 ;;
+  wait) exit "$WAIT_CODE" ;;
   status) echo "{JOB}: RUNNING, since then" ;;
   stop) exit 0 ;;
   *) [ "$JOB_SECONDS" = 0 ] || exec /bin/sleep "$JOB_SECONDS"; exit "$JOB_CODE" ;;
 esac""",
 }
-LIVING = {"HEAD_SECONDS": "1000", "WORKER_SECONDS": "1000", "JOB_SECONDS": "1000", "JOB_CODE": "0"}
+LIVING = {"HEAD_SECONDS": "1000", "WORKER_SECONDS": "1000", "JOB_SECONDS": "1000", "JOB_CODE": "0", "WAIT_CODE": "0"}
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_CPUS_ON_NODE": "64", "NODES": "node1 node2"}
 STEP = "--ntasks-per-node=1 --cpus-per-task=64 --cpu-bind=none"
 RAY = "start --block --disable-usage-stats --num-cpus=64"
@@ -172,6 +172,13 @@ def test_a_submission_whose_cluster_is_gone_requeues(tmp_path):
 def test_a_failed_job_of_a_whole_cluster_is_not_requeued(tmp_path, code):
     job = Job(tmp_path, JOB_SECONDS="0", JOB_CODE=str(code))
     assert job.end()[0] == code and not job.has("scontrol requeue")
+
+
+def test_a_cluster_that_never_stood_is_not_requeued(tmp_path):
+    job = Job(tmp_path, WAIT_CODE="1")
+    code, output = job.end()
+    assert code == 1 and "the cluster did not start" in output
+    assert not job.has("scontrol requeue") and not job.has(f"python {SUBMIT} --storage")
 
 
 def test_requeues_are_bounded(tmp_path):
