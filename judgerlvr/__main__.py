@@ -32,6 +32,7 @@ COMMANDS = (
     "sample_candidates",
     "make_judge_data",
     "measure",
+    "plan",
     "reference",
     "export",
     "submit",

@@ -6,10 +6,11 @@
     python -m judgerlvr.submit status [JOB]
     python -m judgerlvr.submit logs   JOB [--follow]
     python -m judgerlvr.submit stop   JOB
+    python -m judgerlvr.submit wait   NODES
 
-A submission streams the log. The exit code is that of the job. DIR lies on a file system that every node sees.
-Runs go to DIR. Finished policies go to DIR too. The cluster is the one at ``--address``, else at RAY_ADDRESS, else at
-http://127.0.0.1:8265.
+A submission streams the log. The exit code is that of the job, and 75 if the cluster is gone. ``wait`` ends when so
+many nodes live. DIR lies on a file system that every node sees. Runs go to DIR. Finished policies go to DIR too. The
+cluster is the one at ``--address``, else at RAY_ADDRESS, else at http://127.0.0.1:8265.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--storage", type=Path, help="shared folder for runs and policies, absolute")
     parser.add_argument("--address", help="the cluster's dashboard, such as http://head:8265")
     parser.add_argument("--python", default=sys.executable, help="interpreter on the nodes (default: this one)")
-    parser.add_argument("what", help="stage1_judge, stage2_generate, experiment, status, logs or stop")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the stage, or a job")
+    parser.add_argument("what", help="stage1_judge, stage2_generate, experiment, status, logs, stop or wait")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, help="arguments of the stage, a job, or a number of nodes"
+    )
     return parser.parse_args(arguments)
 
 
@@ -64,10 +67,11 @@ def _status(options: argparse.Namespace) -> None:
 def _logs(options: argparse.Namespace) -> None:
     from judgerlvr.cluster.jobs import connect, dashboard, details, follow
 
-    client, job = connect(dashboard(options.address)), _job(options)
+    address, job = dashboard(options.address), _job(options)
+    client = connect(address)
     details(client, job)
     if FOLLOW in options.arguments:
-        follow(client, job)
+        follow(client, job, address)
     else:
         print(client.get_job_logs(job), end="")
 
@@ -76,6 +80,16 @@ def _stop(options: argparse.Namespace) -> None:
     from judgerlvr.cluster.jobs import connect, dashboard, stop
 
     print(stop(connect(dashboard(options.address)), _job(options)))
+
+
+def _wait(options: argparse.Namespace) -> None:
+    from judgerlvr.cluster.jobs import dashboard
+    from judgerlvr.cluster.waiting import wait_for_nodes
+
+    number = "".join(options.arguments)
+    if not number.isdecimal():
+        raise InputError("wait takes one number of nodes", "give the number with the head counted, such as wait 2")
+    print(f"{wait_for_nodes(dashboard(options.address), int(number))} nodes live", flush=True)
 
 
 def _job(options: argparse.Namespace, needed: bool = True) -> str:
@@ -90,7 +104,12 @@ def _job(options: argparse.Namespace, needed: bool = True) -> str:
     return words[0] if words else ""
 
 
-ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {"status": _status, "logs": _logs, "stop": _stop}
+ACTIONS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "status": _status,
+    "logs": _logs,
+    "stop": _stop,
+    "wait": _wait,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

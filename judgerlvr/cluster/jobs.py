@@ -1,4 +1,4 @@
-"""Jobs of a Ray cluster: the connection to its dashboard, and state, log, end and stop of a job."""
+"""Jobs of a Ray cluster: the connection to its dashboard, and start, state, log, end and stop of a job."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ PORTS = {"http": 80, "https": 443}
 # A stop that takes longer than the seconds until Ray kills a job, and some more for the kill.
 STOP_LIMIT = 60.0
 POLL = 0.5
+# A head takes jobs some seconds after its dashboard answers. Ray itself waits 10 s for each try.
+AGENT_LIMIT = 60.0
+# A head whose machine has lost power closes no connection, so the port is tried beside the log.
+ASK_SECONDS, LOST_SECONDS = 15.0, 60.0
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -28,6 +32,16 @@ class JobFailed(CommandFailed):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+class HeadLost(CommandFailed):
+    """The cluster of a job has gone, and the job with the cluster. ``code`` asks a scheduler to start both again."""
+
+    code = 75
+
+    def __init__(self, job: str, address: str) -> None:
+        again = "start the cluster and give the same command again, which goes on from the last checkpoint"
+        super().__init__(f"the cluster at {address} is gone, and {job} with its head; {again}")
 
 
 def dashboard(address: str | None) -> str:
@@ -53,18 +67,23 @@ def connect(address: str) -> Any:
         InputError: no dashboard address, nothing answers there within seconds, or the cluster refuses the client.
     """
     check_dashboard(address)
-    parts = urlsplit(address)
     # Ray's own client waits for minutes for a host that is gone.
-    if not answers(f"{parts.hostname}:{parts.port or PORTS[parts.scheme]}"):
+    if not answers(host_and_port(address)):
         remedy = "start the head with `ray start --head --dashboard-host=0.0.0.0`, or correct host and port"
         raise InputError(f"no cluster answers at {address}", remedy, field="--address")
     from ray.job_submission import JobSubmissionClient
 
     try:
-        return JobSubmissionClient(address, headers=_credentials())
+        return JobSubmissionClient(address, headers=credentials())
     except (ConnectionError, RuntimeError) as error:
         problem = f"the cluster at {address} refuses this client ({str(error).splitlines()[0]})"
         raise InputError(problem, _refused(str(error)), field="--address") from error
+
+
+def host_and_port(address: str) -> str:
+    """``HOST:PORT`` of a dashboard's address."""
+    parts = urlsplit(address)
+    return f"{parts.hostname}:{parts.port or PORTS[parts.scheme]}"
 
 
 def _refused(error: str) -> str:
@@ -73,24 +92,74 @@ def _refused(error: str) -> str:
     return "check scheme (http or https), port and token"
 
 
-def _credentials() -> dict[str, str]:
+def credentials() -> dict[str, str]:
+    """The header with the cluster's token, none where there is no token."""
     # `ray start` turns authentication on when it finds a token. A variable set here would reach later Ray sessions.
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
     token = os.environ.get("RAY_AUTH_TOKEN") or (path.read_text("utf-8").strip() if path.is_file() else "")
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def follow(client: Any, job: str) -> None:
+def start(client: Any, **job: Any) -> str:
+    """Give a job to the cluster, and wait until a new head takes the job; returns the job's name.
+
+    Raises:
+        InputError: the cluster refuses the job, or takes none for ``AGENT_LIMIT`` seconds.
+    """
+    until = time.monotonic() + AGENT_LIMIT
+    while True:
+        try:
+            return str(client.submit_job(**job))
+        except RuntimeError as error:
+            if "No available agent" in str(error) and time.monotonic() < until:
+                time.sleep(POLL)
+                continue
+            raise InputError(f"the cluster takes no job ({one_line(error)})", "see the head's dashboard.log") from error
+
+
+def follow(client: Any, job: str, address: str) -> None:
     """Print the job's log until the job ends.
 
     Raises:
         JobFailed: the job's exit code is not 0.
+        HeadLost: nothing answers at ``address`` any more.
+        CommandFailed: the log broke off, and the job goes on.
     """
-    asyncio.run(_tail(client, job))
-    check_end(client, job)
+    try:
+        asyncio.run(_tail(client, job, address))
+        check_end(client, job)
+        broken = state_of(details(client, job)) not in ENDED
+    # A connection that breaks is one of these in Ray's client, by the way in which the connection breaks.
+    except (RuntimeError, OSError) as error:
+        if not answers(host_and_port(address)):
+            raise HeadLost(job, address) from error
+        broken = True
+    if broken:
+        check_end(client, job)
+        raise CommandFailed(
+            f"the log of {job} broke off; python -m judgerlvr.submit logs {job} --follow shows the rest"
+        )
 
 
-async def _tail(client: Any, job: str) -> None:
+async def _tail(client: Any, job: str, address: str) -> None:
+    """Print lines as they come. A head that is silent for ``LOST_SECONDS`` ends the wait.
+
+    Raises:
+        HeadLost: the head is silent.
+        RuntimeError, OSError: the connection breaks.
+    """
+    printing = asyncio.ensure_future(_print(client, job))
+    heard = time.monotonic()
+    while not (await asyncio.wait({printing}, timeout=ASK_SECONDS))[0]:
+        if await asyncio.to_thread(answers, host_and_port(address)):
+            heard = time.monotonic()
+        elif time.monotonic() - heard > LOST_SECONDS:
+            printing.cancel()
+            raise HeadLost(job, address)
+    await printing
+
+
+async def _print(client: Any, job: str) -> None:
     async for lines in client.tail_job_logs(job):
         print(lines, end="", flush=True)
 

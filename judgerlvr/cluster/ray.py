@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -17,6 +20,10 @@ LOGICAL_CPUS = 16
 # Ray names the kind of each real card in a resource. A logical GPU of a CPU machine has no such resource.
 REAL_CARD = "accelerator_type:"
 CONNECT_SECONDS = 5.0
+# Ray tries a head that refuses the token for 20 s otherwise.
+JOIN_SECONDS = ("RAY_gcs_server_port_wait_time_s", "3")
+# The protocol of gRPC for health, which Ray's head serves without a token.
+HEALTH = "/grpc.health.v1.Health/Check"
 FIELD = "RAY_ADDRESS"
 
 
@@ -38,11 +45,26 @@ def join(**arguments: Any) -> None:
 
     handler = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(**arguments)
+        with _few_tries(arguments.get("address")):
+            ray.init(**arguments)
     finally:
         # Python cannot set a handler again that was set in C.
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _few_tries(address: str | None) -> Iterator[None]:
+    """Let a refusal of a running cluster come soon. A private cluster starts at its own pace."""
+    name, value = JOIN_SECONDS
+    if address in (None, "local") or name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def worker_python(device: str, address: str | None) -> str | None:
@@ -54,7 +76,7 @@ def check_address(address: str) -> None:
     """Try an address before Ray does: Ray waits long for a dead host.
 
     Raises:
-        InputError: the address of a dashboard, no address, or a port where nothing answers.
+        InputError: the address of a dashboard, no address, a port where nothing answers, or a head that hangs.
     """
     if address.startswith(("http://", "https://")):
         remedy = "submit with python -m judgerlvr.submit, or set HOST:PORT as `ray start` prints them"
@@ -72,6 +94,24 @@ def check_address(address: str) -> None:
     except (OSError, OverflowError) as error:
         remedy = "start the cluster, correct the address, or unset RAY_ADDRESS"
         raise InputError(f"nothing answers at {address} ({one_line(error)})", remedy, field=FIELD) from error
+    # Ray's client and TLS speak otherwise.
+    if not address.startswith("ray://") and os.environ.get("RAY_USE_TLS", "0") == "0":
+        _check_head(address)
+
+
+def _check_head(address: str) -> None:
+    """Ask a head for its health. The kernel takes connections for a process that hangs, and Ray waits for minutes."""
+    import grpc
+
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            channel.unary_unary(HEALTH)(b"", timeout=CONNECT_SECONDS)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                return
+            problem = f"no head of Ray answers at {address} within {CONNECT_SECONDS:.0f} s ({error.code().name})"
+            remedy = "start the head again, or correct the port (`ray start` prints HOST:PORT)"
+            raise InputError(problem, remedy, field=FIELD) from error
 
 
 def answers(address: str) -> bool:

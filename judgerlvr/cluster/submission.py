@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from judgerlvr.cli import MODULES
-from judgerlvr.cluster.jobs import PREFIX, check_dashboard, connect, dashboard, follow
+from judgerlvr.cluster.jobs import PREFIX, check_dashboard, connect, dashboard, follow, start
 from judgerlvr.config.load import ROOT
 from rewards.errors import InputError
 
@@ -83,14 +83,15 @@ def submit(submission: Submission) -> None:
 
     Raises:
         InputError: as ``check``, or no cluster answers at the address.
-        JobFailed: the job's own exit code is not 0.
+        JobFailed, HeadLost, CommandFailed: as ``follow``.
     """
     import shlex
 
     check(submission)
     client = connect(submission.address)
     name = f"{submission.job_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
-    job = client.submit_job(
+    job = start(
+        client,
         entrypoint=shlex.join(submission.entrypoint),
         submission_id=name,
         runtime_env={
@@ -100,7 +101,7 @@ def submit(submission: Submission) -> None:
         },
     )
     print(f"submitted: {job} at {submission.address}", flush=True)
-    follow(client, job)
+    follow(client, job, submission.address)
 
 
 def make_submission(

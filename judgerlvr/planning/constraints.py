@@ -79,6 +79,8 @@ def _batch(load: Load, rows: int | None) -> Iterator[Fault]:
 
 def _tensor_parallel(load: Load, shape: ModelShape) -> Iterator[Fault]:
     size, field = load.tensor_parallel, "cluster.tensor_parallel"
+    if size > load.ranks:
+        yield Fault(field, f"engines of {size} GPUs, and there are {load.ranks}", f"set at most {load.ranks}")
     # Either number may be the larger: engines share a machine or span several machines.
     if max(size, load.gpus_per_node) % min(size, load.gpus_per_node):
         yield Fault(field, f"engines of {size} GPUs do not fill machines of {load.gpus_per_node}", "use a divisor")

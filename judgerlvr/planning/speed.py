@@ -15,6 +15,9 @@ from judgerlvr.planning.shapes import ModelShape
 PHASES = ("sampling", "log_prob", "update", "sync")
 # verl's limit on the sequences that an engine runs at once (rollout.max_num_seqs).
 MAX_SEQUENCES = 256
+# Bytes a parameter that FSDP moves for a micro-batch. Weights come in bfloat16, in the update twice, and gradients are
+# reduced once in float32.
+GATHERED_BY_LOG_PROB, GATHERED_BY_UPDATE = 2, 2 + 2 + 4
 MICRO, TERA, GIGA, MILLI = 1e-6, 1e12, 1e9, 1e-3
 
 
@@ -54,18 +57,42 @@ def step_seconds(
 
 def sampling_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
     """Steps of a rollout engine times what a step costs, and what each token adds."""
-    at_once = max(1.0, min(cache(shape, load, machine.gpu).sequences, load.samples_per_engine, MAX_SEQUENCES))
+    running = at_once(shape, load, machine)
     generated = load.samples_per_engine * tokens.response
-    steps = max(tokens.longest_response, generated / at_once)
-    bytes_per_second = machine.gpu.bandwidth_tb_s * TERA
-    step = c.DECODE_STEP_MS.value * MILLI + _read_bytes(shape, load, at_once) / bytes_per_second
+    steps = max(tokens.longest_response, generated / running)
+    beside = load.samples_per_engine * prefill_seconds(shape, load, tokens)
+    beside += generated * token_seconds(shape, load, machine, tokens)
+    return steps * decode_step_seconds(shape, load, machine, running) + beside
+
+
+def at_once(shape: ModelShape, load: Load, machine: Machine) -> float:
+    """Sequences that an engine runs at once."""
+    return max(1.0, min(cache(shape, load, machine.gpu).sequences, load.samples_per_engine, MAX_SEQUENCES))
+
+
+def decode_step_seconds(shape: ModelShape, load: Load, machine: Machine, running: float) -> float:
+    """Seconds of an engine's step that do not grow with a sequence's length: the weights are read once."""
+    read = _read_bytes(shape, load, running) / (machine.gpu.bandwidth_tb_s * TERA)
+    return c.DECODE_STEP_MS.value * MILLI + read
+
+
+def token_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
+    """Seconds that a generated token adds to its step: keys and values of a mean context, and products."""
     context = tokens.prompt + tokens.response / 2
-    cached = shape.kv_sequence_bytes(int(context), load.tensor_parallel) / bytes_per_second
-    flops = 2 * (shape.active_in_layers + shape.embedding) / load.tensor_parallel
+    cached = shape.kv_sequence_bytes(int(context), load.tensor_parallel) / (machine.gpu.bandwidth_tb_s * TERA)
+    return cached + _multiplied(shape, load)
+
+
+def prefill_seconds(shape: ModelShape, load: Load, tokens: Tokens) -> float:
+    """Seconds of a sample's share of its prompt."""
     # Prompts pass once for each group: the cache of common prefixes holds the prompts for the other samples.
-    prefill = load.samples_per_engine / load.samples_per_prompt * tokens.prompt
-    multiplied = (generated + prefill) * flops / (c.DECODE_TFLOPS.value * TERA)
-    return steps * step + generated * cached + multiplied
+    return tokens.prompt / load.samples_per_prompt * _multiplied(shape, load)
+
+
+def _multiplied(shape: ModelShape, load: Load) -> float:
+    """Seconds of a token's products on a card of an engine."""
+    flops = 2 * (shape.active_in_layers + shape.embedding) / load.tensor_parallel
+    return flops / (c.DECODE_TFLOPS.value * TERA)
 
 
 def _read_bytes(shape: ModelShape, load: Load, sequences: float) -> float:
@@ -83,7 +110,9 @@ def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: To
     token = head + layers + _attention_seconds(shape, tokens, 1)
     seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.LOG_PROB_OVERHEAD_US.value * MICRO)
     moved = WEIGHTS * shape.parameters / load.ranks if load.offload else 0
-    return max(seconds, _gathers(shape, load, machine, tokens, 2)) + moved / (c.PCIE_GB_S.value * GIGA)
+    return max(seconds, _gathers(shape, load, machine, tokens, GATHERED_BY_LOG_PROB)) + moved / (
+        c.PCIE_GB_S.value * GIGA
+    )
 
 
 def update_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
@@ -97,8 +126,7 @@ def update_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Toke
     seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.UPDATE_OVERHEAD_US.value * MICRO)
     # Weights come in and go out; Adam's moments do as well.
     moved = 2 * (WEIGHTS + ADAM) * shape.parameters / load.ranks if load.offload else 0
-    # Weights are gathered twice in bfloat16, gradients reduced once in float32.
-    return max(seconds, _gathers(shape, load, machine, tokens, 2 + 2 + 4)) + moved / (c.PCIE_GB_S.value * GIGA)
+    return max(seconds, _gathers(shape, load, machine, tokens, GATHERED_BY_UPDATE)) + moved / (c.PCIE_GB_S.value * GIGA)
 
 
 def sync_seconds(shape: ModelShape) -> float:
@@ -129,10 +157,18 @@ def _attention_seconds(shape: ModelShape, tokens: Tokens, passes: int) -> float:
 
 def _gathers(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens, bytes_a_parameter: int) -> float:
     """Seconds in which FSDP moves every parameter once for each micro-batch; computing hides the shorter of the two."""
-    # A single rank holds every parameter and gathers nothing.
-    if load.ranks == 1:
-        return 0.0
+    moved = gathered_bytes(shape, load, tokens, bytes_a_parameter)
+    return moved / (link_gb_s(load, machine) * GIGA)
+
+
+def gathered_bytes(
+    shape: ModelShape, load: Load, tokens: Tokens, bytes_a_parameter: int = GATHERED_BY_LOG_PROB + GATHERED_BY_UPDATE
+) -> float:
+    """Bytes that a card receives in a step's passes. A single rank holds every parameter and gathers nothing."""
     passes = -(-_per_rank(load, tokens) // load.micro_batch)
-    link = c.NVLINK_GB_S.value if load.nodes == 1 else machine.network_gb_s * c.NETWORK_SHARE.value
-    moved = bytes_a_parameter * shape.parameters * (load.ranks - 1) / load.ranks
-    return passes * moved / (link * GIGA)
+    return passes * bytes_a_parameter * shape.parameters * (load.ranks - 1) / load.ranks
+
+
+def link_gb_s(load: Load, machine: Machine) -> float:
+    """What a card's gathers reach on the slowest link between the ranks."""
+    return c.NVLINK_GB_S.value if load.nodes == 1 else machine.network_gb_s * c.NETWORK_SHARE.value

@@ -1,11 +1,17 @@
-"""A start of Ray leaves the process's handler of TERM in place."""
+"""A start of Ray leaves the process's handler of TERM in place, and an address is tried before Ray tries it."""
 
+import os
 import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 import ray
 
-from judgerlvr.cluster.ray import join
+import judgerlvr.cluster.ray as cluster_ray
+from judgerlvr.cluster.ray import check_address, join
+from rewards.errors import InputError
 
 
 def rays(*_):
@@ -44,3 +50,73 @@ def test_a_handler_that_was_set_in_c_is_left_alone(monkeypatch, own):
     monkeypatch.setattr(ray, "init", lambda **_: None)
     monkeypatch.setattr(signal, "getsignal", lambda _: None)
     join()
+
+
+class Health(grpc.GenericRpcHandler):
+    """A server in a head's place, which answers each call in the same way."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def service(self, details):
+        return grpc.unary_unary_rpc_method_handler(self.answer)
+
+    def answer(self, request, context):
+        if self.code is not grpc.StatusCode.OK:
+            context.abort(self.code, "")
+        return b""
+
+
+@pytest.fixture
+def serving():
+    """Start a server that answers with a code; returns its address."""
+    servers = []
+
+    def start(code):
+        server = grpc.server(ThreadPoolExecutor(1))
+        server.add_generic_rpc_handlers([Health(code)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        return f"127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        server.stop(None)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.OK, grpc.StatusCode.UNIMPLEMENTED])
+def test_a_head_that_answers_is_right(serving, code):
+    check_address(serving(code))
+
+
+def test_a_head_that_refuses_is_wrong(serving):
+    with pytest.raises(InputError, match="UNAVAILABLE"):
+        check_address(serving(grpc.StatusCode.UNAVAILABLE))
+
+
+@pytest.fixture
+def hanging():
+    """A port that takes connections for a process that never reads."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_head_that_hangs_is_wrong(monkeypatch, hanging):
+    monkeypatch.setattr(cluster_ray, "CONNECT_SECONDS", 0.2)
+    with pytest.raises(InputError, match="no head of Ray answers"):
+        check_address(hanging)
+
+
+@pytest.mark.parametrize("tls", ["1", "0"])
+def test_a_client_s_address_and_tls_are_not_asked(monkeypatch, hanging, tls):
+    monkeypatch.setenv("RAY_USE_TLS", tls)
+    check_address(hanging if tls == "1" else f"ray://{hanging}")
+
+
+@pytest.mark.parametrize(("address", "tries"), [("head:6379", "3"), ("local", None), (None, None)])
+def test_a_refusal_of_a_running_cluster_comes_soon(monkeypatch, address, tries):
+    seen = []
+    monkeypatch.setattr(ray, "init", lambda **_: seen.append(os.environ.get(cluster_ray.JOIN_SECONDS[0])))
+    join(address=address)
+    assert seen == [tries] and cluster_ray.JOIN_SECONDS[0] not in os.environ

@@ -9,6 +9,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+import psutil
 import pytest
 
 from judgerlvr.config.load import ROOT
@@ -56,6 +57,8 @@ WRONG = {
     "token missing": Setup("refuses this process", driver={"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}),
     "wrong token": Setup("refuses this process", driver={"RAY_AUTH_TOKEN": "f" * 64}),
     "refused port": Setup("nothing answers at 127.0.0.1:9", driver={"RAY_ADDRESS": "127.0.0.1:9"}),
+    # A documentation address (RFC 5737): packets go nowhere, and no port refuses them.
+    "head unreachable": Setup("nothing answers at 192.0.2.1:6379", driver={"RAY_ADDRESS": "192.0.2.1:6379"}),
     "wrong scheme": Setup("is the address of a dashboard", driver={"RAY_ADDRESS": "http://127.0.0.1:8265"}),
     "private cluster": Setup("would start a private cluster", driver={"RAY_ADDRESS": "local"}),
     "folder that nobody may write": Setup("the driver cannot write there", words=("runs=/proc/runs",), rows=2),
@@ -119,6 +122,27 @@ def test_a_wrong_set_up_is_one_line_in_time(folder, address, name):
     assert filled(setup.says, folder) in faults[0]
     # Other work on the machine takes its share of each core.
     assert seconds < LIMIT * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def test_a_head_that_hangs_is_one_line_in_time(tmp_path):
+    """The port answers, since the kernel takes connections for a process that does not run."""
+    (tmp_path / "shared").mkdir()
+    shutil.copytree(BASE, tmp_path / "policy")
+    with head(tmp_path, 0, 0) as address:
+        port = address.rpartition(":")[2]
+        servers = [process for process in psutil.process_iter(["name", "cmdline"]) if is_head(process.info, port)]
+        assert len(servers) == 1
+        servers[0].suspend()
+        try:
+            code, faults, seconds = doctor(tmp_path, address, {}, ())
+        finally:
+            servers[0].resume()
+    assert code == 2 and len(faults) == 1 and "no head of Ray answers" in faults[0]
+    assert seconds < LIMIT
+
+
+def is_head(process, port):
+    return process["name"] == "gcs_server" and any(port in word for word in process["cmdline"] or [])
 
 
 def test_the_right_set_up_passes(folder, address):

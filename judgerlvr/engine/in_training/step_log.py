@@ -36,6 +36,7 @@ class StepLog:
 
     ``on_step`` sees the row of each training step after the row is on disk.
     So the metrics that stop a run are in the run's log.
+    ``publish`` sees every row, those of validations included.
     ``stop`` holds the limits of the whole run, and ``rules`` count across resumes, the seconds of a run included.
     """
 
@@ -47,9 +48,10 @@ class StepLog:
         stop: Stop,
         on_step: Callable[[StepRow], None],
         rules: StopRules,
+        publish: Callable[[StepRow], None] | None = None,
     ) -> None:
         self.tracker, self.path, self.kind, self.stop, self.on_step = tracker, path, kind, stop, on_step
-        self.rules, self.pace = rules, Pace()
+        self.rules, self.pace, self.publish = rules, Pace(), publish
         self.last = time.monotonic()
         self.tokens: float | None = None
 
@@ -61,6 +63,8 @@ class StepLog:
         values = {name: value for name, value in values.items() if name not in DROPPED}
         row = StepRow(step, self.kind, round(self.rules.seconds(), 3), values)
         append_row(self.path, row)
+        if self.publish:
+            self.publish(row)
         if row.is_training:
             self.pace.add(now - self.last, self._step_tokens(row))
             self.last = now

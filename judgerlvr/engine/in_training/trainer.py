@@ -17,6 +17,7 @@ from judgerlvr.engine.in_training import guards
 from judgerlvr.engine.in_training.block_metrics import block_metrics, read_compared
 from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.checkpoint_hook import seal
+from judgerlvr.engine.in_training.cluster_gauges import ClusterGauges
 from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
@@ -152,7 +153,11 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
     def _log_to_run_folder(self) -> None:
         if not isinstance(self.logger, StepLog):
             path = self.stage.run_dir / METRICS
-            self.logger = StepLog(self.logger, path, self.stage.kind, self._whole_stop(), self._step, self.rules)
+            # A private cluster has no page that anyone could watch.
+            publish = ClusterGauges(self.stage.run_dir.name) if self.stage.ray_address else None
+            self.logger = StepLog(
+                self.logger, path, self.stage.kind, self._whole_stop(), self._step, self.rules, publish
+            )
 
     def _whole_stop(self) -> Stop:
         """The limits of the whole run. A stage that is trained in segments has the end of its segment as a limit."""

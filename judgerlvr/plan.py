@@ -1,0 +1,35 @@
+"""Plan a stage on more GPUs: time and memory of a step, gathers, idle engines, and asynchronous rollouts.
+
+    python -m judgerlvr.plan CONFIG.yaml --gpus 8,64,512 [--stage generate] [key=value ...]
+
+Lengths of responses come from a run (``--lengths RUN``), or from lognormals with ``--mean`` tokens and ``--tail``,
+the 99th percentile over the mean. Only the policy's config.json is read, and no GPU is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rewards.errors import exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m judgerlvr.plan", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("config", type=Path, help="configuration file, such as configs/qwen3_30b_a3b.yaml")
+    parser.add_argument("--gpus", default="8,64,512", help="numbers of GPUs (default %(default)s)")
+    parser.add_argument("--stage", choices=("judge", "generate"), default="generate", help="(default %(default)s)")
+    parser.add_argument("--lengths", type=Path, metavar="RUN", help="run whose logged rollouts give the lengths")
+    parser.add_argument("--mean", type=float, help="mean tokens of a response (default: a quarter of the longest)")
+    parser.add_argument("--tail", default="1.5,4", help="99th percentile over the mean (default %(default)s)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
+    options = parser.parse_intermixed_args(arguments)
+    from judgerlvr.planning.scaling_report import print_scaling  # after parsing: --help stays light
+
+    return exit_code(lambda: print_scaling(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The plan on more GPUs: numbers by hand, labels, and one line for bad input."""
+
+from pathlib import Path
+
+import pytest
+
+from judgerlvr import plan
+from judgerlvr.config.load import load_config
+from judgerlvr.planning.constants import COMPARED_CARDS, NETWORK_SHARE, NVLINK_GB_S
+from judgerlvr.planning.lengths import Lengths
+from judgerlvr.planning.machine import GIB, Machine
+from judgerlvr.planning.scaling import Row, load_on, row
+from judgerlvr.planning.scaling_report import row_line
+from judgerlvr.planning.shapes import read_shape
+from judgerlvr.planning.simulation import Sampled
+from judgerlvr.planning.speed import Tokens, gathered_bytes
+
+SHAPES = Path(__file__).parent / "shapes"
+LARGE, SMALL = "configs/qwen3_30b_a3b.yaml", "configs/qwen3_0.6b.yaml"
+MODEL = f"model.path={SHAPES / 'qwen3-30b-a3b'}"
+MACHINE = Machine("h100", 0.0, 0.0, 50.0)
+
+
+def row_of(gpus, file=LARGE, shape="qwen3-30b-a3b"):
+    lengths = Lengths((100, 200, 900), "made")
+    return row("generate", load_config(file), read_shape(SHAPES / shape), MACHINE, gpus, lengths)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "nodes", "cards", "prompts"), [(2, 1, 2, 128), (8, 1, 8, 128), (64, 8, 8, 128), (512, 64, 8, 256)]
+)
+def test_machines_are_filled_and_prompts_divide(gpus, nodes, cards, prompts):
+    load = load_on("generate", load_config(LARGE), gpus)
+    assert (load.nodes, load.gpus_per_node, load.prompts) == (nodes, cards, prompts)
+    assert load.samples_per_update % load.ranks == 0
+
+
+def naive_gathers(load, parameters, tokens):
+    """Every micro-batch of a rank brings each parameter: twice in the update, once for the log-probabilities."""
+    mine, passes = load.samples * tokens.sequence / load.ranks, 0
+    while mine > 0:
+        passes += 1
+        mine -= load.micro_batch
+    bfloat16, float32 = 2, 4
+    return passes * parameters * (3 * bfloat16 + float32) * (load.ranks - 1) / load.ranks
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 8, 64])
+@pytest.mark.parametrize("name", ["qwen3-0.6b", "qwen3-30b-a3b"])
+def test_gathers_are_counted(gpus, name):
+    shape, load = read_shape(SHAPES / name), load_on("generate", load_config(LARGE), gpus)
+    tokens = Tokens(1000.0, 3000.0, 16384.0)
+    assert gathered_bytes(shape, load, tokens) == pytest.approx(naive_gathers(load, shape.parameters, tokens))
+
+
+def test_gathers_take_the_link_between_the_ranks():
+    one, two = row_of(8), row_of(16)
+    assert (one.link, two.link) == (NVLINK_GB_S.value, 50.0 * NETWORK_SHARE.value)
+    assert two.gather_seconds == pytest.approx(two.gathered_gib * GIB / (two.link * 1e9))
+
+
+def test_more_cards_take_less_time_and_memory():
+    found = [row_of(gpus) for gpus in (16, 64, 128)]
+    assert [one.step for one in found] == sorted((one.step for one in found), reverse=True)
+    assert [one.gib for one in found] == sorted((one.gib for one in found), reverse=True)
+
+
+def test_a_gain_by_hand():
+    """100 s with a wait, and 70 s without."""
+    seconds = {"sampling": 60.0, "log_prob": 10.0, "update": 25.0, "sync": 5.0}
+    load = load_on("generate", load_config(LARGE), 8)
+    found = Row(load, 70.0, True, seconds, Sampled(60.0, 45.0, 0.5), 30.0, 9.0, 1.0, False)
+    assert found.step == 100.0 and found.gain == pytest.approx(100 / 70)
+
+
+@pytest.mark.parametrize("gpus", [1, COMPARED_CARDS, COMPARED_CARDS + 2, 64])
+def test_rows_beyond_what_was_compared_are_labelled(gpus):
+    found = row_of(gpus, SMALL, "qwen3-0.6b")
+    assert ("unverified" in row_line(found)) == (gpus > COMPARED_CARDS)
+
+
+def test_the_command_prints_a_row_for_each_number_and_distribution(capsys):
+    assert plan.main([LARGE, "--gpus", "8,64", "--tail", "1.5,4", "--mean", "3000", MODEL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [int(line.split()[0]) for line in lines if line.endswith("unverified")] == [8, 64, 8, 64]
+    assert sum("lognormal with p99/mean" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere.yaml"], "no such config file"),
+        ([LARGE], "no model here"),
+        ([LARGE, MODEL, "--gpus", "12"], "12 GPUs do not fill machines of 8"),
+        ([LARGE, MODEL, "--gpus", "1"], "engines of 2 GPUs"),
+        ([LARGE, MODEL, "--gpus", "8,x"], "'8,x'"),
+        ([LARGE, MODEL, "--gpus", "0"], "'0'"),
+        ([LARGE, MODEL, "--gpus", ""], "''"),
+        ([LARGE, MODEL, "--tail", "0.5"], "p99/mean of 0.5"),
+        ([LARGE, MODEL, "--tail", "nan"], "p99/mean of nan"),
+        ([LARGE, MODEL, "--tail", "a"], "'a'"),
+        ([LARGE, MODEL, "--mean", "99999"], "a mean of 99999 tokens"),
+        ([LARGE, MODEL, "--mean", "nan"], "a mean of nan tokens"),
+        ([LARGE, MODEL, "--lengths", "docs"], "no logged rollouts"),
+        ([LARGE, MODEL, "planning.card=b1000"], "'b1000'"),
+        ([LARGE, MODEL, "planning.measured=nowhere.json"], "no such file"),
+        ([LARGE, MODEL, "cluster.nodez=2"], "nodez"),
+    ],
+)
+def test_bad_input_is_one_line(capsys, words, says):
+    assert plan.main(words) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err and captured.err.count("\n") == 1
