@@ -2,7 +2,8 @@ r"""Writes the eighth set: 600 hostile and 800 right completions, from golds of 
 
 ``JUDGERLVR_TEST_DATA=FOLDER python tests/rewards/sets/make_eighth_set.py`` writes the same bytes each time. The holes
 of the two tables are filled from golds of MATH. Further rows change, restyle or quote golds and solutions of MATH,
-AIME and GSM8K. The file was committed before this grader read a row. The rule for sets was checked by math-verify alone.
+AIME and GSM8K. The file was committed before this grader read a row. The rule for sets was checked by math-verify
+alone.
 """
 
 from __future__ import annotations
