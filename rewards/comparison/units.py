@@ -275,6 +275,8 @@ class _UnitReader:
         return scale
 
     def _name(self) -> str | None:
+        if not self.rest():
+            return None
         item = self._items[self._at]
         self._at += 1
         if item.value in CURRENCY_SIGNS:

@@ -69,8 +69,9 @@ def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
 def without_trailer(items: Sequence[Item]) -> Sequence[Item]:
     """``items`` without words of the closed table at the end, such as "in total"."""
     while len(items) > 1 and items[-1].kind == "word":
-        tail = [item.value.casefold() for item in items[-2:] if item.kind == "word"]
-        size = next((size for size in (2, 1) if " ".join(tail[-size:]) in _TRAILERS and size < len(items)), 0)
+        tail = [item.value.casefold() for item in (items[-2:] if items[-2].kind == "word" else items[-1:])]
+        sizes = [size for size in (2, 1) if size <= len(tail) and size < len(items)]
+        size = next((size for size in sizes if " ".join(tail[-size:]) in _TRAILERS), 0)
         if not size or items[-size - 1].is_("("):
             break
         items = items[:-size]

@@ -34,8 +34,9 @@ _NUMBER = re.compile(
     r"(?<![\w.])(?:\d{1,2}:\d{2}(?![\w:])|[-\u2212+]?(?:\\?[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+|\s+\d+/\d+)?(?:\s*\\?%)?(?![\w]))"
 )
 _TAIL = re.compile(
-    r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
+    r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct[\s.!]*", re.DOTALL | re.IGNORECASE
 )
+_HEADING = re.compile(r"\bFinal Answer:")
 _ABOUT_THE_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
 _IS_THE_ANSWER = re.compile(
     r"\b(?:is|as|be|are|for|give|get|have) (?:(?:the|our|my|your|a) )?(?:final |correct |right )*answers?\W*$",
@@ -116,6 +117,8 @@ def _lettered(sentence: str, problem_text: str) -> str | None:
 def _is_meant(text: str, said: re.Match[str], phrase: str, after: str, problem_text: str) -> bool:
     """Whether the writer announces the answer as the writer's own and says nothing else after."""
     start = max((end.end() for end in _SENTENCE_END.finditer(text, 0, said.start())), default=0)
+    # A heading begins a sentence, whatever stands before: "... = 7$$ Final Answer: The final answer is 7."
+    start = max((heading.start() for heading in _HEADING.finditer(text, start, said.start())), default=start)
     before = text[start : said.start()]
     return is_asserted(before, "", problem_text) and is_meant(before, after) and ends_there(after, phrase)
 
