@@ -97,7 +97,14 @@ class ScalarReader(NumeralReader, FunctionReader):
         if item.is_("|"):
             # Inside bars the next bar closes and opens nothing.
             return self._bars == 0
+        if item.is_("{") and self._prints_one_numeral():
+            return False
         return item.value in _FACTOR_SIGNS
+
+    def _prints_one_numeral(self) -> bool:
+        """Whether the group ahead begins with a numeral that prints together with a numeral before: ``1{43}``."""
+        following = next((item for item in self._items[self._at :] if not item.is_("{")), None)
+        return self._at > 0 and self._items[self._at - 1].kind == "num" and following is not None and following.kind == "num"
 
     def _signed(self) -> Scalar:
         sign = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rewards.comparison.items import Item
 from rewards.wordlists import words
@@ -89,6 +90,8 @@ def _starts(items: Sequence[Item], words: Sequence[str], phrase: tuple[str, ...]
 def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
     """Folded words of items that are nothing but words, letters, numerals and punctuation; None for all others."""
     words: list[str] = []
+    if any(item.is_("-") and after.kind == "num" for item, after in pairwise(items)):
+        return None  # a sign of the numeral, and no mark between words
     if not any(item.kind == "word" or item.text for item in items) and any(item.kind == "sign" for item in items):
         return None
     for item in items:
