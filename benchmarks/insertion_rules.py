@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from benchmarks.rewards_insertions import Change
+from rewards.auditing.floating_point import CannotRead, value
 from rewards.auditing.second_grader import second_opinion
 
 _SPACES = re.compile(
     r"\\[,;:! ]|\\q?quad\b|~|\s+|(?<!\\)\$|\\(?:left|right|big|Big|bigl|bigr|displaystyle|limits)(?![A-Za-z])\.?"
-    r"|\\[\[\]()](?!\d)|`|\*\*"
+    r"|\\[()]|\\[\[\]](?!\d)|`|\*\*"
 )
 _WRAPPERS = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|textsc|mbox|hbox|emph|textup|mathrm|mathbf|mathit|mathsf"
@@ -27,7 +28,7 @@ _COLOURS = re.compile(r"\\(?:text)?color(?:box)?\s*\{[^{}]*\}|\\[hv]space\s*\{[^
 _NUMERAL = re.compile(r"\d[\d.]*|\.\d+")
 _RELATION = re.compile(r"=|\\in(?![a-z])|\\approx(?![a-z])|<|>|\\[lg]eq?(?![a-z])|\\equiv(?![a-z])|\\to(?![a-z])")
 _LETTER_GOLD = re.compile(r"(?:\\(?:text|textbf|mathrm)\{)?\(?([A-Ja-j])\)?\}?(?:[.:)].*)?", re.DOTALL)
-_SEPARATOR = re.compile(r",|;|\bor\b|\band\b|\\lor|\\text\{[^{}]*\b(?:or|and)\b[^{}]*\}")
+_SEPARATOR = re.compile(r"\\text\{[^{}]*\b(?:or|and)\b[^{}]*\}|\b(?:or|and)\b|\\lor|[,;](?![^()]*\))")
 
 
 def bare(text: str) -> str:
@@ -59,57 +60,202 @@ def _layout(change: Change) -> bool:
     return bare(change.text) == bare(change.pair.answer)
 
 
-def _zeros(change: Change) -> bool:
-    return change.inserted == "0" and _values(bare(change.text)) == _values(bare(change.pair.answer))
+def _same_numerals(change: Change) -> bool:
+    """Leading and trailing zeros, and a point that closes a numeral."""
+    return change.inserted in ("0", ".") and _values(bare(change.text)) == _values(bare(change.pair.answer))
 
 
 def _in_name(change: Change) -> bool:
-    """The change stands before the last sign of a relation of its member, and the gold has no such sign."""
-    before = _SEPARATOR.split(change.before)[-1]
-    named = _RELATION.search(change.inserted + change.after) is not None
-    return named and not _RELATION.search(before) and not _RELATION.search(change.pair.gold)
+    """The change stands before the first sign of a relation of its member, and the gold has no name, or loses it."""
+    before, after = _outside_brackets(change.before), change.inserted + change.after
+    if _RELATION.search(before) or not _RELATION.search(after):
+        return False
+    gold = re.sub(r"\\begin\{cases\}.*", "", change.pair.gold, flags=re.DOTALL)
+    return not _RELATION.search(gold) or (change.deleted != "" and re.match(r"\s*=", after) is not None and not before)
+
+
+def _outside_brackets(text: str) -> str:
+    """The member at the end of a text, without what stands in brackets, open ones included."""
+    text = _SEPARATOR.split(text)[-1]
+    while (shorter := re.sub(r"\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]", "", text)) != text:
+        text = shorter
+    return re.split(r"[(\[{]", text)[0]
 
 
 def _sides(text: str) -> list[str]:
     return [side for side in re.split(r"&?=|\\implies|\\Rightarrow|\\approx", text) if side.strip(" $&{}\\")]
 
 
+def _in_words(change: Change) -> bool:
+    return re.search(r"\\text|or|and|maybe", change.inserted) is not None
+
+
 def _equal_value(change: Change) -> bool:
-    if re.search(r"\\text|or|and|maybe", change.inserted):
+    """Each cell between signs of structure has the same value as the cell of the answer, or the same text."""
+    if _in_words(change):
         return False
-    return second_opinion(gold=change.pair.answer, answer=change.text) is True or (
-        second_opinion(gold=change.pair.gold, answer=change.text) is True
-    )
+    if second_opinion(gold=change.pair.gold, answer=change.text) is True:
+        return True
+    cells = [_STRUCTURE.split(text) for text in (change.text, change.pair.answer)]
+    return len(cells[0]) == len(cells[1]) and all(map(_same_cell, *cells))
+
+
+_STRUCTURE = re.compile(
+    r"(\\\\|&|,|;|=|<|>|:|\\(?:le|leq|leqslant|ge|geq|geqslant|ne|neq|in|cup|cap|setminus|equiv|pmod|to|approx|mid"
+    r"|implies|Rightarrow|ldots|lvert|rvert)(?![a-z])|\\(?:begin|end)\{\w+\}(?:\{[^{}]*\})?|\\text\{[^{}]*\}"
+    r"|\\[{}]|\||[\[\]]|\b(?:or|and)\b)"
+)
+
+
+def _same_cell(one: str, other: str) -> bool:
+    left, right = (re.sub(r"\\pm(?=\s*[+\-]?\s*0)|(?<=[12])!(?!\d)|(?<!\d)(?<=[01])!", "", text) for text in (one, other))
+    if bare(left) == bare(right) or _values(bare(left)) == _values(bare(right)):
+        return True
+    left, right = _unpaired(_periodic(left)), _unpaired(_periodic(right))
+    return second_opinion(gold=right, answer=left) is True or _inner_value(left, right)
+
+
+def _unpaired(cell: str) -> str:
+    """A cell without a bracket that opens or closes in another cell."""
+    cell = re.sub(r"\\left|\\right", "", cell).strip(" $")
+    lost = cell.count("(") - cell.count(")")
+    return cell.lstrip("(") if lost > 0 else cell.rstrip(")") if lost < 0 else cell
+
+
+def _periodic(text: str) -> str:
+    """Periods of decimals written out to more places than the second grader tells apart."""
+    return re.sub(r"(\d*\.\d*)\\overline\{(\d+)\}", lambda found: found[1] + found[2] * 12, text)
+
+
+def _inner_value(left: str, right: str) -> bool:
+    """The same once a factor 1 beside a symbol or a bracket, or a plus sign in front, is taken out."""
+    taken = [re.sub(r"(?<![\d.^_!])1(?![\d.!/^])\s*(?:\\cdot|\\times|\*)?\s*|(?<![\w)}])\+|(?<=\^)\+|(?:\\cdot|\\times|\*)(?![a-z])",
+                    "", _SPACES.sub("", text)) for text in (left, right)]
+    return taken[0] == taken[1]
+
+
+def _both_signs(change: Change) -> bool:
+    """A sign of plus-minus whose two readings together give the members of the gold."""
+    if change.inserted != r"\pm ":
+        return False
+    both = ", ".join(change.before + sign + change.after for sign in "+-")
+    return second_opinion(gold=_spread(change.pair.gold), answer=re.sub(r"\\text\{ ?(?:or|and) ?\}|\bor\b", ",", both)) is True
+
+
+def _spread(gold: str) -> str:
+    return f"{gold.replace(PLUS_MINUS, '+')}, {gold.replace(PLUS_MINUS, '-')}" if PLUS_MINUS in gold else gold
+
+
+PLUS_MINUS = r"\pm"
+
+
+def _residue(change: Change) -> bool:
+    """Residues that differ by a multiple of the modulus."""
+    found = [re.fullmatch(r"(.*\\equiv)(\d+)(.*?(\d+).*)", bare(text)) for text in (change.text, change.pair.answer)]
+    if found[0] is None or found[1] is None or (found[0][1], found[0][3]) != (found[1][1], found[1][3]):
+        return False
+    return (int(found[0][2]) - int(found[1][2])) % int(found[0][4]) == 0
 
 
 def _true_chain(change: Change) -> bool:
     """Each link of the changed chain holds, and its last side is the gold."""
     sides = _sides(change.text)
-    if len(sides) < 2 or re.search(r"\\text|or|and|maybe", change.inserted):
+    if len(sides) < 2 or _in_words(change):
         return False
-    links = zip(sides, sides[1:], strict=False)
-    unread = sides[0] == _sides(change.pair.answer)[0]
-    held = [second_opinion(gold=left, answer=right) for left, right in links]
-    if unread and held[0] is None:
-        held = held[1:]
-    return all(held) and second_opinion(gold=change.pair.gold, answer=sides[-1]) is True
+    old = _sides(change.pair.answer)
+    links = [
+        (left, right) for left, right in zip(sides, sides[1:], strict=False) if (left, right) not in zip(old, old[1:], strict=False)
+    ]
+    held = [second_opinion(gold=left, answer=right) is True or _same_cell(left, right) for left, right in links]
+    return all(held) and (sides[-1] == old[-1] or second_opinion(gold=change.pair.gold, answer=sides[-1]) is True)
+
+
+def _formula(change: Change) -> bool:
+    """The change stands in a side with symbols between a name and the last side."""
+    sides, old = _sides(change.text), _sides(change.pair.answer)
+    if len(sides) < 3 or sides[-1] != old[-1] or sides[0] != old[0]:
+        return False
+    new = [side for side in sides[1:-1] if side not in old]
+    return all(re.search(r"[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", side)) for side in new)
+
+
+def _near(change: Change) -> bool:
+    """What stands after a sign of approximation is within one percent of what stands before."""
+    parts = re.split(r"\\approx|\u2248|=(?=[\d.]+\\ldots)", change.text)
+    values = [_number(part) for part in parts[-2:]]
+    if len(parts) < 2 or None in values or bare(parts[0]) != bare(re.split(r"\\approx|\u2248|=", change.pair.answer)[0]):
+        return False
+    return abs(values[0] - values[1]) <= 0.01 * max(map(abs, values))  # type: ignore[operator,arg-type,type-var]
+
+
+def _number(text: str) -> complex | None:
+    try:
+        return value(_SPACES.sub("", text).replace(r"\ldots", "").rstrip("."), {})
+    except CannotRead:
+        return None
+
+
+_UNITS = re.compile(r"cm|squared|million|thousand|\\?%|\\\$|(?<=[\d}a-z)])A|\^?\\circ|\u00b0|percent|dollars?|cents?|USD|\u20ac|\u00a3|\u00a2")
+_UNIT_TOKEN = re.compile(r"\\text\{ (?:cm|squared|apples) \}|\\?%|\\\$|A|\\circ |\\mu |[*/'.-]|\\cdot |\\times ")
 
 
 def _unit(change: Change) -> bool:
-    """A unit, a percent sign or a currency beside a complete number, where the gold has none."""
+    """A unit, a percent sign or a currency beside a complete number, where the gold has none or the same."""
     token = change.inserted or change.deleted
-    if not re.fullmatch(r"\\text\{ (?:cm|squared|million) \}|\\?%|\\\$|A|\\circ ", token) and change.inserted:
+    sides = [re.sub(r"\.$", "", _UNITS.sub("", bare(text))) for text in (change.text, change.pair.answer)]
+    if sides[0] == sides[1]:
+        return "million" not in token
+    return _within_unit(change, token)
+
+
+def _within_unit(change: Change, token: str) -> bool:
+    """The change stands behind the number of an answer, among units alone, and the gold is a plain number."""
+    if re.search(r"[A-Za-z]", re.sub(r"\\(?:frac|sqrt|pi|dfrac)", "", change.pair.gold)):
         return False
-    sides = [_UNITS.sub("", bare(text)) for text in (change.text, change.pair.answer)]
+    if change.inserted and not _UNIT_TOKEN.fullmatch(token):
+        return False
+    number = second_opinion(gold=change.pair.gold, answer=re.split(r"\\text|\\mathrm|\\,|\\ |\u00b0|\^|(?<=\d)\s*[A-Za-z]", change.before)[0])
+    return number is True and re.search(r"[A-Za-z\u00b0]", change.before + change.after) is not None
+
+
+def _unspoken(change: Change) -> bool:
+    """A half of the day, a base, a unit's parts or a label is taken away."""
+    half = re.compile(r"(?i)(?:a\.?m\.?|p\.?m\.?)$|_\d+$|_\{?\(?\d+\)?\}?$|\(?base\d+\)?$")
+    sides = [half.sub("", bare(text)) for text in (change.text, change.pair.answer)]
     return sides[0] == sides[1]
 
 
-_UNITS = re.compile(r"cm|squared|\\?%|\\\$|(?<=\d)A|\^?\\circ|\u00b0|percent|dollars?|cents?")
-
-
 def _choice_text(change: Change) -> bool:
-    gold = _LETTER_GOLD.fullmatch(change.pair.gold.strip("$ "))
-    return gold is not None and re.search(rf"(?<![A-Za-z\\]){gold[1]}(?![A-Za-z])", change.before) is not None
+    """The gold is a letter, or several, and the change stands behind the first letter of the answer."""
+    letters = re.findall(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])", _WRAPPERS.sub("", change.pair.gold))
+    plain = re.fullmatch(r"[\s(){},.A-J]*(?:[.:)].*)?", re.sub(r"and|or", "", bare(change.pair.gold)), re.DOTALL)
+    if not letters or plain is None:
+        return False
+    seen = re.findall(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])", change.before)
+    return bool(seen) and seen[-1] in letters
+
+
+def _label(change: Change) -> bool:
+    """A label of a choice, or the name of a point, in front of the gold's own text."""
+    label = re.compile(r"^\(?(?:Option|Choice)?[A-Z]?[):.]*[:.,;\-']*(?=.)")
+    sides = [label.sub("", bare(text)) for text in (change.text, change.pair.answer)]
+    return sides[0] == sides[1] or sides[0] == bare(change.pair.gold)
+
+
+def _multiple(change: Change) -> bool:
+    """A positive factor in front of one side of an inequality whose other side is 0."""
+    return change.inserted in ("7", "1") and re.match(r"\s*[a-z]\s*(?:[<>]|\\[lg]e)[a-z]*\s*0", change.after) is not None
+
+
+_LEAD = re.compile(
+    r"(?i)^(?:the|final|correct|answer|answers|option|choice|is|are|there|total|number|of|so|thus|hence|therefore|on|in|a"
+    r"|an|at|it|we|get|have|exactly|only|solutions?|result|value|[:=,.\s])+|(?:intotal|inall|total|altogether|overall)$"
+)
+
+
+def _lead_in(change: Change) -> bool:
+    sides = [_LEAD.sub("", _WRAPPERS.sub("", text).replace("{", "").replace("}", "")).strip(" $.\\") for text in (change.text, change.pair.answer)]
+    return bare(sides[0]).casefold() == bare(sides[1]).casefold()
 
 
 @dataclass(frozen=True)
@@ -121,18 +267,30 @@ class Rule:
 
 
 RULES = (
-    Rule("*Layout* (`rewards/comparison/spellings.py`) prints nothing", _layout),
-    Rule("leading zeros and a plus sign", _zeros),
-    Rule("leading zeros and a plus sign", _without(r"(?<![\d.A-Za-z)}])\+|(?<=\^)\+")),
+    Rule("prints nothing", _layout),
+    Rule("leading zeros and a plus sign", _same_numerals),
+    Rule("leading zeros and a plus sign", _without(r"(?<![\d.a-zA-Z)|!])\+|(?<=\^)\+|(?<=\\ne)\+|(?<=\\neq)\+|(?<=frac)\+|(?<=\\le)\+|(?<=\\ge)\+|(?<=approx)\+|(?<=pm)\+|(?<=cdot)\+|(?<=times)\+")),
     Rule("a sign of equality or approximation in front", _without(r"^(?:=|\\approx)+")),
     Rule("expressions: symbolically equal", _equal_value),
     Rule("the name is free where the gold has none", _in_name),
     Rule("true chain: the last side is graded", _true_chain),
+    Rule("a formula behind a name claims no number", _formula),
+    Rule("an approximation must be within one percent", _near),
     Rule("units: may be left out", _unit),
-    Rule("the text beside a choice letter is free", _choice_text),
-    Rule("text: case and wrapper do not count", _without(r"(?<=[A-Za-z])[.,;:!'\-]|[.,;:!'\-](?=[A-Za-z])")),
+    Rule("times with half of the day", _unspoken),
+    Rule("choice with its text", _choice_text),
+    Rule("choice with its text, in other spellings", _label),
+    Rule("text: case and wrapper do not count", _without(r"[.,;:!'\-]|\\\\|_")),
     Rule("bare list: any order, repetitions do not count", _without(r"[,;]|or|and")),
-    Rule("alignment", _without(r"&(?==)")),
+    Rule("prints nothing", _without(r"&(?==)|(?<=array)[lcr|]*|hat|vec|mathbf|overrightarrow")),
+    Rule("words that say the same", _lead_in),
+    Rule("expressions: symbolically equal", _without(r"\\cdot|\\times|\*|(?<=\|)\\pm(?=x)|(?<=binom)\+")),
+    Rule("inequalities keep their direction", _multiple),
+    Rule("plus-minus is both values", _both_signs),
+    Rule("residues are compared by the modulus", _residue),
+    Rule("leading zeros and a plus sign", _without(r"(?<=[a-z]{2})\+|(?<=[)}\]])\+|(?<=^)0(?=[\u2212-])")),
+    Rule("a point with its name", _without(r"[A-Z](?=\()")),
+    Rule("magnitude words count", _without(r"(?<=[^\d.]0)million")),
 )
 
 
