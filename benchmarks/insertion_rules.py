@@ -62,7 +62,10 @@ def _layout(change: Change) -> bool:
 
 def _same_numerals(change: Change) -> bool:
     """Leading and trailing zeros, and a point that closes a numeral."""
-    return change.inserted in ("0", ".") and _values(bare(change.text)) == _values(bare(change.pair.answer))
+    sides = [[bare(text), _SPACES.sub("", text)] for text in (change.text, change.pair.answer)]
+    return change.inserted in ("0", ".") and any(
+        _values(one) == _values(other) for one, other in zip(*sides, strict=True)
+    )
 
 
 def _in_name(change: Change) -> bool:
@@ -94,7 +97,9 @@ def _equal_value(change: Change) -> bool:
     """Each cell between signs of structure has the same value as the cell of the answer, or the same text."""
     if _in_words(change):
         return False
-    if second_opinion(gold=change.pair.gold, answer=change.text) is True:
+    # The second grader drops a name, so that a gold with a name is compared cell by cell.
+    named = _RELATION.search(change.pair.gold) is not None
+    if not named and second_opinion(gold=change.pair.gold, answer=change.text) is True:
         return True
     cells = [_STRUCTURE.split(text) for text in (change.text, change.pair.answer)]
     return len(cells[0]) == len(cells[1]) and all(map(_same_cell, *cells))
@@ -108,7 +113,9 @@ _STRUCTURE = re.compile(
 
 
 def _same_cell(one: str, other: str) -> bool:
-    left, right = (re.sub(r"\\pm(?=\s*[+\-]?\s*0)|(?<=[12])!(?!\d)|(?<!\d)(?<=[01])!", "", text) for text in (one, other))
+    left, right = (
+        re.sub(r"\\pm(?=\s*[+\-]?\s*0)|(?<=[12])!(?!\d)|(?<!\d)(?<=[01])!", "", text) for text in (one, other)
+    )
     if bare(left) == bare(right) or _values(bare(left)) == _values(bare(right)):
         return True
     left, right = _unpaired(_periodic(left)), _unpaired(_periodic(right))
@@ -129,8 +136,14 @@ def _periodic(text: str) -> str:
 
 def _inner_value(left: str, right: str) -> bool:
     """The same once a factor 1 beside a symbol or a bracket, or a plus sign in front, is taken out."""
-    taken = [re.sub(r"(?<![\d.^_!])1(?![\d.!/^])\s*(?:\\cdot|\\times|\*)?\s*|(?<![\w)}])\+|(?<=\^)\+|(?:\\cdot|\\times|\*)(?![a-z])",
-                    "", _SPACES.sub("", text)) for text in (left, right)]
+    taken = [
+        re.sub(
+            r"(?<![\d.^_!])1(?![\d.!/^])\s*(?:\\cdot|\\times|\*)?\s*|(?<![\w)}])\+|(?<=\^)\+|(?:\\cdot|\\times|\*)(?![a-z])",
+            "",
+            _SPACES.sub("", text),
+        )
+        for text in (left, right)
+    ]
     return taken[0] == taken[1]
 
 
@@ -139,7 +152,10 @@ def _both_signs(change: Change) -> bool:
     if change.inserted != r"\pm ":
         return False
     both = ", ".join(change.before + sign + change.after for sign in "+-")
-    return second_opinion(gold=_spread(change.pair.gold), answer=re.sub(r"\\text\{ ?(?:or|and) ?\}|\bor\b", ",", both)) is True
+    return (
+        second_opinion(gold=_spread(change.pair.gold), answer=re.sub(r"\\text\{ ?(?:or|and) ?\}|\bor\b", ",", both))
+        is True
+    )
 
 
 def _spread(gold: str) -> str:
@@ -164,7 +180,9 @@ def _true_chain(change: Change) -> bool:
         return False
     old = _sides(change.pair.answer)
     links = [
-        (left, right) for left, right in zip(sides, sides[1:], strict=False) if (left, right) not in zip(old, old[1:], strict=False)
+        (left, right)
+        for left, right in zip(sides, sides[1:], strict=False)
+        if (left, right) not in zip(old, old[1:], strict=False)
     ]
     held = [second_opinion(gold=left, answer=right) is True or _same_cell(left, right) for left, right in links]
     return all(held) and (sides[-1] == old[-1] or second_opinion(gold=change.pair.gold, answer=sides[-1]) is True)
@@ -183,7 +201,11 @@ def _near(change: Change) -> bool:
     """What stands after a sign of approximation is within one percent of what stands before."""
     parts = re.split(r"\\approx|\u2248|=(?=[\d.]+\\ldots)", change.text)
     values = [_number(part) for part in parts[-2:]]
-    if len(parts) < 2 or None in values or bare(parts[0]) != bare(re.split(r"\\approx|\u2248|=", change.pair.answer)[0]):
+    if (
+        len(parts) < 2
+        or None in values
+        or bare(parts[0]) != bare(re.split(r"\\approx|\u2248|=", change.pair.answer)[0])
+    ):
         return False
     return abs(values[0] - values[1]) <= 0.01 * max(map(abs, values))  # type: ignore[operator,arg-type,type-var]
 
@@ -195,7 +217,9 @@ def _number(text: str) -> complex | None:
         return None
 
 
-_UNITS = re.compile(r"cm|squared|million|thousand|\\?%|\\\$|(?<=[\d}a-z)])A|\^?\\circ|\u00b0|percent|dollars?|cents?|USD|\u20ac|\u00a3|\u00a2")
+_UNITS = re.compile(
+    r"cm|squared|million|thousand|\\?%|\\\$|(?<=[\d}a-z)])A|\^?\\circ|\u00b0|percent|dollars?|cents?|USD|\u20ac|\u00a3|\u00a2"
+)
 _UNIT_TOKEN = re.compile(r"\\text\{ (?:cm|squared|apples) \}|\\?%|\\\$|A|\\circ |\\mu |[*/'.-]|\\cdot |\\times ")
 
 
@@ -214,7 +238,10 @@ def _within_unit(change: Change, token: str) -> bool:
         return False
     if change.inserted and not _UNIT_TOKEN.fullmatch(token):
         return False
-    number = second_opinion(gold=change.pair.gold, answer=re.split(r"\\text|\\mathrm|\\,|\\ |\u00b0|\^|(?<=\d)\s*[A-Za-z]", change.before)[0])
+    number = second_opinion(
+        gold=change.pair.gold,
+        answer=re.split(r"\\text|\\mathrm|\\,|\\ |\u00b0|\^|(?<=\d)\s*[A-Za-z]", change.before)[0],
+    )
     return number is True and re.search(r"[A-Za-z\u00b0]", change.before + change.after) is not None
 
 
@@ -244,7 +271,9 @@ def _label(change: Change) -> bool:
 
 def _multiple(change: Change) -> bool:
     """A positive factor in front of one side of an inequality whose other side is 0."""
-    return change.inserted in ("7", "1") and re.match(r"\s*[a-z]\s*(?:[<>]|\\[lg]e)[a-z]*\s*0", change.after) is not None
+    return (
+        change.inserted in ("7", "1") and re.match(r"\s*[a-z]\s*(?:[<>]|\\[lg]e)[a-z]*\s*0", change.after) is not None
+    )
 
 
 _LEAD = re.compile(
@@ -253,8 +282,21 @@ _LEAD = re.compile(
 )
 
 
+def _mark_of_words(change: Change) -> bool:
+    """Punctuation beside letters of an answer in words."""
+    if re.search(r"\d|[+*/^=<>]", bare(change.pair.answer)) and not re.search(
+        r"[a-z]\W*$|^\W*[a-z]", change.before[-3:] + change.after[:1]
+    ):
+        return False
+    marks = re.compile(r"[.,;:!'\-]|\\\\|_")
+    return marks.sub("", bare(change.text)) == marks.sub("", bare(change.pair.answer))
+
+
 def _lead_in(change: Change) -> bool:
-    sides = [_LEAD.sub("", _WRAPPERS.sub("", text).replace("{", "").replace("}", "")).strip(" $.\\") for text in (change.text, change.pair.answer)]
+    sides = [
+        _LEAD.sub("", _WRAPPERS.sub("", text).replace("{", "").replace("}", "")).strip(" $.\\")
+        for text in (change.text, change.pair.answer)
+    ]
     return bare(sides[0]).casefold() == bare(sides[1]).casefold()
 
 
@@ -269,7 +311,12 @@ class Rule:
 RULES = (
     Rule("prints nothing", _layout),
     Rule("leading zeros and a plus sign", _same_numerals),
-    Rule("leading zeros and a plus sign", _without(r"(?<![\d.a-zA-Z)|!])\+|(?<=\^)\+|(?<=\\ne)\+|(?<=\\neq)\+|(?<=frac)\+|(?<=\\le)\+|(?<=\\ge)\+|(?<=approx)\+|(?<=pm)\+|(?<=cdot)\+|(?<=times)\+")),
+    Rule(
+        "leading zeros and a plus sign",
+        _without(
+            r"(?<![\d.a-zA-Z)|!])\+|(?<=\^)\+|(?<=\\ne)\+|(?<=\\neq)\+|(?<=frac)\+|(?<=\\le)\+|(?<=\\ge)\+|(?<=approx)\+|(?<=pm)\+|(?<=cdot)\+|(?<=times)\+"
+        ),
+    ),
     Rule("a sign of equality or approximation in front", _without(r"^(?:=|\\approx)+")),
     Rule("expressions: symbolically equal", _equal_value),
     Rule("the name is free where the gold has none", _in_name),
@@ -278,17 +325,23 @@ RULES = (
     Rule("an approximation must be within one percent", _near),
     Rule("units: may be left out", _unit),
     Rule("times with half of the day", _unspoken),
+    Rule("leading zeros and a plus sign", _without(r"(?<=frac)0(?=\\d)|(?<![\d.])0(?=\\(?:d|nice)?frac)")),
     Rule("choice with its text", _choice_text),
     Rule("choice with its text, in other spellings", _label),
-    Rule("text: case and wrapper do not count", _without(r"[.,;:!'\-]|\\\\|_")),
-    Rule("bare list: any order, repetitions do not count", _without(r"[,;]|or|and")),
+    Rule("text: case and wrapper do not count", _mark_of_words),
+    Rule("bare list: any order, repetitions do not count", _without(r"[,;&]|or|and")),
     Rule("prints nothing", _without(r"&(?==)|(?<=array)[lcr|]*|hat|vec|mathbf|overrightarrow")),
     Rule("words that say the same", _lead_in),
     Rule("expressions: symbolically equal", _without(r"\\cdot|\\times|\*|(?<=\|)\\pm(?=x)|(?<=binom)\+")),
     Rule("inequalities keep their direction", _multiple),
     Rule("plus-minus is both values", _both_signs),
     Rule("residues are compared by the modulus", _residue),
-    Rule("leading zeros and a plus sign", _without(r"(?<=[a-z]{2})\+|(?<=[)}\]])\+|(?<=^)0(?=[\u2212-])")),
+    Rule(
+        "leading zeros and a plus sign",
+        _without(
+            r"(?<=[a-z]{2})\+|(?<=[)}\]])\+|(?<=\d)\+(?=[a-z]\()|(?<=n)\+|(?<=\d)\+(?=[a-z]\^)|(?<=^)0(?=[\u2212-])"
+        ),
+    ),
     Rule("a point with its name", _without(r"[A-Z](?=\()")),
     Rule("magnitude words count", _without(r"(?<=[^\d.]0)million")),
 )

@@ -1,7 +1,7 @@
-"""Deletes each token of each paid answer and inserts each of 60 intruders: what is still paid has a row of the policy.
+"""Paid pairs, and each change of their answers by one token: deleted, or one of 60 intruders inserted.
 
-``python -m benchmarks.rewards_insertions [--share 1.0] [--out FILE]``. The pairs are the paid rows of the policy, the
-right rows of the own sets and the golds of MATH beside themselves restyled (``JUDGERLVR_TEST_DATA`` names the data).
+The pairs are the paid rows of the policy and the right rows of the own sets. ``benchmarks.rewards_certificate`` says
+which changes are still paid without a row of the policy.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmarks.rewards_table import read_rows
@@ -19,7 +20,7 @@ from rewards.wordlists import words
 
 ROOT = Path(__file__).parents[1]
 SETS = ROOT / "tests" / "rewards" / "sets"
-SET_NAMES = ("completions", "second", "third", "fourth", "fifth", "sixth", "seventh")
+SET_NAMES = ("completions", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 _ROW = re.compile(r"^\|[^|]*\| `(?P<gold>.+?)` \| `(?P<answer>.+?)` \| correct \|$", re.MULTILINE)
 _WORDS = ("not", "or", "and", "thirds", "is wrong", "million", "cm", "squared", "minus", "apples")
 _COMMANDS = words("pm sqrt frac pi infty cdot times cup le ne approx sin ln sum foo circ")
@@ -85,8 +86,9 @@ def set_pairs(names: Sequence[str] = SET_NAMES) -> list[Pair]:
             answer = final_answer(row["completion"], mode=row["mode"], problem_text=problem).answer
             if answer is not None:
                 found[Pair(row["gold"], answer, problem)] = None
-    return [
-        pair
-        for pair in found
-        if compare(gold=pair.gold, answer=pair.answer, problem_text=pair.problem).score
-    ]
+    return [pair for pair in found if compare(gold=pair.gold, answer=pair.answer, problem_text=pair.problem).score]
+
+
+@cache
+def all_pairs() -> tuple[Pair, ...]:
+    return tuple(dict.fromkeys([*policy_pairs(), *set_pairs()]))

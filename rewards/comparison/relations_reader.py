@@ -25,6 +25,7 @@ from rewards.comparison.tree import (
     free_symbols,
 )
 from rewards.comparison.units import NEVER_A_NOUN, noun
+from rewards.comparison.words import ASKED_NAMES
 from rewards.wordlists import words
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _ratio(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     sides, colons = split(items, lambda item: item.is_(":"))
     if colons and "".join(item.value for item in items[-2:]).casefold() in ("am", "pm"):
         return None
+    if len(colons) == 1 and all(sides) and all(item.text for item in sides[0]) and _is_label(sides[0]):
+        return Named(name_of(sides[0]), reader.read(sides[1]))
     if not colons or any(not side for side in sides) or all(len(side) == 1 and side[0].kind == "num" for side in sides):
         return None
     if any(item.kind != "num" and (item.text or item.roman) for item in items):
@@ -273,6 +276,12 @@ def _is_words(items: Sequence[Item]) -> bool:
     return any(item.kind == "word" or item.text for item in items) and not any(
         word in NEVER_A_NOUN - HARMLESS_IN_NAMES or noun(word) in NEVER_A_NOUN - HARMLESS_IN_NAMES for word in words
     )
+
+
+def _is_label(items: Sequence[Item]) -> bool:
+    """Words before a colon that only say what follows: ``\\text{Length: }5``."""
+    words = {item.value.casefold() for item in items}
+    return all(item.kind == "word" for item in items) and words <= ASKED_NAMES | {"the", "of", "total"}
 
 
 def _is_scalar_name(items: Sequence[Item]) -> bool:

@@ -104,7 +104,12 @@ class ScalarReader(NumeralReader, FunctionReader):
     def _prints_one_numeral(self) -> bool:
         """Whether the group ahead begins with a numeral that prints together with a numeral before: ``1{43}``."""
         following = next((item for item in self._items[self._at :] if not item.is_("{")), None)
-        return self._at > 0 and self._items[self._at - 1].kind == "num" and following is not None and following.kind == "num"
+        return (
+            self._at > 0
+            and self._items[self._at - 1].kind == "num"
+            and following is not None
+            and following.kind == "num"
+        )
 
     def _signed(self) -> Scalar:
         sign = 1

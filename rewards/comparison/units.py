@@ -81,7 +81,7 @@ NEVER_A_NOUN = frozenset(
 )  # fmt: skip
 
 # Words of the table that a problem may count all the same: "how many positive solutions".
-_COUNTED_ALL_THE_SAME = frozenset(("solution", "solutions", "positive"))
+_COUNTED_ALL_THE_SAME = frozenset(("solution", "solutions", "positive", "more", "fewer"))
 
 
 def _table() -> tuple[dict[str, str], dict[str, str]]:

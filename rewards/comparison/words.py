@@ -39,6 +39,20 @@ _SAME = {
     ("all", "integer"): "all integers", ("all", "integers"): "all integers", ("t",): "t",
     ("limit", "does", "not", "exist"): "does not exist",
 }  # fmt: skip
+_ORDINALS = ("st", "nd", "rd", "th")
+# Names of what is asked, and adjectives that belong to such names.
+ASKED_NAMES = frozenset(
+    words(
+        "answer answers ans result results solution solutions value values number numbers sum product quotient",
+        "ratio probability chance area perimeter circumference volume length width height distance radius diameter",
+        "angle measure degree degrees slope intercept price cost costs profit amount rate speed time percentage percent",
+        "temperature fraction point vertex center centre line interval set root roots equation polynomial function",
+        "expression matrix vector option choice statement ways way possibilities pairs count mean average median mode",
+        "range minimum maximum smallest largest least greatest smallest biggest possible required desired requested",
+        "asked missing final correct right exact complete full best simplified simplest only such form units unit",
+        "integer integers digits years hours minutes seconds dollars problem question",
+    )
+)
 _PUNCTUATION = frozenset(".,;:!'\"-")
 _CHOICE_LABELS = frozenset(("option", "choice", "answer", "part", "statement"))
 # Texts of a choice that deny the other choices.
@@ -94,7 +108,9 @@ def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
         return None  # a sign of the numeral, and no mark between words
     if not any(item.kind == "word" or item.text for item in items) and any(item.kind == "sign" for item in items):
         return None
-    for item in items:
+    for at, item in enumerate(items):
+        if at > 1 and item.value in _ORDINALS and items[at - 1].kind == "num" and not item.spaced:
+            continue  # March 4th is March 4
         if item.kind in ("word", "num"):
             words.append(item.value.casefold().rstrip(".") or item.value)
         elif item.kind == "letter":

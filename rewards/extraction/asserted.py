@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from rewards.comparison.units import NEVER_A_NOUN, noun, unit_name
+from rewards.comparison.words import ASKED_NAMES
 from rewards.wordlists import words
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
@@ -25,19 +26,6 @@ _FUNCTION = frozenset(
         "follows follow conclude get gets got obtain obtained find found see know known say yields yield gives give",
         "gave given making makes make leaves leaving comes come out amounts adds add up sums evaluates simplifies",
         "becomes two three four five let's let us check verify works am sure confident certain i'm we're it's that's we've i've there's",
-    )
-)
-# Names of what is asked, and adjectives that belong to such names.
-_ASKED = frozenset(
-    words(
-        "answer answers ans result results solution solutions value values number numbers sum product quotient",
-        "ratio probability chance area perimeter circumference volume length width height distance radius diameter",
-        "angle measure degree degrees slope intercept price cost costs profit amount rate speed time percentage percent",
-        "temperature fraction point vertex center centre line interval set root roots equation polynomial function",
-        "expression matrix vector option choice statement ways way possibilities pairs count mean average median mode",
-        "range minimum maximum smallest largest least greatest smallest biggest possible required desired requested",
-        "asked missing final correct right exact complete full best simplified simplest only such form units unit",
-        "integer integers digits years hours minutes seconds dollars problem question",
     )
 )
 _GIVING = frozenset(
@@ -135,11 +123,10 @@ def _follows(rest: str, known: frozenset[str], problem_given: bool) -> bool:
 
 def _is_read(word: str, known: frozenset[str]) -> bool:
     folded = word.casefold()
-    tables = _FUNCTION | _ASKED | _GIVING | _FOREIGN
+    tables = _FUNCTION | ASKED_NAMES | _GIVING | _FOREIGN
     return folded in tables or folded in known or noun(folded) in known
 
 
 def _is_label(word: str) -> bool:
     """A symbol or a name of points, such as x, n, AB and ABC."""
     return len(word) == 1 or (word.isupper() and len(word) <= 3 and word.casefold() not in NEVER_A_NOUN)
-

@@ -39,7 +39,9 @@ _CONTINUED_AFTER = re.compile(
 
 # What a sentence says directly before or after a box, of which the box is only a part.
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)|n['\u2019]t(?: be)?)[\s*:$]*\Z",
+    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)|n['\u2019]t(?: be)?"
+    r"|\b(?:false|untrue|true|wrong|incorrect|case|impossible|unlikely|doubtful|doubt|deny|denies|refute|refutes) that)"
+    r"[\s*:$]*\Z",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(

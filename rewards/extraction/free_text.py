@@ -36,6 +36,7 @@ _NUMBER = re.compile(
 _TAIL = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct[\s.!]*", re.DOTALL | re.IGNORECASE
 )
+_ABOUT = re.compile(r"(?<![\w$\\~])~(?=\s*[\d$])")
 _HEADING = re.compile(r"\bFinal Answer:")
 _ABOUT_THE_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
 _IS_THE_ANSWER = re.compile(
@@ -73,6 +74,8 @@ def free_answer(text: str, problem_text: str = "") -> str | None:
     text = _STRUCK_OUT.sub(" ", _TAIL.sub("", text[-_FREE_CHARACTERS:])).strip()
     if _MATH.fullmatch(text):
         return text
+    # In prose the sign says "about", in a formula the sign is a space.
+    text = _ABOUT.sub(r"\\sim ", text)
     if tagged := list(_TAGGED.finditer(text)):
         return _from_tags(text, tagged)
     said = [found for found in _SAID.finditer(text) if _near_the_end(text, found)]

@@ -102,9 +102,7 @@ class GraderPool:
         if self._verifier.reads == "response":
             solution = solution_part(completion, thinking_open=self._thinking_open)
             return Extraction(None if solution is None else without_end_marks(solution).lstrip())
-        return final_answer(
-            completion, mode=self._mode, thinking_open=self._thinking_open, problem_text=problem.text
-        )
+        return final_answer(completion, mode=self._mode, thinking_open=self._thinking_open, problem_text=problem.text)
 
     def submit_answer(self, problem: Problem, answer: str, *, in_worker: bool = False) -> Future[Result]:
         """Verify an extracted answer; ``in_worker`` skips the quick part and the cache (the canary needs that)."""
