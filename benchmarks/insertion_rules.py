@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from benchmarks.rewards_insertions import Change
 from rewards.auditing.floating_point import CannotRead, value
@@ -179,11 +180,7 @@ def _true_chain(change: Change) -> bool:
     if len(sides) < 2 or _in_words(change):
         return False
     old = _sides(change.pair.answer)
-    links = [
-        (left, right)
-        for left, right in zip(sides, sides[1:], strict=False)
-        if (left, right) not in zip(old, old[1:], strict=False)
-    ]
+    links = [(left, right) for left, right in pairwise(sides) if (left, right) not in pairwise(old)]
     held = [second_opinion(gold=left, answer=right) is True or _same_cell(left, right) for left, right in links]
     return all(held) and (sides[-1] == old[-1] or second_opinion(gold=change.pair.gold, answer=sides[-1]) is True)
 
@@ -264,7 +261,7 @@ def _choice_text(change: Change) -> bool:
 
 def _label(change: Change) -> bool:
     """A label of a choice, or the name of a point, in front of the gold's own text."""
-    label = re.compile(r"^\(?(?:Option|Choice)?[A-Z]?[):.]*[:.,;\-']*(?=.)")
+    label = re.compile(r"^\(?(?:Option|Choice)?[A-Z][):.]+[:.,;']*(?=.)")
     sides = [label.sub("", bare(text)) for text in (change.text, change.pair.answer)]
     return sides[0] == sides[1] or sides[0] == bare(change.pair.gold)
 

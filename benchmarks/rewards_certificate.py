@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.insertion_rules import row_for
-from benchmarks.rewards_insertions import Change, Pair, all_pairs, changes
+from benchmarks.rewards_insertions import Change, Pair, all_pairs, changes, is_paid
 
 
 def sample(count: int | None, seed: int) -> list[Pair]:
@@ -28,6 +28,9 @@ def graded(pairs: Sequence[Pair]) -> tuple[int, Counter[str], list[Change]]:
     rows: Counter[str] = Counter()
     tried, uncovered = 0, []
     for pair in pairs:
+        # A right row that is refused certifies nothing.
+        if not is_paid(pair, pair.answer):
+            continue
         for change in changes(pair):
             tried += 1
             if change.paid():

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.rewards_table import read_rows
-from rewards.comparison.compare import compare
+from rewards.comparison.compare import compare, compare_quick
 from rewards.comparison.tokens import tokenize
 from rewards.extraction.extract import final_answer
 from rewards.wordlists import words
@@ -57,7 +57,12 @@ class Change:
         return self.before + self.inserted + self.after
 
     def paid(self) -> bool:
-        return compare(gold=self.pair.gold, answer=self.text, problem_text=self.pair.problem).score == 1.0
+        return is_paid(self.pair, self.text)
+
+
+def is_paid(pair: Pair, answer: str) -> bool:
+    quick = compare_quick(gold=pair.gold, answer=answer, problem_text=pair.problem)
+    return (quick or compare(gold=pair.gold, answer=answer, problem_text=pair.problem)).score == 1.0
 
 
 def changes(pair: Pair) -> Iterator[Change]:
@@ -76,7 +81,7 @@ def policy_pairs() -> list[Pair]:
 
 
 def set_pairs(names: Sequence[str] = SET_NAMES) -> list[Pair]:
-    """The right rows of the own sets that the comparison pays, without repetition."""
+    """The right rows of the own sets, without repetition."""
     found = {}
     for name in names:
         for row in read_rows(SETS / f"{name}.jsonl"):
@@ -86,7 +91,7 @@ def set_pairs(names: Sequence[str] = SET_NAMES) -> list[Pair]:
             answer = final_answer(row["completion"], mode=row["mode"], problem_text=problem).answer
             if answer is not None:
                 found[Pair(row["gold"], answer, problem)] = None
-    return [pair for pair in found if compare(gold=pair.gold, answer=pair.answer, problem_text=pair.problem).score]
+    return list(found)
 
 
 @cache

@@ -129,7 +129,7 @@ COMMAND_SPELLINGS = {
     r"\lbrace": r"\{", r"\rbrace": r"\}", r"\langle": "(", r"\rangle": ")", r"\lparen": "(", r"\rparen": ")",
     r"\lbrack": "[", r"\rbrack": "]", r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|", r"\|": r"\Vert",
     r"\lVert": r"\Vert", r"\rVert": r"\Vert", r"\simeq": r"\approx", r"\thickapprox": r"\approx", r"\vee": r"\lor",
-    r"\wedge": r"\land", r"\wp": r"\wp", r"\rightarrow": r"\to", r"\longrightarrow": r"\to", r"\mapsto": r"\to", r"\longmapsto": r"\to", r"\dots": r"\ldots",
+    r"\wedge": r"\land", r"\wp": r"\wp", r"\rightarrow": r"\to", r"\longrightarrow": r"\to", r"\dots": r"\ldots",
     r"\cdots": r"\ldots", r"\dotsc": r"\ldots", r"\ast": "*", r"\colon": ":", r"\backslash": r"\setminus",
     r"\smallsetminus": r"\setminus", r"\arcsinh": r"\arsinh", r"\varphi": r"\phi", r"\varepsilon": r"\epsilon",
     r"\degree": r"\circ*", r"\degrees": r"\circ*", r"\textdegree": r"\circ*", r"\EUR": r"\euro",
@@ -141,6 +141,7 @@ COMMAND_SPELLINGS = {
     r"\ctg": r"\cot",
     r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\bigcup": r"\cup", r"\bigcap": r"\cap", r"\cancel": r"\cancel",
     r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline",
+    r"\mapsto": r"\to", r"\longmapsto": r"\to",
     r"\Rightarrow": r"\implies", r"\Longrightarrow": r"\implies",
 
 }  # fmt: skip

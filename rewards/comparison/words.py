@@ -45,12 +45,12 @@ ASKED_NAMES = frozenset(
     words(
         "answer answers ans result results solution solutions value values number numbers sum product quotient",
         "ratio probability chance area perimeter circumference volume length width height distance radius diameter",
-        "angle measure degree degrees slope intercept price cost costs profit amount rate speed time percentage percent",
-        "temperature fraction point vertex center centre line interval set root roots equation polynomial function",
-        "expression matrix vector option choice statement ways way possibilities pairs count mean average median mode",
-        "range minimum maximum smallest largest least greatest smallest biggest possible required desired requested",
-        "asked missing final correct right exact complete full best simplified simplest only such form units unit",
-        "integer integers digits years hours minutes seconds dollars problem question",
+        "angle measure degree degrees slope intercept price cost costs profit amount rate speed time percentage",
+        "percent temperature fraction point vertex center centre line interval set root roots equation polynomial",
+        "function expression matrix vector option choice statement ways way possibilities pairs count mean average",
+        "median mode range minimum maximum smallest largest least greatest smallest biggest possible required desired",
+        "requested asked missing final correct right exact complete full best simplified simplest only such form units",
+        "unit integer integers digits years hours minutes seconds dollars problem question",
     )
 )
 _PUNCTUATION = frozenset(".,;:!'\"-")

@@ -25,7 +25,8 @@ _FUNCTION = frozenset(
         "overall together fact is are was were be being has have had do does can must will may equals equal means",
         "follows follow conclude get gets got obtain obtained find found see know known say yields yield gives give",
         "gave given making makes make leaves leaving comes come out amounts adds add up sums evaluates simplifies",
-        "becomes two three four five let's let us check verify works am sure confident certain i'm we're it's that's we've i've there's",
+        "becomes two three four five let's let us check verify works am sure confident",
+        "certain i'm we're it's that's we've i've there's",
     )
 )
 _GIVING = frozenset(

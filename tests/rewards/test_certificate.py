@@ -16,13 +16,13 @@ from rewards.comparison.units import SHORT_LETTERS
 from tests.rewards.test_policy import TEXT
 
 # The share of all pairs that a run of the default suite takes.
-SAMPLE = 16
+SAMPLE = 12
 
 
 @pytest.mark.parametrize("pairs", [SAMPLE, pytest.param(None, marks=pytest.mark.slow)])
 def test_every_change_that_is_still_paid_has_a_row_in_the_policy(pairs):
     tried, rows, uncovered = graded(sample(pairs, seed=16))
-    assert tried > 100 * SAMPLE and rows
+    assert tried > 1000 and rows
     assert [(change.pair.gold, change.text) for change in uncovered] == []
 
 
@@ -38,7 +38,7 @@ def test_each_rule_quotes_the_documentation():
         ("7", "", "-", "", "7"),
         ("7", "7", "1", "", ""),
         ("(1,2)", "(1,", "", "2", ")"),
-        (r"\sqrt{5}", r"\sqrt{5", "", "", "}+1"),
+        (r"\sqrt{5}", r"\sqrt{5}", r"\pi ", "", ""),
         ("x=7", "", "y", "", "x=7"),
         (r"7\text{ cm}", "7", r"\pi ", "", r"\text{ cm}"),
         (r"\text{odd}", r"\text{", "not ", "", "odd}"),
