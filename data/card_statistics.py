@@ -67,7 +67,7 @@ def second_grader(kept: Places, store: CandidateStore, columns: Columns, view: V
     sample = evenly(np.sort(kept), SECOND_GRADED)
     for place in sample.tolist():
         problem = store.problems.read(store.problem[place])
-        answer = view.answer(store.response(place))
+        answer = view.answer(store.response(place), problem.text)
         opinion = second_opinion(gold=problem.gold, answer=str(answer)) if problem.gold and answer else None
         if opinion is None:
             continue

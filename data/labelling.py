@@ -48,22 +48,22 @@ class View:
     name: str = "solution"
     lenient: bool = False
 
-    def read(self, response: str) -> tuple[str, str | None]:
-        """(what the judge is shown, the final answer) of a response."""
+    def read(self, response: str, problem_text: str) -> tuple[str, str | None]:
+        """(what the judge is shown, the final answer) of a response to a problem."""
         solution = solution_part(response)
-        return self._shown(response, solution), self._answer(solution)
+        return self._shown(response, solution), self._answer(solution, problem_text)
 
     def shown(self, response: str) -> str:
         return self._shown(response, solution_part(response))
 
-    def answer(self, response: str) -> str | None:
-        return self._answer(solution_part(response))
+    def answer(self, response: str, problem_text: str) -> str | None:
+        return self._answer(solution_part(response), problem_text)
 
     def _shown(self, response: str, solution: str | None) -> str:
         return (response if self.name == "full_response" else solution or "").strip()
 
-    def _answer(self, solution: str | None) -> str | None:
-        return answer_in(solution, "lenient" if self.lenient else "strict").answer
+    def _answer(self, solution: str | None, problem_text: str) -> str | None:
+        return answer_in(solution, "lenient" if self.lenient else "strict", problem_text).answer
 
 
 @dataclass
@@ -130,7 +130,7 @@ def _enter(
     """Write one row of the table, or count why the candidate is set aside."""
     # A cut response is set aside even where the text already holds an answer.
     reason = Reason.TRUNCATED.value if store.cut[place] else _unusable(result)
-    shown, answer = ("", None) if reason else view.read(response)
+    shown, answer = ("", None) if reason else view.read(response, problem.text)
     reason = reason or (refuse(problem, shown) if refuse else None)
     if reason:
         table.dropped[reason] += 1
@@ -165,6 +165,6 @@ def judge_id(problem: str, shown: str) -> str:
 def triplet_of(store: CandidateStore, place: int, label: bool, view: View) -> Triplet:
     """The triplet of one candidate, read from disk."""
     problem, response = store.problems.read(store.problem[place]), store.response(place)
-    shown, answer = view.read(response)
+    shown, answer = view.read(response, problem.text)
     model = list(store.models)[store.model[place]]
     return Triplet(problem, shown, answer, label, model, judge_id(problem.id, shown))

@@ -40,7 +40,8 @@ def grade_samples(
     for sample in samples:
         label, opened = sample.item.label, prompt_opens_thinking(sample.prompt_text)
         if label is None:
-            found = final_answer(sample.response, mode=mode, thinking_open=opened)
+            text = sample.item.problem.text
+            found = final_answer(sample.response, mode=mode, thinking_open=opened, problem_text=text)
             records.append(_record(sample, decoding, next(answers), found.answer, None))
         else:
             result = grade_verdict(sample.response, label, words, thinking_open=opened)

@@ -40,7 +40,9 @@ class Audit:
         slow, taken = result.seconds >= self.slow_seconds, self._takes(problem, completion, result)
         opinion, disagrees = None, False
         if slow or taken:
-            answer = final_answer(completion, mode=self.mode, thinking_open=self.thinking_open).answer
+            answer = final_answer(
+                completion, mode=self.mode, thinking_open=self.thinking_open, problem_text=problem.text
+            ).answer
             if taken and answer is not None:
                 opinion = _opinion(problem.gold or "", answer)
             disagrees = opinion is not None and opinion != bool(result.score)

@@ -116,7 +116,10 @@ class AnswerReader:
         if self._depth > _MOST_DEPTH or not items:
             raise Uncovered("depth or nothing")
         try:
-            return self._read(strip_group(without_trailer(without_lead_in(strip_group(items)))))
+            # Inside the first group a second, empty group may be all that a lead-in leaves.
+            if not (stripped := strip_group(without_trailer(without_lead_in(strip_group(items))))):
+                raise Uncovered("nothing")
+            return self._read(stripped)
         finally:
             self._depth -= 1
 

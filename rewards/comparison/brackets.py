@@ -11,6 +11,7 @@ from rewards.comparison.scalar_reader import read_scalar
 from rewards.comparison.splitting import closing, split, split_members
 from rewards.comparison.tree import (
     Bracketed,
+    Choice,
     Listing,
     Matrix,
     Mul,
@@ -96,7 +97,11 @@ def read_set_operation(reader: AnswerReader, items: Sequence[Item]) -> Node | No
 def _operation(reader: AnswerReader, operation: str, parts: Sequence[Sequence[Item]]) -> Node:
     if any(not part for part in parts):
         raise Uncovered(operation)
-    return SetOf(operation, tuple(reader.read(part) for part in parts))  # type: ignore[arg-type]
+    members = tuple(reader.read(part) for part in parts)
+    # The bracket of a choice label closes nothing here.
+    if any(isinstance(member, Choice) for member in members):
+        raise Uncovered(operation)
+    return SetOf(operation, members)  # type: ignore[arg-type]
 
 
 def _named_set(items: Sequence[Item]) -> SetOf | None:

@@ -20,6 +20,7 @@ ItemKind = Literal["num", "letter", "word", "cmd", "sign", "unknown"]
 _ROW_SPACING = re.compile(r"\[-?[0-9.]+(?:pt|em|ex|mm|cm|in)\]")
 _DOTLESS = (r"\imath", r"\jmath")
 _ARGUMENT = re.compile(r"[\w|.,!#\- ]+")
+_COLUMNS = re.compile(r"[lcr| ]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ class _Reader:
         if name == r"\!":
             self._skip_space()
 
-    def _drop_argument(self) -> None:
+    def _drop_argument(self, allowed: re.Pattern[str] = _ARGUMENT) -> None:
         """The argument of a colour or of a horizontal space prints nothing."""
         self._skip_space()
         if self._peek() != "{":
@@ -208,7 +209,7 @@ class _Reader:
             self._at += 1
         argument = "".join(token.text for token in self._tokens[start : self._at])
         self._at += 1
-        if not _ARGUMENT.fullmatch(argument):
+        if not allowed.fullmatch(argument):
             self._add("unknown", argument)
 
     def _drop_row_spacing(self) -> None:
@@ -258,4 +259,4 @@ class _Reader:
         self._at += 3
         self._add("cmd", f"{name}{{{spell.ENVIRONMENTS[environment]}}}")
         if environment == "array" and name == r"\begin" and self._peek() == "{":
-            self._drop_argument()
+            self._drop_argument(_COLUMNS)

@@ -82,6 +82,9 @@ def _split_at(items: Sequence[Item], end: int, nouns: frozenset[str]) -> tuple[S
         scalar = read_scalar(items[:end])
     except Uncovered:
         return None
+    # A word of magnitude belongs to a number, and not to a sum with symbols.
+    if factor != 1 and free_symbols(scalar):
+        return None
     # Beside other symbols an italic letter is a symbol too.
     if first.kind == "letter" and not first.text and not first.roman and free_symbols(scalar):
         return None
@@ -107,11 +110,17 @@ def _without_currency(items: Sequence[Item]) -> tuple[Sequence[Item], str]:
             currency, rest = currency or _CURRENCY_WORDS[word], rest[1:]
         elif all(item.kind == "letter" for item in rest[:2]) and letters in ("rs", "us"):
             currency, rest = currency or _CURRENCY_WORDS[letters], rest[2:]
+        elif all(item.kind == "letter" for item in rest[:3]) and (code := _letters(rest[:3])) in _CURRENCY_WORDS:
+            currency, rest = currency or _CURRENCY_WORDS[code], rest[3:]
         elif currency and rest[0].is_("."):
             rest = rest[1:]
         else:
             break
     return ([*sign, *rest], currency) if currency else (items, "")
+
+
+def _letters(items: Sequence[Item]) -> str:
+    return "".join(item.value for item in items).casefold()
 
 
 def _without_percent(items: Sequence[Item]) -> tuple[Sequence[Item], bool]:

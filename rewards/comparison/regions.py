@@ -34,6 +34,7 @@ _LOWEST, _HIGHEST = Mul((MINUS_ONE, _INFINITY)), _INFINITY
 _FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", r"\ne": r"\ne"}
 _LESS = ("<", r"\le")
 _INEQUALITIES = frozenset(_FLIPPED)
+_EXPRESSION = "expression "
 Same = Callable[[Scalar, Scalar], bool]
 
 
@@ -122,7 +123,7 @@ def _one_sided(left: Scalar, sign: str, right: Scalar) -> Region | None:
         return None
     if (banded := _around(left, sign, right)) is not None:
         return banded
-    name = left.name if isinstance(left, Sym) else repr(left)
+    name = _variable(left)
     if sign == r"\ne":
         return Region((Piece(_LOWEST, right), Piece(right, _HIGHEST)), name)
     closed = sign in (r"\le", r"\ge")
@@ -222,9 +223,19 @@ def _without(points: Sequence[Scalar | None], variable: str) -> Region | None:
     return Region(tuple(Piece(low, high) for low, high in pairwise(ends)), variable)
 
 
+def _variable(scalar: Scalar) -> str:
+    """A symbol, the value of a function without a rule such as f(x), or an expression, which is no name."""
+    if isinstance(scalar, Sym):
+        return scalar.name
+    applied = isinstance(scalar, Call) and scalar.name.startswith("apply ")
+    return repr(scalar) if applied else f"{_EXPRESSION}{scalar!r}"
+
+
 def same_region(gold: Region, answer: Region, same: Same) -> bool:
-    """Equal pieces in any order; a variable on both sides must be the same."""
-    if gold.variable and answer.variable and gold.variable != answer.variable:
+    """Equal pieces in any order; a variable on both sides must be the same, and an expression names nothing."""
+    variables = {gold.variable, answer.variable} - {""}
+    expression = any(variable.startswith(_EXPRESSION) for variable in variables)
+    if gold.variable != answer.variable and (len(variables) > 1 or expression):
         return False
     left = list(answer.pieces)
     if len(left) != len(gold.pieces):

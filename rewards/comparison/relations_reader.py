@@ -25,6 +25,7 @@ from rewards.comparison.tree import (
     free_symbols,
 )
 from rewards.comparison.units import NEVER_A_NOUN, noun
+from rewards.comparison.words import ASKED_NAMES
 from rewards.wordlists import words
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _ratio(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     sides, colons = split(items, lambda item: item.is_(":"))
     if colons and "".join(item.value for item in items[-2:]).casefold() in ("am", "pm"):
         return None
+    if len(colons) == 1 and all(sides) and all(item.text for item in sides[0]) and _is_label(sides[0]):
+        return Named(name_of(sides[0]), reader.read(sides[1]))
     if not colons or any(not side for side in sides) or all(len(side) == 1 and side[0].kind == "num" for side in sides):
         return None
     if any(item.kind != "num" and (item.text or item.roman) for item in items):
@@ -167,6 +170,8 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
     """
     if reader.asked and name_of(items) in reader.asked:
         return True
+    if any(item.kind == "unknown" for item in items) or _has_bare_operator(items):
+        return False
     if (
         not any(item.kind in ("letter", "word") or item.value in spell.GREEK for item in items)
         or items[0].kind == "num"
@@ -180,7 +185,8 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
     if items[0].is_("("):
         return _is_tuple_of_symbols(items)
     if items[0].is_(r"\frac"):
-        return all(item.kind == "letter" or item.is_("{", "}") or item.value in spell.GREEK for item in items[1:])
+        letters = all(item.kind == "letter" or item.is_("{", "}") or item.value in spell.GREEK for item in items[1:])
+        return letters and _is_scalar(items)
     if _is_measured(reader, items):
         return True
     if items[0].is_("{", "[", r"\{", r"\sqrt") or items[0].kind == "unknown":
@@ -189,6 +195,23 @@ def is_name(reader: AnswerReader, items: Sequence[Item]) -> bool:
     if any(item.is_("^") for _, item in top_level(items)) and not function and not _is_applied_inverse(items):
         return False
     return _is_applied(reader, items) or _is_marked(items) or _is_words(items) or _is_scalar_name(items)
+
+
+def _has_bare_operator(items: Sequence[Item]) -> bool:
+    """Whether a sum or a limit stands without what is written below."""
+    following = [*items[1:], None]
+    return any(
+        item.is_(*spell.BIG_OPERATORS) and not (after is not None and after.is_("_"))
+        for item, after in zip(items, following, strict=True)
+    )
+
+
+def _is_scalar(items: Sequence[Item]) -> bool:
+    try:
+        read_scalar(items)
+    except (Uncovered, TooLarge):
+        return False
+    return True
 
 
 def _is_bare_function(items: Sequence[Item]) -> bool:
@@ -224,6 +247,8 @@ def _is_applied(reader: AnswerReader, items: Sequence[Item]) -> bool:
         return False
     if items[0].kind not in ("letter", "word") and not items[0].is_(r"\Pr"):
         return False
+    if items[0].kind == "word" and not _is_words(items[:opening]):
+        return False
     if not _is_applied_inverse(items) and not _is_scalar_name(items[:opening]) and items[0].kind == "letter":
         return False
     inner = items[opening + 1 : -1]
@@ -239,7 +264,8 @@ def _is_marked(items: Sequence[Item]) -> bool:
     rest = items[1:] if items[0].value == "m" and len(items) > 1 and items[1].is_(r"\angle") else items
     if not rest[0].is_(r"\angle", r"\triangle", r"\overline", "#"):
         return False
-    return len(rest) > 1 and all(item.kind in ("letter", "word") or item.is_("{", "}") for item in rest[1:])
+    marked = [item for item in rest[1:] if not item.is_("{", "}")]
+    return bool(marked) and all(item.kind == "letter" or _is_words([item]) for item in marked)
 
 
 def _is_words(items: Sequence[Item]) -> bool:
@@ -250,6 +276,12 @@ def _is_words(items: Sequence[Item]) -> bool:
     return any(item.kind == "word" or item.text for item in items) and not any(
         word in NEVER_A_NOUN - HARMLESS_IN_NAMES or noun(word) in NEVER_A_NOUN - HARMLESS_IN_NAMES for word in words
     )
+
+
+def _is_label(items: Sequence[Item]) -> bool:
+    """Words before a colon that only say what follows: ``\\text{Length: }5``."""
+    words = {item.value.casefold() for item in items}
+    return all(item.kind == "word" for item in items) and words <= ASKED_NAMES | {"the", "of", "total"}
 
 
 def _is_scalar_name(items: Sequence[Item]) -> bool:
@@ -269,7 +301,7 @@ def _is_scalar_name(items: Sequence[Item]) -> bool:
 def _is_applied_inverse(items: Sequence[Item]) -> bool:
     r"""``f^{-1}(3)``."""
     values = [item.value for item in items[1:6]]
-    return values[:5] == ["^", "{", "-", "1", "}"] and items[-1].is_(")")
+    return values[:5] == ["^", "{", "-", "1", "}"] and items[6:7] != [] and items[6].is_("(") and items[-1].is_(")")
 
 
 def _is_tuple_of_symbols(items: Sequence[Item]) -> bool:
@@ -282,9 +314,17 @@ def _tuple_names(items: Sequence[Item]) -> list[str] | None:
     if closing(items, 0) != len(items) - 1:
         return None
     parts, commas = split(items[1:-1], lambda item: item.is_(","))
-    if not commas or any(not part or (part[0].kind != "letter" and part[0].value not in spell.GREEK) for part in parts):
+    if not commas or not all(part and _is_one_symbol(part) for part in parts):
         return None
     return [name_of(part) for part in parts]
+
+
+def _is_one_symbol(items: Sequence[Item]) -> bool:
+    """A letter with what may be written at a letter: primes and a subscript."""
+    try:
+        return isinstance(read_scalar(items), Sym)
+    except (Uncovered, TooLarge):
+        return False
 
 
 def spread(named: Named) -> Listing | None:

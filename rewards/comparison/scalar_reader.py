@@ -10,13 +10,16 @@ from rewards.comparison.function_reader import FUNCTION_WORDS, FunctionReader, t
 from rewards.comparison.items import Item
 from rewards.comparison.numeral_reader import NumeralReader
 from rewards.comparison.splitting import closing
-from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Num, Pow, Scalar, Sym, Uncovered
+from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Num, Pow, Scalar, Sym, Uncovered, walk
 
 _MOST_DEPTH = 40
 _CLOSERS = {"(": ")", "[": "]", "{": "}", "|": "|", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil", r"\Vert": r"\Vert"}
+_INFINITY = Sym("oo")
 _HALF = Num(Fraction(1, 2))
 _NAMED = {"pi": "pi", r"\pi": "pi", r"\infty": "oo", "infty": "oo", "inf": "oo", "oo": "oo", "infinity": "oo"}
 _APPLIED = frozenset("fghFGH")
+_SUBSCRIPT_SIGNS = frozenset("+-,'*()")
+_SUBSCRIPT_COMMANDS = spell.GREEK | {r"\max", r"\min", r"\infty", r"\triangle"}
 _DERIVATIVE = ("d", r"\partial")
 
 
@@ -30,6 +33,9 @@ def read_scalar(items: Sequence[Item]) -> Scalar:
     scalar = reader.whole()
     if reader.peek() is not None:
         raise Uncovered(reader.value())
+    # Infinity is an end of an interval or a whole value, and no number to compute with.
+    if scalar not in (_INFINITY, negative(_INFINITY)) and _INFINITY in walk(scalar):
+        raise Uncovered("infinity")
     return scalar
 
 
@@ -91,7 +97,19 @@ class ScalarReader(NumeralReader, FunctionReader):
         if item.is_("|"):
             # Inside bars the next bar closes and opens nothing.
             return self._bars == 0
+        if item.is_("{") and self._prints_one_numeral():
+            return False
         return item.value in _FACTOR_SIGNS
+
+    def _prints_one_numeral(self) -> bool:
+        """Whether the group ahead begins with a numeral that prints together with a numeral before: ``1{43}``."""
+        following = next((item for item in self._items[self._at :] if not item.is_("{")), None)
+        return (
+            self._at > 0
+            and self._items[self._at - 1].kind == "num"
+            and following is not None
+            and following.kind == "num"
+        )
 
     def _signed(self) -> Scalar:
         sign = 1
@@ -163,7 +181,11 @@ class ScalarReader(NumeralReader, FunctionReader):
         item = self.peek()
         if item is None or not (item.kind in ("num", "letter") or item.is_("(", r"\frac", r"\pi", r"\sqrt")):
             raise Uncovered(self.value())
-        return self._power() if item.kind in ("num", "letter") else self._atom()
+        exponent = self._power() if item.kind in ("num", "letter") else self._atom()
+        # In TeX the sign after x^2 belongs to the power, and in a hurry to the 2.
+        if isinstance(exponent, Call) and exponent.name == "factorial":
+            raise Uncovered("!")
+        return exponent
 
     def _group(self, opening: str) -> Scalar:
         self._expect(opening)
@@ -300,7 +322,9 @@ class ScalarReader(NumeralReader, FunctionReader):
         parts: list[str] = []
         while not self._accept("}"):
             item = self._take()
-            if item.kind == "unknown" or item.is_("{", "_", "^"):
+            if item.kind == "unknown" or (item.kind == "cmd" and item.value not in _SUBSCRIPT_COMMANDS):
+                raise Uncovered(item.value)
+            if item.kind == "sign" and item.value not in _SUBSCRIPT_SIGNS:
                 raise Uncovered(item.value)
             parts.append(item.value)
         return "".join(parts)

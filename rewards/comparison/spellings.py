@@ -141,6 +141,7 @@ COMMAND_SPELLINGS = {
     r"\ctg": r"\cot",
     r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\bigcup": r"\cup", r"\bigcap": r"\cap", r"\cancel": r"\cancel",
     r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline",
+    r"\mapsto": r"\to", r"\longmapsto": r"\to",
     r"\Rightarrow": r"\implies", r"\Longrightarrow": r"\implies",
 
 }  # fmt: skip

@@ -81,7 +81,7 @@ NEVER_A_NOUN = frozenset(
 )  # fmt: skip
 
 # Words of the table that a problem may count all the same: "how many positive solutions".
-_COUNTED_ALL_THE_SAME = frozenset(("solution", "solutions", "positive"))
+_COUNTED_ALL_THE_SAME = frozenset(("solution", "solutions", "positive", "more", "fewer"))
 
 
 def _table() -> tuple[dict[str, str], dict[str, str]]:
@@ -275,6 +275,8 @@ class _UnitReader:
         return scale
 
     def _name(self) -> str | None:
+        if not self.rest():
+            return None
         item = self._items[self._at]
         self._at += 1
         if item.value in CURRENCY_SIGNS:

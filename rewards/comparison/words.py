@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rewards.comparison.items import Item
 from rewards.wordlists import words
@@ -38,6 +39,20 @@ _SAME = {
     ("all", "integer"): "all integers", ("all", "integers"): "all integers", ("t",): "t",
     ("limit", "does", "not", "exist"): "does not exist",
 }  # fmt: skip
+_ORDINALS = ("st", "nd", "rd", "th")
+# Names of what is asked, and adjectives that belong to such names.
+ASKED_NAMES = frozenset(
+    words(
+        "answer answers ans result results solution solutions value values number numbers sum product quotient",
+        "ratio probability chance area perimeter circumference volume length width height distance radius diameter",
+        "angle measure degree degrees slope intercept price cost costs profit amount rate speed time percentage",
+        "percent temperature fraction point vertex center centre line interval set root roots equation polynomial",
+        "function expression matrix vector option choice statement ways way possibilities pairs count mean average",
+        "median mode range minimum maximum smallest largest least greatest smallest biggest possible required desired",
+        "requested asked missing final correct right exact complete full best simplified simplest only such form units",
+        "unit integer integers digits years hours minutes seconds dollars problem question",
+    )
+)
 _PUNCTUATION = frozenset(".,;:!'\"-")
 _CHOICE_LABELS = frozenset(("option", "choice", "answer", "part", "statement"))
 # Texts of a choice that deny the other choices.
@@ -69,8 +84,9 @@ def without_lead_in(items: Sequence[Item]) -> Sequence[Item]:
 def without_trailer(items: Sequence[Item]) -> Sequence[Item]:
     """``items`` without words of the closed table at the end, such as "in total"."""
     while len(items) > 1 and items[-1].kind == "word":
-        tail = [item.value.casefold() for item in items[-2:] if item.kind == "word"]
-        size = next((size for size in (2, 1) if " ".join(tail[-size:]) in _TRAILERS and size < len(items)), 0)
+        tail = [item.value.casefold() for item in (items[-2:] if items[-2].kind == "word" else items[-1:])]
+        sizes = [size for size in (2, 1) if size <= len(tail) and size < len(items)]
+        size = next((size for size in sizes if " ".join(tail[-size:]) in _TRAILERS), 0)
         if not size or items[-size - 1].is_("("):
             break
         items = items[:-size]
@@ -88,9 +104,13 @@ def _starts(items: Sequence[Item], words: Sequence[str], phrase: tuple[str, ...]
 def folded(items: Sequence[Item]) -> tuple[str, ...] | None:
     """Folded words of items that are nothing but words, letters, numerals and punctuation; None for all others."""
     words: list[str] = []
+    if any(item.is_("-") and after.kind == "num" for item, after in pairwise(items)):
+        return None  # a sign of the numeral, and no mark between words
     if not any(item.kind == "word" or item.text for item in items) and any(item.kind == "sign" for item in items):
         return None
-    for item in items:
+    for at, item in enumerate(items):
+        if at > 1 and item.value in _ORDINALS and items[at - 1].kind == "num" and not item.spaced:
+            continue  # March 4th is March 4
         if item.kind in ("word", "num"):
             words.append(item.value.casefold().rstrip(".") or item.value)
         elif item.kind == "letter":

@@ -39,7 +39,9 @@ _CONTINUED_AFTER = re.compile(
 
 # What a sentence says directly before or after a box, of which the box is only a part.
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)|n['\u2019]t(?: be)?)[\s*:$]*\Z",
+    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)|n['\u2019]t(?: be)?"
+    r"|\b(?:false|untrue|true|wrong|incorrect|case|impossible|unlikely|doubtful|doubt|deny|denies|refute|refutes) that)"
+    r"[\s*:$]*\Z",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
@@ -59,7 +61,7 @@ class Extraction:
 
 
 def final_answer(
-    completion: str, *, mode: Mode = "strict", thinking_open: bool = False, prompt: str = ""
+    completion: str, *, mode: Mode = "strict", thinking_open: bool = False, prompt: str = "", problem_text: str = ""
 ) -> Extraction:
     """Last complete box of the solution part.
 
@@ -67,16 +69,17 @@ def final_answer(
         completion: sampled text; may begin with ``prompt``, which is then ignored.
         mode: ``strict`` takes boxes only; ``lenient`` takes the response itself where there is no box.
         thinking_open: the prompt ended inside the thinking part.
+        problem_text: the problem, whose words lenient mode reads in the sentence that gives the answer.
 
     Raises:
         InputError: unknown ``mode``.
     """
     if mode not in get_args(Mode):
         raise InputError(f"unknown extraction mode {mode!r}", f"use one of {', '.join(get_args(Mode))}")
-    return answer_in(solution_part(completion.removeprefix(prompt), thinking_open=thinking_open), mode)
+    return answer_in(solution_part(completion.removeprefix(prompt), thinking_open=thinking_open), mode, problem_text)
 
 
-def answer_in(solution: str | None, mode: Mode) -> Extraction:
+def answer_in(solution: str | None, mode: Mode, problem_text: str = "") -> Extraction:
     """The answer in a solution part. None is a completion without one."""
     if solution is None:
         return Extraction(None, Reason.NO_FINAL_ANSWER)
@@ -85,7 +88,7 @@ def answer_in(solution: str | None, mode: Mode) -> Extraction:
         return _from_boxes(solution, boxes, loose=mode == "lenient")
     if mode == "strict" or _EMPTY.fullmatch(solution):
         return Extraction(None, Reason.NO_FINAL_ANSWER)
-    answer = free_answer(solution)
+    answer = free_answer(solution, problem_text)
     return Extraction(answer, None if answer is not None else Reason.NO_FINAL_ANSWER)
 
 

@@ -11,16 +11,8 @@ from rewards.comparison.answer_reader import read
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.tree import Choice, Named, Node, Quantity, Relation, Words
 from rewards.comparison.units import MAGNITUDES
-from rewards.extraction.neighbours import (
-    denies,
-    gives_up,
-    is_announced,
-    is_given,
-    is_led_in,
-    is_meant,
-    is_subject,
-    stands_alone,
-)
+from rewards.extraction.asserted import ends_there, is_asserted
+from rewards.extraction.neighbours import denies, is_given, is_meant, is_subject, stands_alone
 
 # An answer stands near the end; the search is linear in this many characters.
 _FREE_CHARACTERS = 4000
@@ -42,8 +34,10 @@ _NUMBER = re.compile(
     r"(?<![\w.])(?:\d{1,2}:\d{2}(?![\w:])|[-\u2212+]?(?:\\?[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?:\s*/\s*\d+|\s+\d+/\d+)?(?:\s*\\?%)?(?![\w]))"
 )
 _TAIL = re.compile(
-    r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct\W*", re.DOTALL | re.IGNORECASE
+    r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct[\s.!]*", re.DOTALL | re.IGNORECASE
 )
+_ABOUT = re.compile(r"(?<![\w$\\~])~(?=\s*[\d$])")
+_HEADING = re.compile(r"\bFinal Answer:")
 _ABOUT_THE_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
 _IS_THE_ANSWER = re.compile(
     r"\b(?:is|as|be|are|for|give|get|have) (?:(?:the|our|my|your|a) )?(?:final |correct |right )*answers?\W*$",
@@ -72,19 +66,24 @@ _IS_CORRECT = re.compile(
 )
 
 
-def free_answer(text: str) -> str | None:
-    """The answer that ``text`` gives, or None where no single one stands out."""
+def free_answer(text: str, problem_text: str = "") -> str | None:
+    """The answer that ``text`` gives, or None where no single one stands out.
+
+    The words of ``problem_text`` may stand in the sentence that gives the answer.
+    """
     text = _STRUCK_OUT.sub(" ", _TAIL.sub("", text[-_FREE_CHARACTERS:])).strip()
     if _MATH.fullmatch(text):
         return text
-    if tagged := _TAGGED.findall(text):
-        return str(tagged[-1]).strip() or None
+    # In prose the sign says "about", in a formula the sign is a space.
+    text = _ABOUT.sub(r"\\sim ", text)
+    if tagged := list(_TAGGED.finditer(text)):
+        return _from_tags(text, tagged)
     said = [found for found in _SAID.finditer(text) if _near_the_end(text, found)]
     if said:
-        phrase = _phrase(text, said[-1].end())
-        if not _is_meant(text, said[-1], phrase):
+        phrase, end = _phrase(text, said[-1].end())
+        if not _is_meant(text, said[-1], phrase, text[end:], problem_text):
             return text[-_LONGEST_BARE:]
-        found = phrase if _reads(phrase) else _first_in(phrase, said[-1][0])
+        found = phrase if _reads(phrase) else _inside(phrase, problem_text)
         if found is not None or "answer" in said[-1][0].casefold():
             return found or phrase or None
     text = _DISCOURSE.sub("", text)
@@ -93,32 +92,38 @@ def free_answer(text: str) -> str | None:
     if len(text) <= _LONGEST_BARE and not _ends_in_formula(text) and not text.endswith(_ASKS) and _reads(text):
         return text
     sentences = [part for part in _SENTENCE_END.split(text) if _SAYS_SOMETHING.search(part)]
-    if not sentences or gives_up(text[text.rfind(sentences[-1]) + len(sentences[-1]) :]):
+    if not sentences:
         return text[-_LONGEST_BARE:] or None
-    if (letter := _IS_CORRECT.search(sentences[-1])) is not None and not denies(sentences[-1]):
-        return letter[1]
-    # A sentence that gives no single answer is the answer as a whole, which no gold but the same words can match.
-    return _inside(sentences[-1]) or sentences[-1].strip()[-_LONGEST_BARE:]
+    last = sentences[-1]
+    found = _lettered(last, problem_text) or _inside(last, problem_text)
+    # What gives no single answer is the answer as a whole, which no gold but the same words can match.
+    if found is None or not ends_there(text[text.rfind(last) + len(last) :], found):
+        return text[text.rfind(last) :].strip()[-_LONGEST_BARE:]
+    return found
 
 
-def _is_meant(text: str, said: re.Match[str], phrase: str) -> bool:
+def _from_tags(text: str, tagged: list[re.Match[str]]) -> str | None:
+    """What stands in tags, all of it where tags differ, or the end of the text where more is said after the tags."""
+    contents = list(dict.fromkeys(found[1].strip() for found in tagged))
+    if not ends_there(text[tagged[-1].end() :], contents[-1]):
+        return text[-_LONGEST_BARE:]
+    return ", ".join(contents) or None
+
+
+def _lettered(sentence: str, problem_text: str) -> str | None:
+    found = _IS_CORRECT.search(sentence)
+    if found is None or denies(sentence):
+        return None
+    return found[1] if is_asserted(sentence[: found.start()], sentence[found.end() :], problem_text) else None
+
+
+def _is_meant(text: str, said: re.Match[str], phrase: str, after: str, problem_text: str) -> bool:
+    """Whether the writer announces the answer as the writer's own and says nothing else after."""
     start = max((end.end() for end in _SENTENCE_END.finditer(text, 0, said.start())), default=0)
-    place = text.find(phrase, said.end())
+    # A heading begins a sentence, whatever stands before: "... = 7$$ Final Answer: The final answer is 7."
+    start = max((heading.start() for heading in _HEADING.finditer(text, start, said.start())), default=start)
     before = text[start : said.start()]
-    named = said[0].casefold()
-    if ("answer" in named or "ans" in named) and not is_announced(before):
-        return False
-    return is_meant(before, text[max(place, said.end()) + len(phrase) :])
-
-
-def _first_in(phrase: str, announcement: str) -> str | None:
-    """The piece of an announced phrase that begins with the piece or with harmless words.
-
-    After a colon the phrase may be a sentence of its own: "Final answer: the largest n is 34".
-    """
-    piece = _inside(phrase)
-    sentence = announcement.rstrip().endswith((":", "："))
-    return piece if piece and (sentence or is_led_in(phrase[: phrase.find(piece)])) else None
+    return is_asserted(before, "", problem_text) and is_meant(before, after) and ends_there(after, phrase)
 
 
 def _ends_in_formula(text: str) -> bool:
@@ -134,12 +139,15 @@ def _near_the_end(text: str, said: re.Match[str]) -> bool:
     return "final" in said[0].casefold() or len(text) - said.end() <= _LONGEST_BARE
 
 
-def _phrase(text: str, start: int) -> str:
-    """What follows the announcement of an answer, up to the end of the sentence."""
-    rest = text[start:].replace('\\"', '"').lstrip(" \t\n:*")
-    end = _SENTENCE_END.search(rest)
-    phrase = rest[: end.start()] if end else rest
-    return _COPULA.sub("", phrase.replace("**", "").rstrip(". ")).strip(" \t\n\"'`")
+def _phrase(text: str, start: int) -> tuple[str, int]:
+    """What follows the announcement of an answer up to the end of the sentence, and that end."""
+    # A full stop inside emphasis ends no sentence: "**D. Rome**".
+    opened = text.find("**", start) if text[:start].rstrip().endswith("**") else -1
+    start += len(text[start:]) - len(text[start:].lstrip(" \t\n:*"))
+    end = _SENTENCE_END.search(text, max(start, opened))
+    phrase = text[start : end.start() if end else len(text)].replace('\\"', '"')
+    phrase = _COPULA.sub("", phrase.replace("**", "").rstrip(". ")).strip(" \t\n\"'`")
+    return phrase, end.start() if end else len(text)
 
 
 def _reads(text: str) -> bool:
@@ -163,35 +171,57 @@ def _is_sentence(node: Node) -> bool:
     return not isinstance(node, Quantity) and any(map(_is_sentence, getattr(node, "members", ())))
 
 
-def _inside(sentence: str) -> str | None:
-    """The one emphasised, typeset or numeric piece of a sentence that neither denies nor counts nor compares."""
+def _inside(sentence: str, problem_text: str) -> str | None:
+    """The one emphasised, typeset or numeric piece of a sentence of which the grammar reads all other words."""
     if denies(_MATH.sub(" ", sentence)) or sentence.rstrip().endswith(_ASKS):
         return None
     # A sentence about the answer that does not announce the answer, such as "the answer ends in 7".
     if _ABOUT_THE_ANSWER.search(sentence) and not _IS_THE_ANSWER.search(sentence):
         return None
-    if (bold := list(_BOLD.finditer(sentence))) and _one([found[1] for found in bold]):
-        return None if is_subject(sentence[bold[-1].end() :]) else bold[-1][1].strip()
-    spans = ["".join(groups) for groups in _MATH.findall(sentence)]
+    piece = _piece(sentence)
+    if piece is None:
+        return None
+    answer, start, end = piece
+    return answer if is_asserted(sentence[:start], sentence[end:], problem_text) else None
+
+
+def _piece(sentence: str) -> tuple[str, int, int] | None:
+    """The piece, and where it stands in the sentence."""
+    bold, spans = list(_BOLD.finditer(sentence)), list(_MATH.finditer(sentence))
+    if bold and _one([found[1] for found in bold]):
+        last = bold[-1]
+        return None if is_subject(sentence[last.end() :]) else (last[1].strip(), last.start(), last.end())
     after = _IS.split(sentence)[-1].strip()
     if after != sentence.strip() and _reads(after) and (_has_value(after) or not (spans or _DIGIT.search(sentence))):
-        return after
-    if spans:
-        last = list(_MATH.finditer(sentence))[-1]
-        given = "=" in last[0] or is_given(sentence[: last.start()], typeset=True)
-        return spans[-1].strip() if given and _one(spans) and not is_subject(sentence[last.end() :]) else None
+        start = sentence.rfind(after)
+        return after, start, start + len(after)
+    return _typeset(sentence, spans) if spans else _numeric(sentence)
+
+
+def _typeset(sentence: str, spans: list[re.Match[str]]) -> tuple[str, int, int] | None:
+    pieces = [next(filter(None, found.groups())) for found in spans]
+    last = spans[-1]
+    given = "=" in last[0] or is_given(sentence[: last.start()], typeset=True)
+    if not given or not _one(pieces) or is_subject(sentence[last.end() :]):
+        return None
+    return pieces[-1].strip(), last.start(), last.end()
+
+
+def _numeric(sentence: str) -> tuple[str, int, int] | None:
     numbers = [found for found in _NUMBER.finditer(sentence) if found[0].strip()]
     if len({found[0].strip() for found in numbers}) != 1 or is_subject(sentence[numbers[-1].end() :]):
         return None
     number = numbers[0][0].strip()
-    start = sentence.index(number, numbers[0].start())
+    start, end = sentence.index(number, numbers[0].start()), numbers[0].end()
     subject = _IS_THE_ANSWER.search(sentence[numbers[-1].end() :]) is not None
     if not subject and not is_given(sentence[:start], typeset=False):
         return None
-    if not stands_alone(sentence, start, numbers[0].end()):
+    if not stands_alone(sentence, start, end):
         return None
-    after = _WORD.findall(sentence[numbers[0].end() :].casefold())[:1]
-    return f"{number} {after[0]}" if after and after[0] in MAGNITUDES else number
+    after = _WORD.search(sentence, end)
+    if after is not None and after[0].casefold() in MAGNITUDES:
+        return f"{number} {after[0].casefold()}", start, after.end()
+    return number, start, end
 
 
 def _has_value(text: str) -> bool:

@@ -31,13 +31,6 @@ _DENIED_ABROAD = re.compile(
 )
 # "can't", "couldn't", and what is struck out.
 _NEGATED = re.compile(r"n['\u2019]t\b|~~|\\(?:cancel|xcancel|bcancel|sout|not)\b")
-# A later sentence that takes back what an earlier one said.
-_GIVES_UP = re.compile(
-    r"\b(?:not(?! hesitate)|cannot|unable|wrong|incorrect|mistaken?|stuck|unsolved|unsure|guess|guessed|sorry"
-    r"|contradiction|impossible|absurd)\b"
-    r"|n['\u2019]t\b(?! hesitate)",
-    re.IGNORECASE,
-)
 # Words that change a number which stands directly after, or directly before.
 _BEFORE = frozenset(
     words(
@@ -96,22 +89,6 @@ _LEADING_IN = frozenset(words("so thus hence therefore then conclude get that us
 _COMES_TO = re.compile(
     r"\b(?:equal|equals|comes|comes out|amounts|adds up|sums|add up|evaluates|simplifies) to(?: be)?$"
 )
-_CLAUSE = re.compile(r"[,;:!?.\n*#]|\bthat\b")
-_ANNOUNCING = frozenset(
-    words(
-        "the a an our my your this its and so thus hence therefore then finally now here final correct right exact",
-        "best full complete simplified numerical we i he she they can may conclude find see get obtain have know as",
-        "result in conclusion summary means it follows am m confident sure is re ll to problem question for of",
-        "above given asked required desired la el le die das der o il l une un est es donc also indeed clearly",
-    )
-)
-# Words that may stand between the announcement of an answer and the answer.
-_HARMLESS = frozenset(
-    words(
-        "the a an therefore thus then simply just exactly equal to value number option choice given by hence so",
-        "now finally clearly indeed of total that we get there are is they he she it has have had",
-    )
-)
 
 
 def denies(sentence: str) -> bool:
@@ -135,11 +112,6 @@ def is_given(before: str, *, typeset: bool) -> bool:
     return last[0] in _GIVING or (typeset and last[0] in _LEADING_IN) or _COMES_TO.search(folded) is not None
 
 
-def gives_up(rest: str) -> bool:
-    """Whether the sentences after an answer take the answer back."""
-    return _GIVES_UP.search(rest) is not None
-
-
 def stands_alone(sentence: str, start: int, end: int) -> bool:
     """Whether no neighbour changes the number at ``sentence[start:end]``."""
     left, right = sentence[:start].casefold(), sentence[end:].casefold()
@@ -158,11 +130,6 @@ def is_subject(rest: str) -> bool:
     return _SUBJECT.match(rest) is not None
 
 
-def is_led_in(words_before: str) -> bool:
-    """Whether only harmless words stand between the announcement of an answer and the answer."""
-    return set(_WORD.findall(words_before.casefold())) <= _HARMLESS
-
-
 def is_meant(before: str, after: str) -> bool:
     """Whether an announcement is the writer's own: neither another's, nor supposed, nor taken back.
 
@@ -172,12 +139,3 @@ def is_meant(before: str, after: str) -> bool:
     """
     leading = _WORD.findall(before.casefold())
     return not (_OTHERS_ANSWER & set(leading[-1:]) or _SUPPOSED & set(leading) or _TAKEN_BACK.search(after))
-
-
-def is_announced(before: str) -> bool:
-    """Whether the clause before "answer is" has words of the closed table alone.
-
-    In "the last digit of the answer is 7" and "twice the answer is 7" the number is not the answer.
-    """
-    clause = _CLAUSE.split(before.casefold())[-1]
-    return all(word in _ANNOUNCING or not word.isascii() for word in _WORD.findall(clause))

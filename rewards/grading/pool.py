@@ -90,19 +90,19 @@ class GraderPool:
     def _grade_or_send(self, problem: Problem, completion: str) -> Result | Future[Result]:
         """The result where this process can tell, else the future of a worker's result."""
         started = perf_counter()
-        extraction = self._extract(completion)
+        extraction = self._extract(problem, completion)
         if extraction.answer is None:
             return replace(no_answer(extraction), seconds=perf_counter() - started)
         return self._verify_or_send(problem, extraction.answer)
 
-    def _extract(self, completion: str) -> Extraction:
+    def _extract(self, problem: Problem, completion: str) -> Extraction:
         """What the verifier reads of a completion: the answer, the response, or all."""
         if self._verifier.reads == "completion":
             return Extraction(completion)
         if self._verifier.reads == "response":
             solution = solution_part(completion, thinking_open=self._thinking_open)
             return Extraction(None if solution is None else without_end_marks(solution).lstrip())
-        return final_answer(completion, mode=self._mode, thinking_open=self._thinking_open)
+        return final_answer(completion, mode=self._mode, thinking_open=self._thinking_open, problem_text=problem.text)
 
     def submit_answer(self, problem: Problem, answer: str, *, in_worker: bool = False) -> Future[Result]:
         """Verify an extracted answer; ``in_worker`` skips the quick part and the cache (the canary needs that)."""
