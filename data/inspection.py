@@ -1,4 +1,4 @@
-"""How a file of problems is read, as a person wants to see that before a run."""
+"""A report for a person on how a file of problems is read, before a run reads the file."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def inspect(options: argparse.Namespace) -> None:
     if options.out and options.out.exists():
         raise InputError("the file exists", "give --out a new name", file=options.out)
     # Rows that cannot be used are shown with all else, and stop the command at its end.
-    reading = replace(read_options(config), bad_rows="drop")
+    reading = replace(read_options(config.data, config.reward.verifier), bad_rows="drop")
     sets = [read_problem_set(source, reading) for source in options.files]
     with GradingSettings(
         config.reward.verifier, config.reward.extraction.value, config.reward.workers

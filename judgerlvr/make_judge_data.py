@@ -21,6 +21,7 @@ def make(options: argparse.Namespace) -> None:
     """Write the judge set of the options' configuration into the output folder."""
     from judgerlvr.models.directory import load_tokenizer
     from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, write_judge_set
+    from judgerlvr.pipeline.problems import read_options
     from judgerlvr.pipeline.reward_settings import grading_settings
 
     effective = configure(options.config, options.overrides)
@@ -30,10 +31,11 @@ def make(options: argparse.Namespace) -> None:
     if not config.judge.data.responses:
         raise InputError("no candidates", "give judge.data.responses=[FILE,...]", field="judge.data.responses")
     tokenizer = load_tokenizer(Path(config.model.path), config.model.trust_remote_code)
-    grading, heldout = grading_settings(config, tokenizer), config.judge.data.heldout_problems
-    judge_set = make_judge_set(config, grading, tokenizer, read_candidates(config), heldout, options.out)
+    grading, heldout = grading_settings(config.reward, tokenizer), config.judge.data.heldout_problems
+    candidates = read_candidates(config.judge.data, read_options(config.data, config.reward.verifier))
+    judge_set = make_judge_set(config, grading, tokenizer, candidates, heldout, options.out)
     folder = options.out / "data"
-    write_judge_set(config, folder, judge_set)
+    write_judge_set(config.judge.data, folder, judge_set)
     print(judge_set.card.to_markdown())
     print(f"processor seconds: {judge_set.seconds}; written: {folder}")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from scipy.stats import t as student
 
 TIE_ACCURACY, TIE_LOG_TOKENS = 0.015, math.log(1.07)
 LEVEL = 0.95
@@ -40,29 +41,9 @@ def estimate(differences: Sequence[float]) -> Estimate:
     if spread == 0.0:
         return Estimate(mean, -math.inf, math.inf, 0.5, 0.5, n)
     error = spread / math.sqrt(n)
-    reach = t_quantile(0.5 + LEVEL / 2, n - 1) * error
-    below = t_cumulative(mean / error, n - 1)
+    reach = float(student.ppf(0.5 + LEVEL / 2, n - 1)) * error
+    below = float(student.cdf(mean / error, n - 1))
     return Estimate(mean, mean - reach, mean + reach, 1 - below, below, n)
-
-
-def t_cumulative(value: float, freedom: int, pieces: int = 2000) -> float:
-    """Student's t distribution function, by Simpson's rule over theta with t = sqrt(freedom) tan(theta)."""
-    end = math.atan(abs(value) / math.sqrt(freedom))
-    theta = np.linspace(0.0, end, pieces + 1)
-    weights = np.where(np.arange(pieces + 1) % 2 == 1, 4.0, 2.0)
-    weights[[0, -1]] = 1.0
-    area = float((weights * np.cos(theta) ** (freedom - 1)).sum()) * end / pieces / 3
-    constant = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
-    return 0.5 + math.copysign(constant * area, value)
-
-
-def t_quantile(chance: float, freedom: int) -> float:
-    """Inverse of ``t_cumulative`` by bisection."""
-    low, high = -1e4, 1e4
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_cumulative(middle, freedom) < chance else (low, middle)
-    return (low + high) / 2
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

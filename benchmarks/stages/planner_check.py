@@ -53,7 +53,8 @@ def compare(run_dir: Path, card: str, measured: str) -> list[Row]:
     config = load_stored(run_dir / CONFIG, manifest.device)
     config.planning.card = card
     shape, load = read_shape(Path(manifest.parent.path)), load_of(kind, config, manifest.prompts_per_step)
-    machine, found = machine_of(config, manifest.device), observed(read_metrics(run_dir / METRICS))
+    machine = machine_of(config.planning, Path(config.runs), manifest.device)
+    found = observed(read_metrics(run_dir / METRICS))
     predicted = step_seconds(shape, load, machine, found.tokens, factors_for(machine.card, measured))
     rows = [Row(phase, seconds, found.seconds[phase]) for phase, seconds in predicted.items()]
     total = Row("step", sum(predicted.values()), sum(found.seconds.values()))

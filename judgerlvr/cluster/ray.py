@@ -83,7 +83,7 @@ def check_address(address: str) -> None:
         raise InputError(f"{address} is the address of a dashboard", remedy, field=FIELD)
     if address == "local":
         remedy = "set HOST:PORT as `ray start` prints them, or unset RAY_ADDRESS"
-        raise InputError("local would start a private cluster beside the one that is meant", remedy, field=FIELD)
+        raise InputError("local would start a private cluster, and not use the running cluster", remedy, field=FIELD)
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         if address == "auto":

@@ -28,9 +28,9 @@ def check_config(config: Config) -> None:
         raise InputError(fault.problem, fault.remedy, field=fault.field)
 
 
-def refresh_every(config: Config) -> int:
+def refresh_every(candidates: str) -> int:
     """Number of judge steps between two samplings of candidates. With 0 the candidates never change."""
-    match = REFRESH.fullmatch(config.judge.data.candidates)
+    match = REFRESH.fullmatch(candidates)
     return int(match.group(1)) if match else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
@@ -292,9 +292,9 @@ def absent_keys(path: Path) -> dict[str, Any]:
     return {name: value for name, value in defaults if not any(f"{key}.".startswith(f"{name}.") for key in given)}
 
 
-def engine_keys(config: Config) -> dict[str, Any]:
+def engine_keys(engine: Mapping[str, Any]) -> dict[str, Any]:
     """The section ``engine`` as verl's dotted names and their values, however the file nests the names."""
-    return dict(flat(config.engine))
+    return dict(flat(engine))
 
 
 def to_yaml(config: Config) -> str:

@@ -372,7 +372,6 @@ class Config:
     logging: Logging = section(Logging)
     engine: dict[str, Any] = doc({}, "Further settings of verl by their names there; none that a key above decides.")
 
-
-def settings_of(config: Config, kind: Kind) -> JudgeStage | GenerateStage:
-    """The settings of one stage of a configuration."""
-    return config.judge if kind == "judge" else config.generate
+    def settings(self, kind: Kind) -> JudgeStage | GenerateStage:
+        """The settings of one stage."""
+        return self.judge if kind == "judge" else self.generate

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-TOLERANCE = 1e-10
 
 
 def hull_distance(points: Floats, target: Floats) -> float:
@@ -20,36 +19,9 @@ def hull_distance(points: Floats, target: Floats) -> float:
     system = np.vstack([(points - target).T, np.ones(len(points))])
     wanted = np.zeros(len(system))
     wanted[-1] = 1.0
-    weights = nonnegative_least_squares(system, wanted)
+    # scipy.optimize takes a third of a processor second to import, and --help of the diagnosis needs none.
+    from scipy.optimize import nnls
+
+    weights = nnls(system, wanted)[0]
     nearest = weights @ points / weights.sum()
     return float(np.linalg.norm(nearest - target))
-
-
-def nonnegative_least_squares(matrix: Floats, wanted: Floats) -> Floats:
-    """The w >= 0 [n] with the least ``|matrix w - wanted|`` (Lawson and Hanson 1974, algorithm NNLS)."""
-    count = matrix.shape[1]
-    used, weights = np.zeros(count, dtype=bool), np.zeros(count)
-    for _ in range(10 * count):
-        gradient = matrix.T @ (wanted - matrix @ weights)
-        gradient[used] = -np.inf
-        best = int(np.argmax(gradient))
-        if gradient[best] <= TOLERANCE:
-            break
-        used[best] = True
-        weights = _inside(matrix, wanted, used, weights)
-    return weights
-
-
-def _inside(matrix: Floats, wanted: Floats, used: NDArray[np.bool_], weights: Floats) -> Floats:
-    """Least squares over the used columns. Columns whose weight would fall below 0 leave ``used``."""
-    while True:
-        free = np.zeros(len(weights))
-        free[used] = np.linalg.lstsq(matrix[:, used], wanted, rcond=None)[0]
-        below = used & (free <= 0)
-        if not below.any():
-            return free
-        # The largest part of the way to the free solution on which no weight is below 0.
-        share = float((weights[below] / (weights[below] - free[below])).min())
-        weights = weights + share * (free - weights)
-        used &= weights > TOLERANCE
-        weights[~used] = 0.0

@@ -27,7 +27,7 @@ def render(stage: Stage) -> DictConfig:
     config = compose()
     for key, value in all_settings(stage).items():
         OmegaConf.update(config, key.removeprefix("+"), value, force_add=key.startswith("+"))
-    for key, value in engine_keys(stage.config).items():
+    for key, value in engine_keys(stage.config.engine).items():
         OmegaConf.update(config, key, value)
     _validate(config)
     return config

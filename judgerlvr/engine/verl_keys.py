@@ -23,7 +23,7 @@ def check_engine_keys(stage: Stage) -> None:
     Raises:
         InputError: a key that this product sets, one that verl does not know, or a value that verl refuses.
     """
-    asked = engine_keys(stage.config)
+    asked = engine_keys(stage.config.engine)
     if not asked:
         return
     # verl settles the platform at verl's first import, which is here and not in ``run_stage``.

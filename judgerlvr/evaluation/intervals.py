@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
-Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 BOOTSTRAP_DRAWS = 2000
 BOOTSTRAP_SEED = 0
 
@@ -96,10 +94,18 @@ def wilson(value: float, variance: float, problems: float, samples: float) -> Es
     seen = 4 * problems * unit
     agreement = (agreement * seen + 1) / (seen + 1)
     worth = samples / (1 + (per_problem - 1) * agreement)
-    centre = (value + Z * Z / (2 * worth)) / (1 + Z * Z / worth)
-    half = Z / (1 + Z * Z / worth) * math.sqrt(unit / worth + Z * Z / (4 * worth * worth))
+    low, high = wilson_ends(value * worth, worth)
     # Rounding must not push an end past the value.
-    return Estimate(value, max(0.0, min(centre - half, value)), min(1.0, max(centre + half, value)))
+    return Estimate(value, max(0.0, min(low, value)), min(1.0, max(high, value)))
+
+
+def wilson_ends(right: float, samples: float) -> tuple[float, float]:
+    """Ends of the Wilson score interval of 95 % for ``right`` of independent ``samples``. Both may be fractions."""
+    # statsmodels takes most of a processor second to import, and no --help needs an interval.
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(right, samples, alpha=1 - LEVEL, method="wilson")
+    return float(low), float(high)
 
 
 def difference_interval(ours: Shares, theirs: Shares) -> Estimate:

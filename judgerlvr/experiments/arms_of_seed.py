@@ -10,7 +10,7 @@ from pathlib import Path
 
 from judgerlvr.cli import MODULES
 from judgerlvr.config.load import load_config
-from judgerlvr.config.schema import Config, settings_of
+from judgerlvr.config.schema import Config
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.experiments.commands import ALONE, Call, Room, together
 from judgerlvr.experiments.plan import ArmPlan, Budget, Kind, Plan, StagePlan
@@ -64,7 +64,7 @@ class ArmsOfSeed:
 
     def _planned_steps(self, arm: ArmPlan) -> int | None:
         """Steps of all stages of an arm, None where another rule may end a stage earlier."""
-        stops = [settings_of(self._config_of(arm, stage), stage.stage.value).stop for stage in arm.stages]
+        stops = [self._config_of(arm, stage).settings(stage.stage.value).stop for stage in arm.stages]
         if arm.match or any(
             stop.generated_tokens or stop.hours or stop.plateau.steps or stop.tokens_of for stop in stops
         ):

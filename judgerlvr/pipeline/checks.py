@@ -43,7 +43,7 @@ def check_stage(stage: Stage) -> None:
     check_constraints(load, shape, stage.device, rows=pyarrow.parquet.read_metadata(stage.train).num_rows)
     if shape is None:
         return
-    machine = machine_of(stage.config, stage.device)
+    machine = machine_of(stage.config.planning, Path(stage.config.runs), stage.device)
     kept = storage(shape, load, stage.settings, stage.device)
     # Checkpoints on the disk have taken their space already.
     written = len(complete(stage.checkpoints))

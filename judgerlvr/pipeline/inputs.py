@@ -11,7 +11,7 @@ from pathlib import Path
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.choices import Extraction
 from judgerlvr.config.load import ROOT
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Cluster, JudgeData, Logging, Reward
 from judgerlvr.engine.devices import PACKED
 from judgerlvr.engine.private.engine_arguments import engine_arguments
 from judgerlvr.runs.policy_card import check_against, read_card, used_facts
@@ -27,48 +27,47 @@ TAUGHT_TO_BOX = ROOT / "configs" / "prompts" / "tiny_generate.txt"
 TAUGHT = ROOT / "configs" / "prompts" / "tiny_judge.txt"
 
 
-def check_trackers(config: Config) -> None:
+def check_trackers(logging: Logging) -> None:
     """Refuse a tracker that is switched on and not installed.
 
     Raises:
         InputError: naming the package and the key.
     """
     for name in TRACKERS:
-        if getattr(config.logging, name) and importlib.util.find_spec(name) is None:
+        if getattr(logging, name) and importlib.util.find_spec(name) is None:
             raise InputError(f"{name} is not installed", f"pip install {name}, or unset it", field=f"logging.{name}")
 
 
-def check_libraries(config: Config) -> None:
+def check_libraries(cluster: Cluster) -> None:
     """Refuse names that vLLM and transformers do not know.
 
     Raises:
         InputError: the engines would end at their start.
     """
     known = engine_arguments()
-    for name in config.cluster.rollout_engine:
+    for name in cluster.rollout_engine:
         if known and name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise InputError(
                 "vLLM has no such argument", f"did you mean {near}?", field=f"cluster.rollout_engine.{name}"
             )
-    if config.cluster.attention in ("auto", PACKED):
+    if cluster.attention in ("auto", PACKED):
         return
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     names = ["auto", PACKED, "eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()]
-    if config.cluster.attention not in names and "/" not in config.cluster.attention:
+    if cluster.attention not in names and "/" not in cluster.attention:
         raise InputError(
             "transformers has no such attention", f"use one of {', '.join(names)}", field="cluster.attention"
         )
-    if config.cluster.share_prefixes:
-        remedy = f"set cluster.attention=auto, or cluster.share_prefixes=false ({config.cluster.attention} is set)"
+    if cluster.share_prefixes:
+        remedy = f"set cluster.attention=auto, or cluster.share_prefixes=false ({cluster.attention} is set)"
         raise InputError("prefixes are shared in our own attention alone", remedy, field="cluster.share_prefixes")
 
 
-def unasked_box(config: Config) -> str | None:
+def unasked_box(prompt: Path, reward: Reward) -> str | None:
     """A word on a prompt that asks for no box, where nothing else is read as an answer."""
-    prompt = Path(config.data.prompt)
-    strict = config.reward.extraction is Extraction.strict and load_verifier(config.reward.verifier).reads == "answer"
+    strict = reward.extraction is Extraction.strict and load_verifier(reward.verifier).reads == "answer"
     if not strict or prompt == TAUGHT_TO_BOX or "boxed" in load_template(prompt, GENERATE_FIELDS):
         return None
     return f"{prompt} does not ask for \\boxed{{}}, and nothing else counts"
@@ -87,9 +86,9 @@ def check_card(request: Request, override: bool) -> list[str]:
     return check_against(card, wanted, request.init, override)
 
 
-def check_verdicts(config: Config) -> None:
+def check_verdicts(judge: JudgeData) -> None:
     """Refuse verdict words that the judge prompt of the configuration does not ask for."""
-    check_asked_words(Path(config.judge.data.prompt), config.judge.data.verdicts, "judge.data.verdicts")
+    check_asked_words(Path(judge.prompt), judge.verdicts, "judge.data.verdicts")
 
 
 def check_asked_words(path: Path, words: Sequence[str], setting: str) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from data.importing.options import ReadOptions
 from data.jsonl import write_jsonl
 from data.judge_row import judge_schema
 from data.judge_set import JudgeSet, JudgeSetSettings, NothingToJudge, build_judge_set
@@ -17,11 +18,11 @@ from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
 from data.verl_rows import judge_row, render_judge_rows, write_parquet
 from judgerlvr.config.choices import Extraction
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, JudgeData
 from judgerlvr.engine.in_training.validation import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import PromptFilter, refuse_judge_prompts
-from judgerlvr.pipeline.problems import ProblemSets, read_options
+from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.reward_settings import reward_settings
 from judgerlvr.runs.metrics import log_phase, log_progress
 from judgerlvr.runs.request import Place, Request, make_stage
@@ -49,7 +50,7 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     heldout = config.judge.data.heldout_problems
     with _samples_of(None if config.judge.data.responses else run_dir / DATA / SAMPLES):
         judge_set = make_judge_set(config, problems.grading, tokenizer, candidates, heldout, run_dir)
-    write_judge_set(config, run_dir / DATA, judge_set)
+    write_judge_set(config.judge.data, run_dir / DATA, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if not isinstance(prompts, int):
         log_phase(run_dir, "measuring the tokens of both kinds of prompt (match_tokens)")
@@ -63,26 +64,25 @@ def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -
     """(candidates, tokens sampled): the files of the config, or fresh samples kept in the run folder."""
     judge = request.config.judge.data
     if judge.responses:
-        return read_candidates(request.config), 0
-    check_heldout(request.config, problems)
+        return read_candidates(judge, problems.options), 0
+    check_heldout(judge, problems)
     models = [Path(path).resolve() for path in judge.sample_from] or [request.init]
     rows = _sample(request, run_dir, models, problems.for_candidates)
     write_jsonl(run_dir / DATA / SAMPLES, rows)
     return _candidates(rows, problems), sum(row["tokens"] for row in rows)
 
 
-def check_heldout(config: Config, problems: ProblemSets) -> None:
+def check_heldout(judge: JudgeData, problems: ProblemSets) -> None:
     """Raise an InputError where no problem is left to train on, before anything is sampled."""
-    count, heldout = len(problems.for_candidates), config.judge.data.heldout_problems
+    count, heldout = len(problems.for_candidates), judge.heldout_problems
     if heldout >= count:
         problem = f"{heldout} problems are held out, and there are {count}"
         raise InputError(problem, f"set it below {count}, or give more problems", field="judge.data.heldout_problems")
 
 
-def read_candidates(config: Config) -> Iterator[Candidate]:
+def read_candidates(judge: JudgeData, options: ReadOptions) -> Iterator[Candidate]:
     """Candidates of all response files, as a stream. Raises InputError for rows that cannot be used."""
-    options = read_options(config)
-    for path in config.judge.data.responses:
+    for path in judge.responses:
         yield from iter_responses(path, options)
 
 
@@ -99,7 +99,7 @@ def resample(problems: ProblemSets, stage: Stage, policy: Path, step: int) -> tu
     with _samples_of(written):
         judge_set = make_judge_set(config, problems.grading, tokenizer, _candidates(rows, problems), 0)
     path = stage.data / training_file(step)
-    write_parquet(path, render_splits(config, judge_set)["train"], judge_schema())
+    write_parquet(path, render_splits(config.judge.data, judge_set)["train"], judge_schema())
     return path, sum(row["tokens"] for row in rows)
 
 
@@ -151,7 +151,7 @@ def make_judge_set(
             golds=pool if config.judge.data.responses else None,
             warn=lambda problems: warn_of_golds(problems, pool, "candidates"),
             settings=settings,
-            refuse=_prompt_refusal(config, tokenizer),
+            refuse=_prompt_refusal(config.judge.data.prompt, tokenizer, config.max_prompt_tokens),
             folder=run_dir / DATA if run_dir else None,
             progress=partial(log_progress, run_dir) if run_dir else None,
         )
@@ -172,22 +172,22 @@ def judge_set_settings(config: Config, heldout_problems: int) -> JudgeSetSetting
     )
 
 
-def _prompt_refusal(config: Config, tokenizer: Any) -> Refuse:
-    """Why the judge prompt of a problem and a shown response cannot be used."""
-    template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
-    return refuse_judge_prompts(PromptFilter(tokenizer, config.max_prompt_tokens), template)
+def _prompt_refusal(prompt: str, tokenizer: Any, most_tokens: int) -> Refuse:
+    """Why the judge prompt of a problem and a shown response cannot be used. ``prompt`` is the template's path."""
+    template = load_template(Path(prompt), JUDGE_FIELDS)
+    return refuse_judge_prompts(PromptFilter(tokenizer, most_tokens), template)
 
 
-def write_judge_set(config: Config, folder: Path, judge_set: JudgeSet) -> None:
+def write_judge_set(judge: JudgeData, folder: Path, judge_set: JudgeSet) -> None:
     """Render both splits to parquet, a group of rows at a time, beside the data card."""
-    for name, rows in render_splits(config, judge_set).items():
+    for name, rows in render_splits(judge, judge_set).items():
         write_parquet(folder / f"{name}.parquet", rows, judge_schema())
     judge_set.card.write(folder)
 
 
-def render_splits(config: Config, judge_set: JudgeSet) -> dict[str, Iterator[dict[str, Any]]]:
+def render_splits(judge: JudgeData, judge_set: JudgeSet) -> dict[str, Iterator[dict[str, Any]]]:
     """Rows of both splits. Held-out rows are two sources, so that verl validates each class by itself."""
-    template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+    template = load_template(Path(judge.prompt), JUDGE_FIELDS)
     heldout = (
         judge_row(triplet, template).to_verl(index, RIGHT if triplet.label else WRONG)
         for index, triplet in enumerate(judge_set.heldout)

@@ -102,13 +102,13 @@ def measure(request: Request) -> Measured:
         StageFailed: the stage ended early; the end of its log is printed.
     """
     config = request.config
-    run_dir = run_folder(config, "generate", new=True)
+    run_dir = run_folder(request.folder, new=True)
     write_config(run_dir, config)
     print(f"measuring {STEPS - WARM_UP} steps after one of warm-up: {request.init} on {request.device}", flush=True)
     try:
         with quiet(run_dir):
             tokenizer = load_tokenizer(request.init, config.model.trust_remote_code)
-            problems = ProblemSets(config, grading_settings(config, tokenizer))
+            problems = ProblemSets(config, grading_settings(config.reward, tokenizer))
             stage, counts = prepare_generate(request, run_dir, tokenizer, problems)
             write_manifest(run_dir, make_manifest(stage, counts))
             train_stage(stage)
@@ -116,7 +116,7 @@ def measure(request: Request) -> Measured:
         print(last_lines(run_dir), flush=True)  # the run folder is temporary, and so is the log
         raise
     found = observed(read_metrics(run_dir / METRICS))
-    machine = machine_of(config, request.device)
+    machine = machine_of(config.planning, Path(config.runs), request.device)
     return Measured(
         card=machine.card if request.device == "gpu" else CPU,
         condition={"cards": visible_cards().splitlines(), "steps": found.steps, "versions": versions()},

@@ -12,7 +12,7 @@ from data.decontaminate import check_overlap
 from data.identity import make_problem
 from data.importing.options import BadRows, ReadOptions
 from data.problems import check_apart, check_golds, read_problem_set
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Config, Data
 from judgerlvr.tinyworld.problems import generate_problems
 from rewards.gold_matching import GoldReport, match_golds
 from rewards.grading.settings import GradingSettings
@@ -28,17 +28,24 @@ def _print(line: str, is_warning: bool) -> None:
     print(f"warning: {line}" if is_warning else line, file=sys.stderr if is_warning else sys.stdout, flush=True)
 
 
-def read_options(config: Config) -> ReadOptions:
-    """How the configuration wants files to be read. A verifier says itself whether problems need gold answers."""
-    needed = load_verifier(config.reward.verifier).needs_gold
-    return ReadOptions(dict(config.data.columns), cast(BadRows, config.data.bad_rows), needed)
+def read_options(data: Data, verifier: str) -> ReadOptions:
+    """How files are to be read. A verifier says itself whether problems need gold answers."""
+    needed = load_verifier(verifier).needs_gold
+    return ReadOptions(dict(data.columns), cast(BadRows, data.bad_rows), needed)
 
 
 class ProblemSets:
     """Training and held-out problems of a configuration, each read at first use. ``tell`` gets notes on the files."""
 
     def __init__(self, config: Config, grading: GradingSettings, tell: Tell = _print) -> None:
-        self.config, self.grading, self.tell = config, grading, tell
+        self.data, self.seed, self.grading, self.tell = config.data, config.seed, grading, tell
+        self.most_for_candidates = config.judge.data.problems
+        self.verifier = config.reward.verifier
+
+    @cached_property
+    def options(self) -> ReadOptions:
+        """How files of problems and of responses are read."""
+        return read_options(self.data, self.verifier)
 
     @cached_property
     def train(self) -> list[Problem]:
@@ -47,7 +54,7 @@ class ProblemSets:
         Raises:
             InputError: an unreadable or faulty file, or problems that occur in an evaluation set or held out.
         """
-        data = self.config.data
+        data = self.data
         problems = self._read(data.train) or self._tiny(data.tiny_train, "train")
         # Generated splits are apart by construction.
         if data.train and data.heldout:
@@ -61,7 +68,7 @@ class ProblemSets:
         Raises:
             InputError: an unreadable or faulty file.
         """
-        data = self.config.data
+        data = self.data
         if data.train and not data.heldout:
             return []
         return self._read(data.heldout) or self._tiny(data.tiny_heldout, "heldout")
@@ -69,18 +76,17 @@ class ProblemSets:
     @property
     def for_candidates(self) -> list[Problem]:
         """Training problems that candidates are sampled for."""
-        return self.train[: self.config.judge.data.problems or None]
+        return self.train[: self.most_for_candidates or None]
 
     def _read(self, paths: Sequence[str]) -> list[Problem]:
         """Problems of the files, each once, every gold answer graded against itself. Notes on the files are told."""
-        options, bad_rows = read_options(self.config), self.config.data.bad_rows
-        files = [read_problem_set(path, options) for path in paths]
+        files = [read_problem_set(path, self.options) for path in paths]
         problems: dict[str, Problem] = {}
         for file in files:
             for note in file.notes():
                 self.tell(note, False)
             with self.grading.open_pool() as pool:
-                usable = check_golds(file.problems, pool, file.source, file.places, bad_rows)
+                usable = check_golds(file.problems, pool, file.source, file.places, self.data.bad_rows)
                 report = match_golds(usable, pool) if pool.reads_answers else GoldReport()
             for line in report.lines(file.source):
                 self.tell(line, True)
@@ -90,5 +96,5 @@ class ProblemSets:
         return list(problems.values())
 
     def _tiny(self, count: int, split: Split) -> list[Problem]:
-        rows = generate_problems(count, self.config.seed, split)
+        rows = generate_problems(count, self.seed, split)
         return [make_problem(row["problem"], row["gold"], given_id=row["id"]) for row in rows]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data.prompts import as_chat
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Reward
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import DISPUTED
 from judgerlvr.runs.stage import reward_function
@@ -22,7 +22,7 @@ def template_opens_thinking(tokenizer: Any) -> bool:
 
 def reward_settings(request: Request, tokenizer: Any, run_dir: Path) -> dict[str, Any]:
     """``reward_function`` and ``reward_kwargs`` of a Stage. Slow and disputed gradings go to ``run_dir/disputed``."""
-    grading = grading_settings(request.config, tokenizer)
+    grading = grading_settings(request.config.reward, tokenizer)
     kwargs: dict[str, Any] = {"thinking_open": grading.thinking_open}
     if request.kind == "judge":
         kwargs["words"] = list(request.config.judge.data.verdicts)
@@ -33,7 +33,6 @@ def reward_settings(request: Request, tokenizer: Any, run_dir: Path) -> dict[str
     return {"reward_function": reward_function(request.kind), "reward_kwargs": kwargs}
 
 
-def grading_settings(config: Config, tokenizer: Any) -> GradingSettings:
+def grading_settings(reward: Reward, tokenizer: Any) -> GradingSettings:
     """The grader of a run: labels of candidates, golds, canary and the stage-2 reward all use it."""
-    reward = config.reward
     return GradingSettings(reward.verifier, reward.extraction.value, reward.workers, template_opens_thinking(tokenizer))

@@ -66,8 +66,8 @@ def run(request: Request, new: bool = False) -> Path:
         InputError: bad data, a name that is taken, a folder in use, or a request that differs from the run there.
         StageFailed: the stage ended early.
     """
-    check_link(request.link, None if new else existing_run(request.config, request.kind))
-    run_dir = run_folder(request.config, request.kind, new)
+    check_link(request.link, None if new else existing_run(request.folder))
+    run_dir = run_folder(request.folder, new)
     with held(run_dir), _signals(request.kind, run_dir, request.link):
         if is_prepared(run_dir):
             return _run_again(request, run_dir)
@@ -81,7 +81,7 @@ def _prepare(request: Request, run_dir: Path) -> tuple[Stage, Path, ProblemSets]
     with quiet(run_dir):
         log_phase(run_dir, "reading the problems")
         tokenizer = load_tokenizer(request.init, request.config.model.trust_remote_code)
-        problems = ProblemSets(request.config, grading_settings(request.config, tokenizer))
+        problems = ProblemSets(request.config, grading_settings(request.config.reward, tokenizer))
         stage, counts = PREPARE[request.kind](request, run_dir, tokenizer, problems)
         write_manifest(run_dir, make_manifest(stage, counts))
     write_card(run_dir, card_of(stage))
@@ -177,13 +177,13 @@ def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = 
     if line := defaults_taken(opened.folder):
         print(line, flush=True)
     tokenizer = load_tokenizer(stage.init, stage.config.model.trust_remote_code)
-    return _train(stage, link, ProblemSets(stage.config, grading_settings(stage.config, tokenizer)))
+    return _train(stage, link, ProblemSets(stage.config, grading_settings(stage.config.reward, tokenizer)))
 
 
 def _train_to_the_end(stage: Stage, problems: ProblemSets) -> Path:
     if stage.resume_from and _was_trained(stage, stage.resume_from):
         return stage.resume_from
-    every = refresh_every(stage.config) if stage.kind == "judge" else 0
+    every = refresh_every(stage.config.judge.data.candidates) if stage.kind == "judge" else 0
     return train_in_segments(stage, every, partial(resample, problems, stage)) if every else run_stage(stage)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.choices import Recompute
-from judgerlvr.config.schema import Config, Kind, settings_of
+from judgerlvr.config.schema import Config, Kind
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
 
     Before match_tokens has measured, a judge step is planned with the prompts of a generate step.
     """
-    settings = settings_of(config, kind)
+    settings = config.settings(kind)
     cluster, batch = config.cluster, settings.batch
     given = config.generate.batch.prompts_per_step if batch.prompts_per_step == MATCH_TOKENS else batch.prompts_per_step
     return Load(

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from judgerlvr.config.schema import Config
+from judgerlvr.config.schema import Planning
 from judgerlvr.planning.constants import CARDS, DEFAULT_CARD, Card
 from judgerlvr.runs.folder import nearest
 from rewards.errors import InputError
@@ -33,18 +33,20 @@ class Machine:
         return CARDS[self.card]
 
 
-def machine_of(config: Config, device: str) -> Machine:
+def machine_of(planning: Planning, runs: Path, device: str) -> Machine:
     """The machine that ``planning`` names. A value left out is the present machine's, where the stage would run here.
+
+    The disk is the disk that holds the folder ``runs``.
 
     Raises:
         InputError: a card that the planner does not know.
     """
-    planning, names = config.planning, visible_cards()
+    names = visible_cards()
     here = device == "cpu" or bool(names)
     return Machine(
         card=_card(planning.card, names),
         host_gib=planning.host_gib or (host_gib() if here else 0.0),
-        disk_gib=planning.disk_gib or (free_gib(Path(config.runs)) if here else 0.0),
+        disk_gib=planning.disk_gib or (free_gib(runs) if here else 0.0),
         network_gb_s=planning.network_gb_s,
     )
 

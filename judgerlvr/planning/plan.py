@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from judgerlvr.config.schema import Config, Kind, settings_of
+from judgerlvr.config.schema import Config, Kind
 from judgerlvr.planning.load import Load, load_of
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.measured import factors_for
@@ -48,7 +48,7 @@ def make_plan(kind: Kind, config: Config, shape: ModelShape, machine: Machine, p
     Raises:
         InputError: ``planning.measured`` names a file that is not one, or speeds of another card.
     """
-    settings = settings_of(config, kind)
+    settings = config.settings(kind)
     load, card = load_of(kind, config, prompts), machine.gpu
     factors = factors_for(machine.card, config.planning.measured)
     full = full_length(load)

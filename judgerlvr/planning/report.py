@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from judgerlvr.config.schema import Config
 from judgerlvr.planning import constants
 from judgerlvr.planning.constants import Constant
 from judgerlvr.planning.load import Load
@@ -49,16 +48,15 @@ def storage_lines(kept: Storage, machine: Machine) -> list[str]:
     ]
 
 
-def cpu_time_lines(config: Config, load: Load) -> list[str]:
-    """Minutes a step on a CPU, where the minutes were measured: the constants are of GPUs.
+def cpu_time_lines(measured: str, load: Load) -> list[str]:
+    """Minutes a step on a CPU, where the file ``measured`` has them: the constants are of GPUs.
 
     Raises:
         InputError: ``planning.measured`` names a file that is not one, or speeds of a card.
     """
-    path = config.planning.measured
-    if not path:
+    if not measured:
         return ["minutes a step: unknown on a CPU; python -m judgerlvr.measure has them"]
-    seconds = seconds_by_token(measured_for(CPU, path), load, full_length(load))
+    seconds = seconds_by_token(measured_for(CPU, measured), load, full_length(load))
     phases = ", ".join(f"{phase} {value:.0f} s" for phase, value in seconds.items())
     return [f"minutes a step: {sum(seconds.values()) / 60:.1f} at most ({phases}), measured on this CPU"]
 

@@ -22,15 +22,14 @@ FAILURE = "failure.json"
 LEAST_FREE_GIB = 1.0
 
 
-def run_folder(config: Config, kind: Kind, new: bool = False) -> Path:
-    """The folder of a run, made if need be. ``new`` asks for an unused folder.
+def run_folder(named: Path, new: bool = False) -> Path:
+    """The folder of a run, made if need be. ``new`` asks for an unused folder beside the ``named`` folder.
 
     Raises:
         InputError: the name is taken by something that is no run folder, or the disk is nearly full.
     """
-    runs = Path(config.runs)
-    name = config.name or kind
-    run_dir = runs / (_free_name(runs, name) if new else name)
+    runs = named.parent
+    run_dir = runs / _free_name(runs, named.name) if new else named
     if run_dir.exists() and not (run_dir / CONFIG).exists() and not _is_empty(run_dir):
         raise InputError("exists and is no run folder", "give another name=", file=run_dir)
     runs.mkdir(parents=True, exist_ok=True)
@@ -39,10 +38,9 @@ def run_folder(config: Config, kind: Kind, new: bool = False) -> Path:
     return run_dir.resolve()
 
 
-def existing_run(config: Config, kind: Kind) -> Path | None:
-    """The folder that the configuration names, if the folder exists."""
-    run_dir = Path(config.runs) / (config.name or kind)
-    return run_dir if run_dir.is_dir() else None
+def existing_run(named: Path) -> Path | None:
+    """The folder that a request names, if the folder exists."""
+    return named if named.is_dir() else None
 
 
 def nearest(folder: Path) -> Path:

@@ -111,7 +111,7 @@ def make_manifest(stage: Stage, counts: Mapping[str, Any]) -> Manifest:
         seed=stage.config.seed,
         steps=stage.settings.stop.steps,
         prompts_per_step=stage.prompts_per_step,
-        engine_keys=engine_keys(stage.config),
+        engine_keys=engine_keys(stage.config.engine),
         counts=counts,
     )
 

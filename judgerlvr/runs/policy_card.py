@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
-from judgerlvr.config.schema import Config, Kind
+from judgerlvr.config.schema import Config, JudgeData, Kind
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.manifest import read_manifest
 from judgerlvr.runs.stage import Stage
@@ -65,15 +65,15 @@ def card_of(stage: Stage) -> PolicyCard:
     )
 
 
-def asks_to_generate(kind: Kind, config: Config) -> bool:
+def asks_to_generate(kind: Kind, judge: JudgeData) -> bool:
     """Whether a stage samples with the generation prompt. A judge stage on response files does not."""
-    return kind == "generate" or not config.judge.data.responses
+    return kind == "generate" or not judge.responses
 
 
 def used_facts(kind: Kind, config: Config) -> dict[str, Any]:
     """The binding facts of a configuration that a stage uses."""
     facts: dict[str, Any] = {"extraction": config.reward.extraction.value, "verifier": config.reward.verifier}
-    if asks_to_generate(kind, config):
+    if asks_to_generate(kind, config.judge.data):
         facts["generation_prompt"] = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     if kind == "judge":
         facts["judge_prompt"] = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from judgerlvr.config.schema import Config, GenerateStage, JudgeStage, Kind, settings_of
+from judgerlvr.config.schema import Config, GenerateStage, JudgeStage, Kind
 from judgerlvr.runs.stage import DATA, Stage
 
 
@@ -40,7 +40,12 @@ class Request:
 
     @property
     def settings(self) -> JudgeStage | GenerateStage:
-        return settings_of(self.config, self.kind)
+        return self.config.settings(self.kind)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder that the configuration names. It may not exist yet."""
+        return Path(self.config.runs) / (self.config.name or self.kind)
 
 
 def default_link(kind: Kind) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.config.schema import Config, GenerateStage, JudgeStage, Kind, settings_of
+from judgerlvr.config.schema import Config, GenerateStage, JudgeStage, Kind
 from rewards.errors import InputError
 
 CHECKPOINTS = "checkpoints"
@@ -56,7 +56,7 @@ class Stage:
 
     @property
     def settings(self) -> JudgeStage | GenerateStage:
-        return settings_of(self.config, self.kind)
+        return self.config.settings(self.kind)
 
     @property
     def checkpoints(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -11,7 +12,7 @@ from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.verl_rows import generate_chat, judge_row
 from judgerlvr.config.check import prompt_multiple
-from judgerlvr.config.schema import Config, Kind, settings_of
+from judgerlvr.config.schema import Batch, Cluster
 from judgerlvr.runs.request import Place
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.engines import Engines, EngineSettings
@@ -29,17 +30,24 @@ def matched_prompts(place: Place, init: Path, triplets: Sequence[Triplet], rows:
     ``rows`` counts the judge prompts of the training data: a step never asks for more.
     """
     config = place.config
-    solving, judging = _items(config, list(triplets)[:MEASURED_PROMPTS])
+    solve = load_template(Path(config.data.prompt), GENERATE_FIELDS)
+    judge = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+    solving, judging = _items(solve, judge, list(triplets)[:MEASURED_PROMPTS])
     settings = EngineSettings.of_place(place)
+    decoding = Decoding(1, config.temperature, max_tokens=config.generate.max_response_tokens, seed=config.seed)
     with ray_engines(settings) as engines:
-        generate_tokens = _mean_length(engines, settings, init, solving, _decoding(config, "generate"))
-        judge_tokens = _mean_length(engines, settings, init, judging, _decoding(config, "judge"))
-    return prompts_for(config, generate_tokens, judge_tokens, rows)
+        generate_tokens = _mean_length(engines, settings, init, solving, decoding)
+        decoding = replace(decoding, max_tokens=config.judge.max_response_tokens)
+        judge_tokens = _mean_length(engines, settings, init, judging, decoding)
+    return prompts_for(config.generate.batch, config.judge.batch, config.cluster, (generate_tokens, judge_tokens), rows)
 
 
-def prompts_for(config: Config, generate_tokens: float, judge_tokens: float, rows: int) -> int:
-    """The arithmetic: equal tokens a step, rounded to what divides among updates and ranks, at most ``rows``."""
-    generate, judge, cluster = config.generate.batch, config.judge.batch, config.cluster
+def prompts_for(generate: Batch, judge: Batch, cluster: Cluster, mean_tokens: tuple[float, float], rows: int) -> int:
+    """The arithmetic: equal tokens a step, rounded to what divides among updates and ranks, at most ``rows``.
+
+    ``mean_tokens`` are the tokens of a mean generate sample and of a mean judge sample.
+    """
+    generate_tokens, judge_tokens = mean_tokens
     wanted = generate.fixed_prompts * generate.samples_per_prompt * generate_tokens
     prompts = min(wanted / (judge.samples_per_prompt * judge_tokens), rows)
     ranks = cluster.nodes * cluster.gpus_per_node
@@ -48,21 +56,14 @@ def prompts_for(config: Config, generate_tokens: float, judge_tokens: float, row
     return nearest - multiple if multiple < nearest > rows else nearest
 
 
-def _items(config: Config, triplets: Sequence[Triplet]) -> tuple[list[Item], list[Item]]:
-    """Generate and judge prompts of the same triplets."""
-    solve = load_template(Path(config.data.prompt), GENERATE_FIELDS)
-    judge = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+def _items(solve: str, judge: str, triplets: Sequence[Triplet]) -> tuple[list[Item], list[Item]]:
+    """Generate and judge prompts of the same triplets, from the templates ``solve`` and ``judge``."""
     solving = [generate_chat(t.problem, solve) for t in triplets]
     judging = [judge_row(t, judge).prompt for t in triplets]
     return (
         [Item(t.id, "solving", t.problem, chat) for t, chat in zip(triplets, solving, strict=True)],
         [Item(t.id, "judging", t.problem, chat, t.label) for t, chat in zip(triplets, judging, strict=True)],
     )
-
-
-def _decoding(config: Config, kind: Kind) -> Decoding:
-    stage = settings_of(config, kind)
-    return Decoding(n=1, temperature=config.temperature, max_tokens=stage.max_response_tokens, seed=config.seed)
 
 
 def _mean_length(

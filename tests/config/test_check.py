@@ -39,5 +39,5 @@ def test_fault_names_its_key(override):
 
 
 def test_refresh_interval_is_read_from_the_candidates_key():
-    assert refresh_every(load_config("configs/tiny.yaml", ["judge.data.candidates=refresh_every:7"])) == 7
-    assert refresh_every(load_config("configs/tiny.yaml")) == 0
+    assert refresh_every("refresh_every:7") == 7
+    assert refresh_every(load_config("configs/tiny.yaml").judge.data.candidates) == 0

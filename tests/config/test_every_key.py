@@ -27,6 +27,7 @@ from judgerlvr.planning.shapes import read_shape
 from judgerlvr.runs.checkpoints import SEAL, complete
 from judgerlvr.runs.folder import run_folder
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
+from judgerlvr.runs.request import Request
 from rewards.errors import InputError
 from tests.config import test_keys_of_data
 from tests.helpers.guard_checks import check
@@ -157,7 +158,7 @@ def grading(*overrides):
 
     from judgerlvr.pipeline.reward_settings import grading_settings
 
-    return grading_settings(load_config("configs/tiny.yaml", overrides), Tokenizer())
+    return grading_settings(load_config("configs/tiny.yaml", overrides).reward, Tokenizer())
 
 
 def test_reward():
@@ -175,7 +176,8 @@ def test_canary_every(make_stage):
 
 def test_run_names(tmp_path):
     config = load_config("configs/tiny.yaml", [f"runs={tmp_path / 'mine'}", "name=first"])
-    assert run_folder(config, "judge") == tmp_path / "mine" / "first"
+    request = Request("judge", config, tmp_path, tmp_path, "cpu")
+    assert run_folder(request.folder) == tmp_path / "mine" / "first"
 
 
 def test_device():
@@ -214,9 +216,9 @@ def test_watchdog(make_stage, monkeypatch, capsys, guard, training, said):
 
 def test_planning():
     overrides = ["planning.card=h200", "planning.host_gib=7", "planning.disk_gib=9", "planning.network_gb_s=3"]
-    made = machine_of(load_config("configs/tiny.yaml", overrides), "cpu")
+    made = machine_of(load_config("configs/tiny.yaml", overrides).planning, Path(), "cpu")
     assert (made.card, made.host_gib, made.disk_gib, made.network_gb_s) == ("h200", 7, 9, 3)
-    other = machine_of(load_config("configs/tiny.yaml", ["planning.card=h100"]), "cpu")
+    other = machine_of(load_config("configs/tiny.yaml", ["planning.card=h100"]).planning, Path(), "cpu")
     assert other.card == "h100" and other.host_gib != 7 and other.disk_gib != 9 and other.network_gb_s != 3
 
 

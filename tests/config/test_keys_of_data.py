@@ -144,7 +144,7 @@ def test_candidates_and_verdicts(tmp_path):
     from judgerlvr.pipeline.reward_settings import reward_settings
 
     config = load_config("configs/tiny.yaml", ["judge.data.candidates=refresh_every:4", "judge.data.verdicts=[A,B]"])
-    assert refresh_every(config) == 4
+    assert refresh_every(config.judge.data.candidates) == 4
 
     class Tokenizer:
         def apply_chat_template(self, *_, **__):

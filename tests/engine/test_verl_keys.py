@@ -36,7 +36,7 @@ def test_sequence_level_rejection_by_the_door_and_weights_by_our_key(make_stage)
 )
 def test_names_may_be_dotted_or_nested_in_a_file(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
-    assert engine_keys(load_config(tmp_path / "c.yaml")) == {CLIP: 5.0}
+    assert engine_keys(load_config(tmp_path / "c.yaml").engine) == {CLIP: 5.0}
 
 
 REFUSED = {

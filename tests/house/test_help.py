@@ -11,7 +11,7 @@ import pytest
 from judgerlvr.__main__ import COMMANDS
 from judgerlvr.config.load import ROOT
 
-HEAVY = ("torch", "transformers", "ray", "vllm", "verl", "pandas", "pyarrow", "sympy")
+HEAVY = ("torch", "transformers", "ray", "vllm", "verl", "pandas", "pyarrow", "sympy", "scipy", "statsmodels")
 # Half a processor second on a quiet core of a server, where the reference takes a sixth. Other work slows both.
 REFERENCE, TIMES = "import omegaconf", 3.0
 MEGABYTES = 64

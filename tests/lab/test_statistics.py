@@ -17,22 +17,7 @@ from benchmarks.lab.statistics import (
     holm,
     outcome,
     outcomes,
-    t_cumulative,
-    t_quantile,
 )
-
-
-@pytest.mark.parametrize("freedom, value", [(1, 12.706), (3, 3.182), (7, 2.365), (47, 2.012)])
-def test_t_quantile_is_that_of_the_printed_tables(freedom, value):
-    assert t_quantile(0.975, freedom) == pytest.approx(value, abs=1e-3)
-
-
-@pytest.mark.parametrize("freedom", [2, 5])
-def test_t_distribution_is_that_of_simulated_means(freedom):
-    draws = np.random.default_rng(0).standard_normal((200_000, freedom + 1))
-    ratios = draws.mean(1) / (draws.std(1, ddof=1) / math.sqrt(freedom + 1))
-    for value in (-1.5, 0.0, 0.7, 2.0):
-        assert t_cumulative(value, freedom) == pytest.approx(float((ratios < value).mean()), abs=0.005)
 
 
 def test_interval_of_a_literal_sample():

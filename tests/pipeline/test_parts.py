@@ -63,10 +63,15 @@ def test_parent_run_is_found_through_the_link(tmp_path):
     assert parent_run(tmp_path) is None
 
 
+def matched(config, generate_tokens, judge_tokens, rows):
+    batches = config.generate.batch, config.judge.batch
+    return prompts_for(*batches, config.cluster, (generate_tokens, judge_tokens), rows)
+
+
 def test_matched_prompts_cost_the_same_tokens():
     config = load_config("configs/tiny.yaml")
     generate = config.generate.batch
-    prompts = prompts_for(config, generate_tokens=64.0, judge_tokens=16.0, rows=1000)
+    prompts = matched(config, 64.0, 16.0, rows=1000)
     assert (
         prompts * config.judge.batch.samples_per_prompt * 16
         == generate.prompts_per_step * generate.samples_per_prompt * 64
@@ -75,7 +80,7 @@ def test_matched_prompts_cost_the_same_tokens():
 
 def test_matched_prompts_divide_by_the_updates():
     config = load_config("configs/tiny.yaml", ["judge.batch.updates_per_step=4"])
-    assert prompts_for(config, 61.7, 17.3, rows=1000) % 4 == 0
+    assert matched(config, 61.7, 17.3, rows=1000) % 4 == 0
 
 
 @pytest.mark.parametrize("samples", [2, 3, 8, 12])
@@ -85,7 +90,7 @@ def test_matched_prompts_divide_among_ranks_and_are_there(samples, ranks, rows):
     config = load_config(
         "configs/tiny.yaml", [f"judge.batch.samples_per_prompt={samples}", f"cluster.gpus_per_node={ranks}"]
     )
-    prompts = prompts_for(config, 61.7, 17.3, rows=rows)
+    prompts = matched(config, 61.7, 17.3, rows=rows)
     assert prompts // config.judge.batch.updates_per_step * samples % ranks == 0
     assert prompts % config.judge.batch.updates_per_step == 0
     assert prompts <= rows
@@ -96,7 +101,7 @@ def test_matched_prompts_are_measured_on_the_prompts_of_training():
     turns = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
     problem = Problem("p", "1 + 1?", "2", {EARLIER_TURNS: turns})
     triplet = Triplet(problem, "two", "2", True, "model", "id")
-    solving, judging = match_tokens._items(load_config("configs/tiny.yaml"), [triplet])
+    solving, judging = match_tokens._items("{{problem}}", "{{problem}} {{response}}", [triplet])
     assert solving[0].prompt[:2] == turns
     assert "assistant: Hi" in judging[0].prompt[0]["content"]
 

@@ -1,1 +1,1 @@
-"""Python processes that begin with the libraries imported: forks of one server, in the place of new interpreters."""
+"""Python processes forked from a server that has imported the libraries. New interpreters would import all again."""

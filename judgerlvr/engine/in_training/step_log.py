@@ -32,12 +32,12 @@ def _plain(value: Any) -> float | None:
 
 
 class StepLog:
-    """Stands where verl's tracker stands, passes everything on, and adds the run folder's own record.
+    """Replaces verl's tracker: passes all metrics on to the tracker, and writes each step into the run folder.
 
     ``on_step`` sees the row of each training step after the row is on disk.
     So the metrics that stop a run are in the run's log.
     ``publish`` sees every row, those of validations included.
-    ``stop`` holds the limits of the whole run, and ``rules`` count across resumes, the seconds of a run included.
+    ``stop`` holds the limits of the whole run. A resumed run goes on with the counts of ``rules`` and with its seconds.
     """
 
     def __init__(

@@ -76,14 +76,15 @@ def _generate_prompt(subject: Subject) -> FirstPrompt:
 
 def _judge_prompt(subject: Subject) -> FirstPrompt:
     config = subject.config
-    if config.judge.data.responses:
-        heldout = config.judge.data.heldout_problems
-        judge_set = make_judge_set(config, subject.grading, subject.tokenizer, read_candidates(config), heldout)
-        first = list(next(render_splits(config, judge_set)["train"])["prompt"])
+    judge = config.judge.data
+    if judge.responses:
+        candidates = read_candidates(judge, subject.problems.options)
+        judge_set = make_judge_set(config, subject.grading, subject.tokenizer, candidates, judge.heldout_problems)
+        first = list(next(render_splits(judge, judge_set)["train"])["prompt"])
         note = f"; judge set: {json.dumps(dict(judge_set.card.counts))}"
         return FirstPrompt(first, len(judge_set.train), note=note)
-    check_heldout(config, subject.problems)
-    template = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
+    check_heldout(judge, subject.problems)
+    template = load_template(Path(judge.prompt), JUDGE_FIELDS)
     shown = {"problem": shown_text(subject.problems.train[0]), "response": PLACEHOLDER}
     chat = as_chat(render(template, shown))
     if reason := PromptFilter(subject.tokenizer, config.max_prompt_tokens).refuse(chat, shown.values()):
@@ -114,7 +115,7 @@ def plan(subject: Subject) -> Iterator[Finding]:
     if shape is None:
         yield ok("no plan: the planner knows Qwen3, Qwen3-MoE and HySparse")
         return
-    there = machine_of(config, request.device)
+    there = machine_of(config.planning, Path(config.runs), request.device)
     if request.device == "gpu":
         made = make_plan(request.kind, config, shape, there)
         lines, shortfalls, change = plan_lines(made), made.shortfalls, made.change
@@ -122,7 +123,8 @@ def plan(subject: Subject) -> Iterator[Finding]:
         load = load_of(request.kind, config)
         kept = storage(shape, load, request.settings, "cpu", config.cluster.rollout_cpu_gib)
         shortfalls, change = storage_shortfalls(kept, there), ""
-        lines = [*storage_lines(kept, there), *cpu_time_lines(config, load), *verdict_lines(shortfalls, change)]
+        times = cpu_time_lines(config.planning.measured, load)
+        lines = [*storage_lines(kept, there), *times, *verdict_lines(shortfalls, change)]
     steps = f"at most {request.settings.stop.steps} steps"
     yield ok(f"{steps}; by the plan the stage {'does not fit' if shortfalls else 'fits'}", *lines)
     if shortfalls:
@@ -135,7 +137,7 @@ def disk(subject: Subject) -> Iterator[Finding]:
     config, request = subject.config, subject.request
     runs = Path(config.runs)
     check_space(nearest(runs))
-    check_link(request.link, None if subject.new else existing_run(config, request.kind))
+    check_link(request.link, None if subject.new else existing_run(request.folder))
     yield ok(f"{free_gib(runs):.0f} GiB free for {runs}; the policy will be {request.link}")
 
 

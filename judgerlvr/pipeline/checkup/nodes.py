@@ -88,7 +88,7 @@ def wanted(subject: Subject) -> Wanted:
         return Wanted(request.device, driver, runs)
     load = load_of(request.kind, request.config)
     kept = storage(shape, load, request.settings, request.device, request.config.cluster.rollout_cpu_gib)
-    run = None if subject.new else existing_run(request.config, request.kind)
+    run = None if subject.new else existing_run(request.folder)
     kept = kept.less(len(complete(run / CHECKPOINTS)) if run else 0)
     disk = max(LEAST_FREE_GIB, kept.disk_gib)
     return Wanted(request.device, driver, runs, model_type, kept.host_gib, disk, kept.host.get("samples", 0.0))

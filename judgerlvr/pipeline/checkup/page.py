@@ -82,7 +82,7 @@ def command(module: str, *words: str) -> str:
 
 
 def _is_finished(request: Request) -> bool:
-    run_dir = existing_run(request.config, request.kind)
+    run_dir = existing_run(request.folder)
     if run_dir is None or not (run_dir / MANIFEST).is_file():
         return False
     return end_of(run_dir, read_manifest(run_dir)) is not None

@@ -46,7 +46,7 @@ def machine(subject: Subject) -> Iterator[Finding]:
         yield warning(problem, f"{remedy}, where the stage will run")
     else:
         yield ok(f"verl {version('verl')}, vllm {version('vllm')}")
-    check_trackers(subject.config)
+    check_trackers(subject.config.logging)
 
 
 def _check_cache(gib: float) -> None:
@@ -88,13 +88,13 @@ def prompt(subject: Subject) -> Iterator[Finding]:
     """Templates, verdict words, and the card of the starting policy."""
     config, kind = subject.config, subject.request.kind
     load_template(Path(config.data.prompt), GENERATE_FIELDS)
-    if asks_to_generate(kind, config):
+    if asks_to_generate(kind, config.judge.data):
         yield ok(f"generation prompt {config.data.prompt}")
-        if problem := unasked_box(config):
+        if problem := unasked_box(Path(config.data.prompt), config.reward):
             yield warning(problem, "ask for the box in the template, or set reward.extraction=lenient")
     if kind == "judge":
         load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
-        check_verdicts(config)
+        check_verdicts(config.judge.data)
         yield ok(f"judge prompt {config.judge.data.prompt}, verdicts {', '.join(config.judge.data.verdicts)}")
     for line in check_card(subject.request, subject.override_card):
         yield warning(f"other than the policy's card: {line}", "use the card's, unless the change is meant")
@@ -103,7 +103,7 @@ def prompt(subject: Subject) -> Iterator[Finding]:
 def cluster(subject: Subject) -> Iterator[Finding]:
     """What Ray offers, and whether the stage's numbers fit."""
     request = subject.request
-    check_libraries(subject.config)
+    check_libraries(subject.config.cluster)
     check_start(request)
     private = f"a private cluster ({os.cpu_count()} cores here)"
     yield ok(f"ray: {f'the cluster at {request.ray_address}' if request.ray_address else private}")

@@ -48,7 +48,7 @@ class Subject:
         """The grader. Without a usable model its golds can be tried all the same."""
         reward = self.config.reward
         try:
-            return grading_settings(self.config, self.tokenizer)
+            return grading_settings(self.config.reward, self.tokenizer)
         except InputError:
             return GradingSettings(reward.verifier, reward.extraction.value, reward.workers)
 

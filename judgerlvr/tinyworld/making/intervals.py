@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from statsmodels.stats.proportion import proportion_confint
+
 _Z = 1.96  # two-sided 95 %
 
 
@@ -45,11 +47,8 @@ def rate(name: str, hits: Iterable[bool], at_least: float | None = None, at_most
     n = len(outcomes)
     if not n:
         return Gate(name, math.nan, 0.0, 1.0, 0, at_least, at_most)
-    p = sum(outcomes) / n
-    scale = 1 + _Z * _Z / n
-    centre = (p + _Z * _Z / (2 * n)) / scale
-    half = _Z * math.sqrt(p * (1 - p) / n + _Z * _Z / (4 * n * n)) / scale
-    return Gate(name, p, max(0.0, centre - half), min(1.0, centre + half), n, at_least, at_most)
+    low, high = proportion_confint(sum(outcomes), n, method="wilson")
+    return Gate(name, sum(outcomes) / n, float(low), float(high), n, at_least, at_most)
 
 
 def mean(name: str, values: Sequence[float], at_least: float | None = None) -> Gate:
