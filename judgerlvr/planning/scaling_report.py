@@ -32,7 +32,8 @@ def print_scaling(options: argparse.Namespace) -> None:
     """
     config, kind = configure(options.config, options.overrides, None).config, options.stage
     check_config(config)
-    shape, machine = read_shape(resolve_path(config.model.path)), machine_of(config, "gpu")
+    shape = read_shape(resolve_path(config.model.path))
+    machine = machine_of(config.planning, Path(config.runs), "gpu")
     gpus = numbers_of(options.gpus)
     for line in page(kind, config, shape, machine, gpus, distributions(options, config)):
         print(line, flush=True)
