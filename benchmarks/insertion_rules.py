@@ -307,6 +307,7 @@ class Rule:
 
 RULES = (
     Rule("prints nothing", _layout),
+    Rule("leading zeros and a plus sign", _without(r"^0(?=[\u00bc-\u00be])")),
     Rule("leading zeros and a plus sign", _same_numerals),
     Rule(
         "leading zeros and a plus sign",
