@@ -17,6 +17,7 @@ from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.in_training.trainer import StageTrainer
+from judgerlvr.engine.signals import SignalHandlers
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.models.directory import pick_device
 from judgerlvr.pipeline import requests
@@ -26,6 +27,7 @@ from judgerlvr.planning.plan import make_plan
 from judgerlvr.planning.shapes import read_shape
 from judgerlvr.runs.checkpoints import SEAL, complete
 from judgerlvr.runs.folder import run_folder
+from judgerlvr.runs.manifest import MANIFEST
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
 from judgerlvr.runs.request import Request
 from rewards.errors import InputError
@@ -128,6 +130,25 @@ def test_checkpoint_keep(make_stage, tmp_path, stage, keep):
     trainer = SimpleNamespace(saved=saved, stage=made, progress=dict, _asked=lambda: None, _make_last=lambda _: None)
     StageTrainer._seal(trainer)
     assert [path.name for path in complete(tmp_path)] == [f"global_step_{step}" for step in range(5 - keep, 5)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stop_tokens_of(make_stage, tmp_path, stage):
+    ended = tmp_path / "other" / "checkpoints" / "global_step_1"
+    ended.mkdir(parents=True)
+    (ended / SEAL).write_text('{"generated_tokens": 25}')
+    (tmp_path / "other" / MANIFEST).write_text('{"export": "checkpoints/global_step_1/policy"}')
+    for overrides, reason in (([], None), ([f"{stage}.stop.tokens_of=[{tmp_path / 'other'}]"], "25 tokens generated")):
+        made = make_stage(stage, overrides=overrides)
+        trainer = SimpleNamespace(stage=made, rules=StopRules(made.settings.stop), _asked=lambda: None)
+        said = StageTrainer._others_spent(trainer, 25)
+        assert said is None if reason is None else reason in said
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stop_grace_seconds(make_stage, stage):
+    assert SignalHandlers(make_stage(stage)).grace != 7
+    assert SignalHandlers(make_stage(stage, overrides=[f"{stage}.stop.grace_seconds=7"])).grace == 7
 
 
 # Values of a step for which a guard's default limit holds, and a limit for which it does not.
@@ -253,16 +274,11 @@ def test_replay(make_stage, monkeypatch):
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
     "cluster.share_prefixes": "tests/engine/test_distinct_prefixes.py::test_layers_see_prefixes_alone",
-    "judge.stop.tokens_of": "tests/runs/test_others_tokens.py::test_beside_and_afterwards_end_at_the_same_step",
-    "generate.stop.tokens_of": "tests/runs/test_others_tokens.py::test_beside_and_afterwards_end_at_the_same_step",
     "engine": "tests/engine/test_verl_keys.py::test_a_key_of_verl_reaches_its_configuration",
     "model.replay_experts": "tests/engine/test_rollout_experts.py::test_a_cpu_rollout_returns_experts_by_our_connector",
-    "data.columns": "tests/data/test_formats.py::test_unusual_columns_are_mapped",
     "planning.measured": "tests/config/test_every_key.py::test_planning_measured",
     "planning.cpus": "tests/config/test_every_key.py::test_planning_cpus",
     "planning.network_gb_s": "tests/config/test_every_key.py::test_planning",
-    "judge.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
-    "generate.stop.grace_seconds": "tests/engine/test_signals.py::test_with_grace_the_step_is_finished_first",
     "judge.data.sample_from": "tests/config/test_keys_of_data.py::test_sample_from_and_samples_per_problem",
     "judge.data.samples_per_problem": "tests/config/test_keys_of_data.py::test_sample_from_and_samples_per_problem",
     "judge.data.candidates": "tests/config/test_keys_of_data.py::test_candidates_and_verdicts",
@@ -300,6 +316,8 @@ SHARED = (
     "stop.hours",
     "stop.plateau.steps",
     "stop.plateau.min_gain",
+    "stop.tokens_of",
+    "stop.grace_seconds",
     "checkpoint.keep",
 )
 DIRECT = {"cluster.device"}

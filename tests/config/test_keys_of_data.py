@@ -44,6 +44,13 @@ def test_data_files(tmp_path):
     assert ([p.text for p in made.train], [p.text for p in made.heldout]) == (["one"], ["two", "three"])
 
 
+def test_columns(tmp_path):
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"frage": "one", "loesung": "7"}\n')
+    made = sets_of(f"data.train=[{path}]", "data.columns={problem: frage, gold: loesung}").train
+    assert [(problem.text, problem.gold) for problem in made] == [("one", "7")]
+
+
 def test_evaluation_and_contamination(tmp_path):
     train, held = problem_file(tmp_path, "a.jsonl", [LONG, "short"]), problem_file(tmp_path, "b.jsonl", [LONG])
     files = [f"data.train=[{train}]", f"data.evaluation=[{held}]"]

@@ -5,7 +5,7 @@ import ast
 from tests.house.texts import ROOT, python_files
 
 # Raise the number only for a function that treats the configuration as one thing, as writing the configuration does.
-MOST = 18
+MOST = 23
 
 
 def is_whole(annotation):
