@@ -120,8 +120,12 @@ fi
 
 "${submit[@]}" wait "$count" & submission=$!
 while_whole "$submission"; code=$?
-# A cluster that never stood would not stand the next time either.
-[ "$code" -eq 0 ] || [ -n "$asked" ] || { say "the cluster did not start"; exit 1; }
+# A set-up that has never stood is at fault. Later starts may meet a node that is ill or overloaded.
+if [ "$code" -ne 0 ] && [ -z "$asked" ]; then
+  if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then requeue "the cluster did not start"; fi
+  say "the cluster did not start"
+  exit 1
+fi
 if [ "$code" -eq 0 ]; then
   "${submit[@]}" "$@" & submission=$!
   while_whole "$submission"; code=$?

@@ -181,6 +181,11 @@ def test_a_cluster_that_never_stood_is_not_requeued(tmp_path):
     assert not job.has("scontrol requeue") and not job.has(f"python {SUBMIT} --storage")
 
 
+def test_a_cluster_that_stood_before_gets_another_start(tmp_path):
+    job = Job(tmp_path, WAIT_CODE="1", SLURM_RESTART_COUNT="2")
+    assert job.end()[0] == 0 and job.has("scontrol requeue 7")
+
+
 def test_requeues_are_bounded(tmp_path):
     job = Job(tmp_path, JOB_SECONDS="0", JOB_CODE=str(HeadLost.code), SLURM_RESTART_COUNT="50")
     code, output = job.end()
