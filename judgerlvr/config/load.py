@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
@@ -24,6 +25,8 @@ ROLLOUT_MEMORY_NOW = {"gpu": "cluster.rollout_gpu_share", "cpu": "cluster.rollou
 COMMAND_LINE = "command line"
 
 ROOT = Path(__file__).resolve().parents[2]
+# Ray unpacks a job's checkout into a folder of its session. A new head has another session.
+UNPACKED = re.compile(r".*/working_dir_files/_ray_pkg_[^/]+/(.+)")
 
 
 def resolve_path(path: str | Path) -> Path:
@@ -242,11 +245,15 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def load_stored(path: Path, device: str, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a run folder, then the overrides. Keys renamed since are read under their new names.
 
+    Files of the checkout that a job was sent with are those of the present checkout.
+
     Raises:
         InputError: as ``load_config``.
     """
     written = [replace(one, name=_name_now(one.name, device)) for one in _read_yaml(path)]
-    return _build([*written, *map(parse_override, overrides)]).config
+    config = _build([*written, *map(parse_override, overrides)]).config
+    _change_paths(config, lambda path, _: UNPACKED.sub(lambda found: str(ROOT / found[1]), path))
+    return config
 
 
 def _name_now(name: str, device: str) -> str:
@@ -256,30 +263,29 @@ def _name_now(name: str, device: str) -> str:
 def _build(given: Iterable[Given]) -> Loaded:
     config = Config()
     origins = _merge(config, given)
-    _resolve_paths(config)
+    _change_paths(config, _absolute)
     return Loaded(config, origins)
 
 
-def _resolve_paths(section: Any) -> None:
+def _change_paths(section: Any, change: Callable[[str, Mapping[str, Any]], str]) -> None:
+    """Replace each path of a section by what ``change`` makes of the path and of the key's declaration."""
     for item in fields(section):
         value = getattr(section, item.name)
         if is_dataclass(value):
-            _resolve_paths(value)
+            _change_paths(value, change)
         elif item.metadata.get("path"):
-            hub, written = bool(item.metadata.get("hub")), bool(item.metadata.get("written"))
-            made = [_absolute(path, hub, written) for path in (value if isinstance(value, list) else [value])]
-            absolute = made if isinstance(value, list) else made[0]
-            setattr(section, item.name, absolute)
+            made = [change(path, item.metadata) for path in (value if isinstance(value, list) else [value])]
+            setattr(section, item.name, made if isinstance(value, list) else made[0])
 
 
-def _absolute(path: str, hub: bool, written: bool) -> str:
+def _absolute(path: str, declared: Mapping[str, Any]) -> str:
     """The absolute path. A name of the hub stays as given where ``hub`` allows a name.
 
     ``written``: runs write there, so the checkout is left alone.
     """
     try:
-        resolved = Path(path).expanduser() if written else resolve_path(path)
-        return path if hub and not resolved.exists() and hub_name(path) else str(resolved.absolute())
+        resolved = Path(path).expanduser() if declared.get("written") else resolve_path(path)
+        return path if declared.get("hub") and not resolved.exists() and hub_name(path) else str(resolved.absolute())
     # expanduser raises RuntimeError for an unknown user.
     except (OSError, RuntimeError) as error:
         raise InputError(f"{shown(path)} is no usable path ({error})", "give another path") from error

@@ -1,5 +1,7 @@
 """The configuration: precedence, refusals with a remedy, and that no shipped file rots."""
 
+import json
+
 import pytest
 
 from judgerlvr.config.load import ROOT, absent_keys, keys, load_config, load_stored, to_yaml
@@ -100,3 +102,15 @@ def test_the_old_key_of_rollout_memory_is_refused_with_its_new_names():
 def test_a_stored_run_of_the_old_key_has_the_key_of_its_device(tmp_path, device, key, value):
     (tmp_path / "config.yaml").write_text(f"cluster: {{rollout_memory: {value}}}\n")
     assert getattr(load_stored(tmp_path / "config.yaml", device).cluster, key) == value
+
+
+def test_a_run_of_a_job_reads_the_files_of_the_present_checkout(tmp_path):
+    """Each head unpacks the same checkout elsewhere, and the same command must find the same run."""
+    package = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_0123456789abcdef"
+    paths = {"model": {"path": f"{package}/judgerlvr/tinyworld/base/qwen3"}, "runs": str(tmp_path)}
+    data = {"prompt": f"{package}/configs/prompts/judge.txt", "train": [f"{package}/mine.jsonl", "/other/_ray_pkg_1/b"]}
+    (tmp_path / "config.yaml").write_text(json.dumps(paths | {"data": data}))
+    stored = load_stored(tmp_path / "config.yaml", "cpu")
+    assert stored.model.path == str(ROOT / "judgerlvr/tinyworld/base/qwen3")
+    assert stored.data.prompt == str(ROOT / "configs/prompts/judge.txt")
+    assert stored.data.train == [str(ROOT / "mine.jsonl"), "/other/_ray_pkg_1/b"] and stored.runs == str(tmp_path)
