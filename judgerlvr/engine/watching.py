@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import ray
 
-from judgerlvr.cluster.lost_actors import lost_actors
+from judgerlvr.cluster.lost_actors import lost_actors, silence_of
 from judgerlvr.cluster.ray import CONNECT_SECONDS, answers
 from judgerlvr.cluster.session import Session
 from judgerlvr.engine.signals import SignalHandlers
@@ -37,7 +37,7 @@ class ClusterWatch:
     def _silence(self) -> str | None:
         self.address = self.address or ray.get_runtime_context().gcs_address
         self.refusals = 0 if answers(self.address) else self.refusals + 1
-        return f"the Ray cluster at {self.address} does not answer" if self.refusals >= REFUSALS else None
+        return silence_of(self.address) if self.refusals >= REFUSALS else None
 
     def _loss(self) -> str | None:
         if self.refusals or not (lost := lost_actors()):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ray
 
-from judgerlvr.cluster.lost_actors import LostActor, lost_actors
+from judgerlvr.cluster.lost_actors import LostActor, lost_actors, silent_head
 from judgerlvr.cluster.memory_kills import Kills, read_kills
 from judgerlvr.cluster.session import Session
 from judgerlvr.runs.console import ENGINE_LOG
@@ -68,7 +68,7 @@ class Evidence:
 
     def _death(self) -> str | None:
         """The server or worker that died, and the kernel's want of memory where that is why."""
-        dead = self.session.dead_part()
+        dead = self.session.dead_part() or (silent_head() if ray.is_initialized() else None)
         if dead is None:
             lost = lost_actors() if ray.is_initialized() else []
             dead = describe(lost[0], self.session.log_of(lost[0].pid)) if lost else None

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -66,6 +67,7 @@ def start_again(cluster, folder, words):
         assert process.wait(LIMIT) == 0, log.read_text()
         if "; requeued" not in log.read_text():
             return log.read_text()
+        end_of_allocation(cluster)
     raise AssertionError(log.read_text())
 
 
@@ -79,6 +81,16 @@ def kill_head(port):
     for process in heads:
         process.send_signal(signal.SIGKILL)
     return len(heads)
+
+
+def end_of_allocation(cluster):
+    """Kill what is left of a start, as Slurm does with all processes of a job that it requeues."""
+    mark = f"RAY_TMPDIR={cluster['RAY_TMPDIR']}\0".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        # Other processes end meanwhile.
+        with suppress(OSError):
+            if mark in environment.read_bytes():
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def wait_for(condition, process, log):
@@ -100,6 +112,7 @@ def test_a_requeued_job_ends_in_the_weights_of_a_quiet_run(cluster, tmp_path):
     assert first.wait(LIMIT) == 0, log.read_text()
     assert "a part of the cluster died; requeued" in log.read_text()
     assert "requeue 7" in Path(cluster["LOG"]).read_text().splitlines()
+    end_of_allocation(cluster)
     said = start_again(cluster, tmp_path, submitted)
     assert "continuing from global_step_1" in said
     quiet = tmp_path / "quiet"
