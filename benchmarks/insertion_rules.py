@@ -323,7 +323,7 @@ RULES = (
     Rule("an approximation must be within one percent", _near),
     Rule("units: may be left out", _unit),
     Rule("times with half of the day", _unspoken),
-    Rule("leading zeros and a plus sign", _without(r"(?<=frac)0(?=\\d)|(?<![\d.])0(?=\\(?:d|nice)?frac)")),
+    Rule("leading zeros and a plus sign", _without(r"(?<=frac)0(?=\d)|(?<![\d.])0(?=\\(?:d|nice)?frac)")),
     Rule("choice with its text", _choice_text),
     Rule("choice with its text, in other spellings", _label),
     Rule("text: case and wrapper do not count", _mark_of_words),

@@ -14,7 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.hysparse.kernels.table import heading
+from benchmarks.stages.engine_speed.whole_logits import whole_logits
 
 POLICIES = ("small", "small-twin", "tiny", "tiny-twin")
 ONE_RANK = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29544"}
@@ -75,24 +76,6 @@ def choices_of(model: Any, batch: Any, device: str) -> list[Tensor]:
             found.append(output.used_blocks[:, 0].permute(2, 0, 1, 3).flatten(1).to(torch.int16)[:, None].cpu())
     model.cpu()
     return found
-
-
-@contextmanager
-def whole_logits(engine: Any) -> Iterator[None]:
-    """verl's own passes over all logits, as they were before ours."""
-    from judgerlvr.engine.private.training_engine import HeadEngine
-
-    head = engine.module.get_output_embeddings()
-    forward = head.__dict__.pop("forward")
-    passes = {name: HeadEngine.__dict__[name] for name in ("prepare_model_inputs", "prepare_model_outputs")}
-    for name in passes:
-        delattr(HeadEngine, name)
-    try:
-        yield
-    finally:
-        head.forward = forward
-        for name, method in passes.items():
-            setattr(HeadEngine, name, method)
 
 
 class TrainingPath:

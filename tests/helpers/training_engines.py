@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import torch
 
+from benchmarks.stages.engine_speed.whole_logits import whole_logits as whole_logits
 from judgerlvr.cluster.environment import environment
 from judgerlvr.config.load import load_config
 from judgerlvr.engine.devices import RECOMPUTE, SHARE_PREFIXES, recompute
@@ -151,24 +152,6 @@ def gradients_of(engine, batch):
         parts = {name: part.grad for name, part in engine.module.named_parameters() if part.grad is not None}
         found = {name: grad.full_tensor().clone() for name, grad in parts.items()}
     return found, output["metrics"]["grad_norm"]
-
-
-@contextmanager
-def whole_logits(engine):
-    """The engine as it was before log-probabilities came from the head: verl's own passes over all logits."""
-    from judgerlvr.engine.private.training_engine import HeadEngine
-
-    head = engine.module.get_output_embeddings()
-    forward = head.__dict__.pop("forward")
-    passes = {name: HeadEngine.__dict__[name] for name in ("prepare_model_inputs", "prepare_model_outputs")}
-    for name in passes:
-        delattr(HeadEngine, name)
-    try:
-        yield
-    finally:
-        head.forward = forward
-        for name, method in passes.items():
-            setattr(HeadEngine, name, method)
 
 
 def read_json(path):
