@@ -45,13 +45,17 @@ def plan(policy: str) -> Iterator[tuple[str, Any]]:
     few = Load("4k, few", 32_768, 2048, 4096, 16_384)
     wide = Load("4k, 32k a pass", 131_072, 2048, 4096, 32_768)
     whole = Load("4k, 64k a pass", 131_072, 2048, 4096, 65_536)
-    yield from (("before", few), ("product", wide), ("product, no recompute", wide), ("product", whole))
+    yield from (
+        ("before", few),
+        ("product", wide),
+        ("compiled", wide),
+        ("product, no recompute", wide),
+        ("product", whole),
+    )
     for tokens in (8192, 32_768, 65_536):
         one = Load(f"one of {tokens}", tokens, tokens, tokens, tokens)
         yield from ((name, one) for name in ("product", "before") if (name, tokens) != ("before", 65_536))
-    yield from (
-        (name, wide) for name in ("product, attention kept", "compiled", "keep", "buckets", "plain", "fused", "rms")
-    )
+    yield from ((name, wide) for name in ("product, attention kept", "keep", "buckets", "plain", "fused", "rms"))
     yield from ((name, wide) for name in ("compiled-big", "compiled-add"))
 
 
