@@ -1,8 +1,8 @@
 """Every constant of the planner, with its source and its condition.
 
-``measured``: the card that the condition names, 2026-11-28, torch 2.11, vLLM 0.24, verl 0.9.1, transformers 5.9, no
-flash-attn, random weights in the layer shape of Qwen3-30B-A3B (hidden 2,048, 128 experts of 768, 8 active, vocabulary
-151,936) unless the condition names another policy.
+``measured``: the card that the condition names, 2026-11-28 or the condition's own day, torch 2.11, vLLM 0.24, verl
+0.9.1, transformers 5.9, no flash-attn, random weights in the layer shape of Qwen3-30B-A3B (hidden 2,048, 128 experts of
+768, 8 active, vocabulary 151,936) unless the condition names another policy.
 ``published``: a maker's data sheet. ``calculated``: follows from other figures. ``assumed``: neither; the plan says so.
 ``python -m judgerlvr.measure`` replaces the speeds by the speeds of the user's own cards.
 """
@@ -34,18 +34,26 @@ CARDS = {
     "h200": Card(139.8, 4.80, 989.0),
 }
 # The card that every speed of the trainer below was measured on.
-MEASURED_ON = "h100"
+MEASURED_ON = "h200"
 DEFAULT_CARD = "h100"
 
-PASSES = "H100, both passes alone, vocabulary 151,936, sequences of 2,048 to 4,096, micro-batches of 32,768, 2026-11-28"
+PASSES = "H200, both passes alone, vocabulary 151,936, sequences of 2,048 to 4,096, micro-batches of 32,768, 2026-11-29"
+STAGE = "one H200, steps of a judge stage, sequences of 4,240, micro-batches of 32,768, 2026-11-29"
 
 # Speed of the trainer. TFLOP/s count the operations of the formula in ``speed``, not the operations of the hardware.
 HEAD_FORWARD_TFLOPS = Constant(330.0, "assumed", "log-probability and entropy in the head, split off the fitted passes")
 HEAD_UPDATE_TFLOPS = Constant(330.0, "assumed", "as forward; with it mixture and dense layers come out equally fast")
-MIXTURE_FORWARD_TFLOPS = Constant(200.0, "measured", f"{PASSES}: 3.8 us a token less head and attention")
-MIXTURE_UPDATE_TFLOPS = Constant(175.0, "measured", f"{PASSES}: 14.3 us a token less head and attention, recomputing")
-DENSE_FORWARD_TFLOPS = Constant(198.0, "measured", f"{PASSES}, 0.6 B: 6.4 us a token less head and attention")
-DENSE_UPDATE_TFLOPS = Constant(169.0, "measured", f"{PASSES}, 0.6 B, nothing recomputed: 21.5 us a token less the same")
+MIXTURE_FORWARD_TFLOPS = Constant(250.0, "measured", f"{PASSES}: 3.5 us a token less head and attention")
+MIXTURE_UPDATE_TFLOPS = Constant(200.0, "measured", f"{PASSES}: 13.3 us a token less head and attention, recomputing")
+# Dense layers by their hidden size, because wide products run faster. Between two sizes by interpolation.
+DENSE_FORWARD_TFLOPS = {
+    1024: Constant(260.0, "measured", f"{PASSES}, 0.6 B: 5.4 us a token less head and attention"),
+    2048: Constant(470.0, "measured", f"{STAGE}, 1.7 B: 10.3 us a token less head, attention and overhead"),
+}
+DENSE_UPDATE_TFLOPS = {
+    1024: Constant(240.0, "measured", f"{PASSES}, 0.6 B, recomputing: 21.7 us a token less head and attention"),
+    2048: Constant(520.0, "measured", f"{STAGE}, 1.7 B, recomputing: 35.1 us a token less the same and overhead"),
+}
 ATTENTION_TFLOPS = Constant(345.0, "measured", "H200, 4 sequences of 8,192, 32 heads of 128: 19.1 ms both ways")
 LOG_PROB_OVERHEAD_US = Constant(1.0, "assumed", "batches between processes, padding of a micro-batch")
 UPDATE_OVERHEAD_US = Constant(2.0, "assumed", "as for log-probabilities, and the optimiser's own step")

@@ -110,7 +110,7 @@ def row(kind: Kind, config: Config, shape: ModelShape, machine: Machine, gpus: i
 
 def _engine(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> Engine:
     return Engine(
-        slots=int(at_once(shape, load, machine)),
+        slots=int(at_once(shape, load, machine, tokens)),
         step=memory(lambda running: decode_step_seconds(shape, load, machine, running)),
         token=token_seconds(shape, load, machine, tokens),
         prefill=prefill_seconds(shape, load, tokens),

@@ -9,7 +9,7 @@ from judgerlvr.config.choices import Recompute
 from judgerlvr.planning import constants as c
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import Machine
-from judgerlvr.planning.memory import ADAM, ROLLOUT, WEIGHTS, cache
+from judgerlvr.planning.memory import ADAM, GIB, ROLLOUT, WEIGHTS, cache
 from judgerlvr.planning.shapes import ModelShape
 
 PHASES = ("sampling", "log_prob", "update", "sync")
@@ -57,7 +57,7 @@ def step_seconds(
 
 def sampling_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
     """Steps of a rollout engine times what a step costs, and what each token adds."""
-    running = at_once(shape, load, machine)
+    running = at_once(shape, load, machine, tokens)
     generated = load.samples_per_engine * tokens.response
     steps = max(tokens.longest_response, generated / running)
     beside = load.samples_per_engine * prefill_seconds(shape, load, tokens)
@@ -65,9 +65,16 @@ def sampling_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: To
     return steps * decode_step_seconds(shape, load, machine, running) + beside
 
 
-def at_once(shape: ModelShape, load: Load, machine: Machine) -> float:
-    """Sequences that an engine runs at once."""
-    return max(1.0, min(cache(shape, load, machine.gpu).sequences, load.samples_per_engine, MAX_SEQUENCES))
+def at_once(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
+    """Sequences that an engine runs at once. A sequence takes cache as it grows, so mean contexts count."""
+    sequence = shape.kv_sequence_bytes(mean_context(tokens), load.tensor_parallel)
+    held = cache(shape, load, machine.gpu).gib * GIB / sequence
+    return max(1.0, min(held, load.samples_per_engine, MAX_SEQUENCES))
+
+
+def mean_context(tokens: Tokens) -> int:
+    """Tokens that a running sequence has in the cache, on average over its response."""
+    return max(1, int(tokens.prompt + tokens.response / 2))
 
 
 def decode_step_seconds(shape: ModelShape, load: Load, machine: Machine, running: float) -> float:
@@ -78,8 +85,8 @@ def decode_step_seconds(shape: ModelShape, load: Load, machine: Machine, running
 
 def token_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
     """Seconds that a generated token adds to its step: keys and values of a mean context, and products."""
-    context = tokens.prompt + tokens.response / 2
-    cached = shape.kv_sequence_bytes(int(context), load.tensor_parallel) / (machine.gpu.bandwidth_tb_s * TERA)
+    context = mean_context(tokens)
+    cached = shape.kv_sequence_bytes(context, load.tensor_parallel) / (machine.gpu.bandwidth_tb_s * TERA)
     return cached + _multiplied(shape, load)
 
 
@@ -106,7 +113,9 @@ def _read_bytes(shape: ModelShape, load: Load, sequences: float) -> float:
 def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
     """A forward pass over every token of the step."""
     head = 2 * shape.embedding / (c.HEAD_FORWARD_TFLOPS.value * TERA)
-    layers = _layers_seconds(shape, 2, c.DENSE_FORWARD_TFLOPS, c.MIXTURE_FORWARD_TFLOPS)
+    layers = _layers_seconds(
+        shape, 2, dense_tflops(c.DENSE_FORWARD_TFLOPS, shape.hidden), c.MIXTURE_FORWARD_TFLOPS.value
+    )
     token = head + layers + _attention_seconds(shape, tokens, 1)
     seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.LOG_PROB_OVERHEAD_US.value * MICRO)
     moved = WEIGHTS * shape.parameters / load.ranks if load.offload else 0
@@ -121,7 +130,8 @@ def update_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Toke
     # Only `all` computes the attention again.
     attention_passes = 4 if load.recompute is Recompute.all else 3
     head = 6 * shape.embedding / (c.HEAD_UPDATE_TFLOPS.value * TERA)
-    layers = _layers_seconds(shape, 2 * layer_passes, c.DENSE_UPDATE_TFLOPS, c.MIXTURE_UPDATE_TFLOPS)
+    dense = dense_tflops(c.DENSE_UPDATE_TFLOPS, shape.hidden)
+    layers = _layers_seconds(shape, 2 * layer_passes, dense, c.MIXTURE_UPDATE_TFLOPS.value)
     token = head + layers + _attention_seconds(shape, tokens, attention_passes)
     seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.UPDATE_OVERHEAD_US.value * MICRO)
     # Weights come in and go out; Adam's moments do as well.
@@ -143,10 +153,17 @@ def _slower(machine: Machine) -> float:
     return c.CARDS[c.MEASURED_ON].bf16_tflops / machine.gpu.bf16_tflops
 
 
-def _layers_seconds(shape: ModelShape, operations: int, dense: c.Constant, mixture: c.Constant) -> float:
+def dense_tflops(rates: Mapping[int, c.Constant], hidden: int) -> float:
+    """TFLOP/s of dense layers of ``hidden`` size: linear between two measured sizes, and flat outside of them."""
+    (narrow, slow), (wide, fast) = sorted((size, rate.value) for size, rate in rates.items())
+    share = min(1.0, max(0.0, (hidden - narrow) / (wide - narrow)))
+    return slow + share * (fast - slow)
+
+
+def _layers_seconds(shape: ModelShape, operations: int, dense: float, mixture: float) -> float:
     """Seconds of a token in all layers, at ``operations`` for each parameter that the token passes."""
     rates = ((layer.active, mixture if layer.experts else dense) for layer in shape.layers)
-    return sum(operations * active / (rate.value * TERA) for active, rate in rates)
+    return sum(operations * active / (rate * TERA) for active, rate in rates)
 
 
 def _attention_seconds(shape: ModelShape, tokens: Tokens, passes: int) -> float:

@@ -78,7 +78,8 @@ def test_equal_lengths_take_the_planner_s_seconds(name, response):
     words = [f"generate.max_response_tokens={response}", "generate.batch.prompts_per_step=16"]
     load = load_of("generate", load_config("configs/qwen3_0.6b.yaml", words))
     shape = shape_of(json.loads((SHAPES / name / "config.json").read_text()))
-    tokens, slots = full_length(load), int(at_once(shape, load, MACHINE))
+    tokens = full_length(load)
+    slots = int(at_once(shape, load, MACHINE, tokens))
     assert load.samples_per_engine % slots == 0
     engine = Engine(
         slots,
