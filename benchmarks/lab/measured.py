@@ -13,6 +13,7 @@ from benchmarks.lab.checks import mean_point
 from benchmarks.lab.map import CellResults, Row, read_cell, rows_of
 from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import Estimate
+from judgerlvr.diagnosis.cases import UNREACHED
 
 FAMILY = "lab: chain with frozen rechecks"
 
@@ -24,7 +25,6 @@ def cases_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
-    front = row.comparison.front
     vanilla = cell.octets["vanilla"]
     return {
         "name": f"{cell.name} {row.arm}, {folder.name}",
@@ -37,9 +37,16 @@ def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
         "accuracy": _bounds(row.comparison.accuracy),
         "shortening": _bounds(row.comparison.shortening),
         "tokens": round(row.comparison.arm_tokens, 4),
-        "front_tokens": round(front, 4) if math.isfinite(front) else None,
+        "front_tokens": _front(row.comparison.front),
         "failed_checks": row.failed_checks,
     }
+
+
+def _front(tokens: float) -> float | str | None:
+    """None where no penalty arm has run."""
+    if math.isnan(tokens):
+        return None
+    return UNREACHED if math.isinf(tokens) else round(tokens, 4)
 
 
 def _inputs(cell: CellResults) -> dict[str, float]:

@@ -15,6 +15,8 @@ from typing import Any
 
 FILE = Path(__file__).with_name("cases.json")
 TIE_ACCURACY, TIE_LOG_TOKENS = 0.015, math.log(1.07)
+# In the file, in place of tokens: penalty arms have run, and no mixture of them is as accurate.
+UNREACHED = "none as accurate"
 
 # What a prediction looks at, and the unit of each input. A unit is the 95 % half width of 100 problems with 16 samples,
 # measured on the tiny world's base. docs/diagnosis.md has the half widths of 50, 100 and 200 problems.
@@ -58,7 +60,7 @@ class Case:
 
     ``shortening`` is the log of vanilla's tokens over judge-first's, at matched accuracy where ``condition`` says so.
     ``tokens`` and ``front_tokens`` are of judge-first and of the penalty arms at its accuracy. The latter is None while
-    no penalty arm has run. ``failed_checks`` are go / no-go checks that the runs failed.
+    no penalty arm has run, and infinite where none is as accurate. ``failed_checks`` are go / no-go checks that failed.
     """
 
     name: str
@@ -103,8 +105,9 @@ def read_cases(file: Path = FILE) -> list[Case]:
 
 def case_of(row: Mapping[str, Any]) -> Case:
     """A row of the file. A bound that does not exist is null there."""
+    front = math.inf if row["front_tokens"] == UNREACHED else row["front_tokens"]
     bounds = {
         name: Bounds(**{key: value for key, value in row[name].items() if value is not None})
         for name in ("accuracy", "shortening")
     }
-    return Case(**{**row, **bounds, "failed_checks": tuple(row["failed_checks"])})
+    return Case(**{**row, **bounds, "front_tokens": front, "failed_checks": tuple(row["failed_checks"])})

@@ -64,6 +64,11 @@ def test_each_outcome_has_a_case(outcome):
     assert case("f", outcome).outcome == outcome
 
 
+def test_penalties_that_never_get_as_accurate_deny_no_win():
+    """They were told as penalties that had not run."""
+    assert case("f", "win", front_tokens=math.inf).outcome is Outcome.WIN
+
+
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
