@@ -10,7 +10,7 @@ from typing import NamedTuple
 from data.importing.problem_rows import ROLES
 from judgerlvr.config.choices import Overlong
 from judgerlvr.config.schema import MATCH_TOKENS as MATCH_TOKENS
-from judgerlvr.config.schema import PACKED, Config, StageSettings
+from judgerlvr.config.schema import PACKED, Cluster, Config, Model, StageSettings
 from rewards.errors import InputError
 
 REFRESH = re.compile(r"refresh_every:(\d+)")
@@ -65,12 +65,12 @@ def _general(config: Config) -> Iterator[Fault]:
     gpus = cluster.nodes * cluster.gpus_per_node
     if gpus % cluster.tensor_parallel:
         yield Fault("cluster.tensor_parallel", f"{gpus} GPUs do not divide by it", "use a divisor")
-    yield from _sequence_parallel(config)
+    yield from _sequence_parallel(cluster, config.model)
 
 
-def _sequence_parallel(config: Config) -> Iterator[Fault]:
+def _sequence_parallel(cluster: Cluster, model: Model) -> Iterator[Fault]:
     """Whatever would let a rank see its own tokens alone. Each rank must hold a part of the row as it lies."""
-    cluster, field = config.cluster, "cluster.sequence_parallel"
+    field = "cluster.sequence_parallel"
     if cluster.sequence_parallel == 1:
         return
     if cluster.attention not in ("auto", PACKED):
@@ -78,7 +78,7 @@ def _sequence_parallel(config: Config) -> Iterator[Fault]:
         yield Fault(field, problem, f"set cluster.attention=auto or {PACKED}")
     if cluster.share_prefixes:
         yield Fault(field, "prefixes are shared within one rank's pass alone", "set cluster.share_prefixes=false")
-    if config.model.replay_experts:
+    if model.replay_experts:
         yield Fault(field, "router replay needs whole rows on each rank", "set model.replay_experts=false")
 
 
