@@ -10,7 +10,7 @@ from typing import NamedTuple
 from data.importing.problem_rows import ROLES
 from judgerlvr.config.choices import Overlong
 from judgerlvr.config.schema import MATCH_TOKENS as MATCH_TOKENS
-from judgerlvr.config.schema import Config, StageSettings
+from judgerlvr.config.schema import PACKED, Cluster, Config, Model, StageSettings
 from rewards.errors import InputError
 
 REFRESH = re.compile(r"refresh_every:(\d+)")
@@ -65,6 +65,21 @@ def _general(config: Config) -> Iterator[Fault]:
     gpus = cluster.nodes * cluster.gpus_per_node
     if gpus % cluster.tensor_parallel:
         yield Fault("cluster.tensor_parallel", f"{gpus} GPUs do not divide by it", "use a divisor")
+    yield from _sequence_parallel(cluster, config.model)
+
+
+def _sequence_parallel(cluster: Cluster, model: Model) -> Iterator[Fault]:
+    """Whatever would let a rank see its own tokens alone. Each rank must hold a part of the row as it lies."""
+    field = "cluster.sequence_parallel"
+    if cluster.sequence_parallel == 1:
+        return
+    if cluster.attention not in ("auto", PACKED):
+        problem = f"cluster.attention={cluster.attention} attends to a rank's own tokens alone"
+        yield Fault(field, problem, f"set cluster.attention=auto or {PACKED}")
+    if cluster.share_prefixes:
+        yield Fault(field, "prefixes are shared within one rank's pass alone", "set cluster.share_prefixes=false")
+    if model.replay_experts:
+        yield Fault(field, "router replay needs whole rows on each rank", "set model.replay_experts=false")
 
 
 def _stage(name: str, settings: StageSettings) -> Iterator[Fault]:

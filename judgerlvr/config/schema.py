@@ -293,10 +293,15 @@ class Cluster:
     rollout_engine: dict[str, Any] = doc(
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."
     )
+    sequence_parallel: int = doc(
+        1,
+        "GPUs that share the tokens of one forward pass of the trainer (Ulysses), for sequences that one cannot hold.",
+        Range(least=1, most=1024),
+    )
     micro_batch_tokens: int = doc(
         32768,
-        "Most tokens in one forward pass of the trainer. Where prefixes are shared, four times as many without "
-        "gradients.",
+        "Most tokens of a forward pass of the trainer on each GPU. Where prefixes are shared, four times as many "
+        "without gradients.",
         COUNT,
     )
     share_prefixes: bool = doc(

@@ -11,6 +11,7 @@ from judgerlvr.cluster.environment import environment
 from judgerlvr.cluster.ray import cluster_arguments, worker_python
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.schema import PACKED as PACKED
+from judgerlvr.config.schema import Cluster
 from judgerlvr.runs.stage import Stage
 
 ACTOR = "actor_rollout_ref.actor"
@@ -77,11 +78,15 @@ def profile(stage: Stage) -> dict[str, Any]:
     return (_cpu(stage) if stage.device == "cpu" else _gpu(stage)) | further
 
 
-def attention(choice: str, device: str) -> str:
-    """transformers' attention: flash-attention where installed and on a GPU, else our own."""
-    if choice != "auto":
-        return choice
-    return "flash_attention_2" if device == "gpu" and importlib.util.find_spec("flash_attn") is not None else PACKED
+def attention(cluster: Cluster, device: str) -> str:
+    """transformers' attention: flash-attention where installed and on a GPU, else our own.
+
+    Our own alone has the exchange of ``cluster.sequence_parallel``.
+    """
+    if cluster.attention != "auto":
+        return cluster.attention
+    flash = device == "gpu" and cluster.sequence_parallel == 1 and importlib.util.find_spec("flash_attn") is not None
+    return "flash_attention_2" if flash else PACKED
 
 
 def _cpu(stage: Stage) -> dict[str, Any]:

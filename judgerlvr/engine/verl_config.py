@@ -111,13 +111,16 @@ def _policy(stage: Stage) -> dict[str, Any]:
         f"{MODEL}.external_lib": ["judgerlvr.hysparse.registration", "judgerlvr.engine.private.engines"],
         # Our engine computes log-probabilities inside the head. verl would replace the model's forward.
         f"{MODEL}.use_fused_kernels": False,
-        f"+{MODEL}.override_config.attn_implementation": attention(cluster.attention, stage.device),
+        f"+{MODEL}.override_config.attn_implementation": attention(cluster, stage.device),
         f"{ACTOR}.strategy": "fsdp2",
         f"{ACTOR}.ppo_mini_batch_size": stage.prompts_per_step // updates,
         f"{ACTOR}.use_dynamic_bsz": True,
         f"{ACTOR}.ppo_max_token_len_per_gpu": cluster.micro_batch_tokens,
         f"{ACTOR}.use_torch_compile": False,
         f"{ACTOR}.fsdp_config.use_torch_compile": False,
+        f"{ACTOR}.fsdp_config.ulysses_sequence_parallel_size": cluster.sequence_parallel,
+        # verl lets this older name overrule the one before.
+        f"{ACTOR}.ulysses_sequence_parallel_size": cluster.sequence_parallel,
         f"{ACTOR}.fsdp_config.seed": stage.config.seed,
         f"{ACTOR}.data_loader_seed": stage.config.seed,
         f"{ACTOR}.optim.lr": optimizer.lr,

@@ -86,6 +86,9 @@ def check_hysparse(directory: Path, cluster: Cluster) -> None:
         if name in cluster.rollout_engine:
             problem = "HySparse rollouts return their block indices through it"
             raise InputError(problem, "leave it out", field=f"cluster.rollout_engine.{name}")
+    if cluster.sequence_parallel > 1:
+        problem = "HySparse needs whole rows on each rank"
+        raise InputError(problem, "set 1", field="cluster.sequence_parallel")
     if cluster.tensor_parallel > cluster.gpus_per_node:
         problem = "a HySparse rollout engine would span machines, whose block indices are not gathered"
         raise InputError(problem, f"set at most {cluster.gpus_per_node}", field="cluster.tensor_parallel")

@@ -64,7 +64,7 @@ def short_stage(config: Config, runs: str, response_tokens: int, samples_per_ran
     """The configuration of a few steps: same policy, cards and engine, generated problems, no checkpoint, no stop."""
     cluster, settings = config.cluster, config.generate
     ranks, batch = cluster.nodes * cluster.gpus_per_node, settings.batch
-    multiple = prompt_multiple(batch.updates_per_step, batch.samples_per_prompt, ranks)
+    multiple = prompt_multiple(batch.updates_per_step, batch.samples_per_prompt, ranks // cluster.sequence_parallel)
     prompts = -(-samples_per_rank * ranks // (batch.samples_per_prompt * multiple)) * multiple
     generate = replace(
         settings,

@@ -47,6 +47,7 @@ def check_constraints(
 def _faults(
     load: Load, shape: ModelShape | None, device: str, nodes: Sequence[Node] | None, rows: int | None
 ) -> Iterator[Fault]:
+    yield from _sequence_parallel(load, shape)
     yield from _lengths(load)
     yield from _batch(load, rows)
     if device == "gpu" and shape:
@@ -59,17 +60,33 @@ def _faults(
 
 
 def _lengths(load: Load) -> Iterator[Fault]:
-    if load.micro_batch_tokens < load.longest:
-        problem = f"{load.micro_batch_tokens} tokens cannot hold a sequence of {load.longest} (prompt and response)"
-        yield Fault("cluster.micro_batch_tokens", problem, f"set {load.longest} or more")
+    held = load.micro_batch_tokens * load.sequence_parallel
+    if held < load.longest:
+        problem = f"{held} tokens cannot hold a sequence of {load.longest} (prompt and response)"
+        least = -(-load.longest // load.sequence_parallel)
+        yield Fault("cluster.micro_batch_tokens", problem, f"set {least} or more")
+
+
+def _sequence_parallel(load: Load, shape: ModelShape | None) -> Iterator[Fault]:
+    size, field = load.sequence_parallel, "cluster.sequence_parallel"
+    if size == 1:
+        return
+    if load.gpus_per_node % size:
+        yield Fault(field, f"machines of {load.gpus_per_node} GPUs do not divide by {size}", "use a divisor or 1")
+    if shape is None:
+        yield Fault(field, "not every layer of this architecture is known to be attention", "set 1")
+    elif shape.heads % size:
+        yield Fault(field, f"{shape.heads} heads cannot be shared among {size} GPUs", "use a divisor or 1")
+    elif max(size, shape.kv_heads) % min(size, shape.kv_heads):
+        yield Fault(field, f"{shape.kv_heads} KV heads cannot be shared among {size} GPUs", "use a divisor or 1")
 
 
 def _batch(load: Load, rows: int | None) -> Iterator[Fault]:
     field = f"{load.kind}.batch.prompts_per_step"
-    multiple = prompt_multiple(load.updates, load.samples_per_prompt, load.ranks)
+    multiple = prompt_multiple(load.updates, load.samples_per_prompt, load.data_ranks)
     if load.prompts % multiple:
         samples = load.prompts // load.updates * load.samples_per_prompt
-        problem = f"{samples} samples an update do not divide among {load.ranks} data-parallel ranks"
+        problem = f"{samples} samples an update do not divide among {load.data_ranks} data-parallel ranks"
         yield Fault(field, problem, f"set a multiple of {multiple}, e.g. {-(-load.prompts // multiple) * multiple}")
     if rows is not None and load.prompts > rows:
         problem = f"{load.prompts} prompts a step, and the training data has {rows} that fit"

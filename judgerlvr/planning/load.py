@@ -27,10 +27,16 @@ class Load:
     offload: bool
     recompute: Recompute = Recompute.all
     compile: bool = True
+    sequence_parallel: int = 1
 
     @property
     def ranks(self) -> int:
         return self.nodes * self.gpus_per_node
+
+    @property
+    def data_ranks(self) -> int:
+        """Groups of ranks that share the tokens of a forward pass. Each group has samples of its own."""
+        return max(1, self.ranks // self.sequence_parallel)
 
     @property
     def samples(self) -> int:
@@ -52,8 +58,9 @@ class Load:
 
     @property
     def micro_batch(self) -> int:
-        """Most tokens that a forward pass can hold: an update may have fewer."""
-        return min(self.micro_batch_tokens, -(-self.samples_per_update // self.ranks) * self.longest)
+        """Most tokens of a forward pass that a rank can hold: an update may have fewer."""
+        tokens = -(-self.samples_per_update // self.data_ranks) * self.longest
+        return min(self.micro_batch_tokens, -(-tokens // self.sequence_parallel))
 
 
 def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
@@ -80,4 +87,5 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         # Plans of memory and time are for GPUs, where auto recomputes all.
         recompute=Recompute.all if cluster.recompute is Recompute.auto else cluster.recompute,
         compile=cluster.compile,
+        sequence_parallel=cluster.sequence_parallel,
     )

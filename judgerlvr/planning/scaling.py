@@ -77,7 +77,7 @@ def load_on(kind: Kind, config: Config, gpus: int) -> Load:
     if gpus < 1 or (gpus > most and gpus % most):
         raise InputError(f"{gpus} GPUs do not fill machines of {most}", f"give a multiple of {most}", field="--gpus")
     load = replace(given, nodes=max(1, gpus // most), gpus_per_node=min(gpus, most))
-    multiple = prompt_multiple(load.updates, load.samples_per_prompt, load.ranks)
+    multiple = prompt_multiple(load.updates, load.samples_per_prompt, load.data_ranks)
     return replace(load, prompts=-(-load.prompts // multiple) * multiple)
 
 

@@ -24,6 +24,7 @@ MACHINES = (
     "cluster.nodes",
     "cluster.gpus_per_node",
     "cluster.tensor_parallel",
+    "cluster.sequence_parallel",
     "cluster.rollout_gpu_share",
     "cluster.rollout_cpu_gib",
     "cluster.micro_batch_tokens",

@@ -50,7 +50,7 @@ def prompts_for(generate: Batch, judge: Batch, cluster: Cluster, mean_tokens: tu
     generate_tokens, judge_tokens = mean_tokens
     wanted = generate.fixed_prompts * generate.samples_per_prompt * generate_tokens
     prompts = min(wanted / (judge.samples_per_prompt * judge_tokens), rows)
-    ranks = cluster.nodes * cluster.gpus_per_node
+    ranks = cluster.nodes * cluster.gpus_per_node // cluster.sequence_parallel
     multiple = prompt_multiple(judge.updates_per_step, judge.samples_per_prompt, ranks)
     nearest = max(1, round(prompts / multiple)) * multiple
     return nearest - multiple if multiple < nearest > rows else nearest

@@ -38,6 +38,25 @@ def test_fault_names_its_key(override):
     assert f"field {FAULTS[override]!r}" in str(caught.value)
 
 
+SHARED = ["cluster.sequence_parallel=2", "cluster.share_prefixes=false"]
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("cluster.attention=sdpa", "set cluster.attention=auto"),
+        ("cluster.attention=flash_attention_2", "set cluster.attention=auto"),
+        ("cluster.share_prefixes=true", "set cluster.share_prefixes=false"),
+        ("model.replay_experts=true", "set model.replay_experts=false"),
+    ],
+)
+def test_what_would_see_a_part_of_a_shared_row_is_refused(override, says):
+    check_config(load_config("configs/tiny.yaml", SHARED))
+    with pytest.raises(InputError, match=says) as caught:
+        check_config(load_config("configs/tiny.yaml", [*SHARED, override]))
+    assert "field 'cluster.sequence_parallel'" in str(caught.value)
+
+
 def test_refresh_interval_is_read_from_the_candidates_key():
     assert refresh_every("refresh_every:7") == 7
     assert refresh_every(load_config("configs/tiny.yaml").judge.data.candidates) == 0

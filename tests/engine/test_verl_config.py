@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from judgerlvr.engine.devices import COMPARING, REPLAYING, SHARE_PREFIXES, TRAINING, stage_environment
+from judgerlvr.engine import devices
+from judgerlvr.engine.devices import COMPARING, PACKED, REPLAYING, SHARE_PREFIXES, TRAINING, stage_environment
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.runs.stage import derived
 
@@ -105,6 +106,15 @@ def test_samples_at_most_count_extra_rounds(make_stage, dynamic):
     overrides = [f"generate.algorithm.dynamic_sampling={str(dynamic).lower()}", "generate.algorithm.max_extra_rounds=3"]
     numbers = derived(make_stage(overrides=[*overrides, "generate.stop.steps=5"]))
     assert numbers["samples at most"] == 5 * numbers["samples per step"] * (4 if dynamic else 1)
+
+
+@pytest.mark.parametrize(("size", "name"), [(1, "flash_attention_2"), (2, PACKED)])
+def test_ranks_that_share_tokens_have_our_attention(make_stage, monkeypatch, size, name):
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda _: "installed")
+    given = [f"cluster.sequence_parallel={size}", "cluster.share_prefixes=false"]
+    policy = render(make_stage("generate", "gpu", overrides=given)).actor_rollout_ref
+    assert policy.model.override_config.attn_implementation == name
+    assert policy.actor.fsdp_config.ulysses_sequence_parallel_size == size
 
 
 @pytest.mark.parametrize(("device", "shared"), [("cpu", True), ("gpu", False)])

@@ -146,12 +146,15 @@ def log_probs_of(engine, batch):
 
 
 def gradients_of(engine, batch):
-    """(gradient of each parameter by name, norm of all) of one update, whose learning rate is 0."""
+    """(gradient of each parameter by name, norm of all) of one update, whose learning rate is 0.
+
+    Of ranks that share tokens, verl tells the norm to the first alone.
+    """
     with engine.train_mode(disable_auto_offload=True):
         output = engine.train_batch(batch, loss_function=loss)
         parts = {name: part.grad for name, part in engine.module.named_parameters() if part.grad is not None}
         found = {name: grad.full_tensor().clone() for name, grad in parts.items()}
-    return found, output["metrics"]["grad_norm"]
+    return found, output["metrics"].get("grad_norm")
 
 
 def read_json(path):

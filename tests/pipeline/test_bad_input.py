@@ -117,6 +117,7 @@ HYSPARSE = {
     "cluster.rollout_engine.async_scheduling=true": "leave it out",
     "cluster.rollout_engine.kv_transfer_config={}": "leave it out",
     "cluster.tensor_parallel=2 cluster.nodes=2": "set at most 1",
+    "cluster.sequence_parallel=2 cluster.gpus_per_node=2 cluster.share_prefixes=false": "needs whole rows",
 }
 
 

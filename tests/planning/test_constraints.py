@@ -20,9 +20,9 @@ def load_with(**changes):
     return replace(load_of("generate", CONFIG), **changes)
 
 
-def refused(load, device="gpu", **facts):
+def refused(load, device="gpu", shape=SHAPE, **facts):
     try:
-        check_constraints(load, SHAPE, device, **facts)
+        check_constraints(load, shape, device, **facts)
     except InputError as error:
         return str(error)
     return ""
@@ -31,17 +31,19 @@ def refused(load, device="gpu", **facts):
 def verl_refuses(load):
     """The two assertions of verl's worker and of its split into micro-batches, as they are written there."""
     mini_batch = load.prompts // load.updates * load.samples_per_prompt
-    return mini_batch % load.ranks != 0 or load.micro_batch_tokens < load.longest
+    held = load.micro_batch_tokens * load.sequence_parallel
+    return mini_batch % (load.ranks // load.sequence_parallel) != 0 or held < load.longest
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 8, 16])
+@pytest.mark.parametrize(("ranks", "sharing"), [(1, 1), (2, 1), (3, 1), (8, 1), (16, 1), (2, 2), (8, 2), (16, 4)])
 @pytest.mark.parametrize("samples", [2, 3, 8])
-def test_batches_are_refused_exactly_where_verl_would_refuse(ranks, samples):
+def test_batches_are_refused_exactly_where_verl_would_refuse(ranks, sharing, samples):
     for prompts, updates in product((4, 12, 20, 36), (1, 2, 4)):
         load = load_with(
             nodes=1,
             gpus_per_node=ranks,
             tensor_parallel=1,
+            sequence_parallel=sharing,
             prompts=prompts,
             updates=updates,
             samples_per_prompt=samples,
@@ -56,9 +58,30 @@ def test_the_remedy_of_a_batch_is_one_that_works():
     assert not refused(replace(load, prompts=proposed))
 
 
-@pytest.mark.parametrize(("tokens", "fine"), [(20_479, False), (20_480, True)])
-def test_a_micro_batch_holds_the_longest_sequence(tokens, fine):
-    assert bool(refused(load_with(micro_batch_tokens=tokens))) != fine
+@pytest.mark.parametrize("sharing", [1, 2, 4])
+@pytest.mark.parametrize(("tokens", "fine"), [(20_476, False), (20_480, True)])
+def test_a_micro_batch_holds_the_longest_sequence(tokens, fine, sharing):
+    load = load_with(micro_batch_tokens=tokens // sharing, sequence_parallel=sharing)
+    assert bool(refused(load)) != fine
+
+
+@pytest.mark.parametrize(("size", "fine"), [(1, True), (2, True), (4, True), (8, True), (3, False), (16, False)])
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_sequence_parallel_against_heads_and_machines(size, fine, device):
+    load = load_with(sequence_parallel=size, tensor_parallel=1)
+    assert ("cluster.sequence_parallel" in refused(load, device)) != fine
+
+
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "fine"), [(6, 6, False), (8, 2, True), (8, 4, True), (8, 6, False), (4, 4, True)]
+)
+def test_four_ranks_share_heads_that_divide_or_are_copied(heads, kv_heads, fine):
+    shape = replace(SHAPE, heads=heads, kv_heads=kv_heads)
+    assert ("heads cannot be shared" in refused(load_with(sequence_parallel=4), shape=shape)) != fine
+
+
+def test_layers_that_nobody_knows_do_not_share_tokens():
+    assert "not every layer" in refused(load_with(sequence_parallel=2), shape=None)
 
 
 @pytest.mark.parametrize(("size", "fine"), [(1, True), (2, True), (4, True), (8, True), (3, False), (16, True)])

@@ -18,6 +18,7 @@ from transformers import AttentionInterface
 
 from judgerlvr.engine.devices import PACKED
 from judgerlvr.engine.policy_passes.distinct_prefixes import DistinctPrefixes
+from judgerlvr.engine.policy_passes.shared_row import SharedRow
 from judgerlvr.hysparse.buckets import Buckets, buckets_of
 
 # Sequences from this length on may be padded. Between the two measured lengths, by interpolation.
@@ -88,13 +89,15 @@ def packed_attention(
     softcap: float | None = None,
     s_aux: Tensor | None = None,
     prefixes: DistinctPrefixes | None = None,
+    shared: SharedRow | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """Causal attention within each sequence of a packed batch.
 
     ``query`` (1, heads, tokens, head_dim), ``key`` and ``value`` (1, kv_heads, tokens, head_dim) of one float dtype.
     ``position_ids`` int (1, tokens), 0 where a sequence starts. Returns ((1, tokens, heads, head_dim), None).
-    With ``prefixes`` all tensors hold distinct prefixes in the place of tokens.
+    With ``prefixes`` all tensors hold distinct prefixes in the place of tokens. With ``shared`` all tensors hold this
+    rank's tokens of the row, and each rank attends for a part of the heads.
 
     Raises:
         ValueError: the batch is not packed (more than one row, a mask, a first position other than 0), or the
@@ -104,16 +107,32 @@ def packed_attention(
         raise ValueError(f"{PACKED} has no softcap and no sinks; set cluster.attention=sdpa or eager")
     if query.shape[0] != 1 or attention_mask is not None or position_ids is None:
         raise ValueError(f"{PACKED} takes one packed row with position_ids and no mask; set cluster.attention=sdpa")
+    if shared is not None:
+        query, key, value = map(shared.all_tokens, (query, key, value))
+        position_ids = shared.position_ids
     row = _row_of(prefixes.position_ids if prefixes else position_ids)
     if sliding_window is not None and row.longest > sliding_window:
         raise ValueError(f"{PACKED} has no window, {row.longest} tokens > {sliding_window}; set cluster.attention=sdpa")
-    if dropout == 0.0 and takes_varlen(query) and not row.padding_pays:
-        if prefixes is None:
-            return varlen(query, key, value, row, scaling), None
-        wide_query, wide_key, wide_value = map(prefixes.widen, (query, key, value))
-        attended = varlen(wide_query, wide_key, wide_value, row, scaling)
-        return attended.index_select(1, prefixes.kept), None
-    return bucketed(query, key, value, row, scaling, dropout, prefixes), None
+    attended = _attend(query, key, value, row, scaling, dropout, prefixes)
+    return shared.all_heads(attended) if shared else attended, None
+
+
+def _attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    row: PackedRow,
+    scaling: float | None,
+    dropout: float,
+    prefixes: DistinctPrefixes | None,
+) -> Tensor:
+    if dropout or not takes_varlen(query) or row.padding_pays:
+        return bucketed(query, key, value, row, scaling, dropout, prefixes)
+    if prefixes is None:
+        return varlen(query, key, value, row, scaling)
+    wide_query, wide_key, wide_value = map(prefixes.widen, (query, key, value))
+    attended = varlen(wide_query, wide_key, wide_value, row, scaling)
+    return attended.index_select(1, prefixes.kept)
 
 
 def bucketed(

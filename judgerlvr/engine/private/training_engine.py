@@ -10,8 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch import Tensor
 from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_name
+from verl.utils.ulysses import ulysses_pad
 from verl.workers.engine import EngineRegistry, FSDPEngineWithLMHead
 
 from judgerlvr.config.choices import Recompute
@@ -21,6 +23,7 @@ from judgerlvr.engine.policy_passes.distinct_prefixes import DistinctPrefixes, d
 from judgerlvr.engine.policy_passes.fused_parts import fuse
 from judgerlvr.engine.policy_passes.packed_attention import takes_varlen
 from judgerlvr.engine.policy_passes.recompute import kept_attention
+from judgerlvr.engine.policy_passes.shared_row import SharedRow
 from judgerlvr.engine.private.weights import send_on_own_socket
 from judgerlvr.engine.worker_reports import report
 
@@ -36,6 +39,8 @@ class HeadEngine(FSDPEngineWithLMHead):
 
     def initialize(self) -> None:
         super().initialize()
+        if self.use_ulysses_sp and self.module.config._attn_implementation != PACKED:
+            raise ValueError(f"cluster.sequence_parallel needs cluster.attention={PACKED}")
         send_on_own_socket()
         self.take_over()
         report(self.rank, self.facts())
@@ -63,6 +68,7 @@ class HeadEngine(FSDPEngineWithLMHead):
             "recompute": recomputes().value if self.model_config.enable_gradient_checkpointing else "none",
             "compiled": compiles(),
             "shares_prefixes": self.shares,
+            "sequence_parallel": self.ulysses_sequence_parallel_size,
             "torch": torch.__version__,
         }
 
@@ -71,11 +77,24 @@ class HeadEngine(FSDPEngineWithLMHead):
         if inputs["attention_mask"] is not None:
             raise ValueError("set use_remove_padding=True: this engine takes packed rows alone")
         temperature = None if arguments["temperature_is_one"] else arguments["temperature_rmpad"]
+        if self.use_ulysses_sp:
+            inputs["shared"] = self.shared_row(micro_batch["position_ids"].values()[None])
         entropy = bool(tu.get_non_tensor_data(data=micro_batch, key="calculate_entropy", default=False))
         prefixes = self.prefixes_of(inputs)
         rows = prefixes.of_token if prefixes else None
         self.head.ask(Question(arguments["input_ids_rmpad_rolled"], temperature, entropy, rows))
         return inputs, arguments
+
+    def shared_row(self, position_ids: Tensor) -> SharedRow:
+        """The whole row, of which verl gave the model this rank's part. Each rank has all of ``position_ids``.
+
+        Raises ValueError where verl also pads to a fixed length.
+        """
+        if self.pad_to_length:
+            raise ValueError("cluster.sequence_parallel: set pad_to_length=False")
+        ranks = self.ulysses_sequence_parallel_size
+        _, padded, _ = ulysses_pad(position_ids, position_ids, sp_size=ranks)
+        return SharedRow(self.ulysses_parallel_group, ranks, padded)
 
     def prefixes_of(self, inputs: dict[str, Any]) -> DistinctPrefixes | None:
         """Reduce the model's inputs to the distinct prefixes of the packed row, where the engine shares prefixes."""
