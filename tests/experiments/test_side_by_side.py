@@ -11,7 +11,7 @@ import pytest
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.evaluation.outputs import SUMMARY
-from judgerlvr.experiments import arms_of_seed, commands, room
+from judgerlvr.experiments import commands, room
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
 from judgerlvr.experiments.command import policies_of
 from judgerlvr.experiments.commands import ALONE, Room, call, together
@@ -115,20 +115,13 @@ def test_the_chain_is_evaluated_while_vanilla_trains(plan, tmp_path, capsys):
     assert "evaluated before" not in capsys.readouterr().out
 
 
-def test_no_evaluation_is_begun_alone_once_vanilla_has_ended(plan, tmp_path, monkeypatch):
-    """The rest is evaluated several at once."""
-    at_once = []
-    monkeypatch.setattr(
-        arms_of_seed, "together", lambda calls, count: at_once.append(len(calls)) or together(calls, count)
-    )
-    seen = whole_run(plan, tmp_path, 3)
-    assert set(seen) == {
-        *("judge", "generate", "vanilla", "judge/eval/base"),
-        *(f"{name}/eval/final" for name in ("judge", "generate", "vanilla")),
-    }
-    assert len(seen) == 7
-    # Two arms, then what is left. A second evaluation may begin in the moment in which vanilla ends.
-    assert at_once[0] == 2 and at_once[1] in (2, 3)
+def test_no_evaluation_is_begun_alone_once_vanilla_has_ended(plan, tmp_path):
+    """Vanilla ends while the base is evaluated. The rest is left for several evaluations at once."""
+    training = {"generate", "vanilla"}
+    told = Told(tmp_path / "out", threading.Event())
+    told.vanilla_ends.after, told.vanilla_ends.set = 3, training.clear
+    ArmsOfSeed(plan, tmp_path / "out", None, told, ROOMY)._take_turn(plan.arms["JudgeRLVR"], training, beside=True)
+    assert told.seen == ["judge", "generate", "judge/eval/base"]
 
 
 def test_problems_of_an_arm_that_still_trains_are_waited_for(plan, tmp_path):
