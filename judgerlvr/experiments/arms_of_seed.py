@@ -39,10 +39,13 @@ class ArmsOfSeed:
         self.plan, self.out, self.call, self.room = plan, out, call, room
         self.overrides = [*plan.overrides, *([] if seed is None else [f"seed={seed}"])]
         self.config = load_config(plan.config, self.overrides)
+        # Folders of evaluations that ended while an arm trained.
+        self._evaluated: set[Path] = set()
 
     def run(self) -> None:
         for arms in self._trained_together():
-            together([partial(self._train, arm, len(arms) > 1) for arm in arms], len(arms))
+            training = {arm.stages[-1].name for arm in arms}
+            together([partial(self._take_turn, arm, training, len(arms) > 1) for arm in arms], len(arms))
         self._evaluate_all()
         runs = [self.out / stage.name for stage in self.plan.stages]
         self.call("report", *runs, "--out", self.out / "report.html")
@@ -55,6 +58,25 @@ class ArmsOfSeed:
             beside = self._fits_beside(arm) and len(lists.get(arm.match, ())) == 1
             lists.setdefault(arm.match if beside else name, []).append(arm)
         return list(lists.values())
+
+    def _take_turn(self, arm: ArmPlan, training: set[str], beside: bool) -> None:
+        """Train an arm. While an arm beside it trains on, evaluate what is ready, in the place of a waiting core.
+
+        ``training`` holds the last stages of the arms at work.
+        """
+        self._train(arm, beside)
+        training.discard(arm.stages[-1].name)
+        ready = self._ready_with(arm) if training else []
+        for one in ready:
+            # With the last arm's end all that is left is evaluated, several at once.
+            if training and not one.done:
+                self._evaluated.add(one.out)
+                self.call(*self._words(one), apart=True)
+
+    def _ready_with(self, arm: ArmPlan) -> list[Evaluation]:
+        """The base and the policies of an arm, where the arm itself has made the problems of every evaluation."""
+        made_here = all(stage in arm.stages for stage in self._sources())
+        return [self._base(), *self._evaluations_of(arm)] if made_here and not arm.match else []
 
     def _fits_beside(self, arm: ArmPlan) -> bool:
         """Whether the arm can train while the matched arm does: its budget is the tokens of known steps."""
@@ -122,15 +144,17 @@ class ArmsOfSeed:
 
     def _evaluate_all(self) -> None:
         """Evaluate every policy, several at once where there is room."""
-        base = Evaluation(Path(self.config.model.path), self._first_run / "eval" / "base", self.config)
-        evaluations = [base, *(one for arm in self.plan.arms.values() for one in self._evaluations_of(arm))]
+        evaluations = [self._base(), *(one for arm in self.plan.arms.values() for one in self._evaluations_of(arm))]
         waiting = [one for one in evaluations if not one.done]
         for one in evaluations:
-            if one.done:
+            if one.done and one.out not in self._evaluated:
                 print(f"\nevaluated before: {one.out}", flush=True)
         shown = {"apart": True} if self.room.evaluations > 1 else {}
         calls = [partial(self.call, *self._words(one), **shown) for one in waiting]
         together(calls, self.room.evaluations)
+
+    def _base(self) -> Evaluation:
+        return Evaluation(Path(self.config.model.path), self._first_run / "eval" / "base", self.config)
 
     @property
     def _first_run(self) -> Path:
@@ -167,12 +191,19 @@ class ArmsOfSeed:
             *("--extraction", config.reward.extraction.value, "--verdicts", *config.judge.data.verdicts),
         ]
 
+    def _sources(self) -> list[StagePlan]:
+        """The stages whose held-out rows every policy is evaluated on."""
+        return [stage for kind in Kind if (stage := self._first_of(kind))]
+
+    def _first_of(self, kind: Kind) -> StagePlan | None:
+        return next((stage for stage in self.plan.stages if stage.stage is kind), None)
+
     def _problem_files(self) -> list[object]:
-        generate = next((s for s in self.plan.stages if s.stage is Kind.generate), None)
+        generate = self._first_of(Kind.generate)
         # The file holds the held-out problems that the stage used, generated problems too.
         own = [self.out / generate.name / "data" / "heldout.jsonl"] if generate else []
         return [*own, *self.plan.evaluation.data]
 
     def _judge_data(self) -> list[object]:
-        judge = next((s for s in self.plan.stages if s.stage is Kind.judge), None)
+        judge = self._first_of(Kind.judge)
         return ["--judge-data", self.out / judge.name / "data" / "heldout.parquet"] if judge else []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from judgerlvr.config.load import ROOT
+from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.experiments import commands, room
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
 from judgerlvr.experiments.command import policies_of
@@ -17,6 +18,7 @@ from judgerlvr.experiments.commands import ALONE, Room, call, together
 from judgerlvr.experiments.demo import DEMO_PLAN
 from judgerlvr.experiments.plan import Budget, Kind, StagePlan, read_plan
 from judgerlvr.experiments.spent import Spent
+from judgerlvr.runs.checkpoints import SEAL
 from rewards.errors import CommandFailed
 
 ROOMY = Room(2, True)
@@ -70,6 +72,62 @@ def test_never_more_than_two_arms_train_at_once(plan, tmp_path):
     """A second arm with the same matched arm waits."""
     plan.arms["other"] = replace(plan.arms["vanilla"], stages=[StagePlan(Kind.generate, "other")])
     assert lists(plan, tmp_path) == [["JudgeRLVR", "vanilla"], ["other"]]
+
+
+class Told:
+    """Takes the place of commands. A stage leaves a checkpoint, an evaluation a summary. Vanilla ends as told."""
+
+    def __init__(self, out, vanilla_ends):
+        self.out, self.vanilla_ends, self.seen = out, vanilla_ends, []
+
+    def __call__(self, module, *words, **shown):
+        words = list(map(str, words))
+        name = next((word.removeprefix("name=") for word in words if word.startswith("name=")), None)
+        if name:
+            if name == "vanilla":
+                self.vanilla_ends.wait(20)
+            checkpoint = self.out / name / "checkpoints" / "global_step_22"
+            checkpoint.mkdir(parents=True)
+            (checkpoint / SEAL).write_text('{"generated_tokens": 100}')
+            self.seen.append(name)
+        elif module == "evaluate":
+            folder = Path(words[words.index("--out") + 1])
+            folder.mkdir(parents=True)
+            (folder / SUMMARY).write_text("{}")
+            self.seen.append(str(folder.relative_to(self.out)))
+            if len(self.seen) == self.vanilla_ends.after:
+                self.vanilla_ends.set()
+
+
+def whole_run(plan, tmp_path, commands_before_vanilla_ends):
+    """The commands of a run in which vanilla ends behind so many commands."""
+    ends = threading.Event()
+    ends.after = commands_before_vanilla_ends
+    told = Told(tmp_path / "out", ends)
+    ArmsOfSeed(plan, tmp_path / "out", None, told, ROOMY).run()
+    return told.seen
+
+
+def test_the_chain_is_evaluated_while_vanilla_trains(plan, tmp_path, capsys):
+    seen = whole_run(plan, tmp_path, 5)
+    assert seen[:5] == ["judge", "generate", "judge/eval/base", "judge/eval/final", "generate/eval/final"]
+    assert seen[5:] == ["vanilla", "vanilla/eval/final"]
+    assert "evaluated before" not in capsys.readouterr().out
+
+
+def test_no_evaluation_is_begun_alone_once_vanilla_has_ended(plan, tmp_path):
+    """Vanilla ends while the base is evaluated. The rest is left for several evaluations at once."""
+    training = {"generate", "vanilla"}
+    told = Told(tmp_path / "out", threading.Event())
+    told.vanilla_ends.after, told.vanilla_ends.set = 3, training.clear
+    ArmsOfSeed(plan, tmp_path / "out", None, told, ROOMY)._take_turn(plan.arms["JudgeRLVR"], training, beside=True)
+    assert told.seen == ["judge", "generate", "judge/eval/base"]
+
+
+def test_problems_of_an_arm_that_still_trains_are_waited_for(plan, tmp_path):
+    plan.arms["JudgeRLVR"].stages.pop()
+    arms = ArmsOfSeed(plan, tmp_path / "out", None, call=None, room=ROOMY)
+    assert arms._ready_with(plan.arms["JudgeRLVR"]) == []
 
 
 @pytest.fixture
