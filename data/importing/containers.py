@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.importing.sources import container_kind
-from data.jsonl import Row, not_utf8, parse_lines
+from data.jsonl import Row, broken_json, not_utf8, parse_lines
 from rewards.errors import InputError
 
 BATCH = 1024
@@ -72,10 +72,10 @@ def _json(file: io.TextIOBase, path: Path) -> Iterator[Row]:
         return
     try:
         tree = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         # JSON lines under the ending .json fail as extra data after the first object.
-        if error.msg != "Extra data":
-            raise InputError(f"broken JSON ({error.msg})", "mend or remove it", file=path) from error
+        if not isinstance(error, json.JSONDecodeError) or error.msg != "Extra data":
+            raise InputError(broken_json(error), "mend or remove it", file=path) from error
         # A line feed alone ends a line, because texts may hold other line ends.
         yield from parse_lines(io.StringIO(text, newline="\n"), path)
         return
@@ -133,6 +133,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=BATCH):
+                batch.validate(full=True)
                 yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"not parquet ({_first_line(error)})", "write the file again", file=path) from error
@@ -154,6 +155,8 @@ def _arrow(path: Path) -> Iterator[Row]:
                 file = pyarrow.ipc.open_file(source)
                 batches = (file.get_batch(index) for index in range(file.num_record_batches))
             for batch in batches:
+                # A damaged offset would lead beyond the batch, and a damaged text is no UTF-8.
+                batch.validate(full=True)
                 # A record batch may be of any size, and slices bound the rows held as Python objects.
                 for start in range(0, batch.num_rows, BATCH):
                     yield from batch.slice(start, BATCH).to_pylist()

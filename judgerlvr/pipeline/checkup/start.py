@@ -10,7 +10,7 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.choices import Device
 from judgerlvr.engine.preflight import PreflightError, check_versions
-from judgerlvr.models.directory import check_hysparse, check_model, small_tokenizer
+from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
 from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.nodes import nodes
@@ -61,6 +61,7 @@ def model(subject: Subject) -> Iterator[Finding]:
     request, config = subject.request, subject.config
     longest = config.max_prompt_tokens + request.settings.max_response_tokens
     subject.tokenizer = check_model(request.init, longest, config.model.trust_remote_code)
+    check_trainable(request.init)
     check_hysparse(request.init, config.cluster)
     shape = subject.shape
     kind = f"{shape.model_type}, {size(shape.parameters)}" if shape else "of a type that the planner does not know"
