@@ -110,7 +110,10 @@ def cut(folder, draw):
 def stuffed(folder, draw):
     """Bytes that are put in at some place."""
     path = write(folder, draw, good_rows(draw))
-    data, stuff = path.read_bytes(), draw.choice([b"\0" * 64, b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\n\n", b'"', b"{}"])
+    data, stuff = (
+        path.read_bytes(),
+        draw.choice([b"\0" * 64, b"\xff\xfe", b"\xef\xbb\xbf", b"\r", b"\n\n", b'"', b"{}"]),
+    )
     at = draw.choice([0, len(data), draw.randrange(len(data))])
     path.write_bytes(data[:at] + stuff + data[at:])
     return path

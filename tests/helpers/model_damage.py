@@ -316,7 +316,7 @@ def harmless(folder, draw):
             ("no architectures", lambda: edit(folder / CONFIG, architectures=...)),
             ("no dtype", lambda: edit(folder / CONFIG, dtype=...)),
             ("longer context", lambda: edit(folder / CONFIG, max_position_embeddings=4096)),
-            ("plain template", lambda: (folder / TEMPLATE).write_text("{% for m in messages %}{{ m.content }}{% endfor %}")),
+            ("plain template", lambda: (folder / TEMPLATE).write_text("{{ messages[0].content }}")),
             ("several ends", lambda: edit(folder / GENERATION, eos_token_id=[1, 0])),
         ]
     )

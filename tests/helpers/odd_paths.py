@@ -27,13 +27,14 @@ def make(kind: str, folder: Path, suffix: str = "") -> str:
     return others.get(kind, f"/proc/self/odd{suffix}" if kind == "process" else str(path))
 
 
+ELSEWHERE = ("missing", "folder", "tilde")
 # Option or key -> (command, suffix, text of the argument, kinds that are rightly accepted). A run's folder may be new.
 PLACES = {
     "--config": ("generate", ".yaml", "--config {}", ()),
     "--init": ("generate", "", "--init {}", ()),
     "--out": ("generate", "", "--out {}", ("missing", "tilde")),
     "--resume": ("generate", "", "--resume {}", ()),
-    "runs": ("generate", "", "runs={}", ("missing", "folder", "tilde")),
+    "runs": ("generate", "", "runs={}", ELSEWHERE),
     "model.path": ("generate", "", "model.path={}", ()),
     "data.prompt": ("generate", ".txt", "data.prompt={}", ()),
     "judge.data.prompt": ("judge", ".txt", "judge.data.prompt={}", ()),
@@ -42,7 +43,7 @@ PLACES = {
     "data.evaluation": ("generate", ".parquet", "data.evaluation=[{}]", ()),
     "judge.data.responses": ("judge", ".jsonl", "judge.data.responses=[{}]", ()),
     "judge.data.sample_from": ("judge", "", "judge.data.sample_from=[{}]", ()),
-    "generate.stop.tokens_of": ("generate", "", "generate.stop.tokens_of=[{}]", ("missing", "folder", "tilde", "process")),
+    "generate.stop.tokens_of": ("generate", "", "generate.stop.tokens_of=[{}]", (*ELSEWHERE, "process")),
     "planning.measured": ("generate", ".json", "planning.measured={}", ()),
     "evaluate --model": ("evaluate", "", "--model {} --data good.jsonl", ()),
     "evaluate --data": ("evaluate", ".jsonl", f"--model {BASE} --data {{}}", ()),

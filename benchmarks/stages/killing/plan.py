@@ -31,7 +31,8 @@ class Kill:
 
     ``share`` is the part of the time of the phase ``wanted``, 0 to 1, that passes before the kill. For ``ANY`` the
     time is the step's. ``phase`` and ``step`` were seen when the kill was made, at the time ``at`` in UTC and
-    ``seconds_in`` after the command's start. ``tracebacks`` counts those on the console. ``left`` is what there still was ``seconds_to_nothing`` after the command's end.
+    ``seconds_in`` after the command's start. ``tracebacks`` counts those on the console.
+    ``left`` is what there still was ``seconds_to_nothing`` after the command's end.
     """
 
     number: int
