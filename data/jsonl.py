@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rewards.jsonl import Row as Row
+from rewards.jsonl import broken_json as broken_json
 from rewards.jsonl import not_utf8 as not_utf8
 from rewards.jsonl import parse_lines as parse_lines
 from rewards.jsonl import read_jsonl as read_jsonl

@@ -71,14 +71,17 @@ class InputError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's message as a line of bounded length, or the name of the class."""
+    """An exception's message as a line of bounded length, or the name of the class. A remedy stays whole."""
+    if isinstance(error, InputError):
+        remedy = bounded(error.remedy, LONGEST_LINE // 2)
+        return f"{bounded(error.fault, LONGEST_LINE - len(remedy) - 2)}; {remedy}"
     return bounded(str(error)) or type(error).__name__
 
 
-def bounded(text: str) -> str:
-    """A text as a line of bounded length."""
+def bounded(text: str, most: int = LONGEST_LINE) -> str:
+    """A text as a line of at most ``most`` characters."""
     text = " ".join(text.split())
-    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def machine_fault(error: BaseException) -> str | None:

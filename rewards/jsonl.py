@@ -50,6 +50,11 @@ def read_jsonl(path: str | Path, torn_last_line: bool = False) -> Iterator[Row]:
             raise not_utf8(path, error) from error
 
 
+def broken_json(error: ValueError | RecursionError) -> str:
+    """Why ``json.loads`` refused a text. Numbers of more than 4,300 digits are no ``JSONDecodeError``."""
+    return f"broken JSON ({error.msg if isinstance(error, json.JSONDecodeError) else str(error).partition(':')[0]})"
+
+
 def not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
     return InputError(f"not UTF-8 (byte {error.start} of a block)", "convert the file to UTF-8", file=path)
 
@@ -57,8 +62,8 @@ def not_utf8(path: Path, error: UnicodeDecodeError) -> InputError:
 def _parse_object(line: str, path: Path, number: int) -> Row:
     try:
         value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise InputError(f"broken JSON ({error.msg})", "mend or remove the row", file=path, row=number) from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(broken_json(error), "mend or remove the row", file=path, row=number) from error
     if not isinstance(value, dict):
         problem = f"a {type(value).__name__}, not an object"
         raise InputError(problem, "write {...} rows", file=path, row=number)

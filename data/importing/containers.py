@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.importing.sources import container_kind
-from data.jsonl import Row, not_utf8, parse_lines
-from rewards.errors import InputError
+from data.jsonl import Row, broken_json, not_utf8, parse_lines
+from rewards.errors import InputError, reading
 
 BATCH = 1024
+AGAIN = "write the file again"
 # Keys under which a JSON object may hold its list of rows.
 ROW_LISTS = ("data", "rows", "examples", "problems", "instances")
 
@@ -72,10 +73,10 @@ def _json(file: io.TextIOBase, path: Path) -> Iterator[Row]:
         return
     try:
         tree = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         # JSON lines under the ending .json fail as extra data after the first object.
-        if error.msg != "Extra data":
-            raise InputError(f"broken JSON ({error.msg})", "mend or remove it", file=path) from error
+        if not isinstance(error, json.JSONDecodeError) or error.msg != "Extra data":
+            raise InputError(broken_json(error), "mend or remove it", file=path) from error
         # A line feed alone ends a line, because texts may hold other line ends.
         yield from parse_lines(io.StringIO(text, newline="\n"), path)
         return
@@ -119,7 +120,7 @@ def _csv(file: io.TextIOBase, path: Path, delimiter: str = ",") -> Iterator[Row]
             # DictReader gives None for the cells that a short row lacks.
             yield {name: value for name, value in cells.items() if value not in (None, "")}
     except csv.Error as error:
-        raise InputError(f"broken CSV ({error})", "write the file again", file=path, row=reader.line_num) from error
+        raise InputError(f"broken CSV ({error})", AGAIN, file=path, row=reader.line_num) from error
 
 
 def _tsv(file: io.TextIOBase, path: Path) -> Iterator[Row]:
@@ -127,15 +128,13 @@ def _tsv(file: io.TextIOBase, path: Path) -> Iterator[Row]:
 
 
 def _parquet(path: Path) -> Iterator[Row]:
-    import pyarrow
     import pyarrow.parquet
 
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=BATCH):
-                yield from batch.to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"not parquet ({_first_line(error)})", "write the file again", file=path) from error
+    # A damaged file raises other errors than pyarrow's too, such as those of a name that is no UTF-8.
+    with reading("not parquet", AGAIN, file=path), pyarrow.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=BATCH):
+            batch.validate(full=True)
+            yield from batch.to_pylist()
 
 
 def _arrow(path: Path) -> Iterator[Row]:
@@ -143,23 +142,18 @@ def _arrow(path: Path) -> Iterator[Row]:
     import pyarrow
     import pyarrow.ipc
 
-    try:
-        with pyarrow.OSFile(str(path)) as source:
-            try:
-                reader = pyarrow.ipc.open_stream(source)
-                batches = iter(reader)
-            except pyarrow.ArrowInvalid:
-                # The failed try has moved the position past the first bytes.
-                source.seek(0)
-                file = pyarrow.ipc.open_file(source)
-                batches = (file.get_batch(index) for index in range(file.num_record_batches))
-            for batch in batches:
-                # A record batch may be of any size, and slices bound the rows held as Python objects.
-                for start in range(0, batch.num_rows, BATCH):
-                    yield from batch.slice(start, BATCH).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"not Arrow ({_first_line(error)})", "write the file again", file=path) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    with reading("not Arrow", AGAIN, file=path), pyarrow.OSFile(str(path)) as source:
+        try:
+            reader = pyarrow.ipc.open_stream(source)
+            batches = iter(reader)
+        except pyarrow.ArrowInvalid:
+            # The failed try has moved the position past the first bytes.
+            source.seek(0)
+            file = pyarrow.ipc.open_file(source)
+            batches = (file.get_batch(index) for index in range(file.num_record_batches))
+        for batch in batches:
+            # A damaged offset would lead beyond the batch, and a damaged text is no UTF-8.
+            batch.validate(full=True)
+            # A record batch may be of any size, and slices bound the rows held as Python objects.
+            for start in range(0, batch.num_rows, BATCH):
+                yield from batch.slice(start, BATCH).to_pylist()

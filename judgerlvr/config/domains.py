@@ -138,6 +138,8 @@ def printable(text: str) -> bool:
 MOST = 10**9
 SEED = Range(least=0, most=2**31 - 1)
 COUNT = Range(least=1, most=MOST)
+# A generator takes a minute for so many problems of the tiny world, and each must differ.
+TINY = Range(least=1, most=100_000)
 COUNT_OR_OFF = Range(least=0, most=MOST)
 TOKENS_OR_OFF = Range(least=0, most=10**15)
 SHARE = Range(least=0, most=1)

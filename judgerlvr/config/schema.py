@@ -19,6 +19,7 @@ from judgerlvr.config.domains import (
     POSITIVE,
     SEED,
     SHARE,
+    TINY,
     TOKENS_OR_OFF,
     Choice,
     Domain,
@@ -102,8 +103,8 @@ class Data:
         "What rows that cannot be used do: stop (all of them are named) | drop.",
         Choice(("stop", "drop")),
     )
-    tiny_train: int = doc(2000, "Problems generated for training when data.train is empty.", COUNT)
-    tiny_heldout: int = doc(400, "Problems generated for validation and evaluation when data.heldout is empty.", COUNT)
+    tiny_train: int = doc(2000, "Problems generated for training when data.train is empty.", TINY)
+    tiny_heldout: int = doc(400, "Problems generated for validation and evaluation when data.heldout is empty.", TINY)
 
 
 @dataclass

@@ -12,6 +12,7 @@ from rewards.errors import InputError, reading
 # transformers writes the length here, or into the part of a model that reads text.
 LENGTH, INNER = "max_position_embeddings", "text_config"
 ENGINE = "max_model_len"
+CONFIG = "config.json"
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -20,14 +21,35 @@ def read_config(directory: Path) -> dict[str, Any]:
     Raises:
         InputError: no such file, or a damaged one.
     """
-    path = directory / "config.json"
-    if not path.is_file():
+    path = directory / CONFIG
+    with reading("the path cannot be followed", "give a transformers checkpoint", file=path):
+        there = path.exists()
+    if not there:
         raise InputError("no model here (config.json is missing)", "give a transformers checkpoint", file=directory)
+    return read_keys(path)
+
+
+def read_keys(path: Path) -> dict[str, Any]:
+    """The keys of a JSON file of a model directory.
+
+    Raises:
+        InputError: no such file, or a damaged one.
+    """
+    # Reading a pipe would wait for a writer.
+    if path.exists() and not path.is_file():
+        raise InputError("no file", "download the checkpoint again", file=path)
     with reading("not JSON", "download the checkpoint again", file=path):
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)
     if not isinstance(config, dict):
         raise InputError("holds no keys", "download the checkpoint again", file=path)
     return config
+
+
+def _constant(word: str) -> float:
+    """The number behind a word that is no JSON. Some models write ``Infinity``, and none means ``NaN``."""
+    if word == "NaN":
+        raise ValueError("NaN stands for a number")
+    return float(word)
 
 
 def model_context(directory: Path, engine: Mapping[str, Any] | None = None) -> int | None:

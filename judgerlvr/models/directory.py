@@ -9,6 +9,8 @@ from typing import Any, Literal
 from judgerlvr.cluster.ray import has_cards
 from judgerlvr.config.schema import Cluster
 from judgerlvr.models.configuration import model_context, read_config
+from judgerlvr.models.generation import check_generation
+from judgerlvr.models.tensors import QUANTISED, check_tensors
 from judgerlvr.models.weights import check_weights
 from rewards.errors import InputError, reading
 
@@ -42,7 +44,9 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
         problem = f"vocab mismatch: tokenizer has {len(tokenizer)} tokens, the model {vocabulary}"
         raise InputError(problem, "use the tokenizer that the model was trained with", file=directory)
     check_architecture(directory, trust_remote_code)
+    check_generation(directory, vocabulary)
     check_weights(directory)
+    check_tensors(directory, trust_remote_code)
     return tokenizer
 
 
@@ -76,6 +80,13 @@ def check_architecture(directory: Path, trust_remote_code: bool) -> None:
     remedy = "use a model that this version of transformers knows, or set model.trust_remote_code=true"
     with reading("transformers cannot read the model's configuration", remedy, file=directory / "config.json"):
         AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+
+
+def check_trainable(directory: Path) -> None:
+    """Raise an InputError for quantised weights, which can be sampled from and not trained."""
+    if read_config(directory).get(QUANTISED):
+        remedy = "give the policy in bfloat16 or float32"
+        raise InputError("quantised weights are not trained", remedy, file=directory, field=QUANTISED)
 
 
 def check_hysparse(directory: Path, cluster: Cluster) -> None:

@@ -10,6 +10,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from rewards.errors import InputError, reading
 
 INDEX = "model.safetensors.index.json"
@@ -24,16 +26,30 @@ def check_weights(directory: Path) -> None:
     Raises:
         InputError: a Git LFS pointer, a file cut short, a broken header, or a missing shard.
     """
-    for path in sorted(directory.glob("*.safetensors")):
+    # transformers takes a whole file before an index, and vLLM the files of the index.
+    for path in sorted({*directory.glob("*.safetensors"), *weight_files(directory)}):
         read_header(path)
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files that the index names, all weight files where there is no index.
+
+    Raises:
+        InputError: a broken index, or a missing shard.
+    """
     index = directory / INDEX
-    if not index.is_file():
-        return
+    if not index.exists() and not index.is_symlink():
+        return sorted(directory.glob("*.safetensors"))
+    # Reading a pipe would wait for a writer.
+    if index.exists() and not index.is_file():
+        raise InputError("no file", AGAIN, file=index)
     with reading("not an index of weights", AGAIN, file=index):
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    for name in sorted(names):
-        if not (directory / name).is_file():
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        places = [directory / name for name in names]
+    for name, place in zip(names, places, strict=True):
+        if not place.is_file():
             raise InputError(f"shard {name} is missing", AGAIN, file=directory)
+    return places
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -42,6 +58,9 @@ def read_header(path: Path) -> dict[str, Any]:
     Raises:
         InputError: not a whole safetensors file.
     """
+    # Reading a pipe would wait for a writer.
+    if path.exists() and not path.is_file():
+        raise InputError("no file", AGAIN, file=path)
     with reading("no readable safetensors header", AGAIN, file=path), path.open("rb") as file:
         start = file.read(len(POINTER))
         if start == POINTER:
@@ -56,4 +75,6 @@ def read_header(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     if size != end:
         raise InputError(f"holds {size} bytes, its header says {end}", AGAIN, file=path)
-    return tensors
+    with reading("no readable safetensors header", AGAIN, file=path), safe_open(path, framework="numpy"):
+        # Opening checks types, shapes and offsets, and reads no tensor.
+        return tensors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ def existing_run(named: Path) -> Path | None:
 
 
 def nearest(folder: Path) -> Path:
-    """The folder, or the nearest folder above that exists."""
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    """What is at the path, or the nearest thing above. A link that leads nowhere is a thing too."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
 
 
 def _is_empty(run_dir: Path) -> bool:
@@ -96,6 +97,11 @@ def read_failure(run_dir: Path) -> str | None:
 
 
 def check_space(folder: Path) -> None:
+    """Raise an InputError for no folder, a folder that nobody may write to, or a disk that is nearly full."""
+    if not folder.is_dir():
+        raise InputError("is no folder", "set runs= to a folder", file=folder)
+    if not os.access(folder, os.W_OK):
+        raise InputError("this folder cannot be written to", "set runs= to another folder", file=folder)
     free = shutil.disk_usage(folder).free / 2**30
     if free < LEAST_FREE_GIB:
         raise InputError(f"no space left ({free:.2f} GiB free)", "free some, or set runs= to another disk", file=folder)

@@ -16,7 +16,7 @@ OF_A_STEP = ("sampling", "update", "save")
 VICTIMS = {
     "runner": "^ray::StageRunner",
     "trainer": "^ray::WorkerDict",
-    "engine": "^ray::vLLM",
+    "engine": "^(ray::vLLM|VLLM::)",
     "worker": "^ray::(AgentLoop|RewardLoop|SimpleStorage|TransferQueue)",
     "raylet": "/raylet/raylet ",
 }
@@ -30,8 +30,9 @@ class Kill:
     """One kill: what was planned, and what was seen.
 
     ``share`` is the part of the time of the phase ``wanted``, 0 to 1, that passes before the kill. For ``ANY`` the
-    time is the step's. ``phase`` and ``step`` were seen when the kill was made. ``tracebacks`` counts those on the
-    console. ``left`` is what there still was ``seconds_to_nothing`` after the command's end.
+    time is the step's. ``phase`` and ``step`` were seen when the kill was made, at the time ``at`` in UTC and
+    ``seconds_in`` after the command's start. ``tracebacks`` counts those on the console.
+    ``left`` is what there still was ``seconds_to_nothing`` after the command's end.
     """
 
     number: int
@@ -42,6 +43,8 @@ class Kill:
     share: float
     phase: str = ""
     step: int = 0
+    at: str = ""
+    seconds_in: float = 0.0
     delay: float = 0.0
     victim: str = ""
     code: int | None = None
@@ -60,11 +63,12 @@ def plan(count: int, seed: int) -> list[Kill]:
     A stage that starts or publishes has no process of Ray's, so that only some kinds are left.
     """
     draw = random.Random(seed)
-    inside, outside = (cycle(draw.sample(kinds, len(kinds))) for kinds in (KINDS, ALONE))
+    starting, publishing, inside = (cycle(draw.sample(kinds, len(kinds))) for kinds in (ALONE, ALONE, KINDS))
+    turns = {"start": starting, "publish": publishing}
     kills = []
     for number in range(count):
         phase, stage = PHASES[number % len(PHASES)], STAGES[number * len(STAGES) // count]
-        kind = next(outside if phase in ("start", "publish") else inside)
+        kind = next(turns.get(phase, inside))
         step = {"start": 1, "publish": STEPS + 1}.get(phase) or draw.randint(1, STEPS)
         kills.append(Kill(number, kind, stage, phase, step, round(draw.random(), 3)))
     return _in_order(kills)

@@ -208,13 +208,14 @@ def after(kill: Kill, running: Running) -> None:
 def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path | None, group: Path | None) -> None:
     """Wait for the phase and the share of its time, kill, and record. A run that is over is not killed."""
     begun = time.monotonic()
-    if kill.wanted == ANY:
+    if kill.wanted == ANY or kill.wanted in OF_A_STEP:
         # An earlier kill may have come after the step's seal.
         kill.wanted_step = max(kill.wanted_step, running.first)
     running.wait_for(kill.wanted, kill.wanted_step)
     kill.delay = running.linger(kill, kill.share * phases.get(running.timed(kill), 0.0))
     kill.phase, kill.step = running.phase()
     struck = time.monotonic()
+    kill.at, kill.seconds_in = time.strftime("%FT%TZ", time.gmtime()), round(time.time() - running.since, 1)
     if running.ended or kill.phase == "over":
         # A run that is over is only found finished.
         kill.victim = NOBODY

@@ -10,7 +10,7 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.choices import Device
 from judgerlvr.engine.preflight import PreflightError, check_versions
-from judgerlvr.models.directory import check_hysparse, check_model, small_tokenizer
+from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
 from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.nodes import nodes
@@ -18,9 +18,10 @@ from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.inputs import check_card, check_libraries, check_trackers, check_verdicts, unasked_box
 from judgerlvr.planning.machine import host_gib, visible_cards
 from judgerlvr.planning.report import size
+from judgerlvr.runs.manifest import MANIFEST
 from judgerlvr.runs.policy_card import asks_to_generate
 from judgerlvr.runs.versions import version
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 from rewards.verifier import load_verifier
 
 # A policy of more parameters is meant for a GPU. The largest shipped base has 5 million.
@@ -61,6 +62,7 @@ def model(subject: Subject) -> Iterator[Finding]:
     request, config = subject.request, subject.config
     longest = config.max_prompt_tokens + request.settings.max_response_tokens
     subject.tokenizer = check_model(request.init, longest, config.model.trust_remote_code)
+    check_trainable(request.init)
     check_hysparse(request.init, config.cluster)
     shape = subject.shape
     kind = f"{shape.model_type}, {size(shape.parameters)}" if shape else "of a type that the planner does not know"
@@ -115,11 +117,24 @@ def cluster(subject: Subject) -> Iterator[Finding]:
         yield ok(f"{samples} samples a step, {samples // batch.updates_per_step} an update")
 
 
+def budget(subject: Subject) -> Iterator[Finding]:
+    """The run folders whose tokens end this run. A folder may appear later, since arms run side by side."""
+    field = f"{subject.request.kind}.stop.tokens_of"
+    for folder in map(Path, subject.request.settings.stop.tokens_of):
+        with reading("the path cannot be followed", "give run folders", file=folder, field=field):
+            there = folder.exists() or folder.is_symlink()
+        if there and not folder.is_dir():
+            raise InputError("is no run folder", "give run folders", file=folder, field=field)
+        if not (folder / MANIFEST).is_file():
+            yield warning(f"{folder} holds no run yet, whose tokens end this run", "begin that run, or mend the name")
+
+
 START = (
     Check("machine", machine),
     Check("model", model),
     Check("verifier", verifier),
     Check("prompt", prompt),
     Check("cluster", cluster, needs=("model",)),
+    Check("budget", budget),
     Check("nodes", nodes, needs=("model", "cluster")),
 )

@@ -1,0 +1,104 @@
+"""Names and shapes of a model's tensors, compared with those that its ``config.json`` asks for.
+
+transformers fills a missing tensor with random numbers, and says so in a log alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from judgerlvr.models.configuration import read_config
+from judgerlvr.models.weights import AGAIN, read_header, weight_files
+from rewards.errors import InputError, reading
+
+Shapes = Mapping[str, tuple[int, ...]]
+# transformers holds all experts of a layer as one tensor. Most checkpoints hold a tensor for each expert.
+EXPERTS = re.compile(r"(.*\.experts)\.(gate_up_proj|down_proj)")
+HEAD = "lm_head.weight"
+QUANTISED = "quantization_config"
+OTHER_MODEL = "give the config.json that belongs to these weights"
+
+
+def check_tensors(directory: Path, trust_remote_code: bool) -> None:
+    """Check that the weight files hold the tensors of the model's configuration. Headers alone are read.
+
+    Quantised weights have names and shapes of their own, and are not looked at.
+
+    Raises:
+        InputError: transformers cannot build the model, a tensor has another shape, or a tensor is missing.
+    """
+    config = read_config(directory)
+    if config.get(QUANTISED):
+        return
+    found = found_shapes(directory)
+    wanted: dict[str, tuple[int, ...]] = {}
+    for name, shape in wanted_shapes(directory, trust_remote_code).items():
+        wanted |= {name: shape} if name in found else _by_expert(name, shape)
+    for name in sorted(wanted.keys() & found.keys()):
+        if wanted[name] != found[name]:
+            problem = f"tensor {name} is {_shown(found[name])}, by config.json {_shown(wanted[name])}"
+            raise InputError(problem, OTHER_MODEL, file=directory)
+    if missing := _missing(wanted, found, str(config.get("model_type"))):
+        problem = f"{len(missing)} of {len(wanted)} tensors are not in the weight files, first {missing[0]}"
+        raise InputError(problem, f"{AGAIN}, or {OTHER_MODEL}", file=directory)
+
+
+def wanted_shapes(directory: Path, trust_remote_code: bool = False) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor that the model's configuration asks a checkpoint for.
+
+    Raises:
+        InputError: transformers cannot build such a model.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+
+    problem, remedy = "transformers cannot build a model of this configuration", "mend it, or download it again"
+    with reading(problem, remedy, file=directory / "config.json"), torch.device("meta"):
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    if read_config(directory).get("tie_word_embeddings", config.tie_word_embeddings):
+        wanted.pop(HEAD, None)
+    return wanted
+
+
+def _by_expert(name: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """The tensors that a checkpoint may hold in place of a tensor of the model."""
+    if not (match := EXPERTS.fullmatch(name)):
+        return {name: shape}
+    experts, rows, columns = shape
+    parts = {"down_proj": (rows, columns)}
+    if match.group(2) == "gate_up_proj":
+        parts = dict.fromkeys(("gate_proj", "up_proj"), (rows // 2, columns))
+    return {
+        f"{match.group(1)}.{expert}.{part}.weight": size for expert in range(experts) for part, size in parts.items()
+    }
+
+
+def found_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor in the weight files of a directory. Raises as ``read_header``."""
+    entries: dict[str, Any] = {}
+    for path in weight_files(directory):
+        entries |= read_header(path)
+    return {name: tuple(entry["shape"]) for name, entry in entries.items()}
+
+
+def _missing(wanted: Shapes, found: Shapes, model_type: str) -> list[str]:
+    """Tensors that no weight file holds.
+
+    transformers renames the tensors of some types. Of these a checkpoint with other names for most is not judged.
+    """
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    missing = sorted(wanted.keys() - found.keys())
+    renamed = len(missing) > len(wanted) / 2 and get_checkpoint_conversion_mapping(model_type)
+    return [] if renamed else missing
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
