@@ -195,8 +195,9 @@ def _total(forms: list[Form]) -> Form:
 
 
 def _product(forms: list[Form]) -> Form:
-    result = forms[0]
-    for form in forms[1:]:
+    # A power of 1 has no prime factors, so the list may be empty.
+    result = Form(_ONE, _ONE)
+    for form in forms:
         result = Form(multiply(result.top, form.top), multiply(result.bottom, form.bottom))
     return _cancelled(result)
 
