@@ -307,7 +307,9 @@ def _repeated(change: Change) -> bool:
     """The members of an answer without round brackets, one of them said once more."""
     if re.match(r"[\s$]*(?:\\left)?[(\[]", change.pair.gold):
         return False
-    texts = [re.sub(r"&|\\\\|\\begin\{cases\}|(?<=\d)(?:and|or)\b", ",", text) for text in (change.text, change.pair.answer)]
+    texts = [
+        re.sub(r"&|\\\\|\\begin\{cases\}|(?<=\d)(?:and|or)\b", ",", text) for text in (change.text, change.pair.answer)
+    ]
     members = [{*map(bare, _SEPARATOR.split(text))} - {""} for text in texts]
     return members[0] == members[1]
 

@@ -218,7 +218,8 @@ def walk(node: object) -> Iterator[object]:
 def children(node: object) -> list[object]:
     """Nodes directly below ``node``."""
     below: list[object] = []
-    for name in _inner_fields(type(node)):
+    kind: Any = type(node)
+    for name in _inner_fields(kind):
         value = getattr(node, name)
         if isinstance(value, tuple):
             for part in value:
