@@ -167,7 +167,9 @@ def scalar_size(scalar: Scalar) -> int:
         TooLarge: an exponent or an argument beyond the bounds.
     """
     if isinstance(scalar, Num):
-        return len(str(scalar.value.numerator)) + len(str(scalar.value.denominator))
+        # Python writes no integer of more than 4,300 digits, so bits are counted.
+        bits = scalar.value.numerator.bit_length() + scalar.value.denominator.bit_length()
+        return bits * 30103 // 100_000 + 2
     if isinstance(scalar, Sym):
         return 2
     if isinstance(scalar, Add | Mul):
