@@ -75,7 +75,8 @@ def _in_name(change: Change) -> bool:
     if _RELATION.search(before) or not _RELATION.search(after):
         return False
     gold = re.sub(r"\\begin\{cases\}.*", "", change.pair.gold, flags=re.DOTALL)
-    return not _RELATION.search(gold) or (change.deleted != "" and re.match(r"\s*=", after) is not None and not before)
+    first = change.deleted != "" and re.match(r"\s*=", after) is not None and not bare(before)
+    return not _RELATION.search(gold) or first
 
 
 def _outside_brackets(text: str) -> str:
@@ -119,7 +120,8 @@ def _same_cell(one: str, other: str) -> bool:
     )
     if bare(left) == bare(right) or _values(bare(left)) == _values(bare(right)):
         return True
-    left, right = _unpaired(_periodic(left)), _unpaired(_periodic(right))
+    # The second grader knows no Greek letters.
+    left, right = (_unpaired(_periodic(text.replace(r"\theta", "t"))) for text in (left, right))
     return second_opinion(gold=right, answer=left) is True or _inner_value(left, right)
 
 
@@ -139,9 +141,9 @@ def _inner_value(left: str, right: str) -> bool:
     """The same once a factor 1 beside a symbol or a bracket, or a plus sign in front, is taken out."""
     taken = [
         re.sub(
-            r"(?<![\d.^_!])1(?![\d.!/^])\s*(?:\\cdot|\\times|\*)?\s*|(?<![\w)}])\+|(?<=\^)\+|(?:\\cdot|\\times|\*)(?![a-z])",
+            r"(?<=!)1$|(?<=[{(])0(?=-)|(?<![\d.^_!])1(?![\d.!/^])\s*(?:\\cdot|\\times|\*)?\s*|(?<![\w)}])\+|(?<=\^)\+|(?:\\cdot|\\times|\*)(?![a-z])",
             "",
-            _SPACES.sub("", text),
+            re.sub(r"\\sqrt(?=1(?!\d)|\{1\})", "", _SPACES.sub("", text)),
         )
         for text in (left, right)
     ]
@@ -149,18 +151,22 @@ def _inner_value(left: str, right: str) -> bool:
 
 
 def _both_signs(change: Change) -> bool:
-    """A sign of plus-minus whose two readings together give the members of the gold."""
-    if change.inserted != r"\pm ":
+    """The two readings of a sign of plus-minus give the members of the gold, or each reading is the answer."""
+    if PLUS_MINUS not in change.text:
         return False
-    both = ", ".join(change.before + sign + change.after for sign in "+-")
-    return (
-        second_opinion(gold=_spread(change.pair.gold), answer=re.sub(r"\\text\{ ?(?:or|and) ?\}|\bor\b", ",", both))
-        is True
-    )
+    readings = [Change(change.pair, change.before, sign, change.deleted, change.after) for sign in "+-"]
+    if change.inserted == r"\pm " and all(_equal_value(one) or _true_chain(one) for one in readings):
+        return True
+    sides = (_spread(change.pair.gold), re.sub(r"\\text\{ ?(?:or|and) ?\}|\bor\b", ",", _spread(change.text)))
+    gold, answer = (re.sub(r"\\[{}]|\$|^\s*\w\s*=", "", side) for side in sides)
+    return second_opinion(gold=gold, answer=answer) is True
 
 
-def _spread(gold: str) -> str:
-    return f"{gold.replace(PLUS_MINUS, '+')}, {gold.replace(PLUS_MINUS, '-')}" if PLUS_MINUS in gold else gold
+def _spread(text: str) -> str:
+    """The readings of a text, one with all upper signs and one with all lower ones."""
+    text = text.replace("\u00b1", PLUS_MINUS)
+    readings = [re.sub(r"^\s*\w\s*=", "", text.replace(PLUS_MINUS, sign)) for sign in "+-"]
+    return ", ".join(dict.fromkeys(readings))
 
 
 PLUS_MINUS = r"\pm"
@@ -274,8 +280,9 @@ def _multiple(change: Change) -> bool:
 
 
 _LEAD = re.compile(
-    r"(?i)^(?:the|final|correct|answer|answers|option|choice|is|are|there|total|number|of|so|thus|hence|therefore|on|in|a"
-    r"|an|at|it|we|get|have|exactly|only|solutions?|result|value|[:=,.\s])+|(?:intotal|inall|total|altogether|overall)$"
+    r"(?i)^(?:(?:the|final|correct|answers?|option|choice|is|are|there|total|number|of|so|thus|hence|therefore|on|in|a"
+    r"|an|at|it|we|get|have|exactly|only|solutions?|result|value)(?![a-z])|[:=,.\s])+"
+    r"|(?:intotal|inall|total|altogether|overall)$"
 )
 
 
@@ -287,6 +294,30 @@ def _mark_of_words(change: Change) -> bool:
         return False
     marks = re.compile(r"[.,;:!'\-]|\\\\|_")
     return marks.sub("", bare(change.text)) == marks.sub("", bare(change.pair.answer))
+
+
+def _mark_beside_words(change: Change) -> bool:
+    """A dash or a quote in an answer with words, where no numeral follows the dash."""
+    following = re.match(r"\d", bare(change.after)) is not None
+    mark = change.inserted == "'" or (change.inserted == "-" and not following)
+    return mark and re.search(r"\\text\{[^{}]*[A-Za-z]", change.pair.answer) is not None
+
+
+def _repeated(change: Change) -> bool:
+    """The members of an answer without round brackets, one of them said once more."""
+    if re.match(r"[\s$]*(?:\\left)?[(\[]", change.pair.gold):
+        return False
+    texts = [
+        re.sub(r"&|\\\\|\\begin\{cases\}|(?<=\d)(?:and|or)\b", ",", text) for text in (change.text, change.pair.answer)
+    ]
+    members = [{*map(bare, _SEPARATOR.split(text))} - {""} for text in texts]
+    return members[0] == members[1]
+
+
+def _counted(change: Change) -> bool:
+    """A noun behind the number, of which the problem asks how many there are."""
+    noun = re.fullmatch(r"\\text\{ (\w+) \}", change.inserted)
+    return noun is not None and re.search(rf"(?i)how many (?:\w+ )?{noun[1]}", change.pair.problem) is not None
 
 
 def _lead_in(change: Change) -> bool:
@@ -322,12 +353,18 @@ RULES = (
     Rule("a formula behind a name claims no number", _formula),
     Rule("an approximation must be within one percent", _near),
     Rule("units: may be left out", _unit),
+    Rule("units in other spellings", _without(r"-(?=s\^)")),
+    Rule("a noun counts as a unit if the problem counts it", _counted),
     Rule("times with half of the day", _unspoken),
-    Rule("leading zeros and a plus sign", _without(r"(?<=frac)0(?=\d)|(?<![\d.])0(?=\\(?:d|nice)?frac)")),
+    Rule("leading zeros and a plus sign", _without(r"(?<=frac)0(?=\d)|(?<![\d.])0(?=\\(?:d|t|nice)?frac)")),
     Rule("choice with its text", _choice_text),
     Rule("choice with its text, in other spellings", _label),
     Rule("text: case and wrapper do not count", _mark_of_words),
+    Rule("a dash or a quote beside words", _mark_beside_words),
     Rule("bare list: any order, repetitions do not count", _without(r"[,;&]|or|and")),
+    Rule("bare list: any order, repetitions do not count", _repeated),
+    Rule("bases in other spellings", _without(r"_(?=\(?base)")),
+    Rule("cases, congruences, derivatives, vectors are read whole", _without(r"(?<=&)(?:when|for|if)")),
     Rule("prints nothing", _without(r"&(?==)|(?<=array)[lcr|]*|hat|vec|mathbf|overrightarrow")),
     Rule("words that say the same", _lead_in),
     Rule("expressions: symbolically equal", _without(r"\\cdot|\\times|\*|(?<=\|)\\pm(?=x)|(?<=binom)\+")),

@@ -1,12 +1,14 @@
 """Random completions through the worker pool: none may hang, raise, or score anything but 0 or 1.
 
-``python -m benchmarks.rewards_fuzz [--strings 100000] [--out FILE]``. Two strings of five are LaTeX pieces in any
-order, two are right answers with pieces inserted, deleted or swapped, and one is an integral of nested powers.
+``python -m benchmarks.rewards_fuzz [--strings 100000] [--out FILE]``. Two strings of six are LaTeX pieces in any
+order, two are right answers with pieces inserted, deleted or swapped, one is an integral of nested powers, and one is
+a formula of operations nested at random beside a gold of the same kind.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import time
 from collections import Counter
@@ -37,13 +39,27 @@ GOLDS = (
     "7", r"\frac{1}{3}", r"50\%", "x^2+2x+1", r"\frac{\sqrt{3}}{2}", "(1,2)", r"\{a,b\}", r"\text{odd}", "B", "x=7",
     "[0,1)", r"9\pi\text{ cm}^2", r"n\equiv 3\pmod 7", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\sqrt{2+\sqrt{3}}",
 )  # fmt: skip
+LEAVES = words(r"0 1 -1 2 3 -2 7 0.5 10 1000 x n y i e \pi \infty \frac{1}{2}")
+# The names stand for formulas inside.
+SCALARS = (
+    "{a}+{b}", "{a}-{b}", r"{a}\cdot {b}", "({a})({b})", r"\frac{{{a}}}{{{b}}}", "{a}/{b}", "({a})^{{{b}}}",
+    "{a}^{{{b}}}", r"\sqrt{{{a}}}", r"\sqrt[{b}]{{{a}}}", r"\log_{{{a}}} ({b})", r"\ln({a})", r"\tan({a})",
+    r"\arcsin({a})", "({a})!", r"\binom{{{a}}}{{{b}}}", "|{a}|", r"\lfloor {a}\rfloor", r"\gcd({a},{b})", r"{a}\%",
+    r"\sum_{{k=0}}^{{{a}}} k^{{{b}}}", r"\prod_{{k=1}}^{{{a}}} {b}", r"\int_{{{a}}}^{{{b}}} x\,dx",
+    r"\lim_{{x\to {a}}} {b}", r"\frac{{d}}{{dx}}({a})", "{a}_{{{b}}}", r"{a}\text{{ cm}}",
+)  # fmt: skip
+STRUCTURES = (
+    "{a}={b}", "({a},{b})", r"\{{{a},{b}\}}", "{a}<{b}", "[{a},{b})", r"\begin{{pmatrix}}{a}\\{b}\end{{pmatrix}}",
+    r"{a}\equiv {b}\pmod{{{a}}}", r"\pm {a}", r"{a}\approx {b}", r"x>{a}\text{{ or }}x<{b}",
+)  # fmt: skip
 
 
 def strings(count: int, rng: random.Random) -> Iterator[tuple[str, str, str]]:
     """Gold, completion and mode."""
     for at in range(count):
-        gold = rng.choice(GOLDS)
-        inner = KINDS[at % len(KINDS)](gold, rng)
+        kind = KINDS[at % len(KINDS)]
+        gold = formula(rng) if kind is formula_beside else rng.choice(GOLDS)
+        inner = kind(gold, rng)
         boxed = rng.random() < 0.8
         yield gold, f"So $\\boxed{{{inner}}}$." if boxed else inner, "strict" if boxed else "lenient"
 
@@ -68,7 +84,29 @@ def _changed(gold: str, rng: random.Random) -> str:
     return gold
 
 
-KINDS = (_changed, _pieces, _changed, _pieces, _integral)
+def formula(rng: random.Random, depth: int = 3) -> str:
+    """A structure of two scalars, or one scalar, of operations nested at random."""
+    if rng.random() < 0.25:
+        return rng.choice(STRUCTURES).format(a=_scalar(rng, depth - 1), b=_scalar(rng, depth - 1))
+    return _scalar(rng, depth)
+
+
+def _scalar(rng: random.Random, depth: int) -> str:
+    if depth <= 0:
+        return rng.choice(LEAVES)
+    inner = [_scalar(rng, rng.randrange(depth)) for _ in range(2)]
+    return rng.choice(SCALARS).format(a=inner[0], b=inner[1])
+
+
+def formula_beside(gold: str, rng: random.Random) -> str:
+    """Another formula, or the gold beside a small one: often with the symbols of the gold, so that values decide."""
+    small = _scalar(rng, 1)
+    return rng.choice(
+        (formula(rng), f"({gold})({small})", f"({gold})^{{{small}}}", f"{gold}+{small}", f"{small}+{gold}")
+    )
+
+
+KINDS = (_changed, _pieces, _changed, _pieces, _integral, formula_beside)
 
 
 def graded(count: int, seed: int) -> tuple[Counter[str], float]:
@@ -104,9 +142,9 @@ def main() -> None:
         [
             "# Random strings through the pool",
             "",
-            f"{datetime.now(UTC):%Y-%m-%d}, {sum(reasons.values()):,} strings, seed {options.seed}, two pools of one "
-            f"worker, {time.monotonic() - start:.0f} s. None raised and none hung. The longest batch of 500 took "
-            f"{longest:.1f} s.",
+            f"{datetime.now(UTC):%Y-%m-%d}, load average {os.getloadavg()[1]:.1f}, {sum(reasons.values()):,} strings, "
+            f"seed {options.seed}, two pools of one worker, {time.monotonic() - start:.0f} s. None raised and none "
+            f"hung. The longest batch of 500 took {longest:.1f} s.",
             "",
             "| reason | strings |",
             "| --- | --- |",

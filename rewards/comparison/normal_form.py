@@ -24,7 +24,8 @@ Polynomial = Mapping[Monomial, Fraction]
 MAX_EXPONENT = 1000
 _MOST_TERMS = 400
 _MOST_PRODUCTS = 40_000
-_MOST_BITS = 20_000
+# Python writes no integer of more than 4,300 digits, and keys are sorted as text.
+_MOST_BITS = 14_000
 _LARGEST_FACTOR = 2000
 _ONE: dict[Monomial, Fraction] = {(): Fraction(1)}
 ZERO, ONE = Fraction(0), Fraction(1)
@@ -195,8 +196,9 @@ def _total(forms: list[Form]) -> Form:
 
 
 def _product(forms: list[Form]) -> Form:
-    result = forms[0]
-    for form in forms[1:]:
+    # A power of 1 has no prime factors, so the list may be empty.
+    result = Form(_ONE, _ONE)
+    for form in forms:
         result = Form(multiply(result.top, form.top), multiply(result.bottom, form.bottom))
     return _cancelled(result)
 

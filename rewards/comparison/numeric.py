@@ -56,6 +56,18 @@ def quick_value(scalar: Scalar, values: Mapping[str, Fraction], *, complex_allow
     return evaluate(scalar, values, mpmath.fp, complex_allowed=complex_allowed)
 
 
+def real_value(scalar: Scalar) -> float:
+    """The value of a scalar without symbols in double precision, for comparisons by size.
+
+    Raises:
+        Undefined: no value, or a complex one, which is neither more nor less than another.
+    """
+    value = quick_value(scalar, {})
+    if _is_complex(value):
+        raise Undefined("not real")
+    return float(value)
+
+
 def _is_complex(value: Any) -> bool:
     """Whether a value of either context has an imaginary part of its own type."""
     # Each context of mpmath makes another class mpc, so names are compared.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rewards.comparison.numeric import Undefined, quick_value
+from rewards.comparison.numeric import Undefined, real_value
 from rewards.comparison.tree import (
     MINUS_ONE,
     Add,
@@ -138,7 +138,7 @@ def _around(left: Scalar, sign: str, right: Scalar) -> Region | None:
     inner = left.arguments[0]
     first, *rest = inner.terms if isinstance(inner, Add) else (inner,)
     try:
-        positive = quick_value(right, {}) > 0
+        positive = real_value(right) > 0
     except Undefined:
         return None
     if not positive or not isinstance(first, Sym) or any(map(free_symbols, rest)):
@@ -209,9 +209,7 @@ def _excluded(region: Region) -> Scalar | None:
 def _without(points: Sequence[Scalar | None], variable: str) -> Region | None:
     """The line without some points, in their order."""
     try:
-        placed = sorted(
-            ((quick_value(point, {}), point) for point in points if point is not None), key=lambda at: at[0]
-        )
+        placed = sorted(((real_value(point), point) for point in points if point is not None), key=lambda at: at[0])
     except Undefined:
         # A single point needs no order, so the point may be a symbol.
         if len(points) != 1 or points[0] is None:

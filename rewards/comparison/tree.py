@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from fractions import Fraction
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 
 class Uncovered(Exception):
@@ -208,23 +209,32 @@ Node = (
 
 def walk(node: object) -> Iterator[object]:
     """``node`` and everything below, parents first."""
-    yield node
-    for below in children(node):
-        yield from walk(below)
+    waiting = [node]
+    while waiting:
+        yield (part := waiting.pop())
+        waiting += reversed(children(part))
 
 
-def children(node: object) -> Iterator[object]:
+def children(node: object) -> list[object]:
     """Nodes directly below ``node``."""
-    if isinstance(node, Num | Sym | Words | Digits | Based) or not hasattr(node, "__dataclass_fields__"):
-        return
-    for field in fields(node):  # type: ignore[arg-type]
-        value = getattr(node, field.name)
+    below: list[object] = []
+    kind: Any = type(node)
+    for name in _inner_fields(kind):
+        value = getattr(node, name)
         if isinstance(value, tuple):
             for part in value:
                 # The rows of a matrix are tuples inside a tuple.
-                yield from part if isinstance(part, tuple) else (part,)
+                below += part if isinstance(part, tuple) else (part,)
         else:
-            yield value
+            below.append(value)
+    return below
+
+
+@cache
+def _inner_fields(kind: Any) -> tuple[str, ...]:
+    """Names of the fields of a node that may hold nodes. A leaf has none."""
+    leaf = issubclass(kind, Num | Sym | Words | Digits | Based) or not is_dataclass(kind)
+    return () if leaf else tuple(field.name for field in fields(kind))
 
 
 def free_symbols(node: object) -> set[str]:

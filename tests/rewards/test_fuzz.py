@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from itertools import islice
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.rewards_fuzz import GOLDS, PIECES
+from benchmarks.rewards_fuzz import GOLDS, PIECES, formula, formula_beside
 from rewards.auditing.second_grader import second_opinion
 from rewards.comparison.compare import compare_quick
 from rewards.comparison.tokens import tokenize
@@ -32,6 +33,14 @@ def test_what_runs_in_the_caller_never_raises(completion, gold):
                 result.score in (0.0, 1.0) and (result.score == 1) == (result.reason is Reason.CORRECT)
             )
             assert second_opinion(gold=gold, answer=answer) in (True, False, None)
+
+
+def test_nested_operations_never_raise():
+    rng = random.Random(5)
+    for _ in range(1500):
+        gold = formula(rng)
+        result = compare_quick(gold=gold, answer=formula_beside(gold, rng))
+        assert result is None or result.score in (0.0, 1.0)
 
 
 @settings(max_examples=1000, deadline=None)

@@ -92,6 +92,7 @@ EQUAL = [
     (r"\sqrt[3]{-8}x", "-2x"),
     (r"\tan^{-1} x", r"\arctan x"),
     (r"\binom{n}{2}", r"\frac{n(n-1)}{2}"),
+    (r"1^n+n", "1+n"),
 ]
 DIFFERENT = [
     (r"\sqrt{x^2}", "x"),
@@ -106,6 +107,8 @@ DIFFERENT = [
     (r"\mathbf{x}", "x"),
     ("f'(x)", "f''(x)"),
     ("a_1", "a_2"),
+    ("2^x", "1^x"),
+    ("e^{x}", r"1^{\frac{x}{2}}"),
 ]
 
 
