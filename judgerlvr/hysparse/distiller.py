@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainingArguments
 
 from judgerlvr.hysparse.divergence import divergence, heldout_loss
 from judgerlvr.hysparse.modeling import HySparseDecoderLayer, HySparseForCausalLM
@@ -144,7 +144,7 @@ class Distiller(Trainer):
         point = {"step": step, "tokens": self.state.num_input_tokens_seen, "heldout": loss}
         point |= {"source": self.reference, "ratio": loss / self.reference}
         self.log(dict(point))
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, point)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, point)
         if self.is_world_process_zero():
             print(*(f"{name} {value:.6g}" for name, value in point.items()), flush=True)
             self.report(curve_of(self.state.log_history, list(point)))
