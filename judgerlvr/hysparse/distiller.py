@@ -67,6 +67,7 @@ def trainer_arguments(options: argparse.Namespace, folder: Path, device: str, ha
         gradient_accumulation_steps=passes,
         learning_rate=options.lr,
         lr_scheduler_type="linear",
+        warmup_steps=options.warmup,
         weight_decay=0.0,
         max_grad_norm=1.0,
         seed=options.seed,
