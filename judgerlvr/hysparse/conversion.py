@@ -158,10 +158,9 @@ def placement(options: argparse.Namespace, layers: int) -> list[str]:
 def target_config(options: argparse.Namespace) -> HySparseConfig:
     """Configuration of the conversion that the options ask for. No weight is read.
 
-    Raises InputError for an output that exists, a source that does not convert, settings that no model can have, and
-    shapes that no kernel takes.
+    Raises InputError for a source that does not convert, settings that no model can have, and shapes that no kernel
+    takes.
     """
-    check_new(options.out)
     source = read_source(options.source)
     changes = {
         "select_block": options.select_block,
@@ -188,6 +187,15 @@ def check_kernels(config: HySparseConfig) -> None:
 def starting_values(options: argparse.Namespace) -> InitialValues:
     """Values of gates and sinks that the options ask for."""
     return InitialValues(options.gate_sparse, options.gate_window)
+
+
+def pick_device(wanted: str | None) -> str:
+    """The device, or the one that is there. Raises InputError for a GPU that is not there."""
+    found = torch.cuda.device_count()
+    device = wanted or ("cuda" if found else "cpu")
+    if device != "cpu" and int(device.partition(":")[2] or 0) >= found:
+        raise InputError(f"--device {device}: {found} GPUs are visible here", "give another device")
+    return device
 
 
 def stored_dtype(config: HySparseConfig) -> torch.dtype:

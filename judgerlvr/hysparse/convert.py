@@ -14,7 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import COSTS, SEARCHING, OneLineParser, add, add_conversion
+from judgerlvr.hysparse.options import COSTS, SEARCH, SEARCHING, OneLineParser, add, add_conversion
 from rewards.errors import exit_code
 
 
@@ -25,7 +25,7 @@ def convert(arguments: Sequence[str] | None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_conversion(parser, searches=True)
+    add_conversion(parser, SEARCH)
     parser.add_argument("--plan", action="store_true", help="print costs before any weight is read, and stop")
     add(parser.add_argument_group("KV cache of --plan and of --search"), COSTS)
     add(parser.add_argument_group("--search"), SEARCHING)

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.conversion import adopt, read_model, save, starting_values, stored_dtype, target_config
+from judgerlvr.hysparse.derived_files import check_new
 from judgerlvr.hysparse.placements import layer_runs
 from judgerlvr.hysparse.search import Point, check_count, find, write_curve
 from judgerlvr.hysparse.sizes import MIB, count_parameters, report
@@ -19,7 +20,8 @@ UNMEASURED = (
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the plan, or convert and save. Raises InputError as ``target_config`` and ``find``."""
+    """Print the plan, or convert and save. Raises InputError as ``check_new``, ``target_config`` and ``find``."""
+    check_new(options.out)
     config = target_config(options)
     check_count(options, config.num_hidden_layers)
     if options.full_layers is None and options.search is None:

@@ -1,11 +1,13 @@
 """Convert a Qwen3 or Qwen3-MoE checkpoint to HySparse, and distil the source into the conversion on texts.
 
-    python -m judgerlvr.hysparse.distill SOURCE OUT --texts FILE [--steps 200] [--sparse-ratio 3] ...
+    python -m judgerlvr.hysparse.distill SOURCE OUT --texts FILE [--steps 200] [--full-layers 0,1,3] ...
+    torchrun --nproc-per-node 8 -m judgerlvr.hysparse.distill SOURCE OUT --texts FILE ...
 
 Each row of FILE (JSONL, JSON or parquet) has a ``text``, and optionally a ``prompt`` before the text that is read and
 not learnt. The first rows are held out. The loss is the divergence of the source's next-token distribution from the
-student's. Texts are packed into rows of ``--length`` tokens. OUT must not exist. ``OUT/distill.jsonl`` holds a line for
-each evaluation: learnt tokens so far, and the held-out loss of student and source.
+student's. Texts are packed into rows of ``--length`` tokens. OUT must not exist, unless ``--resume`` goes on with it.
+``--student DIR`` trains a converted model further. ``OUT/distill.jsonl`` holds a line for each evaluation: learnt
+tokens so far, and the held-out loss of student and source. Under torchrun, GPUs share weights and optimiser states.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import TRAINING, OneLineParser, add, add_conversion
+from judgerlvr.hysparse.options import STUDENT, SWITCHES, TRAINING, OneLineParser, add, add_conversion
 from rewards.errors import exit_code
 
 
@@ -25,8 +27,10 @@ def distill(arguments: Sequence[str] | None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_conversion(parser, searches=False)
+    add_conversion(parser, STUDENT)
     add(parser, TRAINING, required=("--texts",))
+    for flag, text in SWITCHES.items():
+        parser.add_argument(flag, action="store_true", help=text)
     options = parser.parse_args(arguments)
     from judgerlvr.hysparse.distillation import run  # after parsing: --help needs no torch
 

@@ -30,21 +30,6 @@ class InitialValues:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Optimisation: ``rows`` packed rows a step, linear decay of ``lr`` to zero, evaluation every ``every`` steps.
-
-    ``hidden`` weighs the distance of the layers' hidden states from the source's.
-    """
-
-    steps: int = 200
-    rows: int = 8
-    lr: float = 3e-4
-    every: int = 20
-    hidden: float = 0.0
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class Option:
     """An option with one value: its type, default, domain and help."""
 
@@ -95,17 +80,29 @@ SEARCHING = (
     Option("--rows", int, 1, COUNT, "packed rows of --length tokens a forward pass"),
     DEVICE,
 )
+STUDENT = Option(
+    "--student", Path, None, PATH, "directory of a HySparse model to train further, in place of a conversion"
+)
 TRAINING = (
     Option("--texts", Path, None, PATH, "file with a text a row"),
     Option("--heldout", int, 64, COUNT, "rows held out"),
     Option("--length", int, 1024, Range(least=2, most=10**9), "tokens a packed row"),
-    DEVICE,
-    Option("--steps", int, Plan.steps, COUNT, "optimiser steps"),
-    Option("--rows", int, Plan.rows, COUNT, "packed rows a step"),
-    Option("--lr", float, Plan.lr, Range(above=0, most=10), "learning rate at the start"),
-    Option("--every", int, Plan.every, COUNT, "steps between evaluations"),
-    Option("--hidden", float, Plan.hidden, Range(least=0, most=1e6), "weight of the layers' distances"),
+    Option("--device", str, None, Pattern(r"cpu|cuda", "cpu or cuda"), "default: cuda if any"),
+    Option("--precision", str, None, Pattern(r"bf16|fp32", "bf16 or fp32"), "of products; default: bf16 on a GPU"),
+    Option("--steps", int, 200, COUNT, "optimiser steps"),
+    Option("--rows", int, 8, COUNT, "packed rows a step"),
+    Option("--rows-at-once", int, None, COUNT, "packed rows a pass of one process (default: all of the process)"),
+    Option("--lr", float, 3e-4, Range(above=0, most=10), "largest learning rate, which decays linearly to 0"),
+    Option("--warmup", int, 0, Range(least=0, most=10**9), "steps in which the learning rate grows to --lr"),
+    Option("--every", int, 20, COUNT, "steps between evaluations"),
+    Option("--save-every", int, 100, COUNT, "steps between checkpoints"),
+    Option("--hidden", float, 0.0, Range(least=0, most=1e6), "weight of the layers' distances"),
+    Option("--seed", int, 0, Range(least=0, most=2**31 - 1), "of the order of the rows"),
 )
+SWITCHES = {
+    "--recompute": "compute activations again in the backward pass, which saves memory",
+    "--resume": "go on from the last checkpoint in OUT, with the options of the first start",
+}
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -140,10 +137,10 @@ def add(parser: Any, options: Iterable[Option], required: Iterable[str] = ()) ->
         )
 
 
-def add_conversion(parser: argparse.ArgumentParser, searches: bool) -> None:
-    """Options of every command that converts. ``searches`` adds ``--search`` to the ways to place full layers."""
+def add_conversion(parser: argparse.ArgumentParser, way: Option) -> None:
+    """Options of every command that converts. ``way`` joins the ways to get a placement of full layers."""
     for name, text in (("source", "directory of a Qwen3 or Qwen3-MoE model"), ("out", "new directory of the result")):
         parser.add_argument(name, type=reader(Option(name, Path, None, PATH, text)), help=text)
     places = parser.add_mutually_exclusive_group()
-    add(places, (RATIO, FULL_LAYERS, *([SEARCH] if searches else [])))
+    add(places, (RATIO, FULL_LAYERS, way))
     add(parser, SHAPE)

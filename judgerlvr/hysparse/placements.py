@@ -16,10 +16,10 @@ from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.attention import SelectedBlocks, Step
 from judgerlvr.hysparse.conversion import adopt, config_from
-from judgerlvr.hysparse.distillation import IGNORED, Packed
 from judgerlvr.hysparse.layout import FULL, SPARSE
 from judgerlvr.hysparse.options import InitialValues
 from judgerlvr.hysparse.segments import segments_of
+from judgerlvr.hysparse.texts import IGNORED, Packed
 
 
 @dataclass(frozen=True)

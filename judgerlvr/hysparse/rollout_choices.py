@@ -22,6 +22,10 @@ TRANSFER = {
 }
 
 
+# A choice is carried as an int16.
+CHOICE_BYTES = np.dtype(np.int16).itemsize
+
+
 @dataclass(frozen=True)
 class Choices:
     """Choices of one sequence. ``blocks`` [selecting layers, tokens, kv_heads, count] are ascending and padded with -1.
@@ -30,6 +34,12 @@ class Choices:
 
     blocks: Tensor
     experts: Tensor | None = None
+
+
+def row_values(config: HySparseConfig) -> int:
+    """Choices of one token: blocks of all selecting layers and KV heads, and experts of all MoE layers."""
+    blocks = len(config.selecting_layers) * config.num_key_value_heads * config.selection.count
+    return blocks + len(config.expert_layers) * config.num_experts_per_tok
 
 
 def to_parameters(blocks: NDArray[np.int16], experts: NDArray[np.int16] | None = None) -> dict[str, Any]:

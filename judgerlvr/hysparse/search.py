@@ -11,11 +11,11 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.conversion import read_model, starting_values
-from judgerlvr.hysparse.distillation import Packed, Text, on, pack, pick_device, read_texts, read_tokenizer
+from judgerlvr.hysparse.conversion import pick_device, read_model, starting_values
 from judgerlvr.hysparse.layout import FULL, with_full
 from judgerlvr.hysparse.placements import Stack, batches_of, greedy, loss_of
 from judgerlvr.hysparse.sizes import MIB, arrangements
+from judgerlvr.hysparse.texts import Packed, Text, on, pack, read_texts, read_tokenizer
 from rewards.errors import InputError
 
 CURVE = "placements.jsonl"

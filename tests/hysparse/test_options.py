@@ -70,7 +70,7 @@ COMBINED = {
         ["--full-count", "2"],
         ["--nothing"],
     ],
-    "distill": [["--heldout", "3"], ["--device", "cuda:99"], ["--texts", "nowhere.jsonl"], ["--full-layers", "0,9"]],
+    "distill": [["--heldout", "3"], ["--device", "cuda:0"], ["--texts", "nowhere.jsonl"], ["--full-layers", "0,9"]],
     "size": [["more"], ["--context"]],
 }
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from judgerlvr.engine.in_training.block_metrics import Compared, block_metrics, effective_share
-from judgerlvr.hysparse.rollout_choices import from_parameters, split_choices, to_parameters
+from judgerlvr.hysparse.rollout_choices import CHOICE_BYTES, from_parameters, row_values, split_choices, to_parameters
 from judgerlvr.hysparse.vllm import choice_store as store_module
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from tests.helpers.hysparse_models import NAMES, make_model, random_ids
@@ -86,6 +86,7 @@ def test_a_sample_has_one_row_a_token(name):
     experts = np.arange(5 * 7 * 2, dtype=np.int16).reshape(5, 7, 2) if config.expert_layers else None
     rows = from_parameters(to_parameters(blocks, experts), tokens=6)
     assert rows.shape == (6, 1, layers * heads * count + (0 if experts is None else 14))
+    assert rows.nbytes == 6 * row_values(config) * CHOICE_BYTES
     assert rows[5].tolist() == rows[4].tolist()
     found = split_choices(torch.from_numpy(rows[:5]), config)
     assert found.blocks.tolist() == blocks.swapaxes(0, 1).tolist()
@@ -195,6 +196,7 @@ def test_metrics_of_a_step_equal_loops():
     assert found["hysparse/equal_experts"] == pytest.approx(1 - rerouted / (32 * 7)) and rerouted > 0
     assert found["hysparse/mismatch_agreeing"] == pytest.approx(sum(gaps[False]) / len(gaps[False]))
     assert found["hysparse/mismatch_differing"] == pytest.approx(sum(gaps[True]) / len(gaps[True]))
+    assert found["hysparse/replay_mib"] == pytest.approx((40 + 25) * (layers_heads * 4 + 7 * 2) * 2 / 2**20)
     assert 0 < found["hysparse/ess_sequences"] < found["hysparse/ess"] < 1
 
 

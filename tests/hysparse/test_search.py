@@ -11,11 +11,12 @@ from data.jsonl import write_jsonl
 from judgerlvr.hysparse.conversion import config_from, convert
 from judgerlvr.hysparse.convert import main
 from judgerlvr.hysparse.derived_files import copy_files
-from judgerlvr.hysparse.distillation import Text, heldout_loss, pack
+from judgerlvr.hysparse.divergence import heldout_loss
 from judgerlvr.hysparse.layout import FULL, SPARSE
 from judgerlvr.hysparse.options import InitialValues
 from judgerlvr.hysparse.placements import Stack, batches_of, greedy, layer_runs, loss_of, losses_of_flips
 from judgerlvr.hysparse.search import crowded_share, usable
+from judgerlvr.hysparse.texts import Text, pack
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 from tests.helpers.hysparse_models import PEAKED, random_ids

@@ -1,9 +1,11 @@
 """Gradients of the whole model, every parameter, against an independent twin in float64."""
 
 import copy
+import re
 from functools import cache
 
 import pytest
+import torch
 
 from judgerlvr.hysparse.attention import SparseAttention
 from judgerlvr.hysparse.segments import whole
@@ -91,3 +93,61 @@ def test_a_planted_fault_is_found(name, plant, part, monkeypatch):
     faulty = copy.deepcopy(model)
     plant(faulty, monkeypatch, part)
     assert wrong_parameters(faulty, ids, expected) != []
+
+
+def wires(model, ids):
+    """Every place where a tensor with a gradient enters or leaves a module: (module's name, which side, its place).
+
+    Of the same place in several layers of a kind, the first counts. Later full layers may serve no sparse layer.
+    """
+    found = {}
+
+    def note(name, side, tensors):
+        kind = re.sub(r"layers\.(\d+)", lambda at: f"layers.{model.config.layer_types[int(at[1])]}", name)
+        for place, tensor in enumerate(tensors if isinstance(tensors, tuple) else (tensors,)):
+            if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
+                found.setdefault((kind, side, place), (name, side, place))
+
+    watched = copy.deepcopy(model)
+    for name, module in watched.named_modules():
+        if name not in ("", "lm_head"):  # Behind the head nothing is left to be cut.
+            module.register_forward_pre_hook(lambda _, given, name=name: note(name, "in", given))
+            module.register_forward_hook(lambda _, given, out, name=name: note(name, "out", out))
+    watched(ids, use_cache=False)
+    return list(found.values())
+
+
+def cut(model, wire):
+    """Detach the tensor of one wire."""
+    name, side, wanted = wire
+
+    def detached(tensors):
+        if not isinstance(tensors, tuple):
+            return tensors.detach()
+        return tuple(tensor.detach() if place == wanted else tensor for place, tensor in enumerate(tensors))
+
+    module = model.get_submodule(name)
+    if side == "in":
+        module.register_forward_pre_hook(lambda _, given: detached(given))
+    else:
+        module.register_forward_hook(lambda _, given, out: detached(out))
+
+
+# Rotary tables take only the dtype of what they get. Only the loss that balances experts reads a router's logits.
+HARMLESS = {"model.rotary_emb in 0", "mlp.gate out 0"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cut_wire_anywhere_is_found(name):
+    model, ids, _, expected = case(name, "every part")
+    cuts = wires(model, ids)
+    assert {wire[1] for wire in cuts} == {"in", "out"} and ("model.layers.0", "out", 2) in cuts
+    unseen = set()
+    for wire in cuts:
+        faulty = copy.deepcopy(model)
+        cut(faulty, wire)
+        if not wrong_parameters(faulty, ids, expected):
+            module, side, place = wire
+            unseen.add(f"{'.'.join(module.split('.')[-2:])} {side} {place}")
+    assert unseen == (HARMLESS if model.config.num_experts else {"model.rotary_emb in 0"})

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from judgerlvr.hysparse.agreement.measures import crowded_rows, split_difference
 from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.rollout_choices import CHOICE_BYTES, row_values
 
 FIELDS = ["differing_used", "differing_chosen", "old_log_probs", "rollout_log_probs"]
 EXPERTS = "differing_experts"
+MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def block_metrics(samples: Sequence[Compared], config: HySparseConfig) -> dict[s
         "crowded_rows": torch.cat(crowded).double().mean().item(),
         "equal_choices": 1 - differing / could if could else 1.0,
         "differing_rows": used.double().mean().item(),
+        "replay_mib": replay_bytes(samples, config) / MIB,
         "ess": effective_share(trainer - rollout),
         "ess_sequences": effective_share(torch.stack([(s.trainer - s.rollout).double().sum() for s in samples])),
     }
@@ -69,6 +72,11 @@ def block_metrics(samples: Sequence[Compared], config: HySparseConfig) -> dict[s
     split = split_difference(trainer, rollout, chosen)
     metrics |= {f"mismatch_{name}": value for name, value in split.items()}
     return {f"hysparse/{name}": value for name, value in metrics.items()}
+
+
+def replay_bytes(samples: Sequence[Compared], config: HySparseConfig) -> int:
+    """Bytes of the rollout's choices that a step carried to the trainer, padding samples left out."""
+    return sum(len(sample.used) for sample in samples) * row_values(config) * CHOICE_BYTES
 
 
 def effective_share(log_weights: Tensor) -> float:

@@ -1,0 +1,96 @@
+"""Texts for distillation and search: token ids with a part that is not learnt, packed into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from data.row_files import read_rows
+from rewards.errors import InputError, reading
+
+IGNORED = -100  # the label that cross_entropy leaves out
+
+
+@dataclass(frozen=True)
+class Text:
+    """Token ids. The first ``context`` tokens are not learnt."""
+
+    ids: Sequence[int]
+    context: int = 0
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Rows of texts, one text after another, all [rows, length]: token ids, positions that restart, next tokens."""
+
+    ids: Tensor
+    positions: Tensor
+    labels: Tensor
+
+    def part(self, rows: Tensor) -> Packed:
+        """The rows with these numbers."""
+        return Packed(self.ids[rows], self.positions[rows], self.labels[rows])
+
+
+def pack(texts: Sequence[Text], length: int) -> Packed:
+    """Fill rows with whole texts in order. A text longer than a row is cut, and the rest of a row is padding."""
+    places, row, at = [], 0, 0
+    for text in texts:
+        size = min(len(text.ids), length)
+        if at + size > length:
+            row, at = row + 1, 0
+        places.append((row, at, size))
+        at += size
+    ids = torch.zeros(row + 1, length, dtype=torch.long)
+    positions, labels = torch.arange(length).repeat(row + 1, 1), torch.full_like(ids, IGNORED)
+    for text, (row, at, size) in zip(texts, places, strict=True):
+        ids[row, at : at + size] = torch.tensor(text.ids[:size])
+        positions[row, at:] = torch.arange(length - at)
+        learnt = slice(at + max(text.context, 1), at + size)
+        labels[row, learnt.start - 1 : learnt.stop - 1] = ids[row, learnt]
+    return Packed(ids, positions, labels)
+
+
+def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> list[Text]:
+    """Texts of the file. Prints how many exceed ``length``. Raises InputError for a row without a text."""
+    texts = []
+    for number, row in enumerate(read_rows(file), start=1):
+        if not isinstance(row.get("text"), str):
+            raise InputError("no text in the row", "put the text to learn there", file, number, "text")
+        if not isinstance(row.get("prompt", ""), str):
+            raise InputError("not a text", "write the prompt as text, or leave it out", file, number, "prompt")
+        context = tokenizer(row.get("prompt", ""), add_special_tokens=False)["input_ids"]
+        learnt = tokenizer(row["text"], add_special_tokens=False)["input_ids"]
+        texts.append(Text(context + learnt, len(context)))
+    cut = sum(len(text.ids) > length for text in texts)
+    if cut:
+        print(f"{cut} of {len(texts)} texts are longer than {length} tokens and were cut")
+    return texts
+
+
+def split_texts(texts: Sequence[Text], heldout: int, length: int, file: Path) -> tuple[Packed, Packed]:
+    """Held-out and learnt rows. Raises InputError if one of the two has nothing to learn."""
+    if len(texts) <= heldout:
+        raise InputError(f"{len(texts)} texts, all held out", "give more, or a smaller --heldout", file)
+    held, rest = (pack(part, length) for part in (texts[:heldout], texts[heldout:]))
+    if any(bool((part.labels == IGNORED).all()) for part in (held, rest)):
+        raise InputError(
+            "held-out or learnt texts have no token to learn", "give longer texts, or a larger --length", file
+        )
+    return held, rest
+
+
+def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
+    """The source's tokenizer. Raises InputError if the tokenizer is missing or does not load."""
+    with reading("transformers cannot load the tokenizer", "add the tokenizer's files", file=directory):
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+
+
+def on(texts: Packed, device: str) -> Packed:
+    """The rows on another device."""
+    return Packed(texts.ids.to(device), texts.positions.to(device), texts.labels.to(device))
