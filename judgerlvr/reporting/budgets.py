@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from judgerlvr.evaluation.comparison import Arm as Side
 from judgerlvr.evaluation.comparison import Comparison
+from judgerlvr.reporting.answer import DECODINGS
 from judgerlvr.reporting.arms import JUDGERLVR, VANILLA, Arm
-from judgerlvr.reporting.changes import compare, percent, points
+from judgerlvr.reporting.changes import compare, differences_of, pairs_of, percent, points, stamp_of
 from judgerlvr.reporting.parts import ABSENT, Cell, Note, Table, count, interval
 
 # Budgets of generated tokens this close count as equal. The table prints both.
@@ -43,16 +44,29 @@ def answer_notes(arms: Sequence[Arm]) -> Iterator[Note]:
     found = [(name, pair) for name, pair in matched(arms) if pair]
     if found:
         name, (judged, vanilla) = found[-1]
-        for decoding, greedy in (("sampled", False), ("greedy", True)):
+        for decoding, greedy in DECODINGS:
             if compared := compare(judged, vanilla, greedy):
+                stamp = stamp_of(judged, vanilla, greedy)
                 yield Note(
                     f"JudgeRLVR against vanilla at {name}, {decoding}: accuracy {points(compared.difference)}, "
                     f"tokens {percent(compared.tokens)}, paired over {compared.problems} problems."
+                    + (f" {stamp}." if stamp else ""),
+                    stamp=bool(stamp),
                 )
 
 
 def matched(arms: Sequence[Arm]) -> list[tuple[str, tuple[Arm, Arm] | None]]:
     return list(zip(MATCHINGS, (equal_steps(arms), equal_tokens(arms)), strict=True))
+
+
+def condition_stamps(arms: Sequence[Arm]) -> Iterator[Note]:
+    """One stamp for each compared pair whose evaluations were not made alike."""
+    pairs = [*((b, a) for a, b in pairs_of(arms)), *(pair for _, pair in matched(arms) if pair)]
+    for ours, theirs in {(a.name, b.name): (a, b) for a, b in pairs}.values():
+        for decoding, greedy in DECODINGS:
+            for found in differences_of(ours, theirs, greedy):
+                text = f"DIFFERENT {found.name.upper()}: {found.text}"
+                yield Note(f"{ours.name} against {theirs.name}, {decoding}: {text}", stamp=True)
 
 
 def matched_table(arms: Sequence[Arm]) -> Table:
@@ -70,7 +84,8 @@ def _pair_rows(name: str, judged: Arm, vanilla: Arm) -> list[list[Cell]]:
     rows = []
     for arm, side in zip((judged, vanilla), values, strict=True):
         rows.append([Cell(arm.name, name), *_side(side), count(arm.steps), count(arm.tokens)])
-    return [*rows, [Cell("difference", name), *_difference(compared), Cell(""), Cell("")]]
+    found = stamp_of(judged, vanilla, greedy=False)
+    return [*rows, [Cell("difference", f"{name}, {found}" if found else name), *_difference(compared), Cell(""), Cell("")]]
 
 
 def _side(side: Side | None) -> list[Cell]:

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from judgerlvr.evaluation.comparison import Comparison, paired, select
+from judgerlvr.evaluation.conditions import Difference, differences
 from judgerlvr.evaluation.metrics import Estimate
+from judgerlvr.evaluation.outputs import Group, SetKey
 from judgerlvr.evaluation.records import Record
 from judgerlvr.reporting.answer import DECODINGS
 from judgerlvr.reporting.arms import BASE, JUDGERLVR, VANILLA, Arm, main_arms, one_of_each
@@ -32,6 +34,25 @@ def compare(ours: Arm, theirs: Arm, greedy: bool) -> Comparison | None:
     return compared if compared.problems else None
 
 
+def differences_of(ours: Arm, theirs: Arm, greedy: bool) -> list[Difference]:
+    """Conditions that both evaluations do not share, and for which ``judgerlvr.compare`` refuses the two."""
+    one, two = (_group(arm, greedy) for arm in (ours, theirs))
+    return differences(one, two) if one and two else []
+
+
+def _group(arm: Arm, greedy: bool) -> Group | None:
+    row = arm.measured.row("generate", greedy)
+    if row is None:
+        return None
+    return Group(SetKey(row.set, row.kind, greedy), records_of(arm, greedy), row.decoding, arm.measured.settings)
+
+
+def stamp_of(ours: Arm, theirs: Arm, greedy: bool) -> str:
+    """The names of the conditions that differ, for a row of a table. Empty where all are alike."""
+    names = [found.name.upper() for found in differences_of(ours, theirs, greedy)]
+    return f"DIFFERENT {', '.join(names)}" if names else ""
+
+
 def pairs_of(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     """From the base to every other arm, and from vanilla to JudgeRLVR."""
     shown = {arm.name: arm for arm in one_of_each(main_arms(arms))}
@@ -50,7 +71,7 @@ def _row(first: Arm, second: Arm, greedy: bool) -> Iterator[list[Cell]]:
     compared = compare(second, first, greedy)
     if compared:
         yield [
-            Cell(first.name),
+            Cell(first.name, stamp_of(second, first, greedy)),
             Cell(second.name),
             Cell("greedy" if greedy else "sampled"),
             count(compared.problems),

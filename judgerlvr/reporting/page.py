@@ -14,7 +14,7 @@ from markupsafe import Markup
 from judgerlvr.reporting.answer import answer_figures
 from judgerlvr.reporting.arms import Arm, find_arms, looks_of
 from judgerlvr.reporting.browser import Packed, entries_of, pack
-from judgerlvr.reporting.budgets import answer_notes, matched_table
+from judgerlvr.reporting.budgets import answer_notes, condition_stamps, matched_table
 from judgerlvr.reporting.cards import cards_table
 from judgerlvr.reporting.changes import changes_data, changes_table
 from judgerlvr.reporting.cost import arm_costs, run_costs
@@ -43,7 +43,7 @@ def render_page(runs: Sequence[Run], reload_seconds: int = 0) -> str:
         .render(
             title="JudgeRLVR report: " + ", ".join(run.name for run in runs),
             written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-            stamps=list(stamps(arms, runs)),
+            stamps=[*stamps(arms, runs), *condition_stamps(arms)],
             sections=sections(arms, runs, packed),
             style=Markup(asset("style.css")),
             script=Markup(script),

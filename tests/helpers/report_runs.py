@@ -50,8 +50,8 @@ def make_records(kind, decoding, right, mean_tokens, problems=20, seed=0):
     ]
 
 
-def write_synthetic_evaluation(folder, right, judge_right, mean_tokens, seed=0, problems=20):
-    evaluation, settings = Evaluation(), Settings(Decoding(n=4, max_tokens=128))
+def write_synthetic_evaluation(folder, right, judge_right, mean_tokens, seed=0, problems=20, settings=None):
+    evaluation, settings = Evaluation(), settings or Settings(Decoding(n=4, max_tokens=128))
     for decoding in settings.decodings:
         for kind, chance in (("generate", right), ("judge", judge_right)):
             records = make_records(kind, decoding, chance, mean_tokens, problems, seed)
