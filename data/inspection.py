@@ -13,6 +13,7 @@ from data.problems import GoldGrader, ProblemSet, bad_golds
 from data.template_text import find_template
 from rewards.gold_matching import AnswerGrader, match_golds
 from rewards.types import Problem
+from rewards.wording import agreeing, counted
 
 SHOWN = 5
 PAIRS = 5
@@ -24,7 +25,7 @@ def describe(found: ProblemSet, grader: GoldGrader | None = None) -> Iterator[st
 
     ``grader`` grades gold answers against themselves. None leaves that check out.
     """
-    yield f"{found.source}: {found.rows} rows, {len(found.problems)} problems"
+    yield f"{found.source}: {counted(found.rows, 'row')}, {counted(len(found.problems), 'problem')}"
     yield f"  columns used: {', '.join(f'{name} ({count})' for name, count in sorted(found.used.items())) or 'none'}"
     yield from (f"  {note.removeprefix(f'{found.source}: ')}" for note in found.notes())
     if grader is not None:
@@ -51,7 +52,7 @@ def describe_golds(found: ProblemSet, grader: AnswerGrader) -> Iterator[str]:
     """A line for each gold of one source that right answers never match, or that a wrong answer matches."""
     report = match_golds(found.problems, grader)
     for kind, faults in report.kinds():
-        yield f"{found.source}: {len(faults)} of {report.golds} golds {kind}"
+        yield f"{found.source}: {len(faults)} of {counted(report.golds, 'gold')} {kind}"
         for fault in faults:
             file, row = found.places[fault.place]
             yield f"    {file.name} row {row}: {fault.gold!r} ({fault.why})"
@@ -73,7 +74,8 @@ def describe_overlaps(sets: Sequence[ProblemSet]) -> Iterator[str]:
     """Lines about problems that two of the sources share, with the first pairs."""
     for first, second in combinations(sets, 2):
         found = overlaps(first.problems, second.problems)
-        yield f"{first.source} and {second.source}: {len(found)} problems of the first occur in the second"
+        occur = agreeing(len(found), "occurs", "occur")
+        yield f"{first.source} and {second.source}: {counted(len(found), 'problem')} of the first {occur} in the second"
         yield from (f"    {overlap.shown()} (share {overlap.share:.2f})" for overlap in found[:PAIRS])
 
 

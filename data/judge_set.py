@@ -28,6 +28,7 @@ from data.problems import GoldGrader, GradeMany, bad_gold, bad_golds
 from data.responses import Candidate
 from rewards.errors import InputError
 from rewards.types import Problem
+from rewards.wording import counted
 
 
 class TripletList(Sequence[Triplet]):
@@ -159,7 +160,7 @@ def _select(
     problems = {name: len(np.unique(problem[places])) for name, places in (("usable", usable), ("mixed", mixed))}
     if not len(train):
         raise NothingToJudge(
-            f"nothing to judge: {_outcomes(len(store), table)}{problems['mixed']} problems of mixed outcome "
+            f"nothing to judge: {_outcomes(len(store), table)}{counted(problems['mixed'], 'problem')} of mixed outcome "
             f"among {problems['usable']}",
             "give candidates that are right for some and wrong for other responses to a problem, "
             "or lower judge.data.heldout_problems",

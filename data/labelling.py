@@ -16,6 +16,7 @@ from data.problems import GradeMany
 from rewards.extraction.extract import answer_in
 from rewards.extraction.thinking import solution_part
 from rewards.types import Problem, Reason, Result
+from rewards.wording import counted
 
 # A response without an answer, or whose grading was cut short, is not a wrong solution but none.
 UNUSABLE = {Reason.NO_FINAL_ANSWER, Reason.TRUNCATED, Reason.TIMEOUT, Reason.TOO_COMPLEX}
@@ -113,7 +114,7 @@ def label_candidates(
         done += len(chunk)
         if progress and done - told >= 32 * CHUNK:
             told = done
-            progress(f"  labelled {done} of {len(store)} candidates")
+            progress(f"  labelled {done} of {counted(len(store), 'candidate')}")
     return table
 
 

@@ -18,6 +18,7 @@ from data.row_files import iter_rows
 from rewards.errors import InputError
 from rewards.extraction.gold import gold_answers
 from rewards.types import Problem, Result
+from rewards.wording import counted
 
 GradeMany = Callable[[Sequence[tuple[Problem, str]]], list[Result]]
 DEFAULT = ReadOptions()
@@ -58,14 +59,18 @@ class ProblemSet:
             lines.append(f"{self.source}: columns kept for verifiers and not shown: {', '.join(sorted(self.unused))}")
         if self.repeated:
             rows = ", ".join(f"{row} (as {earlier})" for row, earlier in self.repeated[:SHOWN])
-            lines.append(f"{self.source}: {len(self.repeated)} rows repeat a problem and are left out: rows {rows}")
+            lines.append(
+                f"{self.source}: {counted(len(self.repeated), 'row')} left out, repeats of a problem: rows {rows}"
+            )
         if self.without_unit:
             rows = ", ".join(f"row {row} {gold[:40]!r} as {read!r}" for row, gold, read in self.without_unit[:SHOWN])
-            lines.append(f"{self.source}: {len(self.without_unit)} golds are read without a unit in brackets: {rows}")
+            lines.append(
+                f"{self.source}: {counted(len(self.without_unit), 'gold')} read without a unit in brackets: {rows}"
+            )
         if shared := shared_ids(self.problems):
             lines.append(f"{self.source}: {shared}")
         if self.bad.faults:
-            lines.append(f"{self.source}: {len(self.bad.faults)} rows dropped: {self.bad.describe()}")
+            lines.append(f"{self.source}: {counted(len(self.bad.faults), 'row')} dropped: {self.bad.describe()}")
         return lines
 
 
@@ -133,7 +138,7 @@ def shared_ids(problems: Iterable[Problem]) -> str:
     if not shared:
         return ""
     shown = ", ".join(repr(given[:40]) for given in list(shared)[:SHOWN])
-    return f"{len(shared)} ids stand at two texts or more and are taken as labels ({shown}, ...)"
+    return f"{counted(len(shared), 'id')} at two texts or more, taken as labels ({shown}, ...)"
 
 
 def check_apart(train: Sequence[Problem], heldout: Sequence[Problem]) -> None:

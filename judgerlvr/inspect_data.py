@@ -19,6 +19,7 @@ from judgerlvr.cli import CONFIG_HELP
 from judgerlvr.config.check import check_config
 from judgerlvr.config.effective import configure
 from rewards.errors import InputError, exit_code
+from rewards.wording import counted
 
 
 def inspect(options: argparse.Namespace) -> None:
@@ -55,7 +56,7 @@ def inspect(options: argparse.Namespace) -> None:
     if options.out:
         problems = {problem.id: problem for found in sets for problem in found.problems}
         write_jsonl(options.out, normalised_rows(problems.values()))
-        print(f"written: {len(problems)} problems in {options.out}")
+        print(f"written: {counted(len(problems), 'problem')} in {options.out}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rewards.errors import InputError, exit_code
+from rewards.wording import counted
 
 FOLLOW = "--follow"
 
@@ -89,7 +90,7 @@ def _wait(options: argparse.Namespace) -> None:
     number = "".join(options.arguments)
     if not number.isdecimal():
         raise InputError("wait takes one number of nodes", "give the number with the head counted, such as wait 2")
-    print(f"{wait_for_nodes(dashboard(options.address), int(number))} nodes live", flush=True)
+    print(f"{counted(wait_for_nodes(dashboard(options.address), int(number)), 'node')} live", flush=True)
 
 
 def _job(options: argparse.Namespace, needed: bool = True) -> str:

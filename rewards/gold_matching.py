@@ -20,6 +20,7 @@ from rewards.comparison.units import counted_nouns
 from rewards.extraction.gold import gold_answers
 from rewards.grading.pool import GraderPool
 from rewards.types import Problem, Result
+from rewards.wording import counted
 
 # Distinct golds that are restyled and mutated; the reading of every gold is checked.
 MOST_TRIED = 2000
@@ -58,7 +59,7 @@ class GoldReport:
     def lines(self, source: object = "golds") -> list[str]:
         """Lines for a console, one a kind of fault; none where all golds are sound."""
         return [
-            f"{source}: {len(faults)} of {self.golds} golds {kind}: {_shown(faults)}"
+            f"{source}: {len(faults)} of {counted(self.golds, 'gold')} {kind}: {_shown(faults)}"
             for kind, faults in self.kinds()
             if faults
         ]

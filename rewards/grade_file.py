@@ -18,6 +18,7 @@ from rewards.jsonl import not_utf8, read_jsonl
 from rewards.stats import reason_counts, second_percentiles
 from rewards.types import Problem, Reason, Result
 from rewards.verifier import DEFAULT_VERIFIER
+from rewards.wording import counted
 
 GOLD_FIELDS = ("gold", "ground_truth", "expected_answer", "reference", "target", "answer")
 PREDICTION_FIELDS = ("prediction", "pred", "completion", "response", "output", "predicted_answer")
@@ -142,7 +143,10 @@ def report(rows: Sequence[Mapping[str, Any]], results: Sequence[Result], example
     counts = reason_counts(results)
     lines += [f"{reason:<16}{count:>8}{count / len(results):>9.1%}" for reason, count in counts.items() if count]
     times = second_percentiles(results)
-    lines.append(f"{len(results)} rows; seconds p50 {times['p50']:.4f}, p99 {times['p99']:.4f}, max {times['max']:.4f}")
+    lines.append(
+        f"{counted(len(results), 'row')}; seconds p50 {times['p50']:.4f}, p99 {times['p99']:.4f}, "
+        f"max {times['max']:.4f}"
+    )
     pairs = list(zip(rows, results, strict=True))
     labelled = [(row, result) for row, result in pairs if "expected" in row]
     if labelled:

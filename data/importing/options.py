@@ -9,6 +9,7 @@ from typing import Literal
 
 from data.importing.problem_rows import ROLES
 from rewards.errors import InputError
+from rewards.wording import counted
 
 BadRows = Literal["stop", "drop"]
 
@@ -48,7 +49,7 @@ class BadRowList:
             raise self.faults[0]
         if self.faults:
             first = self.faults[0]
-            problem = f"{len(self.faults)} rows cannot be used: {self.describe()}"
+            problem = f"{counted(len(self.faults), 'row')} cannot be used: {self.describe()}"
             raise InputError(problem, f"{first.remedy}, or set data.bad_rows=drop", file=first.file)
 
     def describe(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.importing.faults import RowFault
 from data.importing.golds import parse_text
+from rewards.wording import counted
 
 ROLES = {
     "system": "system",
@@ -56,7 +57,7 @@ def read_conversation(value: Any, field: str) -> Conversation:
     last, after = users[-1], turns[users[-1] + 1 :]
     # Of several replies nobody can say which reply holds the answer.
     if len(after) > 1:
-        raise RowFault(f"{len(after)} turns after the last user turn", "keep one reply at most", field)
+        raise RowFault(f"{counted(len(after), 'turn')} after the last user turn", "keep one reply at most", field)
     return Conversation(turns[last]["content"], turns[:last], after[0]["content"] if after else "")
 
 

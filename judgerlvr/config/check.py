@@ -12,6 +12,7 @@ from judgerlvr.config.choices import Overlong
 from judgerlvr.config.schema import MATCH_TOKENS as MATCH_TOKENS
 from judgerlvr.config.schema import PACKED, Cluster, Config, Model, StageSettings
 from rewards.errors import InputError
+from rewards.wording import counted
 
 REFRESH = re.compile(r"refresh_every:(\d+)")
 
@@ -64,7 +65,7 @@ def _general(config: Config) -> Iterator[Fault]:
         yield Fault("data.heldout", problem, "give data.heldout, or set generate.validation.every=0")
     gpus = cluster.nodes * cluster.gpus_per_node
     if gpus % cluster.tensor_parallel:
-        yield Fault("cluster.tensor_parallel", f"{gpus} GPUs do not divide by it", "use a divisor")
+        yield Fault("cluster.tensor_parallel", f"{counted(gpus, 'GPU')} cannot be divided by it", "use a divisor")
     yield from _sequence_parallel(cluster, config.model)
 
 
@@ -86,7 +87,7 @@ def _stage(name: str, settings: StageSettings) -> Iterator[Fault]:
     batch, algorithm, stop = settings.batch, settings.algorithm, settings.stop
     prompts, updates = batch.prompts_per_step, batch.updates_per_step
     if isinstance(prompts, int) and prompts % updates:
-        problem = f"{updates} updates of {prompts} prompts"
+        problem = f"{counted(updates, 'update')} of {counted(prompts, 'prompt')}"
         yield Fault(f"{name}.batch.updates_per_step", problem, f"make it divide {prompts}")
     if stop.plateau.steps and not settings.validation.every:
         problem = "without validation no plateau is ever measured"

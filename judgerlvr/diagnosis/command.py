@@ -26,6 +26,7 @@ from judgerlvr.models.identity import model_hash
 from judgerlvr.pipeline.inputs import check_asked_words
 from judgerlvr.runs.policy_card import check_against, read_card
 from rewards.errors import InputError
+from rewards.wording import counted
 
 JUDGE_PROMPT = Path("configs/prompts/judge.txt")
 PAGE, RECORD = "diagnosis.md", "diagnosis.json"
@@ -62,7 +63,7 @@ def diagnose(options: argparse.Namespace) -> None:
     check_files(files)
     # Two files may share a problem, whose samples would then count twice.
     question = Question(list({item.id: item for item in items}.values()), settings, judge_template)
-    print(f"sampling {len(question.items)} problems x {options.n}, then greedy, then verdicts", flush=True)
+    print(f"sampling {counted(len(question.items), 'problem')} x {options.n}, then greedy, then verdicts", flush=True)
     started = time.monotonic()
     drawn = draw(options.model, question, engine, sys.stderr.isatty(), options.whole_limit)
     seconds = time.monotonic() - started

@@ -14,6 +14,7 @@ from judgerlvr.evaluation.documents import Block
 from judgerlvr.evaluation.intervals import Estimate
 from judgerlvr.evaluation.table import MISSING, number
 from judgerlvr.evaluation.table import interval as interval_of
+from rewards.wording import counted
 
 NOTE = (
     "[low, high]: 95 % over problems, clustered Wilson for shares and bootstrap for tokens. Balanced accuracy: a "
@@ -49,14 +50,18 @@ def _conditions(summary: Mapping[str, Any]) -> list[str]:
     files = ", ".join(f"{row['file']} ({row['used']} of {row['rows']} rows)" for row in summary["data"])
     return [
         f"model {model['path']} (sha256 {model['hash'][:12]}); problems {files}",
-        f"{decoding['n']} solutions a problem at temperature 1, responses of at most {decoding['max_tokens']} tokens, "
+        f"{counted(decoding['n'], 'solution')} a problem at temperature 1, "
+        f"responses of at most {decoding['max_tokens']} tokens, "
         f"seed {decoding['seed']}; {summary['generated_tokens']} tokens sampled in {summary['seconds']:.0f} s, "
         "nothing trained",
     ]
 
 
 def _solving(found: Solving) -> list[list[str]]:
-    sampled, greedy = f"{found.samples} samples of {found.problems} problems", f"{found.problems} greedy responses"
+    sampled, greedy = (
+        f"{counted(found.samples, 'sample')} of {counted(found.problems, 'problem')}",
+        f"{found.problems} greedy responses",
+    )
     rows = [["pass@1", _interval(found.pass_at_1), sampled]]
     rows += [[f"groups of {size} with both outcomes", _interval(value), sampled] for size, value in found.mixed.items()]
     rows += [
@@ -73,7 +78,7 @@ def _solving(found: Solving) -> list[list[str]]:
 
 
 def _judging(found: Judging) -> list[list[str]]:
-    of = f"{found.prompts} verdicts on {found.problems} problems, half of the solutions right"
+    of = f"{counted(found.prompts, 'verdict')} on {counted(found.problems, 'problem')}, half of the solutions right"
     return [
         ["balanced accuracy", _interval(found.balanced_accuracy), of],
         ["balanced accuracy, greedy", _interval(found.greedy_balanced_accuracy), "the same prompts"],
@@ -100,7 +105,7 @@ def _traces(found: Traces) -> list[list[str]]:
 
 
 def _mix(name: str, found: CheckMix) -> list[list[str]]:
-    of = f"{found.checks} checks, {number(found.a_sample, 2)} a sample"
+    of = f"{counted(found.checks, 'check')}, {number(found.a_sample, 2)} a sample"
     return [
         [f"{name}: wrong values among the checked", _interval(found.wrong), of],
         [f"{name}: wrong values accepted", _interval(found.false_yes), of],

@@ -12,6 +12,7 @@ from data.balanced_accuracy import ratio
 from judgerlvr.diagnosis.cases import Case
 from judgerlvr.diagnosis.prediction import NEAR, chances_at, constant_chances, decided, outside
 from judgerlvr.evaluation.intervals import Estimate, bootstrap
+from rewards.wording import counted
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def why_not_scored(cases: Sequence[Case]) -> str | None:
         return None
     families = len({case.family for case in cases})
     return (
-        f"{len(known)} of {len(cases)} cases in {families} families are decided, "
+        f"{len(known)} of {counted(len(cases), 'case')} in {families} families are decided, "
         "and a score needs at least two families with different outcomes in each"
     )
 

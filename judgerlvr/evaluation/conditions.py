@@ -9,6 +9,7 @@ from typing import Any
 
 from judgerlvr.evaluation.outputs import Group
 from judgerlvr.evaluation.records import Record
+from rewards.wording import counted
 
 # Settings that say how a response is read, by kind.
 READ_BY = {"generate": ("verifier", "extraction", "scorer"), "judge": ("verdicts",)}
@@ -39,7 +40,7 @@ def _by_item(group: Group, other: Group) -> dict[str, Record]:
 def _items_that_differ(ours: Group, theirs: Group, read: Callable[[Record], Any]) -> str:
     one, two = _by_item(ours, theirs), _by_item(theirs, ours)
     count = sum(read(one[item]) != read(two[item]) for item in one)
-    return f"differs for {count} of {len(one)} items" if count else ""
+    return f"differs for {count} of {counted(len(one), 'item')}" if count else ""
 
 
 def _prompt(ours: Group, theirs: Group) -> str:
@@ -82,7 +83,8 @@ def _n(ours: Group, theirs: Group) -> str:
     if not pairs:
         return ""
     (a, b), _ = pairs.most_common(1)[0]
-    return f"{a} against {b} samples of an item ({pairs.total()} of {len(one.keys() & two.keys())} items)"
+    shared = counted(len(one.keys() & two.keys()), "item")
+    return f"{a} against {counted(b, 'sample')} of an item ({pairs.total()} of {shared})"
 
 
 def _against(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:

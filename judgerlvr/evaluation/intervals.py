@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rewards.wording import counted
+
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
@@ -118,7 +120,7 @@ def difference_interval(ours: Shares, theirs: Shares) -> Estimate:
         ValueError: the two have different numbers of problems.
     """
     if len(ours.values) != len(theirs.values):
-        raise ValueError(f"{len(ours.values)} problems against {len(theirs.values)}")
+        raise ValueError(f"{counted(len(ours.values), 'problem')} against {len(theirs.values)}")
     one, two = share_interval(ours), share_interval(theirs)
     if math.isnan(one.value):
         return NOTHING

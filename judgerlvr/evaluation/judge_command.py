@@ -17,6 +17,7 @@ from judgerlvr.evaluation.outputs import Output, read_output
 from judgerlvr.evaluation.records import Record
 from judgerlvr.evaluation.table import MISSING, interval, number
 from rewards.errors import InputError
+from rewards.wording import counted
 
 NOTE = (
     "[low, high]: 95 % clustered Wilson interval over problems. A missing verdict is a miss. Difficulty: share of "
@@ -67,7 +68,7 @@ def records_of(output: Output, kind: str) -> list[Record]:
 def judge_page(numbers: Mapping[str, Any]) -> list[Block]:
     blocks = [Block(heading="Balanced accuracy of the judge"), Block(rows=group_table(numbers["groups"]))]
     if numbers["not_found"]:
-        line = f"{numbers['not_found']} verdicts are about responses that were not given, and are left out"
+        line = f"{counted(numbers['not_found'], 'verdict')} about responses that were not given, left out"
         blocks.insert(1, Block(line=line))
     if numbers["calibration"]:
         found = numbers["calibration"]
@@ -75,7 +76,9 @@ def judge_page(numbers: Mapping[str, Any]) -> list[Block]:
         blocks += [Block(heading="Calibration"), Block(line=line), Block(rows=calibration_table(found["bins"]))]
     for name, voted in numbers["votes"].items():
         if voted["rows"]:
-            line = f"{voted['problems']} problems, {voted['left_out']} left out because a sample has no verdict"
+            line = (
+                f"{counted(voted['problems'], 'problem')}, {voted['left_out']} left out because a sample has no verdict"
+            )
             blocks += [Block(heading=f"Votes: {name}"), Block(line=line), Block(rows=vote_table(voted["rows"]))]
     return [*blocks, Block(line=NOTE)]
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rewards.wording import counted
+
 MISSING = "-"
 FOOTER = (
     "entropy: mean -log p of the sampled tokens (nats). [low, high]: 95 % over problems, "
@@ -32,11 +34,11 @@ def _header(summary: Row) -> list[str]:
     model = summary["model"]
     lines = [f"model {model['path']} (sha256 {model['hash'][:12]})"] if model else []
     if summary["context"] is not None:
-        lines.append(f"context: {summary['context']} tokens for prompt and response")
+        lines.append(f"context: {counted(summary['context'], 'token')} for prompt and response")
         lines.append(f"prompt: {summary['settings']['prompt']}")
     lines += [f"data {row['file']}: {row['used']} of {row['rows']} rows" for row in summary["data"]]
     if summary["limit"] is not None:
-        lines.append(f"limit: the first {summary['limit']} rows of each file")
+        lines.append(f"limit: the first {counted(summary['limit'], 'row')} of each file")
     return lines
 
 

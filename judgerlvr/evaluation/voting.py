@@ -16,6 +16,7 @@ from math import comb
 import numpy as np
 
 from judgerlvr.evaluation.records import Record
+from rewards.wording import counted
 
 RIGHT = "right"
 SUBSETS = 1000  # subsets of the samples that a weighted vote is averaged over
@@ -47,7 +48,7 @@ def majority_at_k(answers: Sequence[str | None], k: int) -> float:
         ValueError: there are fewer than k samples.
     """
     if not 1 <= k <= len(answers):
-        raise ValueError(f"{k} of {len(answers)} samples")
+        raise ValueError(f"{k} of {counted(len(answers), 'sample')}")
     counts = Counter(answers)
     right, silent = counts.pop(RIGHT, 0), counts.pop(None, 0)
     # Above the most frequent wrong answer, more votes leave the rivals as they are.

@@ -13,6 +13,7 @@ from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.folder import read_failure
 from judgerlvr.runs.stage import CHECKPOINTS, STOP
 from rewards.errors import BAD_INPUT
+from rewards.wording import counted
 
 # A cluster takes seconds to free the processes and cards of a dead stage, and a lost node minutes to come back.
 FIRST_PAUSE, LONGEST_PAUSE = 10.0, 160.0
@@ -50,7 +51,7 @@ class Restarts:
             if not final and self.made < self.most:
                 self.made += 1
             elif not final and self.most:
-                final = f"all {self.most} restarts are used"
+                final = f"{counted(self.most, 'restart')} used, and no more allowed"
             number = self.made
         if final or not self.most:
             if self.most:

@@ -20,6 +20,7 @@ from judgerlvr.export.errors import ExportMismatch
 from judgerlvr.export.layout import CHUNK, Box, held_by, whole_box
 from judgerlvr.export.shards import Shards, local_tensor
 from judgerlvr.export.tensors import Tensors
+from rewards.wording import counted
 
 EXPERT = re.compile(r"(?P<layer>.+\.experts)\.(?P<expert>\d+)\.(?P<part>gate|up|down)_proj\.weight")
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
@@ -57,7 +58,9 @@ def prove(export: Path, shards: Shards, dtype: torch.dtype) -> int:
             matched += _match(source, targets.pop(source, []), tensors, shards, dtype)
     for name in tensors:
         if matched[name] != prod(tensors.shape(name)):
-            raise ExportMismatch(f"{export}: {matched[name]} of {prod(tensors.shape(name))} elements of {name} found")
+            raise ExportMismatch(
+                f"{export}: {matched[name]} of {counted(prod(tensors.shape(name)), 'element')} of {name} found"
+            )
     return matched.total()
 
 
@@ -121,7 +124,9 @@ def _compare(
         raise ExportMismatch(f"{target.name} is {theirs.dtype} in the export, {ours.dtype} needed")
     differing = _bits(ours) != _bits(theirs)
     if differing.any():
-        raise ExportMismatch(f"{target.name}: {int(differing.sum())} elements differ from what rank {rank} saved")
+        raise ExportMismatch(
+            f"{target.name}: {counted(int(differing.sum()), 'element')} differ from what rank {rank} saved"
+        )
 
 
 def _bits(values: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from judgerlvr.export.errors import ExportMismatch
 from judgerlvr.export.layout import Box, held_by
 from judgerlvr.export.shards import Piece, load_ranks, pieces
+from rewards.wording import counted
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, saved: Sequence[dict[str, 
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     numbers = [number for group in saved[0]["param_groups"] for number in group["params"]]
     if len(parameters) != len(numbers):
-        raise ExportMismatch(f"the optimiser has {len(parameters)} parameters, the shards {len(numbers)}")
+        raise ExportMismatch(f"the optimiser has {counted(len(parameters), 'parameter')}, the shards {len(numbers)}")
     states = [ranks_state["state"] for ranks_state in saved]
     made = {
         number: {

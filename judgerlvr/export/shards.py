@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from judgerlvr.export.errors import ExportMismatch
+from rewards.wording import counted
 
 RANK_FILE = re.compile(r"(?P<kind>\w+)_world_size_(?P<world>\d+)_rank_(?P<rank>\d+)\.pt")
 
@@ -99,7 +100,7 @@ def pieces(values: Sequence[Tensor], name: str = "tensor") -> list[Piece]:
         found.append(Piece(local, dim, start))
         start += local.shape[dim]
     if start != first.shape[dim]:
-        raise ExportMismatch(f"{name}: the ranks hold {start} of {first.shape[dim]} rows")
+        raise ExportMismatch(f"{name}: the ranks hold {start} of {counted(first.shape[dim], 'row')}")
     return found
 
 

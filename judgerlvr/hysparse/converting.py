@@ -12,6 +12,7 @@ from judgerlvr.hysparse.derived_files import check_new
 from judgerlvr.hysparse.placements import layer_runs
 from judgerlvr.hysparse.search import Point, check_count, find, write_curve
 from judgerlvr.hysparse.sizes import MIB, count_parameters, report
+from rewards.wording import counted
 
 UNMEASURED = (
     "the full layers stand evenly spaced, a placement that nobody measured on this model; give --full-layers, or "
@@ -66,7 +67,7 @@ def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
         [
             f"layers {letters(config)}",
             f"kernels: forward, backward and decoding take {group} query heads a KV head of dim {config.head_dim} and "
-            f"blocks of {config.select_block} tokens",
+            f"blocks of {counted(config.select_block, 'token')}",
             f"memory of the conversion: {weights:,.1f} MiB of weights and {gates:,.1f} MiB of gates, each once, in "
             f"{str(dtype).removeprefix('torch.')} [calculated]; the source's files hold {files / MIB:,.1f} MiB",
             "minutes: not measured for this shape",

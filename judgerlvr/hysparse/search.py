@@ -17,6 +17,7 @@ from judgerlvr.hysparse.placements import Stack, batches_of, greedy, loss_of
 from judgerlvr.hysparse.sizes import MIB, arrangements
 from judgerlvr.hysparse.texts import Packed, Text, on, pack, read_texts, read_tokenizer
 from rewards.errors import InputError
+from rewards.wording import counted
 
 CURVE = "placements.jsonl"
 LEAST_CROWDED = 0.5
@@ -72,7 +73,8 @@ def usable(texts: Sequence[Text], config: HySparseConfig, heldout: int, file: Pa
     searched = [text for text in long[heldout:] if tuple(text.ids) not in known]
     remedy = "give more long texts, a larger --length, or smaller --select-tokens and --window"
     if not searched:
-        problem = f"{len(long)} of {len(texts)} texts are longer than {least} tokens, and {heldout} are held out"
+        all_of_them = counted(len(texts), "text")
+        problem = f"longer than {least} tokens: {len(long)} of {all_of_them}, and {heldout} of these held out"
         raise InputError(problem, remedy, file=file)
     for name, part in (("held-out", held), ("searched", searched)):
         share = crowded_share(part, config.select_tokens)

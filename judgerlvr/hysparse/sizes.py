@@ -14,6 +14,7 @@ from judgerlvr.hysparse.layout import FULL
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.presets import PRESETS, preset
 from rewards.errors import InputError, reading
+from rewards.wording import counted
 
 MIB = 2**20
 BFLOAT16 = 2
@@ -87,7 +88,7 @@ def report(config: HySparseConfig, context: int, batch: int) -> str:
     parameters = count_parameters(config)
     layers, full = config.num_hidden_layers, config.kinds.count(FULL)
     lines = [
-        f"{layers} layers, {full} full and {layers - full} sparse; context {context}, batch {batch}, bf16",
+        f"{counted(layers, 'layer')}, {full} full and {layers - full} sparse; context {context}, batch {batch}, bf16",
         f"parameters {parameters.total / 1e6:,.1f} M, a token uses {parameters.active / 1e6:,.1f} M, "
         f"gates among them {parameters.gates / 1e6:,.1f} M",
     ]

@@ -12,6 +12,7 @@ from data.labelling import Refuse
 from data.prompts import as_chat, render
 from rewards.errors import InputError
 from rewards.types import Problem
+from rewards.wording import counted
 
 CountTokens = Callable[[list[dict[str, str]]], int]
 Chat = list[dict[str, str]]
@@ -115,5 +116,5 @@ def drop_unusable(
 
 def no_prompt_left(count: int, dropped: Counter[str], longest: int) -> InputError:
     reasons = ", ".join(f"{reason}: {number}" for reason, number in sorted(dropped.items()))
-    problem = f"none of {count} prompts can be used ({reasons}, the limit is {longest} tokens)"
+    problem = f"none of {counted(count, 'prompt')} can be used ({reasons}, the limit is {counted(longest, 'token')})"
     return InputError(problem, "raise max_prompt_tokens", field="max_prompt_tokens")

@@ -33,6 +33,7 @@ from judgerlvr.sampling.streaming import sample_items
 from rewards.errors import InputError
 from rewards.grading.pool import GraderPool
 from rewards.grading.settings import GradingSettings
+from rewards.wording import counted
 
 # What a model may have of its own, with the type of the value.
 OWN: Mapping[str, type[int] | type[float]] = {"n": int, "temperature": float, "top_p": float, "max_tokens": int}
@@ -57,7 +58,11 @@ def run(options: argparse.Namespace, open_engines: OpenEngines = ray_engines) ->
     problems = ProblemSets(config, grading).train
     items = generate_items(problems, load_template(Path(config.data.prompt), GENERATE_FIELDS), CANDIDATES)
     options.out.mkdir(parents=True, exist_ok=True)
-    print(f"candidates in {options.out}: {len(jobs)} models, {len(items)} problems, on {settings.device}", flush=True)
+    print(
+        f"candidates in {options.out}: {counted(len(jobs), 'model')}, {counted(len(items), 'problem')}, "
+        f"on {settings.device}",
+        flush=True,
+    )
     with quiet(options.out), rounds_of(options.round, grading) as rounds, open_engines(settings) as engines:
         store = _sample(options.out, items, jobs, engines, rounds, settings)
     write_results(options.out, store, items)

@@ -33,6 +33,7 @@ from rewards.errors import CommandFailed, InputError
 from rewards.gold_matching import warn_of_golds
 from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
+from rewards.wording import counted
 
 # File of the samples in a run's data.
 SAMPLES = "candidates.jsonl"
@@ -76,7 +77,7 @@ def check_heldout(judge: JudgeData, problems: ProblemSets) -> None:
     """Raise an InputError where no problem is left to train on, before anything is sampled."""
     count, heldout = len(problems.for_candidates), judge.heldout_problems
     if heldout >= count:
-        problem = f"{heldout} problems are held out, and there are {count}"
+        problem = f"{counted(heldout, 'problem')} held out, and there are {count}"
         raise InputError(problem, f"set it below {count}, or give more problems", field="judge.data.heldout_problems")
 
 
@@ -126,7 +127,10 @@ def _sample(place: Place, run_dir: Path, models: list[Path], problems: list[Prob
     config = place.config
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     samples = config.judge.data.samples_per_problem
-    log_phase(run_dir, f"starting an engine, then {samples} candidates for each of {len(problems)} problems")
+    log_phase(
+        run_dir,
+        f"starting an engine, then {counted(samples, 'candidate')} for each of {counted(len(problems), 'problem')}",
+    )
     return sample_candidates(place, models, problems, template, run_dir, run_dir / DATA / KEPT)
 
 

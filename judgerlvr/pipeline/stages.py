@@ -52,6 +52,7 @@ from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Stage, derived
 from judgerlvr.sampling.candidates import KEPT
 from rewards.errors import CommandFailed, InputError, machine_fault
+from rewards.wording import counted
 
 BEGIN_AGAIN = "the same command goes on with what is prepared"
 PREPARE = {"judge": prepare_judge, "generate": prepare_generate}
@@ -237,7 +238,7 @@ def _left_behind(stage: Stage, link: Path) -> str:
     trained = max((row.step for row in read_metrics(stage.run_dir / METRICS)), default=0)
     seal = f"sealed up to step {kept}" if sealed else "nothing sealed yet"
     command = resume_command(stage.kind, stage.run_dir, link)
-    return f"{seal}, {max(0, trained - kept)} steps lost; continue with: {command}"
+    return f"{seal}, {counted(max(0, trained - kept), 'step')} lost; continue with: {command}"
 
 
 def resume_command(kind: Kind, run_dir: Path, link: Path) -> str:

@@ -13,6 +13,7 @@ from judgerlvr.planning.constants import CPUS_BESIDE, CPUS_PER_GPU
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.shapes import ModelShape
 from rewards.errors import InputError
+from rewards.wording import agreeing, counted
 
 # verl's units of the transfer queue, each an actor of a CPU (transfer_queue.backend.SimpleStorage).
 STORAGE_UNITS = {"gpu": 8, "cpu": 1}
@@ -85,8 +86,8 @@ def _batch(load: Load, rows: int | None) -> Iterator[Fault]:
     field = f"{load.kind}.batch.prompts_per_step"
     multiple = prompt_multiple(load.updates, load.samples_per_prompt, load.data_ranks)
     if load.prompts % multiple:
-        samples = load.prompts // load.updates * load.samples_per_prompt
-        problem = f"{samples} samples an update do not divide among {load.data_ranks} data-parallel ranks"
+        samples = counted(load.prompts // load.updates * load.samples_per_prompt, "sample")
+        problem = f"{samples} an update cannot be divided among {load.data_ranks} data-parallel ranks"
         yield Fault(field, problem, f"set a multiple of {multiple}, e.g. {-(-load.prompts // multiple) * multiple}")
     if rows is not None and load.prompts > rows:
         problem = f"{load.prompts} prompts a step, and the training data has {rows} that fit"
@@ -97,13 +98,19 @@ def _batch(load: Load, rows: int | None) -> Iterator[Fault]:
 def _tensor_parallel(load: Load, shape: ModelShape) -> Iterator[Fault]:
     size, field = load.tensor_parallel, "cluster.tensor_parallel"
     if size > load.ranks:
-        yield Fault(field, f"engines of {size} GPUs, and there are {load.ranks}", f"set at most {load.ranks}")
+        yield Fault(
+            field, f"engines of {counted(size, 'GPU')}, and there are {load.ranks}", f"set at most {load.ranks}"
+        )
     # Either number may be the larger: engines share a machine or span several machines.
     if max(size, load.gpus_per_node) % min(size, load.gpus_per_node):
-        yield Fault(field, f"engines of {size} GPUs do not fill machines of {load.gpus_per_node}", "use a divisor")
+        yield Fault(
+            field, f"engines of {counted(size, 'GPU')} cannot fill machines of {load.gpus_per_node}", "use a divisor"
+        )
     # With more GPUs than KV heads vLLM copies heads, so either number may be the larger.
     if max(size, shape.kv_heads) % min(size, shape.kv_heads):
-        yield Fault(field, f"{shape.kv_heads} KV heads cannot be shared among {size} GPUs", "use a divisor or 1")
+        yield Fault(
+            field, f"{shape.kv_heads} KV heads cannot be shared among {counted(size, 'GPU')}", "use a divisor or 1"
+        )
     for name, count in (("heads", shape.heads), ("layers' width", shape.width), ("experts' width", shape.expert_width)):
         if count % size:
             yield Fault(field, f"{name} of {count} do not divide by {size}", "use a divisor or 1")
@@ -115,15 +122,16 @@ def _cluster(load: Load, device: str, nodes: Sequence[Node]) -> Iterator[Fault]:
     with_gpus = [node for node in nodes if node.gpus >= load.gpus_per_node]
     if len(with_gpus) < load.nodes:
         offered = ", ".join(f"{node.gpus:.0f}" for node in nodes)
-        problem = f"{load.nodes} machines of {load.gpus_per_node} GPUs are asked for, Ray offers machines of {offered}"
+        machines = f"{counted(load.nodes, 'machine')} of {counted(load.gpus_per_node, 'GPU')}"
+        problem = f"{machines} {agreeing(load.nodes, 'is', 'are')} asked for, Ray offers machines of {offered}"
         yield Fault("cluster", problem, "lower cluster.nodes or cluster.gpus_per_node")
     if sum(node.cpus >= wanted for node in with_gpus) < load.nodes:
         most = max((node.cpus for node in with_gpus), default=0.0)
-        problem = f"verl's workers reserve {wanted} CPUs on each machine, Ray offers {most:.0f}"
+        problem = f"verl's workers reserve {counted(wanted, 'CPU')} on each machine, Ray offers {most:.0f}"
         yield Fault("cluster", problem, f"start Ray with --num-cpus={needed_cpus(load, device)} or more")
     total, needed = sum(node.cpus for node in nodes), needed_cpus(load, device)
     if total < needed:
-        problem = f"verl's actors reserve {needed} CPUs, Ray offers {total:.0f}"
+        problem = f"verl's actors reserve {counted(needed, 'CPU')}, Ray offers {total:.0f}"
         yield Fault("cluster", problem, f"start Ray with --num-cpus={-(-needed // load.nodes)} or more on each machine")
 
 

@@ -10,6 +10,7 @@ from statistics import NormalDist, fmean
 
 from judgerlvr.runs.rollout_log import ROLLOUTS, read_steps
 from rewards.errors import InputError
+from rewards.wording import counted
 
 # Lengths of a lognormal, at the middles of so many equal parts of the distribution.
 QUANTILES = 4096
@@ -79,4 +80,4 @@ def recorded(run: Path, limit: int) -> Lengths:
     tokens = sorted(min(limit, max(1, one.tokens)) for one in read_steps(folder, LAST_STEPS))
     if not tokens:
         raise InputError("no logged rollouts", "give the folder of a run, or its rollouts", file=run, field="--lengths")
-    return Lengths(tuple(tokens), f"{len(tokens)} rollouts of {run}")
+    return Lengths(tuple(tokens), f"{counted(len(tokens), 'rollout')} of {run}")

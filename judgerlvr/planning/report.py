@@ -13,6 +13,7 @@ from judgerlvr.planning.plan import Plan
 from judgerlvr.planning.proposals import KEYS
 from judgerlvr.planning.speed import full_length
 from judgerlvr.planning.storage import Storage
+from rewards.wording import agreeing, counted
 
 
 def size(parameters: float) -> str:
@@ -25,7 +26,7 @@ def plan_lines(plan: Plan) -> list[str]:
     shape, load, card = plan.shape, plan.load, plan.machine.gpu
     return [
         f"plan: {load.nodes} x {load.gpus_per_node} {plan.machine.card} of {card.memory_gib} GiB, "
-        f"{shape.model_type} of {size(shape.parameters)}, sequences of {load.longest} tokens",
+        f"{shape.model_type} of {size(shape.parameters)}, sequences of {counted(load.longest, 'token')}",
         "GiB on a GPU by phase:",
         *(f"  {phase.name:<24}{phase.gib:6.1f}  ({_parts(phase.parts)})" for phase in plan.phases),
         f"  KV cache{plan.cache.gib:22.1f}  ({plan.cache.sequences:.1f} full sequences at once, of {plan.cache.wanted} "
@@ -44,7 +45,8 @@ def storage_lines(kept: Storage, machine: Machine) -> list[str]:
     disk = f"{machine.disk_gib:.1f} free" if machine.disk_gib else "not checked: set planning.disk_gib"
     return [
         f"host GiB of a machine: {kept.host_gib:.1f} ({_parts(kept.host)}; {host})",
-        f"disk GiB: {kept.disk_gib:.1f}, {kept.kept} checkpoints of {kept.checkpoint_gib:.1f} at once ({disk})",
+        f"disk GiB: {kept.disk_gib:.1f}, {counted(kept.kept, 'checkpoint')} of "
+        f"{kept.checkpoint_gib:.1f} at once ({disk})",
     ]
 
 
@@ -89,7 +91,8 @@ def _time_lines(plan: Plan) -> Iterator[str]:
     constant = f"constants of an {constants.MEASURED_ON.upper()}; python -m judgerlvr.measure has yours"
     source = "measured on your cards" if plan.measured else constant
     hours = plan.steps * half / 3600
-    yield f"  without grading, validation and saving; {plan.steps} steps take {hours:.1f} h at half the length"
+    taken = f"{counted(plan.steps, 'step')} {agreeing(plan.steps, 'takes', 'take')}"
+    yield f"  without grading, validation and saving; {taken} {hours:.1f} h at half the length"
     yield f"  speeds: {source}"
 
 

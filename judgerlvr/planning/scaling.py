@@ -30,6 +30,7 @@ from judgerlvr.planning.speed import (
     token_seconds,
 )
 from rewards.errors import InputError
+from rewards.wording import counted
 
 # Cards of a machine where the configuration does not name more.
 CARDS_OF_A_MACHINE = 8
@@ -75,7 +76,9 @@ def load_on(kind: Kind, config: Config, gpus: int) -> Load:
     """
     given, most = load_of(kind, config), max(CARDS_OF_A_MACHINE, config.cluster.gpus_per_node)
     if gpus < 1 or (gpus > most and gpus % most):
-        raise InputError(f"{gpus} GPUs do not fill machines of {most}", f"give a multiple of {most}", field="--gpus")
+        raise InputError(
+            f"{counted(gpus, 'GPU')} cannot fill machines of {most}", f"give a multiple of {most}", field="--gpus"
+        )
     load = replace(given, nodes=max(1, gpus // most), gpus_per_node=min(gpus, most))
     multiple = prompt_multiple(load.updates, load.samples_per_prompt, load.data_ranks)
     return replace(load, prompts=-(-load.prompts // multiple) * multiple)

@@ -12,6 +12,7 @@ from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import GIB, Machine
 from judgerlvr.planning.memory import ADAM, GRADIENTS, WEIGHTS
 from judgerlvr.planning.shapes import ModelShape
+from rewards.wording import agreeing, counted
 
 Device = Literal["cpu", "gpu"]
 # Bytes a parameter of an export: the dtype in which rollouts run.
@@ -52,7 +53,8 @@ def storage_shortfalls(kept: Storage, machine: Machine, host: bool = True) -> li
     if host and machine.host_gib and kept.host_gib > machine.host_gib:
         found.append(f"host memory: {kept.host_gib:.1f} GiB on a machine of {machine.host_gib:.1f}")
     if machine.disk_gib and kept.disk_gib > machine.disk_gib:
-        text = f"{kept.kept} checkpoints of {kept.checkpoint_gib:.1f} GiB take {kept.disk_gib:.1f}"
+        take = agreeing(kept.kept, "takes", "take")
+        text = f"{counted(kept.kept, 'checkpoint')} of {kept.checkpoint_gib:.1f} GiB {take} {kept.disk_gib:.1f}"
         found.append(f"disk: {text}, {machine.disk_gib:.1f} GiB are free; lower checkpoint.keep, or set runs")
     return found
 

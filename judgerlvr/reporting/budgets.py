@@ -11,6 +11,7 @@ from judgerlvr.reporting.answer import DECODINGS
 from judgerlvr.reporting.arms import JUDGERLVR, VANILLA, Arm
 from judgerlvr.reporting.changes import compare, differences_of, pairs_of, percent, points, stamp_of
 from judgerlvr.reporting.parts import ABSENT, Cell, Note, Table, count, interval
+from rewards.wording import counted
 
 # Budgets of generated tokens this close count as equal. The table prints both.
 NEAR = 0.1
@@ -49,7 +50,7 @@ def answer_notes(arms: Sequence[Arm]) -> Iterator[Note]:
                 stamp = stamp_of(judged, vanilla, greedy)
                 yield Note(
                     f"JudgeRLVR against vanilla at {name}, {decoding}: accuracy {points(compared.difference)}, "
-                    f"tokens {percent(compared.tokens)}, paired over {compared.problems} problems."
+                    f"tokens {percent(compared.tokens)}, paired over {counted(compared.problems, 'problem')}."
                     + (f" {stamp}." if stamp else ""),
                     stamp=bool(stamp),
                 )
@@ -85,7 +86,10 @@ def _pair_rows(name: str, judged: Arm, vanilla: Arm) -> list[list[Cell]]:
     for arm, side in zip((judged, vanilla), values, strict=True):
         rows.append([Cell(arm.name, name), *_side(side), count(arm.steps), count(arm.tokens)])
     found = stamp_of(judged, vanilla, greedy=False)
-    return [*rows, [Cell("difference", f"{name}, {found}" if found else name), *_difference(compared), Cell(""), Cell("")]]
+    return [
+        *rows,
+        [Cell("difference", f"{name}, {found}" if found else name), *_difference(compared), Cell(""), Cell("")],
+    ]
 
 
 def _side(side: Side | None) -> list[Cell]:

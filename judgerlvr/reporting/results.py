@@ -9,6 +9,7 @@ from judgerlvr.reporting.arms import ORDER, Arm, main_arms
 from judgerlvr.reporting.evaluations import Result
 from judgerlvr.reporting.parts import ABSENT, Cell, Table, count, interval, number
 from judgerlvr.sampling.decoding import Decoding
+from rewards.wording import counted
 
 HEAD = (
     "arm",
@@ -73,7 +74,7 @@ def _median(row: Result | None) -> float | None:
 def _decoding(decoding: Decoding) -> Cell:
     if decoding.stored:
         return Cell("stored", f"n={decoding.n}")
-    return Cell(decoding.name, f"n={decoding.n}, up to {decoding.max_tokens} tokens, seed {decoding.seed}")
+    return Cell(decoding.name, f"n={decoding.n}, up to {counted(decoding.max_tokens, 'token')}, seed {decoding.seed}")
 
 
 def seeds_table(arms: Sequence[Arm]) -> Iterator[Table]:

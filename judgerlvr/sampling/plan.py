@@ -14,6 +14,7 @@ from judgerlvr.models.identity import model_hash, tokenizer_hash
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import Item, Sample
 from rewards.errors import InputError
+from rewards.wording import counted
 
 DIGITS = 16
 # Arguments of vllm.LLM that decide how much runs at once, and not what is sampled.
@@ -85,7 +86,7 @@ class Plan:
             if line := _job_difference(old, new):
                 return f"model {place}: {line}"
         if len(stored.jobs) != len(self.jobs):
-            return f"{len(stored.jobs)} models or decodings were asked, now {len(self.jobs)} are"
+            return f"{counted(len(stored.jobs), 'pair')} of model and decoding before, now {len(self.jobs)}"
         for name in ("problems", "prompts", "rounds", "engine"):
             old, new = getattr(stored, name), getattr(self, name)
             if old != new:

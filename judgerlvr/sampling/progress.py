@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from judgerlvr.sampling.work import JobWork
+from rewards.wording import counted
 
 LINE_SECONDS = 10.0
 
@@ -25,10 +26,10 @@ class Progress:
         done, tokens, wanted = _totals(work)
         self._before = done, tokens
         kept = f", {done} are there from an earlier attempt" if done else ""
-        self.tell(f"  samples: {wanted} of {len(work)} models and decodings{kept}")
+        self.tell(f"  samples: {wanted} of {counted(len(work), 'model')} and decodings{kept}")
         for job in work:
             decoding, thinks = job.job.decoding, ", the prompt opens thinking" if job.prompts.opens_thinking else ""
-            self.tell(f"  {job.job.name}: {decoding.name}, at most {decoding.max_tokens} tokens{thinks}")
+            self.tell(f"  {job.job.name}: {decoding.name}, at most {counted(decoding.max_tokens, 'token')}{thinks}")
 
     def show(self, work: Sequence[JobWork], engines: int) -> None:
         """Tell how far the run is, at most every ten seconds. ``engines`` have loaded a model."""
@@ -76,9 +77,9 @@ def shares(work: JobWork) -> str:
     if not count:
         return "no samples"
     parts = [
-        f"{count} samples",
+        f"{counted(count, 'sample')}",
         f"{work.counts['tokens'] / count:.1f} tokens each",
-        f"{work.counts['truncated'] / count:.1%} cut at {work.job.decoding.max_tokens} tokens",
+        f"{work.counts['truncated'] / count:.1%} cut at {counted(work.job.decoding.max_tokens, 'token')}",
     ]
     if work.prompts.opens_thinking or work.counts["unclosed"]:
         parts.append(f"{work.counts['unclosed'] / count:.1%} with thinking that never closed")

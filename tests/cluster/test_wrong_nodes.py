@@ -53,7 +53,7 @@ WRONG = {
     "few open files": Setup("allows 900 open files", "ulimit -n 900"),
     "node that is gone": Setup("does not answer within 15 s", signal=signal.SIGSTOP),
     "too few CPUs": Setup("Ray offers", cpus=2),
-    "too few GPUs": Setup("3 machines of 1 GPUs are asked for", words=("cluster.nodes=3",)),
+    "too few GPUs": Setup("3 machines of 1 GPU are asked for", words=("cluster.nodes=3",)),
     "token missing": Setup("refuses this process", driver={"RAY_AUTH_MODE": "disabled", "RAY_AUTH_TOKEN": ""}),
     "wrong token": Setup("refuses this process", driver={"RAY_AUTH_TOKEN": "f" * 64}),
     "refused port": Setup("nothing answers at 127.0.0.1:9", driver={"RAY_ADDRESS": "127.0.0.1:9"}),

@@ -59,7 +59,7 @@ def test_files_that_both_count_from_zero_make_no_pairs(tmp_path):
 
 def test_one_id_at_two_texts_is_named_and_stays_a_label():
     problems = [Problem("1", "a", "1", {"given_id": "7"}), Problem("2", "b", "1", {"given_id": "7"})]
-    assert shared_ids(problems).startswith("1 ids stand at two texts")
+    assert shared_ids(problems).startswith("1 id at two texts")
     assert label_of(problems[0]) == "7"
 
 

@@ -29,15 +29,15 @@ def test_everything_that_a_person_should_know_is_shown(files, capsys):
         "42 rows, 40 problems",
         "columns used: answer (41), id (41), question (41)",
         "not shown: level",
-        "1 rows repeat a problem",
-        "1 rows dropped: no gold answer",
+        "1 row left out, repeats of a problem",
+        "1 row dropped: no gold answer",
         "template text at the start of many problems: 'solve this task now a farmer has'",
         "golds that the verifier does not read: 1",
         "b.jsonl row 1: '\\\\frac{' is",
         "below     128:      40 ####",
         "--- 0 (gold '0')",
         "--- 4 (gold '12')",
-        "of the first occur in the second",
+        "1 problem of the first occurs in the second",
         "'7: Solve this task now. A farmer has 7 sheep",
     ):
         assert text in said
@@ -58,7 +58,7 @@ def test_golds_whose_unit_is_left_out_are_named_as_they_are_read(tmp_path, capsy
     write_jsonl(tmp_path / "golds.jsonl", [*rows, {"problem": "How far?", "gold": "9 (3 apples)"}])
     assert main([str(tmp_path / "golds.jsonl")]) == 0
     said = capsys.readouterr().out
-    assert "5 golds are read without a unit in brackets: row 1 '0 (apples)' as '0', row 2" in said
+    assert "5 golds read without a unit in brackets: row 1 '0 (apples)' as '0', row 2" in said
 
 
 def test_bad_rows_stop_the_command_after_all_is_shown(files, capsys):

@@ -253,7 +253,7 @@ def test_golds_that_nothing_matches_are_counted_and_not_printed(tmp_path, models
     report, _ = run(models[:1], suite, tmp_path / "out", [(0, 1, 2)], ["aime25"])
     assert report["rows"][0]["golds_never_matched"] == 1
     out = capsys.readouterr().out
-    assert "warning: aime25: 1 golds are never matched" in out and "unknowncommand" not in out
+    assert "warning: aime25: 1 gold matched by no other spelling" in out and "unknowncommand" not in out
 
 
 def test_tasks_that_share_problems_are_named(tmp_path, models):

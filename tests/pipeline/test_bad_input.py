@@ -73,7 +73,7 @@ def test_override_is_refused(capsys, override, tmp_path):
 @pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["run", "dry run"])
 def test_nothing_is_left_to_train_a_judge_on(capsys, more):
     line = refused(capsys, stage1, "judge.data.problems=30", "judge.data.heldout_problems=30", *more)
-    assert "30 problems are held out, and there are 30" in line
+    assert "30 problems held out, and there are 30" in line
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:8265", "127.0.0.1:1", "nowhere", "ray://127.0.0.1:10001", ":"])

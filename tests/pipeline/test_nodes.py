@@ -46,7 +46,7 @@ FAULTS = [
     ({"plugins": ("lora",)}, "finds no plugin for HySparse"),
     ({"has_product": False}, "cannot import judgerlvr"),
     ({"shared_fault": "the driver's file is not there"}, "does not share /shared/runs"),
-    ({"unread": {"/m/a": "Permission denied", "/m/b": "x"}}, "cannot read /m/a (Permission denied, and 1 files more)"),
+    ({"unread": {"/m/a": "Permission denied", "/m/b": "x"}}, "cannot read /m/a (Permission denied, and 1 file more)"),
     ({"disk_free": 9 * GIB}, "sees 9.00 GiB free for /shared/runs, 10.00 are needed"),
     ({"temporary_free": GIB // 2}, "has 0.50 GiB free in /tmp"),
     ({"open_files": 256}, "allows 256 open files"),

@@ -91,7 +91,7 @@ def test_the_command_prints_a_row_for_each_number_and_distribution(capsys):
     [
         (["nowhere.yaml"], "no such config file"),
         ([LARGE], "no model here"),
-        ([LARGE, MODEL, "--gpus", "12"], "12 GPUs do not fill machines of 8"),
+        ([LARGE, MODEL, "--gpus", "12"], "12 GPUs cannot fill machines of 8"),
         ([LARGE, MODEL, "--gpus", "1"], "engines of 2 GPUs"),
         ([LARGE, MODEL, "--gpus", "8,x"], "'8,x'"),
         ([LARGE, MODEL, "--gpus", "0"], "'0'"),

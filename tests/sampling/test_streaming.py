@@ -106,7 +106,7 @@ def test_a_resume_asks_for_what_is_missing_alone(tmp_path):
 CHANGED = {
     "temperature changed from 1.0 to 0.5": {"asked": jobs(temperature=0.5)},
     "max_tokens changed from 8 to 9": {"asked": [Job(MODEL, Decoding(n=3, seed=1, max_tokens=9), "warm"), jobs()[1]]},
-    "2 models or decodings were asked, now 1": {"asked": jobs()[:1]},
+    "2 pairs of model and decoding before, now 1": {"asked": jobs()[:1]},
     "the name changed": {"asked": [Job(MODEL, jobs()[0].decoding, "other"), jobs()[1]]},
     "the problems changed": {"items": make_items(8)},
     "the prompts changed": {"items": generate_items([i.problem for i in make_items()], "Go {{problem}}", "candidates")},

@@ -11,6 +11,7 @@ from judgerlvr.config.schema import Guards
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import StepRow
 from rewards.errors import CommandFailed
+from rewards.wording import counted
 
 # The run itself goes on with its own settings alone.
 BEGIN_LOWER = "export the last sealed checkpoint, and start a new run from it with a lower learning rate"
@@ -75,7 +76,8 @@ def _zero_rewards(row: StepRow, limit: float, state: GuardState) -> str | None:
     if state.zero_steps < limit:
         return None
     reasons = ", ".join(f"{reason} {count:.0f}" for reason, count in row.family(metrics.REASON).items())
-    return f"all rewards were zero for {state.zero_steps} steps ({reasons}); check the answer format and the verifier"
+    steps = counted(state.zero_steps, "step")
+    return f"all rewards were zero for {steps} ({reasons}); check the answer format and the verifier"
 
 
 def check_finite(row: StepRow) -> None:

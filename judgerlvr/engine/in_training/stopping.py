@@ -8,6 +8,7 @@ from typing import Any
 
 from judgerlvr.config.schema import Stop
 from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
+from rewards.wording import counted
 
 
 class StopRules:
@@ -46,7 +47,7 @@ class StopRules:
         """Why the current step is the last one, or None."""
         stop = self.stop
         if stop.generated_tokens and generated_tokens >= stop.generated_tokens:
-            return f"{generated_tokens} tokens generated (stop.generated_tokens {stop.generated_tokens})"
+            return f"{counted(generated_tokens, 'token')} generated (stop.generated_tokens {stop.generated_tokens})"
         if stop.hours and self.seconds() >= stop.hours * 3600:
             return f"{self.seconds() / 3600:.2f} h (stop.hours {stop.hours:g})"
         if stop.plateau.steps and self.since_best >= stop.plateau.steps:

@@ -30,6 +30,7 @@ from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, log_phase, log_progress
 from judgerlvr.runs.others_tokens import tokens_of
 from judgerlvr.runs.stage import STOP, Stage
+from rewards.wording import counted
 
 # Between two looks at the tokens of other runs.
 WAIT_SECONDS = 1.0
@@ -97,7 +98,7 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
             allowed = budget.allows(tokens)
             if allowed is not None:
                 names = " and ".join(folder.name for folder in others)
-                return None if allowed else f"{tokens} tokens generated ({names} ended with {budget.tokens})"
+                return None if allowed else f"{counted(tokens, 'token')} generated ({names} ended with {budget.tokens})"
             if seen < 0:
                 phase = f"step {self.global_steps}: ahead of the others' tokens, waiting"
                 log_phase(self.stage.run_dir, phase, passing=True)

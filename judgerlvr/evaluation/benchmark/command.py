@@ -26,6 +26,7 @@ from judgerlvr.models.identity import model_hash
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.engines import Engines, EngineSettings
 from rewards.errors import InputError
+from rewards.wording import counted
 
 LEAST = (("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1))
 
@@ -150,6 +151,6 @@ def tell_origin(label: str, model: Path, data: Mapping[str, TaskData]) -> list[A
     print("\n".join([f"model {label} ({model})", *origin_lines(model)]), flush=True)
     found = with_training(model, data)
     for overlap in found:
-        count = "data gone" if overlap.count is None else f"{overlap.count} of {overlap.of}"
-        print(f"  trained in run {overlap.where}: {overlap.task}: {count} problems", flush=True)
+        count = "data gone" if overlap.count is None else f"{overlap.count} of {counted(overlap.of, 'problem')}"
+        print(f"  trained in run {overlap.where}: {overlap.task}: {count}", flush=True)
     return found

@@ -22,6 +22,7 @@ from judgerlvr.sampling.streaming import sample_items
 from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.gold_matching import match_golds
 from rewards.grading.pool import GraderPool
+from rewards.wording import counted
 
 # Samples of each task lie in a folder of their own, so that a longer suite goes on with the samples of a shorter one.
 SAMPLES = "samples"
@@ -108,4 +109,4 @@ def _tell_row(row: Row) -> None:
     accuracy = row["accuracy"]["value"]
     _tell(f"  {row['model']} {row['set']} {row['decoding']['name']}: accuracy {accuracy:.3f} ({reasons})")
     if row["golds_never_matched"]:
-        _tell(f"  warning: {row['set']}: {row['golds_never_matched']} golds are never matched by another spelling")
+        _tell(f"  warning: {row['set']}: {counted(row['golds_never_matched'], 'gold')} matched by no other spelling")

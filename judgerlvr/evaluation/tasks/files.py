@@ -13,6 +13,7 @@ from data.importing.sources import files_of
 from judgerlvr.evaluation.tasks.task import Source, Task, joined_hash
 from rewards.errors import MACHINE, InputError, one_line
 from rewards.types import Problem
+from rewards.wording import counted
 
 REMEDY = "take that revision, or enter the file in the suite as a set of your own ({name: NAME, file: PATH})"
 
@@ -47,7 +48,7 @@ def load_task(task: Task, local: Path | None = None, sha256: str = "") -> TaskDa
             raise _other(task, f"SHA-256 is {digest[:12]}..., not {wanted[:12]}...", place)
     rows = [row for file in files for row in iter_file(file)]
     if task.source.rows is not None and len(rows) != task.source.rows:
-        raise _other(task, f"{len(rows)} rows, not {task.source.rows}", place)
+        raise _other(task, f"{counted(len(rows), 'row')}, not {task.source.rows}", place)
     for row in rows:
         _check_columns(task, row)
     problems = [problem for row in rows if (problem := _problem(task, row)) is not None]

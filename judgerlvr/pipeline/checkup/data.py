@@ -26,6 +26,7 @@ from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.folder import check_space, existing_run, nearest
 from rewards.canary import canary
 from rewards.errors import InputError
+from rewards.wording import counted
 
 PLACEHOLDER = "(a sampled solution)"
 
@@ -59,7 +60,7 @@ def first_prompt(subject: Subject) -> Iterator[Finding]:
     if found.rows is not None:
         check_constraints(load_of(request.kind, config), subject.shape, request.device, rows=found.rows)
     ids = encode_prompt(subject.tokenizer, found.chat)
-    text = f"first prompt has {len(ids)} of at most {config.max_prompt_tokens} tokens{found.note}"
+    text = f"first prompt has {len(ids)} of at most {counted(config.max_prompt_tokens, 'token')}{found.note}"
     yield ok(text, *subject.tokenizer.decode(ids).splitlines())
     if found.left_out:
         shown = ", ".join(f"{reason}: {count}" for reason, count in sorted(found.left_out.items()))
@@ -125,7 +126,7 @@ def plan(subject: Subject) -> Iterator[Finding]:
         shortfalls, change = storage_shortfalls(kept, there), ""
         times = cpu_time_lines(config.planning.measured, load)
         lines = [*storage_lines(kept, there), *times, *verdict_lines(shortfalls, change)]
-    steps = f"at most {request.settings.stop.steps} steps"
+    steps = f"at most {counted(request.settings.stop.steps, 'step')}"
     yield ok(f"{steps}; by the plan the stage {'does not fit' if shortfalls else 'fits'}", *lines)
     if shortfalls:
         remedy = f"set {change}" if change else "take a smaller batch, shorter responses, or a larger machine"

@@ -21,6 +21,7 @@ from judgerlvr.runs.folder import LEAST_FREE_GIB, existing_run, nearest
 from judgerlvr.runs.stage import CHECKPOINTS
 from judgerlvr.runs.versions import PACKAGES, versions
 from rewards.errors import InputError
+from rewards.wording import counted
 
 # Docker's default of 64 MiB is too small for NCCL between the cards of a machine. The figures are our choice.
 LEAST_SHARED_GIB = {"gpu": 1.0, "cpu": 0.0625}
@@ -67,7 +68,9 @@ def nodes(subject: Subject) -> Iterator[Finding]:
     if faults:
         raise faults[0]
     yield from small_stores(asked, wants)
-    yield ok(f"{len(asked)} nodes answered in at most {ANSWER_SECONDS:.0f} s: {', '.join(map(_shown, asked))}")
+    yield ok(
+        f"{counted(len(asked), 'node')} answered in at most {ANSWER_SECONDS:.0f} s: {', '.join(map(_shown, asked))}"
+    )
 
 
 def _sampled(subject: Subject) -> Sequence[str]:
@@ -146,7 +149,7 @@ def _folders(report: NodeReport, wants: Wanted) -> Iterator[tuple[str, str]]:
         yield problem, "set runs (or --storage) to a folder that every node mounts and may write"
     # One line for many files: a missing mount makes all of them unreadable.
     for path, fault in list(report.unread.items())[:1]:
-        more = f", and {len(report.unread) - 1} files more" if len(report.unread) > 1 else ""
+        more = f", and {counted(len(report.unread) - 1, 'file')} more" if len(report.unread) > 1 else ""
         yield f"cannot read {path} ({fault}{more})", "put the policy and the code at the same path on every node"
     if not report.shared_fault and report.disk_free / GIB < wants.disk_gib:
         problem = f"sees {report.disk_free / GIB:.2f} GiB free for {wants.runs}, {wants.disk_gib:.2f} are needed"

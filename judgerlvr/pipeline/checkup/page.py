@@ -22,6 +22,7 @@ from judgerlvr.runs.manifest import MANIFEST, read_manifest
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.terminal import width_of
 from rewards.errors import InputError
+from rewards.wording import counted
 
 
 def run_doctor(options: argparse.Namespace) -> bool:
@@ -40,7 +41,7 @@ def run_doctor(options: argparse.Namespace) -> bool:
         print("\n".join(finding.lines(width_of(sys.stdout))), flush=True)
         faults += finding.level is Level.fault
         warnings += finding.level is Level.warning
-    print(f"\n{faults} faults, {warnings} warnings for the {options.stage} stage")
+    print(f"\n{counted(faults, 'fault')}, {counted(warnings, 'warning')} for the {options.stage} stage")
     print(next_step(options, request, faults))
     return not faults
 

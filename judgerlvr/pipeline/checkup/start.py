@@ -23,6 +23,7 @@ from judgerlvr.runs.policy_card import asks_to_generate
 from judgerlvr.runs.versions import version
 from rewards.errors import InputError, reading
 from rewards.verifier import load_verifier
+from rewards.wording import counted
 
 # A policy of more parameters is meant for a GPU. The largest shipped base has 5 million.
 MOST_ON_CPU = 100e6
@@ -32,7 +33,7 @@ def machine(subject: Subject) -> Iterator[Finding]:
     """Device, cores, memory and the versions of both engines."""
     device, cards = subject.request.device, visible_cards().splitlines()
     shown = f", {len(cards)} x {cards[0]}" if cards else ""
-    yield ok(f"device {device}: {os.cpu_count()} cores, {host_gib():.1f} GiB{shown}")
+    yield ok(f"device {device}: {counted(os.cpu_count() or 1, 'core')}, {host_gib():.1f} GiB{shown}")
     if device == "gpu" and not cards and not subject.request.ray_address:
         remedy = "give this command on the machine with GPUs, or set RAY_ADDRESS"
         yield warning("no GPU is visible here, so the cards are not checked", remedy)
@@ -66,7 +67,7 @@ def model(subject: Subject) -> Iterator[Finding]:
     check_hysparse(request.init, config.cluster)
     shape = subject.shape
     kind = f"{shape.model_type}, {size(shape.parameters)}" if shape else "of a type that the planner does not know"
-    yield ok(f"{request.init}: {kind}, {len(subject.tokenizer)} tokens in the tokenizer")
+    yield ok(f"{request.init}: {kind}, {counted(len(subject.tokenizer), 'token')} in the tokenizer")
     if problem := small_tokenizer(request.init, subject.tokenizer):
         yield warning(problem, "use the model's own tokenizer, or cut the embedding to the tokenizer")
     if shape and shape.parameters > MOST_ON_CPU and request.device == "cpu" and config.cluster.device is Device.auto:
@@ -107,14 +108,14 @@ def cluster(subject: Subject) -> Iterator[Finding]:
     request = subject.request
     check_libraries(subject.config.cluster)
     check_start(request)
-    private = f"a private cluster ({os.cpu_count()} cores here)"
+    private = f"a private cluster ({counted(os.cpu_count() or 1, 'core')} here)"
     yield ok(f"ray: {f'the cluster at {request.ray_address}' if request.ray_address else private}")
     batch = request.settings.batch
     if batch.prompts_per_step == MATCH_TOKENS:
         yield ok("judge prompts a step are measured at start (match_tokens)")
     else:
         samples = batch.fixed_prompts * batch.samples_per_prompt
-        yield ok(f"{samples} samples a step, {samples // batch.updates_per_step} an update")
+        yield ok(f"{counted(samples, 'sample')} a step, {samples // batch.updates_per_step} an update")
 
 
 def budget(subject: Subject) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from judgerlvr.tinyworld.task import World
 from judgerlvr.tinyworld.tokenizer import chat
 from judgerlvr.tinyworld.traces import Tracer
 from rewards.errors import InputError
+from rewards.wording import counted
 
 
 def texts(count: int, seed: int, tokenizer: PreTrainedTokenizerFast) -> Iterator[dict[str, str]]:
@@ -31,4 +32,4 @@ def write(options: argparse.Namespace) -> None:
         raise InputError("the file would be empty", "give --count of at least 1")
     tokenizer = AutoTokenizer.from_pretrained(base_path())
     write_jsonl(options.out, list(texts(options.count, options.seed, tokenizer)))
-    print(f"{options.count} texts in {options.out}")
+    print(f"{counted(options.count, 'text')} in {options.out}")
