@@ -19,7 +19,6 @@ from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.in_training.trainer import StageTrainer
 from judgerlvr.engine.signals import SignalHandlers
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
-from judgerlvr.models.directory import pick_device
 from judgerlvr.pipeline import requests
 from judgerlvr.pipeline.checks import offered
 from judgerlvr.planning.machine import Machine, machine_of
@@ -202,9 +201,9 @@ def test_run_names(tmp_path):
 
 
 def test_device():
-    assert pick_device("cpu") == "cpu"
+    assert requests.make_request("judge", load_config("configs/tiny.yaml", ["cluster.device=cpu"])).device == "cpu"
     with pytest.raises(InputError, match="no GPU is visible"):
-        pick_device("gpu")
+        requests.make_request("judge", load_config("configs/tiny.yaml", ["cluster.device=gpu"]))
 
 
 def test_model_path(tmp_path):
@@ -282,8 +281,8 @@ ELSEWHERE = {
     "planning.network_gb_s": "tests/config/test_every_key.py::test_planning",
     "judge.data.sample_from": "tests/config/test_keys_of_data.py::test_sample_from_and_samples_per_problem",
     "judge.data.samples_per_problem": "tests/config/test_keys_of_data.py::test_sample_from_and_samples_per_problem",
-    "judge.data.candidates": "tests/config/test_keys_of_data.py::test_candidates_and_verdicts",
-    "judge.data.verdicts": "tests/config/test_keys_of_data.py::test_candidates_and_verdicts",
+    "judge.data.candidates": "tests/config/test_keys_of_data.py::test_candidates",
+    "judge.data.verdicts": "tests/config/test_keys_of_data.py::test_verdicts",
 }
 
 

@@ -146,12 +146,18 @@ def test_sample_from_and_samples_per_problem(monkeypatch, tmp_path, make_stage):
     assert asked == [[tmp_path.resolve()]]
 
 
-def test_candidates_and_verdicts(tmp_path):
-    from judgerlvr.config.check import refresh_every
+@pytest.mark.parametrize(("value", "asked"), [("fixed", None), ("refresh_every:4", 4)])
+def test_candidates(make_stage, monkeypatch, value, asked):
+    monkeypatch.setattr(stages, "train_in_segments", lambda stage, every, resample: every)
+    monkeypatch.setattr(stages, "run_stage", lambda stage: None)
+    made = make_stage("judge", overrides=[f"judge.data.candidates={value}"])
+    assert stages._train_to_the_end(made, ProblemSets(made.config, GradingSettings(workers=1))) == asked
+
+
+def test_verdicts(tmp_path):
     from judgerlvr.pipeline.reward_settings import reward_settings
 
-    config = load_config("configs/tiny.yaml", ["judge.data.candidates=refresh_every:4", "judge.data.verdicts=[A,B]"])
-    assert refresh_every(config.judge.data.candidates) == 4
+    config = load_config("configs/tiny.yaml", ["judge.data.verdicts=[A,B]"])
 
     class Tokenizer:
         def apply_chat_template(self, *_, **__):
