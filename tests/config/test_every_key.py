@@ -12,7 +12,7 @@ from judgerlvr.config.choices import Action
 from judgerlvr.config.load import keys, load_config
 from judgerlvr.config.schema import Guard, Guards
 from judgerlvr.engine import runner, verl_config
-from judgerlvr.engine.devices import stage_environment
+from judgerlvr.engine.devices import SHARE_PREFIXES, stage_environment
 from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
@@ -262,6 +262,14 @@ def test_environment_of_the_training_engine(make_stage, override):
     )
 
 
+@pytest.mark.parametrize(("value", "width"), [("true", 4), ("false", 1)])
+def test_share_prefixes(make_stage, value, width):
+    overrides = [f"cluster.share_prefixes={value}", "cluster.micro_batch_tokens=1000"]
+    assert stage_environment(make_stage(overrides=overrides))[SHARE_PREFIXES] == value.title()
+    tokens = "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu"
+    assert rendered(make_stage, "generate", "cpu", tokens, *overrides) == 1000 * width
+
+
 def test_replay(make_stage, monkeypatch):
     monkeypatch.setattr("judgerlvr.runs.stage.Stage.chooses_blocks", property(lambda _: True))
     replaying, comparing = (
@@ -272,7 +280,6 @@ def test_replay(make_stage, monkeypatch):
 
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
-    "cluster.share_prefixes": "tests/engine/test_distinct_prefixes.py::test_layers_see_prefixes_alone",
     "cluster.sequence_parallel": "tests/engine/test_shared_row.py::test_each_rank_has_half_of_the_row",
     "engine": "tests/engine/test_verl_keys.py::test_a_key_of_verl_reaches_its_configuration",
     "model.replay_experts": "tests/engine/test_rollout_experts.py::test_a_cpu_rollout_returns_experts_by_our_connector",

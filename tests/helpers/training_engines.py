@@ -11,7 +11,7 @@ import torch
 from benchmarks.stages.engine_speed.whole_logits import whole_logits as whole_logits
 from judgerlvr.cluster.environment import environment
 from judgerlvr.config.load import load_config
-from judgerlvr.engine.devices import RECOMPUTE, SHARE_PREFIXES, recompute
+from judgerlvr.engine.devices import RECOMPUTE, SHARE_PREFIXES, recompute, shares_prefixes
 from judgerlvr.engine.verl_config import render
 from judgerlvr.runs.stage import Stage
 from tests.helpers.ports import free_port
@@ -82,7 +82,7 @@ def make_engine(folder, vendor, overrides=(), device="cpu"):
     actor.model_config.model_type = "language_model"
     actor.optim.total_training_steps = 10
     told = {"VERL_ENGINE_VENDOR": vendor, RECOMPUTE: recompute(stage).value}
-    told[SHARE_PREFIXES] = str(config.cluster.share_prefixes)
+    told[SHARE_PREFIXES] = str(shares_prefixes(stage))
     with patch.dict(os.environ, told):
         engine = EngineRegistry.new(
             model_type="language_model",
