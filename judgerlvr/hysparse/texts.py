@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from data.row_files import read_rows
 from rewards.errors import InputError, reading
+from rewards.wording import counted
 
 IGNORED = -100  # the label that cross_entropy leaves out
 
@@ -69,14 +70,14 @@ def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> l
         texts.append(Text(context + learnt, len(context)))
     cut = sum(len(text.ids) > length for text in texts)
     if cut:
-        print(f"{cut} of {len(texts)} texts are longer than {length} tokens and were cut")
+        print(f"{cut} of {counted(len(texts), 'text')} are longer than {length} tokens and were cut")
     return texts
 
 
 def split_texts(texts: Sequence[Text], heldout: int, length: int, file: Path) -> tuple[Packed, Packed]:
     """Held-out and learnt rows. Raises InputError if one of the two has nothing to learn."""
     if len(texts) <= heldout:
-        raise InputError(f"{len(texts)} texts, all held out", "give more, or a smaller --heldout", file)
+        raise InputError(f"{counted(len(texts), 'text')}, all held out", "give more, or a smaller --heldout", file)
     held, rest = (pack(part, length) for part in (texts[:heldout], texts[heldout:]))
     if any(bool((part.labels == IGNORED).all()) for part in (held, rest)):
         raise InputError(
