@@ -20,7 +20,7 @@ from judgerlvr.export.errors import ExportMismatch
 from judgerlvr.export.layout import CHUNK, Box, held_by, whole_box
 from judgerlvr.export.shards import Shards, local_tensor
 from judgerlvr.export.tensors import Tensors
-from rewards.wording import counted
+from rewards.wording import agreeing, counted
 
 EXPERT = re.compile(r"(?P<layer>.+\.experts)\.(?P<expert>\d+)\.(?P<part>gate|up|down)_proj\.weight")
 HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
@@ -124,9 +124,9 @@ def _compare(
         raise ExportMismatch(f"{target.name} is {theirs.dtype} in the export, {ours.dtype} needed")
     differing = _bits(ours) != _bits(theirs)
     if differing.any():
-        raise ExportMismatch(
-            f"{target.name}: {counted(int(differing.sum()), 'element')} differ from what rank {rank} saved"
-        )
+        number = int(differing.sum())
+        verb = agreeing(number, "differs", "differ")
+        raise ExportMismatch(f"{target.name}: {counted(number, 'element')} {verb} from what rank {rank} saved")
 
 
 def _bits(values: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> l
         texts.append(Text(context + learnt, len(context)))
     cut = sum(len(text.ids) > length for text in texts)
     if cut:
-        print(f"{cut} of {counted(len(texts), 'text')} are longer than {length} tokens and were cut")
+        print(f"{cut} of {counted(len(texts), 'text')} longer than {length} tokens, cut there")
     return texts
 
 

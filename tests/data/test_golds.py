@@ -53,4 +53,4 @@ def test_make_judge_data_names_it(tmp_path, capsys, monkeypatch):
 def test_evaluate_names_it(tmp_path, capsys):
     write_jsonl(tmp_path / "stored.jsonl", [{"problem": "How many were sold?", "gold": GOLD, "response": r"\boxed{9}"}])
     assert evaluate(["--responses", str(tmp_path / "stored.jsonl"), "--out", str(tmp_path / "out")]) == 0
-    assert f"1 of 1 {NAMED}" in capsys.readouterr().err
+    assert "1 of 1 gold never matched by another spelling" in capsys.readouterr().err

@@ -10,10 +10,12 @@ from data.importing.sources import hub_name
 from data.jsonl import write_jsonl
 from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.evaluate import parse_arguments as parse_evaluate
+from judgerlvr.models.tensors import wanted_shapes
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.plan import make_plan
 from judgerlvr.planning.shapes import read_shape
 from rewards import errors
+from tests.helpers.sparse_weights import write_sparse_weights
 from tests.house.references import commands
 
 PAGE = (ROOT / "docs" / "one-gpu.md").read_text()
@@ -38,8 +40,9 @@ def at_home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     model = tmp_path / "models" / "Qwen3-0.6B"
-    shutil.copytree(BASE, model)
+    shutil.copytree(BASE, model, ignore=shutil.ignore_patterns("*.safetensors"))
     shutil.copy(SHAPE / "config.json", model / "config.json")
+    write_sparse_weights(model / "model.safetensors", wanted_shapes(model))
     (tmp_path / "problems").mkdir()
     for number, name in enumerate(("train", "heldout", "test")):
         rows = [

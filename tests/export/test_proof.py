@@ -61,7 +61,7 @@ def test_every_bit_of_every_tensor_counts(exported, checkpoint):
         changed = tensor.clone()
         changed.view(-1)[place] = torch.nextafter(changed.view(-1)[place], torch.tensor(9.0))
         save_file(tensors | {name: changed}, path)
-        with pytest.raises(ExportMismatch, match=f"{name}: 1 elements differ"):
+        with pytest.raises(ExportMismatch, match=f"{name}: 1 element differs"):
             prove(exported.folder, shards, torch.float32)
 
 

@@ -76,9 +76,10 @@ def live(pids: list[int]) -> list[int]:
     """Those that still run; a zombie does not."""
     running = []
     for pid in pids:
-        stat = Path(f"/proc/{pid}/stat")
-        if stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
-            running.append(pid)
+        # A process may end between the opening of its file and the reading.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                running.append(pid)
     return running
 
 
