@@ -106,7 +106,7 @@ def test_a_stored_run_of_the_old_key_has_the_key_of_its_device(tmp_path, device,
 
 def test_a_run_of_a_job_reads_the_files_of_the_present_checkout(tmp_path):
     """Each head unpacks the same checkout elsewhere, and the same command must find the same run."""
-    package = "/tmp/ray/session_1/runtime_resources/working_dir_files/_ray_pkg_0123456789abcdef"
+    package = "/head/session_1/runtime_resources/working_dir_files/_ray_pkg_0123456789abcdef"
     paths = {"model": {"path": f"{package}/judgerlvr/tinyworld/base/qwen3"}, "runs": str(tmp_path)}
     data = {"prompt": f"{package}/configs/prompts/judge.txt", "train": [f"{package}/mine.jsonl", "/other/_ray_pkg_1/b"]}
     (tmp_path / "config.yaml").write_text(json.dumps(paths | {"data": data}))
