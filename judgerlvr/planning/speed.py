@@ -113,9 +113,8 @@ def _read_bytes(shape: ModelShape, load: Load, sequences: float) -> float:
 def log_prob_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> float:
     """A forward pass over every token of the step."""
     head = 2 * shape.embedding / (c.HEAD_FORWARD_TFLOPS.value * TERA)
-    layers = _layers_seconds(
-        shape, 2, dense_tflops(c.DENSE_FORWARD_TFLOPS, shape.hidden), c.MIXTURE_FORWARD_TFLOPS.value
-    )
+    dense = dense_tflops(c.DENSE_FORWARD_TFLOPS, shape.hidden)
+    layers = _layers_seconds(shape, 2, dense, c.MIXTURE_FORWARD_TFLOPS.value)
     token = head + layers + _attention_seconds(shape, tokens, 1)
     seconds = _per_rank(load, tokens) * (token * _slower(machine) + c.LOG_PROB_OVERHEAD_US.value * MICRO)
     moved = WEIGHTS * shape.parameters / load.ranks if load.offload else 0
