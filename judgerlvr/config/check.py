@@ -40,6 +40,11 @@ def prompt_multiple(updates: int, samples_per_prompt: int, ranks: int) -> int:
     return updates * ranks // gcd(ranks, samples_per_prompt)
 
 
+def data_ranks(cluster: Cluster) -> int:
+    """Ranks of the trainer that have samples of their own: ranks that share tokens count as one."""
+    return cluster.nodes * cluster.gpus_per_node // cluster.sequence_parallel
+
+
 def _general(config: Config) -> Iterator[Fault]:
     judge, cluster = config.judge.data, config.cluster
     for role in config.data.columns:

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from judgerlvr.config.check import prompt_multiple
+from judgerlvr.config.check import data_ranks, prompt_multiple
 from judgerlvr.config.choices import Action, Overlong
 from judgerlvr.config.effective import configure
 from judgerlvr.config.schema import Config, Guard
@@ -64,7 +64,7 @@ def short_stage(config: Config, runs: str, response_tokens: int, samples_per_ran
     """The configuration of a few steps: same policy, cards and engine, generated problems, no checkpoint, no stop."""
     cluster, settings = config.cluster, config.generate
     ranks, batch = cluster.nodes * cluster.gpus_per_node, settings.batch
-    multiple = prompt_multiple(batch.updates_per_step, batch.samples_per_prompt, ranks // cluster.sequence_parallel)
+    multiple = prompt_multiple(batch.updates_per_step, batch.samples_per_prompt, data_ranks(cluster))
     prompts = -(-samples_per_rank * ranks // (batch.samples_per_prompt * multiple)) * multiple
     generate = replace(
         settings,

@@ -11,7 +11,7 @@ from statistics import fmean
 from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.verl_rows import generate_chat, judge_row
-from judgerlvr.config.check import prompt_multiple
+from judgerlvr.config.check import data_ranks, prompt_multiple
 from judgerlvr.config.schema import Batch, Cluster
 from judgerlvr.runs.request import Place
 from judgerlvr.sampling.decoding import Decoding
@@ -50,8 +50,7 @@ def prompts_for(generate: Batch, judge: Batch, cluster: Cluster, mean_tokens: tu
     generate_tokens, judge_tokens = mean_tokens
     wanted = generate.fixed_prompts * generate.samples_per_prompt * generate_tokens
     prompts = min(wanted / (judge.samples_per_prompt * judge_tokens), rows)
-    ranks = cluster.nodes * cluster.gpus_per_node // cluster.sequence_parallel
-    multiple = prompt_multiple(judge.updates_per_step, judge.samples_per_prompt, ranks)
+    multiple = prompt_multiple(judge.updates_per_step, judge.samples_per_prompt, data_ranks(cluster))
     nearest = max(1, round(prompts / multiple)) * multiple
     return nearest - multiple if multiple < nearest > rows else nearest
 
