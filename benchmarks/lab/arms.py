@@ -58,6 +58,12 @@ def main_arms(steps: int) -> tuple[Arm, ...]:
     )
 
 
+def registered_arms(steps: int) -> tuple[Arm, ...]:
+    """Vanilla, the shorter judging share and both penalties, the arms that decide first."""
+    arms = {arm.name: arm for arm in main_arms(steps)}
+    return tuple(arms[name] for name in ("vanilla", "judge-20", "penalty-high", "penalty-low"))
+
+
 def control_arms(steps: int) -> tuple[Arm, ...]:
     """The eight controls, for two cells only. Their judging share is that of ``judge-20`` where one has a share."""
     judging, generating = StepKind.JUDGE, StepKind.GENERATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks.lab.arms import Arm, control_arms, main_arms
+from benchmarks.lab.arms import Arm, control_arms, main_arms, registered_arms
 from benchmarks.lab.sft import SftConfig
 from benchmarks.lab.training import RlConfig
 from benchmarks.lab.worlds.chain import ChainConfig
@@ -25,6 +25,7 @@ class Cell:
     rates: tuple[float, ...] = (5e-5, 1e-4)
     seeds: int = 4
     seed: int = 0
+    registration: str = ""  # file that was committed before the cell's first run
 
 
 STEPS = 120
@@ -55,6 +56,25 @@ def with_controls(cell: Cell) -> Cell:
     return replace(cell, name=cell.name + "-controls", arms=control_arms(STEPS))
 
 
+def fresh_instance(cell: Cell, number: int, registration: str) -> Cell:
+    """The same cell with other facts, another base and other problems, for a registered confirmation."""
+    return replace(
+        cell,
+        name=f"{cell.name}-fresh-{number}",
+        world=replace(cell.world, seed=number),
+        sft=replace(cell.sft, seed=number),
+        arms=registered_arms(STEPS),
+        rates=(1e-4,),
+        seeds=8,
+        seed=100 + number,
+        registration=registration,
+    )
+
+
+def registered_cells() -> list[Cell]:
+    return [fresh_instance(chain_cell("chain", "92", "05"), number, "judge-20-2026-11-29.md") for number in (1, 2)]
+
+
 def smoke_cell() -> Cell:
     """Seconds on a CPU: every path of the code, no finding."""
     world = ChainConfig(modulus=4, operations=1, least_steps=1, most_steps=2, unreliable=0.5)
@@ -66,4 +86,4 @@ def smoke_cell() -> Cell:
 def all_cells() -> dict[str, Cell]:
     cells = chain_cells()
     controls = [with_controls(cell) for cell in cells if cell.name in ("chain-92-05", "chain-92-40")]
-    return {cell.name: cell for cell in [*cells, *controls, smoke_cell()]}
+    return {cell.name: cell for cell in [*cells, *controls, *registered_cells(), smoke_cell()]}

@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,8 @@ class CellResults:
     name: str
     failed: list[str]  # checks of the base that failed
     octets: Octets
+    registration: str = ""  # hash of the file that was committed before the first run
+    decides: bool = True  # an instance of a registration does not decide alone
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Row:
     sampled_tokens: float  # millions a run, of training
     candidate_tokens: float  # millions, once a cell
     seconds: float  # of the arm's octet
+    decides: bool
 
 
 def read_cell(folder: Path) -> CellResults:
@@ -65,8 +68,36 @@ def read_cell(folder: Path) -> CellResults:
     checks = folder / "checks.json"
     if checks.exists():
         failed = [check["name"] for check in json.loads(checks.read_text())["checks"] if not check["passed"]]
-    name = next(iter(octets.values()))["cell"] if octets else folder.name
-    return CellResults(name, failed, octets)
+    first = next(iter(octets.values()), {"cell": folder.name})
+    return CellResults(first["cell"], failed, octets, first.get("registration_sha256", ""))
+
+
+def with_pools(cells: list[CellResults]) -> list[CellResults]:
+    """The cells, and one more for each registration: the runs of all of its instances together."""
+    groups = {cell.registration: [c for c in cells if c.registration == cell.registration] for cell in cells}
+    pools = [pooled(group) for registration, group in groups.items() if registration and len(group) > 1]
+    together = {pool.registration for pool in pools}
+    return [replace(cell, decides=cell.registration not in together) for cell in cells] + pools
+
+
+def pooled(cells: list[CellResults]) -> CellResults:
+    """Arms that every instance has. A seed is one of its instance, so seeds are made distinct."""
+    names = [name for name in cells[0].octets if all(name in cell.octets for cell in cells)]
+    failed = [check for cell in cells for check in cell.failed]
+    octets = {name: joined(cells, name) for name in names}
+    return CellResults(" + ".join(cell.name for cell in cells), failed, octets, cells[0].registration)
+
+
+def joined(cells: list[CellResults], name: str) -> dict:
+    """One octet of the runs of all instances. Candidate tokens are the mean, and seconds the sum."""
+    octets = [cell.octets[name] for cell in cells]
+    runs = [run | {"seed": (index, run["seed"])} for index, octet in enumerate(octets) for run in octet["runs"]]
+    candidates = sum(octet["candidate_tokens"] for octet in octets) / len(octets)
+    return octets[0] | {
+        "runs": runs,
+        "candidate_tokens": candidates,
+        "seconds": sum(octet["seconds"] for octet in octets),
+    }
 
 
 def rows_of(cell: CellResults) -> list[Row]:
@@ -99,6 +130,7 @@ def compare(cell: CellResults, name: str) -> Row:
         float(np.mean([mine[-1]["sampled_tokens"] for mine, _ in pairs])) / 1e6,
         arm["candidate_tokens"] / 1e6,
         arm["seconds"],
+        cell.decides,
     )
 
 
@@ -183,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
     made.add_argument("--no-plots", action="store_true", help="for machines without matplotlib")
     options = made.parse_args(arguments)
     results = [cell for cell in map(read_cell, options.cells) if cell.octets]
-    rows = [row for cell in results for row in rows_of(cell)]
+    rows = [row for cell in with_pools(results) for row in rows_of(cell)]
     if not rows:
         print("no cell has a complete vanilla octet and another arm", file=sys.stderr)
         return 2
@@ -198,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def write_table(rows: list[Row], out: Path) -> None:
-    covered = [row for row in rows if row.arm in MAIN_ARMS and not row.failed_checks]
+    covered = [row for row in rows if row.arm in MAIN_ARMS and row.decides and not row.failed_checks]
     decided = dict(zip(((r.cell, r.arm) for r in covered), outcomes([r.comparison for r in covered]), strict=True))
     (out / "map.md").write_text(markdown(rows, decided))
     content = [asdict(row) | {"outcome": decided.get((row.cell, row.arm))} for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from benchmarks.lab.model import Weights
 from benchmarks.lab.training import Octet
 
 LABEL = "lab simulation, 4.5 M parameters, not verl"
+REGISTRATIONS = Path(__file__).parent / "registrations"
 
 
 class CellFolder:
@@ -87,7 +89,11 @@ def without_nan(value: Any) -> Any:
 
 def describe(cell: Cell) -> dict:
     settings = {name: value for name, value in asdict(cell).items() if name != "arms"}
-    return {"lab": LABEL, "cell": cell.name, "settings": settings, "arms": [arm.name for arm in cell.arms]}
+    described = {"lab": LABEL, "cell": cell.name, "settings": settings, "arms": [arm.name for arm in cell.arms]}
+    if cell.registration:
+        text = (REGISTRATIONS / cell.registration).read_bytes()
+        described["registration_sha256"] = hashlib.sha256(text).hexdigest()
+    return described
 
 
 def machine(device: torch.device) -> dict:

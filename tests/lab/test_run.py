@@ -1,17 +1,20 @@
 """The command: files of a cell, resuming, the time limit, checks, the map, and imports."""
 
 import ast
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from benchmarks.lab import run
-from benchmarks.lab.cells import all_cells
+from benchmarks.lab.cells import all_cells, registered_cells
 from benchmarks.lab.checks import Check, octet_checks, shortcut_accuracy
 from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.map import main as draw_map
-from benchmarks.lab.records import LABEL, CellFolder
+from benchmarks.lab.map import read_cell, rows_of, with_pools
+from benchmarks.lab.records import LABEL, REGISTRATIONS, CellFolder, describe
 from benchmarks.lab.training import Octet
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +92,38 @@ def test_the_map_of_a_cell(folder, tmp_path):
     assert table.startswith(f"# {LABEL}")
     assert "| smoke | judge-20 |" in table
     assert json.loads((tmp_path / "map.json").read_text())["rows"][0]["arm"] == "judge-20"
+
+
+@pytest.fixture
+def two_instances(folder, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(folder, tmp_path / name)
+        for file in (tmp_path / name).glob("octet-*.json"):
+            stored = json.loads(file.read_text())
+            file.write_text(json.dumps(stored | {"cell": name, "registration_sha256": "same"}))
+    return [tmp_path / "one", tmp_path / "two"]
+
+
+def test_instances_of_one_registration_are_pooled(two_instances):
+    one, two, pool = with_pools([read_cell(path) for path in two_instances])
+    assert [cell.decides for cell in (one, two, pool)] == [False, False, True]
+    assert rows_of(pool)[0].comparison.accuracy.pairs == 2 * rows_of(one)[0].comparison.accuracy.pairs
+
+
+def test_an_arm_that_one_instance_lacks_is_not_pooled(two_instances):
+    (two_instances[1] / "octet-judge-20.json").unlink()
+    assert list(with_pools([read_cell(path) for path in two_instances])[-1].octets) == ["vanilla"]
+
+
+def test_a_registered_cell_is_fresh_and_names_its_file():
+    cells = registered_cells()
+    known = all_cells()["chain-92-05"]
+    for seeds in ({c.world.seed for c in [*cells, known]}, {c.sft.seed for c in [*cells, known]}):
+        assert len(seeds) == len(cells) + 1
+    for cell in cells:
+        text = (REGISTRATIONS / cell.registration).read_bytes()
+        assert describe(cell)["registration_sha256"] == hashlib.sha256(text).hexdigest()
+        assert cell.name.encode() in text
 
 
 def test_a_shortcut_is_found(world, draw):

@@ -50,12 +50,15 @@ TINY = {"hidden_size": 64, "head_dim": 32, "intermediate_size": 128, "num_attent
 FEW_EXPERTS = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
 # Qwen3-1.7B.
 LARGER_DENSE = {"hidden_size": 2048, "intermediate_size": 6144}
+# Layers of Qwen3-4B.
+WIDE_DENSE = {"hidden_size": 2560, "intermediate_size": 9728, "num_attention_heads": 32}
 SHAPES = {
     "moe": COMMON | MOE | {"num_hidden_layers": 3},
     "moe-4": COMMON | MOE | {"num_hidden_layers": 4},
     "moe-12": COMMON | MOE | {"num_hidden_layers": 12},
     "dense": COMMON | DENSE,
     "dense-1.7b": COMMON | DENSE | LARGER_DENSE,
+    "dense-4b-12": COMMON | DENSE | WIDE_DENSE | {"num_hidden_layers": 12},
     "tiny-moe": COMMON | MOE | TINY | FEW_EXPERTS | {"num_hidden_layers": 2, "vocab_size": 2048},
     "tiny-dense": COMMON | DENSE | TINY | {"num_hidden_layers": 2, "vocab_size": 2048},
 }
