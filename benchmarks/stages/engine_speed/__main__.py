@@ -1,6 +1,7 @@
 """The training engine's two passes before and after, one card, one command.
 
     python -m benchmarks.stages.engine_speed OUT [--seconds 420] [--only moe|dense|tiny-moe|tiny-dense]
+        [--loads "one of 65536"] [--variants product]
 
 Before: verl's own engine as configured without flash-attn (sdpa, whole logits, recomputing). After: variants of ours.
 Writes OUT/rows.jsonl and OUT/table.md after each measurement, the most important first, until the time is up.
@@ -31,7 +32,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=420, help="no measurement begins later than this")
     parser.add_argument("--only", nargs="*", default=None, help="policies; default: moe dense (CPU: the tiny ones)")
+    parser.add_argument("--loads", nargs="*", default=[], help="only these loads, by name")
+    parser.add_argument("--variants", nargs="*", default=[], help="only these variants, by name")
     return parser.parse_args()
+
+
+def wanted(policy: str, loads: list[str], variants: list[str]) -> Iterator[tuple[str, Any]]:
+    """The plan's rows of these loads and variants. An empty list leaves nothing out."""
+    for variant, load in plan(policy):
+        if (not loads or load.name in loads) and (not variants or variant in variants):
+            yield variant, load
 
 
 def plan(policy: str) -> Iterator[tuple[str, Any]]:
@@ -83,7 +93,7 @@ class Record:
         return "\n".join([*lines, "", *others, ""])
 
 
-def bench(policy: str, folder: Path, record: Record, seconds: float, device: str) -> None:
+def bench(policy: str, rows: list[tuple[str, Any]], folder: Path, record: Record, seconds: float, device: str) -> None:
     """Measure the policy's plan. An error leaves FSDP in an unknown state, so a new engine follows."""
     from benchmarks.stages.engine_speed.measure import Load, Passes, compare, make_engine
     from benchmarks.stages.engine_speed.shapes import weights_from_nowhere, write_shape
@@ -94,7 +104,7 @@ def bench(policy: str, folder: Path, record: Record, seconds: float, device: str
     check = Load("check", 512 if tiny else 8192, 64 if tiny else 1024, 128 if tiny else 4096, 8192)
     first: dict[str, Any] = {}
     passes = switch = None
-    for name, load in plan(policy):
+    for name, load in rows:
         if time.monotonic() - START > seconds:
             record.add({"policy": policy, "out of time before": f"{name}, {load.name}"})
             return
@@ -141,8 +151,9 @@ def main() -> None:
     policies = options.only or (["tiny-moe", "tiny-dense"] if cpu else ["moe", "dense"])
     for number, policy in enumerate(policies):
         share = options.seconds * (number + 1) / len(policies)
+        rows = list(wanted(policy, options.loads, options.variants))
         with tempfile.TemporaryDirectory() as folder:
-            bench(policy, Path(folder), record, share, "cpu" if cpu else "cuda")
+            bench(policy, rows, Path(folder), record, share, "cpu" if cpu else "cuda")
         gc.collect()
         if not cpu:
             torch.cuda.empty_cache()
