@@ -37,6 +37,7 @@ class CellResults:
     octets: Octets
     registration: str = ""  # hash of the file that was committed before the first run
     decides: bool = True  # an instance of a registration does not decide alone
+    instances: tuple[CellResults, ...] = ()  # of a pool: each must pass the checks by itself
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ def read_cell(folder: Path) -> CellResults:
     if checks.exists():
         failed = [check["name"] for check in json.loads(checks.read_text())["checks"] if not check["passed"]]
     first = next(iter(octets.values()), {"cell": folder.name})
-    return CellResults(first["cell"], failed, octets, first.get("registration_sha256", ""))
+    registration = first.get("registration_sha256", "")
+    if registration:
+        failed += [f"incomplete arm: {name}" for name in first["arms"] if name not in octets]
+    return CellResults(first["cell"], failed, octets, registration)
 
 
 def with_pools(cells: list[CellResults]) -> list[CellResults]:
@@ -83,9 +87,9 @@ def with_pools(cells: list[CellResults]) -> list[CellResults]:
 def pooled(cells: list[CellResults]) -> CellResults:
     """Arms that every instance has. A seed is one of its instance, so seeds are made distinct."""
     names = [name for name in cells[0].octets if all(name in cell.octets for cell in cells)]
-    failed = [check for cell in cells for check in cell.failed]
     octets = {name: joined(cells, name) for name in names}
-    return CellResults(" + ".join(cell.name for cell in cells), failed, octets, cells[0].registration)
+    title = " + ".join(cell.name for cell in cells)
+    return CellResults(title, [], octets, cells[0].registration, instances=tuple(cells))
 
 
 def joined(cells: list[CellResults], name: str) -> dict:
@@ -112,7 +116,6 @@ def compare(cell: CellResults, name: str) -> Row:
     pairs = paired_curves(arm, vanilla)
     matched = [matched_entropy(mine, theirs) for mine, theirs in pairs]
     accuracy, tokens = mean_end([{"curve": mine} for mine, _ in pairs])
-    failed = cell.failed + [c.name for c in octet_checks([mine for mine, _ in pairs]) if not passed(c)]
     return Row(
         cell.name,
         name,
@@ -125,13 +128,21 @@ def compare(cell: CellResults, name: str) -> Row:
         ),
         (estimate([accuracy_difference(*p, GREEDY) for p in pairs]), estimate([shortening(*p, GREEDY) for p in pairs])),
         (estimate([difference for difference, _ in matched]), estimate([ratio for _, ratio in matched])),
-        failed,
+        failed_checks(cell, name),
         mean_end([{"curve": theirs} for _, theirs in pairs]),
         float(np.mean([mine[-1]["sampled_tokens"] for mine, _ in pairs])) / 1e6,
         arm["candidate_tokens"] / 1e6,
         arm["seconds"],
         cell.decides,
     )
+
+
+def failed_checks(cell: CellResults, name: str) -> list[str]:
+    """Of the base and of the arm's curves. A pool fails where one of its instances fails."""
+    if cell.instances:
+        return list(dict.fromkeys(check for one in cell.instances for check in failed_checks(one, name)))
+    curves = [mine for mine, _ in paired_curves(cell.octets[name], cell.octets["vanilla"])]
+    return cell.failed + [check.name for check in octet_checks(curves) if not passed(check)]
 
 
 def tokens_of_front(octets: Octets, accuracy: float) -> float:

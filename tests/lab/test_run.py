@@ -12,8 +12,8 @@ from benchmarks.lab import run
 from benchmarks.lab.cells import all_cells, registered_cells
 from benchmarks.lab.checks import Check, octet_checks, shortcut_accuracy
 from benchmarks.lab.judge_pool import Pool
+from benchmarks.lab.map import failed_checks, read_cell, rows_of, with_pools
 from benchmarks.lab.map import main as draw_map
-from benchmarks.lab.map import read_cell, rows_of, with_pools
 from benchmarks.lab.records import LABEL, REGISTRATIONS, CellFolder, describe
 from benchmarks.lab.training import Octet
 
@@ -113,6 +113,14 @@ def test_instances_of_one_registration_are_pooled(two_instances):
 def test_an_arm_that_one_instance_lacks_is_not_pooled(two_instances):
     (two_instances[1] / "octet-judge-20.json").unlink()
     assert list(with_pools([read_cell(path) for path in two_instances])[-1].octets) == ["vanilla"]
+
+
+def test_a_pool_fails_where_an_arm_of_one_instance_is_missing(two_instances):
+    stored = json.loads((two_instances[1] / "octet-vanilla.json").read_text())
+    for file in two_instances[1].glob("octet-*.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"arms": [*stored["arms"], "penalty-low"]}))
+    pool = with_pools([read_cell(path) for path in two_instances])[-1]
+    assert "incomplete arm: penalty-low" in failed_checks(pool, "judge-20")
 
 
 def test_a_registered_cell_is_fresh_and_names_its_file():

@@ -16,7 +16,8 @@ from judgerlvr.planning.speed import Tokens, at_once, dense_tflops, mean_context
 
 RUNS = json.loads((ROOT / "benchmarks" / "results" / "planner-h200-2026-11-29" / "runs.json").read_text())
 MACHINE = Machine("h200", 0.0, 0.0, 50.0)
-TIMED = [run for run in RUNS if "seconds" in run]
+TIMED = [run for run in RUNS if "seconds" in run and run.get("fitted", True)]
+UNSEEN = [run for run in RUNS if not run.get("fitted", True)]
 
 
 def load_of_run(run):
@@ -37,6 +38,12 @@ def test_steps_are_the_recorded_ones(run):
 def test_seconds_of_sampling_are_the_recorded_ones(run):
     planned = step_seconds(shape_of(SHAPES[run["shape"]]), load_of_run(run), MACHINE, Tokens(**run["tokens"]))
     assert planned["sampling"] == pytest.approx(run["seconds"]["sampling"], rel=0.05)
+
+
+@pytest.mark.parametrize("run", UNSEEN, ids=name_of)
+def test_a_step_of_a_shape_that_no_fit_had_used(run):
+    planned = step_seconds(shape_of(SHAPES[run["shape"]]), load_of_run(run), MACHINE, Tokens(**run["tokens"]))
+    assert sum(planned.values()) == pytest.approx(sum(run["seconds"].values()), rel=0.25)
 
 
 @pytest.mark.parametrize("run", RUNS, ids=name_of)
