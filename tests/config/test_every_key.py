@@ -281,7 +281,7 @@ def test_replay(make_stage, monkeypatch):
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
     "cluster.sequence_parallel": "tests/engine/test_shared_row.py::test_each_rank_has_half_of_the_row",
-    "engine": "tests/engine/test_verl_keys.py::test_a_key_of_verl_reaches_its_configuration",
+    "engine": "tests/engine/test_engine_section.py::test_a_key_of_verl_reaches_its_configuration",
     "model.replay_experts": "tests/engine/test_rollout_experts.py::test_a_cpu_rollout_returns_experts_by_our_connector",
     "planning.measured": "tests/config/test_every_key.py::test_planning_measured",
     "planning.cpus": "tests/config/test_every_key.py::test_planning_cpus",
