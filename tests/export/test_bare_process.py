@@ -19,7 +19,7 @@ from tests.helpers.fsdp_ranks import write_base
 
 BASES = ROOT / "judgerlvr" / "tinyworld" / "base"
 KINDS = ["qwen3", "qwen3_moe", "untied", "hysparse_moe"]
-# The one model with code of its own comes last, so that the others load where no code of ours was ever imported.
+# The model that brings code comes last, so that three models load in a process without any code of this project.
 LOADER = """
     import sys
     sys.modules["judgerlvr"] = None  # any import of the package now fails
@@ -57,7 +57,7 @@ def trained_state(base):
 
 
 def export(kind, folder):
-    """(trained model, the folder of its export)."""
+    """(trained model, the folder of the export)."""
     base = base_of(kind, folder)
     model, checkpoint = trained_state(base), folder / "run" / "checkpoints" / kind
     (checkpoint / "actor").mkdir(parents=True)
@@ -69,7 +69,7 @@ def export(kind, folder):
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """By kind: the trained model and the folder of its export, each loaded by one process without the package."""
+    """By kind: the trained model and the folder of the export, each loaded by one process without the package."""
     folder = tmp_path_factory.mktemp("bare")
     made = {kind: export(kind, folder / kind) for kind in KINDS}
     command = [sys.executable, "-I", "-c", textwrap.dedent(LOADER), *(str(policy) for _, policy in made.values())]
