@@ -1,5 +1,5 @@
 # `make demo` trains the tiny model through both stages and reports. `make test` checks everything.
-# `make check` is the part of `make test` that takes about a minute.
+# `make check` is the part of `make test` that takes under a minute on two cores.
 # `make smoke` trains two steps of stage 2, to see that everything runs.
 .PHONY: demo smoke test check setup
 MODEL ?= qwen3_moe

@@ -1,6 +1,6 @@
 """What a judge could score without judging. Near 0.5 is what a judge set should give.
 
-All columns are parallel. ``kept`` are the places of the judge set, ``usable`` those of all labelled responses.
+All columns are parallel. ``kept`` are the places of the judge set. ``usable`` are the places of all labelled responses.
 """
 
 from __future__ import annotations

@@ -1,11 +1,14 @@
-"""One row of a judge set. This file alone writes and reads the label of a row."""
+"""One row of a judge set: the prompt that the judge sees, and the label. This file alone writes and reads the label."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from data.identity import shown_text
+from data.labelling import Triplet
+from data.prompts import as_chat, render
 from rewards.errors import InputError
 
 KIND = "judge"
@@ -108,3 +111,22 @@ class JudgeRow:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not a judge row ({error})", _REMEDY) from error
+
+
+def judge_row(triplet: Triplet, template: str) -> JudgeRow:
+    """The judge prompt of a triplet."""
+    shown = {"problem": shown_text(triplet.problem), "response": triplet.response}
+    return JudgeRow(
+        id=triplet.id,
+        problem_id=triplet.problem.id,
+        problem=shown_text(triplet.problem),
+        response=triplet.response,
+        answer=triplet.answer or "",
+        label=triplet.label,
+        prompt=as_chat(render(template, shown)),
+    )
+
+
+def render_judge_rows(triplets: Iterable[Triplet], template: str) -> Iterator[dict[str, Any]]:
+    """Stage-1 prompts, one at a time. The ground truth is the label."""
+    return (judge_row(triplet, template).to_verl(index) for index, triplet in enumerate(triplets))

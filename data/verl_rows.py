@@ -1,4 +1,7 @@
-"""Rows as verl reads them. Gold and label go into ``reward_model``; the prompt is rendered without them."""
+"""Rows of stage 2, and the parquet files of both stages. ``data.judge_row`` makes the rows of stage 1.
+
+The gold answer goes into ``reward_model``. The prompt is rendered without the gold answer.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.bounded import bounded
-from data.identity import earlier_turns, shown_text
-from data.judge_row import JudgeRow
-from data.labelling import Triplet
+from data.identity import earlier_turns
 from data.prompts import as_chat, render
 from rewards.errors import InputError
 from rewards.types import Problem
@@ -44,25 +45,6 @@ def render_generate_rows(problems: Sequence[Problem], template: str) -> list[dic
         }
         for index, problem in enumerate(problems)
     ]
-
-
-def judge_row(triplet: Triplet, template: str) -> JudgeRow:
-    """The judge prompt of a triplet."""
-    shown = {"problem": shown_text(triplet.problem), "response": triplet.response}
-    return JudgeRow(
-        id=triplet.id,
-        problem_id=triplet.problem.id,
-        problem=shown_text(triplet.problem),
-        response=triplet.response,
-        answer=triplet.answer or "",
-        label=triplet.label,
-        prompt=as_chat(render(template, shown)),
-    )
-
-
-def render_judge_rows(triplets: Iterable[Triplet], template: str) -> Iterator[dict[str, Any]]:
-    """Stage-1 prompts, one at a time. The ground truth is the label."""
-    return (judge_row(triplet, template).to_verl(index) for index, triplet in enumerate(triplets))
 
 
 def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None) -> int:

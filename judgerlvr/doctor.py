@@ -2,8 +2,8 @@
 
     python -m judgerlvr.doctor [judge | generate] [--config FILE] [--init DIR] [key=value ...]
 
-The checks are those of ``--dry-run``. The doctor goes on after a fault, so that one page shows all faults. No GPU is
-needed. The exit code is 2 where a fault was found, else 0.
+The doctor runs the checks of ``--dry-run``. The doctor goes on after a fault, so that one page shows all faults. The
+doctor needs no GPU. The exit code is 2 where a fault was found, else 0.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python -m judgerlvr.make_judge_data OUT_DIR judge.data.responses=[FILE,...] [key=value ...]
 
-The keys are those of stage 1. The output is train.parquet, heldout.parquet and the data card.
+The command takes the configuration keys of stage 1. The output is train.parquet, heldout.parquet and the data card.
 """
 
 from __future__ import annotations

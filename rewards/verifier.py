@@ -1,4 +1,4 @@
-"""Verifiers: what one reads, and the import of the one that the configuration names as ``package.module:function``."""
+"""The context that a verifier reads, and the import of the verifier that a configuration names."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _tsv(file: io.TextIOBase, path: Path) -> Iterator[Row]:
 def _parquet(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
 
-    # A damaged file raises other errors than pyarrow's too, such as those of a name that is no UTF-8.
+    # A damaged file raises further errors than pyarrow's, such as UnicodeDecodeError for a name that is no UTF-8.
     with reading("not parquet", AGAIN, file=path), pyarrow.parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=BATCH):
             batch.validate(full=True)

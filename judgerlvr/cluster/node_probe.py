@@ -58,7 +58,7 @@ class NodeReport:
 
 
 def report(questions: Questions, node: str) -> NodeReport:
-    """Answers of the node that runs the call. ``node`` names the file that the node writes."""
+    """Answer ``questions`` for this machine. ``node`` is the name of the file to write into the shared folder."""
     shared = Path(questions.shared)
     return NodeReport(
         python=platform.python_version(),
@@ -136,7 +136,7 @@ def _unread(path: Path, size: int) -> str:
 
 
 def _unreached(ports: Sequence[tuple[str, int, str]]) -> tuple[str, ...]:
-    """Ports that nothing answers at, as seen from here."""
+    """Ports at which nothing answers a call of this machine."""
     if not ports:
         return ()
     with ThreadPoolExecutor(AT_ONCE) as pool:

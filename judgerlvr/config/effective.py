@@ -1,4 +1,4 @@
-"""The configuration that a command runs with: which file holds, every check, and every value that is no default."""
+"""The configuration of a command: the choice of the file, all checks, and a print of the values that are no default."""
 
 from __future__ import annotations
 

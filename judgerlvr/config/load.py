@@ -245,7 +245,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def load_stored(path: Path, device: str, overrides: Sequence[str] = ()) -> Config:
     """The configuration of a run folder, then the overrides. Keys renamed since are read under their new names.
 
-    Files of the checkout that a job was sent with are those of the present checkout.
+    A path into the checkout that a job was sent with becomes a path into the present checkout.
 
     Raises:
         InputError: as ``load_config``.

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from data.judge_row import judge_row
 from data.judge_set import JudgeSetSettings, build_judge_set
 from data.labelling import Refuse, Triplet, View
 from data.problems import GradeMany
 from data.responses import candidates_from_rows
-from data.verl_rows import judge_row
 from judgerlvr.diagnosis.world_traces import TraceReader, read_traces
 from judgerlvr.evaluation.records import Record
 from judgerlvr.evaluation.run import Evaluation, Settings, check_limit, open_grader

@@ -72,7 +72,7 @@ def check_files(paths: Sequence[Path]) -> None:
 
 
 def write_files(paths: Sequence[Path], blocks: Sequence[Block], content: Mapping[str, Any], title: str) -> None:
-    """Write the page in the format of each name. JSON gets ``content``."""
+    """Write each path in the format that its suffix names. A ``.json`` file gets ``content``, the others the page."""
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_text(path.suffix, blocks, content, title) + "\n", encoding="utf-8")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data.importing.options import ReadOptions
-from data.judge_row import judge_schema
+from data.judge_row import judge_schema, render_judge_rows
 from data.labelling import Triplet, View, judge_id
 from data.problems import read_problems
-from data.verl_rows import render_judge_rows, write_parquet
+from data.verl_rows import write_parquet
 from judgerlvr.evaluation.records import Record
 from rewards.errors import InputError
 from rewards.types import Problem

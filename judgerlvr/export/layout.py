@@ -33,7 +33,7 @@ class Box:
         return prod(self.lengths)
 
     def within(self, outer: Box) -> list[slice]:
-        """The rectangle as seen from the corner of ``outer``."""
+        """Slices that cut this rectangle out of the tensor of ``outer``, which holds it."""
         spans = zip(self.low, self.high, outer.low, strict=True)
         return [slice(low - corner, high - corner) for low, high, corner in spans]
 

@@ -29,8 +29,8 @@ class Trained:
 def load_resharded(folder: Path, trained: Trained, rank: int) -> dict[str, Any]:
     """Fill ``trained`` from the files of a checkpoint's ``actor`` folder that other ranks saved.
 
-    Each rank reads its own part only. Returns the random state to continue with: that of rank ``rank`` of those that
-    saved, counted from 0 again where fewer saved.
+    Each rank reads its own part only. Returns the random state that rank ``rank`` continues with. Where fewer ranks
+    saved, the saved states are dealt out from 0 again.
 
     Raises:
         ExportMismatch: a rank's file is missing or damaged, or the files hold other tensors than the model has.

@@ -190,7 +190,11 @@ def starting_values(options: argparse.Namespace) -> InitialValues:
 
 
 def pick_device(wanted: str | None) -> str:
-    """The device, or the one that is there. Raises InputError for a GPU that is not there."""
+    """``wanted`` or, without a wish, the GPU where there is one and else the CPU.
+
+    Raises:
+        InputError: this machine lacks the wanted GPU.
+    """
     found = torch.cuda.device_count()
     device = wanted or ("cuda" if found else "cpu")
     if device != "cpu" and int(device.partition(":")[2] or 0) >= found:

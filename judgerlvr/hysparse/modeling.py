@@ -201,7 +201,9 @@ class HySparseModel(HySparsePreTrainedModel):
         }
         for name, (given, shape) in wanted.items():
             if given is not None and list(given.shape) != shape:
-                raise ValueError(f"{name} must be {shape}, one row a token, not {list(given.shape)}")
+                raise ValueError(
+                    f"{name} must have the shape {shape}, with an index row for each token, not {list(given.shape)}"
+                )
 
     def _selecting_layers(self, given: Tensor | None, compare: bool) -> dict[int, SelectedBlocks]:
         layers = self.config.selecting_layers

@@ -24,7 +24,7 @@ FLOPS_PER_PAIR_AND_DIM = 4
 
 @dataclass(frozen=True)
 class Costs:
-    """Figures of one arrangement of layers for the whole batch. FLOPs are those of attention."""
+    """Figures of one arrangement of layers for the whole batch. FLOPs count attention only."""
 
     kv_bytes: int
     prefill_flops: int

@@ -1,4 +1,4 @@
-"""Names and shapes of a model's tensors, compared with those that its ``config.json`` asks for.
+"""Names and shapes of a model's tensors, compared with what the model's ``config.json`` asks for.
 
 transformers fills a missing tensor with random numbers, and says so in a log alone.
 """

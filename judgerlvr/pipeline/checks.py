@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet
 
 from judgerlvr.cluster.ray import cluster_arguments, resources_of
-from judgerlvr.engine.verl_keys import check_engine_keys
+from judgerlvr.engine.engine_section import check_engine_keys
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of, visible_cards

@@ -6,10 +6,6 @@ import argparse
 
 from judgerlvr.config.effective import configure, describe
 from judgerlvr.config.schema import Kind
-from judgerlvr.pipeline.checkup.subject import Subject
-from judgerlvr.pipeline.dry_run import dry_run
-from judgerlvr.pipeline.requests import print_start, unchecked_request
-from judgerlvr.pipeline.stages import resume, run
 from judgerlvr.runs.comparison import MACHINES
 from rewards.errors import InputError
 
@@ -25,6 +21,8 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
     """
     if options.resume:
         check_alone(options)
+        from judgerlvr.pipeline.stages import resume
+
         resume(kind, options.resume, options.out, options.overrides)
         return
     # The judge stage's command has no --init.
@@ -32,6 +30,12 @@ def run_command(kind: Kind, options: argparse.Namespace) -> None:
     effective = configure(options.config, options.overrides, init)
     for line in describe(effective):
         print(line, flush=True)
+    # A wrong file or key is told before these imports, which take seconds.
+    from judgerlvr.pipeline.checkup.subject import Subject
+    from judgerlvr.pipeline.dry_run import dry_run
+    from judgerlvr.pipeline.requests import print_start, unchecked_request
+    from judgerlvr.pipeline.stages import run
+
     here = not options.dry_run
     request = unchecked_request(kind, effective.config, init, options.out, here)
     subject = Subject(request, here, options.override_card, options.new)

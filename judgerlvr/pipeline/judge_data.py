@@ -10,13 +10,13 @@ from typing import Any
 
 from data.importing.options import ReadOptions
 from data.jsonl import write_jsonl
-from data.judge_row import judge_schema
+from data.judge_row import judge_row, judge_schema, render_judge_rows
 from data.judge_set import JudgeSet, JudgeSetSettings, NothingToJudge, build_judge_set
 from data.labelling import Refuse, View
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
-from data.verl_rows import judge_row, render_judge_rows, write_parquet
+from data.verl_rows import write_parquet
 from judgerlvr.config.choices import Extraction
 from judgerlvr.config.schema import Config, JudgeData
 from judgerlvr.engine.in_training.validation import RIGHT, WRONG

@@ -26,8 +26,8 @@ def make_request(
     """The request for one stage, checked. Findings are printed.
 
     ``init`` is the starting policy, by default ``model.path``. ``link`` names the finished policy, by default
-    ``ckpt/judge`` or ``ckpt/generate``. The cluster is the one that ``RAY_ADDRESS`` names, if any.
-    Without ``here`` the stage is planned only, so that its GPUs may be elsewhere.
+    ``ckpt/judge`` or ``ckpt/generate``. ``RAY_ADDRESS`` names the cluster, and an unset variable means a private
+    cluster. Without ``here`` the stage is planned only, so that its GPUs may be elsewhere.
 
     Raises:
         InputError: the first thing that is wrong, with its remedy.

@@ -128,7 +128,7 @@ def _check_same(request: Request, run_dir: Path, manifest: Manifest, different: 
 
 
 def _may_go_on(request: Request, ended: Path, manifest: Manifest, raised: list[Change]) -> bool:
-    """Whether a raised limit is the one that ended the run."""
+    """Whether the run ended by a limit that is raised now."""
     by_steps = manifest.steps is not None and step_of(ended) >= manifest.steps
     limits = [change for change in raised if is_raise(change, request.kind)]
     return any(change.key.endswith("stop.steps") == by_steps for change in limits)

@@ -102,7 +102,7 @@ def measured_for(card: str, path: str) -> Measured:
     """The file at ``path``, of ``card``.
 
     Raises:
-        InputError: an unreadable file, or speeds of another card than the one that the plan is for.
+        InputError: an unreadable file, or speeds of another card than the plan's.
     """
     measured = read_measured(Path(path))
     if measured.card != card:

@@ -87,7 +87,7 @@ def synchronous(lengths: Lengths, samples: int, engines: int, engine: Engine) ->
 def asynchronous(lengths: Lengths, samples: int, engines: int, engine: Engine) -> float:
     """Mean seconds of sampling a step where ``FLOWING`` steps flow through the engines without a wait between them.
 
-    The slots are those of the synchronous step, so that no more sequences are in flight.
+    There are as many slots as in the synchronous step, so that no more sequences are in flight.
     """
     draw = random.Random(SEED)
     found = sample(draw.choices(lengths.tokens, k=samples * FLOWING), engines, engine)

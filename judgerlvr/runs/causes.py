@@ -122,7 +122,7 @@ def cause_of_loss(error: ray.exceptions.RayError, session: Session, before: Kill
 
 
 def describe(actor: LostActor, log: str) -> str:
-    """How an actor was lost. A process that notes no signal in its log was killed by the one that none can note."""
+    """How an actor was lost. A process without a signal in its log was killed by SIGKILL, which no process can log."""
     where = f"worker {actor.name} (process {actor.pid}, node {actor.node})"
     if actor.with_node:
         return f"{where} was lost with its node"

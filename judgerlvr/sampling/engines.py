@@ -83,7 +83,7 @@ class Engines(Protocol):
     def count(self) -> int: ...
 
     def start(self, slot: int, model: Path, context: int) -> None:
-        """Load a model in a slot, instead of the one that is there. ``Started`` or ``Lost`` follows."""
+        """Replace the model of ``slot`` by ``model``. ``Started`` or ``Lost`` follows."""
 
     def turn(self, slot: int, requests: Sequence[Request]) -> None:
         """Add requests and run for a moment. ``Turned`` or ``Lost`` follows."""

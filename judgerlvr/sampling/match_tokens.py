@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from data.judge_row import judge_row
 from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
-from data.verl_rows import generate_chat, judge_row
+from data.verl_rows import generate_chat
 from judgerlvr.config.check import data_ranks, prompt_multiple
 from judgerlvr.config.schema import Batch, Cluster
 from judgerlvr.runs.request import Place

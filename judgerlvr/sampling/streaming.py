@@ -24,7 +24,7 @@ from judgerlvr.sampling.store import SampleStore
 from judgerlvr.sampling.work import JobWork, Place
 from rewards.errors import CommandFailed
 
-# Requests that an engine holds, as a multiple of those that run at once, so that no turn runs dry.
+# Requests that an engine holds for each request that runs at once, so that no turn runs dry.
 HELD = 2
 # Engines lost one after another without a sample between.
 LOSSES = 3

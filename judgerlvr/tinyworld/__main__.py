@@ -17,7 +17,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("out_dir", type=Path, help="folder for train.jsonl and heldout.jsonl")
     parser.add_argument("--train", type=int, default=2048, help="training problems (default %(default)s)")
     parser.add_argument("--heldout", type=int, default=512, help="held-out problems (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="draws the problems (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the problems (default %(default)s)")
     parser.add_argument("--min-steps", type=int, default=WorldConfig.min_steps, help="default %(default)s")
     parser.add_argument("--max-steps", type=int, default=WorldConfig.max_steps, help="default %(default)s")
     return parser.parse_args(arguments)

@@ -23,7 +23,7 @@ class Audit:
     """Grades ``share`` of the samples twice.
 
     What took ``slow_seconds`` or is disputed goes to files in ``folder`` (None: only the numbers are kept).
-    ``mode`` and ``thinking_open`` are those of the pool.
+    ``mode`` and ``thinking_open`` have the meaning that they have in the pool.
     """
 
     share: float = 0.01

@@ -69,7 +69,7 @@ _CLOSING = re.compile(
 
 @lru_cache(maxsize=4096)
 def words_of_problem(text: str) -> frozenset[str]:
-    """Words that a problem uses, as nouns are compared, without those that count, deny or compare."""
+    """Words of a problem in the form in which nouns are compared. Words that count, deny or compare are left out."""
     found = {word.casefold() for word in _WORD.findall(text)}
     return frozenset(form for word in found - NEVER_A_NOUN for form in (word, noun(word)))
 

@@ -1,6 +1,5 @@
 """Every configuration key does something: a changed key changes a value of verl's configuration, or a behaviour."""
 
-import copy
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ from omegaconf import OmegaConf
 from judgerlvr.config.choices import Action
 from judgerlvr.config.load import keys, load_config
 from judgerlvr.config.schema import Guard, Guards
-from judgerlvr.engine import runner, verl_config
+from judgerlvr.engine import runner
 from judgerlvr.engine.devices import SHARE_PREFIXES, stage_environment
 from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
@@ -36,15 +35,6 @@ from tests.helpers.key_tables import OF_A_RUN, OF_A_STAGE
 from tests.helpers.run_folders import step_row
 
 STAGES = ("judge", "generate")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def composed_once():
-    """verl's own configuration is composed once. Each rendering begins with a copy."""
-    composed = verl_config.compose()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verl_config, "compose", lambda: copy.deepcopy(composed))
-        yield
 
 
 def rendered(make_stage, kind, device, key, *overrides):
@@ -281,7 +271,7 @@ def test_replay(make_stage, monkeypatch):
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
     "cluster.sequence_parallel": "tests/engine/test_shared_row.py::test_each_rank_has_half_of_the_row",
-    "engine": "tests/engine/test_verl_keys.py::test_a_key_of_verl_reaches_its_configuration",
+    "engine": "tests/engine/test_engine_section.py::test_a_key_of_verl_reaches_its_configuration",
     "model.replay_experts": "tests/engine/test_rollout_experts.py::test_a_cpu_rollout_returns_experts_by_our_connector",
     "planning.measured": "tests/config/test_every_key.py::test_planning_measured",
     "planning.cpus": "tests/config/test_every_key.py::test_planning_cpus",
@@ -312,7 +302,7 @@ def test_no_key_is_left_out():
     tried |= {f"{stage}.{key}" for stage in STAGES for key in SHARED}
     # A quotation mark in front: name= and seed= are also arguments of functions.
     tried |= {name for name in leaves() if f'"{name}=' in source}
-    assert set(leaves()) - tried - DIRECT == set()
+    assert set(leaves()) - tried == set()
 
 
 # Tried above for both stages by code that serves both.
@@ -327,7 +317,6 @@ SHARED = (
     "stop.grace_seconds",
     "checkpoint.keep",
 )
-DIRECT = {"cluster.device"}
 
 
 @pytest.mark.parametrize("key", ELSEWHERE)

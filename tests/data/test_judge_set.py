@@ -13,13 +13,13 @@ from data.balancing import balanced, by_problem, mixed_only, shuffled, split_by_
 from data.baselines import Columns, baselines
 from data.candidate_store import CandidateStore
 from data.decontaminate import check_overlap
-from data.judge_row import judge_schema
+from data.judge_row import judge_schema, render_judge_rows
 from data.judge_set import JudgeSetSettings, NothingToJudge, build_judge_set
 from data.labelling import Triplet, View, label_candidates
 from data.prompts import JUDGE_FIELDS, load_template
 from data.responses import Candidate
 from data.row_files import read_rows
-from data.verl_rows import render_generate_rows, render_judge_rows, write_parquet
+from data.verl_rows import render_generate_rows, write_parquet
 from judgerlvr.config.load import ROOT
 from rewards.errors import InputError
 from rewards.types import Problem, Reason, Result

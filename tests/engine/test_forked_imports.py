@@ -4,14 +4,26 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from judgerlvr.engine import forked_imports
 
 
-def test_ray_is_not_imported_before_a_fork():
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """What a new process knows once it has imported the libraries, with a temporary folder of its own."""
+    folder = tmp_path_factory.mktemp("imports")
+    code = f"import importlib, sys; [importlib.import_module(name) for name in {forked_imports.LIBRARIES}]\n"
+    code += "from torch._inductor import codecache; print('ray' in sys.modules, codecache._HEADER_DIR)"
+    environment = os.environ | {"TMPDIR": str(folder), "TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    ray, headers = done.stdout.splitlines()[-1].split()
+    return ray, headers, folder
+
+
+def test_ray_is_not_imported_before_a_fork(imported):
     """Ray's core reads the variables of a worker at its import. A worker with those of its server dies at its start."""
-    code = f"import importlib, sys; [importlib.import_module(name) for name in {forked_imports.LIBRARIES}]"
-    code += "; sys.exit('ray' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert imported[0] == "False"
 
 
 def test_nothing_is_started_on_a_gpu_or_in_a_cluster(monkeypatch):
@@ -31,8 +43,6 @@ def test_precompiled_headers_lie_beside_the_compiled_code(monkeypatch, tmp_path)
     assert given == [str(tmp_path / "compiled"), None] and (tmp_path / "compiled").is_dir()
 
 
-def test_torch_takes_the_temporary_folder_of_its_import(tmp_path):
-    code = "from torch._inductor import codecache; print(codecache._HEADER_DIR)"
-    environment = os.environ | {"TMPDIR": str(tmp_path), "TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.startswith(str(tmp_path))
+def test_torch_takes_the_temporary_folder_of_its_import(imported):
+    _, headers, folder = imported
+    assert headers.startswith(str(folder))

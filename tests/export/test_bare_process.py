@@ -18,23 +18,25 @@ from judgerlvr.hysparse.remote_code import MODULES, flat_name
 from tests.helpers.fsdp_ranks import write_base
 
 BASES = ROOT / "judgerlvr" / "tinyworld" / "base"
+KINDS = ["qwen3", "qwen3_moe", "untied", "hysparse_moe"]
+# The model that brings code comes last, so that three models load in a process without any code of this project.
 LOADER = """
     import sys
     sys.modules["judgerlvr"] = None  # any import of the package now fails
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    folder, out = sys.argv[1:]
     torch.set_num_threads(1)
-    own_code = folder.endswith("hysparse_moe/policy")
-    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=own_code).eval()
     question = [{"role": "user", "content": "1+1?"}]
-    text = AutoTokenizer.from_pretrained(folder).apply_chat_template(question, tokenize=False)
-    assert "<|im_start|>user" in text
-    assert model.config.use_cache is True
     ids = torch.arange(3, 23)[None]
-    with torch.no_grad():
-        torch.save((model(ids).logits, str(model.dtype)), out)
-    assert model.generate(ids, max_new_tokens=2, do_sample=False).shape[1] > 20
+    for folder in sys.argv[1:]:
+        own_code = folder.endswith("hysparse_moe/policy")
+        model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=own_code).eval()
+        text = AutoTokenizer.from_pretrained(folder).apply_chat_template(question, tokenize=False)
+        assert "<|im_start|>user" in text
+        assert model.config.use_cache is True
+        with torch.no_grad():
+            torch.save((model(ids).logits, str(model.dtype)), folder + "/logits.pt")
+        assert model.generate(ids, max_new_tokens=2, do_sample=False).shape[1] > 20
 """
 
 
@@ -54,20 +56,33 @@ def trained_state(base):
     return model
 
 
-@pytest.mark.parametrize("kind", ["qwen3", "qwen3_moe", "untied", "hysparse_moe"])
-def test_export_loads_without_the_package(tmp_path, kind):
-    base = base_of(kind, tmp_path)
-    model, checkpoint = trained_state(base), tmp_path / "run" / "checkpoints" / kind
+def export(kind, folder):
+    """(trained model, the folder of the export)."""
+    base = base_of(kind, folder)
+    model, checkpoint = trained_state(base), folder / "run" / "checkpoints" / kind
     (checkpoint / "actor").mkdir(parents=True)
     torch.save(model.state_dict(), checkpoint / "actor" / "model_world_size_1_rank_0.pt")
     verl = {"model": {"path": str(base), "trust_remote_code": False}, "rollout": {"dtype": "float32"}}
-    (tmp_path / "run" / "verl.yaml").write_text(json.dumps({"actor_rollout_ref": verl}))
-    policy, out = export_policy(checkpoint).folder, tmp_path / "logits.pt"
-    command = [sys.executable, "-I", "-c", textwrap.dedent(LOADER), str(policy), str(out)]
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    (folder / "run" / "verl.yaml").write_text(json.dumps({"actor_rollout_ref": verl}))
+    return model, export_policy(checkpoint).folder
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """By kind: the trained model and the folder of the export, each loaded by one process without the package."""
+    folder = tmp_path_factory.mktemp("bare")
+    made = {kind: export(kind, folder / kind) for kind in KINDS}
+    command = [sys.executable, "-I", "-c", textwrap.dedent(LOADER), *(str(policy) for _, policy in made.values())]
+    environment = {**os.environ, "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    logits, dtype = torch.load(out)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_export_loads_without_the_package(loaded, kind):
+    model, policy = loaded[kind]
+    logits, dtype = torch.load(policy / "logits.pt")
     with torch.no_grad():
         expected = model(torch.arange(3, 23)[None]).logits
     assert dtype == "torch.float32"

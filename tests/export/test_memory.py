@@ -1,8 +1,8 @@
 """Exporting and proving need no more memory than twice the largest tensor, however large the policy is."""
 
 import json
-import subprocess
-import sys
+import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,40 +10,34 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 from transformers import AutoModelForCausalLM
 
-from tests.helpers.fsdp_ranks import run_ranks, write_base
-
-# Peak of private memory above what is used before, in bytes. Pages of mapped files are the kernel's to drop.
-MEASURE = """
-import sys, threading
-from pathlib import Path
-import torch
-import judgerlvr.export.policy as policy
 from judgerlvr.export.policy import export_policy
 from judgerlvr.export.writer import empty_model
+from tests.helpers.fsdp_ranks import fork, run_ranks, write_base
+
 
 def private():
+    """Bytes of private memory. The kernel may drop pages of mapped files."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split("RssAnon:")[1].split()[0])
 
-torch.set_num_threads(1)
-checkpoint, base = map(Path, sys.argv[1:])
-empty_model(base)
-torch.empty(8).bfloat16()
-peak = before = private()
-done = threading.Event()
 
-def watch():
-    global peak
-    while not done.wait(0.0005):
-        peak = max(peak, private())
+def measure(_, checkpoint, base, out):
+    """Write the peak of private memory during an export, in bytes above what the process used before."""
+    torch.set_num_threads(1)
+    empty_model(base)
+    torch.empty(8).bfloat16()
+    before, seen, done = private(), [], threading.Event()
 
-watcher = threading.Thread(target=watch)
-watcher.start()
-export_policy(checkpoint)
-done.set()
-watcher.join()
-print(peak - before)
-"""
+    def watch():
+        while not done.wait(0.0005):
+            seen.append(private())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    export_policy(checkpoint)
+    done.set()
+    watcher.join()
+    out.write_text(str(max(seen) - before))
 
 
 def save_shards(rank, world, base, folder):
@@ -70,9 +64,9 @@ def checkpoint_of(folder, inner, layers, dtype):
 )
 def test_peak_memory_is_at_most_twice_the_largest_tensor(tmp_path, inner, layers, dtype):
     checkpoint, base, largest = checkpoint_of(tmp_path, inner, layers, dtype)
-    command = [sys.executable, "-c", MEASURE, str(checkpoint), str(base)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    print(inner, dtype, int(done.stdout) / largest)
+    out = tmp_path / "peak"
+    fork(measure, (checkpoint, base, out), 1)
+    peak = int(out.read_text())
+    print(inner, dtype, peak / largest)
     # 6 MiB for the interpreter and the chunks of the comparison.
-    assert int(done.stdout) <= 2 * largest + 6 * 2**20
+    assert peak <= 2 * largest + 6 * 2**20

@@ -15,7 +15,7 @@ from judgerlvr.export.policy import export_policy
 
 
 def by_hand(joined):
-    """Names and tensors of an export, taken apart one by one."""
+    """Every name and tensor of an export."""
     made = {}
     for name, tensor in joined.items():
         if name.endswith("gate_up_proj"):
@@ -48,7 +48,7 @@ def test_rollout_engines_own_dtype_counts(checkpoint):
 
 
 def test_share_of_changed_weights_against_a_naive_count(checkpoint, trained, joined):
-    """Of a base whose weights are half the trained ones."""
+    """Of a base whose weights are half the trained weights."""
     base = load_file(trained[0] / "model.safetensors")
     made = by_hand(joined)
     exported = export_policy(checkpoint)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from judgerlvr.__main__ import COMMANDS, source_file
 from judgerlvr.config.load import OPEN, keys
-from tests.house.texts import ROOT, code_texts, python_files, tracked
+from tests.house.texts import ROOT, code_texts, python_files, tracked, tree
 
 SPAN = re.compile(r"(?<!`)(`{1,2})(?!`)(.+?)\1(?!`)", re.S)
 FENCE = re.compile(r"^( *)```.*?^\1```", re.M | re.S)
@@ -41,9 +41,9 @@ def literals() -> str:
     """All string constants of the code but docstrings: the files that commands write are named there."""
     found: list[str] = []
     for path in python_files("judgerlvr/", "rewards/", "data/", "benchmarks/", "scripts/"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        texts = {id(node.body[0].value) for node in ast.walk(tree) if _has_docstring(node)}
-        constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in texts)
+        nodes = list(ast.walk(tree(path)))
+        texts = {id(node.body[0].value) for node in nodes if _has_docstring(node)}
+        constants = (node for node in nodes if isinstance(node, ast.Constant) and id(node) not in texts)
         found += [node.value for node in constants if isinstance(node.value, str)]
     return "\n".join(found)
 
@@ -58,15 +58,21 @@ def tracked_and_folders() -> frozenset[str]:
     return frozenset({*tracked(), *(str(parent) for name in tracked() for parent in Path(name).parents)})
 
 
+@cache
+def endings() -> frozenset[str]:
+    """Every tracked path and folder, and what is left of each without its first folders."""
+    parts = [name.split("/") for name in tracked_and_folders()]
+    return frozenset("/".join(names[start:]) for names in parts for start in range(len(names)))
+
+
 def path_exists(text: str, beside: Path) -> bool:
     """In the checkout from the root, from the file's folder or as the end of a path. Else written by the code."""
     text = text.rstrip("/")
     pattern = re.sub(r"<\w+>|(?<![A-Za-z])[A-Z][A-Z_]*(?![a-z])", "*", text)
     if (beside.parent / text).exists():
         return True
-    for name in tracked_and_folders():
-        if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(name, f"*/{pattern}"):
-            return True
+    if pattern in endings() or ("*" in pattern and fnmatch.filter(endings(), pattern)):
+        return True
     package = text.partition("/")[0]
     spec = importlib.util.find_spec(package) if package.isidentifier() and "/" in text else None
     if spec and any((Path(folder).parent / text).exists() for folder in spec.submodule_search_locations or []):

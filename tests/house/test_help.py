@@ -5,6 +5,8 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -41,14 +43,22 @@ def test_help_is_quick_and_imports_nothing_heavy(module):
         f"assert int(peak) < {MEGABYTES * 1024}, peak\n"
         f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])\n"
     )
-    assert any(is_quick(probe) for _ in range(3))
+    # The first try takes the reference of the whole test run. A machine that slows down since gets a fresh reference.
+    assert any(is_quick(probe, reference) for reference in (first_reference, fresh_reference, fresh_reference))
 
 
-def is_quick(probe: str) -> bool:
+def is_quick(probe: str, reference: Callable[[], float]) -> bool:
     """Whether a command's help takes its share of processor seconds. The help imports nothing heavy."""
     seconds, printed = run(probe)
     assert ast.literal_eval(printed.rpartition("HEAVY ")[2]) == []
-    return seconds < TIMES * run(REFERENCE)[0]
+    return seconds < TIMES * reference()
+
+
+def fresh_reference() -> float:
+    return run(REFERENCE)[0]
+
+
+first_reference = cache(fresh_reference)
 
 
 def run(code: str) -> tuple[float, str]:

@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from tests.house.texts import ROOT, python_files
+from tests.house.texts import ROOT, python_files, tree
 
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, MEDIAN = 400, 80, 10
 CODE = [path for path in python_files("judgerlvr/", "rewards/", "data/") if path.is_file()]
@@ -36,7 +36,7 @@ def lengths() -> dict[str, int]:
     return {
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1
         for path in CODE
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree(path))
         if isinstance(node, FUNCTIONS)
     }
 

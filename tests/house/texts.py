@@ -39,8 +39,14 @@ def python_files(*folders: str) -> list[Path]:
     return [ROOT / name for name in tracked() if name.endswith(".py") and name.startswith(tuple(folders))]
 
 
-def docstrings(source: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+@cache
+def tree(path: Path) -> ast.Module:
+    """The parsed file, which several checks walk."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def docstrings(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
         if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
             yield text
 
@@ -51,7 +57,7 @@ def comments(source: str) -> Iterator[str]:
             yield token.string.lstrip("# ")
 
 
-def code_texts(path: Path) -> list[str]:
+@cache
+def code_texts(path: Path) -> tuple[str, ...]:
     """Docstrings and comments of a Python file."""
-    source = path.read_text(encoding="utf-8")
-    return [*docstrings(source), *comments(source)]
+    return (*docstrings(tree(path)), *comments(path.read_text(encoding="utf-8")))

@@ -80,7 +80,7 @@ def test_checkpointing_replays_the_same_experts():
 
 def test_experts_that_miss_a_token_are_refused():
     model, ids = make_model("tiny-moe"), random_ids(2, LENGTH)
-    with pytest.raises(ValueError, match=r"expert_indices must be .* one row a token"):
+    with pytest.raises(ValueError, match=r"expert_indices must have .* an index row for each token"):
         model(ids, expert_indices=other_experts(model, 2)[:, :, 1:])
 
 

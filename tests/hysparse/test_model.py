@@ -237,5 +237,5 @@ def test_replaying_other_choices_changes_crowded_rows_only():
 def test_indices_that_miss_a_token_are_refused():
     model, ids = make_model(), random_ids(1, 60)
     chosen, _ = trainer_choices(model, ids[0].tolist())
-    with pytest.raises(ValueError, match="one row a token"):
+    with pytest.raises(ValueError, match="an index row for each token"):
         trainer_choices(model, ids[0].tolist(), Choices(chosen.blocks[:, 1:]))

@@ -11,6 +11,7 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from judgerlvr.hysparse import attention
 from judgerlvr.hysparse.segments import whole
+from tests.helpers.fsdp_ranks import fork
 from tests.helpers.hysparse_models import NAMES, assert_selection_bites, make_model, random_ids
 from tests.helpers.ports import free_port
 
@@ -87,7 +88,7 @@ def sharded_gradients(rank, name, dtype=torch.float32, replay=False):
 def ranks(tmp_path_factory):
     """Folder of what rank 0 saw."""
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(run_rank, (free_port(), folder), nprocs=RANKS)
+    fork(run_rank, (free_port(), folder), RANKS)
     return folder
 
 

@@ -89,7 +89,7 @@ def test_twenty_steps_lower_the_loss(architecture):
 @pytest.mark.parametrize(("architecture", "parameters"), [("qwen3_moe", 3_398_976), ("hysparse_moe", 3_693_936)])
 def test_script_writes_a_checkpoint_that_loads(architecture, parameters, tmp_path):
     options = ["--architecture", architecture, "--out", str(tmp_path), "--gate-problems", "0"]
-    command = [sys.executable, "scripts/make_base_model.py", *options, "--steps", "20", "--rows", "4"]
+    command = [sys.executable, "scripts/make_base_model.py", *options, "--steps", "4", "--rows", "4"]
     subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters

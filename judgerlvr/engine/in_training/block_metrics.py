@@ -36,7 +36,7 @@ class Compared:
     experts: Tensor | None = None
 
     def predicting(self, rows: Tensor) -> Tensor:
-        """Of ``rows`` [tokens], those that the response's tokens were sampled from."""
+        """The part of ``rows`` [tokens] that the response's tokens were sampled from."""
         return rows[-1 - len(self.rollout) : -1]
 
 

@@ -20,7 +20,7 @@ class DistinctPrefixes:
     """The prefixes of a packed row of ``tokens`` tokens.
 
     ``kept`` int [prefixes] is the first token of the row that ends each prefix. ``of_token`` int [tokens] is the prefix
-    that ends at each token. ``position_ids`` int [1, tokens] are those of the whole row.
+    that ends at each token. ``position_ids`` int [1, tokens] covers the whole row.
     """
 
     kept: Tensor

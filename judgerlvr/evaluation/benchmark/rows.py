@@ -70,7 +70,7 @@ def _average(rows: Sequence[Row], domains: Mapping[str, str], model: str, decodi
 
 
 def differences(rows: Sequence[Row], base: str) -> list[Row]:
-    """Accuracy and mean tokens of every other model minus those of ``base``, task by task."""
+    """Differences to ``base`` in accuracy and mean tokens, for every other model and task."""
     found = {(row["set"], row["decoding"]["name"]): row for row in rows if row["model"] == base}
     return [
         _difference(row, found[key])

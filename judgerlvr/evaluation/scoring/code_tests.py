@@ -63,7 +63,11 @@ def read_tests(meta: Mapping[str, Any], sandboxed: bool = True) -> list[CodeTest
 def _public(text: str) -> list[dict[str, Any]]:
     found = _json(text)
     if not isinstance(found, list):
-        raise InputError("no JSON list of tests", "take the file of the named revision", field="public_test_cases")
+        raise InputError(
+            "no JSON list of tests",
+            "take the file of the revision that the benchmark's task names",
+            field="public_test_cases",
+        )
     return found
 
 

@@ -40,7 +40,7 @@ DENIED = {
 # AUDIT_ARCH of linux/audit.h, and the number of clone.
 _MACHINES = {"x86_64": (0xC000003E, 56), "aarch64": (0xC00000B7, 220)}
 _CLONE3 = 435
-# The first number of the x32 calls, which stand beside those of x86_64.
+# The first number of the x32 calls. Lower numbers are x86_64 calls.
 _X32 = 0x40000000
 # Every CLONE_NEW flag of linux/sched.h that clone takes.
 _NAMESPACES = 0x7E020000

@@ -28,7 +28,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--dtype", choices=["float32", "bfloat16"], default="float32", help="dtype of both models (default %(default)s)"
     )
     parser.add_argument("--memory", type=float, default=0.4, help="share of a GPU for the engine (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the prompts (default %(default)s)")
     parser.add_argument(
         "--engine", action="append", default=[], metavar="KEY=VALUE", help="argument of vllm.LLM (repeatable)"
     )

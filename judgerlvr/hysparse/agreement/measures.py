@@ -26,7 +26,7 @@ class Agreement:
 
     @property
     def crowded(self) -> float:
-        """Share of rows that must choose."""
+        """Share of rows that see more blocks than they may select."""
         return self.must.double().mean().item()
 
     @property

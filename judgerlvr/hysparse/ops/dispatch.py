@@ -30,7 +30,7 @@ PAGED = "judgerlvr.hysparse.ops.triton.page"
 
 @dataclass(frozen=True)
 class Operations:
-    """One implementation. Arguments and results are those of the functions of the same name in ``reference``.
+    """One implementation. Functions take and return what the functions of the same name in ``reference`` do.
 
     ``sparse_decode`` computes a sparse layer's gated sum for one query a row, without gradients. It may be None.
     ``gated_sum`` gates and sums the outputs of both branches.

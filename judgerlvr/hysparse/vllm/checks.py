@@ -27,7 +27,7 @@ def check_group(kv_cache_spec: Any, config: Any) -> None:
     if merged_window(kv_cache_spec) is not None:
         raise ValueError(
             "HySparse: window layers and full layers share one KV cache group, so windows cost as much as full "
-            "attention; set disable_hybrid_kv_cache_manager=False and drop options that turn it on"
+            "attention; set disable_hybrid_kv_cache_manager=False and drop options that set it to True"
         )
     _check_page(kv_cache_spec.block_size, config.select_block)
 

@@ -120,7 +120,10 @@ def restore_expert_loaders(model: nn.Module) -> None:
 
 
 def capture_routing(moe: nn.Module, capture: Callable[[torch.Tensor], None]) -> None:
-    """Have ``capture`` called in each forward with the logical expert ids [tokens, top_k], as vLLM's own capturer."""
+    """Register ``capture``. Each forward calls it with the logical expert ids [tokens, top_k].
+
+    vLLM's own capturer registers in the same way.
+    """
     moe.experts.router.set_capture_fn(capture)
 
 

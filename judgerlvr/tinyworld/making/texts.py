@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("out", type=Path, help="JSONL file to write")
     parser.add_argument("--count", type=int, default=20_000, help="texts (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="draws the traces (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the traces (default %(default)s)")
     options = parser.parse_args(arguments)
     from judgerlvr.tinyworld.making.trace_texts import write  # after parsing: --help needs no torch
 

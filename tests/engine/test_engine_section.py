@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from judgerlvr.config.load import engine_keys, load_config
+from judgerlvr.engine.engine_section import check_engine_keys
 from judgerlvr.engine.verl_config import all_settings, render
-from judgerlvr.engine.verl_keys import check_engine_keys
 from judgerlvr.runs.manifest import make_manifest
 from rewards.errors import InputError
 
