@@ -21,9 +21,9 @@ SAMPLE = 12
 
 @pytest.mark.parametrize("pairs", [SAMPLE, pytest.param(None, marks=pytest.mark.slow)])
 def test_every_change_that_is_still_paid_has_a_row_in_the_policy(pairs):
-    tried, rows, uncovered = graded(sample(pairs, seed=16))
-    assert tried > 1000 and rows
-    assert [(change.pair.gold, change.text) for change in uncovered] == []
+    outcome = graded(sample(pairs, seed=16))
+    assert outcome.tried > 1000 and outcome.rows
+    assert [(change.pair.gold, change.text) for change in outcome.uncovered] == []
 
 
 def test_each_rule_quotes_the_documentation():
