@@ -87,7 +87,7 @@ _GIVING = frozenset(
 )
 _LEADING_IN = frozenset(words("so thus hence therefore then conclude get that us now finally answer result find have"))
 _COMES_TO = re.compile(
-    r"\b(?:equal|equals|comes|comes out|amounts|adds up|sums|add up|evaluates|simplifies) to(?: be)?$"
+    r"\b(?:equal|equals|comes|comes out|amounts|adds up|sums|add up|evaluates|simplifies) to(?: be)?$|\btotal of$"
 )
 
 
