@@ -300,7 +300,9 @@ def _names_differ(gold: Sequence[Node], answer: Sequence[Node]) -> bool:
 
 
 def _is_logical(node: Listing) -> bool:
-    return any(isinstance(member, Relation) for member in node.members) or all(map(_letter, node.members))
+    names = {member.name for member in node.members if isinstance(member, Named)}
+    claims = len(names) > 1 or any(isinstance(member, Relation) for member in node.members)
+    return claims or all(map(_letter, node.members))
 
 
 def _same_digits(gold: Digits, answer: Digits) -> bool:

@@ -31,7 +31,7 @@ _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
 _LONGEST_FORMULA = 400
 # A sign, a factor or an operation that touches a box from outside: "-\\boxed{5}", "\\boxed{5}+1", "\\boxed{5}^2".
-_SIGNED_IN_TEXT = re.compile(r"(?:(?<=[=(:, ])[-\u2212]|\*\*[-\u2212]\*\*|(?<![\w.,])[0-9]+(?:[.,][0-9]+)*)\Z")
+_SIGNED_IN_TEXT = re.compile(r"(?:(?:(?<=[=(:, \n])|\A)[-\u2212]|\*\*[-\u2212]\*\*|(?<![\w.,])[0-9]+(?:[.,][0-9]+)*)\Z")
 _CONTINUED_AFTER = re.compile(
     r"(?:[ \t]*(?:[+^]|\d|\.\d|\\(?:times|cdot|div|pm|frac|sqrt|pi)(?![A-Za-z])"
     r"|[-\u2212*/×÷][ \t]*(?:\d|\(|\\(?:frac|sqrt|pi)))|[A-Za-z](?![A-Za-z]))[^\n$]{0,60}?(?=\\[\])]|[\n$]|\.\s|\.?\Z)"
@@ -39,14 +39,16 @@ _CONTINUED_AFTER = re.compile(
 
 # What a sentence says directly before or after a box, of which the box is only a part.
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)|n['\u2019]t(?: be)?"
+    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)"
+    r"|(?:n['\u2019]t|\bcannot|\bnever)(?: be| have)?"
+    r"|\b(?:all|anything|everything|nothing) but|\bexcept(?: for)?|\bother than"
     r"|\b(?:false|untrue|true|wrong|incorrect|case|impossible|unlikely|doubtful|doubt|deny|denies|refute|refutes) that"
     r"|~~|<(?:s|del|strike)>|<!--)[\s*:$]*\Z",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
     r"[\s*$]*(?:(?:is|was|are|were|would be|seems|looks)(?:n['\u2019]t\b|\s+(?:not|wrong|incorrect|false|never)\b)"
-    r"|or\s+(?=[\\$\d-])|(?:million|billion|trillion|thousand|hundred|dozen|thirds|halves|squared|cubed)\b"
+    r"|or\s+(?=[\\$\d-])|(?:million|billion|trillion|thousand|hundred|dozen|thirds|halves|squared|cubed)\b|times\s+[\\$\d]"
     # A question claims nothing, and the next sentence may take the box back.
     r"|(?:\\[)\]])?[\s*$]*(?:\?|[.!;]?[\s*$]*(?:no[.,!]|(?:wrong|incorrect)[.!]"
     r"|(?:that|this|it)(?:['\u2019]s|\s+is|\s+was)"

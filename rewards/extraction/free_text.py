@@ -38,6 +38,7 @@ _TAIL = re.compile(
 )
 _ABOUT = re.compile(r"(?<![\w$\\~])~(?=\s*[\d$])")
 _UNDERSCORED = re.compile(r"(?<![\w$\\])__([^_\n]+)__(?!\w)")
+_SHARE_OF = re.compile(r"%\s*of\b")
 _HEADING = re.compile(r"\bFinal Answer:")
 _ABOUT_THE_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
 _IS_THE_ANSWER = re.compile(
@@ -218,6 +219,8 @@ def _numeric(sentence: str) -> tuple[str, int, int] | None:
     if not subject and not is_given(sentence[:start], typeset=False):
         return None
     if not stands_alone(sentence, start, end):
+        return None
+    if _SHARE_OF.match(sentence, end - 1):
         return None
     after = _WORD.search(sentence, end)
     if after is not None and after[0].casefold() in MAGNITUDES:
