@@ -35,7 +35,7 @@ def _zero_in_front(change: Change) -> bool:
     if change.inserted != "0":
         return False
     before, after = change.before.rstrip(" ${"), change.after.lstrip()
-    opens = before == "" or before.endswith(("=", "is", ","))
+    opens = before == "" or before.endswith(("=", "is", ",", r"\lfloor"))
     joined = change.after[:1].isdigit() and not re.search(r"[\d.]$", change.before)
     fraction = re.match("[\u00bc-\u00be]", after) is not None and not before[-1:].isdigit()
     return joined or fraction or (opens and re.match(r"[-\u2212\u2013]|\\pm", after) is not None)
@@ -44,12 +44,14 @@ def _zero_in_front(change: Change) -> bool:
 def _minus_before_both(change: Change) -> bool:
     before = change.before.rstrip(" ${")
     opens = before == "" or before.endswith("=")
-    return change.inserted == "-" and opens and change.after.lstrip().startswith((r"\pm", "\u00b1"))
+    in_front = opens and change.after.lstrip().startswith((r"\pm", "\u00b1"))
+    return change.inserted == "-" and (in_front or before.endswith((r"\pm", "\u00b1")))
 
 
 def _even_function(change: Change) -> bool:
-    """Both signs of the argument of a cosine or of an absolute value."""
-    return change.inserted == r"\pm " and re.search(r"(?:\\cos|\\lvert|\|)\s*$", change.before) is not None
+    """Any sign of the argument of a cosine or of an absolute value."""
+    sign = change.inserted in (r"\pm ", "-")
+    return sign and re.search(r"(?:\\cos|\\lvert|\|)\s*$", change.before) is not None
 
 
 def _article(change: Change) -> bool:
@@ -81,6 +83,18 @@ def _unit_joined(change: Change) -> bool:
     return change.inserted == "A" and re.search("[\u00b2\u00b3].?$", change.before) is not None
 
 
+def _unit_added(change: Change) -> bool:
+    """A unit of length behind the whole of a plain decimal, where the gold has no unit."""
+    numeral = re.fullmatch(r"[\d.]+", bare(change.before)) is not None and not bare(change.after)
+    return change.inserted == r"\text{ cm }" and numeral and re.search(r"\\text|[a-z]{2}$", change.pair.gold) is None
+
+
+def _primed_name(change: Change) -> bool:
+    """A prime at the variable of an inequality, where the gold is an interval and names none."""
+    gold = re.sub(r"\\[A-Za-z]+(?:\{R\})?", "", change.pair.gold)
+    return change.inserted == "'" and not re.search(r"[A-Za-z]", gold) and change.before[-1:].isalpha()
+
+
 def _zero_of_a_magnitude(change: Change) -> bool:
     million = "million" in change.inserted
     return million and re.search(r"(?<![\d.])0\.?\s*$", change.before) is not None
@@ -110,7 +124,7 @@ def _still_near(change: Change) -> bool:
 
 
 def _small_factorial(change: Change) -> bool:
-    return change.inserted == "!" and re.search(r"(?<!\d)[12]\\?\s*$", change.before) is not None
+    return change.inserted == "!" and re.search(r"(?<!\d)[12](?:\\right|\\)?\s*$", change.before) is not None
 
 
 def _all_reals(change: Change) -> bool:
@@ -141,6 +155,10 @@ SMALL_RULES = (
     Rule("multiple choice", _choice_alone),
     Rule("units: may be left out", _unit_deleted),
     Rule("units: may be left out", _unit_joined),
+    Rule("units: may be left out", _unit_added),
+    Rule("units in other spellings", without(r"(?<=[a-z])[-.](?=[a-z]+\^)")),
+    Rule("remainder", without(r"(?<=r)\.")),
+    Rule("the name is free where the gold has none", _primed_name),
     Rule("magnitude words count", _zero_of_a_magnitude),
     Rule("equations: proportional ones are equal", _multiple_of_nothing),
     Rule("a scalar before a matrix multiplies each entry", _zero_matrix),

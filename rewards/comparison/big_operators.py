@@ -31,7 +31,7 @@ from rewards.comparison.tree import (
     walk,
 )
 
-_BELOW = re.compile(r"bound ([A-Za-z]) \\to (.+?)(?: \^ (?:\{ )?([+-])(?: \})?)?")
+_BELOW = re.compile(r"bound ([A-Za-z]|\\[a-z]+) \\to (.+?)(?: \^ (?:\{ )?([+-])(?: \})?)?")
 _START = re.compile(r"bound index = ([0-9]+)")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])")
 _DIGITS, _DIGITS_OF_A_LIMIT = 20, 80
@@ -53,12 +53,18 @@ def has_value(scalar: Scalar) -> bool:
     """Whether a scalar is a big operator that names nothing: its body has no unknown function and no unknown symbol."""
     if not isinstance(scalar, Call) or scalar.name not in BIG_NAMES:
         return False
-    if any(isinstance(part, Call) and part.name.startswith("apply") for part in walk(scalar)):
+    if names_a_function(scalar):
         return False
     if scalar.name != "lim":
         return not open_symbols(scalar)
     found = _limit(scalar)
-    return found is not None and found[1] in free_symbols(scalar.arguments[2])
+    # A limit whose end is not read is no name either.
+    return found is None or found[1] in free_symbols(scalar.arguments[2])
+
+
+def names_a_function(node: object) -> bool:
+    """Whether a function of which only the name is known stands below ``node``."""
+    return any(isinstance(part, Call) and part.name.startswith("apply") for part in walk(node))
 
 
 def open_symbols(node: object) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from rewards.comparison.big_operators import open_symbols, operator_of
+from rewards.comparison.big_operators import names_a_function, open_symbols, operator_of
 from rewards.comparison.numeric import Undefined, real_value
 from rewards.comparison.relations_reader import spread
 from rewards.comparison.substitution import put
@@ -133,8 +133,10 @@ def _last_side(chain: Relation, link: Link | None, *, named: str) -> Node:
 
 
 def _is_formula(node: Node, name: str) -> bool:
+    if operator_of(node) is not None:
+        return False
     symbols = open_symbols(node) if isinstance(node, Quantity) and not node.unit and not node.percent else set()
-    return bool(symbols) and name not in symbols
+    return name not in symbols and (bool(symbols) or names_a_function(node))
 
 
 def _is_symbol(node: Node) -> bool:
