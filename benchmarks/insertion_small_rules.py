@@ -74,7 +74,7 @@ def _unit_deleted(change: Change) -> bool:
     """What is left is the number of the gold, whose unit may be left out."""
     left = _PLAIN_NUMBER.fullmatch(bare(change.text))
     number = re.search(r"\d[\d.]*", change.pair.gold)
-    unit = re.fullmatch("C|[a-z]{1,2}[\u00b2\u00b3]?|euros", change.deleted) is not None
+    unit = re.fullmatch("C|[a-z]{1,2}[\u00b2\u00b3]?|euros|pounds", change.deleted) is not None
     return unit and left is not None and number is not None and left[1] == number[0]
 
 

@@ -12,6 +12,7 @@ from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Mul, Pow, Scalar,
 _WORK = {"factorial": "factorial", "binomial": "binom"}
 FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt", "abs"}
 _INDEX = re.compile(r"bound ([A-Za-z]) = (.+)")
+_TENDS = re.compile(r"bound (?!\\approx)[A-Za-z\\_, 0-9]+ \\to .+")
 _OF_SEVERAL = frozenset(("max", "min", "sup", "inf", "gcd", "lcm"))
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
 
@@ -83,6 +84,8 @@ class FunctionReader(Cursor):
         counted = isinstance(lower, Sym) and " = " in lower.name
         if name in ("sum", "prod") and counted != (upper != Sym("none")):
             raise Uncovered(name)  # a lost limit would change the value without a word
+        if name == "lim" and isinstance(lower, Sym) and lower != Sym("none") and not _TENDS.fullmatch(lower.name):
+            raise Uncovered(name)
         # An integral covers a whole sum up to the differential, a sum sign covers a product.
         if name in spell.INTEGRAL_NAMES:
             self._integrals += 1
