@@ -7,35 +7,19 @@ compares the rest, or evaluates both texts by the second grader, which shares no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from benchmarks.insertion_small_rules import SMALL_RULES
+from benchmarks.insertion_texts import SPACES, WRAPPERS, Rule, bare, without
 from benchmarks.rewards_insertions import Change
 from rewards.auditing.floating_point import CannotRead, value
 from rewards.auditing.second_grader import second_opinion
 
-_SPACES = re.compile(
-    r"\\[,;:! ]|\\q?quad\b|~|\s+|(?<!\\)\$|\\(?:left|right|big|Big|bigl|bigr|displaystyle|limits)(?![A-Za-z])\.?"
-    r"|\\[()]|\\[\[\]](?!\d)|`|\*\*"
-)
-_WRAPPERS = re.compile(
-    r"\\(?:text|textbf|textit|textrm|textsf|texttt|textnormal|textsc|mbox|hbox|emph|textup|mathrm|mathbf|mathit|mathsf"
-    r"|mathtt|operatorname\*?|boldsymbol|bm|ensuremath|underline|boxed|fbox|bf|rm|it|bfseries|itshape|Large|large|huge"
-    r"|normalsize|small|tiny|LARGE|Huge|mathnormal|mathop)(?![A-Za-z])"
-)
-_COLOURS = re.compile(r"\\(?:text)?color(?:box)?\s*\{[^{}]*\}|\\[hv]space\s*\{[^{}]*\}|\\tag\s*\{[^{}]*\}")
 _NUMERAL = re.compile(r"\d[\d.]*|\.\d+")
 _RELATION = re.compile(r"=|\\in(?![a-z])|\\approx(?![a-z])|<|>|\\[lg]eq?(?![a-z])|\\equiv(?![a-z])|\\to(?![a-z])")
 _LETTER_GOLD = re.compile(r"(?:\\(?:text|textbf|mathrm)\{)?\(?([A-Ja-j])\)?\}?(?:[.:)].*)?", re.DOTALL)
 _SEPARATOR = re.compile(r"\\text\{[^{}]*\b(?:or|and)\b[^{}]*\}|\b(?:or|and)\b|\\lor|[,;](?![^()]*\))")
-
-
-def bare(text: str) -> str:
-    """A text without what prints nothing: spaces, sizes, fonts, colours, braces and closing punctuation."""
-    text = _WRAPPERS.sub("", _SPACES.sub("", _COLOURS.sub("", text)))
-    return re.sub(r"[{}]", "", text).rstrip(".,;\u3002")
 
 
 def _values(text: str) -> list[str | Fraction]:
@@ -51,19 +35,13 @@ def _values(text: str) -> list[str | Fraction]:
     return [*cut, text[at:]]
 
 
-def _without(pattern: str, *, put: str = "") -> Callable[[Change], bool]:
-    """Whether both texts are the same once the pattern is taken out of both."""
-    taken = re.compile(pattern)
-    return lambda change: taken.sub(put, bare(change.text)) == taken.sub(put, bare(change.pair.answer))
-
-
 def _layout(change: Change) -> bool:
     return bare(change.text) == bare(change.pair.answer)
 
 
 def _same_numerals(change: Change) -> bool:
     """Leading and trailing zeros, and a point that closes a numeral."""
-    sides = [[bare(text), _SPACES.sub("", text)] for text in (change.text, change.pair.answer)]
+    sides = [[bare(text), SPACES.sub("", text)] for text in (change.text, change.pair.answer)]
     return change.inserted in ("0", ".") and any(
         _values(one) == _values(other) for one, other in zip(*sides, strict=True)
     )
@@ -143,7 +121,7 @@ def _inner_value(left: str, right: str) -> bool:
         re.sub(
             r"(?<=!)1$|(?<=[{(])0(?=-)|(?<![\d.^_!])1(?![\d.!/^])\s*(?:\\cdot|\\times|\*)?\s*|(?<![\w)}])\+|(?<=\^)\+|(?:\\cdot|\\times|\*)(?![a-z])",
             "",
-            re.sub(r"\\sqrt(?=1(?!\d)|\{1\})", "", _SPACES.sub("", text)),
+            re.sub(r"\\sqrt(?=1(?!\d)|\{1\})", "", SPACES.sub("", text)),
         )
         for text in (left, right)
     ]
@@ -215,7 +193,7 @@ def _near(change: Change) -> bool:
 
 def _number(text: str) -> complex | None:
     try:
-        return value(_SPACES.sub("", text).replace(r"\ldots", "").rstrip("."), {})
+        return value(SPACES.sub("", text).replace(r"\ldots", "").rstrip("."), {})
     except CannotRead:
         return None
 
@@ -257,7 +235,7 @@ def _unspoken(change: Change) -> bool:
 
 def _choice_text(change: Change) -> bool:
     """The gold is a letter, or several, and the change stands behind the first letter of the answer."""
-    letters = re.findall(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])", _WRAPPERS.sub("", change.pair.gold))
+    letters = re.findall(r"(?<![A-Za-z\\])[A-J](?![A-Za-z])", WRAPPERS.sub("", change.pair.gold))
     plain = re.fullmatch(r"[\s(){},.A-J]*(?:[.:)].*)?", re.sub(r"and|or", "", bare(change.pair.gold)), re.DOTALL)
     if not letters or plain is None:
         return False
@@ -287,10 +265,10 @@ _LEAD = re.compile(
 
 
 def _mark_of_words(change: Change) -> bool:
-    """Punctuation beside letters of an answer in words."""
-    if re.search(r"\d|[+*/^=<>]", bare(change.pair.answer)) and not re.search(
-        r"[a-z]\W*$|^\W*[a-z]", change.before[-3:] + change.after[:1]
-    ):
+    """Punctuation beside a word of an answer in words."""
+    before, after = (WRAPPERS.sub("", side) for side in (change.before, change.after))
+    beside = re.search(r"(?<!\\)\b[A-Za-z]{3,}\W*$", before) or re.match(r"\W*(?<!\\)\b[A-Za-z]{3}", after)
+    if re.search(r"\d|[+*/^=<>]", bare(change.pair.answer)) and not beside:
         return False
     marks = re.compile(r"[.,;:!'\-]|\\\\|_")
     return marks.sub("", bare(change.text)) == marks.sub("", bare(change.pair.answer))
@@ -322,66 +300,58 @@ def _counted(change: Change) -> bool:
 
 def _lead_in(change: Change) -> bool:
     sides = [
-        _LEAD.sub("", _WRAPPERS.sub("", text).replace("{", "").replace("}", "")).strip(" $.\\")
+        _LEAD.sub("", WRAPPERS.sub("", text).replace("{", "").replace("}", "")).strip(" $.\\")
         for text in (change.text, change.pair.answer)
     ]
     return bare(sides[0]).casefold() == bare(sides[1]).casefold()
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Words of the policy, and whether the change belongs to them."""
-
-    row: str
-    covers: Callable[[Change], bool]
-
-
 RULES = (
     Rule("prints nothing", _layout),
-    Rule("leading zeros and a plus sign", _without(r"^0(?=[\u00bc-\u00be])")),
+    Rule("leading zeros and a plus sign", without(r"^0(?=[\u00bc-\u00be])")),
     Rule("leading zeros and a plus sign", _same_numerals),
     Rule(
         "leading zeros and a plus sign",
-        _without(
+        without(
             r"(?<![\d.a-zA-Z)|!])\+|(?<=\^)\+|(?<=\\ne)\+|(?<=\\neq)\+|(?<=frac)\+|(?<=\\le)\+|(?<=\\ge)\+|(?<=approx)\+|(?<=pm)\+|(?<=cdot)\+|(?<=times)\+"
         ),
     ),
-    Rule("a sign of equality or approximation in front", _without(r"^(?:=|\\approx)+")),
+    Rule("a sign of equality or approximation in front", without(r"^(?:=|\\approx)+")),
     Rule("expressions: symbolically equal", _equal_value),
     Rule("the name is free where the gold has none", _in_name),
     Rule("true chain: the last side is graded", _true_chain),
     Rule("a formula behind a name claims no number", _formula),
     Rule("an approximation must be within one percent", _near),
     Rule("units: may be left out", _unit),
-    Rule("units in other spellings", _without(r"-(?=s\^)")),
+    Rule("units in other spellings", without(r"-(?=s\^)")),
     Rule("a noun counts as a unit if the problem counts it", _counted),
     Rule("times with half of the day", _unspoken),
-    Rule("leading zeros and a plus sign", _without(r"(?<=frac)0(?=\d)|(?<![\d.])0(?=\\(?:d|t|nice)?frac)")),
+    Rule("leading zeros and a plus sign", without(r"(?<=frac)0(?=\d)|(?<![\d.])0(?=\\(?:d|t|nice)?frac)")),
     Rule("choice with its text", _choice_text),
     Rule("choice with its text, in other spellings", _label),
     Rule("text: case and wrapper do not count", _mark_of_words),
     Rule("a dash or a quote beside words", _mark_beside_words),
-    Rule("bare list: any order, repetitions do not count", _without(r"[,;&]|or|and")),
+    Rule("bare list: any order, repetitions do not count", without(r"[,;&]|or|and")),
     Rule("bare list: any order, repetitions do not count", _repeated),
-    Rule("bases in other spellings", _without(r"_(?=\(?base)")),
-    Rule("cases, congruences, derivatives, vectors are read whole", _without(r"(?<=&)(?:when|for|if)")),
-    Rule("prints nothing", _without(r"&(?==)|(?<=array)[lcr|]*|hat|vec|mathbf|overrightarrow")),
+    Rule("bases in other spellings", without(r"_(?=\(?base)")),
+    Rule("cases, congruences, derivatives, vectors are read whole", without(r"(?<=&)(?:when|for|if)")),
+    Rule("prints nothing", without(r"&(?==)|(?<=array)[lcr|]*|\\hat|\\vec")),
     Rule("words that say the same", _lead_in),
-    Rule("expressions: symbolically equal", _without(r"\\cdot|\\times|\*|(?<=\|)\\pm(?=x)|(?<=binom)\+")),
+    Rule("expressions: symbolically equal", without(r"\\cdot|\\times|\*|(?<=\|)\\pm(?=x)|(?<=binom)\+")),
     Rule("inequalities keep their direction", _multiple),
     Rule("plus-minus is both values", _both_signs),
     Rule("residues are compared by the modulus", _residue),
     Rule(
         "leading zeros and a plus sign",
-        _without(
+        without(
             r"(?<=[a-z]{2})\+|(?<=[)}\]])\+|(?<=\d)\+(?=[a-z]\()|(?<=n)\+|(?<=\d)\+(?=[a-z]\^)|(?<=^)0(?=[\u2212-])"
         ),
     ),
-    Rule("a point with its name", _without(r"[A-Z](?=\()")),
-    Rule("magnitude words count", _without(r"(?<=[^\d.]0)million")),
+    Rule("a point with its name", without(r"[A-Z](?=\()")),
+    Rule("magnitude words count", without(r"(?<=[^\d.]0)million")),
 )
 
 
 def row_for(change: Change) -> str:
     """The row of the policy that covers a change, or an empty string."""
-    return next((rule.row for rule in RULES if rule.covers(change)), "")
+    return next((rule.row for rule in (*RULES, *SMALL_RULES) if rule.covers(change)), "")

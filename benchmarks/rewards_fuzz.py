@@ -46,7 +46,8 @@ SCALARS = (
     "{a}^{{{b}}}", r"\sqrt{{{a}}}", r"\sqrt[{b}]{{{a}}}", r"\log_{{{a}}} ({b})", r"\ln({a})", r"\tan({a})",
     r"\arcsin({a})", "({a})!", r"\binom{{{a}}}{{{b}}}", "|{a}|", r"\lfloor {a}\rfloor", r"\gcd({a},{b})", r"{a}\%",
     r"\sum_{{k=0}}^{{{a}}} k^{{{b}}}", r"\prod_{{k=1}}^{{{a}}} {b}", r"\int_{{{a}}}^{{{b}}} x\,dx",
-    r"\lim_{{x\to {a}}} {b}", r"\frac{{d}}{{dx}}({a})", "{a}_{{{b}}}", r"{a}\text{{ cm}}",
+    r"\lim_{{x\to {a}}} {b}", r"\max({a},{b})", r"\lceil {a}\rceil", r"\sum_{{k=1}}^{{\infty}} {a}",
+    r"\int_{{{a}}}^{{{b}}} \sin x\,dx", r"\frac{{d}}{{dx}}({a})", "{a}_{{{b}}}", r"{a}\text{{ cm}}",
 )  # fmt: skip
 STRUCTURES = (
     "{a}={b}", "({a},{b})", r"\{{{a},{b}\}}", "{a}<{b}", "[{a},{b})", r"\begin{{pmatrix}}{a}\\{b}\end{{pmatrix}}",
@@ -101,8 +102,9 @@ def _scalar(rng: random.Random, depth: int) -> str:
 def formula_beside(gold: str, rng: random.Random) -> str:
     """Another formula, or the gold beside a small one: often with the symbols of the gold, so that values decide."""
     small = _scalar(rng, 1)
+    chain = f"{_scalar(rng, 2)}={gold}"
     return rng.choice(
-        (formula(rng), f"({gold})({small})", f"({gold})^{{{small}}}", f"{gold}+{small}", f"{small}+{gold}")
+        (formula(rng), f"({gold})({small})", f"({gold})^{{{small}}}", f"{gold}+{small}", f"{small}+{gold}", chain)
     )
 
 

@@ -6,6 +6,7 @@ node. ``Uncovered`` says that an item found no owner.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,7 @@ from rewards.comparison.words import folded, is_choice_label, is_hedged, without
 _MOST_DEPTH = 8
 # Members in any order are compared pair by pair, so the work grows with the square.
 _MOST_MEMBERS = 150
+_PROGRAM_NUMBER = re.compile(r"(?:[0-9\s.+*/()^I-]|sqrt|pi)*(?:\*\s*I|I\s*\*)(?:[0-9\s.+*/()^I-]|sqrt|pi)*")
 _END = (".", ",", ";", r"\\", "\u3002")
 
 
@@ -61,6 +63,9 @@ def read(
         trusted: the text is a gold, whose own nouns count as well.
         asked: expressions that the problem asks for, which may name the answer (see ``asked_expressions``).
     """
+    # A program writes the imaginary unit as a capital letter.
+    if trusted and "I" in text and _PROGRAM_NUMBER.fullmatch(text):
+        text = text.replace("I", "i")
     items = strip_end(joined(items_of(text)))
     if trusted:
         nouns |= nouns_of(items)
@@ -97,7 +102,7 @@ def strip_end(items: Sequence[Item]) -> list[Item]:
     # The full stop of a sentence lies inside the numeral before.
     if items and items[-1].kind == "num" and items[-1].value.endswith("."):
         items[-1] = replace(items[-1], value=items[-1].value.rstrip("."))
-    while len(items) > 1 and items[0].is_(r"\approx", "="):
+    while len(items) > 1 and items[0].is_(r"\approx", "=", r"\therefore", r"\implies"):
         items = items[1:]
     return items
 
@@ -143,6 +148,7 @@ class AnswerReader:
             lambda part: read_set_operation(self, part),
             lambda part: read_brackets(self, part),
             lambda part: relations_reader.read_point(self, part),
+            lambda part: relations_reader.read_cross_product(self, part),
         )
         for reader in readers:
             node = reader(items)
@@ -217,10 +223,14 @@ class AnswerReader:
     def _quantity(self, items: Sequence[Item]) -> Node:
         if is_words(items):
             raise Uncovered("words")
+        # The last sign of degrees is the unit of its own term alone.
+        angles = sum(item.is_(r"\circ", r"\circ*") for item in items) > 1
+        readers = (read_quantity, read_sum_of_quantities)
+        first, second = reversed(readers) if angles else readers
         try:
-            return read_quantity(items, self.nouns)
+            return first(items, self.nouns)
         except Uncovered:
-            return read_sum_of_quantities(items, self.nouns)
+            return second(items, self.nouns)
 
     def _quantity_in_text(self, items: Sequence[Item]) -> Node:
         """The whole answer stands in a text command: its letters are symbols where that makes a formula."""

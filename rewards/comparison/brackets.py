@@ -20,7 +20,9 @@ from rewards.comparison.tree import (
     Scalar,
     SetBuilder,
     SetOf,
+    Sym,
     Uncovered,
+    walk,
 )
 
 if TYPE_CHECKING:
@@ -128,11 +130,19 @@ def read_environment(reader: AnswerReader, items: Sequence[Item]) -> Node | None
     if not rows[-1]:
         rows.pop()
     cells = [split(row, lambda item: item.is_("&"))[0] for row in rows]
+    if kind == "aligned" and (chain := _one_chain(cells)):
+        return reader.read(chain)
     if kind == "aligned" or not cells or any(not cell for row in cells for cell in row):
         raise Uncovered(kind)
     if kind == "cases" and all(len(row) == 1 for row in cells):
         return Listing(tuple(_cell(reader, row[0], kind) for row in cells), "and")
     return Matrix(tuple(tuple(_cell(reader, cell, kind) for cell in row) for row in cells), kind)
+
+
+def _one_chain(cells: Sequence[Sequence[Sequence[Item]]]) -> list[Item]:
+    """The items of aligned rows of which each row but the first goes on with an equals sign, else nothing."""
+    goes_on = all(len(row) == 2 and not row[0] and row[1] and row[1][0].is_("=", r"\approx") for row in cells[1:])
+    return [item for row in cells for cell in row for item in cell] if goes_on else []
 
 
 def _scaled_matrix(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
@@ -147,6 +157,8 @@ def _scaled_matrix(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     if not isinstance(matrix, Matrix) or matrix.kind != "matrix":
         return None
     factor = read_scalar([Item("num", "1")] if len(front) == 1 and front[0].is_("+") else _minus_one(front))
+    if Sym("oo") in walk(factor):
+        raise Uncovered("infinity")
     rows = tuple(tuple(_times(factor, entry) for entry in row) for row in matrix.rows)
     return Matrix(rows, matrix.kind)
 

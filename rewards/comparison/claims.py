@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from rewards.comparison.big_operators import names_a_function, open_symbols, operator_of
+from rewards.comparison.numeric import Undefined, real_value
 from rewards.comparison.relations_reader import spread
 from rewards.comparison.substitution import put
 from rewards.comparison.tree import (
@@ -48,6 +50,7 @@ def final_claim(node: Node, link: Link | None, *, equations: bool) -> Node:
         return spread(named) or named
     if isinstance(node, Relation) and set(node.operators) <= _LINKS and node.operators and node.modulus is None:
         keep = set(node.operators) == {"="} and (equations or link is None) and bool(free_symbols(node))
+        keep = keep and operator_of(node.sides[0]) is None
         return node if keep else final_claim(_last_side(node, link, named=""), link, equations=False)
     if isinstance(node, Implications) and link is not None:
         return _last_consequence(node, link)
@@ -80,7 +83,7 @@ def _last_consequence(claims: Implications, link: Link) -> Node:
     if not isinstance(last, Named):
         return claims
     value = last.value
-    for claim in claims.members[:-1]:
+    for claim in _equations(claims.members[:-1], last):
         sides = claim.sides if isinstance(claim, Relation) and set(claim.operators) == {"="} else ()
         scalars = [side.scalar for side in sides if isinstance(side, Quantity) and not side.unit and not side.percent]
         if not isinstance(value, Quantity) or not sides or len(scalars) < len(sides) or free_symbols(value):
@@ -91,6 +94,23 @@ def _last_consequence(claims: Implications, link: Link) -> Node:
         if not all(link(left, right, False) for left, right in pairwise(put_in)):
             raise FalseLink
     return last
+
+
+def _equations(claims: Sequence[Node], last: Named) -> list[Node]:
+    """The claims before the last, without the conditions that the last value meets: ``x^2=49, x>0``."""
+    parts = [part for claim in claims for part in (claim.members if isinstance(claim, Listing) else (claim,))]
+    return [part for part in parts if not (isinstance(part, Relation) and _is_met(part, last))]
+
+
+def _is_met(condition: Relation, last: Named) -> bool:
+    sides = [side for side in condition.sides if isinstance(side, Quantity) and not side.unit and not side.percent]
+    if not isinstance(last.value, Quantity) or len(sides) != 2 or free_symbols(condition) != {last.name}:
+        return False
+    try:
+        low, high = (real_value(put(side.scalar, last.name, last.value.scalar)) for side in sides)
+    except Undefined:
+        return False
+    return (condition.operators == ("<",) and low < high) or (condition.operators == (">",) and low > high)
 
 
 def _last_side(chain: Relation, link: Link | None, *, named: str) -> Node:
@@ -113,8 +133,10 @@ def _last_side(chain: Relation, link: Link | None, *, named: str) -> Node:
 
 
 def _is_formula(node: Node, name: str) -> bool:
-    symbols = free_symbols(node) if isinstance(node, Quantity) and not node.unit and not node.percent else set()
-    return bool(symbols) and name not in symbols
+    if operator_of(node) is not None:
+        return False
+    symbols = open_symbols(node) if isinstance(node, Quantity) and not node.unit and not node.percent else set()
+    return name not in symbols and (bool(symbols) or names_a_function(node))
 
 
 def _is_symbol(node: Node) -> bool:

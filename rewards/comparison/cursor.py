@@ -17,6 +17,7 @@ class Cursor(ABC):
         self._at = 0
         self._depth = 0
         self._bars = 0
+        self._integrals = 0
 
     def peek(self) -> Item | None:
         return self._items[self._at] if self._at < len(self._items) else None

@@ -8,6 +8,7 @@ from typing import Any
 from rewards.comparison.normal_form import MAX_EXPONENT, difference, independent, normal_form
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.numeric import POINTS, Undefined, evaluate, point_values, quick_value
+from rewards.comparison.sample_points import extra_digits, further_points, near_points
 from rewards.comparison.tree import Add, Div, Mul, Num, Pow, Scalar, Sym, Uncovered, free_symbols, walk
 
 # Farther apart than this in double precision is different, whatever rounding did.
@@ -120,9 +121,7 @@ def _ends(value: Fraction) -> bool:
 def _numerically(first: Scalar, second: Scalar, *, deep: bool) -> bool:
     import mpmath
 
-    names = free_symbols(first) | free_symbols(second)
-    # Without names every point gives the same values.
-    points = [point_values(names, point) for point in POINTS] if names else [{}]
+    points = near_points(first, second)
     # Without an i in either text, a complex value means a point outside the domain.
     imaginary = any(isinstance(part, Sym) and part.name == "i" for side in (first, second) for part in _scalars(side))
     for values in points:
@@ -132,11 +131,13 @@ def _numerically(first: Scalar, second: Scalar, *, deep: bool) -> bool:
             return False
     if not deep:
         raise NeedsPrecision
-    size = scalar_size(first) + scalar_size(second)
+    further = further_points(first, second)
+    # Far points need more digits, and rounding settles nothing there.
+    size = (scalar_size(first) + scalar_size(second)) * (1 + extra_digits(further) // 2)
     if size > _MOST_SIZE:
         raise TooLarge("precision")
     with mpmath.workdps(_GUARD_DIGITS * 2 + 2 * size):
-        distances = [_distance(first, second, values, mpmath.mp, imaginary) for values in points]
+        distances = [_distance(first, second, values, mpmath.mp, imaginary) for values in (*points, *further)]
         tolerance = mpmath.mpf(10) ** -(_GUARD_DIGITS + size)
         defined = [distance for distance in distances if distance is not None]
         return bool(defined) and all(distance < tolerance for distance in defined)

@@ -12,6 +12,7 @@ from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Mul, Pow, Scalar,
 _WORK = {"factorial": "factorial", "binomial": "binom"}
 FUNCTION_WORDS = spell.FUNCTIONS | spell.INTEGER_FUNCTIONS | {"sqrt", "abs"}
 _INDEX = re.compile(r"bound ([A-Za-z]) = (.+)")
+_TENDS = re.compile(r"bound (?!\\approx)[A-Za-z\\_, 0-9]+ \\to .+")
 _OF_SEVERAL = frozenset(("max", "min", "sup", "inf", "gcd", "lcm"))
 _INVERSES = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
 
@@ -52,12 +53,18 @@ class FunctionReader(Cursor):
     def _function_product(self) -> Scalar:
         r"""The argument without brackets: ``\sin 2x``, ``\ln x^2``; it ends before the next function or bracket."""
         product = self._signed()
-        while self._begins_factor() and not self._begins_function():
+        while self._begins_factor() and not self._begins_function() and not self._begins_differential():
             product = times(product, self._power())
         while self.value() == "/" and not self._begins_function():
             self._at += 1
             product = Div(product, self._signed())
         return product
+
+    def _begins_differential(self) -> bool:
+        """Under an integral ``dx`` belongs to the integral, and no function without brackets takes it."""
+        following = self._items[self._at : self._at + 2]
+        letters = len(following) == 2 and all(item.kind == "letter" for item in following)
+        return letters and self._integrals > 0 and following[0].value == "d"
 
     def _begins_function(self) -> bool:
         item = self.peek()
@@ -77,8 +84,15 @@ class FunctionReader(Cursor):
         counted = isinstance(lower, Sym) and " = " in lower.name
         if name in ("sum", "prod") and counted != (upper != Sym("none")):
             raise Uncovered(name)  # a lost limit would change the value without a word
+        if name == "lim" and isinstance(lower, Sym) and lower != Sym("none") and not _TENDS.fullmatch(lower.name):
+            raise Uncovered(name)
         # An integral covers a whole sum up to the differential, a sum sign covers a product.
-        body = self._integrand() if name == "int" else self._product()
+        if name in spell.INTEGRAL_NAMES:
+            self._integrals += 1
+            body = self._integrand()
+            self._integrals -= 1
+        else:
+            body = self._product()
         if lower == upper == Sym("none") and not free_symbols(body):
             raise Uncovered(name)
         return _with_index(Call(name, (lower, upper, body)))

@@ -225,6 +225,11 @@ class _Reader:
         self._skip_space()
         if self._peek() == "{":
             self._at += 1
+            # An arrow over several letters is a mark like a bar, and no font.
+            if name in spell.ARROWS and len(self._next_printed()) > 1 and self._next_printed().isalpha():
+                self._add("cmd", r"\overrightarrow")
+                self._open("", keep=True)
+                return
             # An accent above a numeral means something that no table knows.
             if name in spell.ACCENTS and self._next_printed()[:1].isdigit():
                 self._add("unknown", name)

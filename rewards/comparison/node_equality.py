@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from rewards.comparison.equality import renamed_constant, same_scalar
+from rewards.comparison.big_operators import comes_to, operator_of
+from rewards.comparison.equality import NeedsPrecision, renamed_constant, same_scalar
 from rewards.comparison.finite_sums import written_out
 from rewards.comparison.normal_form import normal_form
 from rewards.comparison.numerals import TooLarge
@@ -57,7 +58,12 @@ class NodeEquality:
             return _near(left, right)
         if isinstance(left, Based) != isinstance(right, Based):
             left, right = _in_base_ten(left), _in_base_ten(right)
-        return self.equal(_written_out(left), _written_out(right))
+        left, right = _written_out(left), _written_out(right)
+        if (operator := operator_of(left)) is None:
+            return self.equal(left, right)
+        if not self._deep:
+            raise NeedsPrecision
+        return comes_to(operator, right)
 
     def equal(self, gold: Node, answer: Node) -> bool:
         """Whether ``answer`` says what ``gold`` says."""
@@ -294,7 +300,9 @@ def _names_differ(gold: Sequence[Node], answer: Sequence[Node]) -> bool:
 
 
 def _is_logical(node: Listing) -> bool:
-    return any(isinstance(member, Relation) for member in node.members) or all(map(_letter, node.members))
+    names = {member.name for member in node.members if isinstance(member, Named)}
+    claims = len(names) > 1 or any(isinstance(member, Relation) for member in node.members)
+    return claims or all(map(_letter, node.members))
 
 
 def _same_digits(gold: Digits, answer: Digits) -> bool:

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from rewards.comparison.integer_functions import evaluated
 from rewards.comparison.numerals import TooLarge
+from rewards.comparison.spellings import BIG_NAMES
 from rewards.comparison.tree import Add, Call, Div, Mul, Num, Pow, Scalar, Sym, Uncovered
 from rewards.comparison.work import spend
 
@@ -358,7 +359,7 @@ def _call(call: Call) -> Form:
         if not index:
             raise Uncovered("root")
         return _power(normal_form(call.arguments[0]), Form({(): 1 / index}, _ONE))
-    if call.name in ("sum", "prod", "int", "lim"):
+    if call.name in BIG_NAMES:
         return _atom_form((call.name, (*map(str, call.arguments[:2]), key(normal_form(call.arguments[2])))))
     forms = [normal_form(argument) for argument in call.arguments]
     if call.name == "degrees":

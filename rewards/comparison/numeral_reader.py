@@ -23,6 +23,9 @@ class NumeralReader(Cursor):
         if self.value() == r"\ldots" and (period := _PERIOD.fullmatch(item.value)) is not None:
             self._expect(r"\ldots")
             return repeating(period[1], period[2])
+        # The point after "3." in "3. 1/2" ends a sentence or numbers a list.
+        if item.value.endswith(".") and (self._begins_factor() or self._slash_fraction_follows()):
+            raise Uncovered(item.value)
         number = read_decimal(item.value)
         # Scientific notation has a mantissa from 1 to below 10. Elsewhere e is the constant.
         if 1 <= abs(number.value) < 10 and (power := self._exponent_after_e()) is not None:

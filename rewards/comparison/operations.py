@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rewards.comparison.normal_form import normal_form
 from rewards.comparison.numerals import TooLarge
+from rewards.comparison.spellings import INTEGRAL_NAMES
 from rewards.comparison.tree import (
+    MINUS_ONE,
     Add,
     Call,
     Div,
@@ -29,20 +31,23 @@ _TRIGONOMETRY = frozenset(
     for name in ("sin", "cos", "tan", "cot", "sec", "csc")
     for end in ("", "h")
 )
-_CLASS = {
-    "int": "integral",
-    "sum": "sum",
-    "prod": "product",
-    "lim": "limit",
-    "derivative": "derivative",
-    "root": "root",
-    "ln": "logarithm",
-    "log": "logarithm",
-    "lg": "logarithm",
-    "abs": "absolute value",
-    "degrees": "degrees",
-    "arg": "integer function",
-} | dict.fromkeys(_TRIGONOMETRY, "trigonometry")
+_CLASS = (
+    {
+        "sum": "sum",
+        "prod": "product",
+        "lim": "limit",
+        "derivative": "derivative",
+        "root": "root",
+        "ln": "logarithm",
+        "log": "logarithm",
+        "lg": "logarithm",
+        "abs": "absolute value",
+        "degrees": "degrees",
+        "arg": "integer function",
+    }
+    | dict.fromkeys(_TRIGONOMETRY, "trigonometry")
+    | dict.fromkeys(INTEGRAL_NAMES, "integral")
+)
 
 
 def unevaluated(gold: object, answer: object) -> bool:
@@ -99,7 +104,9 @@ def is_scientific(part: object) -> bool:
     mantissa, power = part.factors
     if not isinstance(mantissa, Num) or not isinstance(power, Pow) or not isinstance(power.exponent, Num):
         return False
-    return isinstance(power.base, Num) and power.base.value == 10 and 1 <= abs(mantissa.value) < 10
+    # A minus sign in front of a power of ten is no mantissa.
+    leading = 1 <= abs(mantissa.value) < 10 and mantissa != MINUS_ONE
+    return leading and isinstance(power.base, Num) and power.base.value == 10
 
 
 def _rational(tree: object) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rewards.comparison import spellings as spell
+from rewards.comparison.big_operators import has_value
 from rewards.comparison.items import Item
 from rewards.comparison.numerals import TooLarge
 from rewards.comparison.scalar_reader import read_scalar
@@ -155,6 +156,16 @@ def read_point(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
     return Named(items[0].value, value) if isinstance(value, Bracketed) else None
 
 
+def read_cross_product(reader: AnswerReader, items: Sequence[Item]) -> Node | None:
+    r"""``A \times B``: between two capitals alone the sign is the product of sets, whose order counts."""
+    if len(items) != 3 or not items[1].is_(r"\times"):
+        return None
+    sides = items[0], items[2]
+    if not all(item.kind == "letter" and item.value.isupper() and not item.text for item in sides):
+        return None
+    return Relation(tuple(reader.read([side]) for side in sides), (r"\times",))
+
+
 def name_of(items: Sequence[Item]) -> str:
     """A name as two answers must share it: all items without spaces."""
     if len(items) > 3 and items[0].kind in ("letter", "word") and items[1].is_("[") and items[-1].is_("]"):
@@ -233,6 +244,8 @@ def _is_measured(reader: AnswerReader, items: Sequence[Item]) -> bool:
         return all(item.kind == "letter" for item in inner)
     bars = [item for item in items if item.is_("|")]
     between = items[0].is_("|") and items[-1].is_("|") and len(bars) == 2
+    if between and inner[0].is_(r"\overrightarrow"):
+        return _is_marked(inner)
     return (
         between
         and any(item.is_(r"\cap", r"\cup", r"\setminus") for item in inner)
@@ -260,9 +273,9 @@ def _is_applied(reader: AnswerReader, items: Sequence[Item]) -> bool:
 
 
 def _is_marked(items: Sequence[Item]) -> bool:
-    """``\\angle ABC``, ``m\\angle A``, ``\\triangle ABC``, ``\\overline{AB}``, ``\\# ways``."""
+    """``\\angle ABC``, ``m\\angle A``, ``\\triangle ABC``, ``\\overline{AB}``, ``\\vec{AB}``, ``\\# ways``."""
     rest = items[1:] if items[0].value == "m" and len(items) > 1 and items[1].is_(r"\angle") else items
-    if not rest[0].is_(r"\angle", r"\triangle", r"\overline", "#"):
+    if not rest[0].is_(r"\angle", r"\triangle", r"\overline", r"\overrightarrow", "#"):
         return False
     marked = [item for item in rest[1:] if not item.is_("{", "}")]
     return bool(marked) and all(item.kind == "letter" or _is_words([item]) for item in marked)
@@ -294,6 +307,9 @@ def _is_scalar_name(items: Sequence[Item]) -> bool:
         scalar = scalar.base
     if len(items) == 1:
         return True
+    # What has a value is no name, and the value is checked.
+    if has_value(scalar):
+        return False
     factors = scalar.factors if isinstance(scalar, Mul) else (scalar,)
     return all(isinstance(factor, Sym | Call) and bool(free_symbols(factor)) for factor in factors)
 

@@ -14,7 +14,7 @@ from rewards.comparison.tree import MINUS_ONE, Add, Call, Div, Num, Pow, Scalar,
 
 _MOST_DEPTH = 40
 _CLOSERS = {"(": ")", "[": "]", "{": "}", "|": "|", r"\lfloor": r"\rfloor", r"\lceil": r"\rceil", r"\Vert": r"\Vert"}
-_INFINITY = Sym("oo")
+INFINITY = Sym("oo")
 _HALF = Num(Fraction(1, 2))
 _NAMED = {"pi": "pi", r"\pi": "pi", r"\infty": "oo", "infty": "oo", "inf": "oo", "oo": "oo", "infinity": "oo"}
 _APPLIED = frozenset("fghFGH")
@@ -34,7 +34,7 @@ def read_scalar(items: Sequence[Item]) -> Scalar:
     if reader.peek() is not None:
         raise Uncovered(reader.value())
     # Infinity is an end of an interval or a whole value, and no number to compute with.
-    if scalar not in (_INFINITY, negative(_INFINITY)) and _INFINITY in walk(scalar):
+    if scalar not in (INFINITY, negative(INFINITY)) and INFINITY in walk(scalar):
         raise Uncovered("infinity")
     return scalar
 
@@ -137,6 +137,9 @@ class ScalarReader(NumeralReader, FunctionReader):
             item = self.peek()
             if item is not None and item.is_("!"):
                 self._at += 1
+                # n!! is no factorial of a factorial.
+                if self.value() == "!":
+                    raise Uncovered("!!")
                 base = Call("factorial", (base,))
             elif item is not None and item.is_("^") and self._degree_follows():
                 self._at += 1

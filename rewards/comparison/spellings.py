@@ -69,6 +69,8 @@ def unify(text: str) -> str:
     # Marks inside as well mean two emphasised parts, not emphasis around the whole.
     while (inner := _MARKDOWN.match(text)) and inner[1] not in inner[2]:
         text = inner[2].strip()
+    if "..." in text:
+        text = text.replace("...", r"\ldots ")
     if r"\prime" in text:
         text = _PRIMES.sub(lambda found: "'" * found[0].count("prime"), text)
     # Inside an environment a doubled backslash ends a row.
@@ -115,6 +117,7 @@ FONT_COMMANDS = {
 }  # fmt: skip
 # Accents that change what a numeral means, where a bold numeral is the same numeral.
 ACCENTS = frozenset((r"\hat", r"\bar", r"\tilde", r"\widehat", r"\vec", r"\overrightarrow"))
+ARROWS = frozenset((r"\vec", r"\overrightarrow"))
 GROUPING = TEXT_COMMANDS | (ROMAN_COMMANDS - {r"\rm"}) | _EMPHASIS | frozenset(FONT_COMMANDS)
 ENVIRONMENTS = {
     **dict.fromkeys(("pmatrix", "bmatrix", "Bmatrix", "matrix", "smallmatrix", "array"), "matrix"),
@@ -140,7 +143,7 @@ COMMAND_SPELLINGS = {
     r"\newline": r"\\", r"\tabularnewline": r"\\", r"\lg": r"\lg", r"\sen": r"\sin", r"\tg": r"\tan",
     r"\ctg": r"\cot",
     r"\arctg": r"\arctan", r"\cosec": r"\csc", r"\bigcup": r"\cup", r"\bigcap": r"\cap", r"\cancel": r"\cancel",
-    r"\iint": r"\int", r"\oint": r"\int", r"\iiint": r"\int", r"\overbar": r"\overline",
+    r"\overbar": r"\overline",
     r"\mapsto": r"\to", r"\longmapsto": r"\to",
     r"\Rightarrow": r"\implies", r"\Longrightarrow": r"\implies",
 
@@ -163,7 +166,10 @@ INTEGER_FUNCTIONS = frozenset(
         "gcd lcm max min floor ceil factorial binomial mod det inf sup dim ker deg arg Pr",
     )
 )
-BIG_OPERATORS = frozenset((r"\sum", r"\prod", r"\int", r"\lim"))
+INTEGRALS = frozenset((r"\int", r"\iint", r"\iiint", r"\oint"))
+BIG_OPERATORS = INTEGRALS | {r"\sum", r"\prod", r"\lim"}
+INTEGRAL_NAMES = frozenset(name[1:] for name in INTEGRALS)
+BIG_NAMES = frozenset(name[1:] for name in BIG_OPERATORS)
 KNOWN = (
     GREEK
     | BIG_OPERATORS
@@ -175,7 +181,7 @@ KNOWN = (
             "frac sqrt binom choose pi infty cdot times div pm mp le ge ne approx equiv in notin cup cap setminus",
             "to emptyset land lor circ circ* overline dot pmod bmod mod lfloor rfloor lceil rceil angle triangle",
             "euro pounds yen rupee ldots ll gg subset subseteq sim cong parallel perp Re Im partial Vert star",
-            "odot over implies neg",
+            "odot over implies neg therefore",
         )
     )
 )

@@ -33,7 +33,7 @@ _METRIC = {
 _OTHER = {
     "in": ("inch", "inches"), "ft": ("foot", "feet"), "yd": ("yard",), "mi": ("mile",), "min": ("minute",),
     "h": ("hour", "hr"),
-    "day": (), "week": (), "month": (), "year": ("yr",), "lb": ("pound", "lbs"), "oz": ("ounce",),
+    "day": (), "week": (), "month": (), "year": ("yr",), "lb": ("lbs",), "pound": (), "oz": ("ounce",),
     "ton": ("tonne",), "acre": (),
     "gal": ("gallon",), "qt": ("quart",), "pt": ("pint",), "cup": (), "mph": (), "°": ("degree", "deg"),
     "ha": ("hectare",),
@@ -77,11 +77,13 @@ NEVER_A_NOUN = frozenset(
         "cut off where when while whenever given since because such provided assuming suppose let",
         "whether depends depend",
         "infinity infinite undefined error answer result solution solutions correct right true yes",
+        "january february march april may june july august september october november december",
+        "monday tuesday wednesday thursday friday saturday sunday",
     )
 )  # fmt: skip
 
 # Words of the table that a problem may count all the same: "how many positive solutions".
-_COUNTED_ALL_THE_SAME = frozenset(("solution", "solutions", "positive", "more", "fewer"))
+_COUNTED_ALL_THE_SAME = frozenset(("solution", "solutions", "positive", "more", "fewer", "such"))
 
 
 def _table() -> tuple[dict[str, str], dict[str, str]]:
@@ -312,7 +314,9 @@ class _UnitReader:
 
 
 def same_unit(gold: str, answer: str) -> bool:
-    """Equal, or one is left out. Plain degrees may be degrees of either scale."""
+    """Equal, or one is left out. Plain degrees may be degrees of either scale, and pounds weigh or pay."""
     if not gold or not answer or gold == answer:
+        return True
+    if any(gold.replace("pound", pound) == answer.replace("pound", pound) for pound in ("lb", "£")):
         return True
     return {gold, answer} in ({"°", "°C"}, {"°", "°F"})

@@ -16,7 +16,7 @@ _LEAD_INS = (
     "the solution is", "solutions are", "all solutions are", "all solutions", "the solutions", "solutions",
     "solution",
     "the solution set is", "solution set", "the value is", "the result is", "the values are", "value",
-    "result", "it is",
+    "result", "it is", "it will be",
     "we get", "we have", "so", "thus", "therefore", "hence", "is", "are", "equals", "total", "the total is",
     "there are",
     "there is", "our answer is", "my answer is", "the total number is", "exactly", "a total of", "the exact value is",

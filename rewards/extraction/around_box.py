@@ -30,6 +30,11 @@ _TRANSPARENT = _TEXTS | {"", r"\\"} | {rf"\{name}" for name in words(
     "mathbf boldsymbol bm color textcolor colorbox underline ensuremath fbox boxed displaystyle large Large LARGE",
     "huge Huge underbrace overbrace",
 )}  # fmt: skip
+# Commands of running text that print their argument.
+_PRINTING = _TRANSPARENT | {rf"\{name}" for name in words(
+    "section subsection subsubsection paragraph title centerline caption parbox makebox framebox fcolorbox tcbox",
+    "shadowbox scalebox resizebox uline item",
+)}  # fmt: skip
 _ROWS = frozenset(words("align align* aligned alignat alignat* gather gather* gathered equation equation* split"))
 _OPENS = frozenset(("{", "(", "[", r"\{", r"\lfloor", r"\lceil"))
 _CLOSES = frozenset(("}", ")", "]", r"\}", r"\rfloor", r"\rceil"))
@@ -76,6 +81,14 @@ def with_formula(before: str, content: str, after: str, *, several: bool = False
         # The value in the box is graded, so the value must stand last in its chain.
         return f"{right.strip()[1:]}={left.strip()}{inner}"
     return (left + inner + right).strip()
+
+
+def may_be_hidden(before: str) -> bool:
+    r"""Whether a command is open after the running text ``before`` that may not print: ``\phantom{\boxed{7}}``."""
+    if "{" not in before:
+        return False
+    owners = [group.owner for group in _open_groups(tokenize(before)) if group.owner.startswith("\\")]
+    return any(owner not in _PRINTING and owner not in (r"\begin", r"\{") for owner in owners)
 
 
 def _left(tokens: Sequence[Token]) -> tuple[str, int]:

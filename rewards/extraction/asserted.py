@@ -40,6 +40,7 @@ _FOREIGN = frozenset(
     words(
         "la el le les die der das il lo o os as un une una est es è é ist sind son lautet respuesta réponse antwort",
         "risposta resposta resultado résultat ergebnis final finale correcta correcte correta donc also por tanto",
+        "lösung solución soluzione solução",
         "ответ odpowiedź antwoord svar đáp án cevap vastaus 所以 因此 故 所以答案是 因此答案为 最终 最终答案 therefore",
     )
 )

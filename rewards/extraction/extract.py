@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rewards.errors import InputError
-from rewards.extraction.around_box import with_formula
+from rewards.extraction.around_box import may_be_hidden, with_formula
 from rewards.extraction.boxes import Box, outer_boxes
-from rewards.extraction.formulas import formula_around
+from rewards.extraction.formulas import formula_around, paragraph
 from rewards.extraction.free_text import free_answer
 from rewards.extraction.thinking import solution_part
 from rewards.types import Reason
@@ -31,7 +31,7 @@ _SENTENCE_END = re.compile(r"[.!?](?:\s|$)|\n\s*\n")
 _LONGEST_HEDGE = 80
 _LONGEST_FORMULA = 400
 # A sign, a factor or an operation that touches a box from outside: "-\\boxed{5}", "\\boxed{5}+1", "\\boxed{5}^2".
-_SIGNED_IN_TEXT = re.compile(r"(?:(?<=[=(:, ])[-\u2212]|\*\*[-\u2212]\*\*|(?<![\w.,])[0-9]+(?:[.,][0-9]+)*)\Z")
+_SIGNED_IN_TEXT = re.compile(r"(?:(?:(?<=[=(:, \n])|\A)[-\u2212]|\*\*[-\u2212]\*\*|(?<![\w.,])[0-9]+(?:[.,][0-9]+)*)\Z")
 _CONTINUED_AFTER = re.compile(
     r"(?:[ \t]*(?:[+^]|\d|\.\d|\\(?:times|cdot|div|pm|frac|sqrt|pi)(?![A-Za-z])"
     r"|[-\u2212*/×÷][ \t]*(?:\d|\(|\\(?:frac|sqrt|pi)))|[A-Za-z](?![A-Za-z]))[^\n$]{0,60}?(?=\\[\])]|[\n$]|\.\s|\.?\Z)"
@@ -39,14 +39,20 @@ _CONTINUED_AFTER = re.compile(
 
 # What a sentence says directly before or after a box, of which the box is only a part.
 _DENIED_BEFORE = re.compile(
-    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)|n['\u2019]t(?: be)?"
-    r"|\b(?:false|untrue|true|wrong|incorrect|case|impossible|unlikely|doubtful|doubt|deny|denies|refute|refutes) that)"
-    r"[\s*:$]*\Z",
+    r"(?:\b(?:not|never|neither|nor|minus|negative|half of|twice|thrice|double|triple)"
+    r"|(?:n['\u2019]t|\bcannot|\bnever)(?: be| have)?"
+    r"|\b(?:all|anything|everything|nothing) but|\bexcept(?: for)?|\bother than"
+    r"|\b(?:false|untrue|true|wrong|incorrect|case|impossible|unlikely|doubtful|doubt|deny|denies|refute|refutes) that"
+    r"|~~|<(?:s|del|strike)>|<!--)[\s*:$]*\Z",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
     r"[\s*$]*(?:(?:is|was|are|were|would be|seems|looks)(?:n['\u2019]t\b|\s+(?:not|wrong|incorrect|false|never)\b)"
-    r"|or\s+(?=[\\$\d-])|(?:million|billion|trillion|thousand|hundred|dozen|thirds|halves|squared|cubed)\b)",
+    r"|or\s+(?=[\\$\d-])|(?:million|billion|trillion|thousand|hundred|dozen|thirds|halves|squared|cubed)\b|times\s+[\\$\d]"
+    # A question claims nothing, and the next sentence may take the box back.
+    r"|(?:\\[)\]])?[\s*$]*(?:\?|[.!;]?[\s*$]*(?:no[.,!]|(?:wrong|incorrect)[.!]"
+    r"|(?:that|this|it)(?:['\u2019]s|\s+is|\s+was)"
+    r"(?:\s+(?:wrong|incorrect|false)|(?:n['\u2019]t|\s+not)\s+(?:right|correct|true|the answer))\b)))",
     re.IGNORECASE,
 )
 _SHARE = re.compile(r"[\s$]*\\?%[\s$]*of\b")
@@ -117,7 +123,8 @@ def _with_neighbours(solution: str, first: Box, last: Box, answer: str) -> str:
     whole = with_formula(before, answer, after, several=last is not first)
     start, end = opened[0] if opened else start, closed[1] if closed else end
     head, tail = solution[max(0, start - _LONGEST_JOINER) : start], solution[end : end + _LONGEST_HEDGE]
-    if _DENIED_BEFORE.search(head) or _DENIED_AFTER.match(tail) or _SHARE.match(solution, last.end):
+    denied = _DENIED_BEFORE.search(head) or _DENIED_AFTER.match(tail) or _SHARE.match(solution, last.end)
+    if denied or may_be_hidden(solution[paragraph(solution, start) : start]):
         return rf"\text{{not }}{whole}"
     signed = _SIGNED_IN_TEXT.search(head) if opened is None else None
     continued = _CONTINUED_AFTER.match(solution, end) if closed is None else None

@@ -41,7 +41,7 @@ def _open_at(text: str, place: int) -> tuple[str, int]:
     """The mark whose formula is open at ``place`` and where that formula begins; an empty mark outside of formulas."""
     opener, begin = "", 0
     line_end = text.find("\n", place)
-    found = _MARK.finditer(text, _paragraph(text, place), len(text) if line_end < 0 else line_end)
+    found = _MARK.finditer(text, paragraph(text, place), len(text) if line_end < 0 else line_end)
     marks = [mark for mark in found if mark[0] not in _PRINTED]
     for at, mark in enumerate(marks):
         if mark.start() >= place:
@@ -51,7 +51,7 @@ def _open_at(text: str, place: int) -> tuple[str, int]:
     return opener, begin
 
 
-def _paragraph(text: str, place: int) -> int:
+def paragraph(text: str, place: int) -> int:
     """Where the paragraph of ``place`` begins."""
     start = text.rfind("\n\n", 0, place) + 1
     return max((blank.end() for blank in _BLANK_LINE.finditer(text, start, place)), default=start)

@@ -37,6 +37,8 @@ _TAIL = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id)\|>.*|I hope (?:it|this) is correct[\s.!]*", re.DOTALL | re.IGNORECASE
 )
 _ABOUT = re.compile(r"(?<![\w$\\~])~(?=\s*[\d$])")
+_UNDERSCORED = re.compile(r"(?<![\w$\\])__([^_\n]+)__(?!\w)")
+_SHARE_OF = re.compile(r"%\s*of\b")
 _HEADING = re.compile(r"\bFinal Answer:")
 _ABOUT_THE_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
 _IS_THE_ANSWER = re.compile(
@@ -75,7 +77,7 @@ def free_answer(text: str, problem_text: str = "") -> str | None:
     if _MATH.fullmatch(text):
         return text
     # In prose the sign says "about", in a formula the sign is a space.
-    text = _ABOUT.sub(r"\\sim ", text)
+    text = _UNDERSCORED.sub(r"**\1**", _ABOUT.sub(r"\\sim ", text))
     if tagged := list(_TAGGED.finditer(text)):
         return _from_tags(text, tagged)
     said = [found for found in _SAID.finditer(text) if _near_the_end(text, found)]
@@ -217,6 +219,8 @@ def _numeric(sentence: str) -> tuple[str, int, int] | None:
     if not subject and not is_given(sentence[:start], typeset=False):
         return None
     if not stands_alone(sentence, start, end):
+        return None
+    if _SHARE_OF.match(sentence, end - 1):
         return None
     after = _WORD.search(sentence, end)
     if after is not None and after[0].casefold() in MAGNITUDES:

@@ -82,12 +82,13 @@ _GIVING = frozenset(
         "is are be was were equals equal has have had get gets got obtain find finds need needs take takes took him",
         "her them us cost costs pays paid spends spent earns earned makes made make travels traveled travelled walks",
         "runs drives gives give gave yields contains contain owns sells sold buys bought reads read uses used wins won",
+        "buy sell use win own walk run drive travel earn spend pay cost make collect save receive",
         "at exactly ist son est es é è est à total sum x y z n k m a b c",
     )
 )
 _LEADING_IN = frozenset(words("so thus hence therefore then conclude get that us now finally answer result find have"))
 _COMES_TO = re.compile(
-    r"\b(?:equal|equals|comes|comes out|amounts|adds up|sums|add up|evaluates|simplifies) to(?: be)?$"
+    r"\b(?:equal|equals|comes|comes out|amounts|adds up|sums|add up|evaluates|simplifies) to(?: be)?$|\btotal of$"
 )
 
 

@@ -17,12 +17,31 @@ COMMANDS = (r"\sqrt{", r"\overline{", r"\cancel{", r"\hat{", r"a_{", "2^{", r"\l
 BEFORE = ("-", "8-", r"2\cdot ", r"x\ne ", r"x\not=", "x<", r"x\ge ", r"\neg ", r"\text{not }", r"3\pm ", "12", "8, ")
 AFTER = ("!", "^2", "_2", "i", r"\,\pi", r"\cdot 8", "+1", "<8", "=8", ":3", ", 8", r"\text{ or }8", r"\text{ thirds}",
          r"\text{ is wrong}", r"\cup\{8\}", r"\pmod{5}", "'", r"\vee 8")  # fmt: skip
-SENTENCES = (r"It is not {}.", r"It isn't {}.", r"{} is wrong.", r"{} or 8", r"Half of {}", r"minus {}", r"{} million")
+SENTENCES = (
+    r"It is not {}.",
+    r"It isn't {}.",
+    "Is it {}?",
+    "{}? No.",
+    "{}. That is wrong.",
+    "~~{}~~",
+    r"\phantom{{{}}}",
+    "<!-- {} -->",
+    "All but {}",
+    "We cannot have {}.",
+    "It can't be {}.",
+    "{} times 3",
+    r"{} is wrong.",
+    r"{} or 8",
+    r"Half of {}",
+    r"minus {}",
+    r"{} million",
+)
 HARMLESS = (
     r"$x=\boxed{7}$", r"$5+2=\boxed{7}$", r"$\boxed{7}=5+2$", r"$\therefore\boxed{7}.$", r"$\text{Total: }\boxed{7}$",
     r"$\color{red}{\boxed{7}}$", r"\[\begin{aligned}x&=5+2\\&=\boxed{7}\end{aligned}\]", r"$(\boxed{7})$",
     r"$\boxed{7}\quad\blacksquare$", r"$2^{10}\equiv\boxed{7}\pmod{1017}$", r"It is not $8$ but $\boxed{7}$.",
-    r"$\boxed{7}\text{ cm}$", "$$\n\\boxed{7}\n$$",
+    r"$\boxed{7}\text{ cm}$", "$$\n\\boxed{7}\n$$", r"\textbf{Answer: \boxed{7}}", r"\section*{So \boxed{7}.}",
+    r"Is it 8? No: $\boxed{7}$. This is not 8.", r"\boxed{7}. No other value works.",
 )  # fmt: skip
 
 

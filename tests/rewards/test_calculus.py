@@ -85,7 +85,8 @@ def test_a_chain_is_paid_if_its_links_hold(gold, answer, paid):
 
 
 @pytest.mark.parametrize(
-    "formula", [r"$-\boxed{7}$", r"$\frac{1}{\boxed{7}}$", r"$\boxed{7}^2$", r"$\boxed{7}!$", r"\boxed{7} + 1"]
+    "formula",
+    [r"$-\boxed{7}$", r"$\frac{1}{\boxed{7}}$", r"$\boxed{7}^2$", r"$\boxed{7}!$", r"\boxed{7} + 1", r"-\boxed{7}"],
 )
 def test_a_box_hides_nothing_of_its_formula(formula):
     assert final_answer(formula).answer != "7"

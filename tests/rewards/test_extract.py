@@ -24,7 +24,10 @@ from rewards.types import Reason
         ("<think></think>b", False, "b"),
         ("<think>a</think>b<think>c</think>d", False, "d"),
         ("<think>a</think>b<think>c", False, None),
-        ("<think>a <think> b</think>c", False, "c"),
+        ("<think>a <think> b</think>c", False, None),  # closed once of twice
+        ("<think>a <think> b</think> c</think>d", False, "d"),
+        ("a</think>b<|im_end|>c", False, "b"),  # the turn is over
+        ("<think>a<|im_end|></think>b", False, None),
         ("", True, None),
     ],
 )
@@ -120,7 +123,9 @@ def test_every_thinking_format_closed_unclosed_nested_and_opened_in_the_prompt(f
     close, opened = form.close, form.open
     assert solution_part(f"{opened} a {close}b") == "b"
     assert solution_part(f"{opened} a") is None
-    assert solution_part(f"{opened} a {opened} b {close}c") == "c"
+    # A channel has no end of its own, and the final channel ends all channels before.
+    assert solution_part(f"{opened} a {opened} b {close}c") == ("c" if form.name == "channel" else None)
+    assert solution_part(f"{opened} a {opened} b {close} c {close}d") == "d"
     assert solution_part(f"a {close}b", thinking_open=True) == "b"
     assert solution_part("a", thinking_open=True) is None
     assert prompt_opens_thinking(f"q {opened}") and not prompt_opens_thinking(f"q {opened} {close}")
@@ -140,6 +145,7 @@ def test_every_thinking_format_right_and_hostile(form):
 def test_channels_without_special_tokens_are_read():
     assert final_answer("analysisLet me see \\boxed{8}assistantfinalIt is \\boxed{7}").answer == "7"
     assert final_answer("analysisLet me see \\boxed{7}").reason is Reason.NO_FINAL_ANSWER
+    assert final_answer("analysislet us seeassistantanalysis\\boxed{7}").reason is Reason.NO_FINAL_ANSWER
 
 
 @pytest.mark.parametrize(
@@ -153,6 +159,10 @@ def test_channels_without_special_tokens_are_read():
         ("The answer is √3.", "√3"),
         ("The answer is (2, 3).", "(2, 3)"),
         ("The probability is ½.", "The probability is ½"),
+        ("The answer is __12__.", "12"),
+        ("This gives a total of 12.", "12"),
+        ("Lösung: 12", "12"),
+        ("Answer: 12% of the total", "12% of the total"),
         ("Either 6 or 7.", None),
         ("It is not 7.", None),
         ("It is 7 thirds.", None),

@@ -27,7 +27,7 @@ def test_every_row_of_the_table_is_read():
 
 
 # What a gold says is trusted: its chains, its nouns, its words and its base.
-TRUSTED = re.compile(r"\d_\d|_\{16\}|=|\\approx|apples|Bob")
+TRUSTED = re.compile(r"\*I|\d_\d|_\{16\}|=|\\approx|apples|Bob")
 SYMMETRIC = [row for row in ROWS if not TRUSTED.search(row[0] + row[1])]
 
 
