@@ -43,23 +43,26 @@ def owner(prefix):
     return process
 
 
-def beside(owned, words):
-    """Processes of the owner whose command lines hold one of the words. An owner's child says so in its parent."""
-    found = []
+def children(owned):
+    """Command lines of the owner's children, by process."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
             line = (path / "cmdline").read_text(errors="replace")
         except OSError:
             continue
-        if parent == str(owned.pid) and any(word in line for word in words):
-            found.append(int(path.name))
+        if parent == str(owned.pid):
+            found[int(path.name)] = line
     return found
 
 
 def strike(owned, words):
     """Kill all in one stroke, as the kernel does for want of memory: nobody sees another's end and goes on."""
-    pids = [*beside(owned, words), owned.pid]
+    # A command line is empty for a moment while a program starts.
+    assert until(lambda: "" not in children(owned).values())
+    beside = [pid for pid, line in children(owned).items() if any(word in line for word in words)]
+    pids = [*beside, owned.pid]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in pids:
             os.kill(pid, number)
