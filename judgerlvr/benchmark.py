@@ -40,9 +40,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    from judgerlvr.evaluation.benchmark.command import benchmark  # after parsing: --help needs no numpy
 
-    return exit_code(lambda: benchmark(options))
+    def work() -> None:
+        from judgerlvr.evaluation.benchmark.command import benchmark  # after parsing: --help needs no numpy
+
+        benchmark(options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

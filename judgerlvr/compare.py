@@ -32,9 +32,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    from judgerlvr.evaluation.compare_outputs import compare  # after parsing: --help needs no numpy
 
-    return exit_code(lambda: compare(options))
+    def work() -> None:
+        from judgerlvr.evaluation.compare_outputs import compare  # after parsing: --help needs no numpy
+
+        compare(options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -41,9 +41,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    from judgerlvr.diagnosis.command import diagnose  # after parsing: --help needs no numpy
 
-    return exit_code(lambda: diagnose(options))
+    def work() -> None:
+        from judgerlvr.diagnosis.command import diagnose  # after parsing: --help needs no numpy
+
+        diagnose(options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

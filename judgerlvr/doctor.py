@@ -34,10 +34,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    from judgerlvr.pipeline.checkup.page import run_doctor  # after parsing: --help needs no torch
-
     healthy: list[bool] = []
-    code = exit_code(lambda: healthy.append(run_doctor(options)))
+
+    def work() -> None:
+        from judgerlvr.pipeline.checkup.page import run_doctor  # after parsing: --help needs no torch
+
+        healthy.append(run_doctor(options))
+
+    code = exit_code(work)
     return code or (0 if all(healthy) else BAD_INPUT)
 
 

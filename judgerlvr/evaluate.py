@@ -45,9 +45,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    from judgerlvr.evaluation.command import evaluate  # after parsing: --help needs no numpy
 
-    return exit_code(lambda: evaluate(options))
+    def work() -> None:
+        from judgerlvr.evaluation.command import evaluate  # after parsing: --help needs no numpy
+
+        evaluate(options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

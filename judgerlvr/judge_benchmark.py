@@ -35,10 +35,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    from judgerlvr.evaluation import judge_command  # after parsing: --help needs no numpy
 
-    steps = {"prompts": judge_command.write_prompts, "table": judge_command.write_table}
-    return exit_code(lambda: steps[options.step](options))
+    def work() -> None:
+        from judgerlvr.evaluation import judge_command  # after parsing: --help needs no numpy
+
+        steps = {"prompts": judge_command.write_prompts, "table": judge_command.write_table}
+        steps[options.step](options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=32, help="samples a step for each rank (default %(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
     options = parser.parse_intermixed_args(arguments)
-    from judgerlvr.pipeline.measuring import run_measure  # after parsing: --help needs no torch
 
-    return exit_code(lambda: run_measure(options))
+    def work() -> None:
+        from judgerlvr.pipeline.measuring import run_measure  # after parsing: --help needs no torch
+
+        run_measure(options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

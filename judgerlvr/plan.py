@@ -26,9 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tail", default="1.5,4", help="99th percentile over the mean (default %(default)s)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key")
     options = parser.parse_intermixed_args(arguments)
-    from judgerlvr.planning.scaling_report import print_scaling  # after parsing: --help stays light
 
-    return exit_code(lambda: print_scaling(options))
+    def work() -> None:
+        from judgerlvr.planning.scaling_report import print_scaling  # after parsing: --help stays light
+
+        print_scaling(options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

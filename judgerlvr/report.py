@@ -36,11 +36,16 @@ def seconds(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    from judgerlvr.reporting import command  # after parsing: --help needs no numpy
 
-    if options.watch:
-        return exit_code(lambda: command.watch(options.runs, options.out, options.every))
-    return exit_code(lambda: command.write_report(options.runs, options.out))
+    def work() -> None:
+        from judgerlvr.reporting import command  # after parsing: --help needs no numpy
+
+        if options.watch:
+            command.watch(options.runs, options.out, options.every)
+        else:
+            command.write_report(options.runs, options.out)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

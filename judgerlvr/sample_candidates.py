@@ -38,9 +38,13 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-    from judgerlvr.pipeline.candidates import run  # after parsing: --help needs no torch
 
-    return exit_code(lambda: run(options))
+    def work() -> None:
+        from judgerlvr.pipeline.candidates import run  # after parsing: --help needs no torch
+
+        run(options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

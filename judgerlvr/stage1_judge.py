@@ -18,9 +18,13 @@ from rewards.errors import exit_code
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = stage_parser("judgerlvr.stage1_judge", "Stage 1: judge RL on labelled solutions.")
     options = parser.parse_intermixed_args(arguments)
-    from judgerlvr.pipeline.command import run_command  # after parsing: --help needs no torch
 
-    return exit_code(lambda: run_command("judge", options))
+    def work() -> None:
+        from judgerlvr.pipeline.command import run_command  # after parsing: --help needs no torch
+
+        run_command("judge", options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = stage_parser("judgerlvr.stage2_generate", "Stage 2: generation RL, from the judge or from the base.")
     parser.add_argument("--init", type=Path, metavar="DIR", help="start from these weights (e.g. ckpt/judge)")
     options = parser.parse_intermixed_args(arguments)
-    from judgerlvr.pipeline.command import run_command  # after parsing: --help needs no torch
 
-    return exit_code(lambda: run_command("generate", options))
+    def work() -> None:
+        from judgerlvr.pipeline.command import run_command  # after parsing: --help needs no torch
+
+        run_command("generate", options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 BAD_INPUT = 2
 FAILED = 1
-INTERRUPTED = 130
 LONGEST_LINE = 500
 # Errors of the operating system that name a fault of the machine and not of an argument.
 MACHINE = {
@@ -134,18 +136,50 @@ def failing(told: Callable[[Exception], str | None]) -> Iterator[None]:
 
 
 def exit_code(run: Callable[[], None]) -> int:
-    """Run a command, print an error that people can act on as one line, and return the exit code."""
+    """Run a command, print an error that people can act on as one line, and return the exit code.
+
+    Ctrl-C and SIGTERM are heard from here on, so that ``run`` also imports what takes seconds.
+    """
+    came = [signal.SIGINT]
     try:
-        run()
+        with _terminable(came):
+            run()
     except InputError as error:
         return _end(f"error: {one_line(error)}", BAD_INPUT)
     except CommandFailed as error:
         return _end(f"failed: {one_line(error)}", error.code)
     except KeyboardInterrupt:
-        return _end("interrupted", INTERRUPTED)
+        return _end(f"failed: {came[-1].name}; give the same command again", 128 + came[-1])
     except Exception as error:  # noqa: BLE001
         return _end(*_foreign(error))
     return 0
+
+
+@contextmanager
+def _terminable(came: list[signal.Signals]) -> Iterator[None]:
+    """Let SIGTERM interrupt the block as Ctrl-C does, and note the signal in ``came``.
+
+    Raises:
+        KeyboardInterrupt: the signal came. A fork of this process dies of the signal as ever.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    owner = os.getpid()
+
+    def end(number: int, _: FrameType | None) -> None:
+        if os.getpid() != owner:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        came.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end(line: str, code: int) -> int:

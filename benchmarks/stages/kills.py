@@ -1,6 +1,6 @@
 """Kills of a small two-stage run: the same command again must end with the same weights, and nothing may be left.
 
-    python -m benchmarks.stages.kills OUT [--kills 20] [--seed 0] [--clock] [--minutes 120]
+    python -m benchmarks.stages.kills OUT [--kills 20] [--seed 0] [--clock] [--minutes 120] [--stages judge generate]
 
 Both stages train the tiny base with dynamic sampling on a CPU. A run without kills gives the weights to be met, and
 how long each phase takes. Each kill waits for a phase and then for a random share of that phase's time. With
@@ -77,10 +77,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clock", action="store_true", help="draw times over whole steps, and kinds in turn")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="the stages that are killed")
     parser.add_argument("--minutes", type=float, default=120.0, help="no further kill after these, in this call")
     options = parser.parse_args()
     out = options.out.absolute()
-    kills = (clock if options.clock else plan)(options.kills, options.seed)
+    kills = (clock if options.clock else plan)(options.kills, options.seed, options.stages)
     trial = Trial(out, kills, time.monotonic() + options.minutes * 60)
     trial.go()
     print(page(recorded(out / RECORD), trial.results))

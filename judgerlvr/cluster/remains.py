@@ -1,6 +1,6 @@
-"""Removal of what a private Ray session leaves behind, also after a death that no handler sees.
+"""Removal of what a private Ray session or another owned folder leaves behind, also after a death that no handler sees.
 
-A process beside each session runs the file alone, so that only the standard library is imported.
+A process beside each folder runs the file alone, so that only the standard library is imported.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ POLL = 0.1
 # Python's process that removes shared memory and semaphores of a killed process, and the seconds that it may take.
 TRACKER = b"multiprocessing.resource_tracker"
 TRACKING = 2.0
-# How the names of shared memory begin that Python's semaphores, verl and vLLM make.
+# How the names of shared memory begin that Python's semaphores, verl, vLLM and this package's connectors make.
 SHARED = Path("/dev/shm")
-MADE = ("sem.mp-", "verl_weights_", "vllm_")
+CHOICES = "judgerlvr-blocks-"
+MADE = ("sem.mp-", "verl_weights_", "vllm_", CHOICES)
+# Folders by the process that owns them. A fork owns none.
+_owned: set[tuple[int, Path]] = set()
 UNHEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -143,14 +146,23 @@ def _kill(pid: int) -> None:
         return
 
 
-def open_owner(folder: Path) -> int:
-    """Descriptor of the file that the session's owner keeps locked."""
-    return os.open(folder / OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def own(folder: Path) -> int:
+    """Lock a new folder for the caller's process. Returns the descriptor that keeps the lock."""
+    # Locked before the name is there, so that no sweep finds the file without its lock.
+    unnamed = folder / f".{OWNER}"
+    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    unnamed.rename(folder / OWNER)
+    _owned.add((os.getpid(), folder))
+    return descriptor
 
 
 def sweep(base: Path, prefix: str) -> None:
-    """Remove the sessions in ``base`` whose owners are dead, for example after the machine went down."""
+    """Remove the folders in ``base`` whose owners are dead, for example after the machine went down."""
     for folder in base.glob(f"{prefix}*"):
+        # A process's own lock does not hold against the process, and a second descriptor's end would release the lock.
+        if (os.getpid(), folder) in _owned:
+            continue
         try:
             descriptor = os.open(folder / OWNER, os.O_RDWR | os.O_CLOEXEC)
         except OSError:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +14,7 @@ from pathlib import Path
 import ray
 
 from judgerlvr.cluster import remains
-from judgerlvr.cluster.socket_folder import base_of, socket_folder
+from judgerlvr.cluster.own_folder import make_folder
 
 PREFIX = "judge-ray-"
 # Ray puts so many characters behind the folder's name in a socket's path.
@@ -27,9 +24,6 @@ PARTS = ("raylet", "gcs_server")
 START_SECONDS = 180.0
 # Ray's own name of its patience with the server that all others ask.
 GCS_PATIENCE = "RAY_gcs_server_port_wait_time_s"
-# Runs the file of ``remains`` without the rest of the package, in an interpreter that starts in milliseconds.
-REMOVER = """import runpy, sys, pathlib
-runpy.run_path(sys.argv[1])["main"](pathlib.Path(sys.argv[2]), float(sys.argv[3]))"""
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,7 @@ def _end_of(pid: int, name: str) -> str | None:
 def session(address: str | None) -> Iterator[Session]:
     """A Ray session that is started inside ends here, with processes, sockets, locks and logs.
 
-    A private session gets a folder. A small process beside the session removes the folder if the owner dies.
+    A private session gets a folder, which goes with the caller's process at the latest.
     """
     if address:
         try:
@@ -91,12 +85,8 @@ def session(address: str | None) -> Iterator[Session]:
         finally:
             _shutdown()
         return
-    remains.sweep(base_of(PREFIX, BEHIND), PREFIX)
-    folder = socket_folder(PREFIX, BEHIND)
-    owner = remains.open_owner(folder)
+    folder, owner = make_folder(PREFIX, BEHIND)
     try:
-        fcntl.lockf(owner, fcntl.LOCK_EX)
-        _start_remover(folder)
         with _variables(folder):
             try:
                 yield Session(folder, frozenset(pid for pid, _ in _parts()))
@@ -112,12 +102,6 @@ def _shutdown() -> None:
     # A full disk or a dead raylet fails here too. The first error is to be told.
     with suppress(ray.exceptions.RayError, OSError):
         ray.shutdown()
-
-
-def _start_remover(folder: Path) -> None:
-    command = [sys.executable, "-S", "-E", "-c", REMOVER, remains.__file__, str(folder), str(remains.PATIENCE)]
-    nothing = subprocess.DEVNULL
-    subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
 
 
 @contextmanager

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from judgerlvr.cluster.own_folder import own_folder
 from judgerlvr.config.check import data_ranks, prompt_multiple
 from judgerlvr.config.choices import Action, Overlong
 from judgerlvr.config.effective import configure
@@ -48,8 +48,8 @@ def run_measure(options: argparse.Namespace) -> None:
         raise InputError("--response-tokens and --samples count from 1", "give positive numbers")
     given = configure(options.config, options.overrides, None).config
     # Only the figures are kept.
-    with tempfile.TemporaryDirectory(prefix="judgerlvr-measure-") as folder:
-        config = short_stage(given, folder, options.response_tokens, options.samples)
+    with own_folder("judgerlvr-measure-") as folder:
+        config = short_stage(given, str(folder), options.response_tokens, options.samples)
         request = make_request("generate", config)
         measured = measure(request)
     write_measured(measured, options.out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from data.judge_row import judge_row
 from data.labelling import Triplet
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from data.verl_rows import generate_chat
+from judgerlvr.cluster.own_folder import own_folder
 from judgerlvr.config.check import data_ranks, prompt_multiple
 from judgerlvr.config.schema import Batch, Cluster
 from judgerlvr.runs.request import Place
@@ -70,6 +70,6 @@ def _mean_length(
     engines: Engines, settings: EngineSettings, model: Path, items: Sequence[Item], decoding: Decoding
 ) -> float:
     job = Job(model, decoding, model.name)
-    with tempfile.TemporaryDirectory(prefix="judgerlvr-lengths-") as folder:
-        store = sample_items(Path(folder), items, [job], engines, engine=settings.arguments)
+    with own_folder("judgerlvr-lengths-") as folder:
+        store = sample_items(folder, items, [job], engines, engine=settings.arguments)
         return fmean(sample.tokens or 0 for _, sample in store.samples(items))

@@ -206,7 +206,7 @@ def test_the_signal_that_killed_a_server_is_named(tmp_path, part):
 
 
 def test_a_cluster_of_others_keeps_its_folder(monkeypatch):
-    monkeypatch.setattr(session, "_start_remover", lambda folder: pytest.fail("a folder was made"))
+    monkeypatch.setattr(session, "make_folder", lambda *given: pytest.fail("a folder was made"))
     with session.session("10.0.0.1:6379") as joined:
         assert joined.folder is None
 

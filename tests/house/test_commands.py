@@ -1,5 +1,8 @@
 """The list of commands holds every command of the package, and runs it."""
 
+import ast
+import itertools
+
 from judgerlvr.__main__ import COMMANDS, main, summary
 from tests.house.texts import ROOT, python_files
 
@@ -8,6 +11,17 @@ def test_every_module_with_an_entry_point_is_a_command():
     files = [path for path in python_files("judgerlvr/") if '__name__ == "__main__"' in path.read_text()]
     names = {".".join(path.relative_to(ROOT / "judgerlvr").with_suffix("").parts) for path in files} - {"__main__"}
     assert {name.removesuffix(".__main__") for name in names} == set(COMMANDS)
+
+
+def test_a_command_hears_signals_before_it_imports_what_takes_seconds():
+    """``exit_code`` turns signals into a line. Imports belong into what it runs."""
+    early = []
+    for path in python_files("judgerlvr/"):
+        bodies = (node.body for node in ast.parse(path.read_text()).body if getattr(node, "name", "") == "main")
+        for node in itertools.chain(*bodies):
+            if isinstance(node, ast.Import | ast.ImportFrom) and "exit_code(" in path.read_text():
+                early.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert early == []
 
 
 def test_the_list_shows_each_command_with_its_summary(capsys):

@@ -2,7 +2,12 @@
 
 import errno
 import json
+import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +56,46 @@ ENDS = {
 def test_every_end_is_one_line(capsys, case):
     error, code = ENDS[case]
     assert ended(capsys, error)[0] == code
+
+
+WAITS = """
+import os, sys, time
+from rewards.errors import exit_code
+def run():
+    child = os.fork() if "fork" in sys.argv else 0
+    if child or "fork" not in sys.argv:
+        print(child, flush=True)
+    while True:
+        time.sleep(0.01)
+sys.exit(exit_code(run))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_one_line_and_its_exit_code(number):
+    command = subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command.stdout.readline()
+    command.send_signal(number)
+    _, line = command.communicate(timeout=10)
+    assert (command.returncode, line) == (128 + number, f"failed: {number.name}; give the same command again\n")
+
+
+def test_a_fork_that_is_terminated_does_not_end_as_the_command():
+    command = subprocess.Popen([sys.executable, "-c", WAITS, "fork"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    fork = int(command.stdout.readline())
+    os.kill(fork, signal.SIGTERM)
+    while "State:\tZ" not in Path(f"/proc/{fork}/status").read_text():
+        time.sleep(0.01)
+    command.kill()
+    assert command.communicate()[1] == b""
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        assert exit_code(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_an_unexpected_error_names_its_log(capsys):

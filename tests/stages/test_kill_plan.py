@@ -14,10 +14,10 @@ import pytest
 from benchmarks.stages.killing.faults import NOBODY, faults
 from benchmarks.stages.killing.page import page
 from benchmarks.stages.killing.plan import ALONE, ANY, KINDS, PHASES, STAGES, STEPS, VICTIMS, Kill, clock, plan
-from benchmarks.stages.killing.running import phase_of
+from benchmarks.stages.killing.running import Running, phase_of
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import MANIFEST
-from judgerlvr.runs.metrics import METRICS, append_row
+from judgerlvr.runs.metrics import METRICS, PASSING, PHASE, PROGRESS, append_row
 from tests.helpers.leftovers import left_by, shared_memory, unmapped
 from tests.helpers.run_folders import step_row
 
@@ -60,6 +60,11 @@ def test_a_clock_draws_each_kind_and_the_publishing_of_both_stages(count, seed):
     assert len(others) == count - 2 and {kill.wanted_step for kill in others} <= set(range(1, STEPS + 1))
     met = [(STAGES.index(kill.stage), kill.wanted_step) for kill in kills]
     assert met == sorted(met) and [kill.number for kill in kills] == list(range(count))
+
+
+@pytest.mark.parametrize("draw", [plan, clock])
+def test_one_stage_can_be_killed_alone(draw):
+    assert {kill.stage for kill in draw(10, 0, ["generate"])} == {"generate"}
 
 
 def test_a_seed_gives_the_clock_again():
@@ -113,6 +118,10 @@ def test_a_kill_that_came_too_late_has_no_fault():
     assert faults(kill) == []
 
 
+# Lines of the progress while the engines start, and of a step.
+STARTING, STEPPING = f"{PHASE}starting Ray\n", f"{PASSING}step 1: sampling\n   judge [####] 1/2\n"
+
+
 def write(run, name, text="", at=NOW):
     path = run / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,20 +133,22 @@ def write(run, name, text="", at=NOW):
 @pytest.mark.parametrize(
     ("files", "phase"),
     [
-        ([], ("start", 2)),
-        (["workers/0.json"], ("sampling", 2)),
-        (["workers/0.json", "rollouts/step_000001.jsonl"], ("sampling", 2)),
-        (["workers/0.json", "rollouts/step_000002.jsonl"], ("update", 2)),
-        (["rollouts/step_000002.jsonl", "checkpoints/global_step_2/actor"], ("save", 2)),
-        (["rollouts/step_000002.jsonl", f"checkpoints/global_step_2/{SEAL}"], ("update", 2)),
+        ({}, ("start", 2)),
+        ({PROGRESS: STARTING}, ("start", 2)),
+        ({PROGRESS: STEPPING + STARTING}, ("start", 2)),
+        ({PROGRESS: STEPPING}, ("sampling", 2)),
+        ({PROGRESS: STEPPING, "rollouts/step_000001.jsonl": ""}, ("sampling", 2)),
+        ({PROGRESS: STEPPING, "rollouts/step_000002.jsonl": ""}, ("update", 2)),
+        ({"rollouts/step_000002.jsonl": "", "checkpoints/global_step_2/actor": ""}, ("save", 2)),
+        ({"rollouts/step_000002.jsonl": "", f"checkpoints/global_step_2/{SEAL}": ""}, ("update", 2)),
     ],
 )
 @pytest.mark.parametrize("old", [False, True], ids=["of this command", "of the command before"])
 def test_phase_of_a_run_by_its_files(tmp_path, files, phase, old):
     write(tmp_path, MANIFEST, json.dumps({"trained": None, "export": None}))
     append_row(tmp_path / METRICS, step_row(1))
-    for name in files:
-        write(tmp_path, name)
+    for name, text in files.items():
+        write(tmp_path, name, text)
     assert phase_of(tmp_path, NOW + 1 if old else NOW) == (("start", 2) if old else phase)
 
 
@@ -149,6 +160,17 @@ def test_phase_before_and_after_training(tmp_path):
     assert phase_of(tmp_path, NOW + 1) == ("start", 2)
     write(tmp_path, MANIFEST, json.dumps({"trained": "global_step_1", "export": "policy"}))
     assert phase_of(tmp_path, NOW) == ("over", 2)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "step", "time"),
+    [("start", 1, "start"), ("sampling", 2, "sampling 1"), ("sampling", 3, "sampling 3"), (ANY, 2, "step 1")],
+)
+def test_a_share_is_of_the_time_of_the_same_step(wanted, step, time):
+    """Later steps of a command are faster than the first one, here step 2."""
+    running = object.__new__(Running)
+    running.first = 2
+    assert running.timed(Kill(0, "engine", "judge", wanted, step, 0.5)) == time
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
@@ -57,7 +58,7 @@ class Kill:
     not_finite: list[str] = field(default_factory=list)
 
 
-def plan(count: int, seed: int) -> list[Kill]:
+def plan(count: int, seed: int, stages: Sequence[str] = STAGES) -> list[Kill]:
     """Phases in turn, and in each phase the kinds in turn, in the order in which a run meets them.
 
     A stage that starts or publishes has no process of Ray's, so that only some kinds are left.
@@ -67,14 +68,14 @@ def plan(count: int, seed: int) -> list[Kill]:
     turns = {"start": starting, "publish": publishing}
     kills = []
     for number in range(count):
-        phase, stage = PHASES[number % len(PHASES)], STAGES[number * len(STAGES) // count]
+        phase, stage = PHASES[number % len(PHASES)], stages[number * len(stages) // count]
         kind = next(turns.get(phase, inside))
         step = {"start": 1, "publish": STEPS + 1}.get(phase) or draw.randint(1, STEPS)
         kills.append(Kill(number, kind, stage, phase, step, round(draw.random(), 3)))
     return _in_order(kills)
 
 
-def clock(count: int, seed: int) -> list[Kill]:
+def clock(count: int, seed: int, stages: Sequence[str] = STAGES) -> list[Kill]:
     """Times drawn over whole steps. No kind comes again before all have come.
 
     Kinds with and without a process of Ray's alternate. In each stage the first one without such a process meets the
@@ -84,7 +85,7 @@ def clock(count: int, seed: int) -> list[Kill]:
     turns = cycle([cycle(draw.sample(kinds, len(kinds))) for kinds in (tuple(VICTIMS), ALONE)])
     kills: list[Kill] = []
     for number in range(count):
-        stage, kind = STAGES[number * len(STAGES) // count], next(next(turns))
+        stage, kind = stages[number * len(stages) // count], next(next(turns))
         first = kind in ALONE and not any(kill.stage == stage and kill.kind in ALONE for kill in kills)
         step, share = draw.randint(1, STEPS), round(draw.random(), 3)
         phase, step = ("publish", STEPS + 1) if first else (ANY, step)

@@ -26,7 +26,7 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.export.finite import first_not_finite
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.manifest import MANIFEST
-from judgerlvr.runs.metrics import EXTRA_ROUNDS, METRICS, read_metrics
+from judgerlvr.runs.metrics import EXTRA_ROUNDS, METRICS, PASSING, PHASE, PROGRESS, read_metrics
 from tests.helpers.leftovers import left_by, processes, shared_memory
 from tests.helpers.stage_runs import SMALL, write_candidates
 
@@ -81,8 +81,13 @@ def phase_of(run: Path, since: float) -> tuple[str, int]:
         return "save", trained + 1
     if fresh(run / "rollouts" / f"step_{trained + 1:06d}.jsonl"):
         return "update", trained + 1
-    begun = any(map(fresh, (run / "workers").glob("*")))
-    return ("sampling" if begun else "start"), trained + 1
+    return ("sampling" if fresh(run / PROGRESS) and _steps_begun(run / PROGRESS) else "start"), trained + 1
+
+
+def _steps_begun(progress: Path) -> bool:
+    """Whether the last phase that a command has noted is one of a step. Before that the engines start."""
+    noted = [line for line in progress.read_text(encoding="utf-8").splitlines() if line.startswith((PHASE, PASSING))]
+    return bool(noted) and noted[-1].startswith(PASSING)
 
 
 def _is(wanted: str, found: str) -> bool:
@@ -121,10 +126,11 @@ class Running:
         return phase_of(self.run, self.since)
 
     def timed(self, kill: Kill) -> str:
-        """The undisturbed stage's time that the kill has a share of. A command's first step starts the engines."""
-        if kill.wanted != ANY:
+        """The undisturbed stage's time that the kill has a share of. A command's first step warms the engines up."""
+        if kill.wanted not in (ANY, *OF_A_STEP):
             return kill.wanted
-        return "step 1" if kill.wanted_step == self.first else f"step {kill.wanted_step}"
+        name = "step" if kill.wanted == ANY else kill.wanted
+        return f"{name} {1 if kill.wanted_step == self.first else kill.wanted_step}"
 
     def wait_for(self, phase: str, step: int) -> None:
         """Wait until the run is in the phase of the step, or past the step, or over."""
@@ -247,7 +253,8 @@ def ended(run: Path) -> bool:
 def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
     """Let a stage run to its end, if it has not ended.
 
-    Returns the longest time of each phase and the time of each step ``step N``, in seconds.
+    Returns the longest time of each phase, the time ``PHASE N`` of a phase in step N, and ``step N`` of all in step N.
+    Seconds.
 
     Raises:
         SystemExit: the stage failed.
@@ -260,8 +267,8 @@ def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
         (found, step), now = running.phase(), time.monotonic()
         if (found, step) != (seen, at):
             phases[seen] = round(max(phases.get(seen, 0.0), now - since), 2)
-            if seen in OF_A_STEP:
-                phases[f"step {at}"] = round(phases.get(f"step {at}", 0.0) + now - since, 2)
+            for name in (f"step {at}", f"{seen} {at}") if seen in OF_A_STEP else ():
+                phases[name] = round(phases.get(name, 0.0) + now - since, 2)
             seen, at, since = found, step, now
         time.sleep(POLL / 10)
     if running.process.wait():

@@ -11,13 +11,11 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from judgerlvr.cluster.forking.launch import PASSED_ON
@@ -164,10 +162,10 @@ def _close_all(descriptors: Sequence[int]) -> None:
         os.close(number)
 
 
-def main(descriptor: int, folder: Path, modules: list[str]) -> None:
+def main(descriptor: int, modules: list[str]) -> None:
     """Import ``modules`` and answer at the listening socket ``descriptor`` until the owner's end.
 
-    ``folder`` holds the socket and goes with the owner. Until then a server that fails leaves the folder to launchers.
+    The socket's folder goes with the owner. A server that fails leaves the folder to launchers.
     """
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -179,15 +177,8 @@ def main(descriptor: int, folder: Path, modules: list[str]) -> None:
     finally:
         if os.getpid() == own:
             server.end()
-            _wait_for_owner()
-            shutil.rmtree(folder, ignore_errors=True)
     if asked is not None:
         exec(become(asked), sys.modules["__main__"].__dict__)
-
-
-def _wait_for_owner() -> None:
-    while os.read(OWNER, 1):
-        continue
 
 
 def _import(modules: Sequence[str]) -> None:

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from judgerlvr.cluster.forking import launch
-from judgerlvr.cluster.socket_folder import socket_folder
+from judgerlvr.cluster.own_folder import make_folder
 
 # Names the server's folder to the processes of a command, so that a command below another starts no second server.
 VARIABLE = "JUDGERLVR_FORK_SERVER"
 SOCKET, PYTHON = "s", "python"
 PREFIX = "judge-fork-"
-SERVER = """import sys, pathlib; from judgerlvr.cluster.forking.server import main
-main(int(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3:])"""
+SERVER = """import sys; from judgerlvr.cluster.forking.server import main
+main(int(sys.argv[1]), sys.argv[2:])"""
 # Runs the launcher's file without the rest of the package.
 LAUNCHER = 'import runpy, sys; sys.exit(runpy.run_path(sys.argv[1])["main"](sys.argv[2], sys.argv[3:]))'
 
@@ -30,18 +30,17 @@ _own: list[subprocess.Popen[bytes]] = []
 def start_server(modules: Sequence[str], variables: Mapping[str, str]) -> None:
     """Start a server that imports ``modules`` under ``variables``, unless this process has one already.
 
-    Returns at once. The first request waits for the imports. The server ends with this process. The folder is removed
-    by this process, or by the server where this process was killed.
+    Returns at once. The first request waits for the imports. The server and its folder end with this process.
     """
     if forking_python():
         return
-    folder = socket_folder(PREFIX, len(f"/{SOCKET}"))
+    folder, _ = make_folder(PREFIX, len(f"/{SOCKET}"))
     _write_python(folder)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(folder / SOCKET))
         listener.listen(128)
         number = listener.fileno()
-        command = [sys.executable, "-c", SERVER, str(number), str(folder), *modules]
+        command = [sys.executable, "-c", SERVER, str(number), *modules]
         # In a session of its own, so that a terminal's Ctrl-C reaches a fork once, through its launcher.
         server = subprocess.Popen(
             command,

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from judgerlvr.cluster.remains import CHOICES
 from judgerlvr.hysparse.ops.selection import PADDING
 
 # Memory first. The system caches files in the second folder.
@@ -35,7 +36,7 @@ class IndexStore:
 
     def __init__(self, name: str, shape: tuple[int, int, int, int]) -> None:
         size = int(np.prod(shape)) * np.dtype(np.int16).itemsize
-        self.path = _reserve(f"judgerlvr-blocks-{name}", size)
+        self.path = _reserve(f"{CHOICES}{name}", size)
         # An engine that dies before its scheduler removes the name must not leave memory behind.
         atexit.register(self.forget)
         with self.path.open("r+b") as file:

@@ -24,9 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=20_000, help="texts (default %(default)s)")
     parser.add_argument("--seed", type=int, default=7, help="seed of the traces (default %(default)s)")
     options = parser.parse_args(arguments)
-    from judgerlvr.tinyworld.making.trace_texts import write  # after parsing: --help needs no torch
 
-    return exit_code(lambda: write(options))
+    def work() -> None:
+        from judgerlvr.tinyworld.making.trace_texts import write  # after parsing: --help needs no torch
+
+        write(options)
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":
