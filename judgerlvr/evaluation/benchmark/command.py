@@ -15,7 +15,7 @@ from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.benchmark.graders import why_not_scored
 from judgerlvr.evaluation.benchmark.jobs import Job, make_job
 from judgerlvr.evaluation.benchmark.overlaps import between_tasks, origin_lines, with_training
-from judgerlvr.evaluation.benchmark.report import describe_model, describe_task, write_model, write_report
+from judgerlvr.evaluation.benchmark.report import FILES, describe_model, describe_task, write_model, write_report
 from judgerlvr.evaluation.benchmark.rows import averages, differences
 from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model, run_model
 from judgerlvr.evaluation.benchmark.suite import Entry, read_suite
@@ -53,6 +53,7 @@ def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = No
     models = [make_model(*each, jobs, engine) for each in zip(paths, labels, hashes, strict=True)]
     folder = options.out or Path("runs/benchmark") / suite.stem
     report = describe(loaded, not_run, options)
+    report["settings"]["engine"] = dict(engine.arguments)
     data = {entry.task.name: found for entry, found in loaded}
     report["models"] = [describe_model(model, tell_origin(model.label, model.path, data)) for model in models]
     report["shared"] = [asdict(found) for found in between_tasks(data)]
@@ -90,6 +91,8 @@ def engine_settings(pairs: Sequence[str]) -> EngineSettings:
 def model_labels(paths: Sequence[Path]) -> list[str]:
     """A label a model: the last part of its path, and more parts where two models share the last part.
 
+    A label names a folder beside the files of the report, and is none of the names of those files.
+
     Raises:
         InputError: a path is no model directory, or one model is named twice.
     """
@@ -101,7 +104,7 @@ def model_labels(paths: Sequence[Path]) -> list[str]:
         raise InputError("one model is named twice", "name each model once")
     for parts in range(1, max(len(path.parts) for path in whole) + 1):
         labels = ["-".join(path.parts[-parts:]).strip("/") for path in whole]
-        if len(set(labels)) == len(labels):
+        if len({*labels, *FILES}) == len(labels) + len(FILES):
             break
     return labels
 

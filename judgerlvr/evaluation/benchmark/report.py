@@ -18,7 +18,7 @@ from judgerlvr.evaluation.run import without_nan
 from judgerlvr.evaluation.tasks.files import TaskData
 from judgerlvr.runs.files import write_atomically
 
-MARKDOWN, HTML, JSON = "benchmark.md", "benchmark.html", "benchmark.json"
+FILES = MARKDOWN, HTML, JSON = "benchmark.md", "benchmark.html", "benchmark.json"
 
 
 def describe_task(entry: Entry, data: TaskData | None, not_run: str) -> dict[str, Any]:
@@ -75,6 +75,7 @@ def write_model(
         ],
         "limit": report["settings"]["limit"],
         "context": model.context,
+        "engine": report["settings"]["engine"],
         "settings": report["settings"],
         "tasks": {task["name"]: {name: task[name] for name in ("prompt", "scorer", "n")} for task in run},
         "generated_tokens": sum(record.tokens or 0 for record in records),
