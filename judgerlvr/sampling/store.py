@@ -61,21 +61,31 @@ class SampleStore:
             InputError: the folder holds samples of another plan, or a shard is damaged.
         """
         store = cls(folder, plan)
-        stored = read_plan(folder)
-        if stored is None and store.shards:
-            difference = f"unknown, without {PLAN}"
-        else:
-            difference = plan.difference(stored) if stored else ""
-        if difference and not afresh:
-            remedy = "give another folder, or the settings of the samples that are there"
-            raise InputError(f"holds samples of other settings: {difference}", remedy, file=folder)
-        if difference:
+        if not afresh:
+            store.refuse_others()
+        elif store._difference():
             shutil.rmtree(folder / SHARDS, ignore_errors=True)
         (folder / SHARDS).mkdir(parents=True, exist_ok=True)
         write_atomically(folder / PLAN, plan.to_json())
         for shard in store.shards:
             cut_torn_line(shard)
         return store
+
+    def refuse_others(self) -> None:
+        """Look at the folder alone. Nothing is written.
+
+        Raises:
+            InputError: the folder holds samples of another plan, or of an unknown plan.
+        """
+        if difference := self._difference():
+            remedy = "give another folder, or the settings of the samples that are there"
+            raise InputError(f"holds samples of other settings: {difference}", remedy, file=self.folder)
+
+    def _difference(self) -> str:
+        stored = read_plan(self.folder)
+        if stored is not None:
+            return self.plan.difference(stored)
+        return f"unknown, without {PLAN}" if self.shards else ""
 
     @property
     def shards(self) -> list[Path]:

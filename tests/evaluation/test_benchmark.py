@@ -12,7 +12,6 @@ from data.verl_rows import write_parquet
 from judgerlvr.benchmark import parse_arguments
 from judgerlvr.evaluation.benchmark import command
 from judgerlvr.evaluation.benchmark.rows import averages, differences, task_row
-from judgerlvr.evaluation.benchmark.suite import read_suite
 from judgerlvr.evaluation.records import read_records
 from judgerlvr.evaluation.scoring import ifeval, sandbox
 from judgerlvr.evaluation.tasks import TASKS
@@ -151,6 +150,28 @@ def test_a_finished_command_starts_no_engine_again(tmp_path, models):
     assert second == first and loaded == [[], []]
 
 
+def test_a_folder_of_other_settings_costs_no_sample_of_another_model(tmp_path, models):
+    """The second model's folder was found to be of another seed only after the first model had been sampled."""
+    suite, out = write_suite(tmp_path, MATHS[:1]), tmp_path / "out"
+    run(models[1:], suite, out, [(0, 1, 2)], MATHS[:1])
+    with pytest.raises(InputError, match=r"judgerlvr/samples/aime24: holds samples of other settings: .*seed changed"):
+        run(models, suite, out, [], MATHS[:1], ["--seed", "3"])
+    assert not (out / "vanilla").exists()
+
+
+def test_a_changed_file_is_refused_instead_of_mixed(tmp_path, models):
+    """A benchmark whose file changed between two attempts: other problems, and the same problems with other golds."""
+    suite, out = write_suite(tmp_path, ["aime25"]), tmp_path / "out"
+    run(models[:1], suite, out, [(0, 0, 0)], ["aime25"])
+    rows = fixtures()["aime25"].rows
+    write_rows(tmp_path / "aime25.jsonl", [rows[0] | {"answer": "-1"}, *rows[1:]])
+    report, loaded = run(models[:1], suite, out, [(0, 0, 0)], ["aime25"])
+    assert report["rows"][0]["accuracy"]["value"] == pytest.approx(2 / 3) and loaded == [[]]
+    write_rows(tmp_path / "aime25.jsonl", [rows[0] | {"question": "Add 1 and 1."}, *rows[1:]])
+    with pytest.raises(InputError, match="the problems changed"):
+        run(models[:1], suite, out, [], ["aime25"])
+
+
 def test_a_longer_suite_goes_on_with_the_samples_of_a_shorter_suite(tmp_path, models):
     out = tmp_path / "out"
     run(models, write_suite(tmp_path, MATHS[:1]), out, [(0, 1, 2)] * 2, MATHS[:1])
@@ -158,11 +179,26 @@ def test_a_longer_suite_goes_on_with_the_samples_of_a_shorter_suite(tmp_path, mo
     assert len(report["rows"]) == 4
 
 
+OTHER = {
+    "--temperature 1": "temperature changed from",
+    "--top-p 0.5": "top_p changed from",
+    "--seed 3": "seed changed from",
+    "--max-tokens 99": "max_tokens changed from",
+    "--greedy": "1 pair of model and decoding before, now 2",
+    "--limit 2": "the problems changed",
+    "--engine dtype=float16": "the engine changed",
+}
+
+
 def test_other_settings_are_refused_instead_of_mixed(tmp_path, models):
     suite, out = write_suite(tmp_path, MATHS[:1]), tmp_path / "out"
     run(models, suite, out, [(0, 1, 2)] * 2, MATHS[:1])
-    with pytest.raises(InputError, match="temperature changed from"):
-        run(models, suite, out, [(0, 1, 2)] * 2, MATHS[:1], ["--temperature", "1"])
+    before = (out / "benchmark.json").read_bytes()
+    for words, says in OTHER.items():
+        with pytest.raises(InputError, match=says) as refused:
+            run(models, suite, out, [(0, 1, 2)] * 2, MATHS[:1], words.split())
+        assert "\n" not in str(refused.value)
+    assert (out / "benchmark.json").read_bytes() == before
 
 
 def test_a_greedy_pass_is_made_only_if_asked(tmp_path, models):
@@ -267,35 +303,21 @@ def test_two_models_of_one_name_have_two_labels(tmp_path):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
     assert command.model_labels(folders) == ["a-policy", "b-policy"]
+    report = tmp_path / "c" / "benchmark.md"
+    shutil.copytree(folders[0], report)
+    assert command.model_labels([report]) == ["c-benchmark.md"]
     with pytest.raises(InputError, match="named twice"):
         command.model_labels([folders[0], folders[0]])
     with pytest.raises(InputError, match="no model directory"):
         command.model_labels([tmp_path])
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("tasks: 7", "not a suite"),
-        ("tasks: [aime23]", "no task is called 'aime23'"),
-        ("tasks: [aime24, aime24]", "two entries are called 'aime24'"),
-        ("tasks: [{task: aime24, nn: 3}]", "unknown key 'nn'"),
-        ("tasks: [{task: aime24, n: 0}]", "n is 0"),
-        ("tasks: [{name: own}]", "a set without a file"),
-        ("tasks: [{name: own, file: x.jsonl, domain: near}]", "domain is 'near'"),
-        ("tasks: [7]", "no entry of a suite"),
-    ],
-)
-def test_a_wrong_suite_is_a_line(tmp_path, text, says):
-    (tmp_path / "suite.yaml").write_text(text)
-    with pytest.raises(InputError, match=says):
-        read_suite(tmp_path / "suite.yaml")
-
-
-def test_the_shipped_suite_names_all_ten_tasks():
-    from judgerlvr.config.load import ROOT
-
-    assert [entry.task.name for entry in read_suite(ROOT / "configs/suites/ten.yaml")] == list(TASKS)
+def test_a_task_of_which_no_row_is_asked_is_a_line(tmp_path, models):
+    rows = [row | {"error_type": "bad_question_clarity"} for row in fixtures()["mmlu_redux"].rows]
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(f"tasks: [{{task: mmlu_redux, file: {write_rows(tmp_path / 'rows.arrow', rows)}}}]")
+    with pytest.raises(InputError, match="no row is a question to ask"):
+        run(models[:1], suite, tmp_path / "out", [], ["mmlu_redux"])
 
 
 def test_averages_weigh_tasks_and_not_problems():

@@ -17,7 +17,7 @@ from judgerlvr.evaluation.benchmark.jobs import Job, make_job
 from judgerlvr.evaluation.benchmark.overlaps import between_tasks, origin_lines, with_training
 from judgerlvr.evaluation.benchmark.report import FILES, describe_model, describe_task, write_model, write_report
 from judgerlvr.evaluation.benchmark.rows import averages, differences
-from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model, run_model
+from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model, refuse_other_samples, run_model
 from judgerlvr.evaluation.benchmark.suite import Entry, read_suite
 from judgerlvr.evaluation.benchmark.table import to_markdown
 from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
@@ -52,12 +52,14 @@ def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = No
     hashes = [model_hash(path) for path in paths]
     models = [make_model(*each, jobs, engine) for each in zip(paths, labels, hashes, strict=True)]
     folder = options.out or Path("runs/benchmark") / suite.stem
+    settings = Settings(folder, engine, options.workers, options.allow_unsandboxed_code)
+    for model in models:
+        refuse_other_samples(model, jobs, settings)
     report = describe(loaded, not_run, options)
     report["settings"]["engine"] = dict(engine.arguments)
     data = {entry.task.name: found for entry, found in loaded}
     report["models"] = [describe_model(model, tell_origin(model.label, model.path, data)) for model in models]
     report["shared"] = [asdict(found) for found in between_tasks(data)]
-    settings = Settings(folder, engine, options.workers, options.allow_unsandboxed_code)
     rows: list[dict[str, Any]] = []
     for model in models:
         records, found = run_model(model, jobs, settings, open_engines or on_ray)
