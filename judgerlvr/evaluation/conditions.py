@@ -14,7 +14,7 @@ from judgerlvr.sampling.samples import CUT
 from rewards.wording import counted
 
 # Settings that say how a response is read, by kind.
-READ_BY = {"generate": ("verifier", "extraction", "scorer"), "judge": ("verdicts",)}
+READ_BY = {"generate": ("verifier", "extraction"), "judge": ("verdicts",)}
 
 
 @dataclass(frozen=True)

@@ -62,14 +62,11 @@ class Output:
         return [Group(key, rows, found[key], self.settings_of(key)) for key, rows in records.items()]
 
     def settings_of(self, key: SetKey) -> dict[str, Any]:
-        """The settings of a set, with the engine's arguments. A benchmark has a scorer for each task."""
+        """The settings of a set, with the engine's arguments. A benchmark has a verifier for each task."""
         with reading("not the summary of an evaluation", REMEDY, file=self.folder / SUMMARY, field="settings"):
-            task = self.summary.get("tasks", {}).get(key.set, {})
-            return {
-                **self.summary["settings"],
-                "scorer": task.get("scorer"),
-                "engine": dict(self.summary.get("engine", {})),
-            }
+            task = self.summary.get("tasks", {}).get(key.set)
+            settings = {**self.summary["settings"], "engine": dict(self.summary.get("engine", {}))}
+            return settings | ({"verifier": task["scorer"]} if task else {})
 
 
 def decodings(summary: Mapping[str, Any], file: Path) -> dict[SetKey, Decoding]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from data.verl_rows import write_parquet
+from judgerlvr import compare
 from judgerlvr.benchmark import parse_arguments
 from judgerlvr.evaluation.benchmark import command
 from judgerlvr.evaluation.benchmark.rows import averages, differences, task_row
@@ -177,6 +178,18 @@ def test_a_longer_suite_goes_on_with_the_samples_of_a_shorter_suite(tmp_path, mo
     run(models, write_suite(tmp_path, MATHS[:1]), out, [(0, 1, 2)] * 2, MATHS[:1])
     report, _ = run(models, write_suite(tmp_path, MATHS[:2]), out, [(0, 1, 2)] * 2, MATHS[:2])
     assert len(report["rows"]) == 4
+
+
+def test_two_models_of_a_benchmark_are_compared_task_by_task(tmp_path, models, capsys):
+    out, page = tmp_path / "out", tmp_path / "t.json"
+    run(models, write_suite(tmp_path, MATHS), out, [(0, 1, 2), (0, 0, 0)], MATHS, ["--greedy"])
+    assert compare.main([str(out / "judgerlvr"), str(out / "vanilla"), "--out", str(page)]) == 0
+    rows = json.loads(page.read_text())["sets"]
+    assert Counter(row["set"] for row in rows) == dict.fromkeys(MATHS, 2)
+    assert {round(row["difference"]["value"], 9) for row in rows} == {round(2 / 3, 9)}
+    # 2 of 3 problems differ, all to one side, so that 2 of 4 patterns of signs are as far.
+    assert {row["test"]["p"] for row in rows} == {0.5} and {row["holm_p"] for row in rows} == {1.0}
+    assert "DIFFERENT" not in capsys.readouterr().out
 
 
 OTHER = {

@@ -110,7 +110,10 @@ def test_a_differing_scorer_of_a_task_is_a_differing_verifier(tmp_path, ours, ca
     summary["tasks"] = {"y/test.jsonl": {"scorer": "grid"}}
     (theirs / "summary.json").write_text(json.dumps(summary))
     assert run(tmp_path, ours, theirs) == (2, None)
-    assert "y/test.jsonl: the two evaluations differ: verifier: scorer None against grid" in capsys.readouterr().err
+    assert (
+        "y/test.jsonl: the two evaluations differ: verifier: verifier rewards.math:verify against grid"
+        in capsys.readouterr().err
+    )
 
 
 def test_every_condition_is_an_option_and_is_tried():

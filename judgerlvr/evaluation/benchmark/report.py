@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.evaluation.benchmark.graders import EXTRACTION
 from judgerlvr.evaluation.benchmark.overlaps import Found
 from judgerlvr.evaluation.benchmark.run import Model
 from judgerlvr.evaluation.benchmark.suite import Entry
@@ -76,7 +77,7 @@ def write_model(
         "limit": report["settings"]["limit"],
         "context": model.context,
         "engine": report["settings"]["engine"],
-        "settings": report["settings"],
+        "settings": report["settings"] | {"extraction": EXTRACTION},
         "tasks": {task["name"]: {name: task[name] for name in ("prompt", "scorer", "n")} for task in run},
         "generated_tokens": sum(record.tokens or 0 for record in records),
         "results": [{name: value for name, value in row.items() if name != "model"} for row in rows],
