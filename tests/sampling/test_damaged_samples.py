@@ -27,7 +27,7 @@ def draw_afresh(folder):
 
 
 def read_all(folder):
-    """What a resume and its reader do. True if the folder is taken as it lies."""
+    """Resume and read everything. True if the folder is taken."""
     try:
         list(draw(folder).samples(ITEMS))
     except InputError as refusal:
@@ -51,7 +51,7 @@ def test_any_damage_to_a_sample_is_one_line_or_another_value_of_its_type(folder)
         shard.write_text("\n".join([json.dumps(content), *rest]) + "\n")
         if read_all(folder):
             taken |= {name for name, value in content.items() if type(value) is not kinds[name]}
-    # These fields may be absent or of two types in a whole record too.
+    # Fields with several types in a whole record too.
     assert taken <= {"tokens", "thinking_tokens", "mean_logprob", "seed", "right", "stop_reason"}
 
 
