@@ -118,6 +118,7 @@ def test_a_wrong_set_up_is_one_line_in_time(folder, address, name):
             started.signal(setup.signal)
         words = [filled(word, folder) for word in setup.words]
         code, faults, seconds = doctor(folder, address, setup.driver, words)
+    print(f"{name}: the doctor took {seconds:.1f} s at a load of {os.getloadavg()[0]:.1f}")
     assert code == 2 and len(faults) == setup.rows, faults
     assert filled(setup.says, folder) in faults[0]
     # Other work on the machine takes its share of each core.
