@@ -294,6 +294,26 @@ def test_training_sets_behind_a_model_are_compared_with_every_task(tmp_path, mod
     assert "trained in run judge: aime24: 1 of 3 problems" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("rows", [[{"extra_info": "text"}], [{"extra_info": [1]}], [{"prompt": "x"}], None])
+def test_training_rows_without_problems_are_no_claim_of_cleanness(tmp_path, models, capsys, rows):
+    folder = tmp_path / "runs" / "generate"
+    policy = shutil.copytree(models[0], folder / "policy")
+    (folder / "manifest.json").write_text(json.dumps({"name": "generate"}))
+    if rows:
+        write_parquet(folder / "data" / "train.parquet", rows)
+    report, _ = run([policy], write_suite(tmp_path, MATHS[:1]), tmp_path / "out", [(0, 1, 2)], MATHS[:1])
+    assert [row["count"] for row in report["models"][0]["trained"]] == [None]
+    assert "trained in run generate: aime24: not known" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", [1, [1], {"a": 1}, True, None])
+def test_a_manifest_with_a_damaged_parent_is_a_line(tmp_path, models, path):
+    policy = shutil.copytree(models[0], tmp_path / "runs" / "policy")
+    (tmp_path / "runs" / "manifest.json").write_text(json.dumps({"parent": {"path": path}}))
+    with pytest.raises(InputError, match="not a manifest"):
+        run([policy], write_suite(tmp_path, MATHS[:1]), tmp_path / "out", [], MATHS[:1])
+
+
 def test_golds_that_nothing_matches_are_counted_and_not_printed(tmp_path, models, capsys):
     rows = sums("question")
     file = write_rows(tmp_path / "rows.jsonl", [rows[0], rows[1] | {"answer": r"\unknowncommand{7} see"}, rows[2]])

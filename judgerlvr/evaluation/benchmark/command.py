@@ -156,6 +156,6 @@ def tell_origin(label: str, model: Path, data: Mapping[str, TaskData]) -> list[A
     print("\n".join([f"model {label} ({model})", *origin_lines(model)]), flush=True)
     found = with_training(model, data)
     for overlap in found:
-        count = "data gone" if overlap.count is None else f"{overlap.count} of {counted(overlap.of, 'problem')}"
+        count = "not known" if overlap.count is None else f"{overlap.count} of {counted(overlap.of, 'problem')}"
         print(f"  trained in run {overlap.where}: {overlap.task}: {count}", flush=True)
     return found
