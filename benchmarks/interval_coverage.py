@@ -1,6 +1,7 @@
 """Coverage and width of the intervals of an evaluation, by simulation.
 
-    python -m benchmarks.interval_coverage [--draws 4000] [--samples 8] [--seed 0]
+    python -m benchmarks.interval_coverage [--draws 4000] [--samples 8] [--seed 0] [--correlations 0.67 0.09]
+        [--coupled 0 0.9]
 
 Each draw is an evaluation of fresh problems. The chance of a right sample is beta distributed over the problems, with a
 given mean (the accuracy) and a given intraclass correlation (the spread of difficulty). A pair of arms has the same
@@ -54,18 +55,20 @@ class Found:
     bootstrap: float
 
 
-def single_cells() -> list[Cell]:
-    return [Cell(*values) for values in itertools.product(PROBLEMS, ACCURACIES, CORRELATIONS)]
+def single_cells(correlations: Sequence[float] = CORRELATIONS) -> list[Cell]:
+    return [Cell(*values) for values in itertools.product(PROBLEMS, ACCURACIES, correlations)]
 
 
-def paired_cells() -> list[Cell]:
-    return [Cell(*values) for values in itertools.product(PROBLEMS, ACCURACIES, CORRELATIONS, GAPS, COUPLED)]
+def paired_cells(correlations: Sequence[float] = CORRELATIONS, coupled: Sequence[float] = COUPLED) -> list[Cell]:
+    return [Cell(*values) for values in itertools.product(PROBLEMS, ACCURACIES, correlations, GAPS, coupled)]
 
 
 def chances(accuracy: float, correlation: float, rng: np.random.Generator) -> Callable[[Floats], Floats]:
     """The chance of a right sample as a function of the rank of a problem, from 0 to 1."""
     if accuracy == 1:
         return np.ones_like
+    if correlation == 1:
+        return lambda ranks: (ranks >= 1 - accuracy).astype(np.float64)
     total = 1 / correlation - 1
     grid = np.sort(rng.beta(accuracy * total, (1 - accuracy) * total, GRID))
     return lambda ranks: grid[(ranks * GRID).astype(np.int64)]
@@ -136,8 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--draws", type=int, default=4000, help="evaluations of a cell (default %(default)s)")
     parser.add_argument("--samples", type=int, default=8, help="samples of a problem (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    help_text = "of samples within a problem. 1: a problem is always right or always wrong (default %(default)s)"
+    parser.add_argument("--correlations", type=float, nargs="+", default=CORRELATIONS, help=help_text)
+    parser.add_argument("--coupled", type=float, nargs="+", default=COUPLED, help="of a pair (default %(default)s)")
     options = parser.parse_args(arguments)
-    for title, cells in (("Accuracy of one arm", single_cells()), ("Paired difference", paired_cells())):
+    single, pairs = single_cells(options.correlations), paired_cells(options.correlations, options.coupled)
+    for title, cells in (("Accuracy of one arm", single), ("Paired difference", pairs)):
         found = [measure(cell, options.draws, options.samples, options.seed) for cell in cells]
         print("\n".join([f"## {title}", "", summary(found), "", *table(found), ""]), flush=True)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rewards.errors import exit_code
 
-CONDITIONS = ("prompt", "gold", "verifier", "decoding", "limit", "n")
+CONDITIONS = ("prompt", "gold", "verifier", "decoding", "limit", "n", "engine")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

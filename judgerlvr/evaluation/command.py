@@ -55,7 +55,7 @@ def check_arguments(options: argparse.Namespace) -> None:
 
 
 # An evaluation that agrees in these is the same one, given again.
-SAME = ("data", "limit", "settings")
+SAME = ("data", "limit", "engine", "settings")
 # What holds without a card.
 DEFAULTS = {
     "prompt": Path("configs/prompts/generate.txt"),

@@ -21,6 +21,8 @@ from judgerlvr.evaluation.caps import Curve, cap_curve
 from judgerlvr.evaluation.intervals import NOTHING, Estimate, Shares, bootstrap, difference_interval, share_interval
 from judgerlvr.evaluation.permutation import PermutationTest, permutation_test
 from judgerlvr.evaluation.records import Record
+from rewards.errors import InputError
+from rewards.wording import counted
 
 # Records of one arm by problem.
 ByProblem = Mapping[str, Sequence[Record]]
@@ -89,8 +91,12 @@ def paired(ours: Sequence[Record], theirs: Sequence[Record], limit: int | None =
     Items are matched by id. The id is a hash of the problem, and for judge prompts also of the shown solution.
     ``limit`` is the token limit of the responses, and the curves end there. Without ``limit`` there are no curves.
     Without a shared item every number is nan.
+
+    Raises:
+        InputError: an item of both belongs to another problem in ``theirs``.
     """
     shared = {record.id for record in ours} & {record.id for record in theirs}
+    _check_problems(ours, theirs, shared)
     a, b = by_problem(ours, shared), by_problem(theirs, shared)
     problems = sorted(a)
     one, two = scores_of(a, problems), scores_of(b, problems)
@@ -108,6 +114,13 @@ def paired(ours: Sequence[Record], theirs: Sequence[Record], limit: int | None =
         both_solved=lengths_on_both_solved(a, b),
         left_out=(len({r.id for r in ours} - shared), len({r.id for r in theirs} - shared)),
     )
+
+
+def _check_problems(ours: Sequence[Record], theirs: Sequence[Record], shared: set[str]) -> None:
+    one, two = ({record.id: record.problem_id for record in arm if record.id in shared} for arm in (ours, theirs))
+    if others := sum(one[item] != two[item] for item in shared):
+        problem = f"{others} of {counted(len(shared), 'item')} of both belong to other problems in theirs"
+        raise InputError(problem, "evaluate both with the same version on the same files")
 
 
 def by_problem(records: Sequence[Record], items: set[str]) -> dict[str, list[Record]]:

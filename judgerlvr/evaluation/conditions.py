@@ -9,10 +9,12 @@ from typing import Any
 
 from judgerlvr.evaluation.outputs import Group
 from judgerlvr.evaluation.records import Record
+from judgerlvr.sampling.plan import CAPACITY
+from judgerlvr.sampling.samples import CUT
 from rewards.wording import counted
 
 # Settings that say how a response is read, by kind.
-READ_BY = {"generate": ("verifier", "extraction", "scorer"), "judge": ("verdicts",)}
+READ_BY = {"generate": ("verifier", "extraction"), "judge": ("verdicts",)}
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,26 @@ def _decoding(ours: Group, theirs: Group) -> str:
     return _against(of(ours), of(theirs))
 
 
+def _engine(ours: Group, theirs: Group) -> str:
+    """The arguments of the engine, but those that say how much runs at once."""
+    one, two = (group.settings.get("engine") or {} for group in (ours, theirs))
+    return _against(*({name: value for name, value in given.items() if name not in CAPACITY} for given in (one, two)))
+
+
 def _limit(ours: Group, theirs: Group) -> str:
     one, two = (token_limit(group) for group in (ours, theirs))
-    return _against({"max_tokens": one}, {"max_tokens": two}) if one and two else ""
+    return _against({"response tokens": one}, {"response tokens": two}) if one and two else ""
 
 
 def token_limit(group: Group) -> int | None:
-    """The longest response in tokens. None where responses were given."""
-    return None if group.decoding.stored else group.decoding.max_tokens
+    """The tokens that every response could have. None where responses were given.
+
+    A model with a short context cuts responses below the limit that was asked for.
+    """
+    if group.decoding.stored:
+        return None
+    cut = [record.tokens for record in group.records if record.finish_reason == CUT and record.tokens is not None]
+    return min([group.decoding.max_tokens, *cut])
 
 
 def _n(ours: Group, theirs: Group) -> str:
@@ -99,4 +113,5 @@ CONDITIONS: dict[str, Callable[[Group, Group], str]] = {
     "decoding": _decoding,
     "limit": _limit,
     "n": _n,
+    "engine": _engine,
 }

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from judgerlvr.evaluation.records import Record, field_types, read_records
+from data.typed_rows import field_fault, field_types
+from judgerlvr.evaluation.records import Record, read_records
 from judgerlvr.sampling.decoding import Decoding
 from rewards.errors import InputError, reading
 
@@ -61,10 +62,11 @@ class Output:
         return [Group(key, rows, found[key], self.settings_of(key)) for key, rows in records.items()]
 
     def settings_of(self, key: SetKey) -> dict[str, Any]:
-        """The settings of a set. A benchmark has a scorer for each task."""
+        """The settings of a set, with the engine's arguments. A benchmark has a verifier for each task."""
         with reading("not the summary of an evaluation", REMEDY, file=self.folder / SUMMARY, field="settings"):
-            task = self.summary.get("tasks", {}).get(key.set, {})
-            return {**self.summary["settings"], "scorer": task.get("scorer")}
+            task = self.summary.get("tasks", {}).get(key.set)
+            settings = {**self.summary["settings"], "engine": dict(self.summary.get("engine", {}))}
+            return settings | ({"verifier": task["scorer"]} if task else {})
 
 
 def decodings(summary: Mapping[str, Any], file: Path) -> dict[SetKey, Decoding]:
@@ -77,7 +79,7 @@ def decodings(summary: Mapping[str, Any], file: Path) -> dict[SetKey, Decoding]:
     with reading("not the summary of an evaluation", REMEDY, file=file, field="results"):
         for row in summary["results"]:
             values = {name: row["decoding"][name] for name in types}
-            if wrong := [name for name, value in values.items() if type(value) not in types[name]]:
+            if wrong := field_fault(values, types):
                 raise TypeError(f"{wrong[0]} is {values[wrong[0]]!r}")
             decoding = Decoding(**values)
             found[SetKey(row["set"], row["kind"], decoding.name == "greedy")] = decoding

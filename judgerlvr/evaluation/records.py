@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from functools import cache
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from data.jsonl import read_jsonl, write_jsonl
+from data.typed_rows import field_fault, field_types
 from judgerlvr.sampling.samples import CUT
 from rewards.errors import InputError
 from rewards.extraction.thinking import THINK_CLOSE, THINK_OPEN
@@ -67,16 +67,8 @@ def read_records(path: Path) -> list[Record]:
 
 
 def _record(values: Mapping[str, Any], path: Path, row: int) -> Record:
-    for name, kinds in field_types(Record).items():
-        if name not in values or type(values[name]) not in kinds:
-            fault = f"{type(values[name]).__name__} value" if name in values else "missing"
-            raise InputError(fault, "write the file anew with judgerlvr.evaluate", file=path, row=row, field=name)
-    return Record(**{name: values[name] for name in field_types(Record)})
-
-
-@cache
-def field_types(row: type[Any]) -> dict[str, tuple[type, ...]]:
-    """The types of each field of a flat dataclass. JSON may write a whole number for a float."""
-    hints = get_type_hints(row)
-    kinds = {wanted.name: get_args(hints[wanted.name]) or (hints[wanted.name],) for wanted in fields(row)}
-    return {name: (*types, int) if float in types else types for name, types in kinds.items()}
+    types = field_types(Record)
+    if found := field_fault(values, types):
+        name, fault = found
+        raise InputError(fault, "write the file anew with judgerlvr.evaluate", file=path, row=row, field=name)
+    return Record(**{name: values[name] for name in types})

@@ -65,11 +65,13 @@ class Evaluation:
     """Graded records, and a row of numbers for each set, kind and decoding.
 
     ``context`` is the longest total of prompt and response in tokens. None if nothing was sampled.
+    ``engine`` holds the arguments of ``vllm.LLM`` that the user gave.
     """
 
     records: list[Record] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     context: int | None = None
+    engine: Mapping[str, Any] = field(default_factory=dict)
 
     def add(self, samples: Sequence[Sample], decoding: Decoding, grader: Grader, settings: Settings) -> None:
         """Grade samples that share a decoding and append their records and numbers."""
@@ -86,6 +88,7 @@ class Evaluation:
             "data": [asdict(source) for source in sources],
             "limit": limit,
             "context": self.context,
+            "engine": dict(self.engine),
             "settings": asdict(settings),
             "generated_tokens": sum(record.tokens or 0 for record in self.records),
             "results": self.results,
@@ -107,7 +110,7 @@ def evaluate_model(
     """
     from judgerlvr.sampling.sampler import Sampler
 
-    evaluation = Evaluation()
+    evaluation = Evaluation(engine=engine or {})
     prompts = Prompts(model_dir, items, engine)
     check_limit(prompts, settings.decoding.max_tokens, whole_limit, model_dir)
     with Sampler(model_dir, prompts.needed_context(settings.decoding.max_tokens), engine) as sampler:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data.hashing import file_sha256
+from data.typed_rows import field_fault, field_types
 from judgerlvr.config.choices import Overlong
 from judgerlvr.config.load import ROOT, engine_keys
 from judgerlvr.models.identity import model_hash
@@ -77,6 +78,8 @@ class Manifest:
         parent = {
             name: value for name, value in (values.get("parent") or {}).items() if name in ("path", "hash", "run")
         }
+        if found := field_fault({**asdict(Parent()), **parent}, field_types(Parent)):
+            raise TypeError(f"parent: {': '.join(found)}")
         return cls(**{"name": folder.name, **given, "parent": Parent(**parent)})
 
     def to_json(self) -> str:

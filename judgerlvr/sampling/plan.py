@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from data.typed_rows import Types, field_fault
 from judgerlvr.models.identity import model_hash, tokenizer_hash
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import Item, Sample
@@ -26,6 +27,11 @@ CAPACITY = (
     "max_num_batched_tokens",
     "distributed_executor_backend",
 )
+
+
+# The types of a stored plan and of each of its jobs.
+STORED: Types = {"jobs": (dict,), "problems": (str,), "prompts": (str,), "rounds": (dict,), "engine": (dict,)}
+STORED_JOB: Types = {"name": (str,), "model": (str,), "tokenizer": (str,), "decoding": (dict,)}
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,24 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
-        return cls(**json.loads(text))
+        """The plan of ``to_json``.
+
+        Raises:
+            ValueError: the text is no JSON.
+            TypeError: the text is no plan.
+        """
+        values = json.loads(text)
+        _check_stored(values, STORED)
+        for job in values["jobs"].values():
+            _check_stored(job, STORED_JOB)
+        return cls(**values)
+
+
+def _check_stored(values: Any, types: Types) -> None:
+    if not isinstance(values, Mapping):
+        raise TypeError("no JSON object")
+    if found := field_fault(values, types):
+        raise TypeError(": ".join(found))
 
 
 def _keyed(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:

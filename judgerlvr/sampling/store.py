@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from data.jsonl import dump_line
+from data.typed_rows import field_fault, field_types
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.sampling.plan import Plan
 from judgerlvr.sampling.samples import Item, Sample
@@ -17,6 +18,7 @@ from rewards.errors import InputError
 
 PLAN, SHARDS = "plan.json", "shards"
 SHARD_BYTES = 256 << 20
+REMOVE = "remove the line"
 # Fields of a record that name its sample, and fields that describe the sample.
 KEY = ("job", "set", "id", "sample")
 DESCRIBED = (
@@ -31,6 +33,11 @@ DESCRIBED = (
     "seed",
     "right",
 )
+FIELDS = {
+    **dict.fromkeys(("job", "set", "id", "model"), (str,)),
+    "sample": (int,),
+    **{name: field_types(Sample)[name] for name in DESCRIBED},
+}
 Key = tuple[str, str, str, int]
 
 
@@ -53,26 +60,43 @@ class SampleStore:
         Raises:
             InputError: the folder holds samples of another plan, or a shard is damaged.
         """
-        if stored := read_plan(folder):
-            difference = plan.difference(stored)
-            if difference and not afresh:
-                remedy = "give another folder, or the settings of the samples that are there"
-                raise InputError(f"holds samples of other settings: {difference}", remedy, file=folder)
-            if difference:
-                shutil.rmtree(folder / SHARDS, ignore_errors=True)
         store = cls(folder, plan)
+        if not afresh:
+            store.refuse_others()
+        elif store._difference():
+            shutil.rmtree(folder / SHARDS, ignore_errors=True)
         (folder / SHARDS).mkdir(parents=True, exist_ok=True)
         write_atomically(folder / PLAN, plan.to_json())
         for shard in store.shards:
             cut_torn_line(shard)
         return store
 
+    def refuse_others(self) -> None:
+        """Look at the folder alone. Nothing is written.
+
+        Raises:
+            InputError: the folder holds samples of another plan, or of an unknown plan.
+        """
+        if difference := self._difference():
+            remedy = "give another folder, or the settings of the samples that are there"
+            raise InputError(f"holds samples of other settings: {difference}", remedy, file=self.folder)
+
+    def _difference(self) -> str:
+        stored = read_plan(self.folder)
+        if stored is not None:
+            return self.plan.difference(stored)
+        return f"unknown, without {PLAN}" if self.shards else ""
+
     @property
     def shards(self) -> list[Path]:
         return sorted((self.folder / SHARDS).glob("*.jsonl"))
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """All records, in the order in which the samples ended."""
+        """All records, in the order in which the samples ended.
+
+        Raises:
+            InputError: a line is no record of a sample of the plan.
+        """
         return (record for _, _, record in self._located())
 
     def add(self, job: str, samples: Sequence[Sample]) -> None:
@@ -110,7 +134,7 @@ class SampleStore:
         The texts stay on the disk until a sample is asked for.
 
         Raises:
-            InputError: a key occurs twice.
+            InputError: a key occurs twice, or a line is no record of a sample of the plan.
         """
         order = {(item.set, item.id): place for place, item in enumerate(items)}
         jobs = {job: place for place, job in enumerate(self.plan.jobs)}
@@ -143,9 +167,22 @@ class SampleStore:
                     try:
                         record = json.loads(line)
                     except ValueError as error:
-                        raise InputError("broken JSON", "remove the line", file=shard, row=number) from error
+                        raise InputError("broken JSON", REMOVE, file=shard, row=number) from error
+                    if found := self._fault(record):
+                        raise InputError(found[1], REMOVE, file=shard, row=number, field=found[0] or None)
                     yield shard, offset, record
                     offset += len(line)
+
+    def _fault(self, record: Any) -> tuple[str, str] | None:
+        """(field, fault) of what is no record of a sample of the plan. The field is empty for the whole line."""
+        if not isinstance(record, Mapping):
+            return "", "no JSON object"
+        if found := field_fault(record, FIELDS):
+            return found
+        if record["job"] not in self.plan.jobs:
+            return "job", f"no model and decoding of the plan is {record['job']!r}"
+        n = self.plan.jobs[record["job"]]["decoding"]["n"]
+        return None if 0 <= record["sample"] < n else ("sample", f"{record['sample']}, where {n} are asked for")
 
 
 def key_of(record: Mapping[str, Any]) -> Key:

@@ -11,6 +11,7 @@ Samples depend on model, prompt, decoding, identity and index alone, so that the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from judgerlvr.sampling.requests import Finished, Prompts, Request
 from judgerlvr.sampling.samples import Item, Sample
 from judgerlvr.sampling.store import SampleStore
 from judgerlvr.sampling.work import JobWork, Place
-from rewards.errors import CommandFailed
+from rewards.errors import CommandFailed, InputError
 
 # Requests that an engine holds for each request that runs at once, so that no turn runs dry.
 HELD = 2
@@ -97,7 +98,10 @@ class _Run:
         """Sample until nothing is missing."""
         by_key = {work.key: work for work in self.work}
         for record in self.store.records():
-            by_key[record["job"]].take_back(record)
+            try:
+                by_key[record["job"]].take_back(record)
+            except InputError as error:
+                raise replace(error, file=self.store.folder) from error
         for work in self.work:
             self._write(work, work.prepare())
         self.progress.begin(self.work)

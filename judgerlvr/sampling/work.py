@@ -10,6 +10,7 @@ from typing import Any
 from judgerlvr.sampling.plan import Job, Rounds
 from judgerlvr.sampling.requests import Finished, Prompts, Request
 from judgerlvr.sampling.samples import CUT, OVERSIZE, Sample
+from rewards.errors import InputError
 
 # (place of the item, index of the sample)
 Place = tuple[int, int]
@@ -37,10 +38,17 @@ class JobWork:
         return self.counts["samples"] >= self.wanted
 
     def take_back(self, record: Mapping[str, Any]) -> None:
-        """Count a record of an earlier attempt."""
-        place = self._places[record["set"], record["id"]]
+        """Count a record of an earlier attempt.
+
+        Raises:
+            InputError: nobody asked for the item.
+        """
+        key = record["set"], record["id"]
+        if key not in self._places:
+            raise InputError(f"holds a sample of {key[1]} of {key[0]}, which is not asked for", "remove its lines")
+        place = self._places[key]
         self._count(place, record["sample"], record["right"], record["finish_reason"], record["unclosed"])
-        self.counts["tokens"] += record["tokens"]
+        self.counts["tokens"] += record["tokens"] or 0
 
     def prepare(self) -> list[Sample]:
         """Fill the queue with what is missing. Returns the samples that need no engine."""

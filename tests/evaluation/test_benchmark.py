@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from data.verl_rows import write_parquet
+from judgerlvr import compare
 from judgerlvr.benchmark import parse_arguments
 from judgerlvr.evaluation.benchmark import command
 from judgerlvr.evaluation.benchmark.rows import averages, differences, task_row
-from judgerlvr.evaluation.benchmark.suite import read_suite
 from judgerlvr.evaluation.records import read_records
 from judgerlvr.evaluation.scoring import ifeval, sandbox
 from judgerlvr.evaluation.tasks import TASKS
@@ -151,6 +151,28 @@ def test_a_finished_command_starts_no_engine_again(tmp_path, models):
     assert second == first and loaded == [[], []]
 
 
+def test_a_folder_of_other_settings_costs_no_sample_of_another_model(tmp_path, models):
+    """The second model's folder was found to be of another seed only after the first model had been sampled."""
+    suite, out = write_suite(tmp_path, MATHS[:1]), tmp_path / "out"
+    run(models[1:], suite, out, [(0, 1, 2)], MATHS[:1])
+    with pytest.raises(InputError, match=r"judgerlvr/samples/aime24: holds samples of other settings: .*seed changed"):
+        run(models, suite, out, [], MATHS[:1], ["--seed", "3"])
+    assert not (out / "vanilla").exists()
+
+
+def test_a_changed_file_is_refused_instead_of_mixed(tmp_path, models):
+    """A benchmark whose file changed between two attempts: other problems, and the same problems with other golds."""
+    suite, out = write_suite(tmp_path, ["aime25"]), tmp_path / "out"
+    run(models[:1], suite, out, [(0, 0, 0)], ["aime25"])
+    rows = fixtures()["aime25"].rows
+    write_rows(tmp_path / "aime25.jsonl", [rows[0] | {"answer": "-1"}, *rows[1:]])
+    report, loaded = run(models[:1], suite, out, [(0, 0, 0)], ["aime25"])
+    assert report["rows"][0]["accuracy"]["value"] == pytest.approx(2 / 3) and loaded == [[]]
+    write_rows(tmp_path / "aime25.jsonl", [rows[0] | {"question": "Add 1 and 1."}, *rows[1:]])
+    with pytest.raises(InputError, match="the problems changed"):
+        run(models[:1], suite, out, [], ["aime25"])
+
+
 def test_a_longer_suite_goes_on_with_the_samples_of_a_shorter_suite(tmp_path, models):
     out = tmp_path / "out"
     run(models, write_suite(tmp_path, MATHS[:1]), out, [(0, 1, 2)] * 2, MATHS[:1])
@@ -158,11 +180,38 @@ def test_a_longer_suite_goes_on_with_the_samples_of_a_shorter_suite(tmp_path, mo
     assert len(report["rows"]) == 4
 
 
+def test_two_models_of_a_benchmark_are_compared_task_by_task(tmp_path, models, capsys):
+    out, page = tmp_path / "out", tmp_path / "t.json"
+    run(models, write_suite(tmp_path, MATHS), out, [(0, 1, 2), (0, 0, 0)], MATHS, ["--greedy"])
+    assert compare.main([str(out / "judgerlvr"), str(out / "vanilla"), "--out", str(page)]) == 0
+    rows = json.loads(page.read_text())["sets"]
+    assert Counter(row["set"] for row in rows) == dict.fromkeys(MATHS, 2)
+    assert {round(row["difference"]["value"], 9) for row in rows} == {round(2 / 3, 9)}
+    # 2 of 3 problems differ, all to one side, so that 2 of 4 patterns of signs are as far.
+    assert {row["test"]["p"] for row in rows} == {0.5} and {row["holm_p"] for row in rows} == {1.0}
+    assert "DIFFERENT" not in capsys.readouterr().out
+
+
+OTHER = {
+    "--temperature 1": "temperature changed from",
+    "--top-p 0.5": "top_p changed from",
+    "--seed 3": "seed changed from",
+    "--max-tokens 99": "max_tokens changed from",
+    "--greedy": "1 pair of model and decoding before, now 2",
+    "--limit 2": "the problems changed",
+    "--engine dtype=float16": "the engine changed",
+}
+
+
 def test_other_settings_are_refused_instead_of_mixed(tmp_path, models):
     suite, out = write_suite(tmp_path, MATHS[:1]), tmp_path / "out"
     run(models, suite, out, [(0, 1, 2)] * 2, MATHS[:1])
-    with pytest.raises(InputError, match="temperature changed from"):
-        run(models, suite, out, [(0, 1, 2)] * 2, MATHS[:1], ["--temperature", "1"])
+    before = (out / "benchmark.json").read_bytes()
+    for words, says in OTHER.items():
+        with pytest.raises(InputError, match=says) as refused:
+            run(models, suite, out, [(0, 1, 2)] * 2, MATHS[:1], words.split())
+        assert "\n" not in str(refused.value)
+    assert (out / "benchmark.json").read_bytes() == before
 
 
 def test_a_greedy_pass_is_made_only_if_asked(tmp_path, models):
@@ -245,6 +294,26 @@ def test_training_sets_behind_a_model_are_compared_with_every_task(tmp_path, mod
     assert "trained in run judge: aime24: 1 of 3 problems" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("rows", [[{"extra_info": "text"}], [{"extra_info": [1]}], [{"prompt": "x"}], None])
+def test_training_rows_without_problems_are_no_claim_of_cleanness(tmp_path, models, capsys, rows):
+    folder = tmp_path / "runs" / "generate"
+    policy = shutil.copytree(models[0], folder / "policy")
+    (folder / "manifest.json").write_text(json.dumps({"name": "generate"}))
+    if rows:
+        write_parquet(folder / "data" / "train.parquet", rows)
+    report, _ = run([policy], write_suite(tmp_path, MATHS[:1]), tmp_path / "out", [(0, 1, 2)], MATHS[:1])
+    assert [row["count"] for row in report["models"][0]["trained"]] == [None]
+    assert "trained in run generate: aime24: not known" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", [1, [1], {"a": 1}, True, None])
+def test_a_manifest_with_a_damaged_parent_is_a_line(tmp_path, models, path):
+    policy = shutil.copytree(models[0], tmp_path / "runs" / "policy")
+    (tmp_path / "runs" / "manifest.json").write_text(json.dumps({"parent": {"path": path}}))
+    with pytest.raises(InputError, match="not a manifest"):
+        run([policy], write_suite(tmp_path, MATHS[:1]), tmp_path / "out", [], MATHS[:1])
+
+
 def test_golds_that_nothing_matches_are_counted_and_not_printed(tmp_path, models, capsys):
     rows = sums("question")
     file = write_rows(tmp_path / "rows.jsonl", [rows[0], rows[1] | {"answer": r"\unknowncommand{7} see"}, rows[2]])
@@ -267,35 +336,21 @@ def test_two_models_of_one_name_have_two_labels(tmp_path):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
     assert command.model_labels(folders) == ["a-policy", "b-policy"]
+    report = tmp_path / "c" / "benchmark.md"
+    shutil.copytree(folders[0], report)
+    assert command.model_labels([report]) == ["c-benchmark.md"]
     with pytest.raises(InputError, match="named twice"):
         command.model_labels([folders[0], folders[0]])
     with pytest.raises(InputError, match="no model directory"):
         command.model_labels([tmp_path])
 
 
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("tasks: 7", "not a suite"),
-        ("tasks: [aime23]", "no task is called 'aime23'"),
-        ("tasks: [aime24, aime24]", "two entries are called 'aime24'"),
-        ("tasks: [{task: aime24, nn: 3}]", "unknown key 'nn'"),
-        ("tasks: [{task: aime24, n: 0}]", "n is 0"),
-        ("tasks: [{name: own}]", "a set without a file"),
-        ("tasks: [{name: own, file: x.jsonl, domain: near}]", "domain is 'near'"),
-        ("tasks: [7]", "no entry of a suite"),
-    ],
-)
-def test_a_wrong_suite_is_a_line(tmp_path, text, says):
-    (tmp_path / "suite.yaml").write_text(text)
-    with pytest.raises(InputError, match=says):
-        read_suite(tmp_path / "suite.yaml")
-
-
-def test_the_shipped_suite_names_all_ten_tasks():
-    from judgerlvr.config.load import ROOT
-
-    assert [entry.task.name for entry in read_suite(ROOT / "configs/suites/ten.yaml")] == list(TASKS)
+def test_a_task_of_which_no_row_is_asked_is_a_line(tmp_path, models):
+    rows = [row | {"error_type": "bad_question_clarity"} for row in fixtures()["mmlu_redux"].rows]
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(f"tasks: [{{task: mmlu_redux, file: {write_rows(tmp_path / 'rows.arrow', rows)}}}]")
+    with pytest.raises(InputError, match="no row is a question to ask"):
+        run(models[:1], suite, tmp_path / "out", [], ["mmlu_redux"])
 
 
 def test_averages_weigh_tasks_and_not_problems():

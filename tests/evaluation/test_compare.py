@@ -1,6 +1,7 @@
 """The command that compares two evaluations: matching of sets, refusals, and the three formats."""
 
 import json
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 
 import pytest
@@ -8,17 +9,19 @@ import pytest
 from judgerlvr import compare as command
 from judgerlvr.compare import main
 from judgerlvr.evaluation.conditions import CONDITIONS
+from judgerlvr.evaluation.records import Record
 from judgerlvr.evaluation.run import Evaluation, Settings, write_evaluation
 from judgerlvr.evaluation.summary import summarise
 from judgerlvr.sampling.decoding import Decoding
+from tests.helpers.json_damage import damaged
 from tests.helpers.records import samples
 
 DECODING = Decoding(n=4, max_tokens=64)
 
 
-def write(folder, sets, decoding=DECODING, settings=None, **changes):
+def write(folder, sets, decoding=DECODING, settings=None, engine=None, **changes):
     """An evaluation with the given scores: set name -> problem -> a character for each sample."""
-    evaluation = Evaluation()
+    evaluation = Evaluation(engine=engine or {})
     for name, problems in sets.items():
         about = {"set": name, "decoding": decoding.name, "prompt": "solve", **changes}
         rows = [record for problem, scores in problems.items() for record in samples(problem, scores, **about)]
@@ -78,6 +81,7 @@ DIFFERENT = {
     "decoding": dict(decoding=Decoding(n=4, max_tokens=64, temperature=0.6)),
     "limit": dict(decoding=Decoding(n=4, max_tokens=128)),
     "n": {},
+    "engine": dict(engine={"quantization": "fp8"}),
 }
 
 
@@ -106,11 +110,80 @@ def test_a_differing_scorer_of_a_task_is_a_differing_verifier(tmp_path, ours, ca
     summary["tasks"] = {"y/test.jsonl": {"scorer": "grid"}}
     (theirs / "summary.json").write_text(json.dumps(summary))
     assert run(tmp_path, ours, theirs) == (2, None)
-    assert "y/test.jsonl: the two evaluations differ: verifier: scorer None against grid" in capsys.readouterr().err
+    assert (
+        "y/test.jsonl: the two evaluations differ: verifier: verifier rewards.math:verify against grid"
+        in capsys.readouterr().err
+    )
 
 
 def test_every_condition_is_an_option_and_is_tried():
     assert command.CONDITIONS == tuple(CONDITIONS) == tuple(DIFFERENT)
+
+
+# Fields that may differ: how much ran at once, what the summary alone reads, the name of a file, and the seed.
+FREE = {"seed", "workers", "min_check_tokens", "prompt", "decoding"}
+# What a response is, and what the grader found in it. Two models differ in these.
+FOUND = {
+    *("answer", "verdict", "score", "reason", "seconds", "tokens", "thinking_tokens", "finish_reason"),
+    *("response", "mean_logprob", "sample", "decoding"),
+}
+
+
+def other(value):
+    """Another value of the same type, or of a type that the field may have."""
+    if isinstance(value, bool) or value is None:
+        return not value
+    if isinstance(value, str):
+        return {"strict": "lenient"}.get(value, f"{value}x")
+    return (*value, "x") if isinstance(value, tuple) else value + 1 if isinstance(value, int) else value / 2
+
+
+def codes(tmp_path, kind, decoding=DECODING, settings=None, changed=None):
+    """The exit code of a comparison of two judges or two generators of which the second has other values."""
+    about = {"kind": kind, **({"label": True} if kind == "judge" else {})}
+    sets = {"s": {"a": "1" * decoding.n}}
+    ours = write(tmp_path / f"ours-{kind}", {"s": {"a": "1111"}}, **about)
+    theirs = write(tmp_path / f"theirs-{kind}", sets, decoding, settings, **about)
+    rows = [json.loads(line) | (changed or {}) for line in (theirs / "samples.jsonl").read_text().splitlines()]
+    (theirs / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return main([str(ours), str(theirs)])
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Decoding)])
+def test_every_field_of_a_decoding_is_compared(tmp_path, field):
+    decoding = replace(DECODING, **{field: other(getattr(DECODING, field))})
+    found = {codes(tmp_path, kind, decoding) for kind in ("generate", "judge")}
+    assert found == ({0} if field in FREE else {2})
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Settings)])
+def test_every_field_of_the_settings_is_compared_where_it_reads_responses(tmp_path, field):
+    settings = Settings(DECODING)
+    changed = settings if field == "decoding" else replace(settings, **{field: other(getattr(settings, field))})
+    refused = {kind for kind in ("generate", "judge") if codes(tmp_path, kind, settings=changed) == 2}
+    assert bool(refused) is (field not in FREE)
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Record)])
+def test_every_field_of_a_record_is_an_outcome_or_compared(tmp_path, capsys, field):
+    value = {"label": False, "answer": "x"}.get(field, other(getattr(samples("a", "1")[0], field)))
+    code = codes(tmp_path, "generate", changed={field: value})
+    message = capsys.readouterr().err
+    assert code == (0 if field in FOUND | {"seed"} else 2), message
+    assert message.count("\n") == (code == 2)
+
+
+def test_a_context_that_cuts_below_the_limit_is_a_shorter_limit(tmp_path, ours, capsys):
+    theirs = write(tmp_path / "theirs", SETS, tokens=40, finish_reason="length")
+    assert run(tmp_path, ours, theirs) == (2, None)
+    assert "limit: response tokens 64 against 40" in capsys.readouterr().err
+    _, found = run(tmp_path, ours, theirs, "--allow-different", "limit")
+    assert found["sets"][0]["ours"]["curve"]["caps"][-1] == 40
+
+
+def test_engine_arguments_of_capacity_may_differ(tmp_path, ours):
+    theirs = write(tmp_path / "theirs", SETS, engine={"tensor_parallel_size": 4, "max_num_seqs": 9})
+    assert run(tmp_path, ours, theirs)[0] == 0
 
 
 def test_several_differences_are_named_at_once(tmp_path, ours, capsys):
@@ -175,19 +248,6 @@ def test_a_damaged_folder_is_one_line_and_exit_2(tmp_path, ours, capsys, damage,
     assert run(tmp_path, ours, theirs) == (2, None)
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and said in message and "theirs" in message
-
-
-JUNK = (None, 1, "x", [], {}, [1], {"a": 1}, True)
-
-
-def damaged(value):
-    """The data with each part replaced by each junk in turn."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield {name: part for name, part in value.items() if name != key}
-            yield from ({**value, key: other} for other in (*JUNK, *damaged(inner)))
-    elif isinstance(value, list) and value:
-        yield from ([other, *value[1:]] for other in (*JUNK, *damaged(value[0])))
 
 
 def read_parts(folder, name):

@@ -2,6 +2,7 @@
 
 import os
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,45 @@ def test_harmful_code_scores_0_under_a_named_reason(name):
     assert reason is None or str(result.reason) == reason
     assert time.monotonic() - before < QUICK.wall_seconds + 4
     assert not Path("/usr/bin/planted").exists()
+
+
+# Outputs of a function that end the process before its result is written. The grader reads them outside of the walls.
+WRITTEN = {
+    "nested": "b'[' * 200_000",
+    "closed": "b'[' * 200_000 + b']' * 200_000",
+    "digits": "b'9' * 5_000",
+    "no text": "b'\\xff\\xfe'",
+    "no number": "b'[NaN]'",
+    "long": "b'[' + b'[],' * 20_000_000 + b'[]]'",
+}
+DIRECTLY = """
+class Solution:
+    def tripled(self, values):
+        import os
+        os.write(1, {text})
+        os._exit(0)
+"""
+
+
+@needs_sandbox
+@pytest.mark.parametrize("name", WRITTEN)
+def test_any_output_of_a_function_is_a_wrong_answer_and_no_exception(name):
+    """An output that Python's JSON reader gives up on ended the whole benchmark."""
+    problem = TASKS["livecodebench_v6"].to_problem(fixtures()["livecodebench_v6"].rows[2])
+    (result,) = CodeGrader().grade_many([(problem, code(DIRECTLY.format(text=WRITTEN[name])))])
+    assert (result.score, str(result.reason)) == (0.0, "wrong")
+
+
+@pytest.mark.parametrize("found", ["x\n" * 20_000_000, "x " * 20_000_000, "[]," * 20_000_000])
+@pytest.mark.parametrize("function", [None, "f"])
+def test_a_long_output_costs_no_memory_beside_its_text(found, function):
+    """Each token of an output of 64 MiB was a string of its own: minutes and gigabytes outside of the walls."""
+    tracemalloc.start()
+    try:
+        assert not code_tests.same_output(found, "[3]", function)
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * len(found)
+    finally:
+        tracemalloc.stop()
 
 
 @needs_sandbox
@@ -229,6 +269,10 @@ def test_unsandboxed_code_keeps_its_limits():
         ("3.0", "3", None, True),
         ("3 4\n5\n", "3 4 \n5\n\n", None, True),
         ("3 4 5", "3 4\n5", None, False),
+        ("3 4 5", "3 4", None, False),
+        ("3 4", "3 4 5", None, False),
+        ('["\\u00e9"]', '["é"]', "f", True),
+        ("1.0", "1", "f", True),
         ("nan", "0", None, False),
         ("[1, 2]", "[1,2]", "f", True),
         ("[2, 1]", "[1,2]", "f", False),

@@ -61,6 +61,15 @@ def test_a_grid_without_its_solution_is_refused(blank, tmp_path):
     assert refused.value.row == 3 and "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("cell", ["9" * 5000, "[" * 100_000, '{"solution": ' * 2000, "NaN", "-"])
+def test_a_grid_that_cannot_be_read_scores_0_and_ends_nothing(cell, tmp_path):
+    """A number of 5,000 digits in a response ended the whole benchmark."""
+    problem = load("zebralogic", tmp_path).problems[0]
+    with open_task_grader(TASKS["zebralogic"], 1, thinking_open=False) as grader:
+        (result,) = grader.grade_many([(problem, f'x</think>{{"solution": {{"House 1": {{"Name": {cell}}}}}}}')])
+    assert result.score == 0.0
+
+
 def test_a_repeated_problem_is_asked_once(tmp_path):
     rows = fixtures()["aime25"].rows
     data = load_task(small_task("aime25"), write_rows(tmp_path / "rows.jsonl", [rows[0], rows[0], rows[1]]))

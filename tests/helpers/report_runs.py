@@ -16,7 +16,9 @@ def make_record(draw, kind, problem, sample, decoding, right, mean_tokens):
     score = float(draw.random() < right)
     label = None if kind == "generate" else problem % 2 == 0
     verdict = None if label is None else label == bool(score)
-    tokens = max(4, int(draw.gauss(mean_tokens, mean_tokens / 4)))
+    cut = not score and sample == 0
+    drawn = max(4, int(draw.gauss(mean_tokens, mean_tokens / 4)))
+    tokens = decoding.max_tokens if cut else drawn
     return Record(
         set="data/heldout.jsonl",
         kind=kind,
@@ -35,7 +37,7 @@ def make_record(draw, kind, problem, sample, decoding, right, mean_tokens):
         seconds=0.001,
         tokens=tokens,
         thinking_tokens=tokens // 2,
-        finish_reason="length" if not score and sample == 0 else "stop",
+        finish_reason="length" if cut else "stop",
         mean_logprob=-0.4,
         seed=1,
     )

@@ -15,9 +15,9 @@ from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.benchmark.graders import why_not_scored
 from judgerlvr.evaluation.benchmark.jobs import Job, make_job
 from judgerlvr.evaluation.benchmark.overlaps import between_tasks, origin_lines, with_training
-from judgerlvr.evaluation.benchmark.report import describe_model, describe_task, write_model, write_report
+from judgerlvr.evaluation.benchmark.report import FILES, describe_model, describe_task, write_model, write_report
 from judgerlvr.evaluation.benchmark.rows import averages, differences
-from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model, run_model
+from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model, refuse_other_samples, run_model
 from judgerlvr.evaluation.benchmark.suite import Entry, read_suite
 from judgerlvr.evaluation.benchmark.table import to_markdown
 from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
@@ -52,11 +52,14 @@ def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = No
     hashes = [model_hash(path) for path in paths]
     models = [make_model(*each, jobs, engine) for each in zip(paths, labels, hashes, strict=True)]
     folder = options.out or Path("runs/benchmark") / suite.stem
+    settings = Settings(folder, engine, options.workers, options.allow_unsandboxed_code)
+    for model in models:
+        refuse_other_samples(model, jobs, settings)
     report = describe(loaded, not_run, options)
+    report["settings"]["engine"] = dict(engine.arguments)
     data = {entry.task.name: found for entry, found in loaded}
     report["models"] = [describe_model(model, tell_origin(model.label, model.path, data)) for model in models]
     report["shared"] = [asdict(found) for found in between_tasks(data)]
-    settings = Settings(folder, engine, options.workers, options.allow_unsandboxed_code)
     rows: list[dict[str, Any]] = []
     for model in models:
         records, found = run_model(model, jobs, settings, open_engines or on_ray)
@@ -90,6 +93,8 @@ def engine_settings(pairs: Sequence[str]) -> EngineSettings:
 def model_labels(paths: Sequence[Path]) -> list[str]:
     """A label a model: the last part of its path, and more parts where two models share the last part.
 
+    A label names a folder beside the files of the report, and is none of the names of those files.
+
     Raises:
         InputError: a path is no model directory, or one model is named twice.
     """
@@ -101,7 +106,7 @@ def model_labels(paths: Sequence[Path]) -> list[str]:
         raise InputError("one model is named twice", "name each model once")
     for parts in range(1, max(len(path.parts) for path in whole) + 1):
         labels = ["-".join(path.parts[-parts:]).strip("/") for path in whole]
-        if len(set(labels)) == len(labels):
+        if len({*labels, *FILES}) == len(labels) + len(FILES):
             break
     return labels
 
@@ -151,6 +156,6 @@ def tell_origin(label: str, model: Path, data: Mapping[str, TaskData]) -> list[A
     print("\n".join([f"model {label} ({model})", *origin_lines(model)]), flush=True)
     found = with_training(model, data)
     for overlap in found:
-        count = "data gone" if overlap.count is None else f"{overlap.count} of {counted(overlap.of, 'problem')}"
+        count = "not known" if overlap.count is None else f"{overlap.count} of {counted(overlap.of, 'problem')}"
         print(f"  trained in run {overlap.where}: {overlap.task}: {count}", flush=True)
     return found

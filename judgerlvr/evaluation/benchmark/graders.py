@@ -9,9 +9,13 @@ from judgerlvr.evaluation.grading import Grader
 from judgerlvr.evaluation.scoring import ifeval, sandbox
 from judgerlvr.evaluation.scoring.code import CodeGrader
 from judgerlvr.evaluation.tasks.task import Task
+from rewards.extraction.extract import Mode
 from rewards.grading.settings import GradingSettings
 from rewards.types import Problem
 from rewards.verifier import load_verifier
+
+# How the answer of a response is found, for every task.
+EXTRACTION: Mode = "strict"
 
 
 @contextmanager
@@ -22,7 +26,7 @@ def open_task_grader(task: Task, workers: int, thinking_open: bool, sandboxed: b
     elif task.scorer == "instructions":
         yield ifeval.InstructionGrader(thinking_open)
     else:
-        with GradingSettings(task.verifier, "strict", workers, thinking_open).open_pool() as pool:
+        with GradingSettings(task.verifier, EXTRACTION, workers, thinking_open).open_pool() as pool:
             yield pool
 
 

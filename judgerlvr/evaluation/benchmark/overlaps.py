@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from data.decontaminate import EvaluationIndex
 from data.normalised_tokens import normalised_tokens
@@ -22,7 +23,7 @@ TRAIN = "train.parquet"
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The problems that a run trained on. ``problems`` is None where the run's data are gone."""
+    """The problems that a run trained on. ``problems`` is None where the run's data are gone, or name no problem."""
 
     run: str
     problems: list[Problem] | None
@@ -54,12 +55,14 @@ def _run_of(model: Path) -> Path | None:
     return next((folder for folder in model.resolve().parents if (folder / MANIFEST).is_file()), None)
 
 
-def _problems(file: Path) -> list[Problem]:
-    """Each problem text of a file of training rows, once."""
-    texts = dict.fromkeys(
-        str((located.row.get("extra_info") or {}).get("problem") or "") for located in iter_rows(file)
-    )
-    return [Problem(str(place), text) for place, text in enumerate(filter(None, texts))]
+def _problems(file: Path) -> list[Problem] | None:
+    """Each problem text of a file of training rows, once. None without any text."""
+    texts = dict.fromkeys(filter(None, (_text(located.row.get("extra_info")) for located in iter_rows(file))))
+    return [Problem(str(place), text) for place, text in enumerate(texts)] or None
+
+
+def _text(info: Any) -> str:
+    return str(info.get("problem") or "") if isinstance(info, Mapping) else ""
 
 
 def with_training(model: Path, tasks: Mapping[str, TaskData]) -> list[Found]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.evaluation.benchmark.graders import EXTRACTION
 from judgerlvr.evaluation.benchmark.overlaps import Found
 from judgerlvr.evaluation.benchmark.run import Model
 from judgerlvr.evaluation.benchmark.suite import Entry
@@ -18,7 +19,7 @@ from judgerlvr.evaluation.run import without_nan
 from judgerlvr.evaluation.tasks.files import TaskData
 from judgerlvr.runs.files import write_atomically
 
-MARKDOWN, HTML, JSON = "benchmark.md", "benchmark.html", "benchmark.json"
+FILES = MARKDOWN, HTML, JSON = "benchmark.md", "benchmark.html", "benchmark.json"
 
 
 def describe_task(entry: Entry, data: TaskData | None, not_run: str) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def write_model(
         ],
         "limit": report["settings"]["limit"],
         "context": model.context,
-        "settings": report["settings"],
+        "engine": report["settings"]["engine"],
+        "settings": report["settings"] | {"extraction": EXTRACTION},
         "tasks": {task["name"]: {name: task[name] for name in ("prompt", "scorer", "n")} for task in run},
         "generated_tokens": sum(record.tokens or 0 for record in records),
         "results": [{name: value for name, value in row.items() if name != "model"} for row in rows],

@@ -73,10 +73,24 @@ def run_model(
     return records, rows
 
 
+def refuse_other_samples(model: Model, jobs: Sequence[Job], settings: Settings) -> None:
+    """Raise InputError where a task's folder holds samples of other settings, before any engine starts."""
+    for job in jobs:
+        wanted = plan.Plan.of(job.items, _asked(model, job), None, settings.engine.arguments)
+        SampleStore(_folder(model, job, settings), wanted).refuse_others()
+
+
+def _folder(model: Model, job: Job, settings: Settings) -> Path:
+    return settings.folder / model.label / SAMPLES / job.task.name
+
+
+def _asked(model: Model, job: Job) -> list[plan.Job]:
+    return [plan.Job(model.path, decoding, model.label) for decoding in job.decodings]
+
+
 def _sample(model: Model, job: Job, settings: Settings, engines: Engines) -> SampleStore:
-    folder = settings.folder / model.label / SAMPLES / job.task.name
     print(f"{model.label}, {job.task.name}", flush=True)
-    asked = [plan.Job(model.path, decoding, model.label) for decoding in job.decodings]
+    folder, asked = _folder(model, job, settings), _asked(model, job)
     return sample_items(folder, job.items, asked, engines, engine=settings.engine.arguments, tell=_tell)
 
 

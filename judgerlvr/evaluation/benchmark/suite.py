@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from rewards.verifier import DEFAULT_VERIFIER, load_verifier
 
 OF_TASK = ("task", "file", "sha256", "n", "prompt")
 OF_FILE = ("name", "file", "n", "prompt", "domain", "verifier")
+# A name is also the name of a folder of samples.
+NAME = re.compile(r"\w[\w .+-]{0,59}")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ def read_suite(path: Path) -> list[Entry]:
     """
     with reading("not a suite", "write a YAML file with a list `tasks`", file=path):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        listed = list(content["tasks"])
+        listed = content["tasks"]
+        if not isinstance(listed, list) or not listed:
+            raise TypeError("tasks is no list of entries")
     entries = [_entry(value, path, row) for row, value in enumerate(listed, start=1)]
     names = [entry.task.name for entry in entries]
     for name in names:
@@ -68,6 +73,8 @@ def _entry(value: Any, path: Path, row: int) -> Entry:
     for key in value:
         if key not in allowed:
             raise InputError(f"unknown key {key!r}", f"use {', '.join(allowed)}", file=path, row=row)
+        if key != "n" and (not isinstance(value[key], str) or not value[key].strip()):
+            raise InputError(f"{key} is {value[key]!r}", "give a text", file=path, row=row, field=key)
     try:
         return _of_task(value) if "task" in value else _of_file(value)
     except InputError as error:
@@ -75,14 +82,17 @@ def _entry(value: Any, path: Path, row: int) -> Entry:
 
 
 def _of_task(value: Mapping[str, Any]) -> Entry:
-    name = str(value["task"])
+    name = value["task"]
     if name not in TASKS:
         raise InputError(f"no task is called {name!r}", f"use one of {', '.join(TASKS)}", field="task")
     file = resolve_path(Path(value["file"])) if "file" in value else None
-    return Entry(_changed(TASKS[name], value), file, str(value.get("sha256", "")))
+    return Entry(_changed(TASKS[name], value), file, value.get("sha256", ""))
 
 
 def _of_file(value: Mapping[str, Any]) -> Entry:
+    if not NAME.fullmatch(value["name"]):
+        remedy = "use at most 60 letters, digits, blanks and _ . + -, and begin with a letter or digit"
+        raise InputError(f"a set cannot be called {value['name']!r}", remedy, field="name")
     if "file" not in value:
         raise InputError("a set without a file", "add file: PATH", field="file")
     domain = value.get("domain", "in")
@@ -90,16 +100,16 @@ def _of_file(value: Mapping[str, Any]) -> Entry:
         raise InputError(f"domain is {domain!r}", "use in or out", field="domain")
     file = resolve_path(Path(value["file"]))
     task = Task(
-        name=str(value["name"]),
-        title=str(value["name"]),
+        name=value["name"],
+        title=value["name"],
         domain=domain,
-        source=Source(str(value["file"]), "", (), None),
+        source=Source(value["file"], "", (), None),
         licence="not asked",
         columns={},
         to_problem=lambda row: None,
         prompt=MATHS,
         n=4,
-        verifier=str(value.get("verifier", DEFAULT_VERIFIER)),
+        verifier=value.get("verifier", DEFAULT_VERIFIER),
     )
     return Entry(_changed(task, value), file, own=True)
 

@@ -129,7 +129,7 @@ def _overlaps(report: Report) -> Table:
 
 
 def _count(row: Mapping[str, Any]) -> str:
-    return "data gone" if row["count"] is None else f"{row['count']} of {row['of']}"
+    return "not known" if row["count"] is None else f"{row['count']} of {row['of']}"
 
 
 def _shared(report: Report) -> Table:

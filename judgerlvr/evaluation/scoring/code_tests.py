@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -16,6 +16,8 @@ from judgerlvr.evaluation.scoring.limits import Limits
 from judgerlvr.evaluation.scoring.sandbox import run_python
 from rewards.errors import InputError
 
+# JSON of the same value is at most so much longer: an escaped letter has 12 characters, and blanks stand between.
+LONGER = 16
 DECODING = Limits(seconds=20, megabytes=4096, file_megabytes=512)
 # The private tests are base64 of zlib of a pickle that holds JSON text.
 _DECODER = """
@@ -82,9 +84,10 @@ def _private(text: str, sandboxed: bool) -> list[dict[str, Any]]:
 
 
 def _json(text: str) -> Any:
+    """The value of a JSON text, or None. Sampled code may nest too deeply, or write a number of too many digits."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -97,17 +100,25 @@ def program_of(code: str, function: str | None) -> str:
 
 def same_output(found: str, expected: str, function: str | None) -> bool:
     """Whether an output is the expected one: equal JSON for a function, else equal lines of equal tokens."""
+    found, expected = found.strip(), expected.strip()
     if function:
-        return found.strip() == expected.strip() or (_json(found) is not None and _json(found) == _json(expected))
-    ours, theirs = _lines(found), _lines(expected)
-    return len(ours) == len(theirs) and all(map(_same_tokens, ours, theirs))
+        return found == expected or _same_value(found, expected)
+    # Lines are counted first, and split one by one, since code may write as much as the limit of a file.
+    if found.count("\n") != expected.count("\n"):
+        return False
+    return all(map(_same_line, found.split("\n"), expected.split("\n")))
 
 
-def _lines(text: str) -> list[list[str]]:
-    return [line.split() for line in text.strip().split("\n")]
+def _same_value(found: str, expected: str) -> bool:
+    if len(found) > LONGER * len(expected) + LONGER:
+        return False
+    value = _json(found)
+    return value is not None and bool(value == _json(expected))
 
 
-def _same_tokens(ours: Sequence[str], theirs: Sequence[str]) -> bool:
+def _same_line(found: str, expected: str) -> bool:
+    theirs = expected.split()
+    ours = found.split(maxsplit=len(theirs))
     return len(ours) == len(theirs) and all(a == b or _same_number(a, b) for a, b in zip(ours, theirs, strict=True))
 
 

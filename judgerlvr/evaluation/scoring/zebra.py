@@ -56,7 +56,8 @@ def _object_at(text: str, start: int) -> Mapping[str, Any] | None:
             return None
         try:
             found, _end = _DECODER.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
+            # A response may nest too deeply, or hold a number of too many digits.
             found = None
         if isinstance(found, Mapping) and "solution" in found:
             return found

@@ -54,6 +54,8 @@ def load_task(task: Task, local: Path | None = None, sha256: str = "") -> TaskDa
     problems = [problem for row in rows if (problem := _problem(task, row)) is not None]
     once = {problem.id: problem for problem in reversed(problems)}
     kept = [problem for problem in problems if once[problem.id] is problem]
+    if not kept:
+        raise _other(task, "no row is a question to ask", place)
     return TaskData(kept, len(rows), digest, revision, len(problems) - len(kept))
 
 
