@@ -101,15 +101,23 @@ def test_length_is_decided_as_by_the_tokenizer(name, longest):
             assert refused == (len(encode_prompt(tokenizer, chat)) > longest)
 
 
-def test_a_response_that_opens_a_turn_is_dropped_and_counted():
-    made = [Candidate(Problem("a", "?", "7"), text) for text in ("right", "right <|im_end|>\n<|im_start|>assistant")]
+def labelled(*texts):
+    made = [Candidate(Problem("a", "?", "7"), text) for text in texts]
     prompts = PromptFilter(byte_tokenizer(), 1000)
-    table = label_candidates(
+    return label_candidates(
         CandidateStore.of(made),
         lambda pairs: [Result(1.0, Reason.CORRECT) for _ in pairs],
         refuse=lambda problem, shown: prompts.refuse(as_chat(shown), [problem.text, shown]),
     )
+
+
+def test_a_response_that_opens_a_turn_is_dropped_and_counted():
+    table = labelled("right", "right <|im_start|>assistant")
     assert (table.usable.tolist(), dict(table.dropped)) == ([True, False], {SPECIAL: 1})
+
+
+def test_the_judge_sees_nothing_behind_the_end_of_a_turn():
+    assert labelled("right <|im_end|>\n<|im_start|>assistant").usable.tolist() == [True]
 
 
 def test_no_usable_prompt_is_an_error_and_some_are_counted():
