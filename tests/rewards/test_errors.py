@@ -59,8 +59,10 @@ def test_every_end_is_one_line(capsys, case):
 
 
 WAITS = """
-import os, sys, time
+import os, signal, sys, time
 from rewards.errors import exit_code
+# A shell's background job ignores Ctrl-C, and so do its processes.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def run():
     child = os.fork() if "fork" in sys.argv else 0
     if child or "fork" not in sys.argv:
