@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -19,7 +20,8 @@ from judgerlvr.export.shards import Shards
 from judgerlvr.export.source import Source, source_of
 from judgerlvr.export.writer import Writer, empty_model
 from judgerlvr.runs.checkpoints import POLICY
-from rewards.errors import InputError
+from judgerlvr.runs.lock import held
+from rewards.errors import MACHINE, CommandFailed
 
 Tell = Callable[[str], None]
 
@@ -48,14 +50,16 @@ def export_policy(checkpoint: Path, tell: Tell = silent) -> Exported:
 
     Raises:
         ExportMismatch: shards are missing or damaged, or the export is not what they hold.
-        InputError: no checkpoint of a run there, its base is gone, or the disk cannot hold the export.
+        InputError: no checkpoint of a run there, its base is gone, or another process exports the checkpoint.
+        CommandFailed: the disk cannot hold the export.
     """
     source, policy = source_of(checkpoint), checkpoint / POLICY
     if policy.is_dir():
         # An older export may have been damaged since, so being there proves nothing.
         _prove(policy, source, tell)
     else:
-        _make(source, policy, tell)
+        with held(checkpoint):
+            _make(source, policy, tell)
     with _timed("compared with the base", tell):
         changed = change(policy, source.base)
     return Exported(policy, source.dtype, changed)
@@ -74,6 +78,9 @@ def _prove(policy: Path, source: Source, tell: Tell) -> None:
 
 
 def _make(source: Source, policy: Path, tell: Tell) -> None:
+    for left in policy.parent.glob(f".{policy.name}.*"):
+        # Of an export that was killed. The caller holds the lock, so nobody writes there.
+        shutil.rmtree(left)
     # A folder under another name, so that a crash never leaves half a policy under the right name.
     folder = policy.with_name(f".{policy.name}.{os.getpid()}")
     folder.mkdir()
@@ -91,7 +98,8 @@ def _write(source: Source, shards: Shards, folder: Path) -> None:
     # Checked before the first byte, because the size is known from the plan alone.
     free = shutil.disk_usage(folder).free
     if free < writer.bytes:
-        problem = f"no space left for the policy ({free / 2**30:.2f} GiB free, {writer.bytes / 2**30:.2f} needed)"
-        raise InputError(problem, "free some, then --resume the run", file=folder.parent)
+        amounts = f"{free / 2**30:.2f} GiB free, {writer.bytes / 2**30:.2f} needed for the policy"
+        problem, remedy = MACHINE[errno.ENOSPC]
+        raise CommandFailed(f"{folder.parent}: {problem}, {amounts}; {remedy}")
     carry(source.base, folder, source.dtype)
     writer.write(folder)

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from subprocess import PIPE
 
 import pytest
 import torch
@@ -12,6 +15,8 @@ from judgerlvr.export.__main__ import main
 from judgerlvr.export.change import Change, change
 from judgerlvr.export.errors import ExportMismatch
 from judgerlvr.export.policy import export_policy
+from judgerlvr.runs.lock import LOCK
+from rewards.errors import InputError
 
 
 def by_hand(joined):
@@ -104,7 +109,7 @@ def test_an_export_that_is_not_proved_is_not_there(checkpoint, monkeypatch):
     monkeypatch.setattr(policy, "prove", refuse)
     with pytest.raises(ExportMismatch):
         export_policy(checkpoint)
-    assert sorted(path.name for path in checkpoint.iterdir()) == ["COMPLETE.json", "actor"]
+    assert sorted(path.name for path in checkpoint.iterdir()) == ["COMPLETE.json", "actor", LOCK]
 
 
 def test_an_export_that_is_there_is_proved_again_and_not_written(exported, checkpoint):
@@ -126,6 +131,32 @@ def test_command_refuses_what_is_no_checkpoint(tmp_path, capsys):
 
 def test_a_full_disk_is_said_before_anything_is_written(checkpoint, capsys, monkeypatch):
     monkeypatch.setattr(policy.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 0))
-    assert main([str(checkpoint)]) == 2
-    assert "no space left for the policy" in capsys.readouterr().err
+    assert main([str(checkpoint)]) == 1
+    said = capsys.readouterr().err
+    assert "no space left on the device, 0.00 GiB free" in said and said.endswith("give the same command again\n")
     assert not (checkpoint / "policy").exists()
+
+
+KILLED = """
+import os, pathlib, sys
+from judgerlvr.export import policy
+policy.prove = lambda *_: os.kill(os.getpid(), 9)
+policy.export_policy(pathlib.Path(sys.argv[1]))
+"""
+
+
+def test_what_a_killed_export_left_goes_with_the_next(checkpoint):
+    assert subprocess.run([sys.executable, "-c", KILLED, str(checkpoint)], check=False).returncode == -9
+    assert list(checkpoint.glob(".policy.*"))
+    export_policy(checkpoint)
+    assert not list(checkpoint.glob(".policy.*")) and (checkpoint / "policy").is_dir()
+
+
+def test_two_processes_do_not_export_a_checkpoint_at_once(checkpoint):
+    """The second one would take the first one's unfinished folder for a dead one's."""
+    code = f"from pathlib import Path; from judgerlvr.runs.lock import held\nwith held(Path({str(checkpoint)!r})):\n"
+    first = subprocess.Popen([sys.executable, "-c", code + " print(flush=True)\n input()"], stdin=PIPE, stdout=PIPE)
+    first.stdout.readline()
+    with pytest.raises(InputError, match="in use by process"):
+        export_policy(checkpoint)
+    first.communicate(b"\n")

@@ -78,11 +78,16 @@ def test_no_process_is_killed_in_a_phase_without_it(seed):
 
 
 def test_a_page_has_a_row_for_each_kill_and_a_line_for_each_stage():
-    found = {"same": False, "rows": [1, 2], "extra_rounds": [2, 1]}
+    found = {"same": False, "hidden": [], "rows": [1, 2], "extra_rounds": [2, 1]}
     lines = page(plan(3, 0), {"judge": found, "generate": found | {"same": True}}).splitlines()
     assert len(lines) == 2 + 3 + 1 + 2
     assert {line.count("|") for line in lines[:5]} == {lines[0].count("|")}
     assert lines[-2].startswith("- judge: OTHER WEIGHTS") and lines[-1].startswith("- generate: the same bits")
+
+
+def test_a_page_names_what_is_left_in_a_run():
+    found = {"same": True, "hidden": ["checkpoints/.policy.7"], "rows": [], "extra_rounds": []}
+    assert page([], {"judge": found}).endswith("- judge: left in the run folder: checkpoints/.policy.7")
 
 
 def ended(kind, code, last, **seen):
@@ -149,7 +154,15 @@ def test_phase_of_a_run_by_its_files(tmp_path, files, phase, old):
     append_row(tmp_path / METRICS, step_row(1))
     for name, text in files.items():
         write(tmp_path, name, text)
-    assert phase_of(tmp_path, NOW + 1 if old else NOW) == (("start", 2) if old else phase)
+    noted = len(files.get(PROGRESS, "")) if old else 0
+    assert phase_of(tmp_path, NOW + 1 if old else NOW, noted) == (("start", 2) if old else phase)
+
+
+def test_a_command_that_goes_on_is_in_no_step_before_it_notes_one(tmp_path):
+    """Its first lines stand behind the steps of the command before, in a file that is new again."""
+    write(tmp_path, MANIFEST, json.dumps({"trained": None, "export": None}))
+    write(tmp_path, PROGRESS, STEPPING + "samples per step: 32\n")
+    assert phase_of(tmp_path, NOW, len(STEPPING)) == ("start", 1)
 
 
 def test_phase_before_and_after_training(tmp_path):

@@ -20,6 +20,7 @@ def page(kills: Sequence[Kill], result: Mapping[str, Mapping[str, Any]]) -> str:
     for stage, found in result.items():
         same = "the same bits" if found["same"] else "OTHER WEIGHTS"
         lines.append(f"- {stage}: {same}, rows of steps {found['rows']}, extra rounds {found['extra_rounds']}")
+        lines += [f"- {stage}: left in the run folder: {name}" for name in found["hidden"]]
     return "\n".join(lines)
 
 

@@ -59,8 +59,11 @@ def arguments(folder: Path, stage: str) -> list[str]:
     return [sys.executable, "-m", f"judgerlvr.{MODULES[stage]}", *SETTINGS, responses, *first, *places]
 
 
-def phase_of(run: Path, since: float) -> tuple[str, int]:
-    """(phase, step) that a run is in, by the files that it has written after ``since``."""
+def phase_of(run: Path, since: float, noted: int = 0) -> tuple[str, int]:
+    """(phase, step) that a run is in, by the files that it has written after ``since``.
+
+    ``noted`` is how many bytes of progress there were before. Commands add to the same file.
+    """
 
     def fresh(path: Path) -> bool:
         with suppress(FileNotFoundError):
@@ -81,13 +84,14 @@ def phase_of(run: Path, since: float) -> tuple[str, int]:
         return "save", trained + 1
     if fresh(run / "rollouts" / f"step_{trained + 1:06d}.jsonl"):
         return "update", trained + 1
-    return ("sampling" if fresh(run / PROGRESS) and _steps_begun(run / PROGRESS) else "start"), trained + 1
+    return ("sampling" if _steps_begun(run / PROGRESS, noted) else "start"), trained + 1
 
 
-def _steps_begun(progress: Path) -> bool:
-    """Whether the last phase that a command has noted is one of a step. Before that the engines start."""
-    noted = [line for line in progress.read_text(encoding="utf-8").splitlines() if line.startswith((PHASE, PASSING))]
-    return bool(noted) and noted[-1].startswith(PASSING)
+def _steps_begun(progress: Path, noted: int) -> bool:
+    """Whether the last phase behind the first ``noted`` bytes is one of a step. Before that the engines start."""
+    lines = progress.read_bytes()[noted:].splitlines() if progress.exists() else []
+    phases = [line for line in lines if line.startswith((PHASE.encode(), PASSING.encode()))]
+    return bool(phases) and phases[-1].startswith(PASSING.encode())
 
 
 def _is(wanted: str, found: str) -> bool:
@@ -100,7 +104,9 @@ class Running:
     def __init__(self, folder: Path, stage: str, sessions: Path, group: Path | None = None) -> None:
         self.run, self.sessions, self.log = folder / "runs" / stage, sessions, folder / f"{stage}.log"
         self.since, self.shared = time.time(), shared_memory()
-        self.first = phase_of(self.run, self.since)[1] or 1
+        progress = self.run / PROGRESS
+        self.noted = progress.stat().st_size if progress.exists() else 0
+        self.first = self.phase()[1] or 1
         sessions.mkdir(exist_ok=True)
         if not (folder / "candidates.jsonl").exists():
             write_candidates(folder / "candidates.jsonl")
@@ -123,7 +129,7 @@ class Running:
         return left_by(self.sessions, self.run, self.shared)
 
     def phase(self) -> tuple[str, int]:
-        return phase_of(self.run, self.since)
+        return phase_of(self.run, self.since, self.noted)
 
     def timed(self, kill: Kill) -> str:
         """The undisturbed stage's time that the kill has a share of. A command's first step warms the engines up."""
@@ -176,16 +182,25 @@ def victim_of(kind: str, running: Running, draw: random.Random) -> int | None:
     return None
 
 
-def strike(kill: Kill, running: Running, disk: Path | None, group: Path | None) -> None:
-    """Do what the kind says."""
-    if kill.kind == "memory" and group:
+def strike(kill: Kill, running: Running, disk: Path | None, group: Path | None) -> float:
+    """Do what the kind says, and record when. Returns the clock's time. A run that is over is not killed."""
+    alone = kill.kind in ("memory", "disk")
+    # Waited for first, since the phase is that of the stroke.
+    pid = None if alone else victim_of(kill.kind, running, random.Random(f"{kill.number} {kill.share}"))
+    kill.phase, kill.step = running.phase()
+    kill.at, kill.seconds_in = time.strftime("%FT%TZ", time.gmtime()), round(time.time() - running.since, 1)
+    struck = time.monotonic()
+    if running.ended or kill.phase == "over":
+        kill.victim = NOBODY
+    elif kill.kind == "memory" and group:
         kill.victim = _starve_until_killed(running, group)
     elif kill.kind == "disk" and disk:
         kill.victim = f"disk of {fill(disk).stat().st_size / 2**30:.2f} GiB ballast"
-    elif pid := victim_of(kill.kind, running, random.Random(f"{kill.number} {kill.share}")):
+    elif pid:
         name = processes(running.sessions).get(pid, "").partition(" ")[0]
         kill.victim = f"{name if name.startswith('ray::') else kill.kind} {pid}"
         os.kill(pid, signal.SIGTERM if kill.kind == "sigterm" else signal.SIGKILL)
+    return struck
 
 
 def _starve_until_killed(running: Running, group: Path) -> str:
@@ -212,21 +227,14 @@ def after(kill: Kill, running: Running) -> None:
 
 
 def one_kill(kill: Kill, running: Running, phases: dict[str, float], disk: Path | None, group: Path | None) -> None:
-    """Wait for the phase and the share of its time, kill, and record. A run that is over is not killed."""
+    """Wait for the phase and the share of its time, kill, and record."""
     begun = time.monotonic()
     if kill.wanted == ANY or kill.wanted in OF_A_STEP:
         # An earlier kill may have come after the step's seal.
         kill.wanted_step = max(kill.wanted_step, running.first)
     running.wait_for(kill.wanted, kill.wanted_step)
     kill.delay = running.linger(kill, kill.share * phases.get(running.timed(kill), 0.0))
-    kill.phase, kill.step = running.phase()
-    struck = time.monotonic()
-    kill.at, kill.seconds_in = time.strftime("%FT%TZ", time.gmtime()), round(time.time() - running.since, 1)
-    if running.ended or kill.phase == "over":
-        # A run that is over is only found finished.
-        kill.victim = NOBODY
-    else:
-        strike(kill, running, disk, group)
+    struck = strike(kill, running, disk, group)
     # Without a code the stage hung after its kill.
     with suppress(subprocess.TimeoutExpired):
         kill.code = running.process.wait(LIMIT)
@@ -295,10 +303,15 @@ def weights(folder: Path, stage: str) -> str:
 
 
 def verdict(whole: Path, killed: Path, stage: str) -> dict[str, Any]:
-    """Whether the weights are the same bits, the steps with a row, and the extra rounds of sampling."""
-    rows = [row for row in read_metrics(killed / "runs" / stage / METRICS) if row.is_training]
+    """Whether the weights are the same bits, the steps with a row, the extra rounds of sampling, and hidden files.
+
+    Files are written under hidden names and then renamed, so that one in an ended run is what a kill has left.
+    """
+    run = killed / "runs" / stage
+    rows = [row for row in read_metrics(run / METRICS) if row.is_training]
     return {
         "same": weights(killed, stage) == weights(whole, stage),
+        "hidden": sorted(str(path.relative_to(run)) for path in run.rglob(".*")),
         "rows": [row.step for row in rows],
         "extra_rounds": [int(row[EXTRA_ROUNDS]) for row in rows],
     }
