@@ -1,9 +1,12 @@
 """verl's own checkpoint manager saves by two ranks and loads by one, and the other way round."""
 
+import shutil
+
 import pytest
 import torch
 
-from judgerlvr.export.shards import Shards, load_ranks
+from benchmarks.stages.round_trip import compare
+from judgerlvr.export.shards import Shards, load_ranks, rank_file
 from tests.helpers.fsdp_ranks import run_ranks, sharded, train, write_base
 
 CONTENTS = ["model", "optimizer", "extra"]
@@ -54,3 +57,17 @@ def test_adams_state_and_the_schedule_come_back(folders):
 
 def test_one_rank_wrote_files_of_one_rank(folders):
     assert len(load_ranks(folders / "2-1", "model")) == 1
+
+
+def test_the_benchmark_finds_no_difference(folders):
+    assert compare(folders / "2", folders / "2-1-2")["differ"] == []
+
+
+def test_the_benchmark_finds_one_changed_bit(folders, tmp_path):
+    changed = tmp_path / "changed"
+    shutil.copytree(folders / "2", changed)
+    file = rank_file(changed, "optim", 2, 1)
+    state = torch.load(file, weights_only=False)
+    state["state"][0]["exp_avg"].to_local().view(torch.int32)[0, 0] ^= 1
+    torch.save(state, file)
+    assert compare(folders / "2", changed)["differ"] == ["optim 1 /state/0/exp_avg"]
