@@ -25,6 +25,7 @@ from pathlib import Path
 
 from benchmarks.hysparse.kernels.table import heading
 from benchmarks.stages.engine_speed.shapes import BASE, SHAPES
+from judgerlvr.cluster.environment import COMMON
 from judgerlvr.runs.checkpoints import complete, step_of
 from judgerlvr.runs.manifest import MANIFEST, read_manifest
 from judgerlvr.runs.metrics import METRICS, read_metrics
@@ -262,7 +263,7 @@ class Stages:
 
 def in_new_process(*arguments: str) -> str:
     """The line that a new Python process marked as its result, or its exit code and its last line."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    environment = os.environ | COMMON  # without flashinfer installed, vLLM would not start
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
     lines = (done.stdout + done.stderr).strip().splitlines()
     found = [line.removeprefix(RESULT) for line in lines if line.startswith(RESULT)]
