@@ -52,7 +52,7 @@ def describe_golds(found: ProblemSet, grader: AnswerGrader) -> Iterator[str]:
     """A line for each gold of one source that right answers never match, or that a wrong answer matches."""
     report = match_golds(found.problems, grader)
     for kind, faults in report.kinds():
-        yield f"{found.source}: {len(faults)} of {counted(report.golds, 'gold')} {kind}"
+        yield f"{found.source}: {report.share(faults)} {kind}"
         for fault in faults:
             file, row = found.places[fault.place]
             yield f"    {file.name} row {row}: {fault.gold!r} ({fault.why})"

@@ -58,11 +58,11 @@ class GoldReport:
 
     def lines(self, source: object = "golds") -> list[str]:
         """Lines for a console, one a kind of fault; none where all golds are sound."""
-        return [
-            f"{source}: {len(faults)} of {counted(self.golds, 'gold')} {kind}: {_shown(faults)}"
-            for kind, faults in self.kinds()
-            if faults
-        ]
+        return [f"{source}: {self.share(faults)} {kind}: {_shown(faults)}" for kind, faults in self.kinds() if faults]
+
+    def share(self, faults: Sequence[GoldFault]) -> str:
+        """How many of the golds have one of ``faults``. A gold may be matched by several wrong answers."""
+        return f"{len({fault.place for fault in faults})} of {counted(self.golds, 'gold')}"
 
     def kinds(self) -> tuple[tuple[str, list[GoldFault]], ...]:
         """Each kind of fault in words, and the faults of that kind."""

@@ -6,7 +6,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from judgerlvr.engine.devices import PACKED
 from judgerlvr.engine.policy_passes import packed_attention as packed_attention_module
-from judgerlvr.engine.policy_passes.packed_attention import LONG, packed_attention, packed_row
+from judgerlvr.engine.policy_passes.packed_attention import LONG, fastest_padded, packed_attention, packed_row
 
 LENGTHS = [5, 1, 17, 40, 3, 33, 16]
 
@@ -104,3 +104,14 @@ def test_a_row_is_worked_out_once_for_all_layers():
     assert packed_attention_module._last[0] is first
     packed_attention(torch.nn.Identity(), q, q, q, None, position_ids=ids.clone())
     assert packed_attention_module._last[0] is not first
+
+
+def test_cudnn_is_on_inside_although_a_library_turned_it_off():
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)  # as vLLM's import does
+    try:
+        with fastest_padded(on_gpu=True):
+            inside = torch.backends.cuda.cudnn_sdp_enabled()
+        assert (inside, torch.backends.cuda.cudnn_sdp_enabled()) == (True, False)
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)

@@ -44,6 +44,16 @@ def test_torchs_varlen_attention_is_the_one_by_batches_of_similar_lengths():
         assert (mine - true).norm() <= 1.2 * (theirs - true).norm() + 1e-6
 
 
+def test_padded_attention_runs_on_cudnn_beside_vllm():
+    import vllm.platforms.cuda  # noqa: F401  (turns cuDNN's attention off)
+
+    q, k, v = (torch.randn(1, heads, 16_384, 128, device="cuda", dtype=torch.bfloat16) for heads in (8, 2, 2))
+    row = packed_row(torch.arange(16_384, device="cuda")[None])
+    with torch.profiler.profile() as profile:
+        bucketed(q, k, v, row, None)
+    assert "aten::_scaled_dot_product_cudnn_attention" in {event.name for event in profile.events()}
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize(("tokens", "vocabulary"), [(1000, 5003), (6000, 151_936)])
 def test_the_heads_numbers_are_no_further_from_float32_than_those_of_whole_logits(compiled, tokens, vocabulary):

@@ -130,4 +130,5 @@ def test_a_verifier_that_pays_mutants_is_named(tmp_path, monkeypatch):
     with GraderPool("lax_verifier:verify", workers=1) as pool:
         report = match_golds([Problem("a", "", "27")], pool)
     assert [fault.gold for fault in report.easily] == ["27", "27"]
+    assert "golds: 1 of 1 gold matched by a wrong answer" in report.lines()[0]
     sys.modules.pop("lax_verifier", None)

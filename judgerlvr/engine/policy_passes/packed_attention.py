@@ -7,12 +7,14 @@ A GPU uses torch's attention over sequences of different lengths. Any other devi
 from __future__ import annotations
 
 import inspect
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
@@ -25,6 +27,13 @@ from judgerlvr.hysparse.buckets import Buckets, buckets_of
 LONG = 16_384
 # Padded work, as a multiple of the exact work, that still pays.
 MOST_PADDING = 1.5
+# torch's kernels for padded attention, the fastest on a Hopper GPU first.
+FASTEST_PADDED = [
+    SDPBackend.CUDNN_ATTENTION,
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.MATH,
+]
 
 
 @dataclass(frozen=True)
@@ -146,11 +155,20 @@ def bucketed(
 ) -> Tensor:
     """Padding within batches of sequences whose lengths share a power of two."""
     buckets = prefixes.narrow(row.buckets) if prefixes else row.buckets
-    attended = [
-        scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=True)
-        for q, k, v in zip(*map(buckets.split, (query, key, value)), strict=True)
-    ]
+    with fastest_padded(query.is_cuda):
+        attended = [
+            scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=True)
+            for q, k, v in zip(*map(buckets.split, (query, key, value)), strict=True)
+        ]
     return buckets.join(attended).transpose(1, 2)
+
+
+def fastest_padded(on_gpu: bool) -> AbstractContextManager[None]:
+    """Inside, a GPU's padded attention runs on cuDNN, where cuDNN takes the tensors.
+
+    vLLM's import turns cuDNN off for the whole process. Padding pays on cuDNN alone.
+    """
+    return sdpa_kernel(FASTEST_PADDED, set_priority=True) if on_gpu else nullcontext()
 
 
 def takes_varlen(query: Tensor) -> bool:
