@@ -35,6 +35,7 @@ COMMANDS = (
     "plan",
     "reference",
     "export",
+    "restore",
     "submit",
     "demo",
     "experiment",

@@ -216,6 +216,11 @@ class Validation:
 class Checkpoint:
     every: int = doc(0, "Save each so many steps and at the end; 0: only at the end.", COUNT_OR_OFF)
     keep: int = doc(2, "Newest checkpoints kept; 0: all.", COUNT_OR_OFF)
+    upload: str = doc(
+        "",
+        "Address of a folder in object storage (fsspec, e.g. s3://bucket/runs) for a compared copy of each checkpoint.",
+        Pattern(r"|[a-z][a-z0-9+.-]*://[^\s]+", "an address such as s3://bucket/runs, or nothing"),
+    )
 
 
 @dataclass

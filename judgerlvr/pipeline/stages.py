@@ -46,6 +46,7 @@ from judgerlvr.runs.folder import (
 from judgerlvr.runs.lock import held
 from judgerlvr.runs.manifest import Manifest, make_manifest, read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, log_phase, read_metrics
+from judgerlvr.runs.object_storage import copy_elsewhere
 from judgerlvr.runs.policy_card import card_of, curl_command, run_card, serve_command, write_card
 from judgerlvr.runs.request import Request, default_link
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
@@ -259,6 +260,7 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     # Last: the manifest's export marks the run as over. A run that ended unpublished can still be resumed.
     finished = replace(manifest, export=str(policy.relative_to(stage.run_dir)), model_hash=model_hash(policy))
     write_manifest(stage.run_dir, replace(finished, changed_weights=exported.change.share))
+    copy_elsewhere(stage, checkpoint)  # again, with the policy
     print(f"done: {link} -> {policy} ({exported})", flush=True)
     asked = curl_command(card, str(link), shortest_shown(stage.train))
     print(f"after `{serve_command(str(link), stage.device)}`: {asked}", flush=True)

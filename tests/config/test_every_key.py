@@ -122,6 +122,16 @@ def test_checkpoint_keep(make_stage, tmp_path, stage, keep):
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_checkpoint_upload(make_stage, tmp_path, stage):
+    made = make_stage(stage, overrides=[f"{stage}.checkpoint.upload=file://{tmp_path}/bucket"])
+    saved = made.checkpoints / "global_step_1"
+    saved.mkdir(parents=True)
+    trainer = SimpleNamespace(saved=saved, stage=made, progress=dict, _asked=lambda: None, _make_last=lambda _: None)
+    StageTrainer._seal(trainer)
+    assert (tmp_path / "bucket" / made.run_dir.name / "checkpoints" / "global_step_1" / SEAL).is_file()
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_stop_tokens_of(make_stage, tmp_path, stage):
     ended = tmp_path / "other" / "checkpoints" / "global_step_1"
     ended.mkdir(parents=True)
@@ -316,6 +326,7 @@ SHARED = (
     "stop.tokens_of",
     "stop.grace_seconds",
     "checkpoint.keep",
+    "checkpoint.upload",
 )
 
 

@@ -71,7 +71,7 @@ def test_a_death_behind_the_save_leaves_no_seal_without_a_row(trainer):
 def test_the_row_is_written_before_the_seal(trainer, monkeypatch):
     seen = []
 
-    def look(checkpoint, progress, keep):
+    def look(*_):
         seen.extend(row.step for row in read_metrics(trainer.stage.run_dir / METRICS))
 
     monkeypatch.setattr("judgerlvr.engine.in_training.trainer.seal", look)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ from judgerlvr.engine.in_training.guards import BEGIN_LOWER, GuardTripped
 from judgerlvr.export.finite import first_not_finite
 from judgerlvr.runs.checkpoints import SEAL, prune
 from judgerlvr.runs.files import write_atomically
+
+
+def always(_checkpoint: Path) -> bool:
+    return True
 
 
 class CheckSaved(CheckpointCallback):
@@ -33,8 +37,12 @@ class CheckSaved(CheckpointCallback):
         trainer.saved = checkpoint
 
 
-def seal(checkpoint: Path, progress: Mapping[str, Any], keep: int) -> None:
-    """Seal a checkpoint with the trainer's own state, then remove all but the newest ``keep`` sealed ones."""
+def seal(checkpoint: Path, progress: Mapping[str, Any], keep: int, copied: Callable[[Path], bool] = always) -> None:
+    """Seal a checkpoint with the trainer's own state, then remove all but the newest ``keep`` sealed ones.
+
+    Nothing is removed where ``copied`` says that the checkpoint has no copy elsewhere.
+    """
     write_atomically(checkpoint / SEAL, json.dumps(progress))
     # Only after the seal, so that a crash before leaves the earlier checkpoints.
-    prune(checkpoint.parent, keep)
+    if copied(checkpoint):
+        prune(checkpoint.parent, keep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, log_phase, log_progress
+from judgerlvr.runs.object_storage import copy_elsewhere
 from judgerlvr.runs.others_tokens import tokens_of
 from judgerlvr.runs.stage import STOP, Stage
 from rewards.wording import counted
@@ -135,7 +137,8 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
 
     def _seal(self) -> None:
         if self.saved:
-            seal(self.saved, self.progress(), self.stage.settings.checkpoint.keep)
+            copied = partial(copy_elsewhere, self.stage)
+            seal(self.saved, self.progress(), self.stage.settings.checkpoint.keep, copied)
             self.saved = None
             # A stop that was asked for behind the save needs no further step.
             self._make_last(self._asked())

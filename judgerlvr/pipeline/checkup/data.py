@@ -24,6 +24,7 @@ from judgerlvr.planning.plan import make_plan
 from judgerlvr.planning.report import cpu_time_lines, plan_lines, storage_lines, verdict_lines
 from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.folder import check_space, existing_run, nearest
+from judgerlvr.runs.object_storage import check_storage
 from rewards.canary import canary
 from rewards.errors import InputError
 from rewards.wording import counted
@@ -134,10 +135,12 @@ def plan(subject: Subject) -> Iterator[Finding]:
 
 
 def disk(subject: Subject) -> Iterator[Finding]:
-    """Room for the run, and a name that the finished policy can take."""
+    """Room for the run, a store that takes copies, and a name that the finished policy can take."""
     config, request = subject.config, subject.request
     runs = Path(config.runs)
     check_space(nearest(runs))
+    if request.settings.checkpoint.upload:
+        check_storage(request.settings.checkpoint.upload)
     check_link(request.link, None if subject.new else existing_run(request.folder))
     yield ok(f"{free_gib(runs):.0f} GiB free for {runs}; the policy will be {request.link}")
 
