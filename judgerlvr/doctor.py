@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from judgerlvr.cli import CONFIG_HELP
-from rewards.errors import BAD_INPUT, exit_code
+from rewards.errors import BAD_INPUT, InputError, exit_code
 
 STAGES = ("judge", "generate")
 
@@ -27,6 +27,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="name of the finished policy (default ckpt/STAGE)")
     options = parser.parse_intermixed_args(arguments)
     named = [word for word in options.words if word in STAGES]
+    options.named = set(named)
     options.stage = named[-1] if named else "generate" if options.init else "judge"
     options.overrides = [word for word in options.words if word not in STAGES]
     return options
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         from judgerlvr.pipeline.checkup.page import run_doctor  # after parsing: --help needs no torch
 
+        if len(options.named) > 1:
+            raise InputError("judge and generate together", "give one stage")
         healthy.append(run_doctor(options))
 
     code = exit_code(work)

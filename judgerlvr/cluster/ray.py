@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -40,17 +39,30 @@ def cluster_arguments(device: str, address: str | None, ranks: int = 1) -> dict[
 
 
 def join(**arguments: Any) -> None:
-    """``ray.init`` that leaves this process's handler of TERM in place. Ray's own handler exits without a word."""
+    """``ray.init`` that leaves this process's handler of TERM in place."""
     import ray
 
-    handler = signal.getsignal(signal.SIGTERM)
+    with _few_tries(arguments.get("address")), without_ray_s_handler():
+        ray.init(**arguments)
+
+
+@contextmanager
+def without_ray_s_handler() -> Iterator[None]:
+    """Pass over Ray's own handlers of TERM in a block that starts Ray.
+
+    Such a handler exits without a word. Ray sets the handler seconds before the start is over.
+    """
+    setting = signal.signal
+
+    def pass_over(number: int, handler: Any, /) -> Any:
+        ours = number != signal.SIGTERM or not str(getattr(handler, "__module__", "")).startswith("ray.")
+        return setting(number, handler) if ours else signal.getsignal(number)
+
+    signal.signal = pass_over  # type: ignore[assignment]
     try:
-        with _few_tries(arguments.get("address")):
-            ray.init(**arguments)
+        yield
     finally:
-        # Python cannot set a handler again that was set in C.
-        if handler is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
+        signal.signal = setting
 
 
 @contextmanager

@@ -29,12 +29,16 @@ from judgerlvr.evaluation.run import (
 )
 from judgerlvr.evaluation.table import format_summary
 from judgerlvr.models.directory import check_model
+from judgerlvr.runs.folder import check_writable
 from judgerlvr.runs.policy_card import CARD, check_against, read_card
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import Item
 from rewards.errors import InputError
 from rewards.verdict import DEFAULT_WORDS, check_words
 from rewards.verifier import DEFAULT_VERIFIER, load_verifier
+
+# The least value of an option of a command that samples.
+LEAST = {"n": 1, "max_tokens": 1, "workers": 1, "temperature": 0, "limit": 1, "min_check_tokens": 0}
 
 
 def check_arguments(options: argparse.Namespace) -> None:
@@ -43,13 +47,15 @@ def check_arguments(options: argparse.Namespace) -> None:
         raise InputError("nothing or too much to evaluate", "give either --data/--judge-data or --responses")
     if sampled and options.model is None:
         raise InputError("no model to sample from", "give --model DIR")
-    for name, least in (("n", 1), ("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1)):
+    for name, least in LEAST.items():
         value = getattr(options, name)
         # Written so that NaN is refused.
         if value is not None and not least <= value < math.inf:
             raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
     if options.out and options.out.exists() and not options.out.is_dir():
         raise InputError("is a file", "give a folder for --out", file=options.out)
+    if options.out:
+        check_writable(options.out, "give another --out")
     if not 0 < options.top_p <= 1:
         raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
 

@@ -18,6 +18,9 @@ def rays(*_):
     raise AssertionError("Ray's handler")
 
 
+rays.__module__ = "ray._private.worker"
+
+
 @pytest.fixture
 def own():
     before = signal.getsignal(signal.SIGTERM)

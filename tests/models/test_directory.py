@@ -48,6 +48,11 @@ DAMAGE = {
     "config is cut": (lambda m: cut(m / "config.json", 40), "not JSON"),
     "config is latin-1": (lambda m: (m / "config.json").write_bytes(b'{"a": "\xe9"}'), "not JSON"),
     "unknown model type": (lambda m: edit(m / "config.json", model_type="gpt9"), "cannot read the model's config"),
+    "classifier": (
+        lambda m: edit(m / "config.json", architectures=["Qwen3ForSequenceClassification"]),
+        "Qwen3ForSequenceClassification writes no text",
+    ),
+    "size is a word": (lambda m: edit(m / "config.json", hidden_size="big"), "cannot read the model's config"),
     "context is a word": (lambda m: edit(m / "config.json", max_position_embeddings="long"), "write a whole number"),
     "tokenizer is cut": (lambda m: cut(m / "tokenizer.json", 1000), "cannot load the tokenizer"),
     "template fails": (
