@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -44,6 +45,19 @@ def join(**arguments: Any) -> None:
 
     with _few_tries(arguments.get("address")), without_ray_s_handler():
         ray.init(**arguments)
+
+
+def leave() -> None:
+    """``ray.shutdown`` that leaves this process's handler of TERM in place."""
+    import ray
+
+    try:
+        ray.shutdown()
+    finally:
+        handler = signal.getsignal(signal.SIGTERM)
+        # Ray's shutdown gives the signal back to the kernel, and Python still names its handler.
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager
@@ -158,7 +172,7 @@ def resources_of(address: str) -> tuple[dict[str, float], ...]:
         remedy = "use the cluster's version of Ray, and set RAY_AUTH_MODE=token where the cluster has a token"
         raise InputError(problem, remedy, field=FIELD) from error
     finally:
-        ray.shutdown()
+        leave()
 
 
 def has_cards(address: str) -> bool:

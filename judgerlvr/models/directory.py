@@ -75,6 +75,7 @@ def _remedy(directory: Path) -> str:
 
 def check_architecture(directory: Path, trust_remote_code: bool) -> None:
     """Raise an InputError for a model that transformers does not know, or that classifies or embeds texts."""
+    _be_quiet()
     from transformers import AutoConfig
 
     import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
@@ -116,12 +117,9 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     Raises:
         InputError: no model, no tokenizer, no chat template or no end-of-sequence token.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    from transformers import AutoTokenizer, logging
+    _be_quiet()
+    from transformers import AutoTokenizer
 
-    # The variable counts at the first import alone, which may lie behind.
-    logging.set_verbosity_error()
     read_config(directory)
     if not (directory / "tokenizer_config.json").is_file():
         raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
@@ -133,6 +131,15 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
         raise InputError("the tokenizer has no end-of-sequence token", "set eos_token", file=directory)
     _check_chat_template(tokenizer, directory)
     return tokenizer
+
+
+def _be_quiet() -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from transformers import logging
+
+    # The variable counts at the first import alone, which may lie behind.
+    logging.set_verbosity_error()
 
 
 def _check_chat_template(tokenizer: Any, directory: Path) -> None:

@@ -64,6 +64,10 @@ def public_data() -> Path:
             "over the model's context of 2; give shorter prompts",
         ),
         (["--data", "{data}", "--model", str(BASE), "--engine", "max_model_len=4k"], "write a whole number"),
+        (
+            ["--data", "{data}", "--model", "m", "--engine", "attention_backnd=X"],
+            "'--engine attention_backnd': vLLM has no such argument; did you mean attention_backend?",
+        ),
         (["--data", "{data}", "--model", "m", "--import", "seed=1"], "data.columns.ROLE=COLUMN"),
         (["--data", "{data}", "--model", "m", "--import", "data.columns.riddle=x"], "unknown role; use problem"),
     ],
