@@ -44,20 +44,17 @@ def stage_parser(program: str, summary: str) -> argparse.ArgumentParser:
 
 
 def parse_engine_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """``--engine``'s ``KEY=VALUE`` pairs, arguments of ``vllm.LLM``.
+    """``--engine``'s ``KEY=VALUE`` pairs, arguments of ``vllm.LLM``, whose names are not checked here.
 
     Raises:
-        InputError: a pair without a value, or a name that vLLM does not know.
+        InputError: a pair without a value.
     """
-    from judgerlvr.engine.private.engine_arguments import check_engine_arguments  # a stage's --help needs no engine
-
     arguments: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"--engine {pair!r} has no value", "write KEY=VALUE")
         arguments[key] = _value(value)
-    check_engine_arguments(arguments, "--engine ")
     return arguments
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
+from judgerlvr.engine.private.engine_arguments import check_engine_arguments
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.evaluation.responses import apart, read_stored
@@ -148,11 +150,22 @@ def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
     return [item for _, _, kept in used for item in kept], sources
 
 
+def engine_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """The arguments of ``--engine``.
+
+    Raises:
+        InputError: a pair without a value, or a name that vLLM does not know.
+    """
+    arguments = parse_engine_options(pairs)
+    check_engine_arguments(arguments, "--engine ")
+    return arguments
+
+
 def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
     items, sources = read_items(options)
     # Bad words and bad engine options must not cost an engine's start.
     check_words(settings.verdicts)
-    engine = parse_engine_options(options.engine)
+    engine = engine_options(options.engine)
     check_model(options.model, longest=1)
     progress = sys.stderr.isatty()
     return evaluate_model(options.model, items, settings, engine, progress, options.whole_limit), sources

@@ -18,7 +18,7 @@ from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
 from data.verl_rows import write_parquet
 from judgerlvr.config.choices import Extraction
-from judgerlvr.config.schema import Config, JudgeData
+from judgerlvr.config.schema import Config, JudgeData, JudgeStage
 from judgerlvr.engine.in_training.validation import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import PromptFilter, refuse_judge_prompts
@@ -66,16 +66,16 @@ def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -
     judge = request.config.judge.data
     if judge.responses:
         return read_candidates(judge, problems.options), 0
-    check_candidates(request.config, problems)
+    check_candidates(request.config.judge, problems)
     models = [Path(path).resolve() for path in judge.sample_from] or [request.init]
     rows = _sample(request, run_dir, models, problems.for_candidates)
     write_jsonl(run_dir / DATA / SAMPLES, rows)
     return _candidates(rows, problems), sum(row["tokens"] for row in rows)
 
 
-def check_candidates(config: Config, problems: ProblemSets) -> None:
+def check_candidates(stage: JudgeStage, problems: ProblemSets) -> None:
     """Raise an InputError where the candidates cannot be enough to train on, before anything is sampled."""
-    judge, prompts = config.judge.data, config.judge.batch.prompts_per_step
+    judge, prompts = stage.data, stage.batch.prompts_per_step
     count, heldout = len(problems.for_candidates), judge.heldout_problems
     if heldout >= count:
         problem = f"{counted(heldout, 'problem')} held out, and there are {count}"

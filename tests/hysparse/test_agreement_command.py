@@ -96,4 +96,4 @@ def test_an_engine_argument_that_would_spoil_the_comparison_is_refused(name):
     ],
 )
 def test_values_of_engine_arguments(value, expected):
-    assert parse_engine_options([f"model={value}"]) == {"model": expected}
+    assert parse_engine_options([f"key={value}"]) == {"key": expected}

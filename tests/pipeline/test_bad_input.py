@@ -149,7 +149,7 @@ def test_missing_config_file(capsys):
 
 
 def test_missing_checkpoint(capsys):
-    assert "nowhere" in refused(capsys, stage2, "--init", "nowhere")
+    assert "nowhere: no such folder; give a finished policy" in refused(capsys, stage2, "--init", "nowhere")
 
 
 def test_resume_and_init_together(capsys):

@@ -84,7 +84,7 @@ def _judge_prompt(subject: Subject) -> FirstPrompt:
         first = list(next(render_splits(judge, judge_set)["train"])["prompt"])
         note = f"; judge set: {json.dumps(dict(judge_set.card.counts))}"
         return FirstPrompt(first, len(judge_set.train), note=note)
-    check_candidates(config, subject.problems)
+    check_candidates(config.judge, subject.problems)
     template = load_template(Path(judge.prompt), JUDGE_FIELDS)
     shown = {"problem": shown_text(subject.problems.train[0]), "response": PLACEHOLDER}
     chat = as_chat(render(template, shown))
