@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rewards.errors import InputError, reading
+from rewards.errors import InputError, bounded, reading
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
-# A place of other template languages. Left alone, such a place would reach the model as text.
+# Places and statements of other template languages. Left alone, these would reach the model as text.
 _SPACED = re.compile(r"\{\{(?!\w+\}\})\s*(\w+)\s*\}\}")
+_STATEMENT = re.compile(r"\{%-?\s*\w.*?%\}", re.DOTALL)
 
 # Gold answer and label are absent on purpose: a template cannot leak what it is never given.
 GENERATE_FIELDS = ("problem",)
@@ -21,7 +22,8 @@ def load_template(path: str | Path, fields: Sequence[str]) -> str:
     """Read a template and check that it uses exactly ``fields``.
 
     Raises:
-        InputError: the file is missing, names an unknown field, leaves a field out, or writes a field with spaces.
+        InputError: the file is missing, names an unknown field, leaves a field out, writes a field with spaces, or
+            holds a statement of another template language.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,6 +34,8 @@ def load_template(path: str | Path, fields: Sequence[str]) -> str:
     if spaced := _SPACED.search(text):
         problem = f"{spaced.group(0)} has spaces inside the braces"
         raise InputError(problem, f"write e.g. {{{{{fields[0]}}}}}", file=path, field=spaced.group(1))
+    if statement := _STATEMENT.search(text):
+        raise InputError(f"{bounded(statement.group(0), 40)} is no place", "a template has {{...}} alone", file=path)
     used = set(_PLACE.findall(text))
     for name in sorted(used - set(fields)):
         raise InputError(f"unknown field {{{{{name}}}}}", f"use only {', '.join(fields)}", file=path, field=name)

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from judgerlvr.cli import CONFIG_HELP
+from rewards.command_line import OneLineParser
 from rewards.errors import BAD_INPUT, InputError, exit_code
 
 STAGES = ("judge", "generate")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.doctor", description=(__doc__ or "").split("\n")[0])
+    parser = OneLineParser(prog="python -m judgerlvr.doctor", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("words", nargs="*", metavar="judge | generate | key=value", help="stage, and overrides of keys")
     parser.add_argument("--config", type=Path, help=CONFIG_HELP)
     parser.add_argument("--init", type=Path, metavar="DIR", help="starting policy of stage 2 (e.g. ckpt/judge)")

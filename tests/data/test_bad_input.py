@@ -91,6 +91,7 @@ def test_unparsable_gold_names_its_row(tmp_path):
         ("{{problem}} {{gold}}", "unknown field {{gold}}"),
         ("Judge {{response}}", "{{problem}} does not occur"),
         ("{{problem}} {{response}} {{ gold }}", "{{ gold }} has spaces inside the braces"),
+        ("{% if problem %}{{problem}}{% endif %} {{response}}", "{% if problem %} is no place"),
         ("{{problem}} {{response }}", "{{response }} has spaces inside the braces; write e.g. {{problem}}"),
     ],
 )

@@ -170,6 +170,11 @@ def test_resume_of_nothing(capsys):
     assert "no run to resume" in refused(capsys, stage1, "--resume", "runs/nowhere")
 
 
+def test_resume_of_a_folder_that_is_no_run_leaves_nothing(capsys, tmp_path):
+    assert "no run to resume" in refused(capsys, stage1, "--resume", "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_resume_with_the_other_stage(capsys, tmp_path):
     run = tmp_path / "runs" / "judge"
     run.mkdir(parents=True)
