@@ -82,7 +82,7 @@ def test_damage_is_one_line(model, case):
 @pytest.mark.parametrize("folder", ["Qwen/Qwen3-0.6B", "{here}/Qwen/Qwen3-0.6B"])
 def test_a_name_of_the_hub_is_told_how_to_get_it(tmp_path, monkeypatch, folder):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="hf download Qwen/Qwen3-0.6B --local-dir models/Qwen3-0.6B"):
+    with pytest.raises(InputError, match=r"hf download Qwen/Qwen3-0\.6B --local-dir models/Qwen3-0\.6B"):
         read_config(Path(folder.format(here=tmp_path)))
     (tmp_path / "Qwen").mkdir()
     with pytest.raises(InputError, match="give a transformers checkpoint"):
