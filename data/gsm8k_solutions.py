@@ -8,7 +8,6 @@ Its problems are part of the GSM8K *test* set: name that set in ``data.evaluatio
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from data.jsonl import write_jsonl
 from data.row_files import read_rows
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError, exit_code
 
 ANSWER = re.compile(r"A:\s*(\S+)\s*$")
@@ -42,7 +42,7 @@ def convert(rows: Sequence[dict[str, Any]], path: Path) -> Iterator[dict[str, An
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m data.gsm8k_solutions")
+    parser = OneLineParser(prog="python -m data.gsm8k_solutions")
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args(arguments)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from data.replacing import replacing
 from rewards.jsonl import Row as Row
 from rewards.jsonl import broken_json as broken_json
 from rewards.jsonl import not_utf8 as not_utf8
@@ -18,11 +18,8 @@ from rewards.jsonl import read_jsonl as read_jsonl
 def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """One JSON object a line. The file appears whole or not at all, and its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A rename is atomic within a file system only, so the file grows in the same folder.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(dump_line(row) for row in rows)
-    temporary.replace(path)
 
 
 def dump_line(row: Mapping[str, Any]) -> str:

@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rewards.errors import InputError, reading
+from rewards.errors import InputError, bounded, reading
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
+# Places and statements of other template languages. Left alone, these would reach the model as text.
+_SPACED = re.compile(r"\{\{(?!\w+\}\})\s*(\w+)\s*\}\}")
+_STATEMENT = re.compile(r"\{%-?\s*\w.*?%\}", re.DOTALL)
 
 # Gold answer and label are absent on purpose: a template cannot leak what it is never given.
 GENERATE_FIELDS = ("problem",)
@@ -19,7 +22,8 @@ def load_template(path: str | Path, fields: Sequence[str]) -> str:
     """Read a template and check that it uses exactly ``fields``.
 
     Raises:
-        InputError: the file is missing, names an unknown field, or leaves one out.
+        InputError: the file is missing, names an unknown field, leaves a field out, writes a field with spaces, or
+            holds a statement of another template language.
     """
     path = Path(path)
     if not path.is_file():
@@ -27,6 +31,11 @@ def load_template(path: str | Path, fields: Sequence[str]) -> str:
     with reading("not a text file", "convert the file to UTF-8", file=path):
         # Editors end a file with a line feed, which is no part of the prompt.
         text = path.read_text(encoding="utf-8").removesuffix("\n")
+    if spaced := _SPACED.search(text):
+        problem = f"{spaced.group(0)} has spaces inside the braces"
+        raise InputError(problem, f"write e.g. {{{{{fields[0]}}}}}", file=path, field=spaced.group(1))
+    if statement := _STATEMENT.search(text):
+        raise InputError(f"{bounded(statement.group(0), 40)} is no place", "a template has {{...}} alone", file=path)
     used = set(_PLACE.findall(text))
     for name in sorted(used - set(fields)):
         raise InputError(f"unknown field {{{{{name}}}}}", f"use only {', '.join(fields)}", file=path, field=name)

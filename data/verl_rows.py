@@ -5,7 +5,6 @@ The gold answer goes into ``reward_model``. The prompt is rendered without the g
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from data.bounded import bounded
 from data.identity import earlier_turns
 from data.prompts import as_chat, render
+from data.replacing import replacing
 from rewards.errors import InputError
 from rewards.types import Problem
 
@@ -58,17 +58,15 @@ def write_parquet(path: Path, rows: Iterable[dict[str, Any]], schema: Any = None
     import pyarrow.parquet
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     groups = iter([list(rows)]) if schema is None else row_groups(rows)
     # The first group settles the schema, which all row groups of a parquet file share.
     first = _table(next(groups, []), schema)
     count = first.num_rows
-    with pyarrow.parquet.ParquetWriter(temporary, first.schema) as writer:
+    with replacing(path) as temporary, pyarrow.parquet.ParquetWriter(temporary, first.schema) as writer:
         writer.write_table(first)
         for group in groups:
             writer.write_table(_table(group, first.schema))
             count += len(group)
-    temporary.replace(path)
     return int(count)
 
 

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from judgerlvr.evaluation.options import add_engine
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     summary = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.benchmark", description=summary)
+    parser = OneLineParser(prog="python -m judgerlvr.benchmark", description=summary)
     parser.add_argument("--model", type=Path, action="append", required=True, help="model directory (repeat for more)")
     parser.add_argument("--suite", type=Path, default=Path("configs/suites/ten.yaml"), help="tasks (%(default)s)")
     parser.add_argument("--out", type=Path, help="output folder (default: runs/benchmark/SUITE)")

@@ -12,6 +12,7 @@ import yaml
 
 from judgerlvr.config.effective import TINY
 from judgerlvr.config.reference import key_facts
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError
 
 CONFIG_HELP = f"YAML file (default: {TINY} while neither model nor data is given, else the defaults below)"
@@ -27,7 +28,7 @@ def key_table() -> str:
 
 def stage_parser(program: str, summary: str) -> argparse.ArgumentParser:
     """Options common to both stages; the stage adds its own."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog=f"python -m {program}",
         description=summary,
         epilog=f"configuration keys (key=value, or in --config):\n{key_table()}",
@@ -44,7 +45,7 @@ def stage_parser(program: str, summary: str) -> argparse.ArgumentParser:
 
 
 def parse_engine_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """``--engine``'s ``KEY=VALUE`` pairs, arguments of ``vllm.LLM``; vLLM itself checks their names.
+    """``--engine``'s ``KEY=VALUE`` pairs, arguments of ``vllm.LLM``, whose names are not checked here.
 
     Raises:
         InputError: a pair without a value.

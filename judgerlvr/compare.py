@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 CONDITIONS = ("prompt", "gold", "verifier", "decoding", "limit", "n", "engine")
@@ -20,7 +21,7 @@ CONDITIONS = ("prompt", "gold", "verifier", "decoding", "limit", "n", "engine")
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     summary = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.compare", description=summary)
+    parser = OneLineParser(prog="python -m judgerlvr.compare", description=summary)
     parser.add_argument("ours", type=Path, help="output folder of judgerlvr.evaluate")
     parser.add_argument("theirs", type=Path, help="output folder of judgerlvr.evaluate")
     parser.add_argument(

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from judgerlvr.evaluation.options import FROM_CARD, add_engine, add_grading, add_reading, add_responses
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     summary = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.diagnose", description=summary)
+    parser = OneLineParser(prog="python -m judgerlvr.diagnose", description=summary)
     parser.add_argument("--model", type=Path, required=True, help="model directory (transformers format)")
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, help="problems: files, folders, globs, names of the hub"

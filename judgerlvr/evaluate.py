@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from judgerlvr.evaluation.options import add_engine, add_grading, add_reading, add_responses
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     summary = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.evaluate", description=summary)
+    parser = OneLineParser(prog="python -m judgerlvr.evaluate", description=summary)
     what = parser.add_argument_group("what")
     what.add_argument("--model", type=Path, help="model directory (transformers format)")
     what.add_argument(

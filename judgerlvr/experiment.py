@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError, exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.experiment", description=(__doc__ or "").split("\n")[0])
+    parser = OneLineParser(prog="python -m judgerlvr.experiment", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("plan", type=Path, help="plan, such as configs/experiments/demo.yaml, or a configuration file")
     parser.add_argument("--out", type=Path, required=True, help="folder of the experiment's runs")
     parser.add_argument(

@@ -18,6 +18,7 @@ from pathlib import Path
 from judgerlvr.cli import CONFIG_HELP
 from judgerlvr.config.check import check_config
 from judgerlvr.config.effective import configure
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError, exit_code
 from rewards.wording import counted
 
@@ -61,7 +62,7 @@ def inspect(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     summary = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.inspect_data", description=summary)
+    parser = OneLineParser(prog="python -m judgerlvr.inspect_data", description=summary)
     parser.add_argument("words", nargs="+", metavar="FILE or key=value")
     parser.add_argument("--config", type=Path, help=CONFIG_HELP)
     parser.add_argument("--golds", action="store_true", help="list golds that answers never or too easily match")

@@ -14,12 +14,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     summary = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.judge_benchmark", description=summary)
+    parser = OneLineParser(prog="python -m judgerlvr.judge_benchmark", description=summary)
     steps = parser.add_subparsers(dest="step", required=True)
     prompts = steps.add_parser("prompts", help="write a judge prompt for every response")
     prompts.add_argument("solutions", type=Path, help="output folder of judgerlvr.evaluate")

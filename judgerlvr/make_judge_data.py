@@ -14,6 +14,7 @@ from pathlib import Path
 
 from judgerlvr.cli import CONFIG_HELP
 from judgerlvr.config.effective import configure, describe
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError, exit_code
 
 
@@ -41,7 +42,7 @@ def make(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.make_judge_data", description=(__doc__ or "")[:60])
+    parser = OneLineParser(prog="python -m judgerlvr.make_judge_data", description=(__doc__ or "")[:60])
     parser.add_argument("out", type=Path)
     parser.add_argument("--config", type=Path, help=CONFIG_HELP)
     parser.add_argument("overrides", nargs="*", metavar="key=value")

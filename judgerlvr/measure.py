@@ -9,17 +9,17 @@ result with ``planning.measured=FILE``.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from judgerlvr.cli import CONFIG_HELP
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.measure", description=(__doc__ or "").split("\n")[0])
+    parser = OneLineParser(prog="python -m judgerlvr.measure", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--config", type=Path, help=CONFIG_HELP)
     parser.add_argument("--out", type=Path, required=True, help="file to write, JSON")
     parser.add_argument("--response-tokens", type=int, default=1024, help="length of a response (default %(default)s)")

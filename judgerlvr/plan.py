@@ -8,16 +8,16 @@ the 99th percentile over the mean. Only the policy's config.json is read, and no
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.plan", description=(__doc__ or "").split("\n")[0])
+    parser = OneLineParser(prog="python -m judgerlvr.plan", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("config", type=Path, help="configuration file, such as configs/qwen3_30b_a3b.yaml")
     parser.add_argument("--gpus", default="8,64,512", help="numbers of GPUs (default %(default)s)")
     parser.add_argument("--stage", choices=("judge", "generate"), default="generate", help="(default %(default)s)")

@@ -8,7 +8,6 @@ differs.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.reference import key_page
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError, exit_code
 
 KEYS, METRICS = Path("docs") / "keys.md", Path("docs") / "metrics.md"
@@ -48,7 +48,7 @@ def write(check: bool, root: Path = ROOT) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.reference", description=(__doc__ or "").split("\n")[0])
+    parser = OneLineParser(prog="python -m judgerlvr.reference", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing, and end with 2 where a page differs")
     options = parser.parse_args(arguments)
     return exit_code(lambda: write(options.check))

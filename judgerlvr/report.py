@@ -13,12 +13,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     summary = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.report", description=summary)
+    parser = OneLineParser(prog="python -m judgerlvr.report", description=summary)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders, such as runs/judge")
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="default: %(default)s")
     parser.add_argument("--watch", action="store_true", help="write the page anew until the runs have ended")

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from judgerlvr.cli import CONFIG_HELP
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     summary = (__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.sample_candidates", description=summary)
+    parser = OneLineParser(prog="python -m judgerlvr.sample_candidates", description=summary)
     model = "model directory, then what differs for this model: n, temperature, top_p, max_tokens. May be repeated"
     parser.add_argument("--model", nargs="+", action="append", required=True, metavar=("DIR", "KEY=VALUE"), help=model)
     parser.add_argument("--data", nargs="+", required=True, metavar="FILE", help="problems: files, folders, hub names")

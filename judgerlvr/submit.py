@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError, exit_code
 from rewards.wording import counted
 
@@ -27,7 +28,7 @@ FOLLOW = "--follow"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="python -m judgerlvr.submit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--storage", type=Path, help="shared folder for runs and policies, absolute")

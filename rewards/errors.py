@@ -24,6 +24,8 @@ from types import FrameType
 BAD_INPUT = 2
 FAILED = 1
 LONGEST_LINE = 500
+# Signals that would end a command without a word. Batch systems send USR1 before the end of a job's time.
+ENDING = (signal.SIGTERM, signal.SIGUSR1)
 # Errors of the operating system that name a fault of the machine and not of an argument.
 MACHINE = {
     errno.ENOSPC: ("no space left on the device", "free some space, then give the same command again"),
@@ -138,7 +140,7 @@ def failing(told: Callable[[Exception], str | None]) -> Iterator[None]:
 def exit_code(run: Callable[[], None]) -> int:
     """Run a command, print an error that people can act on as one line, and return the exit code.
 
-    Ctrl-C and SIGTERM are heard from here on, so that ``run`` also imports what takes seconds.
+    Ctrl-C, SIGTERM and SIGUSR1 are heard from here on, so that ``run`` also imports what takes seconds.
     """
     came = [signal.SIGINT]
     try:
@@ -149,7 +151,8 @@ def exit_code(run: Callable[[], None]) -> int:
     except CommandFailed as error:
         return _end(f"failed: {one_line(error)}", error.code)
     except KeyboardInterrupt:
-        return _end(f"failed: {came[-1].name}; give the same command again", 128 + came[-1])
+        code = FAILED if came[-1] == signal.SIGUSR1 else 128 + came[-1]
+        return _end(f"failed: {came[-1].name}; give the same command again", code)
     except Exception as error:  # noqa: BLE001
         return _end(*_foreign(error))
     return 0
@@ -157,15 +160,13 @@ def exit_code(run: Callable[[], None]) -> int:
 
 @contextmanager
 def _terminable(came: list[signal.Signals]) -> Iterator[None]:
-    """Let SIGTERM interrupt the block as Ctrl-C does, and note the signal in ``came``.
+    """Let ``ENDING`` interrupt the block as Ctrl-C does, and note the signal in ``came``.
 
     Raises:
-        KeyboardInterrupt: the signal came. A fork of this process dies of the signal as ever.
+        KeyboardInterrupt: a signal came. A fork of this process dies of the signal as ever.
     """
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
+    heard = [number for number in ENDING if main and signal.getsignal(number) == signal.SIG_DFL]
     owner = os.getpid()
 
     def end(number: int, _: FrameType | None) -> None:
@@ -175,11 +176,13 @@ def _terminable(came: list[signal.Signals]) -> Iterator[None]:
         came.append(signal.Signals(number))
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, end)
+    for number in heard:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in heard:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _end(line: str, code: int) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from rewards.auditing.second_grader import second_opinion
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError
 from rewards.extraction.extract import Mode
 from rewards.grading.settings import GradingSettings
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m rewards.grade_file", description=__doc__)
+    parser = OneLineParser(prog="python -m rewards.grade_file", description=__doc__)
     parser.add_argument("file", type=Path, help=".jsonl, .json (a list), .csv or .parquet")
     parser.add_argument(
         "--extraction",

@@ -21,8 +21,8 @@ from typing import Any
 
 from benchmarks.stages.killing.limits import memory_group, small_disk
 from benchmarks.stages.killing.page import page
-from benchmarks.stages.killing.plan import STAGES, Kill, clock, plan
-from benchmarks.stages.killing.running import Running, finish, one_kill, short_folder, undisturbed, verdict
+from benchmarks.stages.killing.plan import ANY, OF_A_STEP, STAGES, STEPS, Kill, clock, plan
+from benchmarks.stages.killing.running import Running, finish, one_kill, sealed, short_folder, undisturbed, verdict
 
 RECORD = "kills.jsonl"
 
@@ -63,6 +63,9 @@ class Trial:
     def _make(self, kill: Kill, phases: dict[str, float], disk: Path | None, group: Path | None) -> None:
         if {"disk": disk, "memory": group}.get(kill.kind, self.out) is None:
             kill.phase = "not on this machine"
+        elif kill.wanted in (ANY, *OF_A_STEP) and sealed(self.out / "killed", kill.stage) >= STEPS:
+            # The run would end while the trial waits for the step.
+            kill.phase = "no step is left"
         else:
             running = Running(self.out / "killed", kill.stage, self.sessions, group)
             one_kill(kill, running, phases, disk, group)

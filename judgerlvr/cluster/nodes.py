@@ -14,7 +14,7 @@ from typing import Any
 
 from judgerlvr.cluster import node_probe
 from judgerlvr.cluster.node_probe import NodeReport, Questions
-from judgerlvr.cluster.ray import check_address, join
+from judgerlvr.cluster.ray import check_address, join, leave
 from rewards.errors import InputError, one_line
 
 # Ray lists a node that is gone as alive for some time. A node that does not answer within these seconds counts as gone.
@@ -54,7 +54,7 @@ def ask_nodes(address: str, packages: Sequence[str], files: Mapping[str, int], f
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"the cluster at {address} ends the connection ({one_line(error)})", "try again") from error
     finally:
-        ray.shutdown()
+        leave()
 
 
 @contextmanager

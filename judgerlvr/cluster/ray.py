@@ -40,17 +40,43 @@ def cluster_arguments(device: str, address: str | None, ranks: int = 1) -> dict[
 
 
 def join(**arguments: Any) -> None:
-    """``ray.init`` that leaves this process's handler of TERM in place. Ray's own handler exits without a word."""
+    """``ray.init`` that leaves this process's handler of TERM in place."""
     import ray
 
-    handler = signal.getsignal(signal.SIGTERM)
+    with _few_tries(arguments.get("address")), without_ray_s_handler():
+        ray.init(**arguments)
+
+
+def leave() -> None:
+    """``ray.shutdown`` that leaves this process's handler of TERM in place."""
+    import ray
+
     try:
-        with _few_tries(arguments.get("address")):
-            ray.init(**arguments)
+        ray.shutdown()
     finally:
-        # Python cannot set a handler again that was set in C.
+        handler = signal.getsignal(signal.SIGTERM)
+        # Ray's shutdown gives the signal back to the kernel, and Python still names its handler.
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def without_ray_s_handler() -> Iterator[None]:
+    """Pass over Ray's own handlers of TERM in a block that starts Ray.
+
+    Such a handler exits without a word. Ray sets the handler seconds before the start is over.
+    """
+    setting = signal.signal
+
+    def pass_over(number: int, handler: Any, /) -> Any:
+        ours = number != signal.SIGTERM or not str(getattr(handler, "__module__", "")).startswith("ray.")
+        return setting(number, handler) if ours else signal.getsignal(number)
+
+    signal.signal = pass_over  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        signal.signal = setting
 
 
 @contextmanager
@@ -146,7 +172,7 @@ def resources_of(address: str) -> tuple[dict[str, float], ...]:
         remedy = "use the cluster's version of Ray, and set RAY_AUTH_MODE=token where the cluster has a token"
         raise InputError(problem, remedy, field=FIELD) from error
     finally:
-        ray.shutdown()
+        leave()
 
 
 def has_cards(address: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 
+from judgerlvr.cluster.ray import without_ray_s_handler
 from judgerlvr.cluster.session import START_SECONDS, Session
 from rewards.errors import CommandFailed, failing, one_line
 
@@ -24,7 +25,8 @@ def starting(opened: Session, seconds: float = START_SECONDS) -> Iterator[None]:
     Raises:
         CommandFailed: Ray did not start, or the cluster does not let this process join. Later errors pass.
     """
-    with _patience(opened, seconds) if opened.folder else nullcontext(), failing(_not_started):
+    patience = _patience(opened, seconds) if opened.folder else nullcontext()
+    with patience, failing(_not_started), without_ray_s_handler():
         yield
 
 

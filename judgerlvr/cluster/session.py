@@ -15,6 +15,7 @@ import ray
 
 from judgerlvr.cluster import remains
 from judgerlvr.cluster.own_folder import make_folder
+from judgerlvr.cluster.ray import leave
 
 PREFIX = "judge-ray-"
 # Ray puts so many characters behind the folder's name in a socket's path.
@@ -101,7 +102,7 @@ def session(address: str | None) -> Iterator[Session]:
 def _shutdown() -> None:
     # A full disk or a dead raylet fails here too. The first error is to be told.
     with suppress(ray.exceptions.RayError, OSError):
-        ray.shutdown()
+        leave()
 
 
 @contextmanager

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from enum import StrEnum
+from functools import reduce
 from typing import Any, NamedTuple, get_origin
 
 from judgerlvr.config.load import domains, key_types, keys
+from judgerlvr.config.schema import Config
 
 PAGE_HEAD = """# Configuration keys
 
@@ -31,9 +33,10 @@ class KeyFact(NamedTuple):
 
 
 def key_facts() -> Iterator[KeyFact]:
-    """Every leaf of the schema in order."""
+    """Every leaf of the schema in order. A guard's defaults are those of the guard, and not of all guards."""
+    defaults = Config()
     for name, item in keys():
-        value = item.default_factory() if callable(item.default_factory) else item.default
+        value: Any = reduce(getattr, name.split("."), defaults)
         if not is_dataclass(value):
             yield KeyFact(name, shown_value(value), allowed_values(name), _meaning(name, item.metadata["help"]))
 

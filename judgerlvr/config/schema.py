@@ -264,6 +264,8 @@ class Guards:
     truncation: Guard = guard(Action.warn, 0.5, "Share of truncated responses above the limit.")
     entropy_floor: Guard = guard(Action.warn, 0.01, "Mean token entropy (nats) below the limit.")
     entropy_ceiling: Guard = guard(Action.warn, 5.0, "Mean token entropy (nats) above the limit.")
+    length_drift: Guard = guard(Action.warn, 3.0, "Mean response over or under the run's first 5 steps by this factor.")
+    reward_drop: Guard = guard(Action.warn, 0.5, "Mean reward below this share of the run's first 5 steps.")
 
 
 @dataclass

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from data.prompts import JUDGE_FIELDS, load_template
-from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.load import resolve_path
 from judgerlvr.diagnosis.cases import read_cases
 from judgerlvr.diagnosis.draws import Drawn, Question, draw
@@ -18,7 +17,7 @@ from judgerlvr.diagnosis.measures import Measures, measure
 from judgerlvr.diagnosis.page import page
 from judgerlvr.diagnosis.prediction import Prediction, inputs_of, predict
 from judgerlvr.diagnosis.scoring import why_not_scored
-from judgerlvr.evaluation.command import check_arguments, fill_from_card, read_items, settings_of
+from judgerlvr.evaluation.command import check_arguments, engine_options, fill_from_card, read_items, settings_of
 from judgerlvr.evaluation.documents import check_files, to_markdown, write_files
 from judgerlvr.evaluation.run import write_evaluation
 from judgerlvr.models.directory import check_model
@@ -56,7 +55,7 @@ def diagnose(options: argparse.Namespace) -> None:
     fill_from_card(options)
     settings = settings_of(options)
     items, sources = read_items(options)
-    engine = parse_engine_options(options.engine)
+    engine = engine_options(options.engine)
     check_model(options.model, longest=1)
     folder = options.out or Path("runs/diagnose") / f"{options.model.name}-{model_hash(options.model)[:8]}"
     files = [folder / PAGE, folder / RECORD]

@@ -102,7 +102,7 @@ class _Bound:
     handlers: SignalHandlers
 
     def remote(self) -> Any:
-        # Ray has started here and has set Ray's own handlers.
+        # Ray has started here.
         if threading.current_thread() is threading.main_thread():
             self.handlers.install()
         return StageRunner.remote(self.stage)  # type: ignore[attr-defined]

@@ -68,7 +68,7 @@ def heard(stop_file: Path) -> Iterator[None]:
 
 
 class SignalHandlers:
-    """Handlers of the process that gave the command. Ray sets handlers too, so Ray must have started before."""
+    """Handlers of the process that gave the command."""
 
     def __init__(self, stage: Stage) -> None:
         self.stop_file: Path = stage.run_dir / STOP

@@ -19,6 +19,8 @@ PERIOD = 2.0
 # Ray's own error says more, so a lost worker ends the stage only where no error has come by then.
 LINGER = 30.0
 REFUSALS = 3
+# Actors of the transfer queue. Others talk to these by sockets, so Ray has no error that is worth waiting for.
+QUEUE = ("TransferQueueController", "SimpleStorageUnit")
 
 
 class ClusterWatch:
@@ -43,7 +45,7 @@ class ClusterWatch:
         if self.refusals or not (lost := lost_actors()):
             return None
         self.lost_since = self.lost_since or time.monotonic()
-        overdue = time.monotonic() - self.lost_since >= LINGER
+        overdue = time.monotonic() - self.lost_since >= LINGER or any(one.name in QUEUE for one in lost)
         return describe(lost[0], self.session.log_of(lost[0].pid)) if overdue else None
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +16,7 @@ from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
+from judgerlvr.engine.private.engine_arguments import check_engine_arguments
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.evaluation.responses import apart, read_stored
@@ -29,12 +31,16 @@ from judgerlvr.evaluation.run import (
 )
 from judgerlvr.evaluation.table import format_summary
 from judgerlvr.models.directory import check_model
+from judgerlvr.runs.folder import check_writable
 from judgerlvr.runs.policy_card import CARD, check_against, read_card
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.samples import Item
 from rewards.errors import InputError
 from rewards.verdict import DEFAULT_WORDS, check_words
 from rewards.verifier import DEFAULT_VERIFIER, load_verifier
+
+# The least value of an option of a command that samples.
+LEAST = {"n": 1, "max_tokens": 1, "workers": 1, "temperature": 0, "limit": 1, "min_check_tokens": 0}
 
 
 def check_arguments(options: argparse.Namespace) -> None:
@@ -43,13 +49,15 @@ def check_arguments(options: argparse.Namespace) -> None:
         raise InputError("nothing or too much to evaluate", "give either --data/--judge-data or --responses")
     if sampled and options.model is None:
         raise InputError("no model to sample from", "give --model DIR")
-    for name, least in (("n", 1), ("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1)):
+    for name, least in LEAST.items():
         value = getattr(options, name)
         # Written so that NaN is refused.
         if value is not None and not least <= value < math.inf:
             raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
     if options.out and options.out.exists() and not options.out.is_dir():
         raise InputError("is a file", "give a folder for --out", file=options.out)
+    if options.out:
+        check_writable(options.out, "give another --out")
     if not 0 < options.top_p <= 1:
         raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
 
@@ -142,11 +150,22 @@ def read_items(options: argparse.Namespace) -> tuple[list[Item], list[Source]]:
     return [item for _, _, kept in used for item in kept], sources
 
 
+def engine_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """The arguments of ``--engine``.
+
+    Raises:
+        InputError: a pair without a value, or a name that vLLM does not know.
+    """
+    arguments = parse_engine_options(pairs)
+    check_engine_arguments(arguments, "--engine ")
+    return arguments
+
+
 def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[Evaluation, list[Source]]:
     items, sources = read_items(options)
     # Bad words and bad engine options must not cost an engine's start.
     check_words(settings.verdicts)
-    engine = parse_engine_options(options.engine)
+    engine = engine_options(options.engine)
     check_model(options.model, longest=1)
     progress = sys.stderr.isatty()
     return evaluate_model(options.model, items, settings, engine, progress, options.whole_limit), sources

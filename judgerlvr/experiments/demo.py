@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from judgerlvr.config.effective import TINY
 from judgerlvr.config.load import ROOT
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError, exit_code
 
 # The functions below import the rest, so that --help stays light.
@@ -29,7 +30,7 @@ REPORT = "report.html"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.demo", description=(__doc__ or "").split("\n")[0])
+    parser = OneLineParser(prog="python -m judgerlvr.demo", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", default="qwen3_moe", help="shipped base model (default %(default)s)")
     parser.add_argument("--out", type=Path, help="folder of the demo's runs (default runs/demo, runs/demo-2, ...)")
     parser.add_argument("--resume", action="store_true", help="go on with --out, or with the newest unfinished demo")

@@ -15,6 +15,9 @@ from judgerlvr.config.effective import TINY
 from judgerlvr.config.load import resolve_path
 from rewards.errors import InputError
 
+# OmegaConf lets YAML's own errors and bad bytes pass through. A file of a lone number is an OSError there.
+UNREADABLE = (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError)
+
 
 class Kind(Enum):
     judge = "judge"
@@ -90,7 +93,7 @@ def _is_plan(found: Path) -> bool:
     """Whether a file has a key of a plan. A file that cannot be read is a plan too, whose reader names the fault."""
     try:
         tree = OmegaConf.load(found)
-    except (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError):
+    except UNREADABLE:
         return True
     return not isinstance(tree, DictConfig) or any(one.name in tree for one in fields(Plan))
 
@@ -112,8 +115,7 @@ def read_plan(path: Path) -> Plan:
     try:
         tree = OmegaConf.merge(OmegaConf.structured(Plan), OmegaConf.load(found))
         plan = OmegaConf.to_object(tree)
-    # OmegaConf lets YAML's own errors and bad bytes pass through.
-    except (YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(" ".join(str(error).split()), "mend the plan", file=path) from error
     assert isinstance(plan, Plan)
     _check_arms(plan, path)

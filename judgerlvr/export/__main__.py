@@ -7,16 +7,16 @@ The policy is written to the checkpoint's folder ``policy`` and proved equal to 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.export", description=(__doc__ or "").split("\n")[0])
+    parser = OneLineParser(prog="python -m judgerlvr.export", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("checkpoint", type=Path, help="RUN/checkpoints/global_step_N")
     options = parser.parse_args(arguments)
     return exit_code(lambda: _export(options.checkpoint))

@@ -14,7 +14,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import COSTS, SEARCH, SEARCHING, OneLineParser, add, add_conversion
+from judgerlvr.hysparse.options import COSTS, SEARCH, SEARCHING, add, add_conversion
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 

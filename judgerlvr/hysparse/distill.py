@@ -16,7 +16,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import STUDENT, SWITCHES, TRAINING, OneLineParser, add, add_conversion
+from judgerlvr.hysparse.options import STUDENT, SWITCHES, TRAINING, add, add_conversion
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 

@@ -6,11 +6,10 @@ import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from judgerlvr.config.domains import COUNT, PATH, SHARE, Domain, Pattern, Range
 from judgerlvr.config.values import BadValue, from_text, shown
-from rewards.errors import InputError
 
 DEFAULT_RATIO = 3
 
@@ -103,13 +102,6 @@ SWITCHES = {
     "--recompute": "compute activations again in the backward pass, which saves memory",
     "--resume": "go on from the last checkpoint in OUT, with the options of the first start",
 }
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are InputErrors, so that a command prints one line and no usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message, f"see {self.prog} --help")
 
 
 def reader(option: Option) -> Callable[[str], Any]:

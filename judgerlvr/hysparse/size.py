@@ -11,7 +11,8 @@ import sys
 from collections.abc import Sequence
 
 from judgerlvr.config.domains import PATH
-from judgerlvr.hysparse.options import COSTS, OneLineParser, Option, add, reader
+from judgerlvr.hysparse.options import COSTS, Option, add, reader
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 CONFIG = Option("config", str, None, PATH, "preset or model directory")

@@ -25,8 +25,17 @@ def read_config(directory: Path) -> dict[str, Any]:
     with reading("the path cannot be followed", "give a transformers checkpoint", file=path):
         there = path.exists()
     if not there:
-        raise InputError("no model here (config.json is missing)", "give a transformers checkpoint", file=directory)
+        raise InputError("no model here (config.json is missing)", _how_to_get(directory), file=directory)
     return read_keys(path)
+
+
+def _how_to_get(directory: Path) -> str:
+    """A path of two parts whose first part is no folder may be a name of the hub."""
+    here = Path.cwd()
+    name = directory.relative_to(here) if directory.is_relative_to(here) else directory
+    if len(name.parts) != 2 or name.is_absolute() or (here / name).parent.exists():
+        return "give a transformers checkpoint"
+    return f"give a folder; `hf download {name} --local-dir models/{name.name}` makes one of a model of the hub"
 
 
 def read_keys(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from judgerlvr.cluster.ray import has_cards
 from judgerlvr.config.schema import Cluster
-from judgerlvr.models.configuration import model_context, read_config
+from judgerlvr.models.configuration import CONFIG, model_context, read_config
 from judgerlvr.models.generation import check_generation
 from judgerlvr.models.tensors import QUANTISED, check_tensors
 from judgerlvr.models.weights import check_weights
@@ -20,6 +20,8 @@ QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORC
 PROBE = "Is 17 a prime?"
 # A vocabulary is often padded to a round number. Below this share a vocabulary is another one.
 LEAST_COVERED = 0.9
+# Endings of transformers' names of models that write text.
+WRITERS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
 # What carries a HySparse rollout's block indices to the trainer.
 CARRIERS = ("kv_transfer_config", "async_scheduling")
 
@@ -38,12 +40,12 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     if context is not None and context < longest:
         remedy = "lower max_prompt_tokens or max_response_tokens"
         raise InputError(f"context of {context} tokens < {longest} needed", remedy, file=directory)
+    check_architecture(directory, trust_remote_code)
     tokenizer = load_tokenizer(directory, trust_remote_code)
     vocabulary = config.get("vocab_size", len(tokenizer))
     if len(tokenizer) > vocabulary:
         problem = f"vocab mismatch: tokenizer has {len(tokenizer)} tokens, the model {vocabulary}"
         raise InputError(problem, "use the tokenizer that the model was trained with", file=directory)
-    check_architecture(directory, trust_remote_code)
     check_generation(directory, vocabulary)
     check_weights(directory)
     check_tensors(directory, trust_remote_code)
@@ -72,14 +74,18 @@ def _remedy(directory: Path) -> str:
 
 
 def check_architecture(directory: Path, trust_remote_code: bool) -> None:
-    """Raise an InputError for a model type that transformers does not know."""
+    """Raise an InputError for a model that transformers does not know, or that classifies or embeds texts."""
+    _be_quiet()
     from transformers import AutoConfig
 
     import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
 
-    remedy = "use a model that this version of transformers knows, or set model.trust_remote_code=true"
-    with reading("transformers cannot read the model's configuration", remedy, file=directory / "config.json"):
-        AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+    remedy = "mend the file, use a model that this version of transformers knows, or set model.trust_remote_code=true"
+    with reading("transformers cannot read the model's configuration", remedy, file=directory / CONFIG):
+        names = AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code).architectures
+    if names and not any(str(name).endswith(WRITERS) for name in names):
+        problem = f"{', '.join(map(str, names))} writes no text"
+        raise InputError(problem, "give a language model", file=directory / CONFIG, field="architectures")
 
 
 def check_trainable(directory: Path) -> None:
@@ -111,12 +117,9 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     Raises:
         InputError: no model, no tokenizer, no chat template or no end-of-sequence token.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    from transformers import AutoTokenizer, logging
+    _be_quiet()
+    from transformers import AutoTokenizer
 
-    # The variable counts at the first import alone, which may lie behind.
-    logging.set_verbosity_error()
     read_config(directory)
     if not (directory / "tokenizer_config.json").is_file():
         raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
@@ -128,6 +131,15 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
         raise InputError("the tokenizer has no end-of-sequence token", "set eos_token", file=directory)
     _check_chat_template(tokenizer, directory)
     return tokenizer
+
+
+def _be_quiet() -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    from transformers import logging
+
+    # The variable counts at the first import alone, which may lie behind.
+    logging.set_verbosity_error()
 
 
 def _check_chat_template(tokenizer: Any, directory: Path) -> None:

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from data.row_files import iter_rows
+from judgerlvr.runs.folder import check_writable
 from rewards.errors import InputError
 
 # Enough for one short problem, and read in no time.
@@ -20,24 +21,13 @@ def check_link(link: Path, run_dir: Path | None) -> None:
         InputError: ``link`` exists and is a file, a directory or a link into another run, or no link can be made there.
     """
     if not link.is_symlink() and not link.exists():
-        _check_writable(link)
+        check_writable(link.absolute().parent, "give another --out")
         return
     # A link of the run itself is moved along, a link of another run is never taken.
     if run_dir and link.is_symlink() and run_dir.resolve() in Path(os.path.realpath(link)).parents:
-        _check_writable(link)
+        check_writable(link.absolute().parent, "give another --out")
         return
     raise InputError("exists and is not this run's export", "give another --out, or move the folder away", file=link)
-
-
-def _check_writable(link: Path) -> None:
-    """Make and remove a link in the nearest folder that exists: permissions alone do not tell what a disk allows."""
-    folder = next(path for path in link.absolute().parents if path.exists())
-    attempt = folder / f".{link.name}.{os.getpid()}"
-    try:
-        attempt.symlink_to("nowhere")
-        attempt.unlink()
-    except OSError as error:
-        raise InputError(f"no link can be made here ({error.strerror})", "give another --out", file=folder) from error
 
 
 def publish(link: Path, export: Path, run_dir: Path) -> None:

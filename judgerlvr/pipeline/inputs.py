@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
@@ -13,7 +12,7 @@ from judgerlvr.config.choices import Extraction
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Cluster, JudgeData, Logging, Reward
 from judgerlvr.engine.devices import PACKED
-from judgerlvr.engine.private.engine_arguments import engine_arguments
+from judgerlvr.engine.private.engine_arguments import check_engine_arguments
 from judgerlvr.runs.policy_card import check_against, read_card, used_facts
 from judgerlvr.runs.request import Request
 from rewards.errors import InputError
@@ -44,13 +43,7 @@ def check_libraries(cluster: Cluster) -> None:
     Raises:
         InputError: the engines would end at their start.
     """
-    known = engine_arguments()
-    for name in cluster.rollout_engine:
-        if known and name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise InputError(
-                "vLLM has no such argument", f"did you mean {near}?", field=f"cluster.rollout_engine.{name}"
-            )
+    check_engine_arguments(cluster.rollout_engine, "cluster.rollout_engine.")
     if cluster.attention in ("auto", PACKED):
         return
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS

@@ -18,7 +18,7 @@ from data.responses import Candidate, candidates_from_rows, iter_responses
 from data.row_files import read_rows
 from data.verl_rows import write_parquet
 from judgerlvr.config.choices import Extraction
-from judgerlvr.config.schema import Config, JudgeData
+from judgerlvr.config.schema import Config, JudgeData, JudgeStage
 from judgerlvr.engine.in_training.validation import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import PromptFilter, refuse_judge_prompts
@@ -66,19 +66,32 @@ def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -
     judge = request.config.judge.data
     if judge.responses:
         return read_candidates(judge, problems.options), 0
-    check_heldout(judge, problems)
+    check_candidates(request.config.judge, problems)
     models = [Path(path).resolve() for path in judge.sample_from] or [request.init]
     rows = _sample(request, run_dir, models, problems.for_candidates)
     write_jsonl(run_dir / DATA / SAMPLES, rows)
     return _candidates(rows, problems), sum(row["tokens"] for row in rows)
 
 
-def check_heldout(judge: JudgeData, problems: ProblemSets) -> None:
-    """Raise an InputError where no problem is left to train on, before anything is sampled."""
+def check_candidates(stage: JudgeStage, problems: ProblemSets) -> None:
+    """Raise an InputError where the candidates cannot be enough to train on, before anything is sampled."""
+    judge, prompts = stage.data, stage.batch.prompts_per_step
     count, heldout = len(problems.for_candidates), judge.heldout_problems
     if heldout >= count:
         problem = f"{counted(heldout, 'problem')} held out, and there are {count}"
         raise InputError(problem, f"set it below {count}, or give more problems", field="judge.data.heldout_problems")
+    most = (count - heldout) * most_rows(judge)
+    if isinstance(prompts, int) and prompts > most:
+        left = counted(count - heldout, "problem")
+        problem = f"{prompts} prompts a step, and the candidates of {left} give at most {most}"
+        remedy = "set at most that, give more problems, or raise judge.data.samples_per_problem or cap_per_problem"
+        raise InputError(problem, remedy, field="judge.batch.prompts_per_step")
+
+
+def most_rows(judge: JudgeData) -> int:
+    """Most rows of a problem whose candidates are sampled: right and wrong ones alike, each up to the cap."""
+    alike = max(1, len(judge.sample_from)) * judge.samples_per_problem // 2
+    return 2 * min(alike, judge.cap_per_problem or alike)
 
 
 def read_candidates(judge: JudgeData, options: ReadOptions) -> Iterator[Candidate]:

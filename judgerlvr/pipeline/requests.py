@@ -15,7 +15,7 @@ from judgerlvr.pipeline.checkup.start import START
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.runs.request import Request, default_link
 from judgerlvr.runs.terminal import width_of
-from rewards.errors import reading
+from rewards.errors import InputError, reading
 
 ADDRESS = "RAY_ADDRESS"
 
@@ -43,11 +43,13 @@ def unchecked_request(
     """The request with absolute paths and a device, before any check of its inputs.
 
     Raises:
-        InputError: keys that do not fit each other, or a device that is not there.
+        InputError: keys that do not fit each other, no folder at ``init``, or a device that is not there.
     """
     check_config(config)
     with reading("the path cannot be followed", "give a model directory", file=init or config.model.path):
         policy = resolve_path(init or config.model.path).resolve()
+    if init and not policy.exists():
+        raise InputError("no such folder", "give a finished policy, as stage 1 makes ckpt/judge", file=policy)
     ray_address = address if address is not None else os.environ.get(ADDRESS)
     return Request(
         kind=kind,

@@ -144,7 +144,8 @@ def resume(kind: Kind, run_dir: Path, link: Path | None = None, overrides: Seque
         InputError: no run to continue, a folder in use, or data that has changed.
         StageFailed: the stage ended early.
     """
-    if not run_dir.is_dir():
+    # Looked at before the lock, which would be left in a folder of other things.
+    if not (run_dir / CONFIG).is_file():
         raise InputError("no run to resume", "give a run folder", file=run_dir)
     run_dir, link = run_dir.resolve(), link or default_link(kind)
     with held(run_dir), _signals(kind, run_dir, link):

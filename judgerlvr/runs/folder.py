@@ -107,6 +107,23 @@ def check_space(folder: Path) -> None:
         raise InputError(f"no space left ({free:.2f} GiB free)", "free some, or set runs= to another disk", file=folder)
 
 
+def check_writable(folder: Path, remedy: str) -> None:
+    """Make and remove a link in ``folder``, or in the nearest folder above that exists.
+
+    Permissions alone do not tell what a disk allows.
+
+    Raises:
+        InputError: nothing can be made there.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    attempt = there / f".writable.{os.getpid()}"
+    try:
+        attempt.symlink_to("nowhere")
+        attempt.unlink()
+    except OSError as error:
+        raise InputError(f"nothing can be made here ({error.strerror})", remedy, file=there) from error
+
+
 @dataclass(frozen=True)
 class OpenedRun:
     """A run to be continued. ``checkpoint`` is the newest complete checkpoint, None before the first."""

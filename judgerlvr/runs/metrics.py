@@ -46,7 +46,7 @@ class MetricMissing(CommandFailed):
 
 ACCURACY = Metric("response/accuracy", "share", "Responses graded as correct, of all that were sampled.")
 TRUNCATED = Metric("response/truncated", "share", "Responses cut at max_response_tokens.", guarded=True)
-MEAN_TOKENS = Metric("response/mean_tokens", "tokens", "Mean length of all sampled responses.")
+MEAN_TOKENS = Metric("response/mean_tokens", "tokens", "Mean length of all sampled responses.", guarded=True)
 ALL_ZERO = Metric("response/all_zero", "0 or 1", "1 where every reward of the step is zero.", guarded=True)
 LENGTH_BY_OUTCOME = Metric("tokens/{}", "tokens", "Mean length of correct, wrong or truncated responses.", When.outcome)
 REASON = Metric("reason/{}", "responses", "Responses that the grader gave this reason to.", When.outcome)
@@ -62,7 +62,7 @@ ACCEPTED = Metric(
 )
 JUDGE_CLASS = Metric("judge/{}", "share", "Judging by class: accuracy of each class, balanced accuracy.", When.outcome)
 SHORTCUT = Metric("shortcut/{}", "share", "Balanced accuracy of a baseline that does not reason.", When.outcome)
-REWARD = Metric("critic/score/mean", "reward", "Mean reward of the batch that was trained on (verl).")
+REWARD = Metric("critic/score/mean", "reward", "Mean reward of the batch that was trained on (verl).", guarded=True)
 ENTROPY = Metric("actor/entropy", "nats", "Mean entropy of the policy at response tokens (verl).", guarded=True)
 GRADIENT = Metric("actor/grad_norm", "norm", "Gradient norm before clipping, mean over updates (verl).", guarded=True)
 LOSS = Metric("actor/pg_loss", "loss", "Policy loss, mean over updates (verl).", guarded=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from data.replacing import replacing
+
 EVENTS = "events.out.tfevents.*"
 
 
@@ -19,9 +21,7 @@ def cut_events(folder: Path, last_step: int) -> None:
     for path in files:
         # The first event of a file holds its version and no step.
         kept = [raw for raw in RawEventFileLoader(str(path)).Load() if Event.FromString(raw).step <= last_step]
-        temporary = path.with_name(f".{path.name}")
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             writer = RecordWriter(file)
             for raw in kept:
                 writer.write(raw)
-        temporary.replace(path)

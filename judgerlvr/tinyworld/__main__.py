@@ -9,11 +9,12 @@ from pathlib import Path
 
 from judgerlvr.tinyworld.problems import generate_problems, write_problems
 from judgerlvr.tinyworld.task import World, WorldConfig
+from rewards.command_line import OneLineParser
 from rewards.errors import InputError
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m judgerlvr.tinyworld", description=__doc__)
+    parser = OneLineParser(prog="python -m judgerlvr.tinyworld", description=__doc__)
     parser.add_argument("out_dir", type=Path, help="folder for train.jsonl and heldout.jsonl")
     parser.add_argument("--train", type=int, default=2048, help="training problems (default %(default)s)")
     parser.add_argument("--heldout", type=int, default=512, help="held-out problems (default %(default)s)")

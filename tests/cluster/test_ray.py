@@ -1,21 +1,26 @@
 """A start of Ray leaves the process's handler of TERM in place, and an address is tried before Ray tries it."""
 
+import ctypes
 import os
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import pytest
 import ray
 
 import judgerlvr.cluster.ray as cluster_ray
-from judgerlvr.cluster.ray import check_address, join
+from judgerlvr.cluster.ray import check_address, join, leave
 from rewards.errors import InputError
 
 
 def rays(*_):
     raise AssertionError("Ray's handler")
+
+
+rays.__module__ = "ray._private.worker"
 
 
 @pytest.fixture
@@ -120,3 +125,16 @@ def test_a_refusal_of_a_running_cluster_comes_soon(monkeypatch, address, tries):
     monkeypatch.setattr(ray, "init", lambda **_: seen.append(os.environ.get(cluster_ray.JOIN_SECONDS[0])))
     join(address=address)
     assert seen == [tries] and cluster_ray.JOIN_SECONDS[0] not in os.environ
+
+
+def test_the_kernel_still_knows_the_handler_after_a_shutdown(monkeypatch, own):
+    """Ray's shutdown sets the default action below Python, whose ``getsignal`` still names the handler."""
+    monkeypatch.setattr(ray, "shutdown", lambda: signal_to_the_kernel(signal.SIGTERM))
+    leave()
+    caught = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "SigCgt" in line)
+    assert int(caught, 16) >> (signal.SIGTERM - 1) & 1
+
+
+def signal_to_the_kernel(number):
+    """The default action, set as a library in C sets it."""
+    ctypes.CDLL(None).signal(int(number), None)

@@ -13,7 +13,7 @@ from judgerlvr.config.schema import Guard, Guards
 from judgerlvr.engine import runner
 from judgerlvr.engine.devices import SHARE_PREFIXES, stage_environment
 from judgerlvr.engine.in_training.canary import Canary
-from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
+from judgerlvr.engine.in_training.guards import FIRST, GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.in_training.trainer import StageTrainer
 from judgerlvr.engine.signals import SignalHandlers
@@ -171,6 +171,23 @@ def test_guard_limit_and_action(name):
         check(Guards(**{name: Guard(Action.stop, limit)}), step_row(), GuardState())
 
 
+# Limits within which a step as healthy as the first steps does not lie.
+DRIFT_LIMITS = {"length_drift": 0.5, "reward_drop": 1.5}
+
+
+@pytest.mark.parametrize("name", DRIFT_LIMITS)
+def test_drift_limit_and_action(name):
+    def state():
+        return GuardState.after([step_row(step) for step in range(1, FIRST + 1)])
+
+    limit, row = DRIFT_LIMITS[name], step_row(FIRST + 1)
+    assert check(Guards(), row, state()) == []
+    warning = Guards(**{name: Guard(Action.warn, limit)})
+    assert [line.split(":")[0] for line in check(warning, row, state())] == [f"guard {name}"]
+    with pytest.raises(GuardTripped):
+        check(Guards(**{name: Guard(Action.stop, limit)}), row, state())
+
+
 def grading(*overrides):
     class Tokenizer:
         def apply_chat_template(self, *_, **__):
@@ -306,7 +323,7 @@ def test_no_key_is_left_out():
     tried = {f"{stage}.{key}" for stage in STAGES for key in OF_A_STAGE} | set(OF_A_RUN) | set(ELSEWHERE)
     tried |= {
         f"guards.{name}.{part}"
-        for name in (*GUARD_LIMITS, "hang_minutes", "start_minutes")
+        for name in (*GUARD_LIMITS, *DRIFT_LIMITS, "hang_minutes", "start_minutes")
         for part in ("action", "limit")
     }
     tried |= {f"{stage}.{key}" for stage in STAGES for key in SHARED}

@@ -138,7 +138,12 @@ def test_sample_from_and_samples_per_problem(monkeypatch, tmp_path, make_stage):
     monkeypatch.setattr(judge_data, "sample_candidates", lambda place, models, *_: asked.append(models) or [])
     config = load_config(
         "configs/tiny.yaml",
-        [f"judge.data.sample_from=[{tmp_path}]", "data.tiny_train=2", "judge.data.heldout_problems=1"],
+        [
+            f"judge.data.sample_from=[{tmp_path}]",
+            "data.tiny_train=2",
+            "judge.data.heldout_problems=1",
+            "judge.batch.prompts_per_step=2",
+        ],
     )
     request = stages.Request("judge", config, tmp_path / "init", tmp_path / "out", "cpu")
     (tmp_path / "data").mkdir()

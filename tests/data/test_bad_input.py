@@ -87,7 +87,13 @@ def test_unparsable_gold_names_its_row(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{{problem}} {{gold}}", "unknown field {{gold}}"), ("Judge {{response}}", "{{problem}} does not occur")],
+    [
+        ("{{problem}} {{gold}}", "unknown field {{gold}}"),
+        ("Judge {{response}}", "{{problem}} does not occur"),
+        ("{{problem}} {{response}} {{ gold }}", "{{ gold }} has spaces inside the braces"),
+        ("{% if problem %}{{problem}}{% endif %} {{response}}", "{% if problem %} is no place"),
+        ("{{problem}} {{response }}", "{{response }} has spaces inside the braces; write e.g. {{problem}}"),
+    ],
 )
 def test_bad_template(tmp_path, text, says):
     path = tmp_path / "t.txt"

@@ -4,7 +4,7 @@ import pytest
 
 from judgerlvr.config.choices import Action
 from judgerlvr.config.schema import Guards
-from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
+from judgerlvr.engine.in_training.guards import FIRST, GuardState, GuardTripped
 from judgerlvr.runs.metrics import MetricMissing, StepRow
 from tests.helpers.guard_checks import check
 from tests.helpers.run_folders import HEALTHY, step_row
@@ -71,3 +71,38 @@ def test_a_guarded_metric_that_is_absent_is_an_error(name):
     without = StepRow(1, "judge", 0.0, {key: value for key, value in HEALTHY.items() if key != name})
     with pytest.raises(MetricMissing, match=name):
         check(Guards(), without, GuardState())
+
+
+def steps(count, **more):
+    return [step_row(step, more=more) for step in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "name"),
+    [
+        ("response/mean_tokens", 151.0, "length_drift"),
+        ("response/mean_tokens", 16.0, "length_drift"),
+        ("critic/score/mean", 0.24, "reward_drop"),
+    ],
+)
+def test_drift_is_measured_from_the_first_steps(metric, value, name):
+    drifted = step_row(99, more={metric: value})
+    (warning,) = check(Guards(), drifted, GuardState.after(steps(FIRST + 20)))
+    assert warning.startswith(f"guard {name}: ")
+    assert check(Guards(), drifted, GuardState.after(steps(FIRST - 1))) == []
+
+
+def test_slow_drift_is_seen_too():
+    """Each step is near the step before, and far from the start."""
+    state, warned = GuardState(), []
+    for step in range(1, 40):
+        warned += check(Guards(), step_row(step, more={"response/mean_tokens": 50 * 1.05**step}), state)
+    assert warned[0].startswith("guard length_drift: ")
+
+
+def test_a_run_that_goes_on_remembers_its_steps():
+    zero = {"response/all_zero": 1.0}
+    went_on, unbroken = GuardState.after([*steps(FIRST), *steps(2, **zero)]), GuardState()
+    for row in (*steps(FIRST), *steps(2, **zero)):
+        check(Guards(), row, unbroken)
+    assert went_on == unbroken and went_on.zero_steps == 2

@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from judgerlvr.cluster import remains
-from judgerlvr.cluster.lost_actors import lost_actors
+from judgerlvr.cluster.lost_actors import LostActor, lost_actors
 from judgerlvr.cluster.session import Session, session
 from judgerlvr.engine import watching
 from judgerlvr.engine.watching import ClusterWatch
@@ -96,6 +96,23 @@ def test_an_actor_that_was_asked_to_end_is_not_lost(ended):
 def test_rays_own_error_is_waited_for(ended):
     assert ended["fresh loss"] is None
     assert ended["old loss"] == ended["worker"]
+
+
+@pytest.mark.parametrize(("name", "told"), [(name, True) for name in watching.QUEUE] + [("WorkerDict", False)])
+def test_no_error_of_ray_is_waited_for_where_none_comes(monkeypatch, name, told):
+    lost = [LostActor(name, 12, "127.0.0.1", False, "")]
+    monkeypatch.setattr(watching, "lost_actors", lambda: lost)
+    watch = ClusterWatch(Session())
+    watch._silence = lambda: None
+    assert (watch.fault() is not None) is told
+
+
+def test_the_queue_s_actors_have_the_names_that_are_watched():
+    from transfer_queue.controller import TransferQueueController
+    from transfer_queue.storage.simple_storage import SimpleStorageUnit
+
+    classes = (TransferQueueController, SimpleStorageUnit)
+    assert tuple(one.__ray_metadata__.class_name for one in classes) == watching.QUEUE
 
 
 def test_a_killed_raylet_is_named(ended):

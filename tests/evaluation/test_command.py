@@ -52,6 +52,7 @@ def public_data() -> Path:
         (["--data", "{data}", "--model", "m", "--verdicts", "Yes", "Yes"], "verdict words"),
         (["--judge-data", "{data}", "--model", "m"], "not a judge row"),
         (["--responses", "none.jsonl"], "none.jsonl"),
+        (["--data", "{data}", "--model", "m", "--min-check-tokens", "-1"], "--min-check-tokens is -1"),
         (["--data", "{data}", "--model", str(BASE), "--max-tokens", "100000"], "over the model's context of 512; give"),
         (["--data", "{data}", "--model", str(BASE), "--max-tokens", "512"], "over the model's context of 512; give"),
         (
@@ -63,6 +64,10 @@ def public_data() -> Path:
             "over the model's context of 2; give shorter prompts",
         ),
         (["--data", "{data}", "--model", str(BASE), "--engine", "max_model_len=4k"], "write a whole number"),
+        (
+            ["--data", "{data}", "--model", "m", "--engine", "attention_backnd=X"],
+            "'--engine attention_backnd': vLLM has no such argument; did you mean attention_backend?",
+        ),
         (["--data", "{data}", "--model", "m", "--import", "seed=1"], "data.columns.ROLE=COLUMN"),
         (["--data", "{data}", "--model", "m", "--import", "data.columns.riddle=x"], "unknown role; use problem"),
     ],
@@ -74,6 +79,11 @@ def test_bad_input_is_one_line_and_exit_2(data, tmp_path, capsys, arguments, sai
     assert message.count("\n") == 1
     assert said in message
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_made_costs_no_engine(data, capsys, no_engine):
+    assert main(["--data", str(data), "--model", str(BASE), "--out", "/proc/self/new/out"]) == 2
+    assert "nothing can be made here" in capsys.readouterr().err
 
 
 class Began(Exception):

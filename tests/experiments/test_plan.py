@@ -131,6 +131,7 @@ def test_a_folder_keeps_its_plan(tmp_path, commands):
         ("arms: {a: {stages: [{stage: judge, name: x}, {stage: generate, name: x}]}}\n", "two stages are named x"),
         ("armz: {}\n", "armz"),
         ("arms: [\n", "plan.yaml"),
+        ("42\n", "plan.yaml"),
         (TWO_ARMS.replace("BY", "luck"), "luck"),
         (TWO_ARMS.replace("BY", "steps").replace("most_steps: 2", "most_steps: 0"), "most_steps is 0"),
         (TWO_ARMS.replace("BY", "steps") + "seeds: [1, 1]\n", "stands twice"),

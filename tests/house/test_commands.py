@@ -3,6 +3,8 @@
 import ast
 import itertools
 
+import pytest
+
 from judgerlvr.__main__ import COMMANDS, main, summary
 from tests.house.texts import ROOT, python_files
 
@@ -34,6 +36,15 @@ def test_the_list_shows_each_command_with_its_summary(capsys):
 def test_a_command_gets_the_arguments_after_its_name(capsys, tmp_path):
     assert main(["tinyworld", str(tmp_path), "--train", "3", "--heldout", "2"]) == 0
     assert len((tmp_path / "train.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_wrong_option_is_one_line(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--no-such-option"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith("error: ") and said.count("\n") == 1 and said.endswith(" --help\n")
 
 
 def test_an_unknown_command_names_the_nearest(capsys):

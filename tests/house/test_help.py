@@ -24,7 +24,7 @@ def commands() -> list[str]:
     found = [f"judgerlvr.{name}" for name in COMMANDS]
     for top in ("rewards", "data"):
         for path in sorted((ROOT / top).rglob("*.py")):
-            if "ArgumentParser(" in (source := path.read_text()) and '__name__ == "__main__"' in source:
+            if "OneLineParser(" in (source := path.read_text()) and '__name__ == "__main__"' in source:
                 found.append(".".join(path.relative_to(ROOT).with_suffix("").parts))
     return found
 

@@ -61,7 +61,13 @@ def test_assumed_values_are_printed(capsys):
     assert all(f"assumed: {name} = " in shown for name in PRESETS["7b"]["assumed"])
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["tiny", "--context", "0"]], ids=str)
-def test_bad_input_is_one_line_and_exit_code_2(arguments, capsys):
-    assert main(arguments) == 2
+def test_a_model_that_is_not_there_is_one_line_and_exit_code_2(capsys):
+    assert main(["nothing"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_number_out_of_its_range_is_one_line_and_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["tiny", "--context", "0"])
+    assert ended.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from judgerlvr.config.load import ROOT
+from judgerlvr.models.configuration import read_config
 from judgerlvr.models.directory import check_model, load_tokenizer
 from judgerlvr.models.weights import check_weights, read_header
 from rewards.errors import InputError
@@ -48,6 +50,11 @@ DAMAGE = {
     "config is cut": (lambda m: cut(m / "config.json", 40), "not JSON"),
     "config is latin-1": (lambda m: (m / "config.json").write_bytes(b'{"a": "\xe9"}'), "not JSON"),
     "unknown model type": (lambda m: edit(m / "config.json", model_type="gpt9"), "cannot read the model's config"),
+    "classifier": (
+        lambda m: edit(m / "config.json", architectures=["Qwen3ForSequenceClassification"]),
+        "Qwen3ForSequenceClassification writes no text",
+    ),
+    "size is a word": (lambda m: edit(m / "config.json", hidden_size="big"), "cannot read the model's config"),
     "context is a word": (lambda m: edit(m / "config.json", max_position_embeddings="long"), "write a whole number"),
     "tokenizer is cut": (lambda m: cut(m / "tokenizer.json", 1000), "cannot load the tokenizer"),
     "template fails": (
@@ -70,6 +77,16 @@ def test_damage_is_one_line(model, case):
         check_model(model, 64)
     assert "\n" not in str(caught.value)
     assert str(model) in str(caught.value)
+
+
+@pytest.mark.parametrize("folder", ["Qwen/Qwen3-0.6B", "{here}/Qwen/Qwen3-0.6B"])
+def test_a_name_of_the_hub_is_told_how_to_get_it(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"hf download Qwen/Qwen3-0\.6B --local-dir models/Qwen3-0\.6B"):
+        read_config(Path(folder.format(here=tmp_path)))
+    (tmp_path / "Qwen").mkdir()
+    with pytest.raises(InputError, match="give a transformers checkpoint"):
+        read_config(Path(folder.format(here=tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["qwen3", "qwen3_moe", "hysparse", "hysparse_moe"])

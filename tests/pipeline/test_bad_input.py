@@ -76,6 +76,23 @@ def test_nothing_is_left_to_train_a_judge_on(capsys, more):
     assert "30 problems held out, and there are 30" in line
 
 
+BATCH = "judge.batch.prompts_per_step="
+# 20 problems are left to train on. Each gives two right and two wrong candidates of four, or fewer by a cap.
+FEW = ["judge.data.problems=30", "judge.data.heldout_problems=10", "judge.data.samples_per_problem=5"]
+
+
+@pytest.mark.parametrize(("cap", "most"), [(5, 80), (1, 40)])
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_candidates_that_cannot_fill_a_step_are_not_sampled(capsys, more, cap, most):
+    line = refused(capsys, stage1, *FEW, f"judge.data.cap_per_problem={cap}", f"{BATCH}{most + 8}", *more)
+    assert f"the candidates of 20 problems give at most {most}" in line
+
+
+def test_candidates_that_can_fill_a_step_pass(capsys):
+    preset = ["--config", "configs/tiny.yaml", "judge.data.cap_per_problem=5"]
+    assert stage1([*preset, *FEW, f"{BATCH}80", "--dry-run"]) == 0
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:8265", "127.0.0.1:1", "nowhere", "ray://127.0.0.1:10001", ":"])
 def test_address_of_no_cluster(capsys, monkeypatch, address):
     monkeypatch.setenv("RAY_ADDRESS", address)
@@ -132,7 +149,7 @@ def test_missing_config_file(capsys):
 
 
 def test_missing_checkpoint(capsys):
-    assert "nowhere" in refused(capsys, stage2, "--init", "nowhere")
+    assert "nowhere: no such folder; give a finished policy" in refused(capsys, stage2, "--init", "nowhere")
 
 
 def test_resume_and_init_together(capsys):
@@ -151,6 +168,11 @@ def test_resume_and_what_would_change_the_numbers(capsys, override):
 
 def test_resume_of_nothing(capsys):
     assert "no run to resume" in refused(capsys, stage1, "--resume", "runs/nowhere")
+
+
+def test_resume_of_a_folder_that_is_no_run_leaves_nothing(capsys, tmp_path):
+    assert "no run to resume" in refused(capsys, stage1, "--resume", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_resume_with_the_other_stage(capsys, tmp_path):
@@ -197,7 +219,7 @@ def test_init_from_shards(capsys, tmp_path):
 @pytest.mark.parametrize("out", ["/proc/policy", "a-file/policy", "/proc/self/new/policy"])
 def test_name_of_the_policy_cannot_be_made(capsys, tmp_path, out):
     (tmp_path / "a-file").touch()
-    assert "no link can be made here" in refused(capsys, stage2, "--out", out)
+    assert "nothing can be made here" in refused(capsys, stage2, "--out", out)
     assert not (tmp_path / "runs").exists()
 
 

@@ -47,6 +47,11 @@ def test_a_sound_stage_shows_every_area_and_the_command_to_run(capsys):
     assert last == "next: python -m judgerlvr.stage2_generate data.tiny_train=40 --out ckpt/mine"
 
 
+def test_two_stages_at_once_are_refused(capsys):
+    assert main(["judge", "generate"]) == 2
+    assert capsys.readouterr().err == "error: judge and generate together; give one stage\n"
+
+
 def test_one_page_shows_all_faults(capsys, tmp_path):
     (tmp_path / "ckpt" / "judge").mkdir(parents=True)
     faulty = ["model.path=nowhere", "data.train=[none.jsonl]", "judge.data.verdicts=[Aye,Nay]"]

@@ -2,11 +2,15 @@
 
 import os
 import signal
+import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from judgerlvr.cluster.ray import join
+from judgerlvr.cluster.ray_start import starting
+from judgerlvr.cluster.session import Session
 from judgerlvr.engine.signals import HEARD
 from judgerlvr.pipeline import stages
 from judgerlvr.runs.lock import held
@@ -89,12 +93,44 @@ def test_the_callers_handlers_return(trained):
     assert [signal.getsignal(number) for number in HEARD] == before
 
 
-def test_ray_does_not_take_the_handler_of_term(monkeypatch):
-    """Ray's handler leaves with code 15 and says nothing."""
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("ray.init", lambda **_: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+def ray_s_handler(*_):
+    """Ray's handler of TERM leaves with code 15 and says nothing."""
+    sys.exit(15)
+
+
+ray_s_handler.__module__ = "ray._private.worker"
+
+
+@contextmanager
+def hearing():
+    """A block in which TERM is heard. Gives the list of what was heard."""
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append("ours"))
     try:
-        join(address="local")
-        assert signal.getsignal(signal.SIGTERM) is before
+        yield heard
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_ray_does_not_take_the_handler_of_term(monkeypatch):
+    def start(**_):
+        signal.signal(signal.SIGTERM, ray_s_handler)
+        send(signal.SIGTERM)
+
+    monkeypatch.setattr("ray.init", start)
+    with hearing() as heard:
+        join(address="local")
+        send(signal.SIGTERM)
+    assert heard == ["ours", "ours"]
+
+
+def test_a_stage_s_handler_is_set_while_ray_starts():
+    """verl starts Ray and trains in one call, so the handler of training is set inside the block."""
+    said = []
+    with hearing() as heard, starting(Session(None)):
+        signal.signal(signal.SIGTERM, ray_s_handler)
+        send(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *_: said.append("training"))
+        signal.signal(signal.SIGTERM, ray_s_handler)
+        send(signal.SIGTERM)
+    assert (heard, said) == (["ours"], ["training"])

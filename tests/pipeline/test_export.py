@@ -30,5 +30,5 @@ def test_checking_a_name_leaves_nothing_behind(tmp_path):
 
 def test_a_folder_in_which_no_link_can_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="no link can be made here"):
+    with pytest.raises(InputError, match="nothing can be made here"):
         check_link(tmp_path / "file" / "judge", None)

@@ -74,19 +74,20 @@ sys.exit(exit_code(run))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_one_line_and_its_exit_code(number):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 1)])
+def test_a_signal_is_one_line_and_its_exit_code(number, code):
     command = subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     command.stdout.readline()
     command.send_signal(number)
     _, line = command.communicate(timeout=10)
-    assert (command.returncode, line) == (128 + number, f"failed: {number.name}; give the same command again\n")
+    assert (command.returncode, line) == (code, f"failed: {number.name}; give the same command again\n")
 
 
-def test_a_fork_that_is_terminated_does_not_end_as_the_command():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_fork_that_is_terminated_does_not_end_as_the_command(number):
     command = subprocess.Popen([sys.executable, "-c", WAITS, "fork"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     fork = int(command.stdout.readline())
-    os.kill(fork, signal.SIGTERM)
+    os.kill(fork, number)
     died = until(lambda: "State:\tZ" in Path(f"/proc/{fork}/status").read_text())
     command.kill()
     if not died:
@@ -94,12 +95,13 @@ def test_a_fork_that_is_terminated_does_not_end_as_the_command():
     assert (died, command.communicate()[1]) == (True, b"")
 
 
-def test_an_ignored_signal_stays_ignored():
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_an_ignored_signal_stays_ignored(number):
+    before = signal.signal(number, signal.SIG_IGN)
     try:
-        assert exit_code(lambda: os.kill(os.getpid(), signal.SIGTERM)) == 0
+        assert exit_code(lambda: os.kill(os.getpid(), number)) == 0
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
 
 
 def test_an_unexpected_error_names_its_log(capsys):

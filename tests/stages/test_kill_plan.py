@@ -112,6 +112,12 @@ def test_what_is_left_and_printed_is_a_fault_of_any_end():
         assert faults(kill) == ["left: file socket", "not finite: global_step_1", "2 tracebacks"]
 
 
+def test_a_full_disk_that_the_start_finds_is_bad_input():
+    line = "error: a/runs: no space left (0.00 GiB free); free some, or set runs= to another disk"
+    assert faults(ended("disk", 2, [line])) == []
+    assert faults(ended("disk", 2, ["error: no space"])) == ["exit code 2 and not 1", "no cause", "no way on"]
+
+
 def test_a_command_that_dies_with_its_worker_is_a_fault():
     assert faults(ended("trainer", -9, [])) == ["the command was killed"]
     assert faults(ended("memory", -9, [])) == []

@@ -6,6 +6,7 @@ import re
 import signal
 
 from benchmarks.stages.killing.plan import VICTIMS, Kill
+from rewards.errors import BAD_INPUT
 
 # What is written of a kill that came too late.
 NOBODY = "nobody: the run was over"
@@ -17,6 +18,7 @@ CAUSES = {
     "raylet": r"raylet.* was killed by SIGKILL",
     **{kind: r"process \d+.* was killed: SIGKILL" for kind in VICTIMS if kind != "raylet"},
 }
+REFUSED = r"^error: .*: no space left .*; free some, or set runs= to another disk$"
 # The whole command, or the one that was given, where no run is prepared yet.
 WAY_ON = re.compile(r"--resume \S+ --out \S+$|[Tt]he same command goes on|give the same command again")
 
@@ -31,6 +33,9 @@ def faults(kill: Kill) -> list[str]:
         return found
     if kill.code == -signal.SIGKILL:
         return found if kill.kind in ("driver", "memory") else [*found, "the command was killed"]
+    if kill.kind == "disk" and kill.code == BAD_INPUT and re.search(REFUSED, kill.last[-1] if kill.last else ""):
+        # The checks of the start found the full disk, so nothing had begun.
+        return found
     if kill.code != (wanted := 128 + signal.SIGTERM if kill.kind == "sigterm" else 1):
         found.append(f"exit code {kill.code} and not {wanted}")
     if not re.search(CAUSES.get(kill.kind, "$^"), kill.last[-1] if kill.last else ""):

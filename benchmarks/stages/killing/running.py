@@ -258,6 +258,11 @@ def ended(run: Path) -> bool:
     return (run / MANIFEST).is_file() and phase_of(run, 0.0)[0] == "over"
 
 
+def sealed(folder: Path, stage: str) -> int:
+    """How many steps of a run have a checkpoint."""
+    return len(complete(folder / "runs" / stage / "checkpoints"))
+
+
 def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
     """Let a stage run to its end, if it has not ended.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
 
 from judgerlvr.config.choices import Action
 from judgerlvr.config.schema import Guards
@@ -23,9 +24,33 @@ class GuardTripped(CommandFailed):
 
 @dataclass
 class GuardState:
-    """Memory of the guards between steps."""
+    """Memory of the guards between steps. ``first`` holds the run's first steps, at most ``FIRST``."""
 
     zero_steps: int = 0
+    first: list[StepRow] = field(default_factory=list)
+
+    @classmethod
+    def after(cls, rows: Iterable[StepRow]) -> GuardState:
+        """The memory of a run that goes on behind ``rows``."""
+        state = cls()
+        for row in rows:
+            if row.is_training:
+                state.see(row)
+        return state
+
+    def see(self, row: StepRow) -> None:
+        """Take a step into the memory."""
+        self.zero_steps = self.zero_steps + 1 if row.get(metrics.ALL_ZERO) else 0
+        if len(self.first) < FIRST:
+            self.first.append(row)
+
+    def start(self, metric: metrics.Metric) -> float | None:
+        """A metric's mean over the run's first steps, None before there are enough steps."""
+        return fmean(row[metric] for row in self.first) if len(self.first) == FIRST else None
+
+
+# Steps of a run's start that drift is measured from.
+FIRST = 5
 
 
 # Each check returns the warning's text, or None while the guard holds. Comparisons are written so that NaN trips.
@@ -71,13 +96,37 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
+def _length_drift(row: StepRow, limit: float, state: GuardState) -> str | None:
+    value, start = row[metrics.MEAN_TOKENS], state.start(metrics.MEAN_TOKENS)
+    if start is None or (start <= value * limit and value <= start * limit):
+        return None
+    remedy = "look at the responses, and check the length term"
+    return (
+        f"{value:.3g} tokens a response, {start:.3g} in the first {FIRST} steps, over a factor of {limit:g}; {remedy}"
+    )
+
+
+def _reward_drop(row: StepRow, limit: float, state: GuardState) -> str | None:
+    value, start = row[metrics.REWARD], state.start(metrics.REWARD)
+    if start is None or value >= limit * start:
+        return None
+    return f"mean reward {value:.3g} < {limit:g} of {start:.3g} in the first {FIRST} steps; {BEGIN_LOWER}"
+
+
 def _zero_rewards(row: StepRow, limit: float, state: GuardState) -> str | None:
-    state.zero_steps = state.zero_steps + 1 if row[metrics.ALL_ZERO] else 0
-    if state.zero_steps < limit:
+    # An absent metric must not disarm the guard.
+    zero_steps = state.zero_steps if row[metrics.ALL_ZERO] else 0
+    if zero_steps < limit:
         return None
     reasons = ", ".join(f"{reason} {count:.0f}" for reason, count in row.family(metrics.REASON).items())
-    steps = counted(state.zero_steps, "step")
+    steps = counted(zero_steps, "step")
     return f"all rewards were zero for {steps} ({reasons}); check the answer format and the verifier"
+
+
+DRIFTS: Mapping[str, Callable[[StepRow, float, GuardState], str | None]] = {
+    "length_drift": _length_drift,
+    "reward_drop": _reward_drop,
+}
 
 
 def check_finite(row: StepRow) -> None:
@@ -101,6 +150,9 @@ def crossed(guards: Guards, row: StepRow, state: GuardState) -> dict[str, str]:
     """
     check_finite(row)
     found = {name: run(row, getattr(guards, name).limit) for name, run in CHECKS.items()}
+    # The first steps are compared with nothing.
+    found |= {name: run(row, getattr(guards, name).limit, state) for name, run in DRIFTS.items()}
+    state.see(row)
     found["zero_rewards"] = _zero_rewards(row, guards.zero_rewards.limit, state)
     return {name: text for name, text in found.items() if text}
 

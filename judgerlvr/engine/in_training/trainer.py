@@ -28,7 +28,7 @@ from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import read_manifest, write_manifest
-from judgerlvr.runs.metrics import METRICS, StepRow, log_phase, log_progress
+from judgerlvr.runs.metrics import METRICS, StepRow, log_phase, log_progress, read_metrics
 from judgerlvr.runs.object_storage import copy_elsewhere
 from judgerlvr.runs.others_tokens import tokens_of
 from judgerlvr.runs.stage import STOP, Stage
@@ -48,7 +48,7 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
         self.saved: Path | None = None  # the step's checkpoint, until the checkpoint is sealed
         self.logger: Any = None  # verl sets its tracker when training starts
         self.rules = StopRules(stage.settings.stop)
-        self.guard_state = guards.GuardState()
+        self.guard_state = guards.GuardState.after(read_metrics(stage.run_dir / METRICS))
         self.canary = Canary(stage)
         # Until training begins the watchdog counts from here, by a limit of its own.
         self.heartbeat, self.training = time.monotonic(), False

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.benchmark.graders import why_not_scored
 from judgerlvr.evaluation.benchmark.jobs import Job, make_job
@@ -20,6 +19,7 @@ from judgerlvr.evaluation.benchmark.rows import averages, differences
 from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model, refuse_other_samples, run_model
 from judgerlvr.evaluation.benchmark.suite import Entry, read_suite
 from judgerlvr.evaluation.benchmark.table import to_markdown
+from judgerlvr.evaluation.command import engine_options
 from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
 from judgerlvr.models.directory import pick_device
 from judgerlvr.models.identity import model_hash
@@ -84,7 +84,7 @@ def engine_settings(pairs: Sequence[str]) -> EngineSettings:
     Raises:
         InputError: a pair without a value.
     """
-    arguments = parse_engine_options(pairs)
+    arguments = engine_options(pairs)
     parallel = int(arguments.pop("tensor_parallel_size", 1))
     device = pick_device("auto")
     return EngineSettings(device, 1 if device == "cpu" else None, parallel, arguments)

@@ -13,13 +13,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m judgerlvr.hysparse.agreement", description=(__doc__ or "").split("\n")[0]
-    )
+    parser = OneLineParser(prog="python -m judgerlvr.hysparse.agreement", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("model", type=Path, help="directory of a HySparse model")
     parser.add_argument("--prompts", type=int, default=8, help="default %(default)s")
     parser.add_argument("--prompt-tokens", type=int, default=256, help="default %(default)s")

@@ -16,7 +16,7 @@ from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.export import check_link
 from judgerlvr.pipeline.generate_data import shown_data
-from judgerlvr.pipeline.judge_data import check_heldout, make_judge_set, read_candidates, render_splits
+from judgerlvr.pipeline.judge_data import check_candidates, make_judge_set, read_candidates, render_splits
 from judgerlvr.planning.constraints import check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import free_gib, machine_of
@@ -85,7 +85,7 @@ def _judge_prompt(subject: Subject) -> FirstPrompt:
         first = list(next(render_splits(judge, judge_set)["train"])["prompt"])
         note = f"; judge set: {json.dumps(dict(judge_set.card.counts))}"
         return FirstPrompt(first, len(judge_set.train), note=note)
-    check_heldout(judge, subject.problems)
+    check_candidates(config.judge, subject.problems)
     template = load_template(Path(judge.prompt), JUDGE_FIELDS)
     shown = {"problem": shown_text(subject.problems.train[0]), "response": PLACEHOLDER}
     chat = as_chat(render(template, shown))
