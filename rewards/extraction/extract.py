@@ -117,7 +117,8 @@ def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
 def _with_neighbours(solution: str, first: Box, last: Box, answer: str) -> str:
     """What a formula says outside of its box belongs to the answer, and so does a word of the sentence that denies."""
     start, end = first.start, last.end
-    opened, closed = formula_around(solution, start, first.end), formula_around(solution, last.start, end)
+    opened = formula_around(solution, start, first.end)
+    closed = opened if last is first else formula_around(solution, last.start, end)
     before = solution[max(opened[0], start - _LONGEST_FORMULA) : start] if opened else ""
     after = solution[end : min(closed[1], end + _LONGEST_FORMULA)] if closed else ""
     whole = with_formula(before, answer, after, several=last is not first)
