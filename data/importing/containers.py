@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +113,7 @@ def _csv(file: io.TextIOBase, path: Path, delimiter: str = ",") -> Iterator[Row]
     # Without `strict` an unclosed quote takes in the rest of the file without an error.
     reader = csv.DictReader(file, delimiter=delimiter, strict=True)
     try:
+        _refuse_repeats(reader.fieldnames or (), path)
         for number, cells in enumerate(reader, start=1):
             # DictReader keeps surplus cells under the key None.
             if None in cells:
@@ -121,6 +122,13 @@ def _csv(file: io.TextIOBase, path: Path, delimiter: str = ",") -> Iterator[Row]
             yield {name: value for name, value in cells.items() if value not in (None, "")}
     except csv.Error as error:
         raise InputError(f"broken CSV ({error})", AGAIN, file=path, row=reader.line_num) from error
+
+
+def _refuse_repeats(names: Sequence[str], path: Path) -> None:
+    """A row as a dictionary would keep the last of two columns with one name, without a word."""
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise InputError("two columns have this name", "remove or rename one", file=path, field=", ".join(twice))
 
 
 def _tsv(file: io.TextIOBase, path: Path) -> Iterator[Row]:
@@ -132,6 +140,7 @@ def _parquet(path: Path) -> Iterator[Row]:
 
     # A damaged file raises further errors than pyarrow's, such as UnicodeDecodeError for a name that is no UTF-8.
     with reading("not parquet", AGAIN, file=path), pyarrow.parquet.ParquetFile(path) as file:
+        _refuse_repeats(file.schema_arrow.names, path)
         for batch in file.iter_batches(batch_size=BATCH):
             batch.validate(full=True)
             yield from batch.to_pylist()
@@ -145,12 +154,13 @@ def _arrow(path: Path) -> Iterator[Row]:
     with reading("not Arrow", AGAIN, file=path), pyarrow.OSFile(str(path)) as source:
         try:
             reader = pyarrow.ipc.open_stream(source)
-            batches = iter(reader)
+            names, batches = reader.schema.names, iter(reader)
         except pyarrow.ArrowInvalid:
             # The failed try has moved the position past the first bytes.
             source.seek(0)
             file = pyarrow.ipc.open_file(source)
-            batches = (file.get_batch(index) for index in range(file.num_record_batches))
+            names, batches = file.schema.names, (file.get_batch(index) for index in range(file.num_record_batches))
+        _refuse_repeats(names, path)
         for batch in batches:
             # A damaged offset would lead beyond the batch, and a damaged text is no UTF-8.
             batch.validate(full=True)

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from data.importing.faults import RowFault
@@ -76,6 +77,9 @@ def _looks_worked(text: str) -> bool:
 def _plain(value: Any, field: str) -> str:
     """The value as text, taken out of lists of one, objects and JSON text."""
     value = _unwrapped(value, field)
+    # Databases write numbers of a table as decimals.
+    if isinstance(value, Decimal):
+        value = f"{value.normalize():f}"
     if isinstance(value, float) and not math.isfinite(value):
         raise RowFault(f"gold is {value}", "write a finite answer", field)
     # pandas keeps whole numbers as floats where a column has gaps.

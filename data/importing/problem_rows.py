@@ -12,6 +12,7 @@ from data.importing.choices import Choices, gold_of, read_choices, with_choices
 from data.importing.faults import RowFault
 from data.importing.golds import marked_answer, parse_text, read_gold
 from data.importing.turns import Conversation, is_conversation, read_conversation
+from data.importing.whole_texts import refuse_half_pairs
 from rewards.types import Problem
 
 ROLES = ("problem", "gold", "id", "context", "choices", "solution", "response", "label", "model")
@@ -36,9 +37,10 @@ class RowView:
         """The view of a row. ``columns`` maps a role to the column that holds the role.
 
         Raises:
-            RowFault: a mapped column is absent.
+            RowFault: a mapped column is absent, a text is no Unicode, or two columns differ in case alone.
         """
-        lowered = {name.lower(): value for name, value in row.items()}
+        refuse_half_pairs(row)
+        lowered = _lowered(row)
         extra = lowered.get("extra_info")
         extra = parse_text(extra) if isinstance(extra, str) else extra
         used = set()
@@ -64,6 +66,15 @@ class RowView:
             rest["extra_info"] = self.row["extra_info"]
         own = set(_OWN_EXTRA) if self.extra.get("kind") in ("generate", "judge") else {"index"}
         return rest | {name: value for name, value in self.extra.items() if name not in own and value is not None}
+
+
+def _lowered(row: Mapping[str, Any]) -> dict[str, Any]:
+    lowered: dict[str, Any] = {}
+    for name, value in row.items():
+        if name.lower() in lowered and lowered[name.lower()] != value:
+            raise RowFault("two columns of this name differ in case alone", "remove or rename one", name.lower())
+        lowered[name.lower()] = value
+    return lowered
 
 
 def _mapped(row: Mapping[str, Any], column: str) -> Any:

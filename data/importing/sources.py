@@ -11,6 +11,8 @@ from rewards.errors import InputError
 KINDS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 PACKED = (".gz", ".zst")
 TAKEN = ", ".join(KINDS) + " (text also as .gz or .zst), a folder, a glob, or OWNER/NAME[@REVISION][:CONFIG][#SPLIT]"
+# Endings of packings that are not read, and of files whose download has not ended.
+_NOT_READ = (".bz2", ".xz", ".zip", ".7z", ".lz4", ".br", ".incomplete", ".part", ".crdownload")
 _TEXT = (".jsonl", ".json", ".csv", ".tsv")
 # Files that the datasets library and the hub put beside the rows.
 _NOT_ROWS = {"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json"}
@@ -72,6 +74,7 @@ def files_of(source: Path) -> list[Path]:
         files = [path for path in _glob(source) if path.is_file() and container_kind(path)[0]]
     else:
         raise InputError("no such file", "check the path", file=source)
+    _refuse_unread(source)
     if not files:
         raise InputError("no file of rows here", f"give {TAKEN}", file=source)
     _check_alike(source, files)
@@ -82,6 +85,16 @@ def _check_kind(path: Path) -> None:
     if not container_kind(path)[0]:
         ending = "".join(path.suffixes[-2:]) or path.name
         raise InputError(f"unknown file type {ending!r}", f"use {TAKEN}", file=path)
+
+
+def _refuse_unread(source: Path) -> None:
+    """A folder is read whole or not at all: no shard is left out because of its packing or a broken link."""
+    around = source.iterdir() if source.is_dir() else _glob(source)
+    for path in sorted(around):
+        if path.suffix.lower() in _NOT_READ and container_kind(path.with_suffix(""))[0]:
+            raise InputError(f"is {path.suffix}, which is not read", "unpack, complete or remove it", file=path)
+        if container_kind(path)[0] and path.is_symlink() and not path.exists():
+            raise InputError("is a link to a file that is not there", "mend or remove the link", file=path)
 
 
 def _in_folder(folder: Path) -> list[Path]:

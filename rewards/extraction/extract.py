@@ -46,6 +46,8 @@ _DENIED_BEFORE = re.compile(
     r"|~~|<(?:s|del|strike)>|<!--)[\s*:$]*\Z",
     re.IGNORECASE,
 )
+# The last two signs of every match above. Most heads have none of these, and this search costs far less.
+_MAY_DENY = re.compile(r"(?:ot|er|or|us|ve|of|ce|le|['\u2019]t|be|ut|pt|an|at|~~|[sle]>|--)[\s*:$]*\Z", re.IGNORECASE)
 _DENIED_AFTER = re.compile(
     r"[\s*$]*(?:(?:is|was|are|were|would be|seems|looks)(?:n['\u2019]t\b|\s+(?:not|wrong|incorrect|false|never)\b)"
     r"|or\s+(?=[\\$\d-])|(?:million|billion|trillion|thousand|hundred|dozen|thirds|halves|squared|cubed)\b|times\s+[\\$\d]"
@@ -117,18 +119,23 @@ def _from_boxes(solution: str, boxes: list[Box], *, loose: bool) -> Extraction:
 def _with_neighbours(solution: str, first: Box, last: Box, answer: str) -> str:
     """What a formula says outside of its box belongs to the answer, and so does a word of the sentence that denies."""
     start, end = first.start, last.end
-    opened, closed = formula_around(solution, start, first.end), formula_around(solution, last.start, end)
+    opened = formula_around(solution, start, first.end)
+    closed = opened if last is first else formula_around(solution, last.start, end)
     before = solution[max(opened[0], start - _LONGEST_FORMULA) : start] if opened else ""
     after = solution[end : min(closed[1], end + _LONGEST_FORMULA)] if closed else ""
     whole = with_formula(before, answer, after, several=last is not first)
     start, end = opened[0] if opened else start, closed[1] if closed else end
     head, tail = solution[max(0, start - _LONGEST_JOINER) : start], solution[end : end + _LONGEST_HEDGE]
-    denied = _DENIED_BEFORE.search(head) or _DENIED_AFTER.match(tail) or _SHARE.match(solution, last.end)
+    denied = _denied_before(head) or _DENIED_AFTER.match(tail) or _SHARE.match(solution, last.end)
     if denied or may_be_hidden(solution[paragraph(solution, start) : start]):
         return rf"\text{{not }}{whole}"
     signed = _SIGNED_IN_TEXT.search(head) if opened is None else None
     continued = _CONTINUED_AFTER.match(solution, end) if closed is None else None
     return (signed[0] if signed else "") + whole + (continued[0].rstrip() if continued else "")
+
+
+def _denied_before(head: str) -> bool:
+    return bool(_MAY_DENY.search(head) and _DENIED_BEFORE.search(head))
 
 
 def _joined_tail(solution: str, boxes: list[Box], loose: bool) -> list[Box]:

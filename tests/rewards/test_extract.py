@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from rewards.errors import InputError
+from rewards.extraction import extract
 from rewards.extraction.boxes import outer_boxes
 from rewards.extraction.extract import final_answer
 from rewards.extraction.gold import all_of, any_of, gold_answer, gold_answers
@@ -184,3 +187,15 @@ def test_several_golds():
     assert gold_answers(any_of(["1/2", "\\boxed{0.5}"])) == ("1/2", "0.5")
     assert gold_answers(all_of(["1", "2"])) == ("1, 2",)
     assert gold_answers('{"any": []}') == ('{"any": []}',)
+
+
+def test_a_text_that_denies_a_box_passes_the_quick_look_at_its_last_signs():
+    """Every pair of words that the pattern of denials is made of, with and without what may follow the pair."""
+    denied = extract._DENIED_BEFORE
+    words = sorted(
+        set(re.findall(r"[A-Za-z]+", denied.pattern)) | {"isn't", "isn\u2019t", "~~", "<s>", "<del>", "<!--"}
+    )
+    heads = [f"{first} {second}{end}" for first in words for second in words for end in ("", " **", ": $", "\u2003")]
+    found = [head for head in heads if denied.search(head)]
+    assert len(found) > 1000
+    assert [head for head in found if not extract._MAY_DENY.search(head)] == []
