@@ -30,6 +30,8 @@ CPU_TRAINING = {
 
 # The number of threads of a process that computes on a CPU.
 CPU_THREADS = "OMP_NUM_THREADS"
+# torch's variable by which every function stays as written.
+NO_COMPILER = "TORCH_COMPILE_DISABLE"
 
 
 def on_cpu() -> bool:
@@ -48,6 +50,8 @@ def cpu_sampling(kv_cache_gib: float, engines: int = 1) -> dict[str, str]:
         "VLLM_CPU_KVCACHE_SPACE": str(max(1, round(kv_cache_gib))),
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        # vLLM compiles one small function otherwise, which needs a C++ compiler and seconds of each engine's start.
+        NO_COMPILER: "1",
     }
 
 
