@@ -29,6 +29,9 @@ QUIET = {
     # Workers that start before anyone asks have no environment of ours, and are never used.
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_metrics_collection": "0",
+    "RAY_task_events_report_interval_ms": "0",
+    "RAY_enable_timeline": "0",
+    "RAY_event_stats": "0",
     "REPORTER_UPDATE_INTERVAL_MS": "600000",
     "METRICS_RECORD_INTERVAL_S": "600",
     "RAY_DASHBOARD_AGENT_CHECK_PARENT_INTERVAL_S": "2",

@@ -22,7 +22,9 @@ class NoEngine:
 
     def sample_each(self, prompts, decodings, progress):
         places = range(len(prompts.items))
-        return [[prompts.sample(place, index, one, None) for place in places for index in range(one.n)] for one in decodings]
+        return [
+            [prompts.sample(place, index, one, None) for place in places for index in range(one.n)] for one in decodings
+        ]
 
 
 def test_every_prompt_is_encoded_once(monkeypatch):
