@@ -33,6 +33,10 @@ CPU_THREADS = "OMP_NUM_THREADS"
 # torch's variable by which every function stays as written.
 NO_COMPILER = "TORCH_COMPILE_DISABLE"
 
+# Tokens of a page of a CPU engine's cache. Sampling took 0.9 of the processor seconds of vLLM's 128, with the same
+# bits, at 192 samples of 75 tokens. HySparse models keep vLLM's size, since a page must hold whole selection blocks.
+CPU_PAGE = 32
+
 
 def on_cpu() -> bool:
     """Whether this process was told to train on a CPU."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from judgerlvr.cluster.environment import prepare_environment
+from judgerlvr.cluster.environment import CPU_PAGE, prepare_environment
+from judgerlvr.models.configuration import read_config
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.requests import Finished, Prompts, Request
@@ -28,6 +29,12 @@ GPU_ENGINE = {"dtype": "bfloat16"}
 # "processed": log-probabilities of the distribution that is sampled from, temperature included.
 ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
 BAN = -100.0  # the strongest bias that vLLM takes: odds of e^-100
+
+
+def cpu_engine(model_dir: Path) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM`` for a model directory on a CPU."""
+    small = read_config(model_dir).get("model_type") != "hysparse"
+    return CPU_ENGINE | ({"block_size": CPU_PAGE} if small else {})
 
 
 class Sampler:
@@ -45,7 +52,7 @@ class Sampler:
         on_cpu = prepare_environment()
         import vllm  # after the environment, which it reads on import
 
-        settings = ENGINE | (CPU_ENGINE if on_cpu else GPU_ENGINE) | {"max_model_len": max_model_len}
+        settings = ENGINE | (cpu_engine(model_dir) if on_cpu else GPU_ENGINE) | {"max_model_len": max_model_len}
         self._llm = vllm.LLM(model=str(model_dir), **(settings | dict(engine or {})))
         self._asked: dict[str, Request] = {}
         config = self._llm.llm_engine.vllm_config
