@@ -216,7 +216,7 @@ class GatheredServer:
         return self
 
     async def remote(self, **request: Any) -> Any:
-        """As the handle's ``generate.remote``. Raises what the server raised for this request."""
+        """What the server's ``generate`` answers. Raises what the server raised for this request."""
         answer = await self.call(request)
         if isinstance(answer, BaseException):
             raise answer
