@@ -25,6 +25,20 @@ PARTS = ("raylet", "gcs_server")
 START_SECONDS = 180.0
 # Ray's own name of its patience with the server that all others ask.
 GCS_PATIENCE = "RAY_gcs_server_port_wait_time_s"
+# Ray's helpers take a tenth of a core for figures that nobody reads in a private session.
+QUIET = {
+    # Workers that start before anyone asks have no environment of ours, and are never used.
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_task_events_report_interval_ms": "0",
+    "RAY_enable_timeline": "0",
+    "RAY_event_stats": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "600000",
+    "METRICS_RECORD_INTERVAL_S": "600",
+    "RAY_DASHBOARD_AGENT_CHECK_PARENT_INTERVAL_S": "2",
+    # How often the log monitor lists the session's files. A worker's first line comes that much later.
+    "LOG_NAME_UPDATE_INTERVAL_S": "2",
+}
 
 
 @dataclass(frozen=True)
@@ -112,7 +126,8 @@ def _variables(folder: Path) -> Iterator[None]:
     # torch keeps compiled code in the temporary folder, for later runs as well.
     compiled = os.environ.get("TORCHINDUCTOR_CACHE_DIR", f"{own}/torchinductor_{getpass.getuser()}")
     new = {remains.VARIABLE: str(folder), "TMPDIR": str(folder), "TORCHINDUCTOR_CACHE_DIR": compiled}
-    new[GCS_PATIENCE] = os.environ.get(GCS_PATIENCE, f"{START_SECONDS:.0f}")
+    kept = QUIET | {GCS_PATIENCE: f"{START_SECONDS:.0f}"}
+    new |= {name: os.environ.get(name, value) for name, value in kept.items()}
     before = {name: os.environ.get(name) for name in new}
     os.environ.update(new)
     try:

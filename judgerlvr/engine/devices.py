@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from judgerlvr.cluster.environment import environment
+from judgerlvr.cluster.environment import CPU_PAGE, environment
 from judgerlvr.cluster.ray import cluster_arguments, worker_python
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.schema import PACKED as PACKED
@@ -92,7 +92,8 @@ def attention(cluster: Cluster, device: str) -> str:
 def _cpu(stage: Stage) -> dict[str, Any]:
     longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
     fp32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
-    return {
+    page = {} if stage.model_type == "hysparse" else {f"+{ROLLOUT}.engine_kwargs.vllm.block_size": CPU_PAGE}
+    return page | {
         f"{MODEL}.use_remove_padding": True,
         f"{MODEL}.enable_gradient_checkpointing": recompute(stage) is not Recompute.none,
         f"{ACTOR}.fsdp_config.dtype": "float32",

@@ -10,7 +10,8 @@ from judgerlvr.cluster.environment import environment
 from judgerlvr.cluster.forking.start import start_server
 
 # Without Ray, whose settings are fixed by the environment at its import and differ from worker to worker. verl imports
-# Ray, and parts of vLLM do. What they import besides is here.
+# Ray, and parts of vLLM do. What they import besides is here. The order counts: behind the worker, the server's entry
+# finds loaded what would else be reached through Ray.
 LIBRARIES = (
     "torch.distributed.fsdp",
     "torch._dynamo",
@@ -30,6 +31,9 @@ LIBRARIES = (
     "peft",
     "vllm",
     "vllm.config",
+    "vllm.v1.worker.cpu_worker",
+    "vllm.entrypoints.launchers.api_server.entry",
+    "compressed_tensors",
 )
 
 

@@ -120,6 +120,7 @@ class StageRunner:
 
         from judgerlvr.engine.in_training.trainer import StageTrainer
         from judgerlvr.engine.private.agent_workers import make_loops
+        from judgerlvr.engine.private.rollout_server import serve_many
 
         check_process(self.stage.device, self.stage.model_type)
         check_nodes(self.stage.device, self.stage.model_type)
@@ -132,6 +133,7 @@ class StageRunner:
             trainer = StageTrainer(config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
             log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
+            serve_many()
             trainer.init()
             log_phase(self.stage.run_dir, "starting the workers that sample and grade")
             trainer.fit(make_loops(trainer, config))

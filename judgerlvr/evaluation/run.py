@@ -119,8 +119,9 @@ def evaluate_model(
         opened = prompt_opens_thinking(prompts.text(0))
         with open_grader(settings, opened) as grader:
             _warn_of_golds(items, grader)
-            for decoding in settings.decodings:
-                evaluation.add(sampler.sample(prompts, decoding, progress), decoding, grader, settings)
+            samples = sampler.sample_each(prompts, settings.decodings, progress)
+            for decoding, drawn in zip(settings.decodings, samples, strict=True):
+                evaluation.add(drawn, decoding, grader, settings)
     return evaluation
 
 

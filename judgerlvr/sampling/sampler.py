@@ -9,11 +9,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from judgerlvr.cluster.environment import prepare_environment
+from judgerlvr.cluster.environment import CPU_PAGE, prepare_environment
+from judgerlvr.models.configuration import read_config
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.requests import Finished, Prompts, Request
@@ -27,6 +29,12 @@ GPU_ENGINE = {"dtype": "bfloat16"}
 # "processed": log-probabilities of the distribution that is sampled from, temperature included.
 ENGINE = {"logprobs_mode": "processed_logprobs", "use_tqdm_on_load": False}
 BAN = -100.0  # the strongest bias that vLLM takes: odds of e^-100
+
+
+def cpu_engine(model_dir: Path) -> dict[str, Any]:
+    """Arguments of ``vllm.LLM`` for a model directory on a CPU."""
+    small = read_config(model_dir).get("model_type") != "hysparse"
+    return CPU_ENGINE | ({"block_size": CPU_PAGE} if small else {})
 
 
 class Sampler:
@@ -44,7 +52,7 @@ class Sampler:
         on_cpu = prepare_environment()
         import vllm  # after the environment, which it reads on import
 
-        settings = ENGINE | (CPU_ENGINE if on_cpu else GPU_ENGINE) | {"max_model_len": max_model_len}
+        settings = ENGINE | (cpu_engine(model_dir) if on_cpu else GPU_ENGINE) | {"max_model_len": max_model_len}
         self._llm = vllm.LLM(model=str(model_dir), **(settings | dict(engine or {})))
         self._asked: dict[str, Request] = {}
         config = self._llm.llm_engine.vllm_config
@@ -104,10 +112,21 @@ class Sampler:
         The prompts must know the engine's context. A prompt that leaves no room for a response is a sample too,
         empty and marked ``prompt_too_long``.
         """
+        return self.sample_each(prompts, [decoding], progress, banned)[0]
+
+    def sample_each(
+        self, prompts: Prompts, decodings: Sequence[Decoding], progress: bool = False, banned: Sequence[int] = ()
+    ) -> list[list[Sample]]:
+        """The samples of ``sample`` for each decoding. All run together, since a step costs little more for more."""
         from tqdm import tqdm
 
-        places = [(place, index) for place in range(len(prompts.items)) for index in range(decoding.n)]
-        for number, (place, index) in enumerate(places):
+        asked = [
+            (decoding, place, index)
+            for decoding in decodings
+            for place in range(len(prompts.items))
+            for index in range(decoding.n)
+        ]
+        for number, (decoding, place, index) in enumerate(asked):
             if request := prompts.request(str(number), place, index, decoding):
                 self.add(replace(request, banned=banned))
         ended: dict[str, Finished] = {}
@@ -116,7 +135,11 @@ class Sampler:
                 found = self.step()
                 ended |= {finished.name: finished for finished in found}
                 bar.update(len(found))
-        return [prompts.sample(*key, decoding, ended.get(str(number))) for number, key in enumerate(places)]
+        samples = iter(
+            prompts.sample(place, index, decoding, ended.get(str(number)))
+            for number, (decoding, place, index) in enumerate(asked)
+        )
+        return [list(islice(samples, len(prompts.items) * decoding.n)) for decoding in decodings]
 
     def _finished(self, request: Request, output: Any) -> Finished:
         ids = list(output.token_ids)

@@ -123,6 +123,17 @@ def test_variables_are_put_back(base):
     assert dict(os.environ) == before
 
 
+def test_a_private_session_starts_no_workers_ahead_unless_the_user_says_so(base, monkeypatch):
+    name = "RAY_prestart_worker_first_driver"
+    shown = []
+    for wanted in (None, "1"):
+        if wanted:
+            monkeypatch.setenv(name, wanted)
+        with session.session(None):
+            shown.append(os.environ[name])
+    assert shown == ["0", "1"]
+
+
 def test_a_killed_owner_leaves_nothing(base):
     """The owner of the session is a child that dies by the signal that no handler sees."""
     pid = os.fork()

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from judgerlvr.cluster.environment import CPU_PAGE
 from judgerlvr.engine import devices
 from judgerlvr.engine.devices import COMPARING, PACKED, REPLAYING, SHARE_PREFIXES, TRAINING, stage_environment
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
@@ -84,6 +85,16 @@ def test_policies_that_choose_no_blocks_get_neither_connector_nor_engine(make_st
     stage = make_stage()
     assert "kv_transfer_config" not in render(stage).actor_rollout_ref.rollout.engine_kwargs.vllm
     assert stage_environment(stage)["VERL_ENGINE_VENDOR"] == TRAINING
+
+
+@pytest.mark.parametrize(
+    ("model_type", "device", "page"),
+    [("qwen3_moe", "cpu", CPU_PAGE), ("hysparse", "cpu", None), ("qwen3", "gpu", None)],
+)
+def test_pages_are_small_on_a_cpu_where_no_selection_block_could_be_cut(make_stage, tmp_path, model_type, device, page):
+    write_config(tmp_path / "init", model_type=model_type)
+    rollout = render(make_stage("generate", device)).actor_rollout_ref.rollout
+    assert rollout.engine_kwargs.get("vllm", {}).get("block_size") == page
 
 
 @pytest.mark.parametrize(("replay", "engine"), [("true", REPLAYING), ("false", COMPARING)])

@@ -20,9 +20,11 @@ class NoEngine:
     def __exit__(self, *_):
         pass
 
-    def sample(self, prompts, decoding, progress):
+    def sample_each(self, prompts, decodings, progress):
         places = range(len(prompts.items))
-        return [prompts.sample(place, index, decoding, None) for place in places for index in range(decoding.n)]
+        return [
+            [prompts.sample(place, index, one, None) for place in places for index in range(one.n)] for one in decodings
+        ]
 
 
 def test_every_prompt_is_encoded_once(monkeypatch):

@@ -70,6 +70,14 @@ def test_greedy_is_one_sample_and_repeats(sampler):
 
 
 @pytest.mark.engine
+def test_decodings_that_run_together_draw_what_each_draws_alone(sampler):
+    decodings = [DECODING, DECODING.as_greedy()]
+    together = sampler.sample_each(prompts(items(6)), decodings)
+    alone = [sampler.sample(prompts(items(6)), decoding) for decoding in decodings]
+    assert [[s.response for s in drawn] for drawn in together] == [[s.response for s in drawn] for drawn in alone]
+
+
+@pytest.mark.engine
 def test_banned_tokens_do_not_occur_and_the_rest_is_sampled(sampler):
     free = sampler.sample(prompts(items(6)), DECODING)
     banned = sampler.tokenizer.encode("\nwait", add_special_tokens=False)

@@ -204,6 +204,41 @@ class OneServerClient(LLMServerClient):
         return
 
 
+class GatheredServer:
+    """Stands for a server's handle. Requests that come together go in one call, and are answered with its last one."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        self.call = Together(self._call)
+
+    @property
+    def generate(self) -> GatheredServer:
+        return self
+
+    async def remote(self, **request: Any) -> Any:
+        """What the server's ``generate`` answers. Raises what the server raised for this request."""
+        answer = await self.call(request)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def _call(self, requests: list[dict[str, Any]]) -> list[Any]:
+        answers: list[Any] = await self.server.generate_many.remote(requests)
+        return answers
+
+
+class GatheringClient(OneServerClient):
+    """For a ``ManyServer`` on few cores, where a call costs more than the wait for the slowest sample."""
+
+    gathered: GatheredServer | None = None
+
+    async def _acquire_server(self, request_id: str, **extra: Any) -> tuple[str, Any]:
+        name, server = await super()._acquire_server(request_id, **extra)
+        if self.gathered is None:
+            self.gathered = GatheredServer(server)
+        return name, self.gathered
+
+
 class LeanManager(AgentLoopManagerTQ):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -213,7 +248,8 @@ class LeanManager(AgentLoopManagerTQ):
 def make_loops(trainer: Any, config: Any) -> Any:
     """The manager of a trainer's agent loops."""
     servers = trainer.llm_server_manager
-    client = servers.get_client(OneServerClient) if len(servers.get_addresses()) == 1 else servers.get_client()
+    one = GatheringClient if config.trainer.device == "cpu" else OneServerClient
+    client = servers.get_client(one) if len(servers.get_addresses()) == 1 else servers.get_client()
     return LeanManager.create(
         config=config,
         llm_client=client,
