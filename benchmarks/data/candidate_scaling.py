@@ -4,9 +4,9 @@ Each run is the command ``judgerlvr.sample_candidates`` with its own ``--engines
 The count begins some seconds after every engine has loaded the policy, and ends the run after some seconds more.
 A response counts when the response is on the disk. Starts of engines are never part of a rate.
 
-    python -m benchmarks.data.candidate_scaling FOLDER --shape dense-1.7b --engines 1 2 [--ramp 30] [--seconds 75]
+    python -m benchmarks.data.candidate_scaling FOLDER [--shape dense-1.7b] [--engines 1 2]
 
-``--shape`` makes a policy of random weights, whose responses end by chance after ``--mean-tokens``.
+``--shape`` makes a policy of random weights. Its responses end by chance, after ``--mean-tokens`` on average.
 ``--model DIR`` takes a policy that is there.
 """
 
