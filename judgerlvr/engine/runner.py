@@ -133,7 +133,8 @@ class StageRunner:
             trainer = StageTrainer(config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
             log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
-            serve_many()
+            if self.stage.device == "cpu":  # gathering was measured there alone
+                serve_many()
             trainer.init()
             log_phase(self.stage.run_dir, "starting the workers that sample and grade")
             trainer.fit(make_loops(trainer, config))
