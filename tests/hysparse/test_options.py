@@ -8,6 +8,7 @@ from judgerlvr.config.domains import Range
 from judgerlvr.hysparse import convert, distill, options, size
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.bad_values import CONTROL, NOT_NUMBERS, bad_text, outside
+from tests.helpers.commands import exit_code_of
 
 SEED, EACH = 20261128, 12
 WRONG_LAYERS = ("1,2", "0,0", "0,3,1", "", "0,", "a", "0,-1", "0;1", "0 1", "0,1.5", "00,1,x")
@@ -50,7 +51,7 @@ def test_every_number_outside_its_domain_is_one_line(name, tmp_path, capsys, no_
     command, draw, wrong = good_command(name, tmp_path), random.Random(SEED), []
     for option in declared:
         for text in bad_texts(option, draw):
-            code, error = main([*command, f"{option.flag}={text}"]), capsys.readouterr().err
+            code, error = exit_code_of(main, [*command, f"{option.flag}={text}"]), capsys.readouterr().err
             if code != 2 or error.count("\n") != 1 or option.flag not in error:
                 wrong.append((option.flag, text, code, error))
     assert wrong == []
@@ -77,7 +78,7 @@ COMBINED = {
 
 @pytest.mark.parametrize(("name", "extra"), [(n, e) for n, all_ in COMBINED.items() for e in all_], ids=str)
 def test_options_that_disagree_are_one_line(name, extra, tmp_path, capsys, no_model):
-    assert COMMANDS[name][0]([*good_command(name, tmp_path), *extra]) == 2
+    assert exit_code_of(COMMANDS[name][0], [*good_command(name, tmp_path), *extra]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
 
@@ -98,6 +99,6 @@ def test_a_broken_configuration_is_one_line(name, case, tmp_path, capsys, no_mod
     (source / "config.json").write_text(BROKEN[case])
     (source / "model.safetensors").write_bytes(b"")
     command = [str(source), *good_command(name, tmp_path)[1:]]
-    assert COMMANDS[name][0](command) == 2
+    assert exit_code_of(COMMANDS[name][0], command) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1

@@ -19,6 +19,7 @@ from judgerlvr.hysparse.search import crowded_share, usable
 from judgerlvr.hysparse.texts import Text, pack
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
+from tests.helpers.commands import exit_code_of
 from tests.helpers.hysparse_models import PEAKED, random_ids
 
 SIZES = {
@@ -188,5 +189,5 @@ WRONG = {
 def test_a_search_that_cannot_run_is_one_line_before_weights(case, command, capsys, monkeypatch):
     monkeypatch.setattr("judgerlvr.hysparse.search.read_model", lambda *_: pytest.fail("a model was loaded"))
     capsys.readouterr()
-    assert main([*command, *WRONG[case]]) == 2
+    assert exit_code_of(main, [*command, *WRONG[case]]) == 2
     assert capsys.readouterr().err.count("\n") == 1
