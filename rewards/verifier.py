@@ -70,8 +70,12 @@ def load_verifier(path: str) -> LoadedVerifier:
     if not (module_name and colon and name):
         raise InputError(f"verifier is {path!r}", "write it as package.module:function", field="verifier")
     problem, remedy = f"verifier module {module_name!r} cannot be imported", "check the name, PYTHONPATH and the module"
-    with reading(problem, remedy, field="verifier"):
-        module = importlib.import_module(module_name)
+    try:
+        with reading(problem, remedy, field="verifier"):
+            module = importlib.import_module(module_name)
+    except SystemExit as error:  # a script without a guard would end the command, and say that all is well
+        ended = f"verifier module {module_name!r} ends the process when it is imported"
+        raise InputError(ended, "guard its script part by __name__", field="verifier") from error
     verify = getattr(module, name, None)
     if not callable(verify):
         raise InputError(f"{module_name!r} has no function {name!r}", "name one it defines", field="verifier")

@@ -142,3 +142,11 @@ def test_golds_of_a_file_may_be_lists_and_alternatives(tmp_path):
     file = tmp_path / "p.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert [problem.gold for problem in read_problems(file)] == ["1, 2", '{"any": ["1/2", "0.5"]}']
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_module_that_ends_the_process_is_refused(code, tmp_path, monkeypatch):
+    (tmp_path / f"ending_{code}.py").write_text(f"import sys\n\nsys.exit({code})\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match="ends the process when it is imported"):
+        load_verifier(f"ending_{code}:verify")
