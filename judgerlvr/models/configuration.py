@@ -29,13 +29,19 @@ def read_config(directory: Path) -> dict[str, Any]:
     return read_keys(path)
 
 
+# The folder for models of the hub, in shipped configurations and in messages.
+LOCAL = "models"
+
+
 def _how_to_get(directory: Path) -> str:
     """A path of two parts whose first part is no folder may be a name of the hub."""
     here = Path.cwd()
     name = directory.relative_to(here) if directory.is_relative_to(here) else directory
     if len(name.parts) != 2 or name.is_absolute() or (here / name).parent.exists():
         return "give a transformers checkpoint"
-    return f"give a folder; `hf download {name} --local-dir models/{name.name}` makes one of a model of the hub"
+    # Shipped configurations name the folder that the download makes.
+    name = Path("Qwen", name.name) if name.parts[0] == LOCAL and name.name.startswith("Qwen") else name
+    return f"give a folder; `hf download {name} --local-dir {LOCAL}/{name.name}` makes one of a model of the hub"
 
 
 def read_keys(path: Path) -> dict[str, Any]:

@@ -30,6 +30,13 @@ def check_link(link: Path, run_dir: Path | None) -> None:
     raise InputError("exists and is not this run's export", "give another --out, or move the folder away", file=link)
 
 
+def check_outside(link: Path, folder: Path) -> None:
+    """Raise an InputError for a name of the policy that is the run's folder, lies in that folder, or is to hold it."""
+    at, run = link.absolute(), folder.absolute()
+    if at == run or at in run.parents or run in at.parents:
+        raise InputError(f"is where the run itself lies ({folder})", "give another --out", file=link)
+
+
 def publish(link: Path, export: Path, run_dir: Path) -> None:
     """Point ``link`` at ``export`` in one step: a reader sees the old target or the new one.
 

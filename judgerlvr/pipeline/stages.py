@@ -23,8 +23,9 @@ from judgerlvr.engine.signals import Interrupted, heard
 from judgerlvr.export.policy import export_policy
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.identity import model_hash
+from judgerlvr.models.weights import check_weights
 from judgerlvr.pipeline.checks import check_resumed, check_stage
-from judgerlvr.pipeline.export import check_link, publish, shortest_shown
+from judgerlvr.pipeline.export import check_link, check_outside, publish, shortest_shown
 from judgerlvr.pipeline.generate_data import prepare_generate
 from judgerlvr.pipeline.judge_data import prepare_judge, resample
 from judgerlvr.pipeline.problems import ProblemSets
@@ -69,6 +70,7 @@ def run(request: Request, new: bool = False) -> Path:
         StageFailed: the stage ended early.
     """
     check_link(request.link, None if new else existing_run(request.folder))
+    check_outside(request.link, request.folder)
     run_dir = run_folder(request.folder, new)
     with held(run_dir), _signals(request.kind, run_dir, request.link):
         if is_prepared(run_dir):
@@ -94,6 +96,19 @@ def _prepare(request: Request, run_dir: Path) -> tuple[Stage, Path, ProblemSets]
     return stage, request.link, problems
 
 
+def _check_policy(policy: Path, checkpoint: Path) -> None:
+    """Raise an InputError where the policy of a finished run is gone or cut. The shards still hold its weights."""
+    remedy = f"remove what is left of the policy, then write it again: python -m judgerlvr.export {checkpoint}"
+    if not any(policy.glob("*.safetensors")):
+        raise InputError("the policy of the finished run is gone", remedy, file=policy)
+    try:
+        check_weights(policy)
+    except InputError as error:
+        raise InputError(
+            f"the policy of the finished run is damaged: {error.problem}", remedy, file=error.file
+        ) from error
+
+
 def _run_again(request: Request, run_dir: Path) -> Path:
     """What the same command means for a folder that holds a prepared run."""
     manifest = read_manifest(run_dir)
@@ -104,6 +119,7 @@ def _run_again(request: Request, run_dir: Path) -> Path:
     ended = end_of(run_dir, manifest)
     if ended and not _may_go_on(request, ended, manifest, found):
         policy = export_dir(ended)
+        _check_policy(policy, ended)
         publish(request.link, policy, run_dir)
         print(f"already finished: {request.link} -> {policy} (--new starts another run)", flush=True)
         return policy
@@ -261,7 +277,7 @@ def _publish(stage: Stage, link: Path, checkpoint: Path) -> Path:
     # Last: the manifest's export marks the run as over. A run that ended unpublished can still be resumed.
     finished = replace(manifest, export=str(policy.relative_to(stage.run_dir)), model_hash=model_hash(policy))
     write_manifest(stage.run_dir, replace(finished, changed_weights=exported.change.share))
-    copy_elsewhere(stage, checkpoint)  # again, with the policy
+    copy_elsewhere(stage, policy)
     print(f"done: {link} -> {policy} ({exported})", flush=True)
     asked = curl_command(card, str(link), shortest_shown(stage.train))
     print(f"after `{serve_command(str(link), stage.device)}`: {asked}", flush=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.checkpoints import SEAL, STEP
 from judgerlvr.runs.lock import LOCK
 from judgerlvr.runs.metrics import log_progress
 from judgerlvr.runs.stage import CHECKPOINTS, STOP, Stage
@@ -20,7 +20,7 @@ from rewards.errors import InputError
 
 FIELD = "checkpoint.upload"
 CHUNK = 1 << 24  # bytes compared at a time
-# What a process of the run alone needs.
+# Files that belong to a process of the run.
 LEFT_OUT = {LOCK, STOP}
 
 
@@ -65,33 +65,33 @@ def check_storage(address: str) -> None:
         raise InputError(f"{address} gives back other bytes than were written", "take another store", field=FIELD)
 
 
-def copy_elsewhere(stage: Stage, checkpoint: Path) -> bool:
-    """Copy a sealed checkpoint to ``checkpoint.upload``. False where that failed: a warning says so."""
+def copy_elsewhere(stage: Stage, folder: Path) -> bool:
+    """Copy a sealed checkpoint, or a folder of one, to ``checkpoint.upload``. False where that failed: a line warns."""
     address = stage.settings.checkpoint.upload
     if not address:
         return True
+    name = folder.relative_to(stage.checkpoints)
     try:
-        size = upload(stage.run_dir, checkpoint, address)
+        size = upload(stage.run_dir, folder, address)
     except CopyFailed as error:
-        log_progress(
-            stage.run_dir, f"warning: {checkpoint.name} was not copied to {address} ({error}); none is removed"
-        )
+        log_progress(stage.run_dir, f"warning: {name} was not copied to {address} ({error}); none is removed")
         return False
-    log_progress(stage.run_dir, f"{checkpoint.name} copied to {address} and compared, {size / 2**30:.2f} GiB")
+    log_progress(stage.run_dir, f"{name} copied to {address} and compared, {size / 2**30:.2f} GiB")
     return True
 
 
-def upload(run_dir: Path, checkpoint: Path, address: str) -> int:
-    """Copy a sealed checkpoint and the run folder's own files to ``address``/NAME. Returns the bytes copied.
+def upload(run_dir: Path, folder: Path, address: str) -> int:
+    """Copy a folder of the run and the run folder's own files to ``address``/NAME. Returns the bytes copied.
 
     Raises:
         CopyFailed: the store refuses a file, or a file that was read back differs.
     """
-    root = PurePosixPath(run_dir.name)
-    files = [*own_files(run_dir), *(path for path in files_below(checkpoint) if path.name != SEAL)]
+    # The seal is the last file, because False sorts before True.
+    files = [*own_files(run_dir), *sorted(files_below(folder), key=lambda path: path.name == SEAL)]
     try:
         system, base = opened(address)
-        return sum(copy_file(system, path, base / root / place(path, run_dir)) for path in [*files, checkpoint / SEAL])
+        there = base / run_dir.name
+        return sum(copy_file(system, path, there / path.relative_to(run_dir).as_posix()) for path in files)
     except CopyFailed:
         raise
     except Exception as error:  # each file system has errors of its own
@@ -109,10 +109,6 @@ def own_files(run_dir: Path) -> Iterator[Path]:
 
 def files_below(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
-
-
-def place(path: Path, run_dir: Path) -> PurePosixPath:
-    return PurePosixPath(path.relative_to(run_dir).as_posix())
 
 
 def copy_file(system: Any, path: Path, target: PurePosixPath) -> int:
@@ -173,8 +169,8 @@ def newest(places: Iterable[PurePosixPath]) -> int:
     Raises:
         InputError: there is none.
     """
-    sealed = [path.parts[1] for path in places if len(path.parts) == 3 and path.name == SEAL]
-    steps = [int(name.removeprefix("global_step_")) for name in sealed if name.startswith("global_step_")]
+    folders = [STEP.fullmatch(path.parts[1]) for path in places if len(path.parts) == 3 and path.name == SEAL]
+    steps = [int(found.group(1)) for found in folders if found]
     if not steps:
         raise InputError("no sealed checkpoint lies there", "give the address of a run's copy, such as URL/judge")
     return max(steps)

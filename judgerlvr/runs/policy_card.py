@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
+from judgerlvr.config.choices import Extraction
 from judgerlvr.config.schema import Config, JudgeData, Kind
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.manifest import read_manifest
@@ -25,6 +26,37 @@ EXAMPLE = {"problem": "What is 3 + 4 * 2?", "response": "3 + 4 * 2 = 11, so the 
 # Facts that decide what a number means. Others are only told.
 ASKED = ("generation_prompt", "judge_prompt", "verdicts")
 BINDING = (*ASKED, "extraction", "verifier")
+
+
+def _asks(fields: tuple[str, ...]) -> Callable[[Any], bool]:
+    """Whether a value is the text of a template with all of ``fields``, or None."""
+    return lambda text: text is None or (isinstance(text, str) and all(f"{{{{{name}}}}}" in text for name in fields))
+
+
+def _is_number(value: Any, least: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= least
+
+
+def _are_words(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 2 and all(isinstance(word, str) for word in value)
+    )
+
+
+# What each fact of a card can be. The card's reader holds a file against these.
+FACTS: Mapping[str, Callable[[Any], bool]] = {
+    "stage": lambda value: value in get_args(Kind),
+    "generation_prompt": _asks(GENERATE_FIELDS),
+    "judge_prompt": _asks(JUDGE_FIELDS),
+    "verdicts": _are_words,
+    "extraction": lambda value: value in tuple(Extraction),
+    "verifier": lambda value: isinstance(value, str),
+    "thinking_open": lambda value: isinstance(value, bool),
+    "max_response_tokens": lambda value: isinstance(value, int) and _is_number(value, 1),
+    "temperature": lambda value: _is_number(value, 0),
+    "parent_hash": lambda value: isinstance(value, str),
+    "length_term": lambda value: isinstance(value, str),
+}
 
 
 @dataclass(frozen=True)
@@ -99,8 +131,11 @@ def read_card(policy: Path) -> PolicyCard | None:
         values = json.loads(path.read_text(encoding="utf-8"))
         # Facts of later versions are passed over.
         known = {item.name: values[item.name] for item in fields(PolicyCard)}
-        verdicts = known["verdicts"]
-        return PolicyCard(**{**known, "verdicts": verdicts and tuple(verdicts)})
+    for name, fits in FACTS.items():
+        if not fits(known[name]):
+            problem = f"{_short(known[name])} cannot be what the card says"
+            raise InputError(problem, "restore the file, or remove it to do without", file=path, field=name)
+    return PolicyCard(**{**known, "verdicts": known["verdicts"] and tuple(known["verdicts"])})
 
 
 def run_card(stage: Stage) -> PolicyCard:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.models.configuration import read_config
@@ -77,6 +78,14 @@ def test_damage_is_one_line(model, case):
         check_model(model, 64)
     assert "\n" not in str(caught.value)
     assert str(model) in str(caught.value)
+
+
+@pytest.mark.parametrize("config", [*(ROOT / "configs").glob("qwen3_*.yaml")], ids=lambda path: path.stem)
+def test_a_shipped_configuration_tells_its_download(tmp_path, monkeypatch, config):
+    monkeypatch.chdir(tmp_path)
+    path = yaml.safe_load(config.read_text())["model"]["path"]
+    with pytest.raises(InputError, match=rf"hf download Qwen/{Path(path).name} --local-dir {path}"):
+        read_config(Path(path))
 
 
 @pytest.mark.parametrize("folder", ["Qwen/Qwen3-0.6B", "{here}/Qwen/Qwen3-0.6B"])

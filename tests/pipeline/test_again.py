@@ -21,6 +21,7 @@ def seal(run_dir, step, finished=False):
     policy.mkdir(parents=True)
     (policy.parent / SEAL).write_text("{}")
     if finished:
+        shutil.copy(BASE / "model.safetensors", policy)
         export = str(policy.relative_to(run_dir))
         write_manifest(run_dir, replace(read_manifest(run_dir), export=export, trained=policy.parent.name))
 
@@ -39,6 +40,28 @@ def test_a_finished_run_is_left_alone_and_published_again(trained, tmp_path, cap
     assert "already finished: ckpt/generate -> " in capsys.readouterr().out
     assert (tmp_path / "ckpt" / "generate").resolve().parent.name == "global_step_4"
     assert len(trained) == 2
+
+
+@pytest.mark.parametrize("kept", [None, 0, 7, 1000, -1])
+def test_a_finished_run_without_a_whole_policy_is_not_called_finished(trained, tmp_path, capsys, kept):
+    main(COMMAND)
+    seal(tmp_path / "runs" / "mine", 4, finished=True)
+    weights = tmp_path / "runs" / "mine" / "checkpoints" / "global_step_4" / "policy" / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.unlink()
+    if kept is not None:
+        weights.write_bytes(whole[:kept])
+    assert main(COMMAND) == 2
+    said = capsys.readouterr().err
+    assert "of the finished run is" in said and "judgerlvr.export" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("out", ["runs", "runs/mine", "runs/mine/checkpoints", "."])
+def test_a_policy_is_never_named_where_its_run_lies(trained, tmp_path, capsys, out):
+    assert main([*COMMAND, "--out", out]) == 2
+    said = capsys.readouterr().err
+    assert "give another --out" in said and said.count("\n") == 1
+    assert trained == []
 
 
 def test_steps_of_a_finished_run_can_be_raised(trained, tmp_path):

@@ -119,6 +119,17 @@ def test_a_probe_leaves_nothing(address):
     assert system.find(path) == []
 
 
+def test_the_policy_alone_is_copied_behind_the_publishing(stage, address, monkeypatch):
+    checkpoint = end_step(stage, 1)
+    policy = checkpoint / "policy"
+    policy.mkdir()
+    (policy / "model.safetensors").write_bytes(b"weights")
+    copied = []
+    monkeypatch.setattr(object_storage, "copy_file", lambda _system, path, _target: copied.append(path.name) or 0)
+    assert copy_elsewhere(stage, policy)
+    assert "model.safetensors" in copied and "model.pt" not in copied
+
+
 def test_the_seal_is_copied_last(stage, address, monkeypatch):
     copied = []
     monkeypatch.setattr(object_storage, "copy_file", lambda _system, path, _target: copied.append(path.name) or 0)

@@ -3,7 +3,7 @@
 import json
 import shlex
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 
@@ -13,7 +13,7 @@ from judgerlvr.evaluate import parse_arguments
 from judgerlvr.evaluation.command import fill_from_card
 from judgerlvr.pipeline.export import shortest_shown
 from judgerlvr.runs.manifest import MANIFEST
-from judgerlvr.runs.policy_card import CARD, card_of, curl_command, read_card, run_card, write_card
+from judgerlvr.runs.policy_card import CARD, PolicyCard, card_of, curl_command, read_card, run_card, write_card
 from judgerlvr.stage2_generate import main
 from rewards.errors import InputError
 
@@ -89,6 +89,33 @@ def test_a_damaged_card_is_one_line(policy, text):
     (policy / CARD).write_text(text)
     with pytest.raises(InputError, match="not a policy's card"):
         read_card(policy)
+
+
+WRONG = [None, True, 5, -1, 1.5, "many", "", [], ["Yes"], {"a": 1}]
+# The values above that a fact may have.
+RIGHT = {
+    "generation_prompt": [None],
+    "judge_prompt": [None],
+    "verdicts": [None],
+    "verifier": ["many", ""],
+    "parent_hash": ["many", ""],
+    "length_term": ["many", ""],
+    "thinking_open": [True],
+    "max_response_tokens": [5],
+    "temperature": [5, 1.5],
+}
+
+
+@pytest.mark.parametrize("fact", [item.name for item in fields(PolicyCard)])
+def test_a_value_that_no_card_can_have_is_one_line(policy, fact):
+    card = json.loads((policy / CARD).read_text())
+    for value in WRONG:
+        (policy / CARD).write_text(json.dumps(card | {fact: value}))
+        if any(value is right or (type(value) is type(right) and value == right) for right in RIGHT.get(fact, [])):
+            assert read_card(policy) is not None
+            continue
+        with pytest.raises(InputError, match=f"field '{fact}'.*cannot be what the card says"):
+            read_card(policy)
 
 
 def test_the_serving_command_holds_the_filled_prompt(policy):

@@ -14,7 +14,7 @@ from data.verl_rows import render_generate_rows
 from judgerlvr.models.prompt_tokens import Chat, PromptFilter, drop_unusable, encode_prompt, no_prompt_left
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.subject import Subject
-from judgerlvr.pipeline.export import check_link
+from judgerlvr.pipeline.export import check_link, check_outside
 from judgerlvr.pipeline.generate_data import shown_data
 from judgerlvr.pipeline.judge_data import check_candidates, make_judge_set, read_candidates, render_splits
 from judgerlvr.planning.constraints import check_constraints
@@ -139,6 +139,7 @@ def disk(subject: Subject) -> Iterator[Finding]:
     config, request = subject.config, subject.request
     runs = Path(config.runs)
     check_space(nearest(runs))
+    check_outside(request.link, request.folder)
     if request.settings.checkpoint.upload:
         check_storage(request.settings.checkpoint.upload)
     check_link(request.link, None if subject.new else existing_run(request.folder))
