@@ -13,6 +13,7 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import Cluster, JudgeData, Logging, Reward
 from judgerlvr.engine.devices import PACKED
 from judgerlvr.engine.private.engine_arguments import check_engine_arguments
+from judgerlvr.runs.manifest import length_term
 from judgerlvr.runs.policy_card import check_against, read_card, used_facts
 from judgerlvr.runs.request import Request
 from rewards.errors import InputError
@@ -75,8 +76,12 @@ def check_card(request: Request, override: bool) -> list[str]:
     card = read_card(request.init)
     if card is None:
         return []
-    wanted = used_facts(request.kind, request.config) | {"temperature": request.config.temperature}
-    return check_against(card, wanted, request.init, override)
+    told = {
+        "temperature": request.config.temperature,
+        "max_response_tokens": request.config.generate.max_response_tokens,
+        "length_term": length_term(request.settings),
+    }
+    return check_against(card, used_facts(request.kind, request.config) | told, request.init, override)
 
 
 def check_verdicts(judge: JudgeData) -> None:

@@ -15,6 +15,7 @@ from data.hashing import file_sha256
 from data.typed_rows import field_fault, field_types
 from judgerlvr.config.choices import Overlong
 from judgerlvr.config.load import ROOT, engine_keys
+from judgerlvr.config.schema import StageSettings
 from judgerlvr.models.identity import model_hash
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.stage import Stage
@@ -98,13 +99,18 @@ def git_commit() -> str:
     return f"{commit}+changes" if commit != "unknown" and git("status", "--porcelain") else commit
 
 
+def length_term(settings: StageSettings) -> str:
+    """``yes`` where the reward depends on length, else ``no``."""
+    return "yes" if settings.algorithm.overlong is Overlong.penalty else "no"
+
+
 def make_manifest(stage: Stage, counts: Mapping[str, Any]) -> Manifest:
     """The manifest of a stage that is about to train."""
     return Manifest(
         name=stage.run_dir.name,
         stage=stage.kind,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        length_term="yes" if stage.settings.algorithm.overlong is Overlong.penalty else "no",
+        length_term=length_term(stage.settings),
         parent=Parent(str(stage.init), model_hash(stage.init), parent_run(stage.init)),
         data={"train": file_sha256(stage.train), "heldout": file_sha256(stage.heldout)},
         device=stage.device,

@@ -84,6 +84,32 @@ def test_stage_2_refuses_another_extraction(policy, capsys, tmp_path, monkeypatc
     assert "extraction: 'lenient' on the card, 'strict' here" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("generate.max_response_tokens=99", "max_response_tokens: 160 on the card, 99 here"),
+        ("generate.algorithm.overlong=penalty", "length_term: 'no' on the card, 'yes' here"),
+        ("temperature=0.5", "temperature: 1.0 on the card, 0.5 here"),
+    ],
+)
+def test_stage_2_tells_what_else_differs(policy, capsys, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    buffer = ["generate.algorithm.overlong_buffer=10"] if "penalty" in words else []
+    main(
+        [
+            "--config",
+            "configs/tiny.yaml",
+            "--init",
+            str(policy),
+            "--dry-run",
+            "reward.extraction=lenient",
+            words,
+            *buffer,
+        ]
+    )
+    assert told in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"stage": "judge"}'])
 def test_a_damaged_card_is_one_line(policy, text):
     (policy / CARD).write_text(text)
