@@ -6,7 +6,9 @@ from judgerlvr.reporting.runs import read_run
 from judgerlvr.runs.policy_card import PolicyCard, write_card
 from tests.helpers.run_folders import step_row, write_run_folder
 
-CARD = PolicyCard("judge", None, "<b>{{problem}}", ("Yes", "No"), "strict", "my:own", False, 99, 1.0, "abc", "no")
+CARD = PolicyCard(
+    "judge", None, "<b>{{problem}} {{response}}", ("Yes", "No"), "strict", "my:own", False, 99, 1.0, "abc", "no"
+)
 
 
 def run_with(tmp_path, card):
@@ -18,7 +20,7 @@ def run_with(tmp_path, card):
 
 def test_a_card_is_shown_escaped_with_what_was_not_used(tmp_path):
     page = render_page([run_with(tmp_path, CARD)])
-    for text in ("&lt;b&gt;{{problem}}", "Yes, No", "my:own", "99", UNUSED):
+    for text in ("&lt;b&gt;{{problem}} {{response}}", "Yes, No", "my:own", "99", UNUSED):
         assert f">{text}<" in page
 
 
