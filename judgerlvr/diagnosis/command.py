@@ -21,6 +21,7 @@ from judgerlvr.evaluation.command import check_arguments, engine_options, fill_f
 from judgerlvr.evaluation.documents import check_files, to_markdown, write_files
 from judgerlvr.evaluation.run import write_evaluation
 from judgerlvr.models.directory import check_model
+from judgerlvr.models.finite import check_finite
 from judgerlvr.models.identity import model_hash
 from judgerlvr.pipeline.inputs import check_asked_words
 from judgerlvr.runs.policy_card import check_against, read_card
@@ -57,6 +58,7 @@ def diagnose(options: argparse.Namespace) -> None:
     items, sources = read_items(options)
     engine = engine_options(options.engine)
     check_model(options.model, longest=1)
+    check_finite(options.model)
     folder = options.out or Path("runs/diagnose") / f"{options.model.name}-{model_hash(options.model)[:8]}"
     files = [folder / PAGE, folder / RECORD]
     check_files(files)

@@ -31,6 +31,7 @@ from judgerlvr.evaluation.run import (
 )
 from judgerlvr.evaluation.table import format_summary
 from judgerlvr.models.directory import check_model
+from judgerlvr.models.finite import check_finite
 from judgerlvr.runs.folder import check_writable
 from judgerlvr.runs.policy_card import CARD, check_against, read_card
 from judgerlvr.sampling.decoding import Decoding
@@ -167,6 +168,7 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
     check_words(settings.verdicts)
     engine = engine_options(options.engine)
     check_model(options.model, longest=1)
+    check_finite(options.model)
     progress = sys.stderr.isatty()
     return evaluate_model(options.model, items, settings, engine, progress, options.whole_limit), sources
 

@@ -15,6 +15,7 @@ from judgerlvr.experiments.plan import Plan
 from judgerlvr.experiments.restarts import Restarts
 from judgerlvr.experiments.room import room_here
 from judgerlvr.models.directory import check_model, pick_device
+from judgerlvr.models.finite import check_finite
 from rewards.errors import InputError
 
 PLAN = "plan.yaml"
@@ -36,6 +37,7 @@ def run_experiment(plan: Plan, out: Path, restarts: int = 0) -> None:
     for policy in policies:
         # Before the folder is taken: no stage has begun, so that a wrong model is bad input.
         check_model(policy, 1, config.model.trust_remote_code)
+        check_finite(policy)
     runs = seeds_of(plan, out, room_here(device, address, policies), Restarts(call, restarts))
     take_folder(plan, out)
     import_once(device, address)

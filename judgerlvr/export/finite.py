@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from judgerlvr.export.shards import Shards, local_tensor
+from judgerlvr.models.finite import is_finite
 
 
 def first_not_finite(folder: Path) -> str | None:
@@ -20,6 +19,6 @@ def first_not_finite(folder: Path) -> str | None:
     shards = Shards(folder)
     for name in shards.names:
         for value in shards.values(name):
-            if not torch.isfinite(local_tensor(value)).all():
+            if not is_finite(local_tensor(value)):
                 return name
     return None

@@ -17,6 +17,8 @@ from torch.distributed.tensor import DTensor
 from judgerlvr.export.errors import ExportMismatch
 from rewards.wording import counted
 
+# What each rank saves.
+RANK_KINDS = ("model", "optim", "extra_state")
 RANK_FILE = re.compile(r"(?P<kind>\w+)_world_size_(?P<world>\d+)_rank_(?P<rank>\d+)\.pt")
 
 
@@ -34,7 +36,7 @@ def saved_ranks(folder: Path) -> int:
     found = [match for path in folder.glob("model_*.pt") if (match := RANK_FILE.fullmatch(path.name))]
     config = folder / "fsdp_config.json"
     # Another number of ranks may have left files here when a save was cut short.
-    last = {json.loads(config.read_text(encoding="utf-8"))["world_size"]} if config.is_file() else None
+    last = {_world_size(config)} if config.is_file() else None
     # verl writes the number of ranks of the last save into fsdp_config.json.
     worlds = last or {int(match["world"]) for match in found}
     if len(worlds) != 1:
@@ -44,6 +46,17 @@ def saved_ranks(folder: Path) -> int:
     if missing:
         raise ExportMismatch(f"{folder}: shard of rank {min(missing)} of {world} is missing")
     return world
+
+
+def _world_size(path: Path) -> int:
+    try:
+        keys = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ExportMismatch(f"{path}: not verl's facts of a save ({error})") from error
+    size = keys.get("world_size") if isinstance(keys, dict) else None
+    if type(size) is not int or size < 1:
+        raise ExportMismatch(f"{path}: world_size is {size!r}")
+    return size
 
 
 def load_ranks(folder: Path, kind: str) -> list[Any]:

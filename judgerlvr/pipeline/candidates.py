@@ -18,6 +18,7 @@ from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.models.directory import check_model, pick_device
+from judgerlvr.models.finite import check_finite
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.runs.console import quiet
 from judgerlvr.runs.files import write_atomically
@@ -54,6 +55,7 @@ def run(options: argparse.Namespace, open_engines: OpenEngines = ray_engines) ->
     settings = engine_settings(config, options.engines)
     for job in jobs:
         check_model(job.model, job.decoding.max_tokens, config.model.trust_remote_code)
+        check_finite(job.model)
     grading = GradingSettings(config.reward.verifier, config.reward.extraction.value, config.reward.workers)
     problems = ProblemSets(config, grading).train
     items = generate_items(problems, load_template(Path(config.data.prompt), GENERATE_FIELDS), CANDIDATES)

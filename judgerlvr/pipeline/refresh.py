@@ -9,6 +9,7 @@ from pathlib import Path
 from data.hashing import file_sha256
 from judgerlvr.engine.runner import run_stage
 from judgerlvr.export.policy import export_policy
+from judgerlvr.export.whole import BEFORE_REFRESH, DATA_STATE
 from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.resume_state import save_stage
@@ -42,9 +43,9 @@ def _refresh(stage: Stage, checkpoint: Path, resample: Resample) -> Stage:
     """The stage with candidates of the checkpoint's policy. Nothing of the stage changes before they are there."""
     train, tokens = resample(export_policy(checkpoint).folder, step_of(checkpoint))
     # verl takes a checkpoint without loader state as "read the data from its start".
-    loader = checkpoint / "data.pt"
+    loader = checkpoint / DATA_STATE
     if loader.exists():
-        loader.rename(checkpoint / "data.before-refresh.pt")
+        loader.rename(checkpoint / BEFORE_REFRESH)
     stage = replace(stage, train=train, resume_from=checkpoint, tokens_before=tokens)
     # Saved before the next segment, so that a crash in the segment resumes with the new data.
     save_stage(stage)

@@ -21,6 +21,7 @@ from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.engine.runner import run_stage
 from judgerlvr.engine.signals import Interrupted, heard
 from judgerlvr.export.policy import export_policy
+from judgerlvr.export.whole import check_checkpoint
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.identity import model_hash
 from judgerlvr.models.weights import check_weights
@@ -187,6 +188,8 @@ def _continue(kind: Kind, run_dir: Path, link: Path, overrides: Sequence[str] = 
     check_link(link, opened.folder)
     stage = load_stage(opened, os.environ.get("RAY_ADDRESS"), init)
     run_card(stage)
+    if opened.checkpoint:
+        check_checkpoint(opened.checkpoint)
     check_resumed(stage)
     import_once(stage.device, stage.ray_address)
     # Checked first: a refused command must leave the log as the log was.

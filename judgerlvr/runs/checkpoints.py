@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from data.typed_rows import record_fault
+from rewards.errors import InputError, reading
 
 SEAL = "COMPLETE.json"
 STEP = re.compile(r"global_step_(\d+)")
 POLICY = "policy"
+TAKE_AWAY = "restore the file, or move this checkpoint away, so that the run goes on from the one before"
 
 
 def export_dir(checkpoint: Path) -> Path:
@@ -36,8 +42,45 @@ def step_of(checkpoint: Path) -> int:
     return int(match.group(1))
 
 
-def read_seal(checkpoint: Path) -> dict[str, Any]:
-    return json.loads((checkpoint / SEAL).read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Plateau:
+    """What the plateau rule has seen: the best balanced accuracy, its step, and the last validated step."""
+
+    best: float
+    best_step: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a seal says of a run's budget: response tokens sampled since the run began, candidates included."""
+
+    generated_tokens: int
+
+
+@dataclass(frozen=True)
+class Progress(Counted):
+    """What a seal holds: state that verl does not keep and a resumed run needs."""
+
+    step: int
+    seconds: float
+    zero_steps: int
+    plateau: Plateau
+
+
+def read_seal(checkpoint: Path, holds: type[Any] = Counted) -> Mapping[str, Any]:
+    """The keys of a seal, which must be able to give ``holds``.
+
+    Raises:
+        InputError: the seal is damaged.
+    """
+    path = checkpoint / SEAL
+    with reading("not the seal of a checkpoint", TAKE_AWAY, file=path):
+        values = json.loads(path.read_text(encoding="utf-8"))
+    if found := record_fault(values, holds):
+        raise InputError(f"not the seal of a checkpoint ({found[1]})", TAKE_AWAY, file=path, field=found[0])
+    seal: Mapping[str, Any] = values
+    return seal
 
 
 def prune(checkpoints: Path, keep: int) -> None:

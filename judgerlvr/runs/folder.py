@@ -93,7 +93,10 @@ def read_failure(run_dir: Path) -> str | None:
     if not path.is_file():
         return None
     with reading("not a note of a failure", "remove the file", file=path):
-        return str(json.loads(path.read_text(encoding="utf-8"))["cause"])
+        cause = json.loads(path.read_text(encoding="utf-8"))["cause"]
+        if not isinstance(cause, str):
+            raise TypeError(f"cause is {cause!r}")
+        return cause
 
 
 def check_space(folder: Path) -> None:

@@ -49,7 +49,7 @@ def seems_held(run_dir: Path) -> bool:
         return False
     try:
         note = json.loads(path.read_bytes() or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(note, dict) and _may_live(note)
 
@@ -71,7 +71,7 @@ def _take(descriptor: int, path: Path) -> None:
 def _read_note(descriptor: int) -> dict[str, Any]:
     try:
         note = json.loads(os.pread(descriptor, 4096, 0) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return note if isinstance(note, dict) else {}
 
@@ -87,6 +87,6 @@ def _may_live(note: dict[str, Any]) -> bool:
         os.kill(int(note.get("pid", 0)), 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, ValueError, TypeError):
+    except (PermissionError, ValueError, TypeError, OverflowError):
         return True
     return True

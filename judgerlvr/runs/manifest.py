@@ -9,18 +9,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from data.hashing import file_sha256
-from data.typed_rows import field_fault, field_types
+from data.typed_rows import record_fault
 from judgerlvr.config.choices import Overlong
 from judgerlvr.config.load import ROOT, engine_keys
-from judgerlvr.config.schema import StageSettings
+from judgerlvr.config.schema import Kind, StageSettings
 from judgerlvr.models.identity import model_hash
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.stage import Stage
 from judgerlvr.runs.versions import versions
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 
 MANIFEST = "manifest.json"
 
@@ -49,12 +49,12 @@ class Manifest:
     """
 
     name: str
-    stage: str | None = None
+    stage: Kind | None = None
     started: str = ""
     length_term: str = "no"
     parent: Parent = field(default_factory=Parent)
     data: Mapping[str, str] = field(default_factory=dict)
-    device: str = ""
+    device: Literal["", "cpu", "gpu"] = ""
     machine: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     git_commit: str = ""
@@ -79,9 +79,10 @@ class Manifest:
         parent = {
             name: value for name, value in (values.get("parent") or {}).items() if name in ("path", "hash", "run")
         }
-        if found := field_fault({**asdict(Parent()), **parent}, field_types(Parent)):
-            raise TypeError(f"parent: {': '.join(found)}")
-        return cls(**{"name": folder.name, **given, "parent": Parent(**parent)})
+        whole = {"name": folder.name, **given, "parent": {**asdict(Parent()), **parent}}
+        if found := record_fault(whole, cls):
+            raise TypeError(": ".join(found))
+        return cls(**{**whole, "parent": Parent(**whole["parent"])})
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -139,10 +140,8 @@ def read_manifest(run_dir: Path) -> Manifest:
     path = run_dir / MANIFEST
     if not path.is_file():
         raise InputError("no manifest.json here", "give a run folder", file=run_dir)
-    try:
+    with reading("not a manifest", "restore the file, or start a new run", file=path):
         return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")), run_dir)
-    except (json.JSONDecodeError, AttributeError, TypeError, UnicodeDecodeError) as error:
-        raise InputError(f"not a manifest ({error})", "restore the file, or start a new run", file=path) from error
 
 
 def parent_run(init: Path) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data.jsonl import read_jsonl
+from data.typed_rows import record_fault
 from rewards.errors import CommandFailed, InputError
 
 METRICS = "metrics.jsonl"
@@ -164,8 +165,13 @@ class StepRow:
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> StepRow:
         values = {RENAMED.get(name, name): value for name, value in row.items()}
-        step, stage, seconds = values.pop("step"), values.pop("stage", ""), values.pop("seconds", 0.0)
-        return cls(int(step), str(stage), float(seconds), values)
+        head = {"step": values.pop("step"), "stage": values.pop("stage", ""), "seconds": values.pop("seconds", 0.0)}
+        if found := record_fault({**head, "values": {}}, cls):
+            raise TypeError(": ".join(found))
+        # A value that is not finite is a fact of the run, which the reader shows.
+        if wrong := [name for name, value in values.items() if type(value) not in (int, float)]:
+            raise TypeError(f"{wrong[0]}: no number")
+        return cls(**head, values=values)
 
 
 def merge_steps(rows: list[StepRow]) -> list[StepRow]:
@@ -208,7 +214,7 @@ def read_metrics(path: Path) -> list[StepRow]:
     for number, row in enumerate(read_jsonl(path, torn_last_line=True) if path.is_file() else (), start=1):
         try:
             rows.append(StepRow.from_json(row))
-        except (KeyError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"no metrics row ({error})", "restore the file from a copy, or remove the line", file=path, row=number
             ) from error

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from data.hashing import file_sha256
+from data.typed_rows import record_fault
+from judgerlvr.config.schema import Kind
 from judgerlvr.models.identity import model_hash
 from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.files import write_atomically
@@ -23,6 +27,47 @@ HASHED = ("train", "heldout")
 # The starting policy's place seen from the run folder, for runs that move together.
 BESIDE = "init_beside"
 VALUES = ("kind", "device", "prompts_per_step", "reward_function", "reward_kwargs", "tokens_before")
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """The keyword arguments of a reward that a run stores. Each kind of stage has some of these."""
+
+    thinking_open: bool = False
+    words: list[str] = field(default_factory=list)
+    verifier: str = ""
+    extraction: str = ""
+    workers: int = 1
+    dump_dir: str = ""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What ``stage.json`` holds. Older versions wrote no ``init_beside`` and no ``hashes``."""
+
+    kind: Kind
+    init: str
+    train: str
+    heldout: str
+    device: Literal["cpu", "gpu"]
+    prompts_per_step: int
+    reward_function: str
+    reward_kwargs: Mapping[str, Any]
+    saved_at: int
+    tokens_before: int = 0
+    init_beside: str | None = None
+    hashes: Mapping[str, str] | None = None
+
+
+def _read_state(path: Path) -> tuple[dict[str, Any], Stored]:
+    """(fields of ``Stage`` that are stored as they are, the whole file)."""
+    remedy = "restore the file, or start a new run"
+    with reading("not the state of a run", remedy, file=path):
+        values = json.loads(path.read_text(encoding="utf-8"))
+    if found := record_fault(values, Stored) or record_fault(values["reward_kwargs"], RewardSettings):
+        raise InputError(f"not the state of a run ({found[1]})", remedy, file=path, field=found[0])
+    stored = Stored(**{item.name: values[item.name] for item in fields(Stored) if item.name in values})
+    return {name: getattr(stored, name) for name in VALUES}, stored
 
 
 def save_stage(stage: Stage) -> None:
@@ -78,27 +123,27 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
         raise InputError(
             "the run died while its data was prepared", "give the command that began it again", file=run_dir
         )
-    with reading("not the state of a run", "restore the file, or start a new run", file=path):
-        saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        # An absolute path stays as stored, since `/` takes the right side where that is absolute.
-        paths: dict[str, Any] = {name: run_dir / saved.pop(name) for name in PATHS}
-        saved_at = int(saved.pop("saved_at"))
-        beside = saved.pop(BESIDE, None)
-        hashes = saved.pop("hashes", run.manifest.data)
+    saved, stored = _read_state(path)
+    # An absolute path stays as stored, since `/` takes the right side where that is absolute.
+    paths: dict[str, Any] = {name: run_dir / getattr(stored, name) for name in PATHS}
+    beside = stored.init_beside
+    hashes = run.manifest.data if stored.hashes is None else stored.hashes
     for name, digest in hashes.items():
+        if not paths[name].is_file():
+            raise InputError("the data of the run is gone", "restore the file, or start anew", file=paths[name])
         # The data order is resumed by place, so changed rows would be skipped or read twice.
         if file_sha256(paths[name]) != digest:
             raise InputError(
                 "differs from what the run began with", "restore the file, or start anew", file=paths[name]
             )
     paths["init"] = init or find_init(paths["init"], beside and run_dir / beside, run)
-    if checkpoint and step_of(checkpoint) > saved_at:
+    if checkpoint and step_of(checkpoint) > stored.saved_at:
         saved["tokens_before"] = 0  # the checkpoint has counted them
     # The run may have begun in another checkout.
     saved["reward_function"] = reward_function(saved["kind"])
     if "dump_dir" in saved["reward_kwargs"]:
         # The stored path is absolute, and the folder may have been moved.
-        saved["reward_kwargs"]["dump_dir"] = str(run_dir / DISPUTED)
+        saved["reward_kwargs"] = {**stored.reward_kwargs, "dump_dir": str(run_dir / DISPUTED)}
     return Stage(config=run.config, run_dir=run_dir, resume_from=checkpoint, ray_address=ray_address, **paths, **saved)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.jsonl import read_jsonl, write_jsonl
+from data.typed_rows import record_fault
 from rewards.errors import InputError
 
 ROLLOUTS = "rollouts"
@@ -47,7 +48,6 @@ def read_steps(folder: Path, last: int | None = None) -> Iterator[LoggedRollout]
 
 
 def _rollout(row: Mapping[str, Any], path: Path, number: int) -> LoggedRollout:
-    try:
-        return LoggedRollout(**{item.name: row[item.name] for item in fields(LoggedRollout) if item.name in row})
-    except TypeError as error:
-        raise InputError(f"not a rollout ({error})", "remove the line", file=path, row=number) from error
+    if found := record_fault(row, LoggedRollout):
+        raise InputError(f"not a rollout ({found[1]})", "remove the line", file=path, row=number, field=found[0])
+    return LoggedRollout(**{item.name: row[item.name] for item in fields(LoggedRollout) if item.name in row})

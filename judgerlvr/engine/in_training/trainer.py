@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from judgerlvr.engine.private.balancing import SameUpdates
 from judgerlvr.engine.private.validation import ValidationFigures
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.runs.checkpoints import SEAL
+from judgerlvr.runs.checkpoints import Progress, read_seal
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import METRICS, StepRow, log_phase, log_progress, read_metrics
 from judgerlvr.runs.object_storage import copy_elsewhere
@@ -66,7 +66,7 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
         self.replay_buffer.decode = self.tokenizer.decode
         self.replay_buffer.generated_tokens = self.stage.tokens_before
         if self.stage.resume_from:
-            self.restore(json.loads((self.stage.resume_from / SEAL).read_text(encoding="utf-8")))
+            self.restore(read_seal(self.stage.resume_from, Progress))
 
     def on_validate_begin(self) -> None:
         self._log_to_run_folder()
@@ -178,7 +178,7 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
             "plateau": self.rules.plateau_state(),
         }
 
-    def restore(self, progress: dict[str, Any]) -> None:
+    def restore(self, progress: Mapping[str, Any]) -> None:
         self.replay_buffer.generated_tokens += progress["generated_tokens"]
         self.rules.restore(progress["seconds"], progress["plateau"])
         self.guard_state.zero_steps = progress["zero_steps"]

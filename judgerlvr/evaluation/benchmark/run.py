@@ -13,6 +13,8 @@ from judgerlvr.evaluation.benchmark.loaded_once import LoadedOnce
 from judgerlvr.evaluation.benchmark.rows import Row, task_row
 from judgerlvr.evaluation.grading import grade_samples
 from judgerlvr.evaluation.records import Record
+from judgerlvr.models.directory import check_model
+from judgerlvr.models.finite import check_finite
 from judgerlvr.sampling import plan
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.engines import Engines, EngineSettings
@@ -50,7 +52,9 @@ class Settings:
 
 
 def make_model(path: Path, label: str, digest: str, jobs: Sequence[Job], engine: EngineSettings) -> Model:
-    """Raises InputError where prompts and limit do not fit into the context."""
+    """Raises InputError for a model that cannot be used, or where prompts and limit do not fit into the context."""
+    check_model(path, longest=1)
+    check_finite(path)
     return Model(label, path, digest, check_context(path, jobs, engine.arguments))
 
 

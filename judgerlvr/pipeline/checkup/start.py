@@ -11,13 +11,15 @@ from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.choices import Device
 from judgerlvr.engine.preflight import PreflightError, check_versions
 from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
+from judgerlvr.models.finite import check_finite, weight_bytes
 from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.nodes import nodes
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.inputs import check_card, check_libraries, check_trackers, check_verdicts, unasked_box
-from judgerlvr.planning.machine import host_gib, visible_cards
+from judgerlvr.planning.machine import GIB, host_gib, visible_cards
 from judgerlvr.planning.report import size
+from judgerlvr.runs.folder import is_prepared
 from judgerlvr.runs.manifest import MANIFEST
 from judgerlvr.runs.policy_card import asks_to_generate
 from judgerlvr.runs.versions import version
@@ -27,6 +29,8 @@ from rewards.wording import counted
 
 # A policy of more parameters is meant for a GPU. The largest shipped base has 5 million.
 MOST_ON_CPU = 100e6
+# Reading so much takes long enough to be told before.
+LONG_GIB = 4.0
 
 
 def machine(subject: Subject) -> Iterator[Finding]:
@@ -78,6 +82,20 @@ def model(subject: Subject) -> Iterator[Finding]:
         for path in [] if config.judge.data.responses else config.judge.data.sample_from:
             check_model(Path(path), longest, config.model.trust_remote_code)
             yield ok(f"candidates from {path}")
+
+
+def weights(subject: Subject) -> Iterator[Finding]:
+    """No weight is NaN or infinite. A prepared run goes on from weights that were checked when they were saved."""
+    request, data = subject.request, subject.config.judge.data
+    if not subject.new and is_prepared(request.folder):
+        return
+    sampled = data.sample_from if request.kind == "judge" and not data.responses else ()
+    for folder in dict.fromkeys([request.init, *map(Path, sampled)]):
+        gib = weight_bytes(folder) / GIB
+        if gib > LONG_GIB:
+            yield ok(f"reading {gib:.0f} GiB of {folder}, a minute or more for each 60 GiB")
+        check_finite(folder)
+        yield ok(f"no weight of {folder} is NaN or infinite")
 
 
 def verifier(subject: Subject) -> Iterator[Finding]:
@@ -133,6 +151,7 @@ def budget(subject: Subject) -> Iterator[Finding]:
 START = (
     Check("machine", machine),
     Check("model", model),
+    Check("weights", weights, needs=("model",)),
     Check("verifier", verifier),
     Check("prompt", prompt),
     Check("cluster", cluster, needs=("model",)),
