@@ -17,7 +17,7 @@ from data.jsonl import Row
 from data.row_files import iter_rows
 from rewards.errors import InputError
 from rewards.extraction.gold import gold_answers
-from rewards.types import Problem, Result
+from rewards.types import Problem, Reason, Result
 from rewards.wording import counted
 
 GradeMany = Callable[[Sequence[tuple[Problem, str]]], list[Result]]
@@ -25,6 +25,8 @@ DEFAULT = ReadOptions()
 SHOWN = 3
 # Gold answers graded at a time.
 GOLDS = 4096
+# Problems whose results are waited for before all others are sent.
+FEW = 4
 
 
 class GoldGrader(Protocol):
@@ -158,6 +160,7 @@ def bad_golds(problems: Sequence[Problem], grader: GoldGrader) -> dict[int, str]
     The problems may lie on disk.
     """
     bad: dict[int, str] = {}
+    check_answering(problems[:FEW], grader)
     if not grader.reads_answers:
         return bad
     for start in range(0, len(problems), GOLDS):
@@ -167,6 +170,20 @@ def bad_golds(problems: Sequence[Problem], grader: GoldGrader) -> dict[int, str]
         graded = grader.grade_many(tries)
         bad |= {place: str(r.reason) for (place, _), r in zip(golds, graded, strict=True) if not r.score}
     return bad
+
+
+def check_answering(problems: Sequence[Problem], grader: GoldGrader) -> None:
+    """Refuse a verifier that gives no result for any of a few problems. All problems would take hours.
+
+    Raises:
+        InputError: each of the problems timed out, or ended its process again and again.
+    """
+    tries = [(problem, grader.completion_of(gold_answers(problem.gold or "1")[0])) for problem in problems]
+    graded = grader.grade_many(tries)
+    if graded and all(result.reason is Reason.TIMEOUT for result in graded):
+        problem = f"no result for any of the first {counted(len(graded), 'problem')}: it hangs, or ends its process"
+        remedy = "mend the verifier, which has seconds for an answer"
+        raise InputError(problem, remedy, field="reward.verifier")
 
 
 def check_golds(

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
@@ -11,6 +15,21 @@ from rewards.errors import InputError, reading
 from rewards.types import Problem, Result, Verifier
 
 DEFAULT_VERIFIER = "rewards.math:verify"
+OWN = "rewards"
+# An import of torch by a busy machine takes half of this.
+IMPORT_SECONDS = 60.0
+# Names the module that an earlier process has tried.
+TRIED = "JUDGERLVR_VERIFIER_TRIED"
+SURVIVED = b"judgerlvr: imported"
+# An exception is told by the import in the command's own process.
+TRY = f"""
+import importlib, sys
+try:
+    importlib.import_module(sys.argv[1])
+except Exception:
+    pass
+print({SURVIVED.decode()!r}, flush=True)
+"""
 Quick = Callable[[Problem, str], Result | None]
 Reads = Literal["answer", "response", "completion"]
 Key = Callable[[Problem, str], Any]
@@ -60,6 +79,41 @@ def whole_problem(problem: Problem, text: str) -> tuple[str, str | None, str, st
     return problem.text, problem.gold, repr(sorted(problem.meta.items())), text
 
 
+def _try_import(module_name: str) -> None:
+    """Import a foreign module in another process first: a module that ends its process would end the command.
+
+    Children of this process do not try again.
+
+    Raises:
+        InputError: the other process died, or was not done in time.
+    """
+    if module_name in sys.modules or module_name.partition(".")[0] == OWN or os.environ.get(TRIED) == module_name:
+        return
+    problem = None
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", TRY, module_name],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=IMPORT_SECONDS,
+            check=False,
+        )
+        if SURVIVED not in tried.stdout:
+            problem = f"ends the process when it is imported ({ended_by(tried.returncode)})"
+    except subprocess.TimeoutExpired:
+        problem = f"is not imported within {IMPORT_SECONDS:.0f} s"
+    if problem:
+        remedy = "guard its script part by __name__, and mend what ends or holds the process"
+        raise InputError(f"verifier module {module_name!r} {problem}", remedy, field="verifier")
+    os.environ[TRIED] = module_name
+
+
+def ended_by(code: int) -> str:
+    """How a process ended, by its exit code as ``subprocess`` gives the code."""
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
 def load_verifier(path: str) -> LoadedVerifier:
     """Import ``package.module:function``.
 
@@ -69,6 +123,7 @@ def load_verifier(path: str) -> LoadedVerifier:
     module_name, colon, name = path.partition(":")
     if not (module_name and colon and name):
         raise InputError(f"verifier is {path!r}", "write it as package.module:function", field="verifier")
+    _try_import(module_name)
     problem, remedy = f"verifier module {module_name!r} cannot be imported", "check the name, PYTHONPATH and the module"
     try:
         with reading(problem, remedy, field="verifier"):

@@ -169,7 +169,10 @@ class Stop:
     )
     hours: float = doc(0.0, "Stop once the run has taken this long; 0: no limit.", NOT_NEGATIVE)
     grace_seconds: float = doc(
-        0.0, "Seconds that TERM or INT leaves for the step to be finished and sealed; 0: none.", NOT_NEGATIVE
+        0.0,
+        "Most seconds in which a step is finished after TERM or INT; 0: a step before its update is finished without "
+        "a limit, and a step in its update is dropped.",
+        NOT_NEGATIVE,
     )
     plateau: Plateau = section(Plateau)
 

@@ -1,7 +1,8 @@
 """Signals to a stage: finish the step and seal a checkpoint, or end at once.
 
 Signals are heard from the lock on the run folder to the end of the command. USR1 and a file ``STOP`` in the run folder
-always let the step be finished. TERM and INT do so for ``stop.grace_seconds``. A second signal ends the run at once.
+always let the step be finished. TERM and INT do so for ``stop.grace_seconds``. Without these seconds TERM and INT let
+a step be finished whose update has not begun, and drop a step in its update. A second signal ends the run at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from judgerlvr.runs.metrics import is_before_update, log_progress
 from judgerlvr.runs.stage import STOP, Stage
 
 HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGALRM)
@@ -54,7 +56,7 @@ def heard(stop_file: Path) -> Iterator[None]:
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
-        signal.signal(signal.SIGUSR1, lambda *_: stop_file.touch())
+        signal.signal(signal.SIGUSR1, lambda *_: ask_to_stop(stop_file))
         yield
     except Interrupted:
         raise
@@ -67,11 +69,22 @@ def heard(stop_file: Path) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def ask_to_stop(stop_file: Path, number: int | None = None) -> None:
+    """Let the step at work be the last one. ``number`` is the signal that asks, None for USR1."""
+    stop_file.write_text(signal.Signals(number).name if number else "", encoding="utf-8")
+
+
+def asked_by(stop_file: Path) -> signal.Signals | None:
+    """The signal that let a step be the last one, None for USR1 and for a file that a person made."""
+    found = stop_file.read_text(encoding="utf-8", errors="replace")
+    return next((number for number in (signal.SIGTERM, signal.SIGINT) if number.name == found), None)
+
+
 class SignalHandlers:
     """Handlers of the process that gave the command."""
 
     def __init__(self, stage: Stage) -> None:
-        self.stop_file: Path = stage.run_dir / STOP
+        self.run_dir, self.stop_file = stage.run_dir, stage.run_dir / STOP
         self.grace = stage.settings.stop.grace_seconds
         self.first: int | None = None
         self.ending: int | None = None
@@ -92,14 +105,19 @@ class SignalHandlers:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
 
     def _finish_step(self, *_: object) -> None:
-        self.stop_file.touch()
+        ask_to_stop(self.stop_file)
 
     def _end(self, number: int, _: FrameType | None) -> None:
-        if self.first is not None or not self.grace:
+        if self.first is not None or not (self.grace or is_before_update(self.run_dir)):
             self._raise(number)
         self.first = number
-        self.stop_file.touch()
+        ask_to_stop(self.stop_file, number)
+        # Without grace nothing is armed.
         signal.setitimer(signal.ITIMER_REAL, self.grace)
+        name = signal.Signals(number).name
+        log_progress(
+            self.run_dir, f"{name}: the step is finished and sealed first; a second signal ends the run at once"
+        )
 
     def _grace_is_over(self, *_: object) -> None:
         self._raise(self.first or signal.SIGTERM)

@@ -19,7 +19,7 @@ from judgerlvr.config.load import load_stored
 from judgerlvr.config.schema import Kind
 from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.engine.runner import run_stage
-from judgerlvr.engine.signals import Interrupted, heard
+from judgerlvr.engine.signals import Interrupted, asked_by, heard
 from judgerlvr.export.policy import export_policy
 from judgerlvr.export.whole import check_checkpoint
 from judgerlvr.models.directory import load_tokenizer
@@ -54,7 +54,7 @@ from judgerlvr.runs.request import Request, default_link
 from judgerlvr.runs.resume_state import load_stage, save_stage, trim_metrics
 from judgerlvr.runs.stage import STOP, Stage, derived
 from judgerlvr.sampling.candidates import KEPT
-from rewards.errors import CommandFailed, InputError, machine_fault
+from rewards.errors import FAILED, CommandFailed, InputError, machine_fault
 from rewards.wording import counted
 
 BEGIN_AGAIN = "the same command goes on with what is prepared"
@@ -225,7 +225,9 @@ def _train(stage: Stage, link: Path, problems: ProblemSets) -> Path:
         stopped = (stage.run_dir / STOP).exists() and step_of(checkpoint) < stage.settings.stop.steps
         if not stopped:
             return _publish(stage, link, checkpoint)
-    raise StageStopped(f"stopped as asked; {_left_behind(stage, link)}")
+    signal = asked_by(stage.run_dir / STOP)
+    why, code = (f"{signal.name}, the step was finished", 128 + signal) if signal else ("stopped as asked", FAILED)
+    raise StageStopped(f"{why}; {_left_behind(stage, link)}", code)
 
 
 @contextmanager
@@ -246,7 +248,7 @@ def _resumable(stage: Stage, link: Path) -> Iterator[None]:
 class StageStopped(CommandFailed):
     """A stage that was asked to stop. The exit code is 128 plus the signal's number, 1 without a signal."""
 
-    def __init__(self, cause: str, code: int = 1) -> None:
+    def __init__(self, cause: str, code: int = FAILED) -> None:
         super().__init__(cause)
         self.code = code
 

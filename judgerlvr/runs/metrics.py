@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,8 @@ METRICS = "metrics.jsonl"
 PROGRESS = "progress.log"
 # Marks of lines that name what a run is at work on. A passing phase comes with every step.
 PHASE, PASSING = "phase: ", "passing phase: "
+# The last phase stands within so many bytes of the end of the progress file.
+TAIL_BYTES = 2**16
 
 
 class When(StrEnum):
@@ -194,6 +197,27 @@ def log_progress(run_dir: Path, line: str) -> None:
 def log_phase(run_dir: Path, name: str, passing: bool = False) -> None:
     """Say what the run is at work on. The console shows the time that the phase takes."""
     log_progress(run_dir, f"{PASSING if passing else PHASE}{name}")
+
+
+def sampling_phase(step: int) -> str:
+    return f"step {step}: sampling"
+
+
+def training_phase(step: int) -> str:
+    return f"step {step}: training"
+
+
+def is_before_update(run_dir: Path) -> bool:
+    """Whether a step is at work whose update has not begun."""
+    path = run_dir / PROGRESS
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    named = [line.removeprefix(PASSING) for line in lines if line.startswith((PHASE, PASSING))]
+    step = re.fullmatch(r"step (\d+): .*", named[-1]) if named else None
+    return step is not None and named[-1] != training_phase(int(step[1]))
 
 
 def append_row(path: Path, row: StepRow) -> None:

@@ -128,11 +128,11 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
     paths: dict[str, Any] = {name: run_dir / getattr(stored, name) for name in PATHS}
     beside = stored.init_beside
     hashes = run.manifest.data if stored.hashes is None else stored.hashes
-    for name, digest in hashes.items():
+    for name in HASHED:
         if not paths[name].is_file():
             raise InputError("the data of the run is gone", "restore the file, or start anew", file=paths[name])
         # The data order is resumed by place, so changed rows would be skipped or read twice.
-        if file_sha256(paths[name]) != digest:
+        if file_sha256(paths[name]) != hashes.get(name):
             raise InputError(
                 "differs from what the run began with", "restore the file, or start anew", file=paths[name]
             )

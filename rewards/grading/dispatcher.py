@@ -15,7 +15,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from rewards.errors import InputError
+from rewards.errors import CommandFailed, InputError
 from rewards.grading import messages as wire
 from rewards.grading.crashes import TRIES, CrashBook
 from rewards.grading.fork_server_client import Nursery, process_clock
@@ -69,7 +69,13 @@ def verifier_error(path: str, problem_id: str, trace: str) -> VerifierError:
     return VerifierError(f"{path} fails on problem {problem_id}{where} ({said})", _REMEDY, field="reward.verifier")
 
 
-class PoolLost(RuntimeError):
+def verifier_dies(path: str, how: str) -> InputError:
+    """The error of a verifier that ends the processes in which it runs."""
+    remedy = "mend the verifier, which must not end its process, or look for want of memory"
+    return InputError(f"the grading processes of {path} die: {how}", remedy, field="reward.verifier")
+
+
+class PoolLost(CommandFailed):
     """The grading processes cannot be kept running, or the pool was closed with samples waiting."""
 
 
@@ -129,7 +135,7 @@ class Dispatcher:
         with self._lock:
             self._ensure_thread()
         if not self._settled.wait(_START_SECONDS):
-            raise PoolLost(f"the grading processes did not start within {_START_SECONDS:.0f} s")
+            raise PoolLost(f"the grading processes of {self._verifier} did not start within {_START_SECONDS:.0f} s")
         if self._failure is not None:
             raise self._failure
 
@@ -199,9 +205,8 @@ class Dispatcher:
         nursery.stop()
         self._fruitless_starts += 1
         if self._fruitless_starts > _STARTS_WITHOUT_PROGRESS:
-            self._failure = PoolLost(
-                "the grading processes die at start; run python -m rewards.grading.fork_server by hand"
-            )
+            how = f"{_STARTS_WITHOUT_PROGRESS + 1} of them at their start, the last by {nursery.end}"
+            self._failure = verifier_dies(self._verifier, how)
         else:
             self._open_nursery()
 
@@ -332,7 +337,8 @@ class Dispatcher:
             return
         self._fruitless_deaths += 1
         if self._fruitless_deaths > _DEATHS_WITHOUT_PROGRESS:
-            self._failure = PoolLost("worker after worker dies without a result; look at their standard error")
+            how = f"{_DEATHS_WITHOUT_PROGRESS} workers in a row, without a result"
+            self._failure = verifier_dies(self._verifier, how)
         job = worker.jobs.popleft()
         if not job.suspected:
             job.suspected = True

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rewards.grading import messages as wire
+from rewards.verifier import ended_by
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Nursery:
                 # Ctrl-C goes to the trainer, which then closes the pool; the nursery follows the control socket.
                 start_new_session=True,
             )
+
+    @property
+    def end(self) -> str:
+        """How the nursery ended, once it was stopped."""
+        return ended_by(self._process.returncode or 0)
 
     def fork(self, number: int, inner_seconds: float, megabytes: int) -> socket.socket:
         """Order a worker and return its socket; raises OSError when the nursery is gone."""

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from judgerlvr.engine.signals import Interrupted, SignalHandlers, heard
+from judgerlvr.engine.signals import Interrupted, SignalHandlers, ask_to_stop, asked_by, heard
 from judgerlvr.pipeline import stages
+from judgerlvr.runs.metrics import log_phase, sampling_phase, training_phase
 from judgerlvr.runs.stage import STOP
 from rewards.errors import exit_code
 
@@ -33,6 +34,33 @@ def test_without_grace_the_run_ends_at_once(handlers, tmp_path, number):
         time.sleep(1)
     assert caught.value.number == number
     assert not (tmp_path / STOP).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_step_before_its_update_is_finished_without_grace(handlers, tmp_path, number):
+    log_phase(tmp_path, sampling_phase(3), passing=True)
+    handlers(0)
+    os.kill(os.getpid(), number)
+    assert asked_by(tmp_path / STOP) == number
+
+
+@pytest.mark.parametrize("phase", [training_phase(3), "validating after step 3", "starting Ray"])
+def test_elsewhere_the_run_ends_at_once_without_grace(handlers, tmp_path, phase):
+    log_phase(tmp_path, sampling_phase(3), passing=True)
+    log_phase(tmp_path, phase, passing=True)
+    handlers(0)
+    with pytest.raises(Interrupted):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+
+def test_a_second_signal_drops_a_step_before_its_update(handlers, tmp_path):
+    log_phase(tmp_path, sampling_phase(3), passing=True)
+    handlers(0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(Interrupted):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
 
 
 def test_with_grace_the_step_is_finished_first(handlers, tmp_path):
@@ -95,12 +123,14 @@ def test_an_interrupted_stage_names_the_command_that_goes_on(make_stage, tmp_pat
     assert f"--resume {tmp_path} --out {tmp_path / 'ckpt'}" in line and line.count("\n") == 1
 
 
-def test_a_stage_stopped_by_its_file_is_not_published(make_stage, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(("number", "code"), [(None, 1), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stage_stopped_after_its_step_is_not_published(make_stage, tmp_path, monkeypatch, capsys, number, code):
     def stop(*_):
-        (tmp_path / STOP).touch()
+        ask_to_stop(tmp_path / STOP, number)
         return tmp_path / "checkpoints" / "global_step_2"
 
     monkeypatch.setattr(stages, "_train_to_the_end", stop)
     monkeypatch.setattr(stages, "_publish", lambda *_: pytest.fail("published"))
-    assert exit_code(lambda: stages._train(make_stage(), tmp_path / "ckpt", None) and None) == 1
-    assert "stopped as asked" in capsys.readouterr().err
+    assert exit_code(lambda: stages._train(make_stage(), tmp_path / "ckpt", None) and None) == code
+    line = capsys.readouterr().err
+    assert ("stopped as asked" if number is None else number.name) in line and f"--resume {tmp_path}" in line

@@ -296,7 +296,7 @@ def test_a_forked_child_may_not_use_its_parents_pool(shared):
 
 
 def test_workers_that_all_die_stop_the_run_instead_of_scoring_zero(odd):
-    with GraderPool(odd, workers=1, limits=SHORT) as pool, pytest.raises(PoolLost):
+    with GraderPool(odd, workers=1, limits=SHORT) as pool, pytest.raises(InputError, match=odd):
         pool.grade_many([boxed(str(n), "crash") for n in range(40)])
 
 

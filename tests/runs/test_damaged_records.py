@@ -51,8 +51,10 @@ def run(tmp_path, make_stage):
     progress = Progress(step=2, generated_tokens=100, seconds=40.0, zero_steps=0, plateau=Plateau(0.5, 1, 2))
     (tmp_path / CHECKPOINT / SEAL).write_text(json.dumps(asdict(progress)))
     (actor / "fsdp_config.json").write_text('{"FSDP_version": 2, "world_size": 1}')
-    for path in (*(actor / f"{kind}_world_size_1_rank_0.pt" for kind in ("model", "optim", "extra_state")),
-                 tmp_path / CHECKPOINT / "data.pt"):
+    for path in (
+        *(actor / f"{kind}_world_size_1_rank_0.pt" for kind in ("model", "optim", "extra_state")),
+        tmp_path / CHECKPOINT / "data.pt",
+    ):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("data.pkl", "x" * 200)
     return tmp_path

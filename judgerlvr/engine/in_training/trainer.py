@@ -28,7 +28,15 @@ from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.checkpoints import Progress, read_seal
 from judgerlvr.runs.manifest import read_manifest, write_manifest
-from judgerlvr.runs.metrics import METRICS, StepRow, log_phase, log_progress, read_metrics
+from judgerlvr.runs.metrics import (
+    METRICS,
+    StepRow,
+    log_phase,
+    log_progress,
+    read_metrics,
+    sampling_phase,
+    training_phase,
+)
 from judgerlvr.runs.object_storage import copy_elsewhere
 from judgerlvr.runs.others_tokens import tokens_of
 from judgerlvr.runs.stage import STOP, Stage
@@ -79,14 +87,14 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
 
     def on_sample_begin(self) -> None:
         super().on_sample_begin()
-        log_phase(self.stage.run_dir, f"step {self.global_steps}: sampling", passing=True)
+        log_phase(self.stage.run_dir, sampling_phase(self.global_steps), passing=True)
 
     def on_sample_end(self) -> None:
         """Check budgets once this step's tokens are known, so that the last step is saved too."""
         super().on_sample_end()
         tokens = self.replay_buffer.generated_tokens
         self._make_last(self._others_spent(tokens) or self.rules.reason_to_stop(tokens) or self._asked())
-        log_phase(self.stage.run_dir, f"step {self.global_steps}: training", passing=True)
+        log_phase(self.stage.run_dir, training_phase(self.global_steps), passing=True)
 
     def _others_spent(self, tokens: int) -> str | None:
         """Why the budget of other runs ends this run. Waits while this run has sampled more than the others.
