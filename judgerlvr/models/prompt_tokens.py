@@ -19,6 +19,8 @@ Chat = list[dict[str, str]]
 TOO_LONG, SPECIAL = "prompt too long", "special token in the text"
 # Tokens that a tokenizer may add at the seams between template and text.
 SEAMS = 8
+# The share of prompts that must be usable. The figure is our choice.
+LEAST_LEFT = 0.5
 
 
 def encode_prompt(tokenizer: Any, prompt: Chat) -> list[int]:
@@ -100,7 +102,7 @@ def drop_unusable(
     verl would cut long prompts on the left without a word.
 
     Raises:
-        InputError: no prompt can be used.
+        InputError: fewer than half of the prompts can be used.
     """
     kept, dropped = [], Counter[str]()
     for row in rows:
@@ -109,12 +111,21 @@ def drop_unusable(
             dropped[reason] += 1
         else:
             kept.append(row)
-    if rows and not kept:
-        raise no_prompt_left(len(rows), dropped, prompts.longest)
+    check_left(len(rows), dropped, prompts.longest)
     return kept, dropped
 
 
-def no_prompt_left(count: int, dropped: Counter[str], longest: int) -> InputError:
+def check_left(count: int, dropped: Counter[str], longest: int) -> None:
+    """Refuse ``count`` prompts of which most are left out: the limit or the data are not what was meant.
+
+    Raises:
+        InputError: fewer than half are left.
+    """
+    left = count - dropped.total()
+    if left >= LEAST_LEFT * count:
+        return
     reasons = ", ".join(f"{reason}: {number}" for reason, number in sorted(dropped.items()))
-    problem = f"none of {counted(count, 'prompt')} can be used ({reasons}, the limit is {counted(longest, 'token')})"
-    return InputError(problem, "raise max_prompt_tokens", field="max_prompt_tokens")
+    can = f"only {left}" if left else "none"
+    problem = f"{can} of {counted(count, 'prompt')} can be used ({reasons}, the limit is {counted(longest, 'token')})"
+    remedy = "raise max_prompt_tokens, or leave out these problems"
+    raise InputError(problem, remedy, field="max_prompt_tokens")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +22,7 @@ from judgerlvr.config.choices import Extraction
 from judgerlvr.config.schema import Config, JudgeData, JudgeStage
 from judgerlvr.engine.in_training.validation import RIGHT, WRONG
 from judgerlvr.models.directory import load_tokenizer
-from judgerlvr.models.prompt_tokens import PromptFilter, refuse_judge_prompts
+from judgerlvr.models.prompt_tokens import PromptFilter, check_left, refuse_judge_prompts
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.reward_settings import reward_settings
 from judgerlvr.runs.metrics import log_phase, log_progress
@@ -46,6 +47,8 @@ TRY_OTHERS = (
 def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: ProblemSets) -> tuple[Stage, Counts]:
     """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
+    if not config.judge.data.responses:
+        left_out(config, tokenizer, problems.for_candidates)
     candidates, tokens = collect_candidates(request, run_dir, problems)
     log_phase(run_dir, "labelling and balancing the candidates")
     heldout = config.judge.data.heldout_problems
@@ -86,6 +89,18 @@ def check_candidates(stage: JudgeStage, problems: ProblemSets) -> None:
         problem = f"{prompts} prompts a step, and the candidates of {left} give at most {most}"
         remedy = "set at most that, give more problems, or raise judge.data.samples_per_problem or cap_per_problem"
         raise InputError(problem, remedy, field="judge.batch.prompts_per_step")
+
+
+def left_out(config: Config, tokenizer: Any, problems: Sequence[Problem]) -> Counter[str]:
+    """Problems whose judge prompt cannot be used whatever the response is, by reason. Nothing is sampled for that.
+
+    Raises:
+        InputError: fewer than half are left.
+    """
+    refuse = _prompt_refusal(config.judge.data.prompt, tokenizer, config.max_prompt_tokens)
+    reasons = Counter(reason for problem in problems if (reason := refuse(problem, "")))
+    check_left(len(problems), reasons, config.max_prompt_tokens)
+    return reasons
 
 
 def most_rows(judge: JudgeData) -> int:

@@ -122,12 +122,14 @@ def test_the_judge_sees_nothing_behind_the_end_of_a_turn():
 
 def test_no_usable_prompt_is_an_error_and_some_are_counted():
     prompts = PromptFilter(byte_tokenizer(), 80)
-    rows = [{"prompt": as_chat(text), "text": text} for text in ("a", "a" * 300, "<|im_end|>")]
+    rows = [{"prompt": as_chat(text), "text": text} for text in ("a", "b", "a" * 300, "<|im_end|>")]
 
     def data(row):
         return [row["text"]]
 
     kept, dropped = drop_unusable(rows, prompts, data)
-    assert (kept, dropped) == (rows[:1], Counter({TOO_LONG: 1, SPECIAL: 1}))
+    assert (kept, dropped) == (rows[:2], Counter({TOO_LONG: 1, SPECIAL: 1}))
     with pytest.raises(InputError, match=r"none of 2 prompts .*prompt too long: 1"):
+        drop_unusable(rows[2:], prompts, data)
+    with pytest.raises(InputError, match=r"only 1 of 3 prompts"):
         drop_unusable(rows[1:], prompts, data)

@@ -7,10 +7,10 @@ import pytest
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.pipeline import stages
-from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.folder import CONFIG
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.stage2_generate import main
+from tests.helpers.run_folders import write_checkpoint
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 COMMAND = [f"model.path={BASE}", "name=mine", "generate.stop.steps=4"]
@@ -18,8 +18,8 @@ COMMAND = [f"model.path={BASE}", "name=mine", "generate.stop.steps=4"]
 
 def seal(run_dir, step, finished=False):
     policy = run_dir / "checkpoints" / f"global_step_{step}" / "policy"
-    policy.mkdir(parents=True)
-    (policy.parent / SEAL).write_text("{}")
+    write_checkpoint(policy.parent, step)
+    policy.mkdir()
     if finished:
         shutil.copy(BASE / "model.safetensors", policy)
         export = str(policy.relative_to(run_dir))

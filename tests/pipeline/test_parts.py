@@ -27,6 +27,7 @@ from judgerlvr.sampling import match_tokens
 from judgerlvr.sampling.match_tokens import prompts_for
 from rewards.errors import InputError
 from rewards.types import Problem
+from tests.helpers.run_folders import write_checkpoint
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 
@@ -147,8 +148,7 @@ def test_changed_training_data_is_refused(make_stage, tmp_path, older):
 def run_of(folder, export):
     """A run folder with two sealed checkpoints whose manifest names ``export``."""
     for step in (1, 2):
-        (folder / "checkpoints" / f"global_step_{step}").mkdir(parents=True)
-        (folder / "checkpoints" / f"global_step_{step}" / SEAL).write_text("{}")
+        write_checkpoint(folder / "checkpoints" / f"global_step_{step}", step)
     (folder / CONFIG).write_text(to_yaml(load_config("configs/tiny.yaml")))
     (folder / MANIFEST).write_text(json.dumps({"stage": "judge", **export}))
     return folder

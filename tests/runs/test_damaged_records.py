@@ -5,15 +5,13 @@ The damage is generated from records that the product's own writers made.
 
 import json
 import random
-import zipfile
-from dataclasses import asdict
 
 import pytest
 
 from judgerlvr.config.load import to_yaml
 from judgerlvr.export.whole import check_checkpoint
 from judgerlvr.reporting.runs import read_run
-from judgerlvr.runs.checkpoints import SEAL, Plateau, Progress, read_seal
+from judgerlvr.runs.checkpoints import SEAL, read_seal
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import CONFIG, FAILURE, end_of, open_run, read_failure, write_failure
 from judgerlvr.runs.lock import LOCK, held, seems_held
@@ -25,7 +23,7 @@ from judgerlvr.runs.stage import STATE
 from rewards.errors import InputError, one_line
 from tests.helpers.json_damage import damaged
 from tests.helpers.model_damage import broken_json
-from tests.helpers.run_folders import step_row
+from tests.helpers.run_folders import step_row, write_checkpoint
 
 CHECKPOINT = "checkpoints/global_step_2"
 RANK = f"{CHECKPOINT}/actor/model_world_size_1_rank_0.pt"
@@ -46,17 +44,7 @@ def run(tmp_path, make_stage):
     append_row(tmp_path / METRICS, step_row(2, "generate"))
     write_step(tmp_path / ROLLOUTS, 2, [LoggedRollout(2, "p1", 0, "1+1?", "2", 1.0, "correct", 3)])
     write_failure(tmp_path, "a disk was full")
-    actor = tmp_path / CHECKPOINT / "actor"
-    actor.mkdir(parents=True)
-    progress = Progress(step=2, generated_tokens=100, seconds=40.0, zero_steps=0, plateau=Plateau(0.5, 1, 2))
-    (tmp_path / CHECKPOINT / SEAL).write_text(json.dumps(asdict(progress)))
-    (actor / "fsdp_config.json").write_text('{"FSDP_version": 2, "world_size": 1}')
-    for path in (
-        *(actor / f"{kind}_world_size_1_rank_0.pt" for kind in ("model", "optim", "extra_state")),
-        tmp_path / CHECKPOINT / "data.pt",
-    ):
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("data.pkl", "x" * 200)
+    write_checkpoint(tmp_path / CHECKPOINT, 2)
     return tmp_path
 
 

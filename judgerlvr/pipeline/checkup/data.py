@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +10,12 @@ from typing import NamedTuple
 from data.identity import shown_text
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, as_chat, load_template, render
 from data.verl_rows import render_generate_rows
-from judgerlvr.models.prompt_tokens import Chat, PromptFilter, drop_unusable, encode_prompt, no_prompt_left
+from judgerlvr.models.prompt_tokens import Chat, PromptFilter, drop_unusable, encode_prompt
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.export import check_link, check_outside
 from judgerlvr.pipeline.generate_data import shown_data
-from judgerlvr.pipeline.judge_data import check_candidates, make_judge_set, read_candidates, render_splits
+from judgerlvr.pipeline.judge_data import check_candidates, left_out, make_judge_set, read_candidates, render_splits
 from judgerlvr.planning.constraints import check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import free_gib, machine_of
@@ -63,17 +62,20 @@ def first_prompt(subject: Subject) -> Iterator[Finding]:
     ids = encode_prompt(subject.tokenizer, found.chat)
     text = f"first prompt has {len(ids)} of at most {counted(config.max_prompt_tokens, 'token')}{found.note}"
     yield ok(text, *subject.tokenizer.decode(ids).splitlines())
-    if found.left_out:
+    total = sum(found.left_out.values())
+    if total:
         shown = ", ".join(f"{reason}: {count}" for reason, count in sorted(found.left_out.items()))
-        yield warning(f"prompts are left out ({shown})", "raise max_prompt_tokens, or mend these problems")
+        yield warning(
+            f"{counted(total, 'prompt')} left out ({shown})", "raise max_prompt_tokens, or mend these problems"
+        )
 
 
 def _generate_prompt(subject: Subject) -> FirstPrompt:
     config = subject.config
     prompts = PromptFilter(subject.tokenizer, config.max_prompt_tokens)
     template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
-    rows, left_out = drop_unusable(render_generate_rows(subject.problems.train, template), prompts, shown_data)
-    return FirstPrompt(list(rows[0]["prompt"]), len(rows), left_out)
+    rows, dropped = drop_unusable(render_generate_rows(subject.problems.train, template), prompts, shown_data)
+    return FirstPrompt(list(rows[0]["prompt"]), len(rows), dropped)
 
 
 def _judge_prompt(subject: Subject) -> FirstPrompt:
@@ -88,10 +90,8 @@ def _judge_prompt(subject: Subject) -> FirstPrompt:
     check_candidates(config.judge, subject.problems)
     template = load_template(Path(judge.prompt), JUDGE_FIELDS)
     shown = {"problem": shown_text(subject.problems.train[0]), "response": PLACEHOLDER}
-    chat = as_chat(render(template, shown))
-    if reason := PromptFilter(subject.tokenizer, config.max_prompt_tokens).refuse(chat, shown.values()):
-        raise no_prompt_left(1, Counter([reason]), config.max_prompt_tokens)
-    return FirstPrompt(chat)
+    dropped = left_out(config, subject.tokenizer, subject.problems.for_candidates)
+    return FirstPrompt(as_chat(render(template, shown)), left_out=dropped)
 
 
 def first_gold(subject: Subject) -> Iterator[Finding]:
