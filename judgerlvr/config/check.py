@@ -102,3 +102,6 @@ def _stage(name: str, settings: StageSettings) -> Iterator[Fault]:
     if algorithm.overlong is Overlong.penalty and not 0 < algorithm.overlong_buffer < settings.max_response_tokens:
         remedy = f"set it between 1 and {settings.max_response_tokens - 1}"
         yield Fault(f"{name}.algorithm.overlong_buffer", "the penalty needs a buffer", remedy)
+    if algorithm.overlong is not Overlong.penalty and algorithm.overlong_buffer:
+        problem = f"a buffer beside overlong={algorithm.overlong}"
+        yield Fault(f"{name}.algorithm.overlong_buffer", problem, "set it to 0, or overlong to penalty")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from itertools import chain, count
@@ -16,8 +15,9 @@ from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
-from judgerlvr.engine.private.engine_arguments import check_engine_arguments
+from judgerlvr.engine.private.engine_arguments import check_decided, check_engine_arguments, check_engine_values
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
+from judgerlvr.evaluation.options import check_bounds
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.evaluation.responses import apart, read_stored
 from judgerlvr.evaluation.run import (
@@ -40,9 +40,6 @@ from rewards.errors import InputError
 from rewards.verdict import DEFAULT_WORDS, check_words
 from rewards.verifier import DEFAULT_VERIFIER, load_verifier
 
-# The least value of an option of a command that samples.
-LEAST = {"n": 1, "max_tokens": 1, "workers": 1, "temperature": 0, "limit": 1, "min_check_tokens": 0}
-
 
 def check_arguments(options: argparse.Namespace) -> None:
     sampled = bool(options.data or options.judge_data)
@@ -50,17 +47,11 @@ def check_arguments(options: argparse.Namespace) -> None:
         raise InputError("nothing or too much to evaluate", "give either --data/--judge-data or --responses")
     if sampled and options.model is None:
         raise InputError("no model to sample from", "give --model DIR")
-    for name, least in LEAST.items():
-        value = getattr(options, name)
-        # Written so that NaN is refused.
-        if value is not None and not least <= value < math.inf:
-            raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
+    check_bounds(options)
     if options.out and options.out.exists() and not options.out.is_dir():
         raise InputError("is a file", "give a folder for --out", file=options.out)
     if options.out:
         check_writable(options.out, "give another --out")
-    if not 0 < options.top_p <= 1:
-        raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
 
 
 # An evaluation that agrees in these is the same one, given again.
@@ -159,6 +150,7 @@ def engine_options(pairs: Sequence[str]) -> dict[str, Any]:
     """
     arguments = parse_engine_options(pairs)
     check_engine_arguments(arguments, "--engine ")
+    check_decided(arguments, "--engine ", 1)
     return arguments
 
 
@@ -169,6 +161,8 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
     engine = engine_options(options.engine)
     check_model(options.model, longest=1)
     check_finite(options.model)
+    if engine:
+        check_engine_values(options.model, engine, "--engine")
     progress = sys.stderr.isatty()
     return evaluate_model(options.model, items, settings, engine, progress, options.whole_limit), sources
 

@@ -6,7 +6,30 @@ import argparse
 from pathlib import Path
 from typing import Any, Protocol
 
+from judgerlvr.config.domains import COUNT, COUNT_OR_OFF, Range
+from rewards.errors import InputError
+
 FROM_CARD = "from the policy's card"
+
+
+# The values of options of commands that sample. A command may lack some of these.
+BOUNDS = {
+    "n": Range(least=1, most=65536),
+    "max_tokens": COUNT,
+    "workers": Range(least=1, most=4096),
+    "temperature": Range(least=0, most=100),
+    "top_p": Range(above=0, most=1),
+    "limit": COUNT,
+    "min_check_tokens": COUNT_OR_OFF,
+}
+
+
+def check_bounds(options: argparse.Namespace) -> None:
+    """Raise an InputError for the first option whose value lies outside its bounds."""
+    for name, bounds in BOUNDS.items():
+        value = getattr(options, name, None)
+        if value is not None and not bounds.allows(value):
+            raise InputError(f"--{name.replace('_', '-')} is {value}", f"give {bounds.says}")
 
 
 class Options(Protocol):

@@ -18,7 +18,8 @@ from judgerlvr.export.change import Change, change
 from judgerlvr.export.proof import prove
 from judgerlvr.export.shards import Shards
 from judgerlvr.export.source import Source, source_of
-from judgerlvr.export.writer import Writer, empty_model
+from judgerlvr.export.writer import Writer
+from judgerlvr.models.tensors import empty_model
 from judgerlvr.runs.checkpoints import POLICY
 from judgerlvr.runs.lock import held
 from rewards.errors import MACHINE, CommandFailed

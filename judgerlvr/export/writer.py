@@ -12,10 +12,9 @@ from typing import Any, BinaryIO
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.core_model_loading import revert_weight_conversion
 
-import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
 from judgerlvr.export.shards import Shards
 from judgerlvr.export.tensors import INDEX
 
@@ -33,15 +32,6 @@ NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-
-
-def empty_model(base: Path, trust_remote_code: bool = False) -> PreTrainedModel:
-    """The base's architecture without weights: what transformers needs to know how names are saved."""
-    config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
-    # Tensors on the meta device have shapes and no storage.
-    with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
-    return model
 
 
 class Writer:

@@ -46,23 +46,32 @@ def check_tensors(directory: Path, trust_remote_code: bool) -> None:
         raise InputError(problem, f"{AGAIN}, or {OTHER_MODEL}", file=directory)
 
 
+def empty_model(directory: Path, trust_remote_code: bool = False, attention: str | None = None) -> Any:
+    """The model of a directory without weights. ``attention`` is transformers' name of one."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+
+    # Tensors on the meta device have shapes and no storage.
+    with torch.device("meta"):
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+        return AutoModelForCausalLM.from_config(
+            config, trust_remote_code=trust_remote_code, attn_implementation=attention
+        )
+
+
 def wanted_shapes(directory: Path, trust_remote_code: bool = False) -> dict[str, tuple[int, ...]]:
     """Shape of each tensor that the model's configuration asks a checkpoint for.
 
     Raises:
         InputError: transformers cannot build such a model.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
-
     problem, remedy = "transformers cannot build a model of this configuration", "mend it, or download it again"
-    with reading(problem, remedy, file=directory / "config.json"), torch.device("meta"):
-        config = AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    with reading(problem, remedy, file=directory / "config.json"):
+        model = empty_model(directory, trust_remote_code)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    if read_config(directory).get("tie_word_embeddings", config.tie_word_embeddings):
+    if read_config(directory).get("tie_word_embeddings", model.config.tie_word_embeddings):
         wanted.pop(HEAD, None)
     return wanted
 

@@ -17,6 +17,7 @@ from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
+from judgerlvr.evaluation.options import BOUNDS
 from judgerlvr.models.directory import check_model, pick_device
 from judgerlvr.models.finite import check_finite
 from judgerlvr.pipeline.problems import ProblemSets
@@ -108,13 +109,10 @@ def _own(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _check(decoding: Decoding, model: str) -> Decoding:
-    for name, least in (("n", 1), ("temperature", 0), ("max_tokens", 1)):
-        if not getattr(decoding, name) >= least:
+    for name in OWN:
+        if not BOUNDS[name].allows(getattr(decoding, name)):
             text = f"{name} of {model} is {getattr(decoding, name)}"
-            raise InputError(text, f"give at least {least}", field=name)
-    if not 0 < decoding.top_p <= 1:
-        remedy = "give a number above 0 and at most 1"
-        raise InputError(f"top_p of {model} is {decoding.top_p}", remedy, field="top_p")
+            raise InputError(text, f"give {BOUNDS[name].says}", field=name)
     return replace(decoding, n=1) if decoding.greedy else decoding
 
 

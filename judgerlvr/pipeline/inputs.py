@@ -10,13 +10,15 @@ from pathlib import Path
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.choices import Extraction
 from judgerlvr.config.load import ROOT
-from judgerlvr.config.schema import Cluster, JudgeData, Logging, Reward
+from judgerlvr.config.schema import JudgeData, Logging, Reward
 from judgerlvr.engine.devices import PACKED
-from judgerlvr.engine.private.engine_arguments import check_engine_arguments
+from judgerlvr.engine.private.engine_arguments import check_decided, check_engine_arguments, check_engine_values
+from judgerlvr.models.tensors import empty_model
+from judgerlvr.planning.machine import visible_cards
 from judgerlvr.runs.manifest import length_term
 from judgerlvr.runs.policy_card import check_against, read_card, used_facts
 from judgerlvr.runs.request import Request
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 from rewards.verdict import DEFAULT_WORDS, check_words
 from rewards.verifier import load_verifier
 
@@ -38,22 +40,45 @@ def check_trackers(logging: Logging) -> None:
             raise InputError(f"{name} is not installed", f"pip install {name}, or unset it", field=f"logging.{name}")
 
 
-def check_libraries(cluster: Cluster) -> None:
-    """Refuse names that vLLM and transformers do not know.
+def check_libraries(request: Request) -> None:
+    """Refuse names and values that vLLM and transformers do not know, or that this device cannot take.
 
     Raises:
         InputError: the engines would end at their start.
     """
-    check_engine_arguments(cluster.rollout_engine, "cluster.rollout_engine.")
+    cluster, where = request.config.cluster, "cluster.rollout_engine"
+    longest = request.config.max_prompt_tokens + request.settings.max_response_tokens
+    check_engine_arguments(cluster.rollout_engine, f"{where}.")
+    check_decided(cluster.rollout_engine, f"{where}.", longest)
+    if cluster.rollout_engine and (request.device == "cpu" or visible_cards()):
+        dtype = {"dtype": "float32"} if request.device == "cpu" else {}
+        arguments = {"max_model_len": longest, **dtype, **cluster.rollout_engine}
+        check_engine_values(request.init, arguments, where)
+    check_attention(request)
+
+
+def check_attention(request: Request) -> None:
+    """Refuse an attention that transformers does not have, or that cannot run on the stage's device.
+
+    Raises:
+        InputError: naming the key.
+    """
+    cluster, field = request.config.cluster, "cluster.attention"
     if cluster.attention in ("auto", PACKED):
         return
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    names = ["auto", PACKED, "eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()]
-    if cluster.attention not in names and "/" not in cluster.attention:
-        raise InputError(
-            "transformers has no such attention", f"use one of {', '.join(names)}", field="cluster.attention"
-        )
+    # Paged attention serves and does not train.
+    known = [name for name in ("eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()) if not name.startswith("paged")]
+    on_cpu = [name for name in known if "flash" not in name]
+    names = ["auto", PACKED, *(on_cpu if request.device == "cpu" else known)]
+    if cluster.attention not in names and ("/" not in cluster.attention or request.device == "cpu"):
+        where = "has no such attention" if cluster.attention not in known else "runs this attention on GPUs alone"
+        raise InputError(f"transformers {where}", f"use one of {', '.join(names)}", field=field)
+    if request.device == "cpu" or visible_cards():
+        problem, remedy = "transformers cannot take this attention here", "set cluster.attention=auto"
+        with reading(problem, remedy, field=field):
+            empty_model(request.init, request.config.model.trust_remote_code, cluster.attention)
     if cluster.share_prefixes:
         remedy = f"set cluster.attention=auto, or cluster.share_prefixes=false ({cluster.attention} is set)"
         raise InputError("prefixes are shared in our own attention alone", remedy, field="cluster.share_prefixes")

@@ -136,7 +136,7 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
             raise InputError(
                 "differs from what the run began with", "restore the file, or start anew", file=paths[name]
             )
-    paths["init"] = init or find_init(paths["init"], beside and run_dir / beside, run)
+    paths["init"] = init or find_init(paths["init"], run_dir / beside if beside else None, run)
     if checkpoint and step_of(checkpoint) > stored.saved_at:
         saved["tokens_before"] = 0  # the checkpoint has counted them
     # The run may have begun in another checkout.

@@ -233,7 +233,7 @@ def test_other_data_and_a_model_without_errors(tmp_path, monkeypatch, capsys):
 
 BAD = {
     "--n 1": "--n is 1; give at least 2",
-    "--n 0": "--n is 0; give at least 1",
+    "--n 0": "--n is 0; give a number at least 1",
     "--limit 0": "--limit is 0",
     "--data none.jsonl": "none.jsonl",
     "--model nowhere": "config.json is missing",

@@ -11,7 +11,7 @@ from torch.distributed.tensor import Shard, distribute_tensor
 from transformers import AutoModelForCausalLM
 
 from judgerlvr.export.policy import export_policy
-from judgerlvr.export.writer import empty_model
+from judgerlvr.models.tensors import empty_model
 from tests.helpers.fsdp_ranks import fork, run_ranks, write_base
 
 

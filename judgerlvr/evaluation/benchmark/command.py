@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from judgerlvr.evaluation.benchmark.run import OpenEngines, Settings, make_model
 from judgerlvr.evaluation.benchmark.suite import Entry, read_suite
 from judgerlvr.evaluation.benchmark.table import to_markdown
 from judgerlvr.evaluation.command import engine_options
+from judgerlvr.evaluation.options import check_bounds
 from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
 from judgerlvr.models.directory import pick_device
 from judgerlvr.models.identity import model_hash
@@ -28,21 +28,10 @@ from judgerlvr.sampling.engines import Engines, EngineSettings
 from rewards.errors import InputError
 from rewards.wording import counted
 
-LEAST = (("max_tokens", 1), ("workers", 1), ("temperature", 0), ("limit", 1))
-
-
-def check_arguments(options: argparse.Namespace) -> None:
-    for name, least in LEAST:
-        value = getattr(options, name)
-        if value is not None and not least <= value < math.inf:  # NaN compares false
-            raise InputError(f"--{name.replace('_', '-')} is {value}", f"give at least {least}")
-    if not 0 < options.top_p <= 1:
-        raise InputError(f"--top-p is {options.top_p}", "give a number above 0 and at most 1")
-
 
 def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = None) -> None:
     """Run the suite on every model. ``open_engines`` replaces the engines in tests."""
-    check_arguments(options)
+    check_bounds(options)
     paths = [resolve_path(path) for path in options.model]
     labels = model_labels(paths)
     engine = engine_settings(options.engine)

@@ -124,7 +124,9 @@ def prompt(subject: Subject) -> Iterator[Finding]:
 def cluster(subject: Subject) -> Iterator[Finding]:
     """What Ray offers, and whether the stage's numbers fit."""
     request = subject.request
-    check_libraries(subject.config.cluster)
+    if request.config.cluster.rollout_engine:
+        yield ok("vLLM is asked about cluster.rollout_engine, which takes as long as its import")
+    check_libraries(request)
     check_start(request)
     private = f"a private cluster ({counted(os.cpu_count() or 1, 'core')} here)"
     yield ok(f"ray: {f'the cluster at {request.ray_address}' if request.ray_address else private}")
