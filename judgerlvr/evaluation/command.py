@@ -32,6 +32,7 @@ from judgerlvr.evaluation.run import (
 from judgerlvr.evaluation.table import format_summary
 from judgerlvr.models.directory import check_model
 from judgerlvr.models.finite import check_finite
+from judgerlvr.models.prompt_tokens import template_opens_thinking
 from judgerlvr.runs.folder import check_writable
 from judgerlvr.runs.policy_card import CARD, check_against, read_card
 from judgerlvr.sampling.decoding import Decoding
@@ -159,8 +160,13 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
     # Bad words and bad engine options must not cost an engine's start.
     check_words(settings.verdicts)
     engine = engine_options(options.engine)
-    check_model(options.model, longest=1)
+    tokenizer = check_model(options.model, longest=1)
     check_finite(options.model)
+    card, opens = read_card(options.model), template_opens_thinking(tokenizer)
+    if card and card.thinking_open != opens:
+        print(
+            f"other than the policy's card: thinking_open: {card.thinking_open} on the card, {opens} here", flush=True
+        )
     if engine:
         check_engine_values(options.model, engine, "--engine")
     progress = sys.stderr.isatty()

@@ -13,6 +13,7 @@ from rewards.errors import InputError, reading
 LENGTH, INNER = "max_position_embeddings", "text_config"
 ENGINE = "max_model_len"
 CONFIG = "config.json"
+POINTER = b"version https://git-lfs"
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -54,10 +55,17 @@ def read_keys(path: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():
         raise InputError("no file", "download the checkpoint again", file=path)
     with reading("not JSON", "download the checkpoint again", file=path):
+        refuse_pointer(path.read_bytes(), path)
         config = json.loads(path.read_text(encoding="utf-8"), parse_constant=_constant)
     if not isinstance(config, dict):
         raise InputError("holds no keys", "download the checkpoint again", file=path)
     return config
+
+
+def refuse_pointer(content: bytes, path: Path) -> None:
+    """Raise an InputError for what Git leaves in the place of a large file that was not downloaded."""
+    if content.startswith(POINTER):
+        raise InputError("a Git LFS pointer, not the file", "run `git lfs pull` there", file=path)
 
 
 def _constant(word: str) -> float:

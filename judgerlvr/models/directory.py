@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from judgerlvr.cluster.ray import has_cards
 from judgerlvr.config.schema import Cluster
-from judgerlvr.models.configuration import CONFIG, model_context, read_config
+from judgerlvr.models.configuration import CONFIG, POINTER, model_context, read_config, refuse_pointer
 from judgerlvr.models.generation import check_generation
 from judgerlvr.models.tensors import QUANTISED, check_tensors
 from judgerlvr.models.weights import check_weights
@@ -20,6 +20,8 @@ QUIET = {"TRANSFORMERS_VERBOSITY": "error", "VLLM_LOGGING_LEVEL": "ERROR", "TORC
 PROBE = "Is 17 a prime?"
 # A vocabulary is often padded to a round number. Below this share a vocabulary is another one.
 LEAST_COVERED = 0.9
+# Files of a tokenizer that Git LFS may keep.
+TEXTS = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model", "vocab.json")
 # Endings of transformers' names of models that write text.
 WRITERS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
 # What carries a HySparse rollout's block indices to the trainer.
@@ -123,6 +125,7 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
     read_config(directory)
     if not (directory / "tokenizer_config.json").is_file():
         raise InputError("no tokenizer in the model directory", "add the tokenizer's files", file=directory)
+    _refuse_pointers(directory)
     with reading("transformers cannot load the tokenizer", "download the tokenizer's files again", file=directory):
         tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
     if not tokenizer.chat_template:
@@ -131,6 +134,14 @@ def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:
         raise InputError("the tokenizer has no end-of-sequence token", "set eos_token", file=directory)
     _check_chat_template(tokenizer, directory)
     return tokenizer
+
+
+def _refuse_pointers(directory: Path) -> None:
+    """Raise an InputError for a tokenizer's file that Git LFS did not download."""
+    for path in (directory / name for name in TEXTS):
+        if path.is_file():
+            with path.open("rb") as file:
+                refuse_pointer(file.read(len(POINTER)), path)
 
 
 def _be_quiet() -> None:

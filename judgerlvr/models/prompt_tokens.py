@@ -11,6 +11,7 @@ from data.identity import shown_text
 from data.labelling import Refuse
 from data.prompts import as_chat, render
 from rewards.errors import InputError
+from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.types import Problem
 from rewards.wording import counted
 
@@ -32,6 +33,12 @@ def encode_prompt(tokenizer: Any, prompt: Chat) -> list[int]:
 def token_counter(tokenizer: Any) -> CountTokens:
     """A function from a chat prompt to its length in tokens once the model's template is applied."""
     return lambda chat: len(encode_prompt(tokenizer, chat))
+
+
+def template_opens_thinking(tokenizer: Any) -> bool:
+    """Whether the model's chat template itself opens the thinking part, as Qwen3-style templates may."""
+    prompt = tokenizer.apply_chat_template(as_chat("1+1?"), add_generation_prompt=True, tokenize=False)
+    return prompt_opens_thinking(prompt)
 
 
 class PromptFilter:
@@ -129,3 +136,16 @@ def check_left(count: int, dropped: Counter[str], longest: int) -> None:
     problem = f"{can} of {counted(count, 'prompt')} can be used ({reasons}, the limit is {counted(longest, 'token')})"
     remedy = "raise max_prompt_tokens, or leave out these problems"
     raise InputError(problem, remedy, field="max_prompt_tokens")
+
+
+def check_room(tokenizer: Any, answers: Iterable[str], limit: int, field: str) -> None:
+    """Refuse a limit of ``limit`` tokens under which no response can hold a box with one of the ``answers``.
+
+    Raises:
+        InputError: naming the shortest box and the ``field`` of the limit.
+    """
+    boxes = [f"\\boxed{{{answer}}}" for answer in answers]
+    least, shown = min((len(tokenizer.encode(box, add_special_tokens=False)), box) for box in boxes)
+    if least > limit:
+        problem = f"{counted(limit, 'token')} a response, and {shown} alone has {least}"
+        raise InputError(problem, "set it to the length of a whole solution", field=field)

@@ -12,10 +12,10 @@ from typing import Any
 
 from safetensors import safe_open
 
+from judgerlvr.models.configuration import POINTER, refuse_pointer
 from rewards.errors import InputError, reading
 
 INDEX = "model.safetensors.index.json"
-POINTER = b"version https://git-lfs"
 LONGEST_HEADER = 100_000_000
 AGAIN = "download the checkpoint again"
 
@@ -44,6 +44,7 @@ def weight_files(directory: Path) -> list[Path]:
     if index.exists() and not index.is_file():
         raise InputError("no file", AGAIN, file=index)
     with reading("not an index of weights", AGAIN, file=index):
+        refuse_pointer(index.read_bytes(), index)
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         places = [directory / name for name in names]
     for name, place in zip(names, places, strict=True):
@@ -63,8 +64,7 @@ def read_header(path: Path) -> dict[str, Any]:
         raise InputError("no file", AGAIN, file=path)
     with reading("no readable safetensors header", AGAIN, file=path), path.open("rb") as file:
         start = file.read(len(POINTER))
-        if start == POINTER:
-            raise InputError("a Git LFS pointer, not the weights", "run `git lfs pull` there", file=path)
+        refuse_pointer(start, path)
         (length,) = struct.unpack("<Q", start[:8])
         if length > LONGEST_HEADER:
             raise ValueError(f"a header of {length} bytes")

@@ -92,7 +92,7 @@ def unasked_box(prompt: Path, reward: Reward) -> str | None:
     return f"{prompt} does not ask for \\boxed{{}}, and nothing else counts"
 
 
-def check_card(request: Request, override: bool) -> list[str]:
+def check_card(request: Request, override: bool, thinking_open: bool) -> list[str]:
     """Differences between the starting policy's card and the configuration, as far as the stage reads the facts.
 
     Raises:
@@ -105,6 +105,8 @@ def check_card(request: Request, override: bool) -> list[str]:
         "temperature": request.config.temperature,
         "max_response_tokens": request.config.generate.max_response_tokens,
         "length_term": length_term(request.settings),
+        # The chat template may have been changed since.
+        "thinking_open": thinking_open,
     }
     return check_against(card, used_facts(request.kind, request.config) | told, request.init, override)
 

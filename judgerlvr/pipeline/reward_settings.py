@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from data.prompts import as_chat
 from judgerlvr.config.schema import Reward
+from judgerlvr.models.prompt_tokens import template_opens_thinking
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.resume_state import DISPUTED
 from judgerlvr.runs.stage import reward_function
-from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.grading.settings import GradingSettings
-
-
-def template_opens_thinking(tokenizer: Any) -> bool:
-    """Whether the model's chat template itself opens the thinking part, as Qwen3-style templates may."""
-    prompt = tokenizer.apply_chat_template(as_chat("1+1?"), add_generation_prompt=True, tokenize=False)
-    return prompt_opens_thinking(prompt)
 
 
 def reward_settings(request: Request, tokenizer: Any, run_dir: Path) -> dict[str, Any]:

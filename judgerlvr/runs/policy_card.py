@@ -6,6 +6,7 @@ Without the card an evaluation with another prompt or other verdict words measur
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -125,8 +126,11 @@ def read_card(policy: Path) -> PolicyCard | None:
         InputError: the card is damaged.
     """
     path = policy / CARD
-    if not path.is_file():
+    # A directory or a link that leads nowhere is no absent card.
+    if not os.path.lexists(path):
         return None
+    if path.exists() and not path.is_file():
+        raise InputError("is no file", "restore the file, or remove it to do without", file=path)
     with reading("not a policy's card", "restore the file, or remove it to do without", file=path):
         values = json.loads(path.read_text(encoding="utf-8"))
         # Facts of later versions are passed over.

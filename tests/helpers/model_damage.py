@@ -238,6 +238,13 @@ def generation_broken(folder, draw):
     return broken_json(folder / GENERATION, draw)
 
 
+def lfs_pointer(folder, draw):
+    path = folder / draw.choice([CONFIG, TOKENS, TOKENIZER, TEMPLATE, WEIGHTS, INDEX])
+    path.unlink(missing_ok=True)
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n")
+    return f"{path.name} is a pointer"
+
+
 def file_odd(folder, draw):
     path = folder / draw.choice([CONFIG, TOKENS, TOKENIZER, GENERATION, TEMPLATE])
     path.unlink()
@@ -327,7 +334,16 @@ def harmless(folder, draw):
 KINDS = (
     *(cut_weights, grown_weights, header_length, tensor_renamed, tensor_missing, tensor_shape, tensor_entry),
     *(weights_path, index, size_changed, size_wrong, size_left_out, field_wrong, config_broken, tokenizer_broken),
-    *(generation_broken, file_odd, file_missing, generation_wrong, other_vocabulary, tokenizer_field, template_wrong),
+    *(
+        generation_broken,
+        lfs_pointer,
+        file_odd,
+        file_missing,
+        generation_wrong,
+        other_vocabulary,
+        tokenizer_field,
+        template_wrong,
+    ),
 )
 HARMLESS = (harmless,)
 

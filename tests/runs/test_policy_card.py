@@ -210,3 +210,21 @@ def test_a_served_policy_is_asked_the_shortest_of_the_first_problems(tmp_path, m
     write_jsonl(tmp_path / "train.jsonl", rows)
     shown = shortest_shown(tmp_path / "train.jsonl")
     assert set(shown) == names and len(shown["problem"]) == 101
+
+
+@pytest.mark.parametrize("kind", ["directory", "dangling link"])
+def test_a_card_that_is_no_file_is_not_passed_over(policy, kind):
+    (policy / CARD).unlink()
+    (policy / CARD).mkdir() if kind == "directory" else (policy / CARD).symlink_to("nowhere")
+    with pytest.raises(InputError, match=CARD):
+        read_card(policy)
+
+
+def test_a_chat_template_that_opens_the_thinking_part_is_told(policy, tmp_path, monkeypatch, capsys):
+    write_card(policy, replace(read_card(policy), verdicts=("Yes", "No"), extraction="strict"))
+    template = policy / "chat_template.jinja"
+    template.write_text(template.read_text() + "<think>\n")
+    monkeypatch.chdir(tmp_path)
+    keys = ["--config", "configs/tiny.yaml", "--dry-run", "cluster.device=cpu", "reward.verifier=rewards.math:verify"]
+    assert main([*keys, "--init", str(policy)]) == 0
+    assert "thinking_open: False on the card, True here" in " ".join(capsys.readouterr().out.split())

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS
-from judgerlvr.config.choices import Device
+from judgerlvr.config.choices import Device, Extraction
 from judgerlvr.engine.preflight import PreflightError, check_versions
 from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
 from judgerlvr.models.finite import check_finite, weight_bytes
+from judgerlvr.models.prompt_tokens import check_room, template_opens_thinking
 from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.nodes import nodes
@@ -117,8 +118,26 @@ def prompt(subject: Subject) -> Iterator[Finding]:
         load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
         check_verdicts(config.judge.data)
         yield ok(f"judge prompt {config.judge.data.prompt}, verdicts {', '.join(config.judge.data.verdicts)}")
-    for line in check_card(subject.request, subject.override_card):
+    _check_room(subject)
+    opens = template_opens_thinking(subject.tokenizer)
+    for line in check_card(subject.request, subject.override_card, opens):
         yield warning(f"other than the policy's card: {line}", "use the card's, unless the change is meant")
+
+
+def _check_room(subject: Subject) -> None:
+    """Refuse limits under which no response could be right."""
+    config, kind = subject.config, subject.request.kind
+    if kind == "judge":
+        limit = config.judge.max_response_tokens
+        check_room(subject.tokenizer, config.judge.data.verdicts, limit, "judge.max_response_tokens")
+    asks = asks_to_generate(kind, config.judge.data)
+    if (
+        asks
+        and config.reward.extraction is Extraction.strict
+        and load_verifier(config.reward.verifier).reads == "answer"
+    ):
+        limit = config.generate.max_response_tokens
+        check_room(subject.tokenizer, ["1"], limit, "generate.max_response_tokens")
 
 
 def cluster(subject: Subject) -> Iterator[Finding]:
@@ -155,7 +174,7 @@ START = (
     Check("model", model),
     Check("weights", weights, needs=("model",)),
     Check("verifier", verifier),
-    Check("prompt", prompt),
+    Check("prompt", prompt, needs=("model", "verifier")),
     Check("cluster", cluster, needs=("model",)),
     Check("budget", budget),
     Check("nodes", nodes, needs=("model", "cluster")),
