@@ -15,7 +15,7 @@ from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
-from judgerlvr.engine.private.engine_arguments import check_decided, check_engine_arguments, check_engine_values
+from judgerlvr.engine.private.engine_arguments import check_decided, check_engine_arguments
 from judgerlvr.evaluation.items import read_generate_items, read_judge_items
 from judgerlvr.evaluation.options import check_bounds
 from judgerlvr.evaluation.outputs import SUMMARY
@@ -167,8 +167,6 @@ def sample_and_grade(options: argparse.Namespace, settings: Settings) -> tuple[E
         print(
             f"other than the policy's card: thinking_open: {card.thinking_open} on the card, {opens} here", flush=True
         )
-    if engine:
-        check_engine_values(options.model, engine, "--engine")
     progress = sys.stderr.isatty()
     return evaluate_model(options.model, items, settings, engine, progress, options.whole_limit), sources
 

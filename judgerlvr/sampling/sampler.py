@@ -21,6 +21,7 @@ from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.requests import Finished, Prompts, Request
 from judgerlvr.sampling.samples import Sample
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
+from rewards.errors import reading
 from rewards.extraction.thinking import solution_part
 
 # Without chunked prefill: a prompt cut in two rewinds its seeded generator, which the CPU generator cannot do.
@@ -53,7 +54,12 @@ class Sampler:
         import vllm  # after the environment, which it reads on import
 
         settings = ENGINE | (cpu_engine(model_dir) if on_cpu else GPU_ENGINE) | {"max_model_len": max_model_len}
-        self._llm = vllm.LLM(model=str(model_dir), **(settings | dict(engine or {})))
+        settings |= dict(engine or {})
+        if engine:
+            # Without processes and weights, so that a wrong value costs no engine's start.
+            with reading("vLLM refuses the engine's arguments", "mend or leave out the value", field="--engine"):
+                vllm.EngineArgs(model=str(model_dir), **settings).create_engine_config()
+        self._llm = vllm.LLM(model=str(model_dir), **settings)
         self._asked: dict[str, Request] = {}
         config = self._llm.llm_engine.vllm_config
         self.context: int = config.model_config.max_model_len
