@@ -151,7 +151,7 @@ def engine_options(pairs: Sequence[str]) -> dict[str, Any]:
     """
     arguments = parse_engine_options(pairs)
     check_engine_arguments(arguments, "--engine ")
-    check_decided(arguments, "--engine ", 1)
+    check_decided(arguments, "--engine ")
     return arguments
 
 

@@ -12,7 +12,12 @@ from judgerlvr.config.choices import Extraction
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import JudgeData, Logging, Reward
 from judgerlvr.engine.devices import PACKED
-from judgerlvr.engine.private.engine_arguments import check_decided, check_engine_arguments, check_engine_values
+from judgerlvr.engine.private.engine_arguments import (
+    check_decided,
+    check_engine_arguments,
+    check_engine_values,
+    check_room_for,
+)
 from judgerlvr.models.tensors import empty_model
 from judgerlvr.planning.machine import visible_cards
 from judgerlvr.runs.manifest import length_term
@@ -49,7 +54,8 @@ def check_libraries(request: Request) -> None:
     cluster, where = request.config.cluster, "cluster.rollout_engine"
     longest = request.config.max_prompt_tokens + request.settings.max_response_tokens
     check_engine_arguments(cluster.rollout_engine, f"{where}.")
-    check_decided(cluster.rollout_engine, f"{where}.", longest)
+    check_decided(cluster.rollout_engine, f"{where}.")
+    check_room_for(longest, cluster.rollout_engine, f"{where}.")
     if cluster.rollout_engine and (request.device == "cpu" or visible_cards()):
         dtype = {"dtype": "float32"} if request.device == "cpu" else {}
         arguments = {"max_model_len": longest, **dtype, **cluster.rollout_engine}

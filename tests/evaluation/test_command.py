@@ -195,7 +195,7 @@ REFUSED = {
     "--n 1000000000": "--n is 1000000000; give a number at least 1 and at most 65536",
     "--max-tokens 10000000000": "--max-tokens is 10000000000",
     "--engine model=x": "another setting decides it",
-    "--engine max_model_len=0": "leave it out",
+    "--engine max_model_len=0": "write a whole number",
     "--model nowhere": "config.json is missing",
     "--model without": "no *.safetensors in the model directory",
     "--out t.jsonl": "is a file; give a folder for --out",

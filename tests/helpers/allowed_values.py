@@ -8,7 +8,7 @@ from judgerlvr.config.domains import Choice, Either, Range
 from judgerlvr.config.load import domains, key_types
 
 # Keys whose values name files, words or libraries. Their combinations are other tests.
-LEFT_OUT = ("model.path", "engine", "planning.measured", "reward.verifier", "judge.data.verdicts", "cluster.attention")
+LEFT_OUT = ("model.path", "engine", "planning.measured", "reward.verifier", "judge.data.verdicts")
 
 
 def numbers(bounds: Range, whole: bool) -> list[float]:
@@ -21,6 +21,8 @@ def numbers(bounds: Range, whole: bool) -> list[float]:
 def allowed(name: str, draw: random.Random) -> str | None:
     """A value of a key as text, None where the key is left out."""
     kind, domain = key_types()[name], domains().get(name)
+    if name == "cluster.attention":
+        return draw.choice(["auto", "packed_sdpa", "eager", "sdpa", "flex_attention", "flash_attention_2", "a/kernel"])
     if name in LEFT_OUT or typing.get_origin(kind) in (dict, list):
         return None
     if kind is bool:

@@ -69,15 +69,15 @@ def check_engine_arguments(names: Iterable[str], where: str) -> None:
             raise InputError("vLLM has no such argument", f"did you mean {near}?", field=f"{where}{name}")
 
 
-def check_decided(arguments: Mapping[str, Any], where: str, longest: int) -> None:
-    """Refuse arguments that other settings decide, and a context shorter than ``longest`` tokens.
-
-    Raises:
-        InputError: naming the argument. ``where`` is what stands before a name.
-    """
+def check_decided(arguments: Mapping[str, Any], where: str) -> None:
+    """Raise an InputError for an argument that another setting decides. ``where`` is what stands before a name."""
     for name, remedy in DECIDED.items():
         if name in arguments:
             raise InputError("another setting decides it", remedy, field=f"{where}{name}")
+
+
+def check_room_for(longest: int, arguments: Mapping[str, Any], where: str) -> None:
+    """Raise an InputError for an engine whose context is shorter than ``longest`` tokens."""
     context = arguments.get("max_model_len")
     if context is not None and (type(context) is not int or context < longest):
         problem = f"{context!r}, and prompt and response take up to {longest} tokens"
