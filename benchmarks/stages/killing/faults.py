@@ -12,7 +12,7 @@ from rewards.errors import BAD_INPUT
 NOBODY = "nobody: the run was over"
 # What the last line must say of each kind.
 CAUSES = {
-    "sigterm": r"SIGTERM; ",
+    "sigterm": r"SIGTERM(; |, the step was finished; )",
     "disk": r"no space left on the device",
     "memory": r"out of memory: the kernel killed \d+ process",
     "raylet": r"raylet.* was killed by SIGKILL",
