@@ -48,7 +48,7 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
     if not config.judge.data.responses:
-        left_out(config, tokenizer, problems.for_candidates)
+        left_out(config.judge.data.prompt, tokenizer, config.max_prompt_tokens, problems.for_candidates)
     candidates, tokens = collect_candidates(request, run_dir, problems)
     log_phase(run_dir, "labelling and balancing the candidates")
     heldout = config.judge.data.heldout_problems
@@ -91,15 +91,17 @@ def check_candidates(stage: JudgeStage, problems: ProblemSets) -> None:
         raise InputError(problem, remedy, field="judge.batch.prompts_per_step")
 
 
-def left_out(config: Config, tokenizer: Any, problems: Sequence[Problem]) -> Counter[str]:
+def left_out(prompt: str, tokenizer: Any, longest: int, problems: Sequence[Problem]) -> Counter[str]:
     """Problems whose judge prompt cannot be used whatever the response is, by reason. Nothing is sampled for that.
+
+    ``prompt`` is the template's path and ``longest`` the limit in tokens.
 
     Raises:
         InputError: fewer than half are left.
     """
-    refuse = _prompt_refusal(config.judge.data.prompt, tokenizer, config.max_prompt_tokens)
+    refuse = _prompt_refusal(prompt, tokenizer, longest)
     reasons = Counter(reason for problem in problems if (reason := refuse(problem, "")))
-    check_left(len(problems), reasons, config.max_prompt_tokens)
+    check_left(len(problems), reasons, longest)
     return reasons
 
 

@@ -41,7 +41,7 @@ def write_run_folder(folder, stage, rows, parent=None, **facts):
 
 
 def write_checkpoint(checkpoint, step, tokens=100):
-    """A sealed checkpoint of one rank. Its files are archives, as torch's are, of a few bytes."""
+    """A sealed checkpoint of one rank, whose files are archives as torch's are, of a few bytes."""
     actor = checkpoint / "actor"
     actor.mkdir(parents=True)
     (actor / "fsdp_config.json").write_text('{"FSDP_version": 2, "world_size": 1}')

@@ -90,7 +90,8 @@ def _judge_prompt(subject: Subject) -> FirstPrompt:
     check_candidates(config.judge, subject.problems)
     template = load_template(Path(judge.prompt), JUDGE_FIELDS)
     shown = {"problem": shown_text(subject.problems.train[0]), "response": PLACEHOLDER}
-    dropped = left_out(config, subject.tokenizer, subject.problems.for_candidates)
+    problems = subject.problems.for_candidates
+    dropped = left_out(judge.prompt, subject.tokenizer, config.max_prompt_tokens, problems)
     return FirstPrompt(as_chat(render(template, shown)), left_out=dropped)
 
 
