@@ -30,6 +30,8 @@ from rewards.wording import counted
 
 # A policy of more parameters is meant for a GPU. The largest shipped base has 5 million.
 MOST_ON_CPU = 100e6
+# More grading processes wait for each other. The figure is our choice.
+MOST_A_CORE = 4
 # Reading so much takes long enough to be told before.
 LONG_GIB = 4.0
 
@@ -54,6 +56,9 @@ def machine(subject: Subject) -> Iterator[Finding]:
     else:
         yield ok(f"verl {version('verl')}, vllm {version('vllm')}")
     check_trackers(subject.config.logging)
+    cores, workers = os.cpu_count() or 1, subject.config.reward.workers
+    if not subject.request.ray_address and workers > MOST_A_CORE * cores:
+        yield warning(f"{workers} grading processes on {counted(cores, 'core')}", "lower reward.workers")
 
 
 def _check_cache(gib: float) -> None:
