@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from judgerlvr.export.errors import ExportMismatch
+from rewards.errors import failing, one_line
 from rewards.wording import counted
 
 # What each rank saves.
@@ -73,7 +74,8 @@ def load_mapped(file: Path) -> Any:
     log.setLevel(logging.ERROR)  # It warns that the ranks' mesh has no process groups here.
     try:
         # The optimiser's state and the random state are more than tensors. The files are the run's own.
-        return torch.load(file, map_location="cpu", mmap=True, weights_only=False)
+        with failing(lambda error: f"{file}: no whole file of torch ({one_line(error)})"):
+            return torch.load(file, map_location="cpu", mmap=True, weights_only=False)
     finally:
         log.setLevel(level)
 

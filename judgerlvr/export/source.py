@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 
 # vLLM's names beside torch's own.
 DTYPES = {"half": "float16", "float": "float32"}
@@ -33,13 +33,15 @@ def source_of(checkpoint: Path) -> Source:
     path = checkpoint.parent.parent / "verl.yaml"
     if not path.is_file() or not (checkpoint / "actor").is_dir():
         raise InputError("no checkpoint of a run", "give RUN/checkpoints/global_step_N", file=checkpoint)
-    verl = OmegaConf.load(path).actor_rollout_ref
-    base = Path(verl.model.path)
+    with reading("not the configuration that a run gave to verl", "restore the file", file=path):
+        verl = OmegaConf.load(path).actor_rollout_ref
+        base = Path(verl.model.path)
     if not (base / "config.json").is_file():
         raise InputError("the model that the run began with is gone", "put the model back", file=base)
-    options = verl.rollout.get("engine_kwargs", {}).get("vllm", {})
-    dtype = rollout_dtype(str(options.get("dtype") or verl.rollout.dtype))
-    return Source(checkpoint / "actor", base, dtype, bool(verl.model.trust_remote_code))
+    with reading("not the configuration that a run gave to verl", "restore the file", file=path):
+        options = verl.rollout.get("engine_kwargs", {}).get("vllm", {})
+        dtype = rollout_dtype(str(options.get("dtype") or verl.rollout.dtype))
+        return Source(checkpoint / "actor", base, dtype, bool(verl.model.trust_remote_code))
 
 
 def rollout_dtype(name: str) -> torch.dtype:
