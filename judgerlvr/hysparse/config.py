@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import Qwen3MoeConfig
 
-from judgerlvr.hysparse.layout import FULL, check_layer_types, layer_types, serves_sparse
+from judgerlvr.hysparse.layout import FULL, LayerRow, check_layer_types, layer_types, source_layer
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
 
@@ -71,9 +71,12 @@ class HySparseConfig(Qwen3MoeConfig):
     @property
     def selecting_layers(self) -> list[int]:
         """Full layers that choose blocks for the sparse layers after them. Empty if no layer reads blocks."""
-        if self.branches == "window":
-            return []
-        return [layer for layer in range(len(self.kinds)) if serves_sparse(self.kinds, layer)]
+        return sorted({row.keys for row in self.rows if row.chosen and row.keys is not None})
+
+    @property
+    def rows(self) -> list[LayerRow]:
+        """The table: a row for each layer, in order."""
+        return [self._row(layer, kind == FULL) for layer, kind in enumerate(self.kinds)]
 
     @property
     def expert_layers(self) -> list[int]:
@@ -93,6 +96,23 @@ class HySparseConfig(Qwen3MoeConfig):
         self.auto_map = dict(AUTO_MAP)
         super().save_pretrained(save_directory, *args, **kwargs)
         write_code(save_directory)
+
+    def _row(self, layer: int, full: bool) -> LayerRow:
+        shared, window = not full and self.branches != "window", not full and self.branches != "sparse"
+        return LayerRow(
+            layer=layer,
+            keys=source_layer(self.kinds, layer) if full or shared else None,
+            chosen=self.select_block if shared else 0,
+            projects=layer if full or window else None,
+            window=self.sliding_window if window else None,
+            rotary=self.head_dim,
+            heads=self.num_attention_heads,
+            kv_heads=self.num_key_value_heads,
+            key_dim=self.head_dim,
+            value_dim=self.head_dim,
+            gated=self.gate_full if full else self.gates != "none",
+            sinks=self.sinks_full if full else self.sinks,
+        )
 
     def _check_selection(self) -> None:
         if self.select_block < 1 or self.select_tokens % self.select_block or self.select_tokens < self.select_block:

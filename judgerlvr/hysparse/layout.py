@@ -1,12 +1,46 @@
-"""Which layers are full and which are sparse. A hybrid block is one full layer and N sparse layers."""
+"""Which layers are full and which are sparse, and the row of a layer in the table of a configuration.
+
+A hybrid block is one full layer and N sparse layers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 # transformers' caches and vLLM's cache groups understand these names. A sparse layer owns a window cache only.
 FULL = "full_attention"
 SPARSE = "sliding_attention"
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """How layer number ``layer`` attends. A layer has a branch over all tokens, a branch over a window, or both.
+
+    ``keys`` is the layer whose cached K and V the first branch reads. A full layer caches its own, so the row names the
+    layer itself. ``chosen`` is the block size in tokens if the branch sees only what layer ``keys`` chose, else 0.
+    ``window`` counts the last tokens that the second branch sees in K and V of its own. Without the branch, ``keys`` or
+    ``window`` is None. ``projects`` is the layer whose normalised input the layer makes its own K and V of, None if the
+    layer makes none. ``rotary`` counts the leading dims of a head that turn with the position.
+    """
+
+    layer: int
+    keys: int | None
+    chosen: int
+    projects: int | None
+    window: int | None
+    rotary: int
+    heads: int
+    kv_heads: int
+    key_dim: int
+    value_dim: int
+    gated: bool
+    sinks: bool
+
+    @property
+    def full(self) -> bool:
+        """Whether the layer caches K and V of every token."""
+        return self.keys == self.layer
 
 
 def layer_types(layers: int, ratio: int, closing_full: bool = True) -> list[str]:

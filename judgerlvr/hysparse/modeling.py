@@ -24,7 +24,6 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from judgerlvr.hysparse.attention import FullAttention, SelectedBlocks, SparseAttention, Step
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.experts import ChosenExperts, SparseMoeBlock
-from judgerlvr.hysparse.layout import FULL
 from judgerlvr.hysparse.segments import segments_of
 
 SINKS = ["sinks", "sinks_sparse", "sinks_swa"]
@@ -42,7 +41,7 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__()
-        self.is_full = config.kinds[layer] == FULL
+        self.is_full = config.rows[layer].full
         self.self_attn = FullAttention(config, layer) if self.is_full else SparseAttention(config, layer)
         self.mlp = feed_forward(config, layer)
         self.input_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)

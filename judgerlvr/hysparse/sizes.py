@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.layout import FULL
+from judgerlvr.hysparse.layout import LayerRow
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.presets import PRESETS, preset
 from rewards.errors import InputError, reading
@@ -18,8 +19,8 @@ from rewards.wording import counted
 
 MIB = 2**20
 BFLOAT16 = 2
-# A query-key pair costs a multiply and an add a dimension, once for its logit and once for its value.
-FLOPS_PER_PAIR_AND_DIM = 4
+# A query-key pair costs a multiply and an add for each dimension of its key and of its value.
+FLOPS_PER_PAIR_AND_DIM = 2
 
 
 @dataclass(frozen=True)
@@ -58,35 +59,54 @@ def pairs(tokens: int, most: int) -> int:
     return short * (short + 1) // 2 + (tokens - short) * most
 
 
-def costs(config: HySparseConfig, full_layers: int, shared: int, window: int, context: int, batch: int) -> Costs:
-    """Costs with ``full_layers`` full layers and the rest sparse.
+def costs(rows: Sequence[LayerRow], select_tokens: int, context: int, batch: int) -> Costs:
+    """Costs of the layers ``rows``, of which those that read a selection see ``select_tokens`` keys.
 
-    A sparse layer attends to ``shared`` selected keys without storing them, and to ``window`` own keys that the layer
-    stores.
+    A layer that reads another layer's keys stores none of them.
     """
-    others = config.num_hidden_layers - full_layers
-    token_bytes = 2 * config.num_key_value_heads * config.head_dim * BFLOAT16
-    held = full_layers * context + others * min(context, window)
-    flops = FLOPS_PER_PAIR_AND_DIM * config.num_attention_heads * config.head_dim
-    prefill = full_layers * pairs(context, context) + others * (pairs(context, shared) + pairs(context, window))
-    decode = full_layers * context + others * (min(context, shared) + min(context, window))
-    return Costs(batch * held * token_bytes, batch * flops * prefill, batch * flops * decode)
+    held = sum(kept(row, context) * row.kv_heads * (row.key_dim + row.value_dim) for row in rows)
+    prefill = decode = 0
+    for row in rows:
+        flops = FLOPS_PER_PAIR_AND_DIM * row.heads * (row.key_dim + row.value_dim)
+        for most in seen(row, select_tokens, context):
+            prefill += flops * pairs(context, most)
+            decode += flops * min(context, most)
+    return Costs(batch * held * BFLOAT16, batch * prefill, batch * decode)
+
+
+def kept(row: LayerRow, context: int) -> int:
+    """Tokens of a sequence whose K and V the layer stores."""
+    return context if row.full else min(context, row.window or 0)
+
+
+def seen(row: LayerRow, select_tokens: int, context: int) -> list[int]:
+    """Most keys that a query sees in each branch of the layer."""
+    everything = [] if row.keys is None else [select_tokens if row.chosen else context]
+    return everything if row.window is None else [*everything, row.window]
+
+
+def all_full(row: LayerRow) -> LayerRow:
+    """The row of a layer that sees everything by keys of its own."""
+    return replace(row, keys=row.layer, projects=row.layer, chosen=0, window=None)
+
+
+def window_only(row: LayerRow, window: int | None) -> LayerRow:
+    """The row of a layer that sees the last ``window`` tokens by keys of its own."""
+    return replace(row, keys=None, projects=row.layer, chosen=0, window=window)
 
 
 def arrangements(config: HySparseConfig, context: int, batch: int) -> dict[str, Costs]:
     """HySparse, the same model with full attention everywhere, and its window hybrid."""
-    full, window = config.kinds.count(FULL), config.sliding_window or 0
-    return {
-        "HySparse": costs(config, full, config.select_tokens, window, context, batch),
-        "full attention": costs(config, config.num_hidden_layers, 0, 0, context, batch),
-        "window hybrid": costs(config, full, 0, window, context, batch),
-    }
+    rows = config.rows
+    near = [row if row.full else window_only(row, config.sliding_window) for row in rows]
+    stacks = {"HySparse": rows, "full attention": [all_full(row) for row in rows], "window hybrid": near}
+    return {name: costs(stack, config.select_tokens, context, batch) for name, stack in stacks.items()}
 
 
 def report(config: HySparseConfig, context: int, batch: int) -> str:
     """The figures as text, with ratios against HySparse. Values that the paper does not give are marked ``assumed``."""
     parameters = count_parameters(config)
-    layers, full = config.num_hidden_layers, config.kinds.count(FULL)
+    layers, full = config.num_hidden_layers, len(config.full_layers)
     lines = [
         f"{counted(layers, 'layer')}, {full} full and {layers - full} sparse; context {context}, batch {batch}, bf16",
         f"parameters {parameters.total / 1e6:,.1f} M, a token uses {parameters.active / 1e6:,.1f} M, "

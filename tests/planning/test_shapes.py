@@ -61,8 +61,7 @@ def test_parameters_of_hysparse_presets(name, changes, tmp_path):
 def test_kv_bytes_of_hysparse_are_those_of_its_size_report(name, tokens, tmp_path):
     config = preset(name)
     config.save_pretrained(tmp_path)
-    full = config.kinds.count("full_attention")
-    expected = costs(config, full, config.select_tokens, config.sliding_window or 0, tokens, 1).kv_bytes
+    expected = costs(config.rows, config.select_tokens, tokens, 1).kv_bytes
     assert read_shape(tmp_path).kv_sequence_bytes(tokens, 1) == expected
 
 
