@@ -13,17 +13,27 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRMSNorm, ro
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.gates import apply_gate, gate_projection
 from judgerlvr.hysparse.layout import LayerRow
-from judgerlvr.hysparse.ops.dispatch import operations
+from judgerlvr.hysparse.ops.dispatch import REFERENCE_OPERATIONS, Operations, operations
 from judgerlvr.hysparse.segments import Segments
 
 
 @dataclass(frozen=True)
 class Step:
-    """Facts that all layers of one forward share: (cos, sin) of RoPE, where sequences begin, and the cache if any."""
+    """Facts that layers of one forward share: (cos, sin) of RoPE, where sequences begin, and the cache if any.
+
+    ``whole`` is the step of the forward's every token, if this step covers its last tokens only.
+    """
 
     rotary: tuple[Tensor, Tensor]
     segments: Segments
     cache: Cache | None
+    whole: Step | None = None
+
+    def last(self, tokens: int) -> Step:
+        """The step of the last ``tokens`` tokens, whose queries see the keys of all tokens."""
+        starts, (cos, sin) = self.segments.starts, self.rotary
+        segments = Segments(starts[:, -tokens:], self.segments.offset + max(0, starts.shape[1] - tokens))
+        return Step((cos[:, -tokens:], sin[:, -tokens:]), segments, self.cache, self)
 
 
 class SelectedBlocks:
@@ -109,13 +119,25 @@ def summed_in_float32(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return k, v
 
 
+def operations_for(q: Tensor, v: Tensor) -> Operations:
+    """The implementation for queries and values. Raises ValueError where kernels would take values of another width."""
+    found = operations(q.device.type)
+    if q.shape[-1] != v.shape[-1] and found is not REFERENCE_OPERATIONS:
+        raise ValueError(f"no Triton kernel for values of {v.shape[-1]} dims beside keys of {q.shape[-1]}")
+    return found
+
+
 def sink_biases(row: LayerRow) -> nn.Parameter:
     """One learnable softmax sink a query head, float32, starting at 0."""
     return nn.Parameter(torch.zeros(row.heads, dtype=torch.float32))
 
 
 class FullAttention(Projections):
-    """Equations 1-3. Returns its output, and the K and V that the sparse layers after it attend to."""
+    """Equations 1-3. Returns its output, and the K and V that the sparse layers after it attend to.
+
+    ``lent`` is the normalised input of another layer, of which a full layer of a cross-decoder makes K and V. It covers
+    all tokens of the forward, and ``hidden`` may cover the last tokens only.
+    """
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__(config, layer)
@@ -124,10 +146,12 @@ class FullAttention(Projections):
         self.gate = gate_projection(config, self.row) if self.row.gated else None
         self.sinks = sink_biases(self.row) if self.row.sinks else None
 
-    def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, hidden: Tensor, blocks: SelectedBlocks, step: Step, lent: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         q = self.query(hidden, step)
-        k, v = self.keys_values(hidden, step)
-        run = operations(q.device.type)
+        k, v = self.keys_values(hidden if lent is None else lent, step.whole or step)
+        run = operations_for(q, v)
         # Replayed blocks need no selection, so the cheaper kernel is enough.
         if self.selects and (blocks.indices is None or blocks.compare):
             out, blocks.chosen = run.full_attention_with_selection(q, k, v, step.segments, self.selection, self.sinks)
@@ -201,7 +225,7 @@ class SparseAttention(Projections):
     def windowed(self, q: Tensor, hidden: Tensor, step: Step) -> Tensor:
         """Branch over the layer's own last tokens."""
         k, v = self.keys_values(hidden, step)
-        return operations(q.device.type).window_attention(q, k, v, step.segments, self.row.window, self.sinks_swa)
+        return operations_for(q, v).window_attention(q, k, v, step.segments, self.row.window, self.sinks_swa)
 
 
 def gated(out: Tensor, gate: nn.Linear | None, hidden: Tensor) -> Tensor:
