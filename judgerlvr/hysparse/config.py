@@ -72,11 +72,11 @@ class HySparseConfig(Qwen3MoeConfig):
         if self.layer_types is None:
             self.layer_types = layer_types(self.num_hidden_layers, self.sparse_ratio, self.closing_full)
         self.assumed = self.assumed or []
-        if self.bridges is None:
+        if self.bridges is None and self.self_decoder_layers:
             self.bridges = paired(self.layer_types, self.self_decoder_layers)
         super().__post_init__(**kwargs)
         check_layer_types(self.kinds, self.self_decoder_layers)
-        check_bridges(self.kinds, self.self_decoder_layers, self.bridges)
+        check_bridges(self.kinds, self.self_decoder_layers, self.bridges or ())
         self._check_selection()
         self._check_choices()
 

@@ -59,6 +59,12 @@ def test_parameters_of_hysparse_presets(name, changes, tmp_path):
     assert read_shape(tmp_path).parameters == count_parameters(config).total
 
 
+def test_layers_that_only_transformers_has_are_refused(tmp_path):
+    preset("hysparse2-tiny").save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="its layers run in transformers only"):
+        read_shape(tmp_path)
+
+
 @pytest.mark.parametrize("tokens", [64, 8192])
 @pytest.mark.parametrize("name", SERVED)
 def test_kv_bytes_of_hysparse_are_those_of_its_size_report(name, tokens, tmp_path):
