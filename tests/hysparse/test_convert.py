@@ -49,7 +49,7 @@ def twin_logits(source, kinds, ids):
     cos, sin = core.rotary_emb(hidden, where)
     for number, layer in enumerate(core.layers):
         attention, normed = layer.self_attn, layer.input_layernorm(hidden)
-        split = (*normed.shape[:2], -1, attention.row.key_dim)
+        split = (*normed.shape[:2], -1, attention.head_dim)
         q = attention.q_norm(attention.q_proj(normed).view(split)).transpose(1, 2)
         k = attention.k_norm(attention.k_proj(normed).view(split)).transpose(1, 2)
         q, k = apply_rotary_pos_emb(q, k, cos, sin)
