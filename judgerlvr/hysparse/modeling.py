@@ -237,7 +237,8 @@ class HySparseModel(HySparsePreTrainedModel):
         experts: dict[int, ChosenExperts],
         last_tokens: int,
     ) -> Tensor:
-        blocks, lent = SelectedBlocks(), {}
+        blocks = SelectedBlocks()
+        lent: dict[int | None, Tensor] = {}
         cross = self.config.self_decoder_layers
         for number, layer in enumerate(self.layers):
             if number in selecting:
