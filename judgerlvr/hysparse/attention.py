@@ -12,17 +12,28 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRMSNorm, ro
 
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.gates import apply_gate, gate_projection
-from judgerlvr.hysparse.ops.dispatch import operations
+from judgerlvr.hysparse.layout import LayerRow
+from judgerlvr.hysparse.ops.dispatch import REFERENCE_OPERATIONS, Operations, operations
 from judgerlvr.hysparse.segments import Segments
 
 
 @dataclass(frozen=True)
 class Step:
-    """Facts that all layers of one forward share: (cos, sin) of RoPE, where sequences begin, and the cache if any."""
+    """Facts that layers of one forward share: (cos, sin) of RoPE, where sequences begin, and the cache if any.
+
+    ``whole`` is the step of the forward's every token, if this step covers its last tokens only.
+    """
 
     rotary: tuple[Tensor, Tensor]
     segments: Segments
     cache: Cache | None
+    whole: Step | None = None
+
+    def last(self, tokens: int) -> Step:
+        """The step of the last ``tokens`` tokens, whose queries see the keys of all tokens."""
+        starts, (cos, sin) = self.segments.starts, self.rotary
+        segments = Segments(starts[:, -tokens:], self.segments.offset + max(0, starts.shape[1] - tokens))
+        return Step((cos[:, -tokens:], sin[:, -tokens:]), segments, self.cache, self)
 
 
 class SelectedBlocks:
@@ -50,34 +61,30 @@ class SelectedBlocks:
 class Projections(nn.Module):
     """Query, output and (unless shared from elsewhere) key and value projections, with RoPE and optional QK norm."""
 
-    def __init__(self, config: HySparseConfig, layer: int, own_keys: bool) -> None:
+    def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__()
-        self.layer, self.head_dim = layer, config.head_dim
-        width, kv_width = (n * config.head_dim for n in (config.num_attention_heads, config.num_key_value_heads))
-        bias = config.attention_bias
-        self.q_proj = nn.Linear(config.hidden_size, width, bias=bias)
-        self.o_proj = nn.Linear(width, config.hidden_size, bias=bias)
+        row = self.row = config.rows[layer]
+        bias, own_keys = config.attention_bias, row.projects is not None
+        self.q_proj = nn.Linear(config.hidden_size, row.heads * row.key_dim, bias=bias)
+        self.o_proj = nn.Linear(row.heads * row.value_dim, config.hidden_size, bias=bias)
         if own_keys:
-            self.k_proj = nn.Linear(config.hidden_size, kv_width, bias=bias)
-            self.v_proj = nn.Linear(config.hidden_size, kv_width, bias=bias)
+            self.k_proj = nn.Linear(config.hidden_size, row.kv_heads * row.key_dim, bias=bias)
+            self.v_proj = nn.Linear(config.hidden_size, row.kv_heads * row.value_dim, bias=bias)
         norms = config.qk_norm
-        self.q_norm = Qwen3MoeRMSNorm(config.head_dim, config.rms_norm_eps) if norms else nn.Identity()
-        self.k_norm = Qwen3MoeRMSNorm(config.head_dim, config.rms_norm_eps) if norms and own_keys else nn.Identity()
-
-    def heads(self, flat: Tensor) -> Tensor:
-        """[batch, tokens, heads * dim] to [batch, tokens, heads, dim]."""
-        return flat.unflatten(-1, (-1, self.head_dim))
+        self.q_norm = Qwen3MoeRMSNorm(row.key_dim, config.rms_norm_eps) if norms else nn.Identity()
+        self.k_norm = Qwen3MoeRMSNorm(row.key_dim, config.rms_norm_eps) if norms and own_keys else nn.Identity()
 
     def query(self, hidden: Tensor, step: Step) -> Tensor:
-        """Rotated queries, [batch, heads, tokens, dim]."""
-        return rotate(normed(self.q_norm, self.heads(self.q_proj(hidden))), step)
+        """Rotated queries, [batch, heads, tokens, key_dim]."""
+        heads = self.q_proj(hidden).unflatten(-1, (self.row.heads, -1))
+        return rotate(normed(self.q_norm, heads), step, self.row.rotary)
 
     def keys_values(self, hidden: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Rotated keys and values with the cached keys first. A window layer's cache holds only the newest keys."""
-        k = rotate(normed(self.k_norm, self.heads(self.k_proj(hidden))), step)
-        v = self.heads(self.v_proj(hidden)).transpose(1, 2)
+        k, v = (part(hidden).unflatten(-1, (self.row.kv_heads, -1)) for part in (self.k_proj, self.v_proj))
+        k, v = rotate(normed(self.k_norm, k), step, self.row.rotary), v.transpose(1, 2)
         if step.cache is not None:
-            k, v = step.cache.update(k, v, self.layer)
+            k, v = step.cache.update(k, v, self.row.layer)
         return k, v
 
     def output(self, heads: Tensor) -> Tensor:
@@ -95,11 +102,14 @@ def normed(norm: nn.Module, heads: Tensor) -> Tensor:
     return result
 
 
-def rotate(heads: Tensor, step: Step) -> Tensor:
-    """RoPE by each token's own position. Shared keys are shared after the rotation."""
+def rotate(heads: Tensor, step: Step, dims: int) -> Tensor:
+    """RoPE of the first ``dims`` dims by each token's own position. Shared keys are shared after the rotation."""
+    if dims == 0:
+        return heads
     cos, sin = (part[:, None] for part in step.rotary)
-    rotated: Tensor = heads * cos + rotate_half(heads) * sin
-    return rotated.to(heads.dtype)
+    turning, still = heads[..., :dims], heads[..., dims:]
+    turned = (turning * cos + rotate_half(turning) * sin).to(heads.dtype)
+    return torch.cat([turned, still], dim=-1) if still.shape[-1] else turned
 
 
 def summed_in_float32(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,25 +119,39 @@ def summed_in_float32(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return k, v
 
 
-def sink_biases(config: HySparseConfig) -> nn.Parameter:
+def operations_for(q: Tensor, v: Tensor) -> Operations:
+    """The implementation for queries and values. Raises ValueError where kernels would take values of another width."""
+    found = operations(q.device.type)
+    if q.shape[-1] != v.shape[-1] and found is not REFERENCE_OPERATIONS:
+        raise ValueError(f"no Triton kernel for values of {v.shape[-1]} dims beside keys of {q.shape[-1]}")
+    return found
+
+
+def sink_biases(row: LayerRow) -> nn.Parameter:
     """One learnable softmax sink a query head, float32, starting at 0."""
-    return nn.Parameter(torch.zeros(config.num_attention_heads, dtype=torch.float32))
+    return nn.Parameter(torch.zeros(row.heads, dtype=torch.float32))
 
 
 class FullAttention(Projections):
-    """Equations 1-3. Returns its output, and the K and V that the sparse layers after it attend to."""
+    """Equations 1-3. Returns its output, and the K and V that the sparse layers after it attend to.
+
+    ``lent`` is the normalised input of another layer, of which a full layer of a cross-decoder makes K and V. It covers
+    all tokens of the forward, and ``hidden`` may cover the last tokens only.
+    """
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
-        super().__init__(config, layer, own_keys=True)
+        super().__init__(config, layer)
         self.selects = layer in config.selecting_layers
         self.selection = config.selection
-        self.gate = gate_projection(config) if config.gate_full else None
-        self.sinks = sink_biases(config) if config.sinks_full else None
+        self.gate = gate_projection(config, self.row) if self.row.gated else None
+        self.sinks = sink_biases(self.row) if self.row.sinks else None
 
-    def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, hidden: Tensor, blocks: SelectedBlocks, step: Step, lent: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         q = self.query(hidden, step)
-        k, v = self.keys_values(hidden, step)
-        run = operations(q.device.type)
+        k, v = self.keys_values(hidden if lent is None else lent, step.whole or step)
+        run = operations_for(q, v)
         # Replayed blocks need no selection, so the cheaper kernel is enough.
         if self.selects and (blocks.indices is None or blocks.compare):
             out, blocks.chosen = run.full_attention_with_selection(q, k, v, step.segments, self.selection, self.sinks)
@@ -143,20 +167,20 @@ class SparseAttention(Projections):
     """Equations 4-9: one query, a branch over shared K and V, and a branch over an own window, gated and summed."""
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
-        super().__init__(config, layer, own_keys=config.branches != "sparse")
-        self.branches, self.block, self.window = config.branches, config.select_block, config.sliding_window
-        gated = config.gates != "none"
-        has_sparse, has_window = config.branches != "window", config.branches != "sparse"
-        self.g_sparse = gate_projection(config) if gated and has_sparse else None
-        self.g_swa = gate_projection(config) if gated and has_window else None
-        self.sinks_sparse = sink_biases(config) if config.sinks and has_sparse else None
-        self.sinks_swa = sink_biases(config) if config.sinks and has_window else None
+        super().__init__(config, layer)
+        row = self.row
+        self.has_sparse, self.has_window = row.keys is not None, row.window is not None
+        self.g_sparse = gate_projection(config, row) if row.gated and self.has_sparse else None
+        self.g_swa = gate_projection(config, row) if row.gated and self.has_window else None
+        self.sinks_sparse = sink_biases(row) if row.sinks and self.has_sparse else None
+        self.sinks_swa = sink_biases(row) if row.sinks and self.has_window else None
 
     def forward(self, hidden: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
         q = self.query(hidden, step)
         # One launch serves a new token. The kernel has no backward pass.
         fused = operations(q.device.type).sparse_decode
-        if fused is not None and self.branches == "both" and q.shape[2] == 1 and not torch.is_grad_enabled():
+        both = self.has_sparse and self.has_window
+        if fused is not None and both and q.shape[2] == 1 and not torch.is_grad_enabled():
             return self.output(self.decoded(fused, q, hidden, blocks, step))
         # gates and sum in one pass over the branches' outputs
         fused = operations(q.device.type).gated_sum
@@ -164,9 +188,9 @@ class SparseAttention(Projections):
             gates = (self.g_sparse(hidden), self.g_swa(hidden))
             return self.output(fused(self.shared(q, blocks, step), self.windowed(q, hidden, step), *gates))
         outputs = []
-        if self.branches != "window":
+        if self.has_sparse:
             outputs.append(gated(self.shared(q, blocks, step), self.g_sparse, hidden))
-        if self.branches != "sparse":
+        if self.has_window:
             outputs.append(gated(self.windowed(q, hidden, step), self.g_swa, hidden))
         return self.output(sum(outputs[1:], outputs[0]))
 
@@ -178,7 +202,16 @@ class SparseAttention(Projections):
         if self.g_sparse is not None and self.g_swa is not None:
             gates = tuple(gate(hidden)[:, 0].unflatten(-1, (q.shape[1], -1)) for gate in (self.g_sparse, self.g_swa))
         return fused(
-            q, blocks.keys, blocks.values, blocks.indices, step.segments, self.block, near, self.window, sinks, gates
+            q,
+            blocks.keys,
+            blocks.values,
+            blocks.indices,
+            step.segments,
+            self.row.chosen,
+            near,
+            self.row.window,
+            sinks,
+            gates,
         )
 
     def shared(self, q: Tensor, blocks: SelectedBlocks, step: Step) -> Tensor:
@@ -186,13 +219,13 @@ class SparseAttention(Projections):
         run, k, v = operations(q.device.type), blocks.keys, blocks.values
         assert k is not None, "the first layer is a full one"
         if blocks.shared is None:
-            blocks.shared = run.share(blocks.indices, step.segments, self.block, q.shape[1] // k.shape[1])
-        return run.sparse_attention(q, k, v, blocks.shared, step.segments, self.block, self.sinks_sparse)
+            blocks.shared = run.share(blocks.indices, step.segments, self.row.chosen, q.shape[1] // k.shape[1])
+        return run.sparse_attention(q, k, v, blocks.shared, step.segments, self.row.chosen, self.sinks_sparse)
 
     def windowed(self, q: Tensor, hidden: Tensor, step: Step) -> Tensor:
         """Branch over the layer's own last tokens."""
         k, v = self.keys_values(hidden, step)
-        return operations(q.device.type).window_attention(q, k, v, step.segments, self.window, self.sinks_swa)
+        return operations_for(q, v).window_attention(q, k, v, step.segments, self.row.window, self.sinks_swa)
 
 
 def gated(out: Tensor, gate: nn.Linear | None, hidden: Tensor) -> Tensor:

@@ -7,7 +7,17 @@ from typing import Any
 
 from transformers import Qwen3MoeConfig
 
-from judgerlvr.hysparse.layout import FULL, check_layer_types, layer_types, serves_sparse
+from judgerlvr.hysparse.layout import (
+    EVERY,
+    FULL,
+    ROTARY,
+    LayerRow,
+    check_bridges,
+    check_layer_types,
+    layer_types,
+    paired,
+    source_layer,
+)
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
 
@@ -22,6 +32,11 @@ class HySparseConfig(Qwen3MoeConfig):
     ``select_tokens`` counts tokens, forced blocks included. ``sliding_window`` counts the query's own token.
     ``branches`` "window" gives the window-hybrid baseline, and "sparse" drops the window branch. ``assumed`` names
     fields that the paper does not give. Raises ValueError for settings that no model can have.
+
+    HySparse2 has ``self_decoder_layers`` full and window layers first. Each full layer of the cross-decoder after them
+    makes its K and V of the input of a full layer of the self-decoder, which ``bridges`` names. ``rotary_layers`` says
+    which layers turn heads with the position, and ``partial_rotary_factor`` in ``rope_parameters`` how much of a head.
+    ``v_head_dim`` is the head dim of values where keys have another.
     """
 
     model_type = "hysparse"
@@ -48,13 +63,20 @@ class HySparseConfig(Qwen3MoeConfig):
     sinks_full: bool = False
     qk_norm: bool = False
     assumed: list[str] | None = None
+    self_decoder_layers: int = 0
+    bridges: list[int] | None = None
+    rotary_layers: str = EVERY
+    v_head_dim: int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.layer_types is None:
             self.layer_types = layer_types(self.num_hidden_layers, self.sparse_ratio, self.closing_full)
         self.assumed = self.assumed or []
+        if self.bridges is None and self.self_decoder_layers:
+            self.bridges = paired(self.layer_types, self.self_decoder_layers)
         super().__post_init__(**kwargs)
-        check_layer_types(self.kinds)
+        check_layer_types(self.kinds, self.self_decoder_layers)
+        check_bridges(self.kinds, self.self_decoder_layers, self.bridges or ())
         self._check_selection()
         self._check_choices()
 
@@ -71,9 +93,17 @@ class HySparseConfig(Qwen3MoeConfig):
     @property
     def selecting_layers(self) -> list[int]:
         """Full layers that choose blocks for the sparse layers after them. Empty if no layer reads blocks."""
-        if self.branches == "window":
-            return []
-        return [layer for layer in range(len(self.kinds)) if serves_sparse(self.kinds, layer)]
+        return sorted({row.keys for row in self.rows if row.chosen and row.keys is not None})
+
+    @property
+    def rows(self) -> list[LayerRow]:
+        """The table: a row for each layer, in order."""
+        return [self._row(layer, kind == FULL) for layer, kind in enumerate(self.kinds)]
+
+    @property
+    def lenders(self) -> list[int]:
+        """Layers of the self-decoder whose normalised input a full layer of the cross-decoder reads too."""
+        return sorted(set(self.bridges or ()))
 
     @property
     def expert_layers(self) -> list[int]:
@@ -94,6 +124,35 @@ class HySparseConfig(Qwen3MoeConfig):
         super().save_pretrained(save_directory, *args, **kwargs)
         write_code(save_directory)
 
+    def _row(self, layer: int, full: bool) -> LayerRow:
+        early = layer < self.self_decoder_layers
+        shared = not full and not early and self.branches != "window"
+        window = not full and (early or self.branches != "sparse")
+        turned = self.rotary_layers == EVERY or (window and not shared)
+        return LayerRow(
+            layer=layer,
+            keys=source_layer(self.kinds, layer) if full or shared else None,
+            chosen=self.select_block if shared else 0,
+            projects=self._source_of_keys(layer, full) if full or window else None,
+            window=self.sliding_window if window else None,
+            rotary=self._rotary_dims if turned else 0,
+            heads=self.num_attention_heads,
+            kv_heads=self.num_key_value_heads,
+            key_dim=self.head_dim,
+            value_dim=self.v_head_dim or self.head_dim,
+            gated=self.gate_full if full else self.gates != "none",
+            sinks=self.sinks_full if full else self.sinks,
+        )
+
+    def _source_of_keys(self, layer: int, full: bool) -> int:
+        if not full or not self.bridges or layer < self.self_decoder_layers:
+            return layer
+        return self.bridges[self.kinds[self.self_decoder_layers : layer].count(FULL)]
+
+    @property
+    def _rotary_dims(self) -> int:
+        return int(self.head_dim * (self.rope_parameters or {}).get("partial_rotary_factor", 1.0))
+
     def _check_selection(self) -> None:
         if self.select_block < 1 or self.select_tokens % self.select_block or self.select_tokens < self.select_block:
             raise ValueError(
@@ -106,9 +165,11 @@ class HySparseConfig(Qwen3MoeConfig):
             raise ValueError(f"sliding_window must be at least 2, not {self.sliding_window}")
 
     def _check_choices(self) -> None:
-        for field, allowed in (("gates", GATES), ("branches", BRANCHES)):
+        for field, allowed in (("gates", GATES), ("branches", BRANCHES), ("rotary_layers", ROTARY)):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field} must be one of {', '.join(allowed)}, not {getattr(self, field)!r}")
+        if self.rotary_layers != EVERY and any(row.window and row.chosen for row in self.rows):
+            raise ValueError("a layer of two branches has one query, which cannot turn for one of them only")
         if self.num_attention_heads % self.num_key_value_heads:
             raise ValueError(
                 f"{self.num_attention_heads} query heads cannot be split over {self.num_key_value_heads} KV heads"

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.conversion import adopt, read_model, save, starting_values, stored_dtype, target_config
 from judgerlvr.hysparse.derived_files import check_new
+from judgerlvr.hysparse.layout import letters
 from judgerlvr.hysparse.placements import layer_runs
 from judgerlvr.hysparse.search import Point, check_count, find, write_curve
 from judgerlvr.hysparse.sizes import MIB, count_parameters, report
@@ -44,12 +45,7 @@ def write(options: argparse.Namespace, config: HySparseConfig, source: PreTraine
     save(model, options.source, options.out)
     if curve:
         write_curve(curve, options.out)
-    print(f"{options.out}: {model.num_parameters() / 1e6:,.1f} M parameters, layers {letters(config)}")
-
-
-def letters(config: HySparseConfig) -> str:
-    """The kinds of the layers, f for full and s for sparse."""
-    return " ".join("f" if number in config.full_layers else "s" for number in range(config.num_hidden_layers))
+    print(f"{options.out}: {model.num_parameters() / 1e6:,.1f} M parameters, layers {letters(config.kinds)}")
 
 
 def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
@@ -65,7 +61,7 @@ def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
     files = sum(path.stat().st_size for path in options.source.iterdir() if path.suffix in (".safetensors", ".bin"))
     return "\n".join(
         [
-            f"layers {letters(config)}",
+            f"layers {letters(config.kinds)}",
             f"kernels: forward, backward and decoding take {group} query heads a KV head of dim {config.head_dim} and "
             f"blocks of {counted(config.select_block, 'token')}",
             f"memory of the conversion: {weights:,.1f} MiB of weights and {gates:,.1f} MiB of gates, each once, in "

@@ -5,11 +5,12 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.layout import LayerRow
 
 
-def gate_projection(config: HySparseConfig) -> nn.Linear:
+def gate_projection(config: HySparseConfig, row: LayerRow) -> nn.Linear:
     """Linear map to one logit an element of the heads' output, or one a head."""
-    width = config.num_attention_heads * (config.head_dim if config.gates == "element" else 1)
+    width = row.heads * (row.value_dim if config.gates == "element" else 1)
     return nn.Linear(config.hidden_size, width, bias=config.gate_bias)
 
 

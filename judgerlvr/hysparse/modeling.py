@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache, GenerationMixin
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import MoeCausalLMOutputWithPast, MoeModelOutputWithPast
+from transformers.models.glm4_moe.modeling_glm4_moe import Glm4MoeRotaryEmbedding
 from transformers.models.qwen3_moe.modeling_qwen3_moe import (
     Qwen3MoeMLP,
     Qwen3MoePreTrainedModel,
     Qwen3MoeRMSNorm,
-    Qwen3MoeRotaryEmbedding,
     Qwen3MoeTopKRouter,
     load_balancing_loss_func,
 )
@@ -24,7 +24,6 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 from judgerlvr.hysparse.attention import FullAttention, SelectedBlocks, SparseAttention, Step
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.experts import ChosenExperts, SparseMoeBlock
-from judgerlvr.hysparse.layout import FULL
 from judgerlvr.hysparse.segments import segments_of
 
 SINKS = ["sinks", "sinks_sparse", "sinks_swa"]
@@ -42,21 +41,30 @@ class HySparseDecoderLayer(GradientCheckpointingLayer):
 
     def __init__(self, config: HySparseConfig, layer: int) -> None:
         super().__init__()
-        self.is_full = config.kinds[layer] == FULL
+        self.is_full, self.lends = config.rows[layer].full, layer in config.lenders
         self.self_attn = FullAttention(config, layer) if self.is_full else SparseAttention(config, layer)
         self.mlp = feed_forward(config, layer)
         self.input_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.post_attention_layernorm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
     def forward(
-        self, hidden: Tensor, blocks: SelectedBlocks, step: Step, experts: ChosenExperts | None = None
+        self,
+        hidden: Tensor,
+        blocks: SelectedBlocks,
+        step: Step,
+        experts: ChosenExperts | None = None,
+        lent: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Hidden states. A full layer also returns K and V for the sparse layers after it."""
-        normed, shared = self.input_layernorm(hidden), ()
+        """Hidden states. A full layer also returns K and V for the sparse layers after it.
+
+        A layer that lends its normalised input to the cross-decoder returns that input last.
+        """
+        normed, shared = self.input_layernorm(hidden), []
         if self.is_full:
-            attended, *shared = self.self_attn(normed, blocks, step)
+            attended, *shared = self.self_attn(normed, blocks, step, lent)
         else:
             attended = self.self_attn(normed, blocks, step)
+        shared += [normed] if self.lends else []
         hidden = hidden + attended
         normed = self.post_attention_layernorm(hidden)
         fed = self.mlp(normed) if experts is None else self.mlp(normed, experts)
@@ -123,10 +131,12 @@ class HySparseModel(HySparsePreTrainedModel):
 
     def __init__(self, config: HySparseConfig) -> None:
         super().__init__(config)
+        self.rows = config.rows
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
         self.layers = nn.ModuleList(HySparseDecoderLayer(config, n) for n in range(config.num_hidden_layers))
         self.norm = Qwen3MoeRMSNorm(config.hidden_size, eps=config.rms_norm_eps)
-        self.rotary_emb = Qwen3MoeRotaryEmbedding(config=config)
+        # Qwen3-MoE's own does not know heads that turn in part.
+        self.rotary_emb = Glm4MoeRotaryEmbedding(config=config)
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -144,6 +154,7 @@ class HySparseModel(HySparsePreTrainedModel):
         block_indices: Tensor | None = None,
         expert_indices: Tensor | None = None,
         output_blocks: bool = False,
+        last_tokens: int = 0,
         **kwargs: Any,
     ) -> HySparseModelOutput:
         """Final hidden states [batch, tokens, hidden_size].
@@ -151,8 +162,9 @@ class HySparseModel(HySparsePreTrainedModel):
         ``attention_mask`` [batch, cached + tokens] marks padding. ``cu_seqlens`` [n + 1] cuts packed rows, and so do
         restarting ``position_ids`` [batch, tokens]. ``block_indices`` int32 [selecting layers, batch, kv_heads, tokens,
         count] replaces the model's own selection. ``expert_indices`` [MoE layers, batch, tokens, top_k] replaces the
-        routers' choice. ``output_blocks`` returns both. Raises ValueError in the cases of ``segments_of``, and for
-        indices of another shape.
+        routers' choice. ``output_blocks`` returns both. ``last_tokens`` asks for the last hidden states only: a
+        cross-decoder then computes no others, and the result may hold fewer tokens. Raises ValueError in the cases of
+        ``segments_of``, and for indices of another shape.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
@@ -162,7 +174,7 @@ class HySparseModel(HySparsePreTrainedModel):
         self._check_indices(block_indices, expert_indices, hidden)
         selecting = self._selecting_layers(block_indices, output_blocks)
         experts = self._expert_layers(expert_indices, output_blocks)
-        hidden = self.norm(self._run_layers(hidden, step, selecting, experts))
+        hidden = self.norm(self._run_layers(hidden, step, selecting, experts, last_tokens))
         output = HySparseModelOutput(last_hidden_state=hidden, past_key_values=cache)
         if output_blocks and selecting:
             output.used_blocks = torch.stack([blocks.indices for blocks in selecting.values()])
@@ -218,15 +230,26 @@ class HySparseModel(HySparsePreTrainedModel):
         return {layer: ChosenExperts(rows, compare) for layer, rows in zip(layers, indices, strict=True)}
 
     def _run_layers(
-        self, hidden: Tensor, step: Step, selecting: dict[int, SelectedBlocks], experts: dict[int, ChosenExperts]
+        self,
+        hidden: Tensor,
+        step: Step,
+        selecting: dict[int, SelectedBlocks],
+        experts: dict[int, ChosenExperts],
+        last_tokens: int,
     ) -> Tensor:
         blocks = SelectedBlocks()
+        lent: dict[int | None, Tensor] = {}
+        cross = self.config.self_decoder_layers
         for number, layer in enumerate(self.layers):
             if number in selecting:
                 if not torch.is_grad_enabled():  # Layers that are run again for gradients still read the shared keys.
                     blocks.keys = blocks.values = None
                 blocks = selecting[number]
-            hidden, *shared = layer(hidden, blocks, step, experts.get(number))
+            if last_tokens and number == cross > 0:
+                hidden, step = hidden[:, -last_tokens:], step.last(last_tokens)
+            hidden, *shared = layer(hidden, blocks, step, experts.get(number), lent.get(self.rows[number].projects))
+            if layer.lends:
+                lent[number] = shared.pop()
             if number in selecting:
                 blocks.keys, blocks.values = shared
         return hidden
@@ -265,6 +288,9 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
         """Logits [batch, tokens kept, vocab_size], and the loss if ``labels`` (-100 = ignored) are given."""
         config = self.config
         router = config.output_router_logits if output_router_logits is None else output_router_logits
+        # A loss and a balance of experts read every token, and so does whoever compares choices.
+        asked = logits_to_keep if isinstance(logits_to_keep, int) else 0
+        asked = 0 if labels is not None or router or output_blocks else asked
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -277,6 +303,7 @@ class HySparseForCausalLM(HySparsePreTrainedModel, GenerationMixin):
             block_indices=block_indices,
             expert_indices=expert_indices,
             output_blocks=output_blocks,
+            last_tokens=asked,
             **kwargs,
         )
         kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep

@@ -72,6 +72,7 @@ COSTS = (
     Option("--context", int, 32_768, COUNT, "tokens a sequence"),
     Option("--batch", int, 1, COUNT, "sequences"),
 )
+KV_DTYPE = Option("--kv-dtype", str, "bf16", Pattern(r"bf16|fp8", "bf16 or fp8"), "of the KV cache")
 SEARCHING = (
     Option("--full-count", int, None, COUNT, "full layers that the search leaves (default: as many as 1:3 has)"),
     Option("--heldout", int, 64, COUNT, "texts held out from the search"),

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.layout import FULL
+from judgerlvr.hysparse.layout import LayerRow, letters
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.presets import PRESETS, preset
 from rewards.errors import InputError, reading
 from rewards.wording import counted
 
 MIB = 2**20
-BFLOAT16 = 2
-# A query-key pair costs a multiply and an add a dimension, once for its logit and once for its value.
-FLOPS_PER_PAIR_AND_DIM = 4
+# Bytes of an element of the KV cache. Scales of an 8-bit cache are not counted.
+KV_BYTES = {"bf16": 2, "fp8": 1}
+# A query-key pair costs a multiply and an add for each dimension of its key and of its value.
+FLOPS_PER_PAIR_AND_DIM = 2
 
 
 @dataclass(frozen=True)
@@ -58,43 +60,85 @@ def pairs(tokens: int, most: int) -> int:
     return short * (short + 1) // 2 + (tokens - short) * most
 
 
-def costs(config: HySparseConfig, full_layers: int, shared: int, window: int, context: int, batch: int) -> Costs:
-    """Costs with ``full_layers`` full layers and the rest sparse.
+def costs(
+    rows: Sequence[LayerRow], select_tokens: int, context: int, batch: int, kv: str = "bf16", early: int | None = None
+) -> Costs:
+    """Costs of the layers ``rows``, of which those that read a selection see ``select_tokens`` keys.
 
-    A sparse layer attends to ``shared`` selected keys without storing them, and to ``window`` own keys that the layer
-    stores.
+    A layer that reads another layer's keys stores none of them. ``kv`` is the cache's dtype in ``KV_BYTES``. The first
+    ``early`` layers run over the whole prompt, and the layers after them over its last token. None means all layers.
     """
-    others = config.num_hidden_layers - full_layers
-    token_bytes = 2 * config.num_key_value_heads * config.head_dim * BFLOAT16
-    held = full_layers * context + others * min(context, window)
-    flops = FLOPS_PER_PAIR_AND_DIM * config.num_attention_heads * config.head_dim
-    prefill = full_layers * pairs(context, context) + others * (pairs(context, shared) + pairs(context, window))
-    decode = full_layers * context + others * (min(context, shared) + min(context, window))
-    return Costs(batch * held * token_bytes, batch * flops * prefill, batch * flops * decode)
+    held = sum(kept(row, context) * row.kv_heads * (row.key_dim + row.value_dim) for row in rows)
+    prefill = decode = 0
+    for row in rows:
+        flops = FLOPS_PER_PAIR_AND_DIM * row.heads * (row.key_dim + row.value_dim)
+        for most in seen(row, select_tokens, context):
+            last = flops * min(context, most)
+            prefill += flops * pairs(context, most) if early is None or row.layer < early else last
+            decode += last
+    return Costs(batch * held * KV_BYTES[kv], batch * prefill, batch * decode)
 
 
-def arrangements(config: HySparseConfig, context: int, batch: int) -> dict[str, Costs]:
-    """HySparse, the same model with full attention everywhere, and its window hybrid."""
-    full, window = config.kinds.count(FULL), config.sliding_window or 0
+def kept(row: LayerRow, context: int) -> int:
+    """Tokens of a sequence whose K and V the layer stores."""
+    return context if row.full else min(context, row.window or 0)
+
+
+def seen(row: LayerRow, select_tokens: int, context: int) -> list[int]:
+    """Most keys that a query sees in each branch of the layer."""
+    everything = [] if row.keys is None else [select_tokens if row.chosen else context]
+    return everything if row.window is None else [*everything, row.window]
+
+
+def all_full(row: LayerRow) -> LayerRow:
+    """The row of a layer that sees everything by keys of its own."""
+    return replace(row, keys=row.layer, projects=row.layer, chosen=0, window=None)
+
+
+def window_only(row: LayerRow, window: int | None) -> LayerRow:
+    """The row of a layer that sees the last ``window`` tokens by keys of its own."""
+    return replace(row, keys=None, projects=row.layer, chosen=0, window=window)
+
+
+def arrangements(config: HySparseConfig, context: int, batch: int, kv: str = "bf16") -> dict[str, Costs]:
+    """The model itself first, then the model with full attention everywhere, and its window hybrid."""
+    rows, early = config.rows, config.self_decoder_layers or None
+    near = [row if row.full else window_only(row, config.sliding_window) for row in rows]
+    sizes = (config.select_tokens, context, batch, kv)
     return {
-        "HySparse": costs(config, full, config.select_tokens, window, context, batch),
-        "full attention": costs(config, config.num_hidden_layers, 0, 0, context, batch),
-        "window hybrid": costs(config, full, 0, window, context, batch),
+        own_name(config): costs(rows, *sizes, early),
+        "full attention": costs([all_full(row) for row in rows], *sizes),
+        "window hybrid": costs(near, *sizes),
     }
 
 
-def report(config: HySparseConfig, context: int, batch: int) -> str:
-    """The figures as text, with ratios against HySparse. Values that the paper does not give are marked ``assumed``."""
+def own_name(config: HySparseConfig) -> str:
+    """What the configuration's own arrangement is called in ``arrangements``."""
+    return "HySparse2" if config.self_decoder_layers else "HySparse"
+
+
+def kinds_in_words(rows: Sequence[LayerRow]) -> str:
+    """How many layers of each kind there are."""
+    full, windows = sum(row.full for row in rows), sum(row.keys is None for row in rows)
+    between = f", {windows} with a window alone" if windows else ""
+    return f"{counted(len(rows), 'layer')}, {full} full{between} and {len(rows) - full - windows} sparse"
+
+
+def report(config: HySparseConfig, context: int, batch: int, kv: str = "bf16") -> str:
+    """The figures as text, with ratios against the model itself.
+
+    Values that the paper does not give are marked ``assumed``.
+    """
     parameters = count_parameters(config)
-    layers, full = config.num_hidden_layers, config.kinds.count(FULL)
     lines = [
-        f"{counted(layers, 'layer')}, {full} full and {layers - full} sparse; context {context}, batch {batch}, bf16",
+        f"{kinds_in_words(config.rows)}; context {context}, batch {batch}, {kv}",
         f"parameters {parameters.total / 1e6:,.1f} M, a token uses {parameters.active / 1e6:,.1f} M, "
         f"gates among them {parameters.gates / 1e6:,.1f} M",
     ]
-    lines += [f"assumed: {name} = {getattr(config, name)}" for name in config.assumed or ()]
-    rows = arrangements(config, context, batch)
-    ours = rows["HySparse"]
+    shown = {"layer_types": letters(config.kinds)}
+    lines += [f"assumed: {name} = {shown.get(name) or getattr(config, name)}" for name in config.assumed or ()]
+    rows = arrangements(config, context, batch, kv)
+    ours = rows[own_name(config)]
     lines.append(f"{'':16}{'KV MiB':>12}{'x':>7}{'prefill TFLOP':>16}{'x':>7}{'decode GFLOP':>15}{'x':>7}")
     for name, row in rows.items():
         lines.append(
@@ -122,4 +166,4 @@ def load(name: str) -> HySparseConfig:
 
 def print_report(options: argparse.Namespace) -> None:
     """Print the report. Raises InputError as ``load``."""
-    print(report(load(options.config), options.context, options.batch))
+    print(report(load(options.config), options.context, options.batch, options.kv_dtype))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from judgerlvr.cluster.ray import has_cards
 from judgerlvr.config.schema import Cluster
+from judgerlvr.hysparse.served import check_served
 from judgerlvr.models.configuration import CONFIG, POINTER, model_context, read_config, refuse_pointer
 from judgerlvr.models.generation import check_generation
 from judgerlvr.models.tensors import QUANTISED, check_tensors
@@ -32,10 +33,11 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     """The tokenizer of a usable policy.
 
     Raises:
-        InputError: missing files, no chat template, a tokenizer larger than the embedding, or a context shorter
-            than prompt plus response.
+        InputError: layers that vLLM does not serve, missing files, no chat template, a tokenizer larger than the
+            embedding, or a context shorter than prompt plus response.
     """
     config = read_config(directory)
+    check_served(config, directory / CONFIG)
     if not any(directory.glob("*.safetensors")):
         raise InputError("no *.safetensors in the model directory", _remedy(directory), file=directory)
     context = model_context(directory)

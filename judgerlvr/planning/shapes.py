@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from judgerlvr.hysparse.layout import FULL, serves_sparse
+from judgerlvr.hysparse.served import check_served
 from rewards.errors import InputError
 
 KNOWN = DENSE, MIXTURE, HYSPARSE = "qwen3", "qwen3_moe", "hysparse"
@@ -143,8 +144,9 @@ def shape_of(fields: Mapping[str, Any], source: str = "config.json") -> ModelSha
     """Shape from the fields of a config.json.
 
     Raises:
-        InputError: an architecture that the planner does not know, or a field that it needs is missing.
+        InputError: an architecture that the planner does not know, HySparse2 among them, or a field is missing.
     """
+    check_served(fields, source)
     kind = fields.get("model_type")
     if kind not in KNOWN:
         remedy = f"give a policy of type {DENSE}, {MIXTURE} or {HYSPARSE}"

@@ -34,7 +34,7 @@ def rope(heads, positions, base=10_000.0):
 def project(layer, hidden, which):
     """One projection as [batch, heads, tokens, dim], normalised where the layer has a norm, not rotated."""
     linear = getattr(layer, f"{which}_proj")
-    heads = linear(hidden).unflatten(-1, (-1, layer.head_dim)).transpose(1, 2)
+    heads = linear(hidden).unflatten(-1, (-1, layer.row.key_dim)).transpose(1, 2)
     norm = getattr(layer, f"{which}_norm", None)
     if norm is None or not hasattr(norm, "weight"):
         return heads

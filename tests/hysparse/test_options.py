@@ -16,7 +16,7 @@ PLACES = (options.RATIO, options.FULL_LAYERS)
 COMMANDS = {
     "convert": (convert.main, (*PLACES, *options.SHAPE, *options.COSTS, *options.SEARCHING)),
     "distill": (distill.main, (*PLACES, *options.SHAPE, *options.TRAINING)),
-    "size": (size.main, options.COSTS),
+    "size": (size.main, (*options.COSTS, options.KV_DTYPE)),
 }
 
 

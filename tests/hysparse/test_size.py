@@ -5,7 +5,7 @@ import torch
 
 from judgerlvr.hysparse.presets import PRESETS, preset
 from judgerlvr.hysparse.size import main
-from judgerlvr.hysparse.sizes import arrangements, count_parameters, pairs
+from judgerlvr.hysparse.sizes import arrangements, costs, count_parameters, pairs
 from tests.helpers.hysparse_models import make_model, random_ids
 
 
@@ -31,6 +31,39 @@ def test_kv_bytes_match_a_real_cache():
     # The cache keeps window - 1 tokens, because the query brings its own.
     missing = 4 * 2 * 2 * model.config.num_key_value_heads * model.config.head_dim
     assert arrangements(model.config, context, batch=2)["HySparse"].kv_bytes == 2 * (held + missing)
+
+
+# FP8 without scales, 2^20 tokens, gigabytes of 10^9 bytes: the figures of arXiv 2609.26368.
+SECOND_PAPER = {"hysparse2-vs-window": 12.09, "hysparse2-vs-hysparse": 6.72, "hysparse2": 2.69}
+
+
+@pytest.mark.parametrize("name", SECOND_PAPER)
+def test_kv_at_a_million_tokens_is_the_second_papers(name):
+    own = next(iter(arrangements(preset(name), 2**20, 1, "fp8").values()))
+    assert round(own.kv_bytes / 1e9, 2) == SECOND_PAPER[name]
+
+
+def test_the_window_layers_are_part_of_that_figure():
+    """Five layers of 512 bytes a token are 2.684 GB. At least ten windows are needed to print as 2.69."""
+    full = [row for row in preset("hysparse2").rows if row.full]
+    assert round(costs(full, 0, 2**20, 1, "fp8").kv_bytes / 1e9, 2) == 2.68
+
+
+def test_only_the_self_decoder_runs_over_the_prompt():
+    """A decoded token costs every layer, and so does the last token of a prompt."""
+    config, context = preset("hysparse2-tiny"), 100
+    own = arrangements(config, context, 1)["HySparse2"]
+    early = costs(config.rows[:5], config.select_tokens, context, 1)
+    late = costs(config.rows[5:], config.select_tokens, context, 1)
+    assert own.prefill_flops == early.prefill_flops + late.decode_flops
+    assert own.decode_flops == early.decode_flops + late.decode_flops
+
+
+def test_the_command_prints_the_cache_in_8_bits(capsys):
+    for dtype in ("bf16", "fp8"):
+        assert main(["hysparse2-tiny", "--context", "65536", "--kv-dtype", dtype]) == 0
+    own = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines() if line.startswith("HySparse2")]
+    assert own[0] == 2 * own[1] == 16.0
 
 
 @pytest.mark.parametrize("most", [1, 5, 30])

@@ -51,6 +51,8 @@ WRONG = {
     "two batches": ("parallel_config.enable_dbo", True, "set enable_dbo=False"),
     "split context": ("parallel_config.decode_context_parallel_size", 2, "set decode_context_parallel_size=1"),
     "quantised": ("quant_config", object(), "load a bf16 or fp32 checkpoint"),
+    "bridges": ("model_config.hf_text_config.self_decoder_layers", 3, "HySparse2.*serve a HySparse model"),
+    "unturned heads": ("model_config.hf_text_config.rotary_layers", "windows", "HySparse2.*serve a HySparse model"),
     "no window": ("model_config.hf_text_config.branches", "sparse", "branches='both'"),
     "speculation": ("speculative_config", object(), "drop speculative_config"),
 }

@@ -55,6 +55,10 @@ DAMAGE = {
         lambda m: edit(m / "config.json", architectures=["Qwen3ForSequenceClassification"]),
         "Qwen3ForSequenceClassification writes no text",
     ),
+    "HySparse2": (
+        lambda m: edit(m / "config.json", model_type="hysparse", self_decoder_layers=2),
+        "its layers run in transformers only",
+    ),
     "size is a word": (lambda m: edit(m / "config.json", hidden_size="big"), "cannot read the model's config"),
     "context is a word": (lambda m: edit(m / "config.json", max_position_embeddings="long"), "write a whole number"),
     "tokenizer is cut": (lambda m: cut(m / "tokenizer.json", 1000), "cannot load the tokenizer"),

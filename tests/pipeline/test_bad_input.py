@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from judgerlvr.config.load import ROOT
+from judgerlvr.hysparse.presets import preset
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.stage1_judge import main as stage1
 from judgerlvr.stage2_generate import main as stage2
@@ -142,6 +143,12 @@ HYSPARSE = {
 def test_override_that_would_lose_block_indices_is_refused(capsys, overrides):
     policy = f"model.path={BASE.parent / 'hysparse'}"
     assert HYSPARSE[overrides] in refused(capsys, stage2, policy, *overrides.split())
+
+
+@pytest.mark.parametrize("main", [stage1, stage2])
+def test_layers_that_only_transformers_has_are_refused(capsys, model, main):
+    preset("hysparse2-tiny").save_pretrained(model)
+    assert "its layers run in transformers only" in refused(capsys, main, f"model.path={model}")
 
 
 def test_missing_config_file(capsys):

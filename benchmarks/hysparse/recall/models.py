@@ -81,7 +81,7 @@ class SymbolLookup:
 
 def a_query_head(layer: Projections, weight: Tensor) -> Tensor:
     """Rows of key or value heads, repeated for the query heads that share them."""
-    heads = weight.unflatten(0, (-1, layer.head_dim))
+    heads = weight.unflatten(0, (-1, layer.row.key_dim))
     return heads.repeat_interleave(layer.q_proj.out_features // len(weight), 0).flatten(0, 1)
 
 

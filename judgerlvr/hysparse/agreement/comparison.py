@@ -19,6 +19,7 @@ from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_ex
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, split_choices
+from judgerlvr.hysparse.served import check_served
 from rewards.errors import InputError
 
 # The first three have options of their own. The comparison rests on the others.
@@ -54,10 +55,12 @@ class SequenceComparison:
 
 
 def selects(directory: Path) -> bool:
-    """Whether the model has layers that select. Raises InputError if there is no model."""
+    """Whether the model has layers that select. Raises InputError if there is no model that vLLM serves."""
     if not (directory / "config.json").is_file():
         raise InputError("no model there", "give a directory with config.json and weights", file=directory)
-    return bool(getattr(AutoConfig.from_pretrained(directory), "selecting_layers", ()))
+    config = AutoConfig.from_pretrained(directory)
+    check_served(config.to_dict(), directory)
+    return bool(getattr(config, "selecting_layers", ()))
 
 
 def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -> dict[str, Any]:

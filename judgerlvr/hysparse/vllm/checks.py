@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from judgerlvr.hysparse.layout import FULL
+from judgerlvr.hysparse.layout import ALONE, FULL, beyond_kernels
 from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.vllm.compat import get_pp_indices, merged_window, routes_in_kernel
 
@@ -16,6 +16,8 @@ MOST_BLOCKS = (1 << 15) - 1
 def check_engine(vllm_config: Any) -> None:
     """Raise ValueError with one line for a vLLM configuration that HySparse cannot serve."""
     config = vllm_config.model_config.hf_text_config
+    if beyond_kernels(config.to_dict()):
+        raise ValueError(f"HySparse: this is HySparse2, and {ALONE}; serve a HySparse model")
     _check_branches(config)
     _check_cache(vllm_config, config)
     _check_parallel(vllm_config.parallel_config, config)
