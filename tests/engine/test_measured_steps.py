@@ -8,7 +8,7 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from judgerlvr.engine.in_training import trainer as module
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.trainer import StageTrainer
-from judgerlvr.engine.measured_steps import BYPASS, check_bypass, measures
+from judgerlvr.engine.measured_steps import check_bypass, measures
 from judgerlvr.engine.verl_config import render
 from judgerlvr.runs.metrics import ENTROPY, MISMATCH
 from rewards.errors import InputError
