@@ -11,25 +11,24 @@ stage: means over the seeds, and the mean difference rollout - trainer with its 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from judgerlvr.cli import MODULES
-from judgerlvr.config.load import ROOT
+from judgerlvr.engine.forked_imports import import_once
+from judgerlvr.experiments.commands import call, together
 from judgerlvr.runs.metrics import ACCURACY, METRICS, REWARD, merge_steps, read_metrics
 from tests.helpers.stage_runs import write_candidates
 
 ARMS = {"trainer": 1, "rollout": 10**6}
 SETTINGS = {
-    "judge": ("batch.prompts_per_step=16", "data.heldout_problems=10", "data.cap_per_problem=3"),
-    "generate": ("batch.prompts_per_step=16",),
+    "judge": ("batch.prompts_per_step=8", "data.heldout_problems=10", "data.cap_per_problem=3"),
+    "generate": ("batch.prompts_per_step=8",),
 }
 
 
@@ -45,32 +44,20 @@ class Trial:
     def folder(self, arm: str, seed: int) -> Path:
         return self.out / f"{arm}-{seed}"
 
-    def command(self, arm: str, seed: int, stage: str) -> list[str]:
-        folder = self.folder(arm, seed)
-        first = [] if stage == "judge" else ["--init", str(folder / "judge-policy")]
-        own = [f"{stage}.{setting}" for setting in SETTINGS[stage]]
-        own += [f"{stage}.stop.steps={self.steps}", f"{stage}.algorithm.old_log_probs_every={ARMS[arm]}"]
-        own += [f"judge.data.responses=[{self.out / 'candidates.jsonl'}]", f"seed={seed}", f"runs={folder}"]
-        return [
-            *(sys.executable, "-m", f"judgerlvr.{MODULES[stage]}", "--config", "configs/tiny.yaml", "--new"),
-            *("--out", str(folder / f"{stage}-policy"), *first, *own, *self.overrides),
-        ]
-
     def train(self, arm: str, seed: int) -> None:
-        """Both stages of an arm, unless they are done.
-
-        Raises:
-            SystemExit: a command failed.
-        """
-        folder = self.folder(arm, seed)
-        folder.mkdir(parents=True, exist_ok=True)
+        """Both stages of an arm, unless they are done."""
+        init: list[str] = []
         for stage in SETTINGS:
-            if (folder / f"{stage}-policy").exists():
-                continue
-            with (folder / f"{stage}.log").open("w") as log:
-                done = subprocess.run(self.command(arm, seed, stage), cwd=ROOT, stdout=log, stderr=log)
-            if done.returncode:
-                raise SystemExit(f"{arm}, seed {seed}: {stage} failed, see {log.name}")
+            policy = str(self.folder(arm, seed) / f"{stage}-policy")
+            if not Path(policy).exists():
+                words = ["--config", "configs/tiny.yaml", "--new", "--out", policy, *init]
+                call(MODULES[stage], *words, *self.settings(arm, seed, stage), label=f"{arm} {seed}")
+            init = ["--init", policy]
+
+    def settings(self, arm: str, seed: int, stage: str) -> list[str]:
+        own = [*SETTINGS[stage], f"stop.steps={self.steps}", f"algorithm.old_log_probs_every={ARMS[arm]}"]
+        files = [f"judge.data.responses=[{self.out / 'candidates.jsonl'}]", f"runs={self.folder(arm, seed)}"]
+        return [*(f"{stage}.{setting}" for setting in own), *files, f"seed={seed}", *self.overrides]
 
     def curve(self, arm: str, stage: str, metric: str) -> np.ndarray:
         """[seeds, steps]: the metric of each training step, of the seeds whose runs are done in both arms."""
@@ -124,9 +111,10 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     if not options.table and not (out / "candidates.jsonl").exists():
         write_candidates(out / "candidates.jsonl")
+    if not options.table:
+        import_once("cpu", None)
     for seed in [] if options.table else trial.seeds:
-        with ThreadPoolExecutor(len(ARMS)) as pool:
-            list(pool.map(trial.train, ARMS, [seed] * len(ARMS)))
+        together([partial(trial.train, arm, seed) for arm in ARMS], len(ARMS))
     for stage in SETTINGS:
         print("\n".join(table(trial, stage)))
 
