@@ -55,7 +55,12 @@ class Trial:
             init = ["--init", policy]
 
     def settings(self, arm: str, seed: int, stage: str) -> list[str]:
-        own = [*SETTINGS[stage], f"stop.steps={self.steps}", f"algorithm.old_log_probs_every={ARMS[arm]}"]
+        own = [
+            *SETTINGS[stage],
+            "algorithm.importance_cap=0",
+            f"stop.steps={self.steps}",
+            f"algorithm.old_log_probs_every={ARMS[arm]}",
+        ]
         files = [f"judge.data.responses=[{self.out / 'candidates.jsonl'}]", f"runs={self.folder(arm, seed)}"]
         return [*(f"{stage}.{setting}" for setting in own), *files, f"seed={seed}", *self.overrides]
 

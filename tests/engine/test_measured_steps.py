@@ -65,16 +65,16 @@ def test_rollout_correction_by_the_door_is_refused(make_stage, key):
     overrides = [f"engine.algorithm.rollout_correction.{key}"]
     check_bypass(make_stage(overrides=[*overrides, f"{EVERY}=1"]))
     with pytest.raises(InputError, match="not every step computes") as caught:
-        check_bypass(make_stage(overrides=overrides))
+        check_bypass(make_stage(overrides=[*overrides, f"{EVERY}=5"]))
     assert f"engine.algorithm.rollout_correction.{key.partition('=')[0]}" in str(caught.value)
 
 
 def test_comparison_of_hysparse_choices_is_refused(make_stage, monkeypatch):
     monkeypatch.setattr("judgerlvr.runs.stage.Stage.chooses_blocks", property(lambda _: True))
-    check_bypass(make_stage())
+    check_bypass(make_stage(overrides=[f"{EVERY}=5"]))
     check_bypass(make_stage(overrides=["hysparse.replay=false", f"{EVERY}=1"]))
     with pytest.raises(InputError, match=r"field 'hysparse.replay'"):
-        check_bypass(make_stage(overrides=["hysparse.replay=false"]))
+        check_bypass(make_stage(overrides=["hysparse.replay=false", f"{EVERY}=5"]))
 
 
 def test_the_line_of_a_step_leaves_out_what_was_not_measured(make_stage, tmp_path):

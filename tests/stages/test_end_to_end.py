@@ -66,6 +66,7 @@ def judge_arguments(folder, name):
     responses = f"judge.data.responses=[{folder / 'candidates.jsonl'}]"
     # Step 3 takes the rollout's old log-probabilities, before and after the resume.
     own = [responses, f"runs={folder / 'runs'}", f"name={name}", "judge.algorithm.old_log_probs_every=2"]
+    own.append("judge.algorithm.importance_cap=0")
     return [*SETTINGS, *own, "--out", folder / "ckpt" / name]
 
 
