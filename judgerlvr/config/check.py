@@ -99,6 +99,10 @@ def _stage(name: str, settings: StageSettings) -> Iterator[Fault]:
         yield Fault(f"{name}.stop.plateau.steps", problem, f"set {name}.validation.every to 1 or more")
     if not algorithm.clip_low <= algorithm.clip_high:
         yield Fault(f"{name}.algorithm.clip_high", "clip range is empty", "set clip_low <= clip_high")
+    if algorithm.old_log_probs_every > 1 and algorithm.importance_cap:
+        problem = "weights need the trainer's old log-probabilities in every step"
+        remedy = f"set it to 0, or {name}.algorithm.old_log_probs_every to 1"
+        yield Fault(f"{name}.algorithm.importance_cap", problem, remedy)
     if algorithm.overlong is Overlong.penalty and not 0 < algorithm.overlong_buffer < settings.max_response_tokens:
         remedy = f"set it between 1 and {settings.max_response_tokens - 1}"
         yield Fault(f"{name}.algorithm.overlong_buffer", "the penalty needs a buffer", remedy)

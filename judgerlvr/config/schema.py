@@ -193,6 +193,12 @@ class Algorithm:
     )
     importance_cap: float = doc(2.0, "Cap of the rollout/trainer importance weights (TIS); 0: off.", NOT_NEGATIVE)
     importance_level: Importance = doc(Importance.token, "Weights of tokens or of whole sequences: token | sequence.")
+    old_log_probs_every: int = doc(
+        1,
+        "On a CPU the trainer computes old log-probabilities on step 1 and each so many steps. Other steps take the "
+        "rollout's; 1: every step. A GPU computes all: nobody has measured that there.",
+        COUNT,
+    )
 
 
 @dataclass

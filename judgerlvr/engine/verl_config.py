@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from judgerlvr.config.choices import Loss, Overlong
 from judgerlvr.config.load import engine_keys
 from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init, shares_prefixes
+from judgerlvr.engine.measured_steps import BYPASS, bypasses
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.rollout_choices import TRANSFER
 from judgerlvr.runs.stage import Stage
@@ -146,6 +147,8 @@ def _algorithm(stage: Stage) -> dict[str, Any]:
     return {
         "algorithm.adv_estimator": "grpo",
         "algorithm.norm_adv_by_std_in_grpo": algorithm.divide_by_std,
+        # The trainer sets the key anew in each step.
+        BYPASS: bypasses(stage),
         "algorithm.rollout_correction.rollout_is": str(algorithm.importance_level) if cap else None,
         "algorithm.rollout_correction.rollout_is_threshold": cap or None,
         f"{ACTOR}.policy_loss.loss_mode": "gspo" if algorithm.loss is Loss.gspo else "vanilla",

@@ -9,6 +9,7 @@ import pyarrow.parquet
 
 from judgerlvr.cluster.ray import cluster_arguments, resources_of
 from judgerlvr.engine.engine_section import check_engine_keys
+from judgerlvr.engine.measured_steps import check_bypass
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of, visible_cards
@@ -25,12 +26,15 @@ def check_start(request: Request) -> None:
     """Check all that can be told before the stage's data exists.
 
     Raises:
-        InputError: a number that verl, vLLM or Ray would stumble over later, or a faulty section ``engine``.
+        InputError: a number that verl, vLLM or Ray would stumble over later, or a faulty section ``engine``,
+            or a setting that needs old log-probabilities which not every step computes.
     """
     load = load_of(request.kind, request.config)
     check_constraints(load, known_shape(request.init), request.device, offered(request))
-    # The reward does not exist yet, and the check of verl's names does not read the reward.
-    check_engine_keys(make_stage(request, Path(request.config.runs), load.prompts, reward_function=":"))
+    # The reward does not exist yet, and the checks do not read the reward.
+    stage = make_stage(request, Path(request.config.runs), load.prompts, reward_function=":")
+    check_bypass(stage)
+    check_engine_keys(stage)
 
 
 def check_stage(stage: Stage) -> None:
@@ -62,6 +66,7 @@ def check_resumed(stage: Stage) -> None:
         InputError: as ``check_start`` and ``check_stage``.
     """
     check_constraints(load_of(stage.kind, stage.config), known_shape(stage.init), stage.device, offered(stage))
+    check_bypass(stage)
     check_engine_keys(stage)
     check_stage(stage)
 

@@ -30,7 +30,8 @@ class When(StrEnum):
     judging = "every training step of a judge stage"
     validation = "steps with validation"
     outcome = "training steps with a response of that kind"
-    hysparse = "training steps of a HySparse policy"
+    measured = "training steps on which the trainer computes old log-probabilities"
+    hysparse = "such steps of a HySparse policy"
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,16 @@ ACCEPTED = Metric(
 JUDGE_CLASS = Metric("judge/{}", "share", "Judging by class: accuracy of each class, balanced accuracy.", When.outcome)
 SHORTCUT = Metric("shortcut/{}", "share", "Balanced accuracy of a baseline that does not reason.", When.outcome)
 REWARD = Metric("critic/score/mean", "reward", "Mean reward of the batch that was trained on (verl).", guarded=True)
-ENTROPY = Metric("actor/entropy", "nats", "Mean entropy of the policy at response tokens (verl).", guarded=True)
+ENTROPY = Metric(
+    "actor/entropy", "nats", "Mean entropy of the policy at response tokens (verl).", When.measured, guarded=True
+)
 GRADIENT = Metric("actor/grad_norm", "norm", "Gradient norm before clipping, mean over updates (verl).", guarded=True)
 LOSS = Metric("actor/pg_loss", "loss", "Policy loss, mean over updates (verl).", guarded=True)
 MISMATCH = Metric(
     "training/rollout_probs_diff_mean",
     "probability",
     "Mean |p_rollout - p_trainer| over the step's tokens (verl).",
+    When.measured,
     guarded=True,
 )
 HELDOUT_ACCURACY = Metric("validation/accuracy/{}", "share", "Held-out accuracy of one data source.", When.validation)
@@ -84,6 +88,7 @@ DIFFERENCE = Metric(
     "mismatch/{}",
     "share or nats",
     "Trainer against rollout: kl, ess, ess_sequences, and equal_experts with router replay.",
+    When.measured,
 )
 HYSPARSE = Metric(
     "hysparse/{}", "share", "Agreement of rollout and trainer choices; see docs/hysparse-rl.md.", When.hysparse

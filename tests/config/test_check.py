@@ -21,6 +21,8 @@ FAULTS = {
     "generate.max_response_tokens=0": "generate.max_response_tokens",
     "generate.algorithm.clip_low=0.5": "generate.algorithm.clip_high",
     "generate.algorithm.overlong=penalty": "generate.algorithm.overlong_buffer",
+    "generate.algorithm.old_log_probs_every=2": "generate.algorithm.importance_cap",
+    "generate.algorithm.old_log_probs_every=0": "generate.algorithm.old_log_probs_every",
     "generate.optimizer.lr=0": "generate.optimizer.lr",
     "cluster.tensor_parallel=3": "cluster.tensor_parallel",
 }

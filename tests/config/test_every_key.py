@@ -65,6 +65,14 @@ def test_a_key_of_a_run_reaches_verl(make_stage, key):
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_importance_level(make_stage, stage):
+    overrides = [f"{stage}.algorithm.importance_cap=2", f"{stage}.algorithm.importance_level=sequence"]
+    key = "algorithm.rollout_correction.rollout_is"
+    assert rendered(make_stage, stage, "cpu", key, *overrides[:1]) == "token"
+    assert rendered(make_stage, stage, "cpu", key, *overrides) == "sequence"
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_overlong(make_stage, stage):
     for choice, masked in (("mask", True), ("wrong", False)):
         made = make_stage(stage, overrides=[f"{stage}.algorithm.overlong={choice}"])
@@ -334,6 +342,7 @@ def test_no_key_is_left_out():
 
 # Tried above for both stages by code that serves both.
 SHARED = (
+    "algorithm.importance_level",
     "algorithm.overlong",
     "algorithm.overlong_buffer",
     "stop.generated_tokens",

@@ -40,7 +40,7 @@ def trainer(make_stage, tmp_path):
     """A trainer in the middle of a run, as far as the end of a step needs it."""
     trainer = StageTrainer.__new__(StageTrainer)
     trainer.stage, trainer.global_steps, trainer.saved = (
-        make_stage("judge", overrides=["judge.checkpoint.keep=1"]),
+        make_stage("judge", overrides=["judge.checkpoint.keep=1", "judge.algorithm.old_log_probs_every=1"]),
         1,
         None,
     )

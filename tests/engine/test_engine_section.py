@@ -23,6 +23,7 @@ def test_a_key_of_verl_reaches_its_configuration(make_stage, device):
 def test_sequence_level_rejection_by_the_door_and_weights_by_our_key(make_stage):
     overrides = [
         "engine.algorithm.rollout_correction.rollout_rs=seq_mean_k1",
+        "generate.algorithm.importance_cap=2",
         "generate.algorithm.importance_level=sequence",
     ]
     stage = make_stage(overrides=overrides)

@@ -3,7 +3,7 @@
 import pytest
 
 from judgerlvr.config.choices import Action
-from judgerlvr.config.schema import Guards
+from judgerlvr.config.schema import Guard, Guards
 from judgerlvr.engine.in_training.guards import FIRST, GuardState, GuardTripped
 from judgerlvr.runs.metrics import MetricMissing, StepRow
 from tests.helpers.guard_checks import check
@@ -71,6 +71,25 @@ def test_a_guarded_metric_that_is_absent_is_an_error(name):
     without = StepRow(1, "judge", 0.0, {key: value for key, value in HEALTHY.items() if key != name})
     with pytest.raises(MetricMissing, match=name):
         check(Guards(), without, GuardState())
+
+
+MEASURED = ("mismatch", "entropy_floor", "entropy_ceiling")
+
+
+@pytest.mark.parametrize("name", sorted({*SICK} - {*MEASURED}))
+def test_a_step_without_old_log_probabilities_keeps_other_guards(name):
+    row = step_row(more=SICK[name])
+    for metric in ("actor/entropy", "training/rollout_probs_diff_mean"):
+        del row.values[metric]
+    warned = check(Guards(**{name: Guard(Action.warn, getattr(Guards(), name).limit)}), row, GuardState(), False)
+    assert [line.partition(":")[0] for line in warned] == [f"guard {name}"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_step_without_old_log_probabilities_needs_a_finite_gradient(value):
+    row = step_row(more={"actor/grad_norm": value})
+    with pytest.raises(GuardTripped, match="guard finite"):
+        check(Guards(), row, GuardState(), measured=False)
 
 
 def steps(count, **more):

@@ -13,7 +13,7 @@ OF_A_STAGE = {
     "algorithm.divide_by_std": ("false", "algorithm.norm_adv_by_std_in_grpo", False),
     "algorithm.dynamic_sampling": ("false", f"{SAMPLER}.replace_uniform", False),
     "algorithm.max_extra_rounds": ("5", f"{SAMPLER}.max_extra_rounds", 5),
-    "algorithm.importance_level": ("sequence", "algorithm.rollout_correction.rollout_is", "sequence"),
+    "algorithm.old_log_probs_every": ("3", "algorithm.rollout_correction.bypass_mode", True),
     "algorithm.importance_cap": ("3", "algorithm.rollout_correction.rollout_is_threshold", 3.0),
     "optimizer.lr": ("0.5", f"{ACTOR}.optim.lr", 0.5),
     "optimizer.warmup_steps": ("9", f"{ACTOR}.optim.lr_warmup_steps", 9),

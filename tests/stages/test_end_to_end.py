@@ -22,7 +22,7 @@ from judgerlvr.cluster import remains
 from judgerlvr.config.load import ROOT
 from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
-from judgerlvr.runs.metrics import ACCURACY, EXTRA_ROUNDS, read_metrics
+from judgerlvr.runs.metrics import ACCURACY, ENTROPY, EXTRA_ROUNDS, MISMATCH, read_metrics
 from judgerlvr.tinyworld.problems import generate_problems
 from tests.helpers.leftovers import left_by, processes, shared_memory
 from tests.helpers.stage_runs import SMALL, write_candidates
@@ -64,7 +64,10 @@ def folder(tmp_path_factory):
 
 def judge_arguments(folder, name):
     responses = f"judge.data.responses=[{folder / 'candidates.jsonl'}]"
-    return [*SETTINGS, responses, f"runs={folder / 'runs'}", f"name={name}", "--out", folder / "ckpt" / name]
+    # Step 3 takes the rollout's old log-probabilities, before and after the resume.
+    own = [responses, f"runs={folder / 'runs'}", f"name={name}", "judge.algorithm.old_log_probs_every=2"]
+    own.append("judge.algorithm.importance_cap=0")
+    return [*SETTINGS, *own, "--out", folder / "ckpt" / name]
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +199,15 @@ def test_training_changed_the_weights(whole):
 
 
 def test_rollout_and_trainer_agree(whole):
-    steps = [row for row in read_metrics(whole / "metrics.jsonl") if row.is_training]
-    assert len(steps) == STEPS
+    steps = [row for row in read_metrics(whole / "metrics.jsonl") if MISMATCH.name in row.values]
     assert max(row.values["training/rollout_probs_diff_max"] for row in steps) < 1e-3
+
+
+def test_what_needs_old_log_probabilities_is_absent_where_the_rollouts_were_taken(whole):
+    steps = [row for row in read_metrics(whole / "metrics.jsonl") if row.is_training]
+    for metric in (MISMATCH.name, ENTROPY.name, "mismatch/kl"):
+        assert [row.step for row in steps if metric in row.values] == [1, 2]
+    assert [row.step for row in steps] == [1, 2, STEPS]
 
 
 def test_a_policy_that_chooses_no_blocks_has_no_metrics_of_them(whole):

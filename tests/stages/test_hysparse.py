@@ -17,6 +17,7 @@ LIMIT, STEPS = 600, 2
 SETTINGS = [
     *SMALL,
     "generate.algorithm.dynamic_sampling=false",
+    "generate.algorithm.old_log_probs_every=1",
     "data.tiny_heldout=16",
     "logging.tensorboard=false",
     "cluster.device=cpu",

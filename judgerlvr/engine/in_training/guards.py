@@ -87,10 +87,10 @@ def _entropy_ceiling(row: StepRow, limit: float) -> str | None:
     return None if value <= limit else f"entropy {value:.3g} > {limit:g}: {remedy}"
 
 
-CHECKS: Mapping[str, Check] = {
+CHECKS: dict[str, Check] = {"constant_verdicts": _constant_verdicts, "truncation": _truncation}
+# Checks of metrics that come with the trainer's old log-probabilities.
+MEASURED: dict[str, Check] = {
     "mismatch": _mismatch,
-    "constant_verdicts": _constant_verdicts,
-    "truncation": _truncation,
     "entropy_floor": _entropy_floor,
     "entropy_ceiling": _entropy_ceiling,
 }
@@ -129,27 +129,30 @@ DRIFTS: Mapping[str, Callable[[StepRow, float, GuardState], str | None]] = {
 }
 
 
-def check_finite(row: StepRow) -> None:
+def check_finite(row: StepRow, measured: bool) -> None:
     """End a run whose loss or gradient is no number: every later step would train on nothing.
 
     Raises:
         GuardTripped: naming the metric and its value.
     """
-    for metric in (metrics.LOSS, metrics.GRADIENT, metrics.MISMATCH):
+    for metric in (metrics.LOSS, metrics.GRADIENT, *([metrics.MISMATCH] if measured else [])):
         value = row[metric]
         if not math.isfinite(value):
             raise GuardTripped(f"guard finite: {metric.name} is {value} at step {row.step}; {BEGIN_LOWER}")
 
 
-def crossed(guards: Guards, row: StepRow, state: GuardState) -> dict[str, str]:
+def crossed(guards: Guards, row: StepRow, state: GuardState, measured: bool) -> dict[str, str]:
     """Guards whose limits a step's metrics have crossed, each with value and remedy.
+
+    ``measured``: the trainer computed old log-probabilities in the step. Guards that need them rest in other steps.
 
     Raises:
         GuardTripped: a value is not finite, so the step's checkpoint must not be used.
         MetricMissing: a guarded metric is absent.
     """
-    check_finite(row)
-    found = {name: run(row, getattr(guards, name).limit) for name, run in CHECKS.items()}
+    check_finite(row, measured)
+    checks = CHECKS | (MEASURED if measured else {})
+    found = {name: run(row, getattr(guards, name).limit) for name, run in checks.items()}
     # The first steps are compared with nothing.
     found |= {name: run(row, getattr(guards, name).limit, state) for name, run in DRIFTS.items()}
     state.see(row)

@@ -31,6 +31,12 @@ def _plain(value: Any) -> float | None:
     return None
 
 
+def _measured(row: StepRow) -> list[str]:
+    """Parts of the line that only some steps have."""
+    parts = (("entropy {:.3f}", metrics.ENTROPY), ("mismatch {:.1e}", metrics.MISMATCH))
+    return [form.format(value) for form, metric in parts if (value := row.get(metric)) is not None]
+
+
 class StepLog:
     """Replaces verl's tracker: passes all metrics on to the tracker, and writes each step into the run folder.
 
@@ -86,8 +92,7 @@ class StepLog:
             f"accuracy {row[metrics.ACCURACY]:.3f}",
             f"reward {row[metrics.REWARD]:.3f}",
             f"tokens {row[metrics.MEAN_TOKENS]:.1f}",
-            f"entropy {row[metrics.ENTROPY]:.3f}",
-            f"mismatch {row[metrics.MISMATCH]:.1e}",
+            *_measured(row),
             f"{self.pace.seconds[-1]:.1f} s",
             shown(end, self.pace),
         ]

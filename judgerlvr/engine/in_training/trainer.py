@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from judgerlvr.config.schema import Stop
@@ -22,6 +22,7 @@ from judgerlvr.engine.in_training.cluster_gauges import ClusterGauges
 from judgerlvr.engine.in_training.mismatch import mismatch_metrics, read_samples
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
+from judgerlvr.engine.measured_steps import BYPASS, measures
 from judgerlvr.engine.private.balancing import SameUpdates
 from judgerlvr.engine.private.validation import ValidationFigures
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
@@ -87,6 +88,8 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
 
     def on_sample_begin(self) -> None:
         super().on_sample_begin()
+        # verl reads the key in each step anew.
+        OmegaConf.update(self.config, BYPASS, not measures(self.stage, self.global_steps))
         log_phase(self.stage.run_dir, sampling_phase(self.global_steps), passing=True)
 
     def on_sample_end(self) -> None:
@@ -125,18 +128,25 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
         batch = super().step(metrics, timing_raw)
         # A stop that was asked for during the update. verl saves next.
         self._make_last(self._asked())
-        samples = read_samples(batch, self.stage.replays_experts)
-        metrics.update(mismatch_metrics(samples, self.workers.get("router_layers", 0)))
-        if self.block_config:
-            metrics.update(block_metrics(read_compared(batch, self.block_config), self.block_config))
+        if measures(self.stage, self.global_steps):
+            metrics.update(self._compared(batch))
         return batch
+
+    def _compared(self, batch: Any) -> dict[str, float]:
+        """Metrics of the trainer's old log-probabilities and choices beside the rollout's."""
+        samples = read_samples(batch, self.stage.replays_experts)
+        found = mismatch_metrics(samples, self.workers.get("router_layers", 0))
+        if self.block_config:
+            found |= block_metrics(read_compared(batch, self.block_config), self.block_config)
+        return found
 
     def _step(self, row: StepRow) -> None:
         """End the step. The seal holds what the rules and guards have seen of the step, and the step has its row.
 
         A guard that stops the run leaves the checkpoint sealed, unless a value of the row is not finite.
         """
-        found = guards.crossed(self.stage.config.guards, row, self.guard_state)
+        measured = measures(self.stage, row.step)
+        found = guards.crossed(self.stage.config.guards, row, self.guard_state, measured)
         self.rules.observe(row)
         self._seal()
         for warning in guards.stop_or_warn(self.stage.config.guards, found):
