@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,25 @@ def test_a_server_that_fails_leaves_its_launchers_and_still_removes_the_folder()
     process.kill()
     process.wait()
     assert until(lambda: not folder.exists())
+
+
+def processes_that_name(word):
+    """Numbers of the processes whose command line holds a word."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found += [int(path.parent.name)] if word.encode() in path.read_bytes() else []
+    return found
+
+
+def test_a_server_that_still_imports_dies_with_the_owner(tmp_path):
+    (tmp_path / "imports_for_a_minute.py").write_text("import time; time.sleep(60)")
+    process, _ = owner("imports_for_a_minute", PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    assert until(lambda: len(processes_that_name("imports_for_a_minute")) == 2)
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    assert until(lambda: not processes_that_name("imports_for_a_minute"))
 
 
 WITHOUT_SERVER = """

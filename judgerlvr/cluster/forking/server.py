@@ -5,6 +5,7 @@ The server ends when its standard input does, that is with the process that star
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from judgerlvr.cluster.forking.launch import PASSED_ON
-from judgerlvr.cluster.forking.program import Asked, become
+from judgerlvr.cluster.forking.program import PR_SET_PDEATHSIG, Asked, become
 
 OWNER = 0
 POLL_SECONDS = 0.05
@@ -182,8 +183,17 @@ def main(descriptor: int, modules: list[str]) -> None:
 
 
 def _import(modules: Sequence[str]) -> None:
+    # Imports take a minute on a busy machine, and the owner's end is not looked for meanwhile.
+    _die_with_owner(signal.SIGKILL)
     for module in modules:
         importlib.import_module(module)
+    # From now on the server ends its forks before it ends.
+    _die_with_owner(0)
     gc.collect()
     # The memory of the imports stays shared with all forks.
     gc.freeze()
+
+
+def _die_with_owner(number: int) -> None:
+    """Let the kernel send a signal at the owner's death, no signal with 0."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
