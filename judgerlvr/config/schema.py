@@ -75,9 +75,7 @@ def section(kind: type) -> Any:
 
 @dataclass
 class Model:
-    path: str = path_key(
-        "judgerlvr/tinyworld/base/qwen3_moe", "Directory of the starting policy (transformers format)."
-    )
+    path: str = path_key("judgerlvr/tinyworld/base/qwen3_moe", "Directory of the first policy, or a name of the hub.")
     trust_remote_code: bool = doc(False, "Let transformers run code that lies in the model directory.")
     replay_experts: bool = doc(False, "Qwen3-MoE: train with the experts that the rollout chose, not with own choices.")
 

@@ -22,6 +22,7 @@ from judgerlvr.evaluation.documents import check_files, to_markdown, write_files
 from judgerlvr.evaluation.run import write_evaluation
 from judgerlvr.models.directory import check_model
 from judgerlvr.models.finite import check_finite
+from judgerlvr.models.hub import model_directory
 from judgerlvr.models.identity import model_hash
 from judgerlvr.pipeline.inputs import check_asked_words
 from judgerlvr.runs.policy_card import check_against, read_card
@@ -51,7 +52,7 @@ def diagnose(options: argparse.Namespace) -> None:
     check_arguments(options)
     if options.n < 2:
         raise InputError(f"--n is {options.n}", "give at least 2, since one sample has no mixed outcome")
-    options.model = resolve_path(options.model)
+    options.model = model_directory(options.model)
     judge_template = read_judge_template(options)
     fill_from_card(options)
     settings = settings_of(options)

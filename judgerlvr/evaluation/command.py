@@ -32,6 +32,7 @@ from judgerlvr.evaluation.run import (
 from judgerlvr.evaluation.table import format_summary
 from judgerlvr.models.directory import check_model
 from judgerlvr.models.finite import check_finite
+from judgerlvr.models.hub import model_directory
 from judgerlvr.models.prompt_tokens import template_opens_thinking
 from judgerlvr.runs.folder import check_writable
 from judgerlvr.runs.policy_card import CARD, check_against, read_card
@@ -205,7 +206,7 @@ def _may_take(path: Path, summary: dict[str, Any]) -> bool:
 
 def evaluate(options: argparse.Namespace) -> None:
     check_arguments(options)
-    options.model = options.model and resolve_path(options.model)
+    options.model = options.model and model_directory(options.model)
     fill_from_card(options)
     settings = settings_of(options)
     evaluation, sources = (grade_stored if options.responses else sample_and_grade)(options, settings)

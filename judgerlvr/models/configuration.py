@@ -26,7 +26,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     with reading("the path cannot be followed", "give a transformers checkpoint", file=path):
         there = path.exists()
     if not there:
-        raise InputError("no model here (config.json is missing)", _how_to_get(directory), file=directory)
+        raise InputError("no model here (config.json is missing)", how_to_get(directory), file=directory)
     return read_keys(path)
 
 
@@ -34,7 +34,7 @@ def read_config(directory: Path) -> dict[str, Any]:
 LOCAL = "models"
 
 
-def _how_to_get(directory: Path) -> str:
+def how_to_get(directory: Path) -> str:
     """A path of two parts whose first part is no folder may be a name of the hub."""
     here = Path.cwd()
     name = directory.relative_to(here) if directory.is_relative_to(here) else directory

@@ -15,11 +15,11 @@ from typing import Any
 from data.jsonl import write_jsonl
 from data.prompts import GENERATE_FIELDS, load_template
 from judgerlvr.config.effective import configure
-from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config
 from judgerlvr.evaluation.options import BOUNDS
 from judgerlvr.models.directory import check_model, pick_device
 from judgerlvr.models.finite import check_finite
+from judgerlvr.models.hub import model_directory
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.runs.console import quiet
 from judgerlvr.runs.files import write_atomically
@@ -90,7 +90,7 @@ def make_jobs(models: Sequence[Sequence[str]], config: Config) -> list[Job]:
         max_tokens=config.generate.max_response_tokens,
         seed=config.seed,
     )
-    folders = [resolve_path(words[0]).resolve() for words in models]
+    folders = [model_directory(words[0]).resolve() for words in models]
     decodings = [_check(replace(common, **_own(words[1:])), words[0]) for words in models]
     return [Job(*parts) for parts in zip(folders, decodings, job_names(folders), strict=True)]
 

@@ -10,6 +10,7 @@ from judgerlvr.config.check import check_config
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config, Kind
 from judgerlvr.models.directory import pick_device
+from judgerlvr.models.hub import model_directory
 from judgerlvr.pipeline.checkup.findings import examine
 from judgerlvr.pipeline.checkup.start import START
 from judgerlvr.pipeline.checkup.subject import Subject
@@ -47,7 +48,7 @@ def unchecked_request(
     """
     check_config(config)
     with reading("the path cannot be followed", "give a model directory", file=init or config.model.path):
-        policy = resolve_path(init or config.model.path).resolve()
+        policy = (resolve_path(init) if init else model_directory(config.model.path)).resolve()
     if init and not policy.exists():
         raise InputError("no such folder", "give a finished policy, as stage 1 makes ckpt/judge", file=policy)
     ray_address = address if address is not None else os.environ.get(ADDRESS)

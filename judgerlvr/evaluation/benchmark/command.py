@@ -22,6 +22,7 @@ from judgerlvr.evaluation.command import engine_options
 from judgerlvr.evaluation.options import check_bounds
 from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
 from judgerlvr.models.directory import pick_device
+from judgerlvr.models.hub import model_directory
 from judgerlvr.models.identity import model_hash
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.engines import Engines, EngineSettings
@@ -32,7 +33,7 @@ from rewards.wording import counted
 def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = None) -> None:
     """Run the suite on every model. ``open_engines`` replaces the engines in tests."""
     check_bounds(options)
-    paths = [resolve_path(path) for path in options.model]
+    paths = [model_directory(path) for path in options.model]
     labels = model_labels(paths)
     engine = engine_settings(options.engine)
     suite = resolve_path(options.suite)
