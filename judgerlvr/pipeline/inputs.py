@@ -77,7 +77,7 @@ def check_attention(request: Request) -> None:
     # Paged attention serves and does not train.
     known = [name for name in ("eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()) if not name.startswith("paged")]
     on_cpu = [name for name in known if "flash" not in name]
-    names = ["auto", PACKED, *(on_cpu if request.device == "cpu" else known)]
+    names = list(dict.fromkeys(["auto", PACKED, *(on_cpu if request.device == "cpu" else known)]))
     if cluster.attention not in names and ("/" not in cluster.attention or request.device == "cpu"):
         where = "has no such attention" if cluster.attention not in known else "runs this attention on GPUs alone"
         raise InputError(f"transformers {where}", f"use one of {', '.join(names)}", field=field)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+from omegaconf import OmegaConf
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from judgerlvr.config.schema import Plateau, Stop
@@ -146,6 +147,7 @@ def test_a_trainer_names_its_phases_and_logs_its_steps(make_stage, tmp_path, mon
     trainer.stage, trainer.global_steps, trainer.training = make_stage(), 3, False
     trainer.rules, trainer.logger = StopRules(Stop()), Nothing()
     trainer.replay_buffer = SimpleNamespace(generated_tokens=7)
+    trainer.config = OmegaConf.create({"algorithm": {"rollout_correction": {"bypass_mode": None}}})
     trainer.on_validate_begin()
     trainer.training = True
     trainer.on_sample_begin()

@@ -375,4 +375,4 @@ def test_averages_weigh_tasks_and_not_problems():
 def test_a_temperature_that_is_no_number_from_0_on_is_refused(models, tmp_path, value):
     words = ["--model", str(models[0]), "--out", str(tmp_path / "out"), "--temperature", value]
     with pytest.raises(InputError, match="--temperature is"):
-        command.check_arguments(parse_arguments(words))
+        command.benchmark(parse_arguments(words))

@@ -52,8 +52,9 @@ OVERRIDES = {
     "max_prompt_tokens=2": "prompt too long",
     "cluster.rollout_engine.attention_backnd=X": "did you mean attention_backend?",
     "cluster.attention=flashy": "transformers has no such attention; use one of auto",
+    "cluster.attention=flash_attention_2": "transformers runs this attention on GPUs alone; use one of auto",
     **dict.fromkeys(
-        ("cluster.attention=sdpa", "cluster.attention=flash_attention_2", "cluster.attention=eager"),
+        ("cluster.attention=sdpa", "cluster.attention=eager"),
         "prefixes are shared in our own attention alone",
     ),
     "generate.algorithm.clip_low=1.5": "give a number above 0 and at most 1",

@@ -24,7 +24,7 @@ from judgerlvr.stage2_generate import main as stage2
 from rewards.errors import InputError
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
-AREAS = {"machine", "model", "data", "prompt", "verifier", "cluster", "disk"}
+AREAS = {"machine", "model", "weights", "data", "prompt", "verifier", "cluster", "disk"}
 
 
 @pytest.fixture(autouse=True)

@@ -112,7 +112,7 @@ def verifier(subject: Subject) -> Iterator[Finding]:
 
 
 def prompt(subject: Subject) -> Iterator[Finding]:
-    """Templates, verdict words, and the card of the starting policy."""
+    """Templates and verdict words."""
     config, kind = subject.config, subject.request.kind
     load_template(Path(config.data.prompt), GENERATE_FIELDS)
     if asks_to_generate(kind, config.judge.data):
@@ -123,6 +123,10 @@ def prompt(subject: Subject) -> Iterator[Finding]:
         load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)
         check_verdicts(config.judge.data)
         yield ok(f"judge prompt {config.judge.data.prompt}, verdicts {', '.join(config.judge.data.verdicts)}")
+
+
+def asked(subject: Subject) -> Iterator[Finding]:
+    """Room for an answer in the model's tokens, and the card of the starting policy."""
     _check_room(subject)
     opens = template_opens_thinking(subject.tokenizer)
     for line in check_card(subject.request, subject.override_card, opens):
@@ -179,7 +183,8 @@ START = (
     Check("model", model),
     Check("weights", weights, needs=("model",)),
     Check("verifier", verifier),
-    Check("prompt", prompt, needs=("model", "verifier")),
+    Check("prompt", prompt),
+    Check("prompt", asked, needs=("model", "verifier", "prompt")),
     Check("cluster", cluster, needs=("model",)),
     Check("budget", budget),
     Check("nodes", nodes, needs=("model", "cluster")),
