@@ -21,13 +21,11 @@ IMPORT_SECONDS = 60.0
 # Names the module that an earlier process has tried.
 TRIED = "JUDGERLVR_VERIFIER_TRIED"
 SURVIVED = b"judgerlvr: imported"
-# An exception is told by the import in the command's own process.
+# An exception is told by the import in the command's own process. Python calls the hook for no ``sys.exit``.
 TRY = f"""
 import importlib, sys
-try:
-    importlib.import_module(sys.argv[1])
-except Exception:
-    pass
+sys.excepthook = lambda *_: print({SURVIVED.decode()!r}, flush=True)
+importlib.import_module(sys.argv[1])
 print({SURVIVED.decode()!r}, flush=True)
 """
 Quick = Callable[[Problem, str], Result | None]
