@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from judgerlvr.config.load import resolve_path
 from judgerlvr.models.configuration import LOCAL, how_to_get
@@ -38,18 +39,27 @@ def hub_name(path: str | Path) -> str | None:
 
 
 def _downloaded(name: str) -> Path:
+    print(f"{name}: no folder here, so the hub's model of that name is used", flush=True)
+    return snapshot(name, how_to_get(Path(name)), allow_patterns=list(FILES))
+
+
+def snapshot(name: str, remedy: str, **arguments: Any) -> Path:
+    """The folder of ``name`` in the hub's cache, by ``huggingface_hub.snapshot_download`` with ``arguments``.
+
+    Raises:
+        InputError: gated, absent, private or out of reach. ``remedy`` says what else can be done.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    print(f"{name}: no folder here, so the hub's model of that name is used", flush=True)
     try:
-        return Path(snapshot_download(name, allow_patterns=list(FILES)))
+        return Path(snapshot_download(name, **arguments))
+    # A GatedRepoError is a RepositoryNotFoundError too.
     except GatedRepoError as error:
         raise InputError(f"{name} is gated", "accept its terms on the hub and run: hf auth login") from error
     except RepositoryNotFoundError as error:
-        raise InputError(f"{name} is not on the hub, or is private", how_to_get(Path(name))) from error
+        raise InputError(f"{name} is not on the hub, or is private", remedy) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         if isinstance(error, OSError) and error.errno in MACHINE:
             raise
-        problem = f"{name} is no folder here, and the hub cannot be reached"
-        raise InputError(problem, how_to_get(Path(name))) from error
+        raise InputError(f"{name} cannot be reached", remedy) from error

@@ -11,7 +11,8 @@ from data.hashing import file_sha256
 from data.importing.containers import Located, iter_file
 from data.importing.sources import files_of
 from judgerlvr.evaluation.tasks.task import Source, Task, joined_hash
-from rewards.errors import MACHINE, InputError, one_line
+from judgerlvr.models.hub import snapshot
+from rewards.errors import InputError, one_line
 from rewards.types import Problem
 from rewards.wording import counted
 
@@ -89,21 +90,12 @@ def _problem(task: Task, located: Located) -> Problem | None:
 
 def _from_hub(task: Task) -> tuple[list[Path], str]:
     """The files of a task in the hub's cache, and the commit that they are of."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
     source = task.source
-    arguments: dict[str, Any] = {"repo_type": "dataset", "allow_patterns": list(source.patterns)}
+    wanted: dict[str, Any] = {"repo_type": "dataset", "allow_patterns": list(source.patterns)}
     try:
-        folder = Path(snapshot_download(source.repository, revision=source.revision or None, **arguments))
-    except GatedRepoError as error:
-        raise NoAccess(f"{source.repository} is gated; accept its terms on the hub and run: hf auth login") from error
-    except RepositoryNotFoundError as error:
-        raise NoAccess(f"{source.repository} is not on the hub, or is private; {_remedy(task)}") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        if isinstance(error, OSError) and error.errno in MACHINE:
-            raise
-        raise NoAccess(f"{source.repository} cannot be reached; {_remedy(task)}") from error
+        folder = snapshot(source.repository, _remedy(task), revision=source.revision or None, **wanted)
+    except InputError as error:
+        raise NoAccess(str(error)) from error
     return _chosen(folder, source), folder.name
 
 
