@@ -31,6 +31,8 @@ HELD = 2
 LOSSES = 3
 POLL_SECONDS = 5.0
 START_MINUTES = 30.0
+# Places and finished requests by the key of their work.
+Ended = dict[str, list[tuple[Place, Finished]]]
 
 
 class NoEngine(CommandFailed):
@@ -108,20 +110,27 @@ class _Run:
         while any(not work.done for work in self.work):
             for slot in self.slots:
                 self._feed(slot)
-            for event in self.engines.wait(POLL_SECONDS):
-                self._handle(event)
+            ended = [self._handle(event) for event in self.engines.wait(POLL_SECONDS)]
+            # Engines run on while their samples are graded and written.
+            for slot in self.slots:
+                self._feed(slot, same_model=True)
+            for samples in ended:
+                self._take(samples)
             self._check()
             self.progress.show(self.work, sum(slot.width > 0 for slot in self.slots))
         for slot in self.slots:
             self.engines.stop(slot.number)
         self.progress.end(self.work)
 
-    def _feed(self, slot: _Slot) -> None:
-        """Start the engine that the slot needs next, or hand the engine its share of the requests."""
+    def _feed(self, slot: _Slot, same_model: bool = False) -> None:
+        """Start the engine that the slot needs next, or hand the engine its share of the requests.
+
+        ``same_model`` starts no engine: samples that are not graded yet may ask for more of the loaded model.
+        """
         if slot.busy or slot.retired:
             return
         work = self._next_work(slot)
-        if work is None:
+        if work is None or (same_model and slot.model != work.job.model):
             return
         if slot.model != work.job.model:
             slot.load(work.job.model)
@@ -148,26 +157,22 @@ class _Run:
                 places.append((work, work.waiting.popleft()))
         return places
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: Event) -> Ended:
+        """Note what has happened to a slot. Returns the samples that have ended, none of them written."""
         slot = self.slots[event.slot]
         slot.busy = False
         if isinstance(event, Started):
             slot.width = event.width
         elif isinstance(event, Turned):
-            self._take(slot, event.finished)
+            return slot.release(event.finished)
         else:
             self._lose(slot, event)
+        return {}
 
-    def _take(self, slot: _Slot, finished: Sequence[Finished]) -> None:
-        ended: dict[str, list[tuple[Place, Finished]]] = {}
-        for answer in finished:
-            work, place = slot.held.pop(answer.name)
-            ended.setdefault(work.key, []).append((place, answer))
+    def _take(self, ended: Ended) -> None:
         for work in self.work:
             if work.key in ended:
                 self._write(work, work.samples(ended[work.key]))
-        if finished:
-            slot.losses = 0
 
     def _write(self, work: JobWork, samples: Sequence[Sample]) -> None:
         """Samples first reach the disk, then decide whether their problems go on."""
@@ -220,6 +225,16 @@ class _Slot:
             self.held[name] = work, place
             requests.append(work.request(name, place))
         return requests
+
+    def release(self, finished: Sequence[Finished]) -> Ended:
+        """The places of finished requests, which the slot holds no longer."""
+        ended: Ended = {}
+        for answer in finished:
+            work, place = self.held.pop(answer.name)
+            ended.setdefault(work.key, []).append((place, answer))
+        if finished:
+            self.losses = 0
+        return ended
 
     def lose(self, cause: str) -> None:
         self.model, self.width, self.cause = None, 0, cause

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -80,10 +81,25 @@ def test_a_killed_driver_resumes_with_each_key_once(tmp_path, undisturbed, seed)
         except DriverKilled:
             shard = sorted((tmp_path / "shards").glob("*"))[-1:]
             for path in shard:  # the last line is torn anywhere
-                content = path.read_bytes()
+                content = path.read_bytes() or b"-"
                 path.write_bytes(content[: len(content) - deaths.randrange(len(content.splitlines()[-1] + b"-"))])
     assert set(keys(store).values()) == {1}
     assert texts(store) == undisturbed
+
+
+def test_engines_run_on_while_their_samples_are_graded(tmp_path):
+    engines = FakeEngines(1, width=2)
+    graded = []
+
+    def grade(samples):
+        graded.append((engines.turns, len(engines.asked)))
+        return [True] * len(samples)
+
+    draw(tmp_path, engines, make_items(40), jobs()[:1], rounds=Rounds(3, grade))
+    # The turn whose samples are graded, and a further one. The last samples leave nothing to hand over.
+    turns = [turn for turn, asked in graded if asked < 120]
+    assert turns[0] >= 2 and len(turns) > 5
+    assert all(later > before for before, later in pairwise(turns))
 
 
 def test_a_complete_folder_starts_no_engine(tmp_path, undisturbed):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 from benchmarks.stages.killing.faults import NOBODY, faults
 from benchmarks.stages.killing.page import page
 from benchmarks.stages.killing.plan import ALONE, ANY, KINDS, PHASES, STAGES, STEPS, VICTIMS, Kill, clock, plan
-from benchmarks.stages.killing.running import Running, phase_of
+from benchmarks.stages.killing.running import Running, phase_of, victim_of
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.manifest import MANIFEST
 from judgerlvr.runs.metrics import METRICS, PASSING, PHASE, PROGRESS, append_row
@@ -75,6 +76,15 @@ def test_a_seed_gives_the_clock_again():
 @pytest.mark.parametrize("seed", range(20))
 def test_no_process_is_killed_in_a_phase_without_it(seed):
     assert {kill.kind for kill in plan(20, seed) if kill.wanted in ("start", "publish")} <= set(ALONE)
+
+
+def test_a_process_that_a_pattern_does_not_meet_ends_the_trial(monkeypatch, tmp_path):
+    running = object.__new__(Running)
+    running.process, running.sessions = subprocess.Popen(["sleep", "60"]), tmp_path
+    monkeypatch.setattr("benchmarks.stages.killing.running.FOUND", 0.1)
+    with pytest.raises(SystemExit, match="engine: no process matches"):
+        victim_of("engine", running, random.Random(0))
+    assert running.ended
 
 
 def test_a_page_has_a_row_for_each_kill_and_a_line_for_each_stage():

@@ -17,8 +17,8 @@ OF_A_STEP = ("sampling", "update", "save")
 VICTIMS = {
     "runner": "^ray::StageRunner",
     "trainer": "^ray::WorkerDict",
-    "engine": "^(ray::vLLM|VLLM::)",
-    "worker": "^ray::(AgentLoop|RewardLoop|SimpleStorage|TransferQueue)",
+    "engine": "^(ray::(ManyServer|vLLM)|VLLM::)",
+    "worker": "^ray::(LeanWorker|AgentLoop|RewardLoop|SimpleStorage|TransferQueue)",
     "raylet": "/raylet/raylet ",
 }
 # Kinds that need no process of Ray's.

@@ -47,6 +47,8 @@ PATIENCE = 10.0
 POLL = 0.05
 # Longest time of a command, and of its end after a kill, in seconds.
 LIMIT = 420.0
+# Longest wait for the process that is to be killed, in seconds. Engines start while a command is in its start.
+FOUND = 60.0
 # Most times that memory is taken before a kill for want of memory is given up.
 STARVED = 6
 
@@ -171,10 +173,18 @@ class Running:
 
 
 def victim_of(kind: str, running: Running, draw: random.Random) -> int | None:
-    """The process to be killed, None where the command ends before it has one of the kind."""
+    """The process to be killed.
+
+    Raises:
+        SystemExit: a run is in a step and has no process of the kind, so that the kind's pattern is wrong.
+    """
     if kind in ("driver", "sigterm"):
         return running.process.pid
+    until = time.monotonic() + FOUND
     while not running.ended:
+        if time.monotonic() > until:
+            running.end()
+            raise SystemExit(f"{kind}: no process matches {VICTIMS[kind]!r} after {FOUND:.0f} s")
         found = sorted(pid for pid, name in processes(running.sessions).items() if re.search(VICTIMS[kind], name))
         if found:
             return draw.choice(found)
@@ -261,6 +271,12 @@ def ended(run: Path) -> bool:
 def sealed(folder: Path, stage: str) -> int:
     """How many steps of a run have a checkpoint."""
     return len(complete(folder / "runs" / stage / "checkpoints"))
+
+
+def again(folder: Path, stage: str) -> None:
+    """Forget an ended run and its policy, so that the same command begins anew."""
+    shutil.rmtree(folder / "runs" / stage)
+    (folder / "ckpt" / stage).unlink()
 
 
 def finish(folder: Path, stage: str, sessions: Path) -> dict[str, float]:
