@@ -61,9 +61,22 @@ def _parent_name(run: Run) -> str | None:
 
 
 def parent_of(run: Run, runs: Sequence[Run]) -> Run | None:
-    """The run whose weights this one started from, if it is among ``runs``."""
+    """The run whose weights this one started from, if it is among ``runs``.
+
+    Runs of several seeds have the same names. The hash of the weights decides, then the folder that both lie in.
+    """
     name = _parent_name(run)
-    return next((other for other in runs if name and other is not run and other.name == name), None)
+    named = [other for other in runs if name and other is not run and other.name == name]
+    same = [other for other in named if _started_from(run, other)]
+    beside = [other for other in same or named if other.folder.absolute().parent == run.folder.absolute().parent]
+    found = beside or same or (named if len(named) == 1 else [])
+    return found[0] if found else None
+
+
+def _started_from(run: Run, other: Run) -> bool:
+    """Whether the published weights of ``other`` are those that the run began with."""
+    began = run.manifest.parent.hash if run.manifest else ""
+    return bool(began and other.manifest and began == other.manifest.model_hash)
 
 
 def part_of(run: Run, runs: Sequence[Run]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from judgerlvr.evaluation.records import Record
 from judgerlvr.reporting.arms import Arm
-from judgerlvr.reporting.runs import Run
+from judgerlvr.reporting.runs import ROLLOUT_STEPS, Run
 from judgerlvr.runs.rollout_log import LoggedRollout
 
 # Bytes of the packed block in the page.
@@ -103,6 +103,12 @@ def shortened(text: str) -> str:
     return text if cut <= 0 else f"{text[:half]}\n[... {cut:,} characters left out ...]\n{text[-half:]}"
 
 
+READ = (
+    f"Read are all samples of evaluations, and what training logged in its last {ROLLOUT_STEPS} logged steps. "
+    "The folder `rollouts` of a run holds all that was logged, which may be a part of the samples."
+)
+
+
 @dataclass(frozen=True)
 class Packed:
     """The block in base64, and how many of the problems and rollouts are in it."""
@@ -116,10 +122,10 @@ class Packed:
     @property
     def note(self) -> str:
         if self.problems == self.all_problems:
-            return f"All {self.rollouts:,} rollouts are in this page."
+            return f"All {self.rollouts:,} rollouts that were read are in this page. {READ}"
         problems = f"The first {self.problems:,} of {self.all_problems:,} problems are in this page"
         rollouts = f"{self.rollouts:,} of {self.all_rollouts:,} rollouts"
-        return f"{problems}, with {rollouts}. The run folders hold all rollouts."
+        return f"{problems}, with {rollouts} that were read. {READ}"
 
 
 def pack(entries: Sequence[Entry], more: dict[str, Any], budget: int = BUDGET) -> Packed:

@@ -20,7 +20,7 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
     Raises:
         InputError: a folder holds nothing to report, or the page cannot be written there.
     """
-    _check_place(out)
+    _check(folders, out)
     write_atomically(out, render_page([read_run(folder) for folder in folders]))
     print(f"written: {out}")
 
@@ -33,7 +33,7 @@ def watch(folders: Sequence[Path], out: Path, every: int) -> None:
     Raises:
         InputError: the page cannot be written there.
     """
-    _check_place(out)
+    _check(folders, out)
     print(f"watching every {every} s: open {out} in a browser (Ctrl-C ends the watch, not the run)", flush=True)
     seen: tuple[float, ...] = ()
     while True:
@@ -49,7 +49,10 @@ def watch(folders: Sequence[Path], out: Path, every: int) -> None:
         time.sleep(every)
 
 
-def _check_place(out: Path) -> None:
+def _check(folders: Sequence[Path], out: Path) -> None:
+    places = [folder.resolve() for folder in folders]
+    if twice := next((folder for folder in folders if places.count(folder.resolve()) > 1), None):
+        raise InputError("given twice, and would count as two seeds", "give each run once", file=twice)
     if out.is_dir() or not out.parent.is_dir():
         raise InputError("cannot write a page here", "give --out FILE in an existing folder", file=out)
 

@@ -23,6 +23,10 @@ RUN_NOTE = (
     "Training time runs from the start of the engines to the last step, resumed parts included. Candidates and "
     "evaluations are not in the hours. A device is a GPU, or a whole machine on CPUs."
 )
+ARM_NOTE = (
+    "Tokens include the candidates of a judging stage, and hours do not include them. Runs that trained side by side "
+    "shared their machine, so their hours are not to be added or compared. A wait for another run's tokens counts."
+)
 ARM_HEAD = ("arm", "run", "steps", "generated tokens", "device time (hours)")
 
 
@@ -78,7 +82,7 @@ def arm_costs(arms: Sequence[Arm], runs: Sequence[Run]) -> Iterator[Table]:
         for arm in main_arms(arms)
     ]
     if rows:
-        yield Table("Cost of each arm from the base model on", ARM_HEAD, rows)
+        yield Table("Cost of each arm from the base model on", ARM_HEAD, rows, ARM_NOTE)
 
 
 def hours_from_base(run: Run, runs: Sequence[Run]) -> float | None:

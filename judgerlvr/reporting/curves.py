@@ -109,7 +109,12 @@ SPEED = (
         "Prompt and response tokens of the batch over the seconds of the step.",
     ),
     Curve("Time of a step", reader(metrics.PHASE_SECONDS, "step"), "seconds", "All parts of a step."),
-    Curve("Time of sampling", reader(metrics.PHASE_SECONDS, "gen"), "seconds", "The part of a step that samples."),
+    Curve(
+        "Time of sampling",
+        reader(metrics.PHASE_SECONDS, "gen"),
+        "seconds",
+        "The part of a step that samples. A wait for the tokens of another run is included.",
+    ),
     Curve(
         "Time of updates", reader(metrics.PHASE_SECONDS, "update_actor"), "seconds", "The part that updates weights."
     ),
@@ -192,7 +197,8 @@ def reason_figures(runs: Sequence[Run]) -> Iterator[Figure]:
             lines = [Line(name, Look(place), _shares(name, counts)) for place, name in enumerate(names)]
             text = "Share of the samples of a step that the grader gave each reason to."
             svg = draw_lines(lines, "steps of the run", "share of samples")
-            yield Figure(f"Reasons of {run.name}", svg, caption(text, lines), summary(lines))
+            # One value that is not finite takes all shares of its step.
+            yield Figure(f"Reasons of {run.name}", svg, caption(text, lines[:1]), summary(lines))
 
 
 def _shares(name: str, counts: Sequence[tuple[int, dict[str, float]]]) -> list[tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
@@ -22,10 +23,16 @@ def settings_parts(arms: Sequence[Arm], runs: Sequence[Run]) -> Iterator[Table |
     for run in runs:
         if run.config_problem:
             yield Note(f"{run.name}: the configuration cannot be read ({run.config_problem})", stamp=True)
-    configs = {run.name: read_keys(run) for run in runs if run.config}
+    configs = {name: read_keys(run) for name, run in zip(own_names(runs), runs, strict=True) if run.config}
     yield from _table("Configuration keys that differ between runs", "key", configs, RUN_NOTE)
     evaluations = {f"{arm.name} ({arm.run.name})": dict(flat(arm.measured.settings)) for arm in arms}
     yield from _table("Evaluation settings that differ between arms", "setting", evaluations, "")
+
+
+def own_names(runs: Sequence[Run]) -> list[str]:
+    """The run's name where no other run has the name, else the run's folder."""
+    times = Counter(run.name for run in runs)
+    return [run.name if times[run.name] == 1 else str(run.folder) for run in runs]
 
 
 def read_keys(run: Run) -> dict[str, Any]:

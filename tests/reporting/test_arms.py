@@ -13,9 +13,10 @@ from tests.helpers.report_runs import write_three
 from tests.helpers.run_folders import step_row
 
 
-def run(folder, stage, steps, parent=None, labels=("final",), seed=0):
+def run(folder, stage, steps, parent=None, labels=("final",), seed=0, began="", made=None):
     rows = [step_row(step, stage, more={"budget/generated_tokens": 100.0 * step}) for step in range(1, steps + 1)]
-    manifest = Manifest(name=folder.name, stage=stage, parent=Parent(run=parent), seed=seed)
+    parent = Parent(run=parent, hash=began)
+    manifest = Manifest(name=folder.name, stage=stage, parent=parent, seed=seed, model_hash=made)
     return Run(folder, manifest, rows, [Measured(label) for label in labels])
 
 
@@ -44,6 +45,26 @@ def test_a_generate_run_after_another_generate_run_keeps_its_name(three, tmp_pat
 
 def test_costs_add_up_over_ancestors(three):
     assert cost_before(three[1], three) == (8, 800)
+
+
+def test_a_seed_costs_what_its_own_judge_run_cost(tmp_path):
+    """Runs of several seeds have the same names."""
+    first, second = (tmp_path / f"seed-{seed}" for seed in (0, 1))
+    judges = [run(first / "judge", "judge", 8), run(second / "judge", "judge", 5)]
+    others = [run(folder / "generate", "generate", 3, parent="judge") for folder in (first, second)]
+    assert [cost_before(one, [*judges, *others]) for one in others] == [(8, 800), (5, 500)]
+
+
+def test_the_hash_of_the_weights_finds_a_judge_run_that_lies_elsewhere(tmp_path):
+    judges = [run(tmp_path / str(n) / "judge", "judge", n, made=f"hash {n}") for n in (4, 6)]
+    other = run(tmp_path / "generate", "generate", 3, parent="judge", began="hash 6")
+    assert cost_before(other, [*judges, other]) == (6, 600)
+
+
+def test_two_judge_runs_of_unknown_weights_elsewhere_are_no_parents(tmp_path):
+    judges = [run(tmp_path / str(n) / "judge", "judge", n) for n in (4, 6)]
+    other = run(tmp_path / "generate", "generate", 3, parent="judge")
+    assert cost_before(other, [*judges, other]) == (0, 0)
 
 
 def test_arms_are_ordered_and_intermediate_checkpoints_named(three):

@@ -43,7 +43,7 @@ def test_every_rollout_of_evaluations_and_training_is_in_the_block(tmp_path):
     rows = [dict(zip(names, row, strict=True)) for row in content["rollouts"]]
     assert [Entry(**{**row, "prompt": content["prompts"][row["prompt"]]}) for row in rows] == entries
     assert content["changes"] == 1
-    assert packed.note == "All 806 rollouts are in this page."
+    assert packed.note.startswith("All 806 rollouts that were read are in this page. Read are all samples")
 
 
 def test_the_script_reads_the_fields_in_the_order_of_the_block():
