@@ -158,6 +158,11 @@ def _select(
     kept = balanced(mixed, problem, table.label, settings.cap_per_problem, settings.seed)
     train, heldout = split_by_problem(kept, problem, settings.heldout_problems, settings.seed)
     problems = {name: len(np.unique(problem[places])) for name, places in (("usable", usable), ("mixed", mixed))}
+    if len(heldout) and not len(train):
+        raise NothingToJudge(
+            f"nothing to train on: all {counted(problems['mixed'], 'problem')} of mixed outcome are held out",
+            "lower judge.data.heldout_problems, or give more candidates",
+        )
     if not len(train):
         raise NothingToJudge(
             f"nothing to judge: {_outcomes(len(store), table)}{counted(problems['mixed'], 'problem')} of mixed outcome "

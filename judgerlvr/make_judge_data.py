@@ -21,6 +21,7 @@ from rewards.errors import InputError, exit_code
 def make(options: argparse.Namespace) -> None:
     """Write the judge set of the options' configuration into the output folder."""
     from judgerlvr.models.directory import load_tokenizer
+    from judgerlvr.pipeline.inputs import check_verdicts
     from judgerlvr.pipeline.judge_data import make_judge_set, read_candidates, write_judge_set
     from judgerlvr.pipeline.problems import read_options
     from judgerlvr.pipeline.reward_settings import grading_settings
@@ -31,11 +32,14 @@ def make(options: argparse.Namespace) -> None:
     config = effective.config
     if not config.judge.data.responses:
         raise InputError("no candidates", "give judge.data.responses=[FILE,...]", field="judge.data.responses")
+    check_verdicts(config.judge.data)
+    folder = options.out / "data"
+    if any(folder.glob("*.parquet")):
+        raise InputError("holds a judge set already", "give another OUT_DIR, or remove the set", file=folder)
     tokenizer = load_tokenizer(Path(config.model.path), config.model.trust_remote_code)
     grading, heldout = grading_settings(config.reward, tokenizer), config.judge.data.heldout_problems
     candidates = read_candidates(config.judge.data, read_options(config.data, config.reward.verifier))
     judge_set = make_judge_set(config, grading, tokenizer, candidates, heldout, options.out)
-    folder = options.out / "data"
     write_judge_set(config.judge.data, folder, judge_set)
     print(judge_set.card.to_markdown())
     print(f"processor seconds: {judge_set.seconds}; written: {folder}")

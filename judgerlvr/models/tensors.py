@@ -13,37 +13,50 @@ from typing import Any
 from judgerlvr.models.configuration import read_config
 from judgerlvr.models.weights import AGAIN, read_header, weight_files
 from rewards.errors import InputError, reading
+from rewards.wording import counted
 
 Shapes = Mapping[str, tuple[int, ...]]
 # transformers holds all experts of a layer as one tensor. Most checkpoints hold a tensor for each expert.
 EXPERTS = re.compile(r"(.*\.experts)\.(gate_up_proj|down_proj)")
 HEAD = "lm_head.weight"
 QUANTISED = "quantization_config"
+# Names of safetensors for floating point types.
+FLOATS = ("F64", "F32", "F16", "BF16")
+# A tied head, and tables of positions of older checkpoints. No engine reads these.
+UNREAD = re.compile(r"lm_head\.weight|.*rotary_emb\.inv_freq")
 OTHER_MODEL = "give the config.json that belongs to these weights"
 
 
 def check_tensors(directory: Path, trust_remote_code: bool) -> None:
-    """Check that the weight files hold the tensors of the model's configuration. Headers alone are read.
+    """Check that the weight files hold the tensors of the model's configuration, and no others. Headers alone are read.
 
     Quantised weights have names and shapes of their own, and are not looked at.
 
     Raises:
-        InputError: transformers cannot build the model, a tensor has another shape, or a tensor is missing.
+        InputError: transformers cannot build the model, a tensor has another shape or no floating point type, a
+            tensor is missing, or no part of the model is there for a tensor.
     """
     config = read_config(directory)
     if config.get(QUANTISED):
         return
-    found = found_shapes(directory)
+    model, entries = _buildable(directory, trust_remote_code), found_tensors(directory)
+    found = {name: tuple(entry["shape"]) for name, entry in entries.items()}
     wanted: dict[str, tuple[int, ...]] = {}
-    for name, shape in wanted_shapes(directory, trust_remote_code).items():
+    for name, shape in _wanted_of(model, directory).items():
         wanted |= {name: shape} if name in found else _by_expert(name, shape)
     for name in sorted(wanted.keys() & found.keys()):
         if wanted[name] != found[name]:
             problem = f"tensor {name} is {_shown(found[name])}, by config.json {_shown(wanted[name])}"
             raise InputError(problem, OTHER_MODEL, file=directory)
+        if entries[name]["dtype"] not in FLOATS:
+            problem = f"tensor {name} is of type {entries[name]['dtype']}, without {QUANTISED} in config.json"
+            raise InputError(problem, f"give weights of one of {', '.join(FLOATS)}", file=directory)
     if missing := _missing(wanted, found, str(config.get("model_type"))):
         problem = f"{len(missing)} of {len(wanted)} tensors are not in the weight files, first {missing[0]}"
         raise InputError(problem, f"{AGAIN}, or {OTHER_MODEL}", file=directory)
+    if surplus := _surplus(model, wanted, found):
+        problem = f"the model has no part for {counted(len(surplus), 'tensor')} of the weight files, first {surplus[0]}"
+        raise InputError(problem, "leave out such tensors, for example a value head", file=directory)
 
 
 def empty_model(directory: Path, trust_remote_code: bool = False, attention: str | None = None) -> Any:
@@ -67,9 +80,16 @@ def wanted_shapes(directory: Path, trust_remote_code: bool = False) -> dict[str,
     Raises:
         InputError: transformers cannot build such a model.
     """
+    return _wanted_of(_buildable(directory, trust_remote_code), directory)
+
+
+def _buildable(directory: Path, trust_remote_code: bool) -> Any:
     problem, remedy = "transformers cannot build a model of this configuration", "mend it, or download it again"
     with reading(problem, remedy, file=directory / "config.json"):
-        model = empty_model(directory, trust_remote_code)
+        return empty_model(directory, trust_remote_code)
+
+
+def _wanted_of(model: Any, directory: Path) -> dict[str, tuple[int, ...]]:
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     if read_config(directory).get("tie_word_embeddings", model.config.tie_word_embeddings):
         wanted.pop(HEAD, None)
@@ -89,12 +109,21 @@ def _by_expert(name: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def found_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
-    """Shape of each tensor in the weight files of a directory. Raises as ``read_header``."""
+def found_tensors(directory: Path) -> dict[str, Any]:
+    """Header entry (shape, dtype) of each tensor in the weight files of a directory. Raises as ``read_header``."""
     entries: dict[str, Any] = {}
     for path in weight_files(directory):
         entries |= read_header(path)
-    return {name: tuple(entry["shape"]) for name, entry in entries.items()}
+    return entries
+
+
+def _surplus(model: Any, wanted: Shapes, found: Shapes) -> list[str]:
+    """Tensors that the model has no part for. With a wanted one missing, names may be those of another layout."""
+    if wanted.keys() - found.keys():
+        return []
+    ignored = [re.compile(pattern) for pattern in getattr(model, "_keys_to_ignore_on_load_unexpected", None) or ()]
+    unread = [name for name in found if UNREAD.fullmatch(name) or any(pattern.search(name) for pattern in ignored)]
+    return sorted(found.keys() - wanted.keys() - set(unread))
 
 
 def _missing(wanted: Shapes, found: Shapes, model_type: str) -> list[str]:

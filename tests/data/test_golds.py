@@ -50,6 +50,33 @@ def test_make_judge_data_names_it(tmp_path, capsys, monkeypatch):
     assert NAMED in capsys.readouterr().err
 
 
+@pytest.fixture
+def candidates(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    write_candidates(tmp_path / "candidates.jsonl")
+    return ["--config", "configs/tiny.yaml", f"judge.data.responses=[{tmp_path / 'candidates.jsonl'}]"]
+
+
+def test_make_judge_data_leaves_a_set_that_is_there(tmp_path, candidates, capsys):
+    words = [str(tmp_path / "out"), *candidates]
+    assert make_judge_data(words) == 0
+    before = (tmp_path / "out" / "data" / "train.parquet").read_bytes()
+    assert make_judge_data([*words, "judge.data.heldout_problems=1"]) == 2
+    assert "holds a judge set already" in capsys.readouterr().err
+    assert (tmp_path / "out" / "data" / "train.parquet").read_bytes() == before
+
+
+def test_make_judge_data_looks_for_the_verdict_words(tmp_path, candidates, capsys):
+    (tmp_path / "judge.txt").write_text("{{problem}} {{response}} Answer Yes.")
+    assert make_judge_data([str(tmp_path / "out"), *candidates, f"judge.data.prompt={tmp_path / 'judge.txt'}"]) == 2
+    assert "verdict word 'No' does not occur" in capsys.readouterr().err
+
+
+def test_all_problems_held_out_is_the_cause_that_is_named(tmp_path, candidates, capsys):
+    assert make_judge_data([str(tmp_path / "out"), *candidates, "judge.data.heldout_problems=100000"]) == 2
+    assert "of mixed outcome are held out" in capsys.readouterr().err
+
+
 def test_evaluate_names_it(tmp_path, capsys):
     write_jsonl(tmp_path / "stored.jsonl", [{"problem": "How many were sold?", "gold": GOLD, "response": r"\boxed{9}"}])
     assert evaluate(["--responses", str(tmp_path / "stored.jsonl"), "--out", str(tmp_path / "out")]) == 0

@@ -102,9 +102,9 @@ def first_gold(subject: Subject) -> Iterator[Finding]:
         yield ok("the first problem has no gold answer to try")
         return
     with subject.grading.open_pool(workers=1) as pool:
-        if canary(pool, [problem]):
-            remedy = "mend the gold answer, or set reward.verifier to one that reads it"
-            raise InputError(f"gold {problem.gold!r} of problem {problem.id} fails against itself", remedy)
+        if failures := canary(pool, [problem]):
+            remedy = "mend the gold answer, or set reward.verifier to one that reads it and that ends"
+            raise InputError(f"the grader fails on a gold answer: {failures[0]}", remedy)
     yield ok(f"gold {problem.gold!r} graded against itself is correct")
 
 
