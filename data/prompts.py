@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,6 +32,8 @@ def load_template(path: str | Path, fields: Sequence[str]) -> str:
     with reading("not a text file", "convert the file to UTF-8", file=path):
         # Editors end a file with a line feed, which is no part of the prompt.
         text = path.read_text(encoding="utf-8").removesuffix("\n")
+    if control := next((sign for sign in text if unicodedata.category(sign) == "Cc" and sign not in "\n\r\t"), ""):
+        raise InputError(f"holds the control character {control!r}", "take it out of the template", file=path)
     if spaced := _SPACED.search(text):
         problem = f"{spaced.group(0)} has spaces inside the braces"
         raise InputError(problem, f"write e.g. {{{{{fields[0]}}}}}", file=path, field=spaced.group(1))

@@ -50,6 +50,9 @@ def _general(config: Config) -> Iterator[Fault]:
     for role in config.data.columns:
         if role not in ROLES:
             yield Fault(f"data.columns.{role}", "unknown role", f"use {', '.join(ROLES)}")
+    names = list(config.data.columns.values())
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        yield Fault("data.columns", f"column {twice!r} is given to two roles", "give each role a column of its own")
     if judge.verdicts[0] == judge.verdicts[1]:
         yield Fault("judge.data.verdicts", f"{judge.verdicts} are not two words", "give e.g. [Yes,No]")
     if judge.candidates != "fixed" and judge.responses:

@@ -7,6 +7,7 @@ from judgerlvr.config.load import ROOT, load_config
 from rewards.errors import InputError
 
 FAULTS = {
+    "data.columns={problem: answer, gold: answer}": "data.columns",
     "temperature=0": "temperature",
     "max_prompt_tokens=0": "max_prompt_tokens",
     "data.contamination=ignore": "data.contamination",

@@ -92,6 +92,8 @@ def test_unparsable_gold_names_its_row(tmp_path):
         ("Judge {{response}}", "{{problem}} does not occur"),
         ("{{problem}} {{response}} {{ gold }}", "{{ gold }} has spaces inside the braces"),
         ("{% if problem %}{{problem}}{% endif %} {{response}}", "{% if problem %} is no place"),
+        ("{{problem}} {{response}} \0", "holds the control character '\\x00'"),
+        ("{{problem}} \x1b[31m {{response}}", "holds the control character '\\x1b'"),
         ("{{problem}} {{response }}", "{{response }} has spaces inside the braces; write e.g. {{problem}}"),
     ],
 )
