@@ -41,10 +41,14 @@ GONE = 30.0
 
 
 class Cluster:
-    """A head node and a second node on this machine, each in a session of its own."""
+    """A head node and a second node on this machine, each in a session of its own.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    ``size`` holds options of ``ray start`` for both. ``hosts`` are their addresses, where Ray
+    is not to choose.
+    """
+
+    def __init__(self, folder: Path, size: Sequence[str] = ("--num-cpus=2",), hosts: Sequence[str] = ()) -> None:
+        self.folder, self.size, self.hosts = folder, size, hosts
         self.port = free_port()
         self.nodes: list[subprocess.Popen[bytes] | None] = [None, None]
         self.environment = os.environ | {"RAY_TMPDIR": str(folder / "ray"), "PYTHONPATH": str(ROOT)}
@@ -57,19 +61,20 @@ class Cluster:
         if not self._runs(0):
             self.stop()
             client = f"--ray-client-server-port={free_port()}"
-            self.nodes[0] = self._node("--head", f"--port={self.port}", "--include-dashboard=false", client)
+            self.nodes[0] = self._node(0, "--head", f"--port={self.port}", "--include-dashboard=false", client)
             self._wait()
         if not self._runs(1):
             self.kill(1)
-            self.nodes[1] = self._node(f"--address=127.0.0.1:{self.port}")
+            self.nodes[1] = self._node(1, f"--address=127.0.0.1:{self.port}")
 
-    def _node(self, *options: str) -> subprocess.Popen[bytes]:
+    def _node(self, number: int, *options: str) -> subprocess.Popen[bytes]:
+        host = [f"--node-ip-address={self.hosts[number]}"] if self.hosts else []
         ray = Path(sys.executable).with_name("ray")
         ports = [f"--dashboard-agent-listen-port={free_port()}", "--min-worker-port=0", "--max-worker-port=0"]
         environment = {name: value for name, value in self.environment.items() if name != "RAY_ADDRESS"}
         with (self.folder / "nodes.log").open("ab") as log:
             return subprocess.Popen(
-                [ray, "start", "--block", "--num-cpus=2", "--disable-usage-stats", *options, *ports],
+                [ray, "start", "--block", "--disable-usage-stats", *self.size, *host, *options, *ports],
                 env=environment,
                 stdout=log,
                 stderr=log,
