@@ -120,6 +120,7 @@ def test_each_step_has_one_row(machine):
 
 def test_the_copy_of_the_end_comes_back_with_the_same_policy(machine, tmp_path):
     machine.finish("restore", f"file://{machine.bucket}", tmp_path / "judge")
-    machine.finish("stage1_judge", "--resume", tmp_path / "judge", "--out", tmp_path / "policy")
-    there, here = (load_file(folder / "policy" / "model.safetensors") for folder in (machine.folder, tmp_path))
+    checkpoint = tmp_path / "judge" / "checkpoints" / "global_step_2"
+    machine.finish("export", checkpoint)
+    there, here = (load_file(folder / "policy" / "model.safetensors") for folder in (machine.folder, checkpoint))
     assert all(torch.equal(there[name], here[name]) for name in here)
