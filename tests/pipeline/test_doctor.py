@@ -11,13 +11,14 @@ from data.jsonl import write_jsonl
 from judgerlvr import cluster
 from judgerlvr.__main__ import run_command
 from judgerlvr.cluster.ray import check_address
-from judgerlvr.config.load import ROOT
+from judgerlvr.config.check import refresh_every
+from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.doctor import main, parse_arguments
 from judgerlvr.models.directory import load_tokenizer, small_tokenizer
 from judgerlvr.pipeline.checkup.data import DATA
 from judgerlvr.pipeline.checkup.findings import Check, Finding, Level, examine, examine_all, ok
 from judgerlvr.pipeline.checkup.page import next_step
-from judgerlvr.pipeline.checkup.start import START
+from judgerlvr.pipeline.checkup.start import START, never
 from judgerlvr.pipeline.requests import unchecked_request
 from judgerlvr.stage1_judge import main as stage1
 from judgerlvr.stage2_generate import main as stage2
@@ -82,6 +83,12 @@ def test_a_stage_begins_with_the_same_findings(capsys):
     main(["judge"])
     doctor = [line for line in capsys.readouterr().out.splitlines() if line.startswith(tuple(Level))]
     assert [line for line in doctor if line not in printed.splitlines()] == []
+
+
+def test_a_special_token_in_a_template_is_a_warning(capsys, tmp_path):
+    (tmp_path / "prompt.txt").write_text("{{problem}}<|im_end|>")
+    assert main(["generate", "--config", "configs/tiny.yaml", f"data.prompt={tmp_path / 'prompt.txt'}"]) == 0
+    assert "special token" in " ".join(capsys.readouterr().out.split())
 
 
 def test_golds_that_no_answer_matches_are_listed(capsys, tmp_path):
@@ -165,6 +172,24 @@ def test_a_check_without_its_area_is_not_made():
     assert (skipped.level, skipped.text) == (Level.warning, "not checked")
     with pytest.raises(InputError):
         list(examine(checks, None))
+
+
+@pytest.mark.parametrize(
+    ("override", "warned"),
+    [
+        ("judge.optimizer.warmup_steps=11", 1),
+        ("judge.optimizer.warmup_steps=10", 0),
+        ("judge.validation.every=11", 1),
+        ("judge.validation.every=10", 0),
+        ("judge.data.candidates=refresh_every:10", 1),
+        ("judge.data.candidates=refresh_every:9", 0),
+        ("generate.optimizer.warmup_steps=99", 0),
+    ],
+)
+def test_what_so_many_steps_do_not_come_to_is_a_warning(override, warned):
+    """Ten steps of the judge stage."""
+    config = load_config("configs/tiny.yaml", [override])
+    assert len(list(never("judge", config.judge, refresh_every(config.judge.data.candidates)))) == warned
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])

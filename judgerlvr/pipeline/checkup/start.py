@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
-from judgerlvr.config.check import MATCH_TOKENS
+from judgerlvr.config.check import MATCH_TOKENS, refresh_every
 from judgerlvr.config.choices import Device, Extraction
+from judgerlvr.config.schema import Kind, StageSettings
 from judgerlvr.engine.preflight import PreflightError, check_versions
 from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
 from judgerlvr.models.finite import check_finite, weight_bytes
-from judgerlvr.models.prompt_tokens import check_room, template_opens_thinking
+from judgerlvr.models.prompt_tokens import check_room, special_texts, template_opens_thinking
 from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.nodes import nodes
@@ -126,11 +127,23 @@ def prompt(subject: Subject) -> Iterator[Finding]:
 
 
 def asked(subject: Subject) -> Iterator[Finding]:
-    """Room for an answer in the model's tokens, and the card of the starting policy."""
+    """Room for an answer in the model's tokens, the templates' own special tokens, and the starting policy's card."""
     _check_room(subject)
+    yield from _special_in_templates(subject)
     opens = template_opens_thinking(subject.tokenizer)
     for line in check_card(subject.request, subject.override_card, opens):
         yield warning(f"other than the policy's card: {line}", "use the card's, unless the change is meant")
+
+
+def _special_in_templates(subject: Subject) -> Iterator[Finding]:
+    """A template that writes a special token ends or begins a turn within the turn."""
+    config, kind = subject.config, subject.request.kind
+    paths = [config.data.prompt] if asks_to_generate(kind, config.judge.data) else []
+    for path in map(Path, [*paths, *([config.judge.data.prompt] if kind == "judge" else [])]):
+        text = path.read_text(encoding="utf-8")
+        for token in sorted(special_texts(subject.tokenizer)):
+            if token in text:
+                yield warning(f"{path} holds the model's special token {token}", "take the token out of the template")
 
 
 def _check_room(subject: Subject) -> None:
@@ -166,8 +179,29 @@ def cluster(subject: Subject) -> Iterator[Finding]:
         yield ok(f"{counted(samples, 'sample')} a step, {samples // batch.updates_per_step} an update")
 
 
+def never(kind: Kind, settings: StageSettings, refresh: int = 0) -> Iterator[Finding]:
+    """What a run of so many steps does not come to. ``refresh`` counts steps between two samplings of candidates."""
+    steps, field = settings.stop.steps, f"{kind}.stop.steps"
+    if 0 < steps < settings.optimizer.warmup_steps:
+        problem = (
+            f"{settings.optimizer.warmup_steps} steps of warm-up, and {field} is {steps}: the full rate never comes"
+        )
+        yield warning(problem, f"lower {kind}.optimizer.warmup_steps")
+    if 0 < steps < settings.validation.every:
+        problem = f"validation each {settings.validation.every} steps, and {field} is {steps}: at the end alone"
+        yield warning(problem, f"lower {kind}.validation.every, if more is wanted")
+    if 0 < steps <= refresh:
+        problem = f"candidates are refreshed each {refresh} steps, and {field} is {steps}: never"
+        yield warning(problem, "lower the number in judge.data.candidates, or set fixed")
+
+
 def budget(subject: Subject) -> Iterator[Finding]:
-    """The run folders whose tokens end this run. A folder may appear later, since arms run side by side."""
+    """Steps that a run does not come to, and the run folders whose tokens end this run.
+
+    A folder may appear later, since arms run side by side.
+    """
+    request, candidates = subject.request, subject.config.judge.data.candidates
+    yield from never(request.kind, request.settings, refresh_every(candidates) if request.kind == "judge" else 0)
     field = f"{subject.request.kind}.stop.tokens_of"
     for folder in map(Path, subject.request.settings.stop.tokens_of):
         with reading("the path cannot be followed", "give run folders", file=folder, field=field):
