@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from data.row_files import iter_rows
+from judgerlvr.config.domains import printable
 from judgerlvr.runs.folder import check_writable
 from rewards.errors import InputError
 
@@ -20,6 +21,8 @@ def check_link(link: Path, run_dir: Path | None) -> None:
     Raises:
         InputError: ``link`` exists and is a file, a directory or a link into another run, or no link can be made there.
     """
+    if not printable(str(link)):
+        raise InputError("holds control characters", "give another --out", field="--out")
     if not link.is_symlink() and not link.exists():
         check_writable(link.absolute().parent, "give another --out")
         return

@@ -132,7 +132,7 @@ def read_card(policy: Path) -> PolicyCard | None:
     if path.exists() and not path.is_file():
         raise InputError("is no file", "restore the file, or remove it to do without", file=path)
     with reading("not a policy's card", "restore the file, or remove it to do without", file=path):
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_once)
         # Facts of later versions are passed over.
         known = {item.name: values[item.name] for item in fields(PolicyCard)}
     for name, fits in FACTS.items():
@@ -140,6 +140,14 @@ def read_card(policy: Path) -> PolicyCard | None:
             problem = f"{_short(known[name])} cannot be what the card says"
             raise InputError(problem, "restore the file, or remove it to do without", file=path, field=name)
     return PolicyCard(**{**known, "verdicts": known["verdicts"] and tuple(known["verdicts"])})
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object. Of two facts of one name the last would hold, without a word."""
+    names = [name for name, _ in pairs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice} stands there twice")
+    return dict(pairs)
 
 
 def run_card(stage: Stage) -> PolicyCard:

@@ -32,3 +32,10 @@ def test_a_folder_in_which_no_link_can_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="nothing can be made here"):
         check_link(tmp_path / "file" / "judge", None)
+
+
+@pytest.mark.parametrize("sign", ["\n", "\x1b[31m", "\0", "\ud800"])
+def test_a_name_with_control_characters_is_refused(tmp_path, sign):
+    with pytest.raises(InputError, match="holds control characters") as caught:
+        check_link(tmp_path / f"a{sign}b", None)
+    assert sign not in str(caught.value)

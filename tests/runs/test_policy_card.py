@@ -228,3 +228,10 @@ def test_a_chat_template_that_opens_the_thinking_part_is_told(policy, tmp_path, 
     keys = ["--config", "configs/tiny.yaml", "--dry-run", "cluster.device=cpu", "reward.verifier=rewards.math:verify"]
     assert main([*keys, "--init", str(policy)]) == 0
     assert "thinking_open: False on the card, True here" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_card_with_a_fact_twice_is_one_line(policy):
+    text = (policy / CARD).read_text()
+    (policy / CARD).write_text(text.replace("{", '{"extraction": "lenient", ', 1))
+    with pytest.raises(InputError, match="extraction stands there twice"):
+        read_card(policy)
