@@ -23,6 +23,7 @@ from judgerlvr.pipeline.requests import unchecked_request
 from judgerlvr.stage1_judge import main as stage1
 from judgerlvr.stage2_generate import main as stage2
 from rewards.errors import InputError
+from tests.helpers.model_damage import copy_base
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 AREAS = {"machine", "model", "weights", "data", "prompt", "verifier", "cluster", "disk"}
@@ -89,6 +90,14 @@ def test_a_special_token_in_a_template_is_a_warning(capsys, tmp_path):
     (tmp_path / "prompt.txt").write_text("{{problem}}<|im_end|>")
     assert main(["generate", "--config", "configs/tiny.yaml", f"data.prompt={tmp_path / 'prompt.txt'}"]) == 0
     assert "special token" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_chat_template_with_a_clock_is_a_warning(capsys, tmp_path):
+    model = copy_base(tmp_path / "model")
+    template = model / "chat_template.jinja"
+    template.write_text("{# {{ strftime_now('%d') }} #}" + template.read_text())
+    assert main(["generate", "--config", "configs/tiny.yaml", f"model.path={model}"]) == 0
+    assert "calls strftime_now" in " ".join(capsys.readouterr().out.split())
 
 
 def test_golds_that_no_answer_matches_are_listed(capsys, tmp_path):
@@ -181,6 +190,8 @@ def test_a_check_without_its_area_is_not_made():
         ("judge.optimizer.warmup_steps=10", 0),
         ("judge.validation.every=11", 1),
         ("judge.validation.every=10", 0),
+        ("judge.stop.hours=1e-9", 1),
+        ("judge.stop.hours=0", 0),
         ("judge.data.candidates=refresh_every:10", 1),
         ("judge.data.candidates=refresh_every:9", 0),
         ("generate.optimizer.warmup_steps=99", 0),

@@ -31,6 +31,10 @@ from rewards.wording import counted
 
 # A policy of more parameters is meant for a GPU. The largest shipped base has 5 million.
 MOST_ON_CPU = 100e6
+# What a chat template calls for today's date.
+CLOCK = "strftime_now"
+# Hours below which one step of any model ends a run. The figure is our choice.
+ONE_STEP_HOURS = 0.01
 # More grading processes wait for each other. The figure is our choice.
 MOST_A_CORE = 4
 # Reading so much takes long enough to be told before.
@@ -130,6 +134,8 @@ def asked(subject: Subject) -> Iterator[Finding]:
     """Room for an answer in the model's tokens, the templates' own special tokens, and the starting policy's card."""
     _check_room(subject)
     yield from _special_in_templates(subject)
+    if CLOCK in str(getattr(subject.tokenizer, "chat_template", "")):
+        yield warning(f"the chat template calls {CLOCK}, so prompts differ from day to day", "write the date out")
     opens = template_opens_thinking(subject.tokenizer)
     for line in check_card(subject.request, subject.override_card, opens):
         yield warning(f"other than the policy's card: {line}", "use the card's, unless the change is meant")
@@ -187,6 +193,8 @@ def never(kind: Kind, settings: StageSettings, refresh: int = 0) -> Iterator[Fin
             f"{settings.optimizer.warmup_steps} steps of warm-up, and {field} is {steps}: the full rate never comes"
         )
         yield warning(problem, f"lower {kind}.optimizer.warmup_steps")
+    if 0 < settings.stop.hours < ONE_STEP_HOURS:
+        yield warning(f"{kind}.stop.hours is {settings.stop.hours:g}: the first step ends the run", "give more hours")
     if 0 < steps < settings.validation.every:
         problem = f"validation each {settings.validation.every} steps, and {field} is {steps}: at the end alone"
         yield warning(problem, f"lower {kind}.validation.every, if more is wanted")
