@@ -1,5 +1,7 @@
 """Paths, commands, options and keys that docs, docstrings and comments name exist, and every link leads somewhere."""
 
+import re
+
 import pytest
 
 from tests.house.references import broken_links, command_problem, problems, span_problem
@@ -7,6 +9,11 @@ from tests.house.texts import ROOT, pages, python_files
 
 CODE = python_files("judgerlvr/", "rewards/", "data/", "benchmarks/", "scripts/", "tests/", "examples/")
 PAGES = pages()
+
+
+# A folder of one machine says nothing on another. Docs and commands name such folders by a word in capitals.
+MACHINE = re.compile(r"(?<![\w.~:/])/(tmp|home|root|work|mnt|srv|var|Users)/\w")
+RECORDS = [path for path in sorted((ROOT / "benchmarks").rglob("*")) if "results" in path.parts and path.is_file()]
 
 
 def named(path):
@@ -21,6 +28,15 @@ def test_a_page_names_what_exists(page):
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_links_lead_somewhere(page):
     assert broken_links(page) == []
+
+
+def test_a_record_names_no_folder_of_a_machine():
+    assert [named(path) for path in RECORDS if MACHINE.search(path.read_text(errors="replace"))] == []
+
+
+@pytest.mark.parametrize("text", ["runs=/tmp/a/runs,", "['/home/b/x.jsonl']", "`/root/c`: bf16", '"/Users/d"'])
+def test_a_planted_folder_is_found(text):
+    assert MACHINE.search(text)
 
 
 def test_docstrings_and_comments_name_what_exists():
