@@ -167,8 +167,7 @@ def _select(
         raise NothingToJudge(
             f"nothing to judge: {_outcomes(len(store), table)}{counted(problems['mixed'], 'problem')} of mixed outcome "
             f"among {problems['usable']}",
-            "give candidates that are right for some and wrong for other responses to a problem, "
-            "or lower judge.data.heldout_problems",
+            "give candidates that are right for some and wrong for other responses to a problem",
         )
     foul, unread = (int(np.isin(problem, list(places)).sum()) for places in left_out)
     counts = {

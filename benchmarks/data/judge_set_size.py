@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -74,6 +75,8 @@ def tree_memory(root: int) -> int:
 
 def measure(code: Path, source: Path, out: Path, characters: int = CHARACTERS) -> dict[str, object]:
     """One build with the code of a checkout: processor seconds with children, wall seconds, peak of the tree."""
+    # The command leaves a set that is there alone.
+    shutil.rmtree(out, ignore_errors=True)
     command = [
         sys.executable,
         "-m",

@@ -13,13 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.data.candidate_kills import Cluster, descendants, kill, named
+from benchmarks.data.candidate_kills import Cluster, descendants, kill
+from benchmarks.stages.killing.plan import VICTIMS
 from benchmarks.stages.killing.running import weights
 from data.jsonl import read_jsonl, write_jsonl
 from judgerlvr.config.load import ROOT
@@ -28,8 +30,13 @@ from judgerlvr.runs.manifest import MANIFEST
 from tests.helpers.leftovers import is_locked, shared_memory, unmapped
 from tests.helpers.stage_runs import SMALL, write_candidates
 
-# Ray's names of the workers. A node and the driver have none.
-WORKERS = {"rollout server": "ray::ManyServer", "reward worker": "ray::RewardLoopWorker", "trainer": "ray::WorkerDict"}
+# Patterns of the workers' command lines. A node and the driver have none.
+WORKERS = {
+    "rollout server": VICTIMS["engine"],
+    "reward worker": "^ray::RewardLoopWorker",
+    "trainer": VICTIMS["trainer"],
+}
+ANY_WORKER = "^(ray|VLLM)::"
 KINDS = (*WORKERS, "node", "driver")
 # Ray's own processes of a node, which a command does not start.
 RESTING = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
@@ -97,12 +104,15 @@ def planned(count: int, seed: int) -> list[tuple[str, float]]:
     return [(kind, round(draw.random(), 3)) for kind in kinds]
 
 
-def workers(cluster: Cluster, name: str = "ray::") -> dict[int, str]:
-    """Workers on both nodes with a name, idle ones and Ray's agents left out."""
-    names = (name, *(("VLLM::",) if name == "ray::" else ()))
-    below = [named(each, node.pid) for node in cluster.nodes if node for each in names]
-    titles = {process: command_line(process) for found in below for process in found}
-    return {process: title for process, title in titles.items() if title and not title.startswith(RESTING)}
+def workers(cluster: Cluster, pattern: str = ANY_WORKER) -> dict[int, str]:
+    """Command lines of the workers on both nodes that a pattern meets, idle ones and Ray's agents left out."""
+    below = {process for node in cluster.nodes if node for process in descendants(node.pid)}
+    titles = {process: command_line(process) for process in below}
+    return {
+        process: title
+        for process, title in titles.items()
+        if re.search(pattern, title) and not title.startswith(RESTING)
+    }
 
 
 def command_line(process: int) -> str:

@@ -23,7 +23,7 @@ QUANTISED = "quantization_config"
 # Names of safetensors for floating point types.
 FLOATS = ("F64", "F32", "F16", "BF16")
 # A tied head, and tables of positions of older checkpoints. No engine reads these.
-UNREAD = re.compile(r"lm_head\.weight|.*rotary_emb\.inv_freq")
+UNREAD = re.compile(rf"{re.escape(HEAD)}|.*rotary_emb\.inv_freq")
 OTHER_MODEL = "give the config.json that belongs to these weights"
 
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import fcntl
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from judgerlvr.cluster import remains
 from judgerlvr.runs.lock import LOCK
 
 SHARED = Path("/dev/shm")
+
+
+@contextmanager
+def short_sessions(letter: str) -> Iterator[Path]:
+    """A folder for the Ray sessions of commands that die. A socket's path must be short."""
+    base = Path("/tmp") / f"{letter}{os.getpid()}"
+    base.mkdir()
+    yield base
+    for left in base.glob("*"):
+        remains.remove(left, patience=0)
+    base.rmdir()
 
 
 def processes(base: Path) -> dict[int, str]:

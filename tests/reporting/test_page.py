@@ -125,7 +125,7 @@ def test_a_run_given_twice_is_one_line_and_exit_2(tmp_path, capsys):
 
 def test_settings_of_runs_with_one_name_are_told_apart(tmp_path):
     folders = [write_three(tmp_path / name)[0] for name in ("a", "b")]
-    assert own_names([read_run(folder) for folder in folders]) == [str(folder) for folder in folders]
+    assert own_names([read_run(folder) for folder in folders]) == {folder: str(folder) for folder in folders}
 
 
 def test_damaged_metrics_name_file_and_row(tmp_path, capsys):

@@ -24,7 +24,7 @@ from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
 from judgerlvr.runs.metrics import ACCURACY, ENTROPY, EXTRA_ROUNDS, MISMATCH, read_metrics
 from judgerlvr.tinyworld.problems import generate_problems
-from tests.helpers.leftovers import left_by, processes, shared_memory
+from tests.helpers.leftovers import left_by, processes, shared_memory, short_sessions
 from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = pytest.mark.engine
@@ -91,13 +91,8 @@ def whole(finished):
 
 @pytest.fixture(scope="module")
 def sessions():
-    """Where the dying commands keep their Ray sessions. A socket's path must be short."""
-    base = Path("/tmp") / f"e{os.getpid()}"
-    base.mkdir()
-    yield base
-    for left in base.glob("*"):
-        remains.remove(left, patience=0)
-    base.rmdir()
+    with short_sessions("e") as base:
+        yield base
 
 
 def worker_of(sessions, name):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from judgerlvr.cluster import remains
 from judgerlvr.config.load import ROOT
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.metrics import METRICS, read_metrics
-from tests.helpers.leftovers import processes
+from tests.helpers.leftovers import processes, short_sessions
 from tests.helpers.stage_runs import SMALL, write_candidates
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -76,13 +75,8 @@ def candidates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sessions():
-    """Where commands keep their Ray sessions. A socket's path must be short."""
-    base = Path("/tmp") / f"l{os.getpid()}"
-    base.mkdir()
-    yield base
-    for left in base.glob("*"):
-        remains.remove(left, patience=0)
-    base.rmdir()
+    with short_sessions("l") as base:
+        yield base
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,8 @@ from rewards.wording import counted
 MOST_ON_CPU = 100e6
 # What a chat template calls for today's date.
 CLOCK = "strftime_now"
-# Hours below which one step of any model ends a run. The figure is our choice.
-ONE_STEP_HOURS = 0.01
+# A run that is to end this soon is taken for a slip. The figure is our choice.
+SOON_HOURS = 0.01
 # More grading processes wait for each other. The figure is our choice.
 MOST_A_CORE = 4
 # Reading so much takes long enough to be told before.
@@ -193,8 +193,9 @@ def never(kind: Kind, settings: StageSettings, refresh: int = 0) -> Iterator[Fin
             f"{settings.optimizer.warmup_steps} steps of warm-up, and {field} is {steps}: the full rate never comes"
         )
         yield warning(problem, f"lower {kind}.optimizer.warmup_steps")
-    if 0 < settings.stop.hours < ONE_STEP_HOURS:
-        yield warning(f"{kind}.stop.hours is {settings.stop.hours:g}: the first step ends the run", "give more hours")
+    if 0 < settings.stop.hours < SOON_HOURS:
+        seconds = settings.stop.hours * 3600
+        yield warning(f"{kind}.stop.hours ends the run after {seconds:.2g} s, or a first step", "give more hours")
     if 0 < steps < settings.validation.every:
         problem = f"validation each {settings.validation.every} steps, and {field} is {steps}: at the end alone"
         yield warning(problem, f"lower {kind}.validation.every, if more is wanted")
