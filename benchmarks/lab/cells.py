@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.lab.arms import Arm, control_arms, main_arms, registered_arms
+from benchmarks.lab.checks import LEAST_ENTROPY
 from benchmarks.lab.sft import SftConfig
 from benchmarks.lab.training import RlConfig
 from benchmarks.lab.worlds.chain import ChainConfig
@@ -26,6 +27,7 @@ class Cell:
     seeds: int = 4
     seed: int = 0
     registration: str = ""  # file that was committed before the cell's first run
+    least_entropy: float = LEAST_ENTROPY  # after judging, as a share of the base's
 
 
 STEPS = 120
@@ -72,7 +74,13 @@ def fresh_instance(cell: Cell, number: int, registration: str) -> Cell:
 
 
 def registered_cells() -> list[Cell]:
-    return [fresh_instance(chain_cell("chain", "92", "05"), number, "judge-20-2026-11-29.md") for number in (1, 2)]
+    """Every registered cell. The later two have a smaller least entropy, as their registrations say."""
+    chain, twin = chain_cell("chain", "92", "05"), chain_cell("twin", "92", "05")
+    return [
+        *(fresh_instance(chain, number, "judge-20-2026-11-29.md") for number in (1, 2)),
+        replace(fresh_instance(chain, 3, "judge-20-chain-2026-11-30.md"), least_entropy=0.60),
+        replace(fresh_instance(twin, 4, "judge-20-twin-2026-11-30.md"), least_entropy=0.60),
+    ]
 
 
 def smoke_cell() -> Cell:

@@ -161,6 +161,13 @@ def test_checks_after_judging_read_the_hand_over():
     assert checks["recheck agreement moved"].passed
 
 
+def test_a_cell_may_register_another_least_entropy():
+    after = point(20, "1-judge", 0.92, entropy=0.65, judge_unreliable_right=0.67, unreliable_right=0.60)
+    curve = [point(0, "base", 0.92), after, point(30, "2-generate", 0.92), point(40, "2-generate", 0.92)]
+    assert [c.name for c in octet_checks([curve]) if not c.passed] == ["after judging: entropy of base"]
+    assert all(check.passed for check in octet_checks([curve], least_entropy=0.60))
+
+
 def test_a_recheck_that_learns_fails_its_check():
     curve = [point(0, "base", 0.92), *[point(step, "1-generate", 0.96) for step in (10, 20, 30)]]
     assert [check.name for check in octet_checks([curve]) if not check.passed] == ["recheck agreement moved"]
