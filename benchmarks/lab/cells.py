@@ -74,11 +74,12 @@ def fresh_instance(cell: Cell, number: int, registration: str) -> Cell:
 
 
 def registered_cells() -> list[Cell]:
-    """Every registered cell. The later two have a smaller least entropy, as their registrations say."""
+    """Every registered cell. The later three have a smaller least entropy, as their registrations say."""
     chain, twin = chain_cell("chain", "92", "05"), chain_cell("twin", "92", "05")
     return [
         *(fresh_instance(chain, number, "judge-20-2026-11-29.md") for number in (1, 2)),
         replace(fresh_instance(chain, 3, "judge-20-chain-2026-11-30.md"), least_entropy=0.60),
+        replace(fresh_instance(chain, 5, "judge-20-chain-second-2026-11-30.md"), least_entropy=0.60),
         replace(fresh_instance(twin, 4, "judge-20-twin-2026-11-30.md"), least_entropy=0.60),
     ]
 
