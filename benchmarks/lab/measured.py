@@ -1,4 +1,4 @@
-"""Cells as measured cases of ``judgerlvr.diagnose``: ``python -m benchmarks.lab.measured DIR...`` prints the rows."""
+"""Committed cells as measured cases of ``judgerlvr.diagnose``: ``python -m benchmarks.lab.measured`` prints them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from benchmarks.lab.map import CellResults, Row, read_cell, rows_of
 from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import Estimate
 
-FAMILY = "lab: chain with frozen rechecks"
+RESULTS = Path(__file__).parent / "results"
+# By the kind of the world: whether a refused value must be replaced by another one.
+FAMILIES = {True: "lab: chain with frozen rechecks", False: "lab: twin, whose rechecks always pay"}
 UNREACHED = "none as accurate"  # the word of judgerlvr.diagnosis.cases, which the lab cannot import
 
 
@@ -26,12 +28,15 @@ def cases_of(folder: Path) -> list[dict[str, Any]]:
 
 def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
     vanilla = cell.octets["vanilla"]
+    settings = vanilla["settings"]
+    record = folder.resolve().relative_to(RESULTS)
+    rates = "each arm at its better rate" if len(settings["rates"]) > 1 else f"rate {settings['rates'][0]:g}"
+    kind = "registered" if cell.registration else "exploratory"
     return {
-        "name": f"{cell.name} {row.arm}, {folder.name}",
-        "family": FAMILY,
-        "record": f"benchmarks/lab/results/{folder.name}",
-        "condition": f"{LABEL}; one base, each arm at its better rate, {vanilla['device']}, exploratory; "
-        "tokens at matched accuracy",
+        "name": f"{cell.name} {row.arm}, {record.parts[0]}",
+        "family": FAMILIES[settings["world"]["replaces"]],
+        "record": f"benchmarks/lab/results/{record}",
+        "condition": f"{LABEL}; one base, {rates}, {vanilla['device']}, {kind}; tokens at matched accuracy",
         "pairs": row.comparison.accuracy.pairs,
         "inputs": _inputs(cell),
         "accuracy": _bounds(row.comparison.accuracy),
@@ -68,11 +73,15 @@ def _bounds(value: Estimate) -> dict[str, float | None]:
     return {name: round(end, 4) if math.isfinite(end) else None for name, end in ends.items()}
 
 
+def cell_folders() -> list[Path]:
+    """The committed cells that have a vanilla octet, by name."""
+    return sorted(file.parent for file in RESULTS.rglob("octet-vanilla.json"))
+
+
 def main(arguments: list[str] | None = None) -> int:
     made = argparse.ArgumentParser(prog="python -m benchmarks.lab.measured", description=f"{LABEL}: measured cases")
-    made.add_argument("cells", type=Path, nargs="+", help="folders written by benchmarks.lab.run")
-    options = made.parse_args(arguments)
-    print(json.dumps([case for folder in options.cells for case in cases_of(folder)], indent=1))
+    made.parse_args(arguments)
+    print(json.dumps([case for folder in cell_folders() for case in cases_of(folder)], indent=1))
     return 0
 
 

@@ -38,7 +38,7 @@ def plot_cell(name: str, octets: Octets, file: Path) -> None:
     axes[0, 0].legend(fontsize=7)
     figure.suptitle(f"{LABEL}: {name}")
     figure.tight_layout()
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=80)
     plt.close(figure)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,7 @@ def predict(inputs: Mapping[str, Estimate], cases: Sequence[Case]) -> Prediction
 def reasons_against(inputs: Mapping[str, Estimate], cases: Sequence[Case]) -> list[str]:
     """Why nothing can be predicted. Empty inside the hull."""
     known = decided(cases)
-    reasons = [] if known else [f"none of the {len(cases)} measured cases is decided"]
+    reasons = list(untold(cases))
     if absent := [name for name in UNITS if name not in inputs]:
         return [*reasons, f"not measured: {', '.join(absent)}"]
     coarse = [name for name, unit in UNITS.items() if inputs[name].high - inputs[name].low > 2 * COARSE * unit]
@@ -89,6 +89,15 @@ def reasons_against(inputs: Mapping[str, Estimate], cases: Sequence[Case]) -> li
         where = f": {', '.join(beyond)}" if beyond else ", though each input alone is in its range"
         reasons.append(f"outside the hull of the measured inputs{where}")
     return reasons
+
+
+def untold(cases: Sequence[Case]) -> Iterator[str]:
+    """Why the cases tell nothing apart: no outcome is decided, or a single one, which every model would then get."""
+    kinds = {case.outcome for case in decided(cases)}
+    if not kinds:
+        yield f"none of the {len(cases)} measured cases is decided"
+    elif len(kinds) == 1:
+        yield f"every decided case of the {len(cases)} measured ones is a {kinds.pop()}"
 
 
 def decided(cases: Sequence[Case]) -> list[Case]:
