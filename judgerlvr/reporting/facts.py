@@ -9,7 +9,7 @@ from judgerlvr.reporting.parts import ABSENT, NOT_RUN, Cell, Note, Table, count,
 from judgerlvr.reporting.runs import Run
 from judgerlvr.reporting.status import State
 from judgerlvr.runs.manifest import Manifest
-from judgerlvr.runs.metrics import training_seconds
+from judgerlvr.runs.metrics import METRICS, training_seconds
 
 ONE_SEED = "one seed: not evidence"
 RUN_HEAD = (
@@ -42,6 +42,9 @@ def stamps(arms: Sequence[Arm], runs: Sequence[Run]) -> Iterator[Note]:
             yield Note(f"{run.name}: {run.status}", stamp=True)
         elif run.status.state is State.training:
             yield Note(f"{run.name}: {progress(run)}")
+        # A run that still trains may be in the middle of the line.
+        if run.metrics_cut and run.status.state is not State.training:
+            yield Note(f"{run.name}: the last line of {METRICS} is cut and left out; {steps_known(run)}", stamp=True)
     yield from (Note(text, stamp=True) for text in other_models(arms))
 
 
@@ -49,6 +52,12 @@ def progress(run: Run) -> str:
     """How far a run is."""
     most = run.manifest.steps if run.manifest else None
     return f"{run.status}, step {last_step(run) or 0} of {most or 'an unknown number'}"
+
+
+def steps_known(run: Run) -> str:
+    """What a page with a cut row still holds."""
+    last = last_step(run)
+    return "no step is known" if last is None else f"figures end at step {last}"
 
 
 def other_models(arms: Sequence[Arm]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from judgerlvr.reporting.evaluations import Measured, read_evaluations
 from judgerlvr.reporting.status import Status, status_of
 from judgerlvr.runs.folder import CONFIG
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
-from judgerlvr.runs.metrics import METRICS, StepRow, merge_steps, read_metrics
+from judgerlvr.runs.metrics import METRICS, StepRow, last_row_is_cut, merge_steps, read_metrics
 from judgerlvr.runs.policy_card import PolicyCard, read_card
 from judgerlvr.runs.rollout_log import ROLLOUTS, LoggedRollout, read_steps
 from rewards.errors import InputError
@@ -24,6 +24,7 @@ ROLLOUT_STEPS = 50
 class Run:
     """One run folder. ``metrics`` has one merged row a step, in order.
 
+    ``metrics_cut``: the last row was cut short and is left out.
     ``config`` is None where there is no configuration, or where ``config_problem`` tells why none could be read.
     """
 
@@ -36,6 +37,7 @@ class Run:
     config_problem: str = ""
     status: Status = field(default_factory=Status)
     card: PolicyCard | None = None
+    metrics_cut: bool = False
 
     @property
     def name(self) -> str:
@@ -72,6 +74,7 @@ def read_run(folder: Path) -> Run:
         config_problem=problem,
         status=status_of(folder, manifest, metrics),
         card=read_card(folder),
+        metrics_cut=last_row_is_cut(folder / METRICS),
     )
     if not (run.manifest or run.metrics or run.evaluations):
         raise InputError("no manifest.json, metrics.jsonl or eval/ in it", "give a run folder", file=folder)

@@ -250,6 +250,16 @@ def read_metrics(path: Path) -> list[StepRow]:
     return rows
 
 
+def last_row_is_cut(path: Path) -> bool:
+    """Whether ``read_metrics`` leaves out a last line of this file, which a kill has cut short."""
+    lines = path.read_bytes().strip().splitlines() if path.is_file() else []
+    try:
+        json.loads(lines[-1] if lines else b"{}")
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
 def training_seconds(rows: Sequence[StepRow]) -> float:
     """Training time of merged rows. Version 0.1.0 began at zero again when a run was resumed."""
     total = before = 0.0

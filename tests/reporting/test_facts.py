@@ -134,6 +134,40 @@ def test_a_run_whose_process_was_killed_is_stopped(tmp_path):
     assert read_run(folder).status.state is State.training
 
 
+@pytest.fixture
+def killed(tmp_path):
+    """A run whose third row a kill has cut in the middle."""
+    folder = tmp_path / "judge"
+    write_run(folder, "judge", 2, 0.5, 0.6, export=None, model_hash=None)
+    line = step_row(3).to_json()
+    with (folder / METRICS).open("a") as file:
+        file.write(line[: len(line) // 2])
+    return folder
+
+
+def told_as_cut(folder):
+    return [note.text for note in stamps([], [read_run(folder)]) if note.stamp and "is cut" in note.text]
+
+
+def test_a_cut_last_row_is_one_stamp_that_says_where_the_figures_end(killed):
+    assert told_as_cut(killed) == ["judge: the last line of metrics.jsonl is cut and left out; figures end at step 2"]
+
+
+def test_a_cut_row_of_a_run_that_still_writes_is_no_stamp(killed):
+    with held(killed):
+        assert told_as_cut(killed) == []
+
+
+def test_whole_rows_are_no_stamp(tmp_path):
+    end_early(tmp_path / "stopped")
+    assert told_as_cut(tmp_path / "stopped") == []
+
+
+def test_a_cut_first_row_leaves_no_step(killed):
+    (killed / METRICS).write_text('{"step": 1, "sta')
+    assert told_as_cut(killed)[0].endswith("no step is known")
+
+
 def test_an_evaluation_of_other_weights_than_the_runs_own_is_stamped(tmp_path):
     folder = tmp_path / "judge"
     write_run(folder, "judge", 2, 0.5, 0.6)
