@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from judgerlvr.reporting.arms import Looks, cost_before, part_of
-from judgerlvr.reporting.parts import Figure, Group
+from judgerlvr.reporting.arms import Looks, cost_before, parent_of, part_of
+from judgerlvr.reporting.parts import Figure, Group, Note
 from judgerlvr.reporting.plotting import Line, Look, block_size, draw_lines, drawable
 from judgerlvr.reporting.runs import Run
 from judgerlvr.runs import metrics
@@ -146,31 +145,59 @@ def curve_groups(runs: Sequence[Run], looks: Looks) -> list[Group]:
     return [group for group in groups if group.parts]
 
 
-def _figures(runs: Sequence[Run], looks: Looks, curves: Sequence[Curve]) -> Iterator[Figure]:
+def _figures(runs: Sequence[Run], looks: Looks, curves: Sequence[Curve]) -> Iterator[Figure | Note]:
     for curve in curves:
         lines = [line for line in _lines(runs, looks, curve) if line.points]
+        missing = " ".join(unplaced(runs, curve))
         if any(y for line in lines for _, y in line.points):
             svg = draw_lines(lines, curve.axis, curve.label, log=curve.log)
-            yield Figure(curve.title, svg, caption(curve.caption, lines), summary(lines))
+            yield Figure(curve.title, svg, f"{caption(curve.caption, lines)} {missing}".strip(), summary(lines))
+        elif missing:
+            yield Note(f"{curve.title}: not drawn. {missing}")
 
 
 def _lines(runs: Sequence[Run], looks: Looks, curve: Curve) -> Iterator[Line]:
     for run in runs:
-        part, before = part_of(run, runs), cost_before(run, runs)
+        part, start = part_of(run, runs), _start(run, runs, curve.axis)
         name = part if part == run.name else f"{part} ({run.name})"
         points = [
-            (x, y)
+            (start + x, y)
             for row in run.metrics
-            if (y := curve.value(row)) is not None and (x := _place(row, curve.axis, before)) is not None
+            if (y := curve.value(row)) is not None and (x := _place(row, curve.axis)) is not None and start is not None
         ]
         yield Line(name, looks.of(part), points)
 
 
-def _place(row: StepRow, axis: str, before: tuple[int, int]) -> float | None:
+def _start(run: Run, runs: Sequence[Run], axis: str) -> int | None:
+    return cost_before(run, runs)[0] if axis == STEPS else tokens_before(run, runs)
+
+
+def _place(row: StepRow, axis: str) -> float | None:
+    """Where a step stands behind the start of its run. None without a count that can be drawn."""
     if axis == STEPS:
-        return before[0] + float(row.step)
+        return float(row.step)
     tokens = row.values.get(metrics.GENERATED_TOKENS.name)
-    return None if tokens is None or not math.isfinite(tokens) else before[1] + tokens
+    return tokens if tokens is not None and drawable(tokens) else None
+
+
+def tokens_before(run: Run, runs: Sequence[Run]) -> int | None:
+    """Tokens that the run's ancestors had generated. None where the last step of an ancestor has no finite count."""
+    parent = parent_of(run, runs)
+    if parent is None:
+        return 0
+    before, last = tokens_before(parent, runs), _place(parent.training[-1], TOKENS) if parent.training else None
+    return None if before is None or last is None else before + int(last)
+
+
+def unplaced(runs: Sequence[Run], curve: Curve) -> Iterator[str]:
+    """What a figure over tokens leaves out, since a step without a count of tokens has no place."""
+    for run in runs if curve.axis == TOKENS else ():
+        measured = [row for row in run.metrics if curve.value(row) is not None]
+        lost = sum(_place(row, TOKENS) is None for row in measured)
+        if measured and tokens_before(run, runs) is None:
+            yield f"Left out is {run.name}, since the tokens of the runs before are not known."
+        elif lost:
+            yield f"Left out are steps of {run.name} without a finite count of tokens (steps: {lost})."
 
 
 def caption(text: str, lines: Sequence[Line]) -> str:
