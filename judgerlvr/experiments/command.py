@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import zip_longest
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -63,10 +64,20 @@ def take_folder(plan: Plan, out: Path) -> None:
     """Make the folder, or find the same plan in the folder."""
     kept, text = out / PLAN, OmegaConf.to_yaml(OmegaConf.structured(plan))
     if kept.is_file():
-        if kept.read_text(encoding="utf-8") != text:
-            raise InputError("holds another plan", "give another --out", file=kept)
+        if (before := kept.read_text(encoding="utf-8")) != text:
+            remedy = "give these as they were, or another --out"
+            raise InputError(f"holds another plan ({first_difference(before, text)})", remedy, file=kept)
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError("exists and holds no experiment", "give another --out", file=out)
     out.mkdir(parents=True, exist_ok=True)
     kept.write_text(text, encoding="utf-8")
+
+
+def first_difference(before: str, now: str) -> str:
+    """The first place where two plans differ, such as a base in a checkout that was moved."""
+    lines = zip_longest(before.splitlines(), now.splitlines(), fillvalue="no line")
+    there, here = next(
+        ((one.strip(), two.strip()) for one, two in lines if one != two), ("line ends", "other line ends")
+    )
+    return f"there: {there}, now: {here}"

@@ -56,10 +56,19 @@ def demo_folder(wanted: Path | None, resume: bool) -> Path:
         InputError: the wanted folder exists, or there is nothing to resume.
     """
     if resume:
-        return wanted or _newest_unfinished()
+        return _begun(wanted) if wanted else _newest_unfinished()
     if wanted and wanted.exists():
         raise InputError("exists", "give another --out, or add --resume", file=wanted)
     return wanted or next(path for path in _names() if not path.exists())
+
+
+def _begun(folder: Path) -> Path:
+    """A folder that a demo has begun, wherever the folder has been moved to."""
+    from judgerlvr.experiments.command import PLAN
+
+    if not (folder / PLAN).is_file():
+        raise InputError("no demo was begun here", "give the demo's folder, or leave out --resume", file=folder)
+    return folder
 
 
 def _names() -> Iterator[Path]:
@@ -71,7 +80,7 @@ def _newest_unfinished() -> Path:
 
     plans = [path for path in RUNS.glob(f"demo*/{PLAN}") if not path.with_name(REPORT).exists()]
     if not plans:
-        raise InputError("no unfinished demo", "leave out --resume", file=RUNS)
+        raise InputError("no unfinished demo", "give a moved demo by --out, or leave out --resume", file=RUNS)
     return max(plans, key=lambda path: path.stat().st_mtime).parent
 
 

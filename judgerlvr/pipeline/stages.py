@@ -116,7 +116,8 @@ def _run_again(request: Request, run_dir: Path) -> Path:
     if manifest.stage != request.kind:
         raise InputError(f"holds a {manifest.stage} run", "give another name=", file=run_dir)
     found = changes(load_stored(run_dir / CONFIG, manifest.device), request.config, request.kind)
-    _check_same(request, run_dir, manifest, [change for change in found if not may_change(change, request.kind)])
+    runs = Path(request.config.runs)
+    _check_same(request, run_dir, manifest, [one for one in found if not may_change(one, request.kind, runs)])
     ended = end_of(run_dir, manifest)
     if ended and not _may_go_on(request, ended, manifest, found):
         policy = export_dir(ended)

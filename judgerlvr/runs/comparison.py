@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from judgerlvr.config.load import flat
@@ -55,9 +56,19 @@ def changes(stored: Config, wanted: Config, kind: Kind) -> list[Change]:
     ]
 
 
-def may_change(change: Change, kind: Kind) -> bool:
-    """Whether a run may go on with a change: a raised limit, or other machines."""
-    return change.key in MACHINES or is_raise(change, kind)
+def may_change(change: Change, kind: Kind, runs: Path) -> bool:
+    """Whether a run below ``runs`` may go on with a change: a raised limit, other machines, or a moved folder."""
+    return change.key in MACHINES or is_raise(change, kind) or is_move(change, kind, runs)
+
+
+def is_move(change: Change, kind: Kind, runs: Path) -> bool:
+    """Whether the runs whose tokens end this run have only moved to ``runs``, as all runs of an experiment do."""
+    if change.key != f"{kind}.stop.tokens_of":
+        return False
+    before, after = ([Path(path) for path in paths or ()] for paths in (change.before, change.after))
+    beside = all(path.parent.resolve() == runs.resolve() for path in after)
+    together = len({path.parent for path in before}) == 1
+    return beside and together and [path.name for path in before] == [path.name for path in after]
 
 
 def is_raise(change: Change, kind: Kind) -> bool:

@@ -115,7 +115,7 @@ def test_the_same_command_goes_on_and_evaluates_nothing_twice(tmp_path, commands
 
 def test_a_folder_keeps_its_plan(tmp_path, commands):
     command.run_experiment(read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", "steps"))), tmp_path / "out")
-    with pytest.raises(command.InputError, match="holds another plan"):
+    with pytest.raises(command.InputError, match=r"holds another plan \(there: by: steps, now: by: tokens\)"):
         command.run_experiment(read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", "tokens"))), tmp_path / "out")
 
 

@@ -134,6 +134,39 @@ def test_a_moved_run_goes_on(trained, tmp_path):
     assert trained[-1] == ("global_step_2", 4)
 
 
+def beside(folder, names=("judge", "generate")):
+    """The command of a run that ends with the tokens of the runs beside it, all of them in ``folder``."""
+    runs = ",".join(str(folder / name) for name in names)
+    return [*COMMAND, f"runs={folder}", f"generate.stop.tokens_of=[{runs}]", "--out", str(folder / "ckpt" / "mine")]
+
+
+@pytest.fixture
+def moved_experiment(trained, tmp_path):
+    """Folder of an experiment whose run was begun and sealed in another place."""
+    assert main(beside(tmp_path / "demo")) == 0
+    seal(tmp_path / "demo" / "mine", 2)
+    shutil.move(tmp_path / "demo", tmp_path / "moved")
+    return tmp_path / "moved"
+
+
+def test_a_moved_experiment_goes_on(moved_experiment, trained):
+    assert main(beside(moved_experiment)) == 0
+    assert trained[-1] == ("global_step_2", 4)
+
+
+def test_a_moved_experiment_reads_tokens_of_the_runs_that_moved_along(moved_experiment):
+    main(beside(moved_experiment))
+    text = (moved_experiment / "mine" / CONFIG).read_text()
+    assert str(moved_experiment / "judge") in text and str(moved_experiment.with_name("demo") / "judge") not in text
+
+
+@pytest.mark.parametrize("names", [("judge",), ("generate", "judge"), ("../judge", "../generate"), ()])
+def test_tokens_of_other_runs_are_another_run(moved_experiment, capsys, names):
+    assert main(beside(moved_experiment, names)) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "the run there differs: generate.stop.tokens_of" in line
+
+
 def test_a_copied_run_reads_its_own_data(trained, tmp_path):
     main(COMMAND)
     shutil.copytree(tmp_path / "runs" / "mine", tmp_path / "copy")
