@@ -2,7 +2,8 @@
 
     python -m judgerlvr.report RUN... [--out report.html] [--watch]
 
-RUN is a run folder, or the output folder of ``judgerlvr.evaluate``. What was not measured is shown as "not run".
+RUN is a run folder, or the output folder of ``judgerlvr.evaluate``. The folder of an experiment stands for its runs.
+What was not measured is shown as "not run".
 With ``--watch`` the page follows runs that go on, and a page that is open in a browser loads itself anew.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rewards.command_line import OneLineParser
-from rewards.errors import exit_code
+from rewards.errors import InputError, exit_code
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -38,15 +39,21 @@ def seconds(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
 
-    def work() -> None:
-        from judgerlvr.reporting import command  # after parsing: --help needs no numpy
+    return exit_code(lambda: _run(options))
 
-        if options.watch:
-            command.watch(options.runs, options.out, options.every)
-        else:
-            command.write_report(options.runs, options.out)
 
-    return exit_code(work)
+def _run(options: argparse.Namespace) -> None:
+    from judgerlvr.experiments.plan import PLAN, REPORT, runs_in  # after parsing: --help needs no numpy
+    from judgerlvr.reporting import command
+
+    if not options.watch:
+        runs = [run for given in options.runs for run in command.begun(runs_in(given))]
+        command.write_report(runs, options.out)
+        return
+    # An experiment with a report counts as finished.
+    if options.out.name == REPORT and (options.out.parent / PLAN).is_file():
+        raise InputError("the experiment writes its own page here", "give another --out", file=options.out)
+    command.watch(lambda: [run for given in options.runs for run in runs_in(given)], options.out, options.every)
 
 
 if __name__ == "__main__":

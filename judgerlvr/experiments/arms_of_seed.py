@@ -13,7 +13,7 @@ from judgerlvr.config.load import load_config
 from judgerlvr.config.schema import Config
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.experiments.commands import ALONE, Call, Room, together
-from judgerlvr.experiments.plan import ArmPlan, Budget, Kind, Plan, StagePlan
+from judgerlvr.experiments.plan import REPORT, ArmPlan, Budget, Kind, Plan, StagePlan
 from judgerlvr.experiments.spent import NOTHING, Spent, limits, total
 from judgerlvr.runs.checkpoints import complete, export_dir
 from rewards.errors import InputError
@@ -48,7 +48,7 @@ class ArmsOfSeed:
             together([partial(self._take_turn, arm, training, len(arms) > 1) for arm in arms], len(arms))
         self._evaluate_all()
         runs = [self.out / stage.name for stage in self.plan.stages]
-        self.call("report", *runs, "--out", self.out / "report.html")
+        self.call("report", *runs, "--out", self.out / REPORT)
 
     def _trained_together(self) -> list[list[ArmPlan]]:
         """The arms in order, with arms that can train beside the arm that they match in one list with that arm."""

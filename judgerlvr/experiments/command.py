@@ -12,14 +12,12 @@ from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
 from judgerlvr.experiments.commands import Call, Room, call
-from judgerlvr.experiments.plan import Plan
+from judgerlvr.experiments.plan import PLAN, Plan, seed_folders
 from judgerlvr.experiments.restarts import Restarts
 from judgerlvr.experiments.room import room_here
 from judgerlvr.models.directory import check_model, pick_device
 from judgerlvr.models.finite import check_finite
 from rewards.errors import InputError
-
-PLAN = "plan.yaml"
 
 
 def run_experiment(plan: Plan, out: Path, restarts: int = 0) -> None:
@@ -55,9 +53,7 @@ def policies_of(plan: Plan) -> list[Path]:
 
 def seeds_of(plan: Plan, out: Path, room: Room, call: Call) -> list[ArmsOfSeed]:
     """The arms of each seed, with configurations that were read. Several seeds have a folder each."""
-    if len(plan.seeds) < 2:
-        return [ArmsOfSeed(plan, out, plan.seeds[0] if plan.seeds else None, call, room)]
-    return [ArmsOfSeed(plan, out / f"seed-{seed}", seed, call, room) for seed in plan.seeds]
+    return [ArmsOfSeed(plan, place, seed, call, room) for seed, place in seed_folders(plan, out)]
 
 
 def take_folder(plan: Plan, out: Path) -> None:

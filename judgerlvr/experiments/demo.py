@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 DEMO_PLAN = ROOT / "configs" / "experiments" / "demo.yaml"
 RUNS = Path("runs")
-REPORT = "report.html"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -64,7 +63,7 @@ def demo_folder(wanted: Path | None, resume: bool) -> Path:
 
 def _begun(folder: Path) -> Path:
     """A folder that a demo has begun, wherever the folder has been moved to."""
-    from judgerlvr.experiments.command import PLAN
+    from judgerlvr.experiments.plan import PLAN
 
     if not (folder / PLAN).is_file():
         raise InputError("no demo was begun here", "give the demo's folder, or leave out --resume", file=folder)
@@ -76,7 +75,7 @@ def _names() -> Iterator[Path]:
 
 
 def _newest_unfinished() -> Path:
-    from judgerlvr.experiments.command import PLAN
+    from judgerlvr.experiments.plan import PLAN, REPORT
 
     plans = [path for path in RUNS.glob(f"demo*/{PLAN}") if not path.with_name(REPORT).exists()]
     if not plans:
@@ -86,6 +85,7 @@ def _newest_unfinished() -> Path:
 
 def run_demo(options: argparse.Namespace) -> None:
     from judgerlvr.experiments.command import run_experiment
+    from judgerlvr.experiments.plan import REPORT
 
     started = time.monotonic()
     out = demo_folder(options.out, options.resume)

@@ -15,6 +15,8 @@ from judgerlvr.config.effective import TINY
 from judgerlvr.config.load import resolve_path
 from rewards.errors import InputError
 
+# What the folder of an experiment holds beside its runs. The report is written last.
+PLAN, REPORT = "plan.yaml", "report.html"
 # OmegaConf lets YAML's own errors and bad bytes pass through. A file of a lone number is an OSError there.
 UNREADABLE = (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError)
 
@@ -120,6 +122,25 @@ def read_plan(path: Path) -> Plan:
     assert isinstance(plan, Plan)
     _check_arms(plan, path)
     return plan
+
+
+def seed_folders(plan: Plan, out: Path) -> list[tuple[int | None, Path]]:
+    """(seed, folder) of each seed. A single seed, or the configuration's own, lies in ``out`` itself."""
+    if len(plan.seeds) < 2:
+        return [(plan.seeds[0] if plan.seeds else None, out)]
+    return [(seed, out / f"seed-{seed}") for seed in plan.seeds]
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Folders of all runs of an experiment's plan, begun or not. Another folder is a run itself.
+
+    Raises:
+        InputError: the plan in the folder cannot be read.
+    """
+    if not (folder / PLAN).is_file():
+        return [folder]
+    plan = read_plan((folder / PLAN).absolute())
+    return [place / stage.name for _, place in seed_folders(plan, folder) for stage in plan.stages]
 
 
 def _check_arms(plan: Plan, path: Path) -> None:

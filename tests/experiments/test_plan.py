@@ -10,7 +10,7 @@ from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.config.schema import Config
 from judgerlvr.experiments import command
 from judgerlvr.experiments.commands import ALONE
-from judgerlvr.experiments.plan import Plan, read_plan
+from judgerlvr.experiments.plan import Plan, read_plan, runs_in
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.runs.metrics import MEAN_TOKENS, METRICS, StepRow
 from rewards.errors import BAD_INPUT, CommandFailed
@@ -164,3 +164,18 @@ def test_a_configuration_file_is_one_arm_of_both_stages(tmp_path, commands):
 def test_no_configuration_file_has_a_key_of_a_plan():
     """Else the file would be taken for a plan."""
     assert not {one.name for one in fields(Plan)} & {one.name for one in fields(Config)}
+
+
+def test_runs_of_several_seeds_are_found_in_their_folders(tmp_path):
+    write_plan(tmp_path, TWO_ARMS.replace("BY", "steps") + "seeds: [3, 5]\n")
+    found = [str(run.relative_to(tmp_path)) for run in runs_in(tmp_path)]
+    assert found == [f"seed-{seed}/{name}" for seed in (3, 5) for name in ("judge", "generate", "plain")]
+
+
+def test_the_plan_that_an_experiment_keeps_is_read_again(tmp_path, commands):
+    command.run_experiment(read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", "tokens"))), tmp_path / "out")
+    assert [run.name for run in runs_in(tmp_path / "out")] == ["judge", "generate", "plain"]
+
+
+def test_a_folder_without_a_plan_is_a_run(tmp_path):
+    assert runs_in(tmp_path) == [tmp_path]

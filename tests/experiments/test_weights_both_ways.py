@@ -82,5 +82,5 @@ def test_each_stage_has_changed_its_weights(in_turn, name):
 
 
 def test_vanilla_spent_what_the_chain_had_spent(in_turn):
-    """Two steps, so that vanilla has asked for the tokens of the chain once in between."""
+    """Two steps, so that the tokens of the chain have let vanilla go on once, and have ended vanilla once."""
     assert [row.step for row in read_metrics(in_turn[1] / "vanilla" / METRICS) if row.is_training] == [1, 2]
