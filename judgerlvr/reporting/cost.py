@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from judgerlvr.reporting.arms import Arm, last_step, main_arms, parent_of, tokens_at
 from judgerlvr.reporting.parts import ABSENT, Cell, Table, count, number
 from judgerlvr.reporting.runs import Run
+from judgerlvr.reporting.same_time import NOT_COMPARABLE, from_base, marked
 from judgerlvr.runs.metrics import training_seconds
 
 RUN_HEAD = (
@@ -21,21 +22,21 @@ RUN_HEAD = (
 )
 RUN_NOTE = (
     "Training time runs from the start of the engines to the last step, resumed parts included. Candidates and "
-    "evaluations are not in the hours. A device is a GPU, or a whole machine on CPUs."
+    f"evaluations are not in the hours. A device is a GPU, or a whole machine on CPUs. {NOT_COMPARABLE}"
 )
 ARM_NOTE = (
-    "Tokens include the candidates of a judging stage, and hours do not include them. Runs that trained side by side "
-    "shared their machine, so their hours are not to be added or compared. A wait for another run's tokens counts."
+    "Tokens include the candidates of a judging stage, and hours do not include them. A wait for another run's tokens "
+    f"counts. {NOT_COMPARABLE}"
 )
 ARM_HEAD = ("arm", "run", "steps", "generated tokens", "device time (hours)")
 
 
 def run_costs(runs: Sequence[Run]) -> Table:
     """One row a run, of its own cost alone."""
-    return Table("Cost of each run", RUN_HEAD, [_run_row(run) for run in runs], RUN_NOTE)
+    return Table("Cost of each run", RUN_HEAD, [_run_row(run, runs) for run in runs], RUN_NOTE)
 
 
-def _run_row(run: Run) -> list[Cell]:
+def _run_row(run: Run, runs: Sequence[Run]) -> list[Cell]:
     candidates = run.manifest.counts.get("candidate_tokens") if run.manifest else None
     seconds = training_seconds(run.metrics) if run.metrics else None
     hours = device_hours(run)
@@ -44,9 +45,9 @@ def _run_row(run: Run) -> list[Cell]:
         count(last_step(run)),
         count(tokens_at(run, None)),
         count(candidates) if candidates is not None else Cell("none"),
-        number(None if seconds is None else seconds / 3600),
+        marked(number(None if seconds is None else seconds / 3600), [run], runs),
         ABSENT if run.manifest is None else Cell(f"{devices(run)} {unit(run)}"),
-        number(hours),
+        marked(number(hours), [run], runs),
         count(sum(measured.generated_tokens for measured in run.evaluations)),
     ]
 
@@ -77,12 +78,18 @@ def arm_costs(arms: Sequence[Arm], runs: Sequence[Run]) -> Iterator[Table]:
             Cell(arm.run.name),
             count(arm.steps),
             count(arm.tokens),
-            Cell("0.000") if arm.steps == 0 else number(hours_from_base(arm.run, runs)),
+            _hours(arm, runs),
         ]
         for arm in main_arms(arms)
     ]
     if rows:
         yield Table("Cost of each arm from the base model on", ARM_HEAD, rows, ARM_NOTE)
+
+
+def _hours(arm: Arm, runs: Sequence[Run]) -> Cell:
+    if arm.steps == 0:
+        return Cell("0.000")
+    return marked(number(hours_from_base(arm.run, runs)), list(from_base(arm.run, runs)), runs)
 
 
 def hours_from_base(run: Run, runs: Sequence[Run]) -> float | None:

@@ -10,6 +10,7 @@ from judgerlvr.reporting.arms import Looks, cost_before, parent_of, part_of
 from judgerlvr.reporting.parts import Figure, Group, Note
 from judgerlvr.reporting.plotting import Line, Look, block_size, draw_lines, drawable
 from judgerlvr.reporting.runs import Run
+from judgerlvr.reporting.same_time import beside
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import Metric, StepRow
 
@@ -130,6 +131,7 @@ SPEED = (
         "Memory in use on the trainer's machine, other programs included.",
     ),
 )
+NOT_COMPARABLE_STEPS = "Some runs trained side by side on a CPU. Their seconds and speeds are not to be compared."
 GROUPS = (
     ("Accuracy and length in training", ACCURACY_AND_LENGTH),
     ("Judging in training", JUDGING),
@@ -140,9 +142,16 @@ GROUPS = (
 
 def curve_groups(runs: Sequence[Run], looks: Looks) -> list[Group]:
     """All groups with a figure. A curve that no run measured is left out."""
-    groups = [Group(title, list(_figures(runs, looks, curves))) for title, curves in GROUPS]
+    groups = [Group(title, _parts(runs, looks, curves)) for title, curves in GROUPS]
     groups.append(Group("Reasons of the grader in training", list(reason_figures(runs))))
     return [group for group in groups if group.parts]
+
+
+def _parts(runs: Sequence[Run], looks: Looks, curves: Sequence[Curve]) -> list[Figure | Note]:
+    """The figures, after a note where figures of seconds hold runs that trained side by side."""
+    figures = list(_figures(runs, looks, curves))
+    shared = curves is SPEED and figures and any(beside(run, runs) for run in runs)
+    return [Note(NOT_COMPARABLE_STEPS), *figures] if shared else figures
 
 
 def _figures(runs: Sequence[Run], looks: Looks, curves: Sequence[Curve]) -> Iterator[Figure | Note]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from judgerlvr.reporting.arms import Arm, last_step, seeds_of
 from judgerlvr.reporting.parts import ABSENT, NOT_RUN, Cell, Note, Table, count, number, short_hash
 from judgerlvr.reporting.runs import Run
+from judgerlvr.reporting.same_time import marked
 from judgerlvr.reporting.status import State
 from judgerlvr.runs.manifest import Manifest
 from judgerlvr.runs.metrics import METRICS, training_seconds
@@ -70,10 +71,10 @@ def other_models(arms: Sequence[Arm]) -> Iterator[str]:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """One row a run."""
-    return Table("Runs", RUN_HEAD, [_run_row(run) for run in runs])
+    return Table("Runs", RUN_HEAD, [_run_row(run, runs) for run in runs])
 
 
-def _run_row(run: Run) -> list[Cell]:
+def _run_row(run: Run, runs: Sequence[Run]) -> list[Cell]:
     status = Cell(str(run.status), tone="wrong" if run.status.is_bad else "")
     if run.manifest is None:
         return [Cell(run.name), status, *[ABSENT] * (len(RUN_HEAD) - 2)]
@@ -85,7 +86,7 @@ def _run_row(run: Run) -> list[Cell]:
         _text(manifest.stage),
         count(done),
         count(manifest.steps),
-        number(seconds, 0),
+        marked(number(seconds, 0), [run], runs),
         count(manifest.seed),
         _text(manifest.model_hash),
         number(manifest.changed_weights),
