@@ -75,7 +75,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
 
 
 def _run_row(run: Run, runs: Sequence[Run]) -> list[Cell]:
-    status = Cell(str(run.status), tone="wrong" if run.status.is_bad else "")
+    status = Cell(str(run.status), tone="fault" if run.status.is_bad else "")
     if run.manifest is None:
         return [Cell(run.name), status, *[ABSENT] * (len(RUN_HEAD) - 2)]
     seconds = training_seconds(run.metrics) if run.metrics else None

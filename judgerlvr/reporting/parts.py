@@ -13,7 +13,8 @@ from markupsafe import Markup
 from judgerlvr.evaluation.metrics import Estimate
 
 NOT_RUN = "not run"
-Tone = Literal["", "absent", "right", "wrong"]
+# Right and wrong are for answers alone. A fault is of a run or of a number.
+Tone = Literal["", "absent", "right", "wrong", "fault"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def number(value: float | None, digits: int = 3) -> Cell:
     """A number as a cell. A value that is not finite is shown as such."""
     if value is None:
         return ABSENT
-    return Cell(f"{value:.{digits}f}") if math.isfinite(value) else Cell(str(value), tone="wrong")
+    return Cell(f"{value:.{digits}f}") if math.isfinite(value) else Cell(str(value), tone="fault")
 
 
 def count(value: int | None) -> Cell:

@@ -29,8 +29,10 @@ HATCHES = ("", "//", "\\\\", "xx", "--", "++", "||")
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "*")
 # Colours that no figure has otherwise. The style sheet says what the colours are.
-INK, GRID, PAGE = "#f0f10f", "#f0f20f", "#f0f30f"
-VARIABLES = {INK: "ink", GRID: "line", PAGE: "page"} | {f"#f0{i:02x}0f": f"series-{i}" for i in range(SERIES)}
+INK, GRID, PAGE, RIGHT, WRONG = "#f0f10f", "#f0f20f", "#f0f30f", "#f0f40f", "#f0f50f"
+VARIABLES = {INK: "ink", GRID: "line", PAGE: "page", RIGHT: "right", WRONG: "wrong"} | {
+    f"#f0{i:02x}0f": f"series-{i}" for i in range(SERIES)
+}
 # Inches of 72 points. The page scales the drawing to the width that there is.
 SIZE = (5.4, 3.3)
 # Beyond this size a value cannot be drawn, and is marked as one that is not finite.
@@ -68,13 +70,14 @@ RC: Any = {
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, pattern, dash and marker of one series, by its place."""
+    """Colour, pattern, dash and marker of one series, by its place. ``own`` is a colour with a meaning of its own."""
 
     place: int
+    own: str = ""
 
     @property
     def colour(self) -> str:
-        return f"#f0{self.place % SERIES:02x}0f"
+        return self.own or f"#f0{self.place % SERIES:02x}0f"
 
     @property
     def hatch(self) -> str:

@@ -1,5 +1,6 @@
 """The page for people who see little or nothing: order, names, tables, contrast."""
 
+import math
 import re
 from itertools import pairwise
 
@@ -119,6 +120,42 @@ def test_every_colour_of_text_and_of_series_is_readable(theme):
         if contrast(colours[name], colours[ground]) < NEEDED
     }
     assert low == {}
+
+
+def lab(colour):
+    """CIE Lab of a colour, under daylight."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    xyz = (
+        (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.95047,
+        0.2126 * red + 0.7152 * green + 0.0722 * blue,
+        (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.08883,
+    )
+    x, y, z = (value ** (1 / 3) if value > 0.008856 else 7.787 * value + 16 / 116 for value in xyz)
+    return 116 * y - 16, 500 * (x - y), 200 * (y - z)
+
+
+@pytest.mark.parametrize("theme", themes())
+def test_no_arm_has_the_colour_of_right_or_wrong_answers(theme):
+    """A distance of 2 is just seen. Beyond 25 two colours have different names."""
+    colours = themes()[theme]
+    others = [f"series-{place}" for place in range(SERIES)] + ["stamp"]
+    near = {
+        (tone, name): math.dist(lab(colours[tone]), lab(colours[name]))
+        for tone in ("right", "wrong")
+        for name in others
+    }
+    assert {pair for pair, distance in near.items() if distance < 25} == set()
+
+
+def test_distance_of_colours_by_hand():
+    assert math.dist(lab("#000000"), lab("#ffffff")) == pytest.approx(100, abs=0.1)
+
+
+def test_the_script_colours_correct_responses_alone():
+    """Gained and lost problems are another meaning, and stand as words."""
+    assert re.findall(r'"(?:right|wrong)"', asset("page.js")) == ['"right"', '"wrong"']
+    assert 'row.outcome === "correct" ? "right" : "wrong"' in asset("page.js")
 
 
 def test_rules_take_colours_from_the_variables_alone():

@@ -147,9 +147,7 @@
         rows.forEach((row) => {
           const line = element("tr"), name = element("th", row.problem);
           name.scope = "row";
-          const tone = { gained: "right", lost: "wrong" }[row.change] || "";
-          const what = element("td");
-          what.append(element("span", row.change, tone));
+          const what = element("td", row.change);
           const link = element("td"), button = element("button", "Show");
           button.type = "button";
           button.setAttribute("aria-label", `Show responses of ${row.problem}`);
