@@ -16,6 +16,7 @@ from typing import Any
 from judgerlvr.evaluation.records import Record
 from judgerlvr.reporting.arms import Arm
 from judgerlvr.reporting.runs import ROLLOUT_STEPS, Run
+from judgerlvr.reporting.words import outcome_word, reason_word
 from judgerlvr.runs.rollout_log import LoggedRollout
 
 # Bytes of the packed block in the page.
@@ -63,8 +64,8 @@ def _evaluated(source: str, record: Record) -> Entry:
         decoding="greedy" if record.decoding == "greedy" else "sampled",
         problem=record.problem_id,
         sample=record.sample,
-        reason=record.reason,
-        outcome=record.outcome,
+        reason=reason_word(record.reason),
+        outcome=outcome_word(record.outcome),
         tokens=record.tokens,
         gold=_wanted(record.label, record.gold),
         prompt=shortened(record.prompt),
@@ -81,8 +82,8 @@ def _trained(run: Run, rollout: LoggedRollout) -> Entry:
         decoding="sampled",
         problem=rollout.id,
         sample=rollout.sample,
-        reason=rollout.reason,
-        outcome=outcome,
+        reason=reason_word(rollout.reason),
+        outcome=outcome_word(outcome),
         tokens=rollout.tokens,
         gold=_wanted(rollout.label, None),
         prompt=shortened(rollout.prompt),

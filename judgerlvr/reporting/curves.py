@@ -8,9 +8,10 @@ from statistics import fmean
 
 from judgerlvr.reporting.arms import Looks, cost_before, parent_of, part_of
 from judgerlvr.reporting.parts import Figure, Group, Note
-from judgerlvr.reporting.plotting import Line, Look, block_size, draw_lines, drawable
+from judgerlvr.reporting.plotting import RIGHT, WRONG, Line, Look, block_size, draw_lines, drawable
 from judgerlvr.reporting.runs import Run
 from judgerlvr.reporting.same_time import beside
+from judgerlvr.reporting.words import reason_word
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import Metric, StepRow
 
@@ -45,6 +46,12 @@ def held_out_accuracy(row: StepRow) -> float | None:
 
 
 VERDICTS = "In the judging stage this is the accuracy of verdicts."
+# As ``runs.metrics`` counts the lengths of training.
+OUTCOMES = (
+    ("correct", "correct"),
+    ("wrong", "neither correct nor truncated"),
+    ("truncated", "truncated, correct samples too"),
+)
 ACCURACY_AND_LENGTH = (
     Curve("Accuracy over steps", reader(metrics.ACCURACY), "accuracy, share", f"All samples of a step. {VERDICTS}"),
     Curve(
@@ -64,9 +71,9 @@ ACCURACY_AND_LENGTH = (
             f"Length of {outcome} responses",
             reader(metrics.LENGTH_BY_OUTCOME, outcome),
             "mean tokens",
-            f"Samples that were {outcome}.",
+            f"Samples that were {meaning}.",
         )
-        for outcome in ("correct", "wrong", "truncated")
+        for outcome, meaning in OUTCOMES
     ),
     Curve("Truncated responses", reader(metrics.TRUNCATED), "share of samples", "Samples cut at the longest length."),
 )
@@ -226,15 +233,23 @@ def summary(lines: Sequence[Line]) -> str:
 
 def reason_figures(runs: Sequence[Run]) -> Iterator[Figure]:
     """One figure a run: the share of each reason at each step."""
+    looks = reason_looks(runs)
     for run in runs:
         counts = [(row.step, row.family(metrics.REASON)) for row in run.training]
         names = sorted({name for _, reasons in counts for name in reasons})
         if names:
-            lines = [Line(name, Look(place), _shares(name, counts)) for place, name in enumerate(names)]
+            lines = [Line(reason_word(name), looks[name], _shares(name, counts)) for name in names]
             text = "Share of the samples of a step that the grader gave each reason to."
             svg = draw_lines(lines, "steps of the run", "share of samples")
             # One value that is not finite takes all shares of its step.
             yield Figure(f"Reasons of {run.name}", svg, caption(text, lines[:1]), summary(lines))
+
+
+def reason_looks(runs: Sequence[Run]) -> dict[str, Look]:
+    """One look a reason in the figures of all runs. Correct and wrong have the colours of such answers elsewhere."""
+    names = sorted({name for run in runs for row in run.training for name in row.family(metrics.REASON)})
+    own = {"correct": RIGHT, "wrong": WRONG}
+    return {name: Look(place, own.get(name, "")) for place, name in enumerate(names)}
 
 
 def _shares(name: str, counts: Sequence[tuple[int, dict[str, float]]]) -> list[tuple[float, float]]:

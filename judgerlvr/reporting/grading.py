@@ -10,6 +10,7 @@ from judgerlvr.reporting.answer import DECODINGS
 from judgerlvr.reporting.arms import Arm
 from judgerlvr.reporting.evaluations import Judging, Kind, Result
 from judgerlvr.reporting.parts import Cell, Table, count, interval, number
+from judgerlvr.reporting.words import reason_word
 
 KINDS: tuple[tuple[Kind, str], ...] = (("generate", "solutions"), ("judge", "verdicts"))
 SAID = ("accepted", "rejected", "no verdict")
@@ -44,7 +45,7 @@ def reason_tables(arms: Sequence[Arm]) -> Iterator[Table]:
             for arm, how, row in found
         ]
         if rows:
-            yield Table(f"Samples by reason, {what}", ("arm", "set", "decoding", *names), rows)
+            yield Table(f"Samples by reason, {what}", ("arm", "set", "decoding", *map(reason_word, names)), rows)
 
 
 def verdict_table(arms: Sequence[Arm]) -> Iterator[Table]:

@@ -10,9 +10,10 @@ from judgerlvr.reporting.arms import Arm, Looks, main_arms, one_of_each
 from judgerlvr.reporting.evaluations import Length, Result
 from judgerlvr.reporting.parts import ABSENT, Cell, Figure, Table, count, number
 from judgerlvr.reporting.plotting import Line, draw_lines
+from judgerlvr.reporting.words import outcome_word
 
 BINS = 24
-HEAD = ("arm", "set", *OUTCOMES, "thinking part", "solution part", "area under caps")
+HEAD = ("arm", "set", *map(outcome_word, OUTCOMES), "thinking part", "solution part", "area under caps")
 
 
 def length_table(arms: Sequence[Arm]) -> Iterator[Table]:

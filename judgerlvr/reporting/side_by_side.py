@@ -9,6 +9,7 @@ from judgerlvr.reporting.arms import Arm, main_arms, one_of_each
 from judgerlvr.reporting.browser import shortened
 from judgerlvr.reporting.evaluations import Kind
 from judgerlvr.reporting.parts import Cell, Column, Example
+from judgerlvr.reporting.words import reason_word
 from rewards.wording import counted
 
 PROBLEMS = 3
@@ -42,4 +43,4 @@ def _example(records: Samples) -> Example:
 
 def _verdict(record: Record) -> Cell:
     tokens = "" if record.tokens is None else counted(record.tokens, "token")
-    return Cell(record.reason, tokens, "right" if record.score == 1.0 else "wrong")
+    return Cell(reason_word(record.reason), tokens, "right" if record.score == 1.0 else "wrong")
