@@ -133,12 +133,14 @@ def test_an_experiment_that_is_not_there_yet_is_waited_for(tmp_path, monkeypatch
 def test_an_experiment_whose_run_failed_ends_the_watch(tmp_path, experiment, monkeypatch, pages):
     write_failure(experiment / "judge", "guard")
     write_manifest(experiment / "judge", replace(read_manifest(experiment / "judge"), export=None))
+    play(monkeypatch)
     assert watch(experiment, tmp_path / "r.html") == 0
     assert pages == [([2], 0)]
 
 
-def test_the_page_of_the_experiment_itself_is_not_taken(experiment, capsys):
+def test_the_page_of_the_experiment_itself_is_not_taken(experiment, monkeypatch, capsys):
     """``judgerlvr.demo --resume`` takes an experiment with a report for finished."""
+    play(monkeypatch)
     assert watch(experiment, experiment / "report.html") == 2
     line = capsys.readouterr().err
     assert "give another --out" in line and line.count("\n") == 1
