@@ -38,7 +38,6 @@ def seconds(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
-
     return exit_code(lambda: _run(options))
 
 
