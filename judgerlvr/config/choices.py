@@ -38,6 +38,13 @@ class Recompute(StrEnum):
     none = "none"
 
 
+class TrainerMode(StrEnum):
+    """verl's names."""
+
+    sync = "sync"
+    colocate_async = "colocate_async"
+
+
 class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"

@@ -9,20 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from judgerlvr.config.choices import Action, Device, Extraction, Importance, Loss, Overlong, Recompute, View
+from judgerlvr.config.choices import (
+    Action,
+    Device,
+    Extraction,
+    Importance,
+    Loss,
+    Overlong,
+    Recompute,
+    TrainerMode,
+    View,
+)
+from judgerlvr.config.documented import data_key, doc, path_key, run_key, section
 from judgerlvr.config.domains import (
     COUNT,
     COUNT_OR_OFF,
     NOT_NEGATIVE,
-    PATH,
-    PATHS,
     POSITIVE,
     SEED,
     SHARE,
     TINY,
     TOKENS_OR_OFF,
     Choice,
-    Domain,
     Either,
     FolderName,
     Items,
@@ -39,38 +47,6 @@ TEMPERATURE = Range(above=0, most=100)
 CLIP = Range(above=0, most=100)
 # A ratio is never below 0.
 CLIP_LOW = Range(above=0, most=1)
-
-
-def doc(default: Any, text: str, domain: Domain | None = None, **facts: bool) -> Any:
-    """A field with its help text and its domain. Mutable defaults are copied for each instance.
-
-    The type alone is the domain of switches, choices and open mappings. ``facts`` are read by ``load``.
-    """
-    metadata = {"help": text, "domain": domain} | facts
-    # dataclasses refuse a mutable default.
-    if isinstance(default, list | dict):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-def path_key(default: Any, text: str) -> Any:
-    """A field that holds a path or a list of paths. ``load_config`` makes each path absolute."""
-    return doc(default, text, PATHS if isinstance(default, list) else PATH, path=True)
-
-
-def run_key(default: Any, text: str) -> Any:
-    """As ``path_key``, for what runs write: looked for where the command is given, and never in the checkout."""
-    return doc(default, text, PATHS if isinstance(default, list) else PATH, path=True, written=True)
-
-
-def data_key(default: Any, text: str) -> Any:
-    """A field of sources of rows: paths, globs, or names of data sets on the hub."""
-    metadata = {"help": text, "path": True, "hub": True, "domain": PATHS}
-    return field(default_factory=lambda: list(default), metadata=metadata)
-
-
-def section(kind: type) -> Any:
-    return field(default_factory=kind)
 
 
 @dataclass
@@ -304,6 +280,16 @@ class Cluster:
     )
     rollout_cpu_gib: float = doc(
         1.0, "GiB of KV cache of the rollout engine on a CPU, at least 1.", Range(least=1, most=1e6)
+    )
+    trainer_mode: TrainerMode = doc(
+        TrainerMode.sync,
+        "sync: a step trains on samples of its own weights | colocate_async: sampling goes on over updates, and a run "
+        "is not resumable to the bit.",
+    )
+    max_off_policy_steps: int = doc(
+        4,
+        "colocate_async: versions of the weights that a response may span. A step waits for older prompts.",
+        Range(least=1, most=1000),
     )
     rollout_engine: dict[str, Any] = doc(
         {}, "Further arguments of vLLM's engine, e.g. {attention_backend: TRITON_ATTN}."

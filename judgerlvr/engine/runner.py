@@ -19,6 +19,7 @@ from judgerlvr.cluster.ray_start import starting
 from judgerlvr.cluster.session import session
 from judgerlvr.config.choices import Action
 from judgerlvr.engine.devices import stage_environment
+from judgerlvr.engine.flowing import flows
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
@@ -118,7 +119,7 @@ class StageRunner:
     def run(self, config: DictConfig) -> None:
         import transfer_queue
 
-        from judgerlvr.engine.in_training.trainer import StageTrainer
+        from judgerlvr.engine.in_training.trainer import FlowingTrainer, StageTrainer
         from judgerlvr.engine.private.agent_workers import make_loops
         from judgerlvr.engine.private.rollout_server import serve_many
 
@@ -130,10 +131,10 @@ class StageRunner:
         OmegaConf.resolve(config)
         transfer_queue.init(config.transfer_queue)
         try:
-            trainer = StageTrainer(config, self.stage)
+            trainer = (FlowingTrainer if flows(self.stage) else StageTrainer)(config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
             log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
-            if self.stage.device == "cpu":  # gathering was measured there alone
+            if self.stage.device == "cpu" and not flows(self.stage):  # gathering was measured there alone
                 serve_many()
             trainer.init()
             log_phase(self.stage.run_dir, "starting the workers that sample and grade")

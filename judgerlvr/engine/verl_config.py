@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from judgerlvr.config.choices import Loss, Overlong
 from judgerlvr.config.load import engine_keys
 from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init, shares_prefixes
+from judgerlvr.engine.flowing import flows
 from judgerlvr.engine.measured_steps import BYPASS, bypasses
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.rollout_choices import TRANSFER
@@ -48,6 +49,7 @@ def write_agent_loops(stage: Stage) -> None:
         "mask_truncated": stage.settings.algorithm.overlong is Overlong.mask,
         "block_indices": stage.chooses_blocks,
         "experts": expert_count(stage) if stage.replays_experts else 0,
+        "parts": flows(stage),
     }
     agent_loops_file(stage).write_text(OmegaConf.to_yaml([loop]), encoding="utf-8")
 
@@ -86,6 +88,7 @@ def all_settings(stage: Stage) -> dict[str, Any]:
         | _reward(stage)
         | _trainer(stage)
         | _sampler(stage)
+        | _flow(stage)
         | _blocks(stage)
         | _experts(stage)
         | profile(stage)
@@ -184,6 +187,12 @@ def _rollout(stage: Stage) -> dict[str, Any]:
     }
 
 
+def _flow(stage: Stage) -> dict[str, Any]:
+    """A response that an update may interrupt: vLLM hands over its first token, and the rest at its end."""
+    longest = stage.settings.max_response_tokens
+    return {f"+{ROLLOUT}.engine_kwargs.vllm.stream_interval": longest + 1} if flows(stage) else {}
+
+
 def _blocks(stage: Stage) -> dict[str, Any]:
     """A HySparse policy: vLLM returns the rollout's blocks, and the trainer's engine uses or compares the blocks."""
     if not stage.chooses_blocks:
@@ -261,7 +270,10 @@ def _sampler(stage: Stage) -> dict[str, Any]:
     algorithm = stage.settings.algorithm
     return {
         "trainer.v1.sampler.custom_sampler.path": "pkg://judgerlvr.engine.in_training.sampler",
-        "trainer.v1.sampler.custom_sampler.name": "BoundedSampler",
+        "trainer.v1.sampler.custom_sampler.name": "StreamingSampler" if flows(stage) else "BoundedSampler",
+        "trainer.v1.trainer_mode": str(stage.config.cluster.trainer_mode),
+        "trainer.v1.sampler.max_off_policy_threshold": stage.config.cluster.max_off_policy_steps,
+        "trainer.v1.sampler.max_off_policy_strategy": "wait",
         "+trainer.v1.sampler.sampler_kwargs.replace_uniform": algorithm.dynamic_sampling,
         "+trainer.v1.sampler.sampler_kwargs.max_extra_rounds": algorithm.max_extra_rounds,
         "+trainer.v1.sampler.sampler_kwargs.run_dir": str(stage.run_dir),

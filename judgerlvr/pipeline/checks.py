@@ -9,6 +9,7 @@ import pyarrow.parquet
 
 from judgerlvr.cluster.ray import cluster_arguments, resources_of
 from judgerlvr.engine.engine_section import check_engine_keys
+from judgerlvr.engine.flowing import check_flow
 from judgerlvr.engine.measured_steps import check_bypass
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
@@ -34,6 +35,7 @@ def check_start(request: Request) -> None:
     # The reward does not exist yet, and the checks do not read the reward.
     stage = make_stage(request, Path(request.config.runs), load.prompts, reward_function=":")
     check_bypass(stage)
+    check_flow(stage)
     check_engine_keys(stage)
 
 
@@ -67,6 +69,7 @@ def check_resumed(stage: Stage) -> None:
     """
     check_constraints(load_of(stage.kind, stage.config), known_shape(stage.init), stage.device, offered(stage))
     check_bypass(stage)
+    check_flow(stage)
     check_engine_keys(stage)
     check_stage(stage)
 

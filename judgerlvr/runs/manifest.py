@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from data.hashing import file_sha256
 from data.typed_rows import record_fault
-from judgerlvr.config.choices import Overlong
+from judgerlvr.config.choices import Overlong, TrainerMode
 from judgerlvr.config.load import ROOT, engine_keys
 from judgerlvr.config.schema import Kind, StageSettings
 from judgerlvr.models.identity import model_hash
@@ -40,6 +40,7 @@ class Manifest:
 
     ``data`` holds SHA-256 of the files ``train`` and ``heldout``.
     ``length_term`` is ``yes`` where a reward depends on length, else ``no``.
+    ``resumes_to_the_bit`` says whether a resumed run ends with the bits of an undisturbed one, None where unknown.
     ``engine_keys`` are the settings that the run gave to verl by verl's own names.
     ``counts`` holds how many problems, candidates and candidate tokens went in, and prompts left out.
     ``trained`` names the checkpoint with which training ended.
@@ -61,6 +62,7 @@ class Manifest:
     seed: int | None = None
     steps: int | None = None
     prompts_per_step: int | None = None
+    resumes_to_the_bit: bool | None = None
     engine_keys: Mapping[str, Any] = field(default_factory=dict)
     counts: Mapping[str, Any] = field(default_factory=dict)
     engine: Mapping[str, Any] | None = None
@@ -121,9 +123,17 @@ def make_manifest(stage: Stage, counts: Mapping[str, Any]) -> Manifest:
         seed=stage.config.seed,
         steps=stage.settings.stop.steps,
         prompts_per_step=stage.prompts_per_step,
+        resumes_to_the_bit=resumes_to_the_bit(stage),
         engine_keys=engine_keys(stage.config.engine),
         counts=counts,
     )
+
+
+def resumes_to_the_bit(stage: Stage) -> bool | None:
+    """Tests hold synchronous runs on a CPU to the bit. What an update interrupts depends on the clock."""
+    if stage.config.cluster.trainer_mode is not TrainerMode.sync:
+        return False
+    return True if stage.device == "cpu" else None
 
 
 def write_manifest(run_dir: Path, manifest: Manifest) -> None:

@@ -32,6 +32,7 @@ class When(StrEnum):
     outcome = "training steps with a response of that kind"
     measured = "training steps on which the trainer computes old log-probabilities"
     hysparse = "such steps of a HySparse policy"
+    flowing = "training steps with asynchronous rollouts"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ GENERATED_TOKENS = Metric(
 EXTRA_ROUNDS = Metric("sampling/extra_rounds", "rounds", "Further batches of prompts drawn for uniform groups.")
 GROUPS = Metric("sampling/groups", "groups", "Groups sampled in the step, dropped groups included.")
 UNIFORM = Metric("sampling/uniform_groups_trained_on", "groups", "Groups without advantage that fill the batch.")
+FLOW = Metric(
+    "async/{}",
+    "steps or share",
+    "Age of a response's first token in updates: age_mean, age_max. partial: responses that an update interrupted.",
+    When.flowing,
+)
 GRADING = Metric("grading/{}", "seconds", "Grading time of a response: p50_s, p99_s, max_s.")
 ACCEPTED = Metric(
     "judge/accepted", "share", "Accepting verdicts among the readable ones; absent without any.", When.outcome, True

@@ -38,6 +38,8 @@ OF_A_RUN = {
     "cluster.rollout_gpu_share": ("gpu", "0.3", f"{ROLLOUT}.gpu_memory_utilization", 0.3),
     "cluster.rollout_cpu_gib": ("cpu", "3", "ray_kwargs.ray_init.runtime_env.env_vars.VLLM_CPU_KVCACHE_SPACE", "3"),
     "cluster.rollout_engine": ("cpu", "{block_size: 64}", f"{ROLLOUT}.engine_kwargs.vllm.block_size", 64),
+    "cluster.trainer_mode": ("cpu", "colocate_async", "trainer.v1.trainer_mode", "colocate_async"),
+    "cluster.max_off_policy_steps": ("cpu", "2", "trainer.v1.sampler.max_off_policy_threshold", 2),
     "cluster.micro_batch_tokens": ("cpu", "123", f"{ACTOR}.ppo_max_token_len_per_gpu", 123),
     "cluster.offload": ("gpu", "true", f"{ACTOR}.fsdp_config.param_offload", True),
     "cluster.attention": ("cpu", "eager", "actor_rollout_ref.model.override_config.attn_implementation", "eager"),

@@ -30,14 +30,22 @@ class SeededSingleTurn(PromptsOnce):
     Truncated responses keep their place in the group. Unless ``overlong`` says otherwise, a truncated response gets a
     response mask of zeros, so no token enters the loss (overlong filtering, arXiv 2503.14476 section 3.4).
     ``block_indices``: the policy is a HySparse one, and what the rollout chose goes with the sample.
+    ``parts``: an update may interrupt a response, and verl's server then waits for the first token of each request.
     ``experts``: number of the policy's experts, where the rollout's choice goes with the sample, else 0.
     """
 
     def __init__(
-        self, *args: Any, mask_truncated: bool = True, block_indices: bool = False, experts: int = 0, **kwargs: Any
+        self,
+        *args: Any,
+        mask_truncated: bool = True,
+        block_indices: bool = False,
+        experts: int = 0,
+        parts: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.mask_truncated, self.block_indices, self.experts = mask_truncated, block_indices, experts
+        self.output = {"detokenize": False} if parts else ONCE
         # Where vLLM itself returns experts, verl asks for them.
         asks = not self.rollout_config.enable_rollout_routing_replay
         self.asked = REQUEST if block_indices else EXPERT_REQUEST if experts and asks else None
@@ -49,7 +57,7 @@ class SeededSingleTurn(PromptsOnce):
             str(kwargs["extra_info"]["id"]),
             int(kwargs["session_id"]),
         )
-        asked = ONCE | {"seed": seed} | ({"extra_args": self.asked} if self.asked else {})
+        asked = self.output | {"seed": seed} | ({"extra_args": self.asked} if self.asked else {})
         output = await super().run({**sampling_params, **asked}, priority, **kwargs)
         self._keep_choices(output)
         full = len(output.response_ids) >= self.response_length

@@ -1,4 +1,4 @@
-"""verl's synchronous trainer with this product's hooks: stop rules, guards and canary."""
+"""verl's trainers with this product's hooks: stop rules, guards and canary."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from judgerlvr.config.schema import Stop
@@ -47,7 +49,7 @@ from rewards.wording import counted
 WAIT_SECONDS = 1.0
 
 
-class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
+class StageHooks(SameUpdates, ValidationFigures, PPOTrainer):
     """Adds nothing to the algorithm. Overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:
@@ -84,6 +86,7 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
     def on_train_begin(self) -> None:
         self._log_to_run_folder()
         self.canary.check(0)
+        super().on_train_begin()
         self.heartbeat, self.training = time.monotonic(), True
 
     def on_sample_begin(self) -> None:
@@ -200,3 +203,11 @@ class StageTrainer(SameUpdates, ValidationFigures, PPOTrainerSync):
         self.replay_buffer.generated_tokens += progress["generated_tokens"]
         self.rules.restore(progress["seconds"], progress["plateau"])
         self.guard_state.zero_steps = progress["zero_steps"]
+
+
+class StageTrainer(StageHooks, PPOTrainerSync):
+    """Each step trains on samples of its own weights."""
+
+
+class FlowingTrainer(StageHooks, PPOTrainerColocateAsync):
+    """Sampling flows on over the updates (``cluster.trainer_mode=colocate_async``)."""

@@ -19,8 +19,9 @@ from verl.experimental.agent_loop import agent_loop
 from verl.protocol import DataProto
 from verl.trainer.ppo.v1 import AgentLoopManagerTQ, agent_loop_tq
 from verl.utils.profiler import simple_timer
-from verl.workers.rollout.llm_server import LLMServerClient
+from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient, LLMServerClient
 
+SEEDS = 2**31  # vLLM takes smaller ones
 # Samples that end within this time go into one call.
 GATHER_SECONDS = 0.05
 
@@ -239,6 +240,23 @@ class GatheringClient(OneServerClient):
         return name, self.gathered
 
 
+class SeededParts(LLMServerClient):
+    """Gives each part of an interrupted response a seed of its own. The same seed would draw the same numbers again."""
+
+    async def generate(
+        self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any], **named: Any
+    ) -> Any:
+        seed = sampling_params.get("seed")
+        own = {} if seed is None else {"seed": (seed + len(prompt_ids)) % SEEDS}
+        return await super().generate(
+            request_id, prompt_ids=prompt_ids, sampling_params={**sampling_params, **own}, **named
+        )
+
+
+class PartsClient(FullyAsyncLLMServerClient, SeededParts):
+    """A response that an update interrupts goes on where it ended, with the new weights."""
+
+
 class LeanManager(AgentLoopManagerTQ):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -249,7 +267,10 @@ def make_loops(trainer: Any, config: Any) -> Any:
     """The manager of a trainer's agent loops."""
     servers = trainer.llm_server_manager
     one = GatheringClient if config.trainer.device == "cpu" else OneServerClient
-    client = servers.get_client(one) if len(servers.get_addresses()) == 1 else servers.get_client()
+    if config.trainer.v1.trainer_mode != "sync":
+        client = servers.get_client(PartsClient)
+    else:
+        client = servers.get_client(one) if len(servers.get_addresses()) == 1 else servers.get_client()
     return LeanManager.create(
         config=config,
         llm_client=client,

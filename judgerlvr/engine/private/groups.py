@@ -31,6 +31,11 @@ class TerminalGroups(ReplayBuffer):
         done = set(self.finished_keys[partition])
         return self.partitions[partition], list(self.prompt_global_steps[partition]), done, waiting
 
+    def oldest_in_flight(self, partition: str) -> int | None:
+        """The earliest step that submitted a prompt which is still sampled, by the last snapshot."""
+        waiting = self.pending_keys[partition] | self.running_keys[partition]
+        return min((self.prompt_global_steps[partition][uid] for uid in waiting), default=None)
+
     def drop(self, partition: str, uids: set[str]) -> None:
         self._clear_groups(partition, uids)
 
