@@ -50,6 +50,7 @@ class ProblemSet:
     rows: int = 0
     used: Counter[str] = field(default_factory=Counter)
     unused: Counter[str] = field(default_factory=Counter)
+    passed_over: set[str] = field(default_factory=set)  # columns of verl that hold nothing of the problem
     repeated: list[tuple[int, int]] = field(default_factory=list)  # (row, earlier row with the same problem)
     without_unit: list[tuple[int, str, str]] = field(default_factory=list)  # (row, gold as written, gold as read)
     bad: BadRowList = field(default_factory=BadRowList)
@@ -59,6 +60,8 @@ class ProblemSet:
         lines = []
         if self.unused:
             lines.append(f"{self.source}: columns kept for verifiers and not shown: {', '.join(sorted(self.unused))}")
+        if self.passed_over:
+            lines.append(f"{self.source}: columns passed over: {', '.join(sorted(self.passed_over))}")
         if self.repeated:
             rows = ", ".join(f"{row} (as {earlier})" for row, earlier in self.repeated[:SHOWN])
             lines.append(
@@ -97,6 +100,7 @@ def read_problem_set(source: str | Path, options: ReadOptions = DEFAULT) -> Prob
         found.used.update(view.used)
         if loses_unit(view.written_gold):
             found.without_unit.append((number, view.written_gold, problem.gold or ""))
+        found.passed_over |= view.passed_over()
         found.unused.update(name for name in problem.meta if name in view.row and name != GIVEN_ID)
         if (place := seen.get(problem.id)) is None:
             seen[problem.id] = len(found.problems)

@@ -23,6 +23,7 @@ from types import FrameType
 
 BAD_INPUT = 2
 FAILED = 1
+READER_GONE = 128 + signal.SIGPIPE
 LONGEST_LINE = 500
 # Signals that would end a command without a word. Batch systems send USR1 before the end of a job's time.
 ENDING = (signal.SIGTERM, signal.SIGUSR1)
@@ -153,6 +154,10 @@ def exit_code(run: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         code = FAILED if came[-1] == signal.SIGUSR1 else 128 + came[-1]
         return _end(f"failed: {came[-1].name}; give the same command again", code)
+    except BrokenPipeError:
+        # Whoever read the output has gone, such as `head`. Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except Exception as error:  # noqa: BLE001
         return _end(*_foreign(error))
     return 0

@@ -16,7 +16,7 @@ from rewards.extraction.gold import all_of, any_of
 
 # Keys under which an object holds the answer.
 ANSWER_KEYS = ("ground_truth", "gold", "answer", "value", "target", "expected_answer", "final_answer")
-_HASHES = re.compile(r"####\s*(.+?)\s*$")
+_HASHES = re.compile(r"####(?!.*####)\s*(.+?)\s*$")
 _MARKED = re.compile(r"(?:\bA\s*:|(?i:\banswer\s*(?:is\b\s*:?|\**:)))\s*\**\s*(?P<answer>[^\n]+?)\s*$")
 _UNIT = re.compile(r"([-+]?\d[\d.,/]*)\s*\([A-Za-z][A-Za-z .%/-]*\)")
 # A table of text writes the whole number 7 as 7.0.

@@ -38,6 +38,8 @@ def iter_hub(hub: HubName, source: Path) -> Iterator[Located]:
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
+    # The library writes two lines for each of six attempts. The error below is the one line.
+    huggingface_hub.utils.logging.set_verbosity_error()
     try:
         loaded = datasets.load_dataset(hub.name, hub.config or None, revision=hub.revision or None)
     # GatedRepoError is a RepositoryNotFoundError and has to be caught first.

@@ -8,7 +8,7 @@ from typing import Any
 
 from data.identity import EARLIER_TURNS, GIVEN_ID, make_problem
 from data.importing import layouts
-from data.importing.choices import Choices, gold_of, read_choices, with_choices
+from data.importing.choices import Choices, gold_of, option_columns, read_choices, with_choices
 from data.importing.faults import RowFault
 from data.importing.golds import marked_answer, parse_text, read_gold
 from data.importing.turns import Conversation, is_conversation, read_conversation
@@ -66,6 +66,10 @@ class RowView:
             rest["extra_info"] = self.row["extra_info"]
         own = set(_OWN_EXTRA) if self.extra.get("kind") in ("generate", "judge") else {"index"}
         return rest | {name: value for name, value in self.extra.items() if name not in own and value is not None}
+
+    def passed_over(self) -> set[str]:
+        """Columns of verl's layout that were not read and that verifiers do not get."""
+        return {name for name in ("reward_model", "ability") if self.row.get(name) is not None} - self.used
 
 
 def _lowered(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,12 +140,17 @@ def _conversation(view: RowView) -> Conversation:
         chat = Conversation(raw or chat.text, [] if raw and "kind" in view.extra else chat.earlier, chat.reply)
     else:
         chat = Conversation(raw or value, [], "")
-    if not isinstance(chat.text, str) or not chat.text.strip():
+    if not isinstance(chat.text, str) or not _can_be_seen(chat.text):
         raise RowFault(f"is {type(chat.text).__name__} or empty", "write text", name or "problem")
     # Alpaca's layout continues the instruction in the column `input`.
     if name == "instruction" and isinstance(view.row.get("input"), str):
         return Conversation(f"{chat.text}\n\n{view.take('input')}".rstrip(), chat.earlier, chat.reply)
     return chat
+
+
+def _can_be_seen(text: str) -> bool:
+    """Whether a text has more than spaces and characters without a shape, such as a zero-width space."""
+    return any(character.isprintable() and not character.isspace() for character in text)
 
 
 def _raw_text(view: RowView) -> str | None:
@@ -150,12 +159,16 @@ def _raw_text(view: RowView) -> str | None:
         if value is not None and not isinstance(value, str):
             raise RowFault(f"is {type(value).__name__}", "write text", f"extra_info.{name}")
         if value and value.strip():
+            view.used.add("extra_info")
             return str(value)
     return None
 
 
 def _choices(view: RowView) -> Choices | None:
     name = view.first(layouts.CHOICES)
+    golds = view.first(layouts.CHOICE_GOLD)
+    if name is None and (columns := option_columns(view.row, view.row.get(golds or ""))):
+        return read_choices([str(view.take(column)) for column in columns], columns[0])
     if name is None or (name == "choices" and isinstance(view.row[name], str) and "[" not in view.row[name]):
         return None
     return read_choices(view.take(name), name)
@@ -168,6 +181,7 @@ def _gold(view: RowView, choices: Choices | None, reply: str, need_gold: bool) -
     model = view.row.get("reward_model")
     model = parse_text(model) if isinstance(model, str) else model
     if "gold" not in view.mapped and isinstance(model, Mapping) and not _absent(model.get("ground_truth")):
+        view.used.add("reward_model")
         return read_gold(model["ground_truth"], "reward_model.ground_truth")
     if name := view.first(layouts.GOLD):
         view.written_gold = view.take(name)

@@ -11,7 +11,7 @@ import pytest
 from data.importing.options import ReadOptions
 from data.problems import read_problems
 from rewards.errors import InputError
-from tests.data.test_formats import jsonl
+from tests.helpers.containers import jsonl
 
 PLAIN = [{"problem": "1+1?", "gold": "2"}]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rewards.errors import CommandFailed, InputError, exit_code, reading
+from judgerlvr.config.load import ROOT
+from rewards.errors import READER_GONE, CommandFailed, InputError, exit_code, reading
 from tests.helpers.forks import until
 
 
@@ -123,3 +124,12 @@ def test_reading_names_the_file_and_the_cause():
 def test_reading_leaves_a_full_disk_alone():
     with pytest.raises(OSError), reading("unreadable", "mend it", file="a.json"):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_reader_that_goes_away_ends_a_command_without_a_word():
+    code = "from rewards.errors import exit_code; exit(exit_code(lambda: [print(n, flush=True) for n in range(10**6)]))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == READER_GONE

@@ -22,7 +22,7 @@ from judgerlvr.cluster import remains
 from judgerlvr.config.load import ROOT
 from judgerlvr.export.shards import Shards
 from judgerlvr.runs.checkpoints import SEAL, export_dir
-from judgerlvr.runs.metrics import ACCURACY, ENTROPY, EXTRA_ROUNDS, MISMATCH, read_metrics
+from judgerlvr.runs.metrics import ACCURACY, ENTROPY, EXTRA_ROUNDS, GRADIENT, MISMATCH, read_metrics
 from judgerlvr.tinyworld.problems import generate_problems
 from tests.helpers.leftovers import left_by, processes, shared_memory, short_sessions
 from tests.helpers.stage_runs import SMALL, write_candidates
@@ -297,6 +297,12 @@ def test_generate_stage_starts_from_the_judge(generated):
     assert json.loads((generated / "manifest.json").read_text())["parent"]["run"] == "whole"
     validated = [row for row in read_metrics(generated / "metrics.jsonl") if row.step == 1]
     assert "validation/accuracy/generate" in validated[0].values
+
+
+def test_a_column_of_the_file_reaches_the_verifier_and_the_gradient(generated):
+    (step,) = [row for row in read_metrics(generated / "metrics.jsonl") if row.is_training]
+    assert 0 < step[ACCURACY] < 1
+    assert step[GRADIENT] > 0
 
 
 def test_columns_reach_a_response_verifier_in_training_and_evaluation(generated, folder, tmp_path):
