@@ -170,7 +170,7 @@ def one_kill(run: Run, kind: str, delay: float, draw: random.Random) -> Row:
     shared, process, started = shared_memory(), run.start(), time.monotonic()
     try:
         wait_until(lambda: process.poll() is not None, delay)
-        seen = len(complete(run.run / "checkpoints"))
+        seen, doing = len(complete(run.run / "checkpoints")), run.last()[-1:]
         victim = "" if process.poll() is not None else strike(kind, run.cluster, process, draw)
         struck = time.monotonic()
         code: int | None = process.wait(LIMIT)
@@ -181,7 +181,7 @@ def one_kill(run: Run, kind: str, delay: float, draw: random.Random) -> Row:
     ended = time.monotonic()
     free = wait_until(lambda: not left_over(run, shared), PATIENCE)
     row: Row = {"run": run.folder.name, "killed": victim, "kind": kind, "seconds in": round(struck - started, 1)}
-    row |= {"sealed": seen, "exit": code, "ended after": round(ended - struck, 1), "nothing left after": free}
+    row |= {"sealed": seen, "doing": doing, "exit": code, "ended after": round(ended - struck, 1), "nothing left after": free}
     return row | {"left": [*left_over(run, shared), *groups(run.cluster)], "last": run.last()}
 
 
