@@ -44,7 +44,7 @@ SETTINGS = [*SMALL, "judge.stop.steps=2", "judge.checkpoint.every=1", "judge.che
 NODE = ("--num-cpus=16", "--num-gpus=1", "--object-store-memory=100000000")
 LIMIT = 420.0
 PATIENCE = 10.0
-# A kill that comes behind the command's end is tried again so much earlier. Later commands compile less.
+# A kill that finds the policy published is tried again so much earlier. Later commands compile less.
 SOONER = 0.9
 # Kills and the seconds of the undisturbed command, in the folder.
 KILLS, SECONDS = "kills.jsonl", "seconds.json"
@@ -168,12 +168,13 @@ def groups(cluster: Cluster) -> list[str]:
 
 
 def one_kill(run: Run, kind: str, delay: float, draw: random.Random) -> Row:
-    """Start the command, kill, and record the end. The row has no victim where the command ended first."""
+    """Start the command, kill, and record the end. The row has no victim where the policy was there first."""
     shared, process, started = shared_memory(), run.start(), time.monotonic()
     try:
         wait_until(lambda: process.poll() is not None, delay)
         seen, doing = len(complete(run.run / "checkpoints")), run.last()[-1:]
-        victim = "" if process.poll() is not None else strike(kind, run.cluster, process, draw)
+        over = process.poll() is not None or run.over
+        victim = "" if over else strike(kind, run.cluster, process, draw)
         struck = time.monotonic()
         code: int | None = process.wait(LIMIT)
     except subprocess.TimeoutExpired:
