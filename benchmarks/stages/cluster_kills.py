@@ -160,6 +160,18 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> float:
     return round(time.monotonic() - started, 1)
 
 
+def wait_for_nodes(cluster: Cluster) -> None:
+    """Wait until both nodes have an agent, which is when a raylet takes work."""
+    ready = 'import ray; ray.init(logging_level="ERROR"); print(sum(node["Alive"] for node in ray.nodes()))'
+    words = [sys.executable, "-c", ready]
+
+    def both() -> bool:
+        done = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, check=False)
+        return done.stdout.strip().endswith("2")
+
+    wait_until(both, 180)
+
+
 def groups(cluster: Cluster) -> list[str]:
     """States of the cluster's placement groups that are not removed."""
     words = [sys.executable, "-c", GROUPS]
@@ -214,7 +226,7 @@ class Trial:
                 continue
             while time.monotonic() < self.until:
                 self.cluster.start()
-                self.wait_for_nodes()
+                wait_for_nodes(self.cluster)
                 row = one_kill(self.run(number), kind, share * seconds, random.Random(f"{at} {share}"))
                 print(json.dumps(row), flush=True)
                 number += self.run(number).over
@@ -225,19 +237,8 @@ class Trial:
                 share *= SOONER
         if time.monotonic() < self.until and self.run(number).folder.exists():
             self.cluster.start()
-            self.wait_for_nodes()
+            wait_for_nodes(self.cluster)
             self.run(number).finish()
-
-    def wait_for_nodes(self) -> None:
-        """Wait until both nodes have an agent, which is when a raylet takes work."""
-        ready = 'import ray; ray.init(logging_level="ERROR"); print(sum(node["Alive"] for node in ray.nodes()))'
-        words = [sys.executable, "-c", ready]
-
-        def both() -> bool:
-            done = subprocess.run(words, env=self.cluster.environment, capture_output=True, text=True, check=False)
-            return done.stdout.strip().endswith("2")
-
-        wait_until(both, 180)
 
     def verdicts(self) -> dict[str, bool]:
         """Of each run that is over, whether its weights are the bits of the undisturbed run."""
@@ -262,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not (out / SECONDS).exists():
             cluster.start()
-            trial.wait_for_nodes()
+            wait_for_nodes(cluster)
             (out / SECONDS).write_text(json.dumps(Run(out, "whole", cluster).finish()))
         trial.go(planned(options.kills, options.seed), json.loads((out / SECONDS).read_text()))
     finally:

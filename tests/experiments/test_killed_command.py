@@ -1,4 +1,4 @@
-"""Commands of an experiment that is killed: none goes on by itself, holds a run's lock and trains beside the next call."""
+"""Commands of a killed experiment: none goes on by itself, holds a run's lock and trains beside the next call."""
 
 import os
 import signal
