@@ -125,6 +125,9 @@ def describe(actor: LostActor, log: str) -> str:
     """How an actor was lost. A process without a signal in its log was killed by SIGKILL, which no process can log."""
     where = f"worker {actor.name} (process {actor.pid}, node {actor.node})"
     if actor.with_node:
+        # Ray knows neither before the process has told them.
+        if not actor.pid:
+            return f"worker {actor.name} was lost with its node while it started"
         return f"{where} was lost with its node"
     if memory := re.search(r"Memory on the node .*? limit", actor.message):
         return f"{where} was killed by Ray: {memory.group()}"

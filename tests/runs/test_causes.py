@@ -133,6 +133,12 @@ def test_a_lost_worker_is_named_with_its_node_and_signal(lost, log, how):
     assert how in describe(actor, log)
 
 
+def test_a_worker_whose_node_died_before_it_ran_is_named_without_process_and_node():
+    assert (
+        describe(LostActor("Storage", 0, "", True, ""), "") == "worker Storage was lost with its node while it started"
+    )
+
+
 def test_want_of_memory_stands_before_the_death_that_it_caused(tmp_path, monkeypatch):
     evidence = Evidence(tmp_path, Session(), kills=Kills())
     monkeypatch.setattr(causes, "read_kills", lambda: Kills(group=1, limit=2**31))
