@@ -1,11 +1,12 @@
 """Kills of a two-step stage on a cluster of two training nodes: the same command ends in the undisturbed weights.
 
-    python -m benchmarks.stages.cluster_kills OUT [--kills 15] [--seed 0] [--minutes 12]
+    python -m benchmarks.stages.cluster_kills OUT [--kills 15] [--seed 0] [--minutes 12] [--kind KIND]
 
 Both nodes are on this machine, with a training process and a rollout engine each. Each kill comes at a time that the
 seed draws over the undisturbed command's seconds. The command is then given again, and meets the next kill. A run that
 ends is compared with the undisturbed run, and a new run takes the further kills. ``OUT/kills.jsonl`` records each kill.
-The same call goes on with the kills that are missing.
+The same call goes on with the kills that are missing. ``--kind "sending trainer"`` kills trainers alone, each while
+the trainer passes its weights to its engine.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ WORKERS = {
 }
 ANY_WORKER = "^(ray|VLLM)::"
 KINDS = (*WORKERS, "node", "driver")
+# A trainer while it has the memory in which weights pass, with the names of that memory. A transfer takes 0.3 s.
+SENDING = "sending trainer"
+PASSING = ("judgerlvr-weights", "verl_weights_")
 # Ray's own processes of a node, which a command does not start.
 RESTING = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
 SETTINGS = [*SMALL, "judge.stop.steps=2", "judge.checkpoint.every=1", "judge.checkpoint.keep=0", "cluster.nodes=2"]
@@ -98,10 +102,10 @@ class Run:
         return self.log.read_text(errors="replace").splitlines()[-2:]
 
 
-def planned(count: int, seed: int) -> list[tuple[str, float]]:
+def planned(count: int, seed: int, among: Sequence[str] = KINDS) -> list[tuple[str, float]]:
     """(kind, share of the command's seconds) of each kill. Each kind comes equally often."""
     draw = random.Random(seed)
-    kinds = [KINDS[number % len(KINDS)] for number in range(count)]
+    kinds = [among[number % len(among)] for number in range(count)]
     draw.shuffle(kinds)
     return [(kind, round(draw.random(), 3)) for kind in kinds]
 
@@ -135,12 +139,22 @@ def strike(kind: str, cluster: Cluster, process: subprocess.Popen[bytes], draw: 
         cluster.kill(1)
         return f"second node, {number} processes"
     while process.poll() is None:
-        if found := workers(cluster, WORKERS[kind]):
-            victim = draw.choice(sorted(found))
+        found = workers(cluster, WORKERS["trainer" if kind == SENDING else kind])
+        if met := [one for one in sorted(found) if kind != SENDING or sends(one)]:
+            victim = draw.choice(met)
             kill(victim)
             return f"{found[victim].partition(' ')[0]} {victim}"
-        time.sleep(0.1)
+        time.sleep(0.02 if kind == SENDING else 0.1)
     return ""
+
+
+def sends(process: int) -> bool:
+    """Whether a process has the memory in which weights pass to an engine."""
+    try:
+        maps = Path(f"/proc/{process}/maps").read_text(errors="replace")
+    except OSError:
+        return False
+    return any(name in maps for name in PASSING)
 
 
 def left_over(run: Run, shared: set[str]) -> list[str]:
@@ -253,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=12.0, help="no further kill after these, in this call")
+    parser.add_argument("--kind", choices=[*KINDS, SENDING], help="kills of this kind alone")
     options = parser.parse_args(arguments)
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -265,7 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cluster.start()
             wait_for_nodes(cluster)
             (out / SECONDS).write_text(json.dumps(Run(out, "whole", cluster).finish()))
-        trial.go(planned(options.kills, options.seed), json.loads((out / SECONDS).read_text()))
+        kinds = [options.kind] if options.kind else KINDS
+        trial.go(planned(options.kills, options.seed, kinds), json.loads((out / SECONDS).read_text()))
     finally:
         cluster.stop()
     found = trial.verdicts()
