@@ -26,6 +26,7 @@ from benchmarks.stages.killing.plan import VICTIMS
 from benchmarks.stages.killing.running import weights
 from data.jsonl import read_jsonl, write_jsonl
 from judgerlvr.config.load import ROOT
+from judgerlvr.engine.private.weights import FOLDER, VERLS
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.manifest import MANIFEST
 from tests.helpers.leftovers import is_locked, shared_memory, unmapped
@@ -194,7 +195,7 @@ def groups(cluster: Cluster) -> list[str]:
 
 
 def one_kill(run: Run, kind: str, delay: float, draw: random.Random) -> Row:
-    """Start the command, kill, and record the end. The row has no victim where the policy was there first."""
+    """Start the command, kill, and record the end. Sockets may stay until the next command. The row has no victim where the policy was there first."""
     shared, process, started = shared_memory(), run.start(), time.monotonic()
     try:
         wait_until(lambda: process.poll() is not None, delay)
@@ -217,6 +218,7 @@ def one_kill(run: Run, kind: str, delay: float, draw: random.Random) -> Row:
         "ended after": round(ended - struck, 1),
         "nothing left after": free,
     }
+    row["sockets"] = len(list(FOLDER.glob(f"{VERLS}-*")))
     return row | {"left": [*left_over(run, shared), *groups(run.cluster)], "last": run.last()}
 
 
