@@ -195,7 +195,10 @@ def groups(cluster: Cluster) -> list[str]:
 
 
 def one_kill(run: Run, kind: str, delay: float, draw: random.Random) -> Row:
-    """Start the command, kill, and record the end. Sockets may stay until the next command. The row has no victim where the policy was there first."""
+    """Start the command, kill, and record the end. The row has no victim where the policy was there first.
+
+    Sockets may stay until the next command.
+    """
     shared, process, started = shared_memory(), run.start(), time.monotonic()
     try:
         wait_until(lambda: process.poll() is not None, delay)
