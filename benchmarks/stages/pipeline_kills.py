@@ -108,7 +108,7 @@ class Pipeline:
     def left_over(self, shared: set[str]) -> list[str]:
         return [
             *(f"process {name}" for name in workers(self.cluster).values()),
-            *(f"lock {path.parent.name}" for path in self.folder.glob("runs/*/lock") if is_locked(path.parent)),
+            *(f"lock {path.parent.name}" for path in self.folder.glob("*/lock") if is_locked(path.parent)),
             *(f"shared memory {name}" for name in sorted(unmapped(shared_memory() - shared))),
         ]
 
