@@ -38,6 +38,8 @@ MEMORY = {
     r"Memory on the node \(IP: ([\d.]+),.*?\) was ([\d.]+)GB used / ([\d.]+)GB limit": "node {0} is out of memory: "
     "{1} of {2} GB are used; lower cluster.rollout_cpu_gib or reward.workers",
 }
+# verl's words for a cluster that has lost a node since the preflight, or whose cards other work holds.
+CARDS = re.compile(r"Total available GPUs ([\d.]+) is less than total desired GPUs (\d+)")
 LOG_BYTES = 2**20
 
 
@@ -64,7 +66,7 @@ class Evidence:
         root = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
         known = known_fault(f"{root or ''}\n{error}", self.run_dir) or self._death() or self._logged()
         # The kernel may have killed a process that is no actor of Ray's, such as a grading worker.
-        return known or self.with_memory(summary(error))
+        return known or too_few_cards(str(root)) or self.with_memory(summary(error))
 
     def _death(self) -> str | None:
         """The server or worker that died, and the kernel's want of memory where that is why."""
@@ -104,6 +106,14 @@ def known_fault(text: str, run_dir: Path) -> str | None:
         free = shutil.disk_usage(run_dir).free / GIB
         return f"no space left on the device ({free:.2f} GiB free at {run_dir}); free some space{where}"
     return None
+
+
+def too_few_cards(text: str) -> str | None:
+    """Why a trainer found no place although the preflight had found one, None for another error."""
+    if not (found := CARDS.search(text)):
+        return None
+    free, needed = float(found[1]), found[2]
+    return f"{free:g} GPUs of the cluster are free and {needed} are needed; a node was lost, or other work holds GPUs"
 
 
 def with_memory(death: str, before: Kills) -> str:
