@@ -45,8 +45,11 @@ def prepare_to_send() -> None:
 
 
 def remove_dead_sockets() -> None:
-    """Remove the sockets of this run on this machine. Only killed processes of earlier commands have left any."""
-    for path in FOLDER.glob(f"{_marked()}-*"):
+    """Remove the sockets of this run on this machine. Only killed processes of earlier commands have left any.
+
+    A process outside of a run, such as a measurement, has none.
+    """
+    for path in FOLDER.glob(f"{_marked()}-*") if SOCKETS in os.environ else ():
         with suppress(OSError):
             path.unlink()
 
