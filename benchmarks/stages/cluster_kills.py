@@ -1,11 +1,12 @@
 """Kills of a two-step stage on a cluster of two training nodes: the same command ends in the undisturbed weights.
 
-    python -m benchmarks.stages.cluster_kills OUT [--kills 15] [--seed 0] [--minutes 12]
+    python -m benchmarks.stages.cluster_kills OUT [--kills 15] [--seed 0] [--minutes 12] [--kind KIND]
 
 Both nodes are on this machine, with a training process and a rollout engine each. Each kill comes at a time that the
 seed draws over the undisturbed command's seconds. The command is then given again, and meets the next kill. A run that
 ends is compared with the undisturbed run, and a new run takes the further kills. ``OUT/kills.jsonl`` records each kill.
-The same call goes on with the kills that are missing.
+The same call goes on with the kills that are missing. ``--kind "sending trainer"`` kills trainers alone, each while
+the trainer passes its weights to its engine.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmarks.stages.killing.plan import VICTIMS
 from benchmarks.stages.killing.running import weights
 from data.jsonl import read_jsonl, write_jsonl
 from judgerlvr.config.load import ROOT
+from judgerlvr.engine.private.weights import FOLDER, VERLS
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.manifest import MANIFEST
 from tests.helpers.leftovers import is_locked, shared_memory, unmapped
@@ -38,12 +40,17 @@ WORKERS = {
 }
 ANY_WORKER = "^(ray|VLLM)::"
 KINDS = (*WORKERS, "node", "driver")
+# A trainer while it has the memory in which weights pass, with the names of that memory. A transfer takes 0.3 s.
+SENDING = "sending trainer"
+PASSING = ("judgerlvr-weights", "verl_weights_")
 # Ray's own processes of a node, which a command does not start.
 RESTING = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
 SETTINGS = [*SMALL, "judge.stop.steps=2", "judge.checkpoint.every=1", "judge.checkpoint.keep=0", "cluster.nodes=2"]
 NODE = ("--num-cpus=16", "--num-gpus=1", "--object-store-memory=100000000")
 LIMIT = 420.0
 PATIENCE = 10.0
+# A kill that finds the policy published is tried again so much earlier. Later commands compile less.
+SOONER = 0.9
 # Kills and the seconds of the undisturbed command, in the folder.
 KILLS, SECONDS = "kills.jsonl", "seconds.json"
 GROUPS = """
@@ -96,10 +103,10 @@ class Run:
         return self.log.read_text(errors="replace").splitlines()[-2:]
 
 
-def planned(count: int, seed: int) -> list[tuple[str, float]]:
+def planned(count: int, seed: int, among: Sequence[str] = KINDS) -> list[tuple[str, float]]:
     """(kind, share of the command's seconds) of each kill. Each kind comes equally often."""
     draw = random.Random(seed)
-    kinds = [KINDS[number % len(KINDS)] for number in range(count)]
+    kinds = [among[number % len(among)] for number in range(count)]
     draw.shuffle(kinds)
     return [(kind, round(draw.random(), 3)) for kind in kinds]
 
@@ -133,12 +140,22 @@ def strike(kind: str, cluster: Cluster, process: subprocess.Popen[bytes], draw: 
         cluster.kill(1)
         return f"second node, {number} processes"
     while process.poll() is None:
-        if found := workers(cluster, WORKERS[kind]):
-            victim = draw.choice(sorted(found))
+        found = workers(cluster, WORKERS["trainer" if kind == SENDING else kind])
+        if met := [one for one in sorted(found) if kind != SENDING or sends(one)]:
+            victim = draw.choice(met)
             kill(victim)
             return f"{found[victim].partition(' ')[0]} {victim}"
-        time.sleep(0.1)
+        time.sleep(0.02 if kind == SENDING else 0.1)
     return ""
+
+
+def sends(process: int) -> bool:
+    """Whether a process has the memory in which weights pass to an engine."""
+    try:
+        maps = Path(f"/proc/{process}/maps").read_text(errors="replace")
+    except OSError:
+        return False
+    return any(name in maps for name in PASSING)
 
 
 def left_over(run: Run, shared: set[str]) -> list[str]:
@@ -158,6 +175,18 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> float:
     return round(time.monotonic() - started, 1)
 
 
+def wait_for_nodes(cluster: Cluster) -> None:
+    """Wait until both nodes have an agent, which is when a raylet takes work."""
+    ready = 'import ray; ray.init(logging_level="ERROR"); print(sum(node["Alive"] for node in ray.nodes()))'
+    words = [sys.executable, "-c", ready]
+
+    def both() -> bool:
+        done = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, check=False)
+        return done.stdout.strip().endswith("2")
+
+    wait_until(both, 180)
+
+
 def groups(cluster: Cluster) -> list[str]:
     """States of the cluster's placement groups that are not removed."""
     words = [sys.executable, "-c", GROUPS]
@@ -166,12 +195,16 @@ def groups(cluster: Cluster) -> list[str]:
 
 
 def one_kill(run: Run, kind: str, delay: float, draw: random.Random) -> Row:
-    """Start the command, kill, and record the end. The row has no victim where the command ended first."""
+    """Start the command, kill, and record the end. The row has no victim where the policy was there first.
+
+    Sockets may stay until the next command.
+    """
     shared, process, started = shared_memory(), run.start(), time.monotonic()
     try:
         wait_until(lambda: process.poll() is not None, delay)
-        seen = len(complete(run.run / "checkpoints"))
-        victim = "" if process.poll() is not None else strike(kind, run.cluster, process, draw)
+        seen, doing = len(complete(run.run / "checkpoints")), run.last()[-1:]
+        over = process.poll() is not None or run.over
+        victim = "" if over else strike(kind, run.cluster, process, draw)
         struck = time.monotonic()
         code: int | None = process.wait(LIMIT)
     except subprocess.TimeoutExpired:
@@ -181,7 +214,14 @@ def one_kill(run: Run, kind: str, delay: float, draw: random.Random) -> Row:
     ended = time.monotonic()
     free = wait_until(lambda: not left_over(run, shared), PATIENCE)
     row: Row = {"run": run.folder.name, "killed": victim, "kind": kind, "seconds in": round(struck - started, 1)}
-    row |= {"sealed": seen, "exit": code, "ended after": round(ended - struck, 1), "nothing left after": free}
+    row |= {
+        "sealed": seen,
+        "doing": doing,
+        "exit": code,
+        "ended after": round(ended - struck, 1),
+        "nothing left after": free,
+    }
+    row["sockets"] = len(list(FOLDER.glob(f"{VERLS}-*")))
     return row | {"left": [*left_over(run, shared), *groups(run.cluster)], "last": run.last()}
 
 
@@ -205,7 +245,7 @@ class Trial:
                 continue
             while time.monotonic() < self.until:
                 self.cluster.start()
-                self.wait_for_nodes()
+                wait_for_nodes(self.cluster)
                 row = one_kill(self.run(number), kind, share * seconds, random.Random(f"{at} {share}"))
                 print(json.dumps(row), flush=True)
                 number += self.run(number).over
@@ -213,21 +253,11 @@ class Trial:
                     self.rows.append(row)
                     write_jsonl(self.out / KILLS, self.rows)
                     break
+                share *= SOONER
         if time.monotonic() < self.until and self.run(number).folder.exists():
             self.cluster.start()
-            self.wait_for_nodes()
+            wait_for_nodes(self.cluster)
             self.run(number).finish()
-
-    def wait_for_nodes(self) -> None:
-        """Wait until both nodes have an agent, which is when a raylet takes work."""
-        ready = 'import ray; ray.init(logging_level="ERROR"); print(sum(node["Alive"] for node in ray.nodes()))'
-        words = [sys.executable, "-c", ready]
-
-        def both() -> bool:
-            done = subprocess.run(words, env=self.cluster.environment, capture_output=True, text=True, check=False)
-            return done.stdout.strip().endswith("2")
-
-        wait_until(both, 180)
 
     def verdicts(self) -> dict[str, bool]:
         """Of each run that is over, whether its weights are the bits of the undisturbed run."""
@@ -242,6 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=12.0, help="no further kill after these, in this call")
+    parser.add_argument("--kind", choices=[*KINDS, SENDING], help="kills of this kind alone")
     options = parser.parse_args(arguments)
     out = options.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
@@ -252,9 +283,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not (out / SECONDS).exists():
             cluster.start()
-            trial.wait_for_nodes()
+            wait_for_nodes(cluster)
             (out / SECONDS).write_text(json.dumps(Run(out, "whole", cluster).finish()))
-        trial.go(planned(options.kills, options.seed), json.loads((out / SECONDS).read_text()))
+        kinds = [options.kind] if options.kind else KINDS
+        trial.go(planned(options.kills, options.seed, kinds), json.loads((out / SECONDS).read_text()))
     finally:
         cluster.stop()
     found = trial.verdicts()

@@ -24,10 +24,10 @@ POLL = 0.1
 # Python's process that removes shared memory and semaphores of a killed process, and the seconds that it may take.
 TRACKER = b"multiprocessing.resource_tracker"
 TRACKING = 2.0
-# How the names of shared memory begin that Python's semaphores, verl, vLLM and this package's connectors make.
+# How the names of shared memory begin that Python's semaphores, vLLM and this package's connectors make.
 SHARED = Path("/dev/shm")
 CHOICES = "judgerlvr-blocks-"
-MADE = ("sem.mp-", "verl_weights_", "vllm_", CHOICES)
+MADE = ("sem.mp-", "vllm_", CHOICES)
 # Folders by the process that owns them. A fork owns none.
 _owned: set[tuple[int, Path]] = set()
 UNHEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)

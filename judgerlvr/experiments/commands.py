@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -37,6 +38,11 @@ class Room:
 ALONE = Room()
 # A command that is interrupted by a terminal ends by itself, since the terminal interrupts its processes too.
 PATIENCE = 10.0
+# Ends a command at once when this process is killed. A command that went on would hold its run against the next call.
+# The kernel's wish outlives ``exec``. A fork of the server ends with the server in the same way.
+BOUND = """import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() == int(sys.argv[1]): os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"""
 # Commands that run now. With ``_failed`` set no command starts. The lock keeps both together.
 _at_work: set[subprocess.Popen[str]] = set()
 _failed = threading.Event()
@@ -71,7 +77,7 @@ def _started(words: Sequence[str], stdout: int | None) -> Iterator[subprocess.Po
     with _lock:
         if _failed.is_set():
             raise CommandFailed(f"not started behind another command's failure: {' '.join(words)}")
-        process = subprocess.Popen([forking_python() or sys.executable, *words], stdout=stdout, text=True)
+        process = subprocess.Popen([*_python(), *words], stdout=stdout, text=True)
         _at_work.add(process)
     try:
         yield process
@@ -82,6 +88,12 @@ def _started(words: Sequence[str], stdout: int | None) -> Iterator[subprocess.Po
         if process.stdout:
             process.stdout.close()
         _at_work.discard(process)
+
+
+def _python() -> list[str]:
+    """What runs a command as ``python`` does, no longer than this process lives."""
+    program = forking_python()
+    return [program] if program else [sys.executable, "-S", "-E", "-c", BOUND, str(os.getpid())]
 
 
 def _end(process: subprocess.Popen[str], patience: float) -> None:

@@ -38,6 +38,8 @@ MEMORY = {
     r"Memory on the node \(IP: ([\d.]+),.*?\) was ([\d.]+)GB used / ([\d.]+)GB limit": "node {0} is out of memory: "
     "{1} of {2} GB are used; lower cluster.rollout_cpu_gib or reward.workers",
 }
+# verl's words for a cluster that has lost a node since the preflight, or whose cards other work holds.
+CARDS = re.compile(r"Total available GPUs ([\d.]+) is less than total desired GPUs (\d+)")
 LOG_BYTES = 2**20
 
 
@@ -64,7 +66,7 @@ class Evidence:
         root = error.cause if isinstance(error, ray.exceptions.RayTaskError) else None
         known = known_fault(f"{root or ''}\n{error}", self.run_dir) or self._death() or self._logged()
         # The kernel may have killed a process that is no actor of Ray's, such as a grading worker.
-        return known or self.with_memory(summary(error))
+        return known or too_few_cards(str(root)) or self.with_memory(summary(error))
 
     def _death(self) -> str | None:
         """The server or worker that died, and the kernel's want of memory where that is why."""
@@ -106,6 +108,14 @@ def known_fault(text: str, run_dir: Path) -> str | None:
     return None
 
 
+def too_few_cards(text: str) -> str | None:
+    """Why a trainer found no place although the preflight had found one, None for another error."""
+    if not (found := CARDS.search(text)):
+        return None
+    free, needed = float(found[1]), found[2]
+    return f"{free:g} GPUs of the cluster are free and {needed} are needed; a node was lost, or other work holds GPUs"
+
+
 def with_memory(death: str, before: Kills) -> str:
     """The same death, after the kernel's want of memory if the kernel has killed since ``before``."""
     memory = read_kills().since(before)
@@ -125,6 +135,9 @@ def describe(actor: LostActor, log: str) -> str:
     """How an actor was lost. A process without a signal in its log was killed by SIGKILL, which no process can log."""
     where = f"worker {actor.name} (process {actor.pid}, node {actor.node})"
     if actor.with_node:
+        # Ray knows neither before the process has told them.
+        if not actor.pid:
+            return f"worker {actor.name} was lost with its node while it started"
         return f"{where} was lost with its node"
     if memory := re.search(r"Memory on the node .*? limit", actor.message):
         return f"{where} was killed by Ray: {memory.group()}"

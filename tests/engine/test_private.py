@@ -216,3 +216,10 @@ def test_verls_loop_still_has_what_a_prompts_tokens_are_built_with():
         assert callable(getattr(SingleTurnAgentLoop, name))
     source = inspect.getsource(SingleTurnAgentLoop.ct_merge_assistant_token)
     assert "merge_assistant_tokens" in source and "align_response_metadata" in source
+
+
+def test_verl_still_says_in_these_words_that_gpus_are_missing():
+    from verl.single_controller.ray.base import ResourcePoolManager
+
+    source = inspect.getsource(ResourcePoolManager._check_resource_available)
+    assert "Total available GPUs {total_available_gpus} is less than total desired GPUs {total_required" in source

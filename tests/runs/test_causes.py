@@ -133,6 +133,12 @@ def test_a_lost_worker_is_named_with_its_node_and_signal(lost, log, how):
     assert how in describe(actor, log)
 
 
+def test_a_worker_whose_node_died_before_it_ran_is_named_without_process_and_node():
+    assert (
+        describe(LostActor("Storage", 0, "", True, ""), "") == "worker Storage was lost with its node while it started"
+    )
+
+
 def test_want_of_memory_stands_before_the_death_that_it_caused(tmp_path, monkeypatch):
     evidence = Evidence(tmp_path, Session(), kills=Kills())
     monkeypatch.setattr(causes, "read_kills", lambda: Kills(group=1, limit=2**31))
@@ -147,3 +153,10 @@ def test_a_killed_process_that_is_no_worker_of_rays_is_told(tmp_path, monkeypatc
     line = Evidence(tmp_path, Session(), kills=Kills()).cause(RuntimeError("1 prompts failed"))
     assert line.startswith("out of memory: the kernel killed 1 process(es) at the control group's limit of 2.0 GiB")
     assert line.endswith("; RuntimeError: 1 prompts failed")
+
+
+def test_a_node_that_is_lost_before_the_trainers_start_is_told_by_the_gpus_that_are_left(tmp_path):
+    verls = ValueError("Total available GPUs 1.0 is less than total desired GPUs 2")
+    remote = ray.exceptions.RayTaskError("run", "Traceback", verls, pid=1, ip="10.0.0.1")
+    said = Evidence(tmp_path, Session(), kills=Kills()).cause(remote)
+    assert said == "1 GPUs of the cluster are free and 2 are needed; a node was lost, or other work holds GPUs"

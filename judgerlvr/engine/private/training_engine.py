@@ -24,7 +24,7 @@ from judgerlvr.engine.policy_passes.fused_parts import fuse
 from judgerlvr.engine.policy_passes.packed_attention import takes_varlen
 from judgerlvr.engine.policy_passes.recompute import kept_attention
 from judgerlvr.engine.policy_passes.shared_row import SharedRow
-from judgerlvr.engine.private.weights import send_on_own_socket
+from judgerlvr.engine.private.weights import prepare_to_send
 from judgerlvr.engine.worker_reports import report
 
 
@@ -41,7 +41,7 @@ class HeadEngine(FSDPEngineWithLMHead):
         super().initialize()
         if self.use_ulysses_sp and self.module.config._attn_implementation != PACKED:
             raise ValueError(f"cluster.sequence_parallel needs cluster.attention={PACKED}")
-        send_on_own_socket()
+        prepare_to_send()
         self.take_over()
         report(self.rank, self.facts())
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from judgerlvr.engine.devices import SOCKETS
+from judgerlvr.engine.private.bucket_memory import receive_in_unnamed_memory, send_in_unnamed_memory
 
 # Marks what this module has put in verl's place.
 OWN = "binds_own_socket"
+# How verl's sockets are named, and where they lie.
+VERLS = "rl-colocate"
+FOLDER = Path("/tmp")
 
 
 def own_socket(handle: str) -> str:
@@ -21,7 +27,31 @@ def own_socket(handle: str) -> str:
     verl names a socket by Ray's job, and the first job of every private session is 01000000. Two runs on one machine
     would therefore share the socket, and a run could receive the weights of the other run.
     """
-    return handle.replace("rl-colocate", f"rl-colocate-{os.environ[SOCKETS]}")
+    return handle.replace(VERLS, _marked())
+
+
+def _marked() -> str:
+    return f"{VERLS}-{os.environ[SOCKETS]}"
+
+
+def prepare_to_send() -> None:
+    """Have verl's sender in this process send as the run's receivers expect, and leave nothing at a death.
+
+    The process is to load its model before any process of the run sends.
+    """
+    send_on_own_socket()
+    send_in_unnamed_memory()
+    remove_dead_sockets()
+
+
+def remove_dead_sockets() -> None:
+    """Remove the sockets of this run on this machine. Only killed processes of earlier commands have left any.
+
+    A process outside of a run, such as a measurement, has none.
+    """
+    for path in FOLDER.glob(f"{_marked()}-*") if SOCKETS in os.environ else ():
+        with suppress(OSError):
+            path.unlink()
 
 
 def send_on_own_socket() -> None:
@@ -68,5 +98,6 @@ def receive_weights(worker: Any, use_shm: bool) -> list[tuple[str, torch.Tensor]
 
     handle = worker._get_zmq_handle()
     receiver = BucketedWeightReceiver(zmq_handle=handle, device=torch.device("cpu"), use_shm=use_shm)
+    receive_in_unnamed_memory(receiver)
     receiver.receive_weights(on_bucket_received=keep)
     return received
