@@ -38,20 +38,13 @@ from benchmarks.stages.cluster_kills import (
 from data.jsonl import write_jsonl
 from judgerlvr.config.load import ROOT
 from tests.helpers.leftovers import is_locked, shared_memory, unmapped
-from tests.helpers.stage_runs import SMALL, write_candidates
+from tests.helpers.stage_runs import PLAN, SMALL, write_candidates
 
 STAGES = {"judge": "stage1_judge", "generate": "stage2_generate"}
 # The stage of each kill.
 PLACES = ("judge", "judge", "generate", "generate", "generate")
 # A command that was killed before may have finished some steps, and a command without compiling is shorter.
 LATEST = 0.8
-PLAN = """
-config: configs/tiny.yaml
-overrides: [{overrides}]
-arms:
-  JudgeRLVR: {{stages: [{{stage: judge, name: judge}}, {{stage: generate, name: generate}}]}}
-evaluation: {{problems: 8, samples: 1}}
-"""
 
 
 def write_plan(out: Path) -> Path:

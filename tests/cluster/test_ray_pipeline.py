@@ -13,19 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from tests.helpers.ray_head import ray_head, run
-from tests.helpers.stage_runs import SMALL, write_candidates
+from tests.helpers.stage_runs import PLAN, SMALL, write_candidates
 
 pytestmark = pytest.mark.slow
 # Commands of the pipeline, each killed once, and verl's training process, killed in stage 2.
 VICTIMS = ("stage1_judge", "stage2_generate", "ray::WorkerDict", "evaluate")
 SEED = 19
-PLAN = """
-config: configs/tiny.yaml
-overrides: [{overrides}]
-arms:
-  JudgeRLVR: {{stages: [{{stage: judge, name: judge}}, {{stage: generate, name: generate}}]}}
-evaluation: {{problems: 8, samples: 1}}
-"""
 
 
 def write_plan(folder):

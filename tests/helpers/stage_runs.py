@@ -20,6 +20,15 @@ SMALL = [
     "data.tiny_train=64",
 ]
 
+# Both stages of one arm, as a plan of ``judgerlvr.experiment``.
+PLAN = """
+config: configs/tiny.yaml
+overrides: [{overrides}]
+arms:
+  JudgeRLVR: {{stages: [{{stage: judge, name: judge}}, {{stage: generate, name: generate}}]}}
+evaluation: {{problems: 8, samples: 1}}
+"""
+
 
 def write_candidates(path):
     """Solutions by the tiny world's tracer, of mixed outcomes."""
