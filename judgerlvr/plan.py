@@ -1,9 +1,11 @@
 """Plan a stage on more GPUs: time and memory of a step, gathers, idle engines, and asynchronous rollouts.
 
     python -m judgerlvr.plan CONFIG.yaml --gpus 8,64,512 [--stage generate] [key=value ...]
+    python -m judgerlvr.plan CONFIG.yaml --phases
 
 Lengths of responses come from a run (``--lengths RUN``), or from lognormals with ``--mean`` tokens and ``--tail``,
-the 99th percentile over the mean. Only the policy's config.json is read, and no GPU is needed.
+the 99th percentile over the mean. Only the policy's config.json is read, and no GPU is needed. With ``--phases`` the
+plan of a dry run is printed, for the GPUs that the configuration names.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = OneLineParser(prog="python -m judgerlvr.plan", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("config", type=Path, help="configuration file, such as configs/qwen3_30b_a3b.yaml")
     parser.add_argument("--gpus", default="8,64,512", help="numbers of GPUs (default %(default)s)")
+    parser.add_argument("--phases", action="store_true", help="plan of the configured GPUs: memory by phase")
     parser.add_argument("--stage", choices=("judge", "generate"), default="generate", help="(default %(default)s)")
     parser.add_argument("--lengths", type=Path, metavar="RUN", help="run whose logged rollouts give the lengths")
     parser.add_argument("--mean", type=float, help="mean tokens of a response (default: a quarter of the longest)")
@@ -28,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
 
     def work() -> None:
-        from judgerlvr.planning.scaling_report import print_scaling  # after parsing: --help stays light
+        from judgerlvr.planning.scaling_report import print_phases, print_scaling  # after parsing: --help stays light
 
-        print_scaling(options)
+        (print_phases if options.phases else print_scaling)(options)
 
     return exit_code(work)
 

@@ -13,6 +13,7 @@ from judgerlvr.planning.plan import Plan
 from judgerlvr.planning.proposals import KEYS
 from judgerlvr.planning.speed import full_length
 from judgerlvr.planning.storage import Storage
+from rewards.errors import InputError
 from rewards.wording import agreeing, counted
 
 
@@ -71,6 +72,13 @@ def verdict_lines(shortfalls: list[str], change: str) -> list[str]:
         *(f"  {text}" for text in shortfalls),
         *([f"  fits with {change}"] if change else []),
     ]
+
+
+def require_room(shortfalls: list[str], change: str) -> None:
+    """Raise an InputError where the stage does not fit. The message says by how much, and what would fit."""
+    if shortfalls:
+        remedy = f"set {change}" if change else "take a smaller batch, shorter responses, or a larger machine"
+        raise InputError(f"the stage does not fit: {shortfalls[0]}", remedy, field="cluster")
 
 
 def assumed() -> list[str]:

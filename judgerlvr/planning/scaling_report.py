@@ -11,10 +11,12 @@ from judgerlvr.config.effective import configure
 from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config, Kind
 from judgerlvr.planning.constants import COMPARED_CARDS
+from judgerlvr.planning.constraints import check_constraints
 from judgerlvr.planning.lengths import Lengths, lognormal, recorded
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import Machine, machine_of
-from judgerlvr.planning.report import assumed, size
+from judgerlvr.planning.plan import make_plan
+from judgerlvr.planning.report import assumed, plan_lines, require_room, size
 from judgerlvr.planning.scaling import CARDS_OF_A_MACHINE, Row, row
 from judgerlvr.planning.shapes import ModelShape, read_shape
 from judgerlvr.planning.speed import PHASES
@@ -30,13 +32,35 @@ def print_scaling(options: argparse.Namespace) -> None:
     Raises:
         InputError: a bad configuration, policy, number of GPUs or distribution.
     """
-    config, kind = configure(options.config, options.overrides, None).config, options.stage
+    config, shape, machine = asked(options)
+    gpus = numbers_of(options.gpus)
+    for line in page(options.stage, config, shape, machine, gpus, distributions(options, config)):
+        print(line, flush=True)
+
+
+def print_phases(options: argparse.Namespace) -> None:
+    """Print the plan of the GPUs that the configuration names.
+
+    Raises:
+        InputError: a bad configuration or policy, or the stage does not fit.
+    """
+    config, shape, machine = asked(options)
+    check_constraints(load_of(options.stage, config), shape, "gpu")
+    plan = make_plan(options.stage, config, shape, machine)
+    print("\n".join(plan_lines(plan)), flush=True)
+    require_room(plan.shortfalls, plan.change)
+
+
+def asked(options: argparse.Namespace) -> tuple[Config, ModelShape, Machine]:
+    """The configuration, the policy's shape and the machine.
+
+    Raises:
+        InputError: a bad configuration, policy or card.
+    """
+    config = configure(options.config, options.overrides, None).config
     check_config(config)
     shape = read_shape(resolve_path(config.model.path))
-    machine = machine_of(config.planning, Path(config.runs), "gpu")
-    gpus = numbers_of(options.gpus)
-    for line in page(kind, config, shape, machine, gpus, distributions(options, config)):
-        print(line, flush=True)
+    return config, shape, machine_of(config.planning, Path(config.runs), "gpu")
 
 
 def numbers_of(text: str) -> list[int]:

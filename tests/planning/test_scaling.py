@@ -8,7 +8,9 @@ from judgerlvr import plan
 from judgerlvr.config.load import load_config
 from judgerlvr.planning.constants import COMPARED_CARDS, NETWORK_SHARE, NVLINK_GB_S
 from judgerlvr.planning.lengths import Lengths
-from judgerlvr.planning.machine import GIB, Machine
+from judgerlvr.planning.machine import GIB, Machine, machine_of
+from judgerlvr.planning.plan import make_plan
+from judgerlvr.planning.report import plan_lines
 from judgerlvr.planning.scaling import Row, load_on, row
 from judgerlvr.planning.scaling_report import row_line
 from judgerlvr.planning.shapes import read_shape
@@ -86,6 +88,23 @@ def test_the_command_prints_a_row_for_each_number_and_distribution(capsys):
     assert sum("lognormal with p99/mean" in line for line in lines) == 2
 
 
+def test_the_command_prints_the_plan_of_a_dry_run(capsys):
+    """The folder of the model holds config.json alone."""
+    assert plan.main([LARGE, MODEL, "--phases", "planning.card=h100"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    config = load_config(LARGE, ["planning.card=h100"])
+    machine = machine_of(config.planning, Path(config.runs), "gpu")
+    assert printed == plan_lines(make_plan("generate", config, read_shape(SHAPES / "qwen3-30b-a3b"), machine))
+    assert {"  log-prob", "  update", "  rollout"} <= {line[:24].rstrip() for line in printed}
+
+
+def test_a_stage_that_does_not_fit_prints_the_plan_and_a_change(capsys):
+    assert plan.main([LARGE, MODEL, "--phases", "planning.card=h100", "cluster.nodes=1"]) == 2
+    captured = capsys.readouterr()
+    assert "verdict: does not fit" in captured.out and "update: " in captured.out
+    assert "the stage does not fit: update" in captured.err and captured.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -105,6 +124,8 @@ def test_the_command_prints_a_row_for_each_number_and_distribution(capsys):
         ([LARGE, MODEL, "planning.card=b1000"], "'b1000'"),
         ([LARGE, MODEL, "planning.measured=nowhere.json"], "no such file"),
         ([LARGE, MODEL, "cluster.nodez=2"], "nodez"),
+        ([LARGE, "--phases"], "no model here"),
+        ([LARGE, MODEL, "--phases", "cluster.micro_batch_tokens=1024"], "1024"),
     ],
 )
 def test_bad_input_is_one_line(capsys, words, says):

@@ -20,7 +20,7 @@ from judgerlvr.planning.constraints import check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import free_gib, machine_of
 from judgerlvr.planning.plan import make_plan
-from judgerlvr.planning.report import cpu_time_lines, plan_lines, storage_lines, verdict_lines
+from judgerlvr.planning.report import cpu_time_lines, plan_lines, require_room, storage_lines, verdict_lines
 from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.folder import check_space, existing_run, nearest
 from judgerlvr.runs.object_storage import check_storage
@@ -130,9 +130,7 @@ def plan(subject: Subject) -> Iterator[Finding]:
         lines = [*storage_lines(kept, there), *times, *verdict_lines(shortfalls, change)]
     steps = f"at most {counted(request.settings.stop.steps, 'step')}"
     yield ok(f"{steps}; by the plan the stage {'does not fit' if shortfalls else 'fits'}", *lines)
-    if shortfalls:
-        remedy = f"set {change}" if change else "take a smaller batch, shorter responses, or a larger machine"
-        raise InputError(f"the stage does not fit: {shortfalls[0]}", remedy, field="cluster")
+    require_room(shortfalls, change)
 
 
 def disk(subject: Subject) -> Iterator[Finding]:
