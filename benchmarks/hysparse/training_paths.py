@@ -1,9 +1,10 @@
 """The training engine's head against whole logits, for a HySparse policy and its full-attention twin.
 
-    python -m benchmarks.hysparse.training_paths OUT [--policies small small-twin] [--tokens 65536]
+    python -m benchmarks.hysparse.training_paths OUT [--policies small small-twin] [--tokens 65536] [--rounds 5]
 
 Both paths train on one batch with given choices of blocks. The reference is the whole-logits path in float32. Printed
-for each path: distances from the reference in float32 and in bfloat16, and microseconds a token in bfloat16.
+for each path: distances from the reference in float32 and in bfloat16, and microseconds a token in bfloat16. With
+``--rounds`` the paths alternate in float32, and the processor seconds of each round are printed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,9 +27,12 @@ from torch import Tensor
 from benchmarks.hysparse.kernels.table import heading
 from benchmarks.stages.engine_speed.whole_logits import whole_logits
 
-POLICIES = ("small", "small-twin", "tiny", "tiny-twin")
+# ``base``: the tiny HySparse policy that the product ships.
+POLICIES = ("small", "small-twin", "tiny", "tiny-twin", "base", "base-twin")
+SHIPPED = Path("judgerlvr/tinyworld/base/hysparse")
 ONE_RANK = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29544"}
 PATHS = ("whole logits", "head")
+PASSES = (("log-prob", False), ("update", True))
 REPEATS = 3
 
 
@@ -36,17 +42,20 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--policies", nargs="*", choices=POLICIES, default=POLICIES[:2])
     parser.add_argument("--tokens", type=int, default=65_536, help="of the timed batch")
     parser.add_argument("--longest", type=int, default=4096, help="tokens of the longest sequence")
+    parser.add_argument("--rounds", type=int, default=0, help="of processor seconds, in place of distances")
     return parser.parse_args()
 
 
 def write_policy(name: str, folder: Path) -> Any:
-    """Random weights in float32, logits of standard deviation 4. Returns the model."""
+    """Random weights in float32, logits of standard deviation 4, or the shipped weights. Returns the model."""
     from benchmarks.stages.engine_speed.shapes import BASE, spread
     from judgerlvr.hysparse.modeling import HySparseForCausalLM
-    from judgerlvr.hysparse.presets import preset
 
+    if name == "base":
+        shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
+        return HySparseForCausalLM.from_pretrained(folder, dtype=torch.float32)
     torch.manual_seed(1)
-    shape = preset(name.removesuffix("-twin"))
+    shape = shape_of(name.removesuffix("-twin"))
     model = full_attention_twin(shape) if name.endswith("-twin") else HySparseForCausalLM(shape)
     if not shape.tie_word_embeddings:
         spread(model)
@@ -55,6 +64,14 @@ def write_policy(name: str, folder: Path) -> Any:
         if file.suffix in (".json", ".jinja") and "config" not in file.stem.replace("tokenizer_config", ""):
             (folder / file.name).write_bytes(file.read_bytes())
     return model
+
+
+def shape_of(name: str) -> Any:
+    """A preset's configuration, or the shipped policy's."""
+    from judgerlvr.hysparse.config import HySparseConfig
+    from judgerlvr.hysparse.presets import preset
+
+    return HySparseConfig.from_pretrained(SHIPPED) if name == "base" else preset(name)
 
 
 def full_attention_twin(shape: Any) -> Any:
@@ -96,12 +113,20 @@ class TrainingPath:
 
     def gradient(self, batch: Any) -> Tensor:
         """Of all parameters behind one another, float32 on the host."""
+        found: list[Tensor] = []
+        self.update(batch, found)
+        return torch.cat(found)
+
+    def update(self, batch: Any, gradients: list[Tensor] | None = None) -> None:
+        """One update, whose learning rate is next to 0. ``gradients`` takes those of all parameters."""
         from benchmarks.stages.engine_speed.measure import loss
 
         with self.asked(), self.engine.train_mode(disable_auto_offload=True):
             self.engine.train_batch(batch, loss_function=loss)
-            parts = [part.grad for part in self.engine.module.parameters() if part.grad is not None]
-            return torch.cat([getattr(part, "_local_tensor", part).detach().float().cpu().flatten() for part in parts])
+            if gradients is not None:
+                parts = [part.grad for part in self.engine.module.parameters() if part.grad is not None]
+                local = (getattr(part, "_local_tensor", part) for part in parts)
+                gradients.extend(part.detach().float().cpu().flatten().clone() for part in local)
 
     def asked(self) -> Any:
         return whole_logits(self.engine) if self.name == PATHS[0] else nullcontext()
@@ -114,13 +139,22 @@ class TrainingPath:
         for _ in range(REPEATS + 1):
             wait()
             began = time.perf_counter()
-            if updating:
-                self.gradient(batch)
-            else:
-                self.log_probs(batch)
+            self.work(batch, updating)
             wait()
             taken.append(time.perf_counter() - began)
         return min(taken[1:])
+
+    def processor_seconds(self, batch: Any, updating: bool) -> float:
+        """Of all threads of this process in one pass."""
+        began = time.process_time()
+        self.work(batch, updating)
+        return time.process_time() - began
+
+    def work(self, batch: Any, updating: bool) -> None:
+        if updating:
+            self.update(batch)
+        else:
+            self.log_probs(batch)
 
 
 def distances(found: Tensor, reference: Tensor) -> dict[str, float]:
@@ -130,25 +164,34 @@ def distances(found: Tensor, reference: Tensor) -> dict[str, float]:
     return {"mean": float(difference.mean()), "largest": float(difference.max()), "relative": relative}
 
 
-def measure(policy: str, folder: Path, options: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
-    """A row for each path and precision. The first one is the reference."""
+Batches = dict[tuple[str, bool], Any]
+
+
+def batches_for(policy: str, folder: Path, options: argparse.Namespace, device: str) -> tuple[Batches, int]:
+    """Batches by name and by whether they update, and the tokens of a pass. Writes the policy into ``folder``."""
     from benchmarks.stages.engine_speed.measure import Load, make_batch
 
     model, longest = write_policy(policy, folder), options.longest
     check, timed = (
         Load("batch", tokens, longest // 2, longest, 4 * longest) for tokens in (4 * longest, options.tokens)
     )
-    batches: dict[tuple[str, bool], Any] = {}
+    batches: Batches = {}
     for load, name in ((check, "check"), (timed, "timed")):
         lengths = load.lengths()
         plain = make_batch(lengths, model.config.vocab_size, load.budget, updating=False)
         carried = choices_of(model, plain, device) if model.config.model_type == "hysparse" else None
         for updating in (False, True):
             batches[name, updating] = make_batch(lengths, model.config.vocab_size, load.budget, updating, carried)
+    return batches, check.budget
+
+
+def measure(policy: str, folder: Path, options: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
+    """A row for each path and precision. The first one is the reference."""
+    batches, budget = batches_for(policy, folder, options, device)
     reference: dict[bool, Tensor] = {}
     for precision in ("fp32", "bf16"):
         for name in PATHS:
-            path = TrainingPath(folder, name, precision, check.budget)
+            path = TrainingPath(folder, name, precision, budget)
             found = {False: path.log_probs(batches["check", False]), True: path.gradient(batches["check", True])}
             reference = reference or found
             row: dict[str, Any] = {"policy": policy, "path": name, "precision": precision}
@@ -157,10 +200,35 @@ def measure(policy: str, folder: Path, options: argparse.Namespace, device: str)
             if precision == "bf16":
                 row |= {
                     f"{kind} us": path.seconds(batches["timed", updating], updating) / options.tokens * 1e6
-                    for kind, updating in (("log-prob", False), ("update", True))
+                    for kind, updating in PASSES
                 }
             yield row
             del path
+
+
+def alternate(policy: str, folder: Path, options: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
+    """A row for each pass: processor seconds in float32 by path and round, and the head's over whole logits'.
+
+    One round before does not count. The path that goes first changes with each round.
+    """
+    batches, budget = batches_for(policy, folder, options, device)
+    paths = [TrainingPath(folder, name, "fp32", budget) for name in PATHS]
+    check = batches["check", True]
+    whole, head = (path.gradient(check) for path in paths)
+    for kind, updating in PASSES:
+        taken: dict[str, list[float]] = {name: [] for name in PATHS}
+        for turn in range(options.rounds + 1):
+            for path in paths if turn % 2 else reversed(paths):
+                taken[path.name].append(path.processor_seconds(batches["timed", updating], updating))
+        before, after = (taken[name][1:] for name in PATHS)
+        ratios = [ours / verls for verls, ours in zip(before, after, strict=True)]
+        row: dict[str, Any] = {"policy": policy, "pass": kind, "median ratio": statistics.median(ratios)}
+        row |= {"ratios": in_a_row(ratios), PATHS[0]: in_a_row(before), PATHS[1]: in_a_row(after)}
+        yield row | {"gradient relative": distances(head, whole)["relative"]}
+
+
+def in_a_row(values: list[float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -190,7 +258,8 @@ def main() -> None:
     for policy in options.policies:
         os.environ["VERL_ENGINE_VENDOR"] = TRAINING if policy.endswith("-twin") else REPLAYING
         with tempfile.TemporaryDirectory() as folder:
-            for row in measure(policy, Path(folder), options, "cpu" if cpu else "cuda"):
+            rows_of = alternate if options.rounds else measure
+            for row in rows_of(policy, Path(folder), options, "cpu" if cpu else "cuda"):
                 rows.append(row)
                 print(json.dumps(row), flush=True)
                 head = "".join(f"{name}: {value}  \n" for name, value in heading().items())

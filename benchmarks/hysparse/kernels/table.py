@@ -137,7 +137,7 @@ def line(row: Row) -> str:
 def heading() -> dict[str, str]:
     """Card, versions, command and date of this run."""
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else f"none ({platform.machine()} CPU)"
-    versions = {name: version(name) for name in ("torch", "triton", "vllm")}
+    versions = {name: version(name) for name in ("torch", "triton", "vllm", "verl", "transformers")}
     return {
         "card": card,
         "versions": ", ".join(f"{name} {found}" for name, found in versions.items() if found),
