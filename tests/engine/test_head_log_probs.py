@@ -52,6 +52,32 @@ def test_values_and_gradients_equal_those_of_whole_logits(dtype, tempered):
         assert (one.double() - true).norm() <= 1e-5 * true.norm()
 
 
+class Products(torch.utils._python_dispatch.TorchDispatchMode):
+    """Counts products of matrices."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        self.count += function._overloadpacket is torch.ops.aten.mm
+        return function(*arguments, **(keywords or {}))
+
+
+@pytest.mark.parametrize(("room", "kept"), [(0, 0), (7, 1), (13, 1), (14, 2), (10**6, 6)])
+def test_kept_logits_are_not_computed_again_and_change_no_bit(room, kept, monkeypatch):
+    """Six chunks of seven tokens, the last with two."""
+    monkeypatch.setitem(head.CHUNK_ELEMENTS, "cpu", 7 * VOCABULARY)
+    found = []
+    for elements in (0, room * VOCABULARY):
+        monkeypatch.setitem(head.KEPT_ELEMENTS, "cpu", elements)
+        hidden, weight, labels, _ = inputs(torch.float32, tokens=37)
+        with Products() as products:
+            answer = head.head_log_probs(hidden, weight, labels, with_entropy=True)
+            found.append((*answer, *gradients(answer, (hidden,)), torch.tensor(products.count)))
+    *numbers, counts = zip(*found, strict=True)
+    assert all(torch.equal(one, other) for one, other in numbers)
+    assert counts[0] - counts[1] == kept
+
+
 @pytest.mark.parametrize("with_entropy", [False, True])
 def test_fused_arithmetic_is_the_plain_one(with_entropy):
     hidden, weight, labels, temperature = inputs(torch.float32)

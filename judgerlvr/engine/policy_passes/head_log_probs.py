@@ -1,7 +1,7 @@
 """Log-probabilities and entropy from hidden states, a chunk of tokens at a time.
 
 The logits of 32,768 tokens over a vocabulary of 151,936 take 18.5 GiB in float32, and softmax as much again.
-Here memory depends on ``CHUNK_ELEMENTS`` alone: the backward pass computes logits again.
+Here memory depends on ``CHUNK_ELEMENTS`` and ``KEPT_ELEMENTS`` alone: the backward pass computes other logits again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from torch import Tensor
 
 # Logits that exist at once, tokens x vocabulary.
 CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**28}
+# Logits that wait for the backward pass. A CPU takes long to compute logits again, and small updates fit in 64 MiB.
+KEPT_ELEMENTS = {"cpu": 2**24, "cuda": 0}
 # How chunks of a weight's gradient are summed in float32: "addmm" in the product itself, "add" after it.
 SUMS = "addmm"
 
@@ -53,18 +55,22 @@ class _HeadLogProbs(torch.autograd.Function):
         wide = _wide(weight.dtype)
         log_probs, entropy, normalisers = (hidden.new_zeros(len(hidden), dtype=wide) for _ in range(3))
         statistics, _ = _kernels(compiled)
+        kept: list[Tensor] = []
         for rows in _chunks(hidden, weight):
             logits = hidden[rows] @ weight.T
             found = statistics(logits, labels[rows], _part(temperature, rows), with_entropy)
             log_probs[rows], entropy[rows], normalisers[rows] = found
-        ctx.save_for_backward(hidden, weight, labels, temperature, normalisers, entropy if with_entropy else None)
+            if (rows.start + len(logits)) * len(weight) <= KEPT_ELEMENTS[weight.device.type]:
+                kept.append(logits)
+        of_entropy = entropy if with_entropy else None
+        ctx.save_for_backward(hidden, weight, labels, temperature, normalisers, of_entropy, *kept)
         ctx.compiled = compiled
         ctx.set_materialize_grads(False)
         return log_probs, entropy
 
     @staticmethod
     def backward(ctx: Any, of_log_probs: Tensor | None, of_entropy: Tensor | None) -> tuple[Tensor | None, ...]:
-        hidden, weight, labels, temperature, normalisers, entropy = ctx.saved_tensors
+        hidden, weight, labels, temperature, normalisers, entropy, *kept = ctx.saved_tensors
         if of_log_probs is None:
             of_log_probs = torch.zeros_like(normalisers)
         if entropy is None:
@@ -72,8 +78,8 @@ class _HeadLogProbs(torch.autograd.Function):
         for_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for_weight = _Sum(weight) if ctx.needs_input_grad[1] else None
         _, gradient = _kernels(ctx.compiled)
-        for rows in _chunks(hidden, weight):
-            logits = hidden[rows] @ weight.T
+        for number, rows in enumerate(_chunks(hidden, weight)):
+            logits = kept[number] if number < len(kept) else hidden[rows] @ weight.T
             of_logits = gradient(
                 logits,
                 labels[rows],
