@@ -1,5 +1,7 @@
 """Log-probabilities and entropy in chunks against whole logits."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 
@@ -76,6 +78,16 @@ def test_kept_logits_are_not_computed_again_and_change_no_bit(room, kept, monkey
     *numbers, counts = zip(*found, strict=True)
     assert all(torch.equal(one, other) for one, other in numbers)
     assert counts[0] - counts[1] == kept
+
+
+@pytest.mark.parametrize("learning", [False, True])
+def test_a_pass_without_gradients_keeps_no_logits(learning, monkeypatch):
+    asked = Mock(return_value=(0, 0))
+    monkeypatch.setattr(head._HeadLogProbs, "apply", asked)
+    hidden, weight, labels, _ = inputs(torch.float32)
+    with torch.set_grad_enabled(learning):
+        head.head_log_probs(hidden, weight, labels)
+    assert asked.call_args.args[-1] == (head.KEPT_ELEMENTS["cpu"] if learning else 0)
 
 
 @pytest.mark.parametrize("with_entropy", [False, True])

@@ -35,8 +35,10 @@ def head_log_probs(
     ``temperature`` float [tokens], None for 1. Returns two tensors [tokens] in float32, or float64 for float64.
     The entropy is zero unless ``with_entropy``. ``compiled`` fuses the elementwise work of a chunk with torch.compile.
     """
+    # Inside the function gradients are always off.
+    room = KEPT_ELEMENTS[weight.device.type] if torch.is_grad_enabled() else 0
     log_probs, entropy = _HeadLogProbs.apply(
-        hidden.to(weight.dtype), weight, labels.long(), temperature, with_entropy, compiled
+        hidden.to(weight.dtype), weight, labels.long(), temperature, with_entropy, compiled, room
     )
     return log_probs, entropy
 
@@ -51,7 +53,9 @@ class _HeadLogProbs(torch.autograd.Function):
         temperature: Tensor | None,
         with_entropy: bool,
         compiled: bool,
+        room: int,
     ) -> tuple[Tensor, Tensor]:
+        """``room``: most logits that are kept."""
         wide = _wide(weight.dtype)
         log_probs, entropy, normalisers = (hidden.new_zeros(len(hidden), dtype=wide) for _ in range(3))
         statistics, _ = _kernels(compiled)
@@ -60,7 +64,7 @@ class _HeadLogProbs(torch.autograd.Function):
             logits = hidden[rows] @ weight.T
             found = statistics(logits, labels[rows], _part(temperature, rows), with_entropy)
             log_probs[rows], entropy[rows], normalisers[rows] = found
-            if (rows.start + len(logits)) * len(weight) <= KEPT_ELEMENTS[weight.device.type]:
+            if (rows.start + len(logits)) * len(weight) <= room:
                 kept.append(logits)
         of_entropy = entropy if with_entropy else None
         ctx.save_for_backward(hidden, weight, labels, temperature, normalisers, of_entropy, *kept)
@@ -93,7 +97,7 @@ class _HeadLogProbs(torch.autograd.Function):
                 torch.mm(of_logits, weight, out=for_hidden[rows])
             if for_weight is not None:
                 for_weight.add(of_logits, hidden[rows])
-        return for_hidden, None if for_weight is None else for_weight.total(), None, None, None, None
+        return for_hidden, None if for_weight is None else for_weight.total(), None, None, None, None, None
 
 
 class _Sum:
