@@ -168,6 +168,9 @@ def resources_of(address: str) -> tuple[dict[str, float], ...]:
         join(address=address, log_to_driver=False)
         return tuple(dict(node["Resources"]) for node in ray.nodes() if node["Alive"])
     except (ConnectionError, RuntimeError, ValueError) as error:
+        if address == "auto" and isinstance(error, ConnectionError):
+            remedy = "start one with `ray start --head`, set HOST:PORT of a cluster, or unset RAY_ADDRESS"
+            raise InputError("auto finds no cluster on this machine", remedy, field=FIELD) from error
         problem = f"the cluster at {address} refuses this process ({one_line(error)})"
         remedy = "use the cluster's version of Ray, and set RAY_AUTH_MODE=token where the cluster has a token"
         raise InputError(problem, remedy, field=FIELD) from error

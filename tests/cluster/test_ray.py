@@ -138,3 +138,13 @@ def test_the_kernel_still_knows_the_handler_after_a_shutdown(monkeypatch, own):
 def signal_to_the_kernel(number):
     """The default action, set as a library in C sets it."""
     ctypes.CDLL(None).signal(int(number), None)
+
+
+def test_auto_without_a_cluster_says_how_to_get_one(monkeypatch):
+    def no_ray(**_):
+        raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr(cluster_ray, "join", no_ray)
+    cluster_ray.resources_of.cache_clear()
+    with pytest.raises(InputError, match="auto finds no cluster on this machine.*ray start --head"):
+        cluster_ray.resources_of("auto")
