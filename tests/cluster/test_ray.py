@@ -146,5 +146,5 @@ def test_auto_without_a_cluster_says_how_to_get_one(monkeypatch):
 
     monkeypatch.setattr(cluster_ray, "join", no_ray)
     cluster_ray.resources_of.cache_clear()
-    with pytest.raises(InputError, match="auto finds no cluster on this machine.*ray start --head"):
+    with pytest.raises(InputError, match=r"auto finds no cluster on this machine.*ray start --head"):
         cluster_ray.resources_of("auto")
