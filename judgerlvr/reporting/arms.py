@@ -66,7 +66,7 @@ def parent_of(run: Run, runs: Sequence[Run]) -> Run | None:
     Runs of several seeds have the same names. The hash of the weights decides, then the folder that both lie in.
     """
     name = _parent_name(run)
-    named = [other for other in runs if name and other is not run and other.name == name]
+    named = [other for other in runs if name and other is not run and other.own_name == name]
     same = [other for other in named if _started_from(run, other)]
     beside = [other for other in same or named if other.folder.absolute().parent == run.folder.absolute().parent]
     found = beside or same or (named if len(named) == 1 else [])
@@ -84,10 +84,10 @@ def part_of(run: Run, runs: Sequence[Run]) -> str:
     if run.stage == "judge":
         return JUDGE
     if run.stage != "generate":
-        return run.name
+        return run.own_name
     if not _parent_name(run):
         return VANILLA
-    return JUDGERLVR if _parent_stage(run, runs) == "judge" else run.name
+    return JUDGERLVR if _parent_stage(run, runs) == "judge" else run.own_name
 
 
 def _parent_stage(run: Run, runs: Sequence[Run]) -> str | None:

@@ -8,12 +8,12 @@ from judgerlvr.reporting.parts import ABSENT, Cell, Table
 from judgerlvr.reporting.runs import Run
 
 HEAD = ("run", "generation prompt", "judge prompt", "verdicts", "extraction", "verifier", "longest response (tokens)")
-UNUSED = "not used"
+UNUSED = "not in training"
 
 
 def cards_table(runs: Sequence[Run]) -> Table:
     """A row for each run. A fact that neither the run nor the runs before used is named as such."""
-    return Table("How the policies were asked and graded", HEAD, [_row(run) for run in runs])
+    return Table("How the policies were asked and graded in training", HEAD, [_row(run) for run in runs])
 
 
 def _row(run: Run) -> list[Cell]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.reporting.page import render_page
-from judgerlvr.reporting.runs import Run, read_run
+from judgerlvr.reporting.runs import Run, read_run, refuse_copies
 from judgerlvr.reporting.status import State
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.lock import seems_held
@@ -26,7 +26,9 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
         InputError: a folder holds nothing to report, or the page cannot be written there.
     """
     _check(folders, out)
-    write_atomically(out, render_page([read_run(folder) for folder in folders]))
+    runs = [read_run(folder) for folder in folders]
+    refuse_copies(runs)
+    write_atomically(out, render_page(runs))
     print(f"written: {out}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from judgerlvr.reporting.arms import Arm, last_step, seeds_of
+from judgerlvr.reporting.missing import missing
 from judgerlvr.reporting.parts import ABSENT, NOT_RUN, Cell, Note, Table, count, number, short_hash
 from judgerlvr.reporting.runs import Run
 from judgerlvr.reporting.same_time import marked
@@ -46,7 +47,7 @@ def stamps(arms: Sequence[Arm], runs: Sequence[Run]) -> Iterator[Note]:
         # A run that still trains may be in the middle of the line.
         if run.metrics_cut and run.status.state is not State.training:
             yield Note(f"{run.name}: the last line of {METRICS} is cut and left out; {steps_known(run)}", stamp=True)
-    yield from (Note(text, stamp=True) for text in other_models(arms))
+    yield from (Note(text, stamp=True) for text in (*missing(runs), *other_models(arms)))
 
 
 def progress(run: Run) -> str:

@@ -24,7 +24,7 @@ from judgerlvr.reporting.grading import reason_tables, verdict_table, words_tabl
 from judgerlvr.reporting.lengths import length_figures, length_table
 from judgerlvr.reporting.parts import Group, Note, Part, Section, Tool
 from judgerlvr.reporting.results import results_table, seeds_table
-from judgerlvr.reporting.runs import Run
+from judgerlvr.reporting.runs import Run, told_apart
 from judgerlvr.reporting.settings import settings_parts
 from judgerlvr.reporting.side_by_side import examples
 
@@ -34,6 +34,7 @@ NO_SEARCH = "The search needs a browser that runs the page's script."
 
 def render_page(runs: Sequence[Run], reload_seconds: int = 0) -> str:
     """The whole report as HTML. With ``reload_seconds`` an open page loads itself anew."""
+    runs = told_apart(runs)
     arms = find_arms(runs)
     packed = pack(entries_of(arms, runs), {"changes": changes_data(arms)})
     script = asset("page.js")

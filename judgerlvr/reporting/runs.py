@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from judgerlvr.config.load import load_stored
@@ -38,9 +39,15 @@ class Run:
     status: Status = field(default_factory=Status)
     card: PolicyCard | None = None
     metrics_cut: bool = False
+    label: str = ""  # the name on a page where several runs have one name
 
     @property
     def name(self) -> str:
+        return self.label or self.own_name
+
+    @property
+    def own_name(self) -> str:
+        """The name that the run was given, which other runs' manifests use."""
         return self.manifest.name if self.manifest else self.folder.name
 
     @property
@@ -79,6 +86,33 @@ def read_run(folder: Path) -> Run:
     if not (run.manifest or run.metrics or run.evaluations):
         raise InputError("no manifest.json, metrics.jsonl or eval/ in it", "give a run folder", file=folder)
     return run
+
+
+def told_apart(runs: Sequence[Run]) -> list[Run]:
+    """The runs, each with a name of its own: its name, else the name behind its parent folder, else its folder."""
+    for names in (
+        [run.own_name for run in runs],
+        [f"{run.folder.absolute().parent.name}/{run.own_name}" for run in runs],
+        [str(run.folder) for run in runs],
+    ):
+        if len(set(names)) == len(names):
+            break
+    return [replace(run, label=name) for run, name in zip(runs, names, strict=True)]
+
+
+def refuse_copies(runs: Sequence[Run]) -> None:
+    """Runs are told apart by their start and the hash of their weights.
+
+    Raises:
+        InputError: two folders hold one run, which would count as two.
+    """
+    seen: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        if run.manifest is None or not run.manifest.model_hash:
+            continue
+        first = seen.setdefault((run.manifest.started, run.manifest.model_hash), run)
+        if first is not run:
+            raise InputError(f"is a copy of {first.folder}, and would count as two seeds", "give one", file=run.folder)
 
 
 def _config(folder: Path, manifest: Manifest | None) -> tuple[Config | None, str]:
