@@ -106,7 +106,7 @@ def shortened(text: str) -> str:
 
 READ = (
     f"Read are all samples of evaluations, and what training logged in its last {ROLLOUT_STEPS} logged steps. "
-    "The folder `rollouts` of a run holds all that was logged, which may be a part of the samples."
+    "The folder rollouts of a run holds all that was logged, which may be a part of the samples."
 )
 
 
