@@ -71,20 +71,13 @@ def test_groups_beyond_the_batch_stay_for_the_next_step(tmp_path, queue):
     assert after["budget/generated_tokens"] == 2 * before["budget/generated_tokens"]
 
 
-def test_an_old_prompt_is_waited_for(tmp_path, queue):
+@pytest.mark.parametrize(("threshold", "taken"), [(3, ["a", "b"]), (4, ["b", "c"])])
+def test_a_prompt_is_waited_for_from_the_bound_on(tmp_path, queue, threshold, taken):
     queue.add("a", step=1)
     queue.add("bc", step=3)
     queue.finish(b=MIXED, c=MIXED)
     queue.later(a=MIXED)
-    assert uids(make(tmp_path, queue, threshold=3).sample(3, TRAIN, 2)[0]) == ["a", "b"]
-
-
-def test_a_younger_prompt_is_not(tmp_path, queue):
-    queue.add("a", step=1)
-    queue.add("bc", step=3)
-    queue.finish(b=MIXED, c=MIXED)
-    queue.later(a=MIXED)
-    assert uids(make(tmp_path, queue, threshold=4).sample(3, TRAIN, 2)[0]) == ["b", "c"]
+    assert uids(make(tmp_path, queue, threshold=threshold).sample(3, TRAIN, 2)[0]) == taken
 
 
 def test_uniform_groups_are_replaced_and_dropped(tmp_path, queue):

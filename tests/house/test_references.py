@@ -34,9 +34,10 @@ def test_a_record_names_no_folder_of_a_machine():
     assert [named(path) for path in RECORDS if MACHINE.search(path.read_text(errors="replace"))] == []
 
 
-@pytest.mark.parametrize("text", ["runs=/tmp/a/runs,", "['/home/b/x.jsonl']", "`/root/c`: bf16", '"/Users/d"'])
-def test_a_planted_folder_is_found(text):
-    assert MACHINE.search(text)
+@pytest.mark.parametrize("frame", ["runs={},", "['{}/x.jsonl']", "`{}`: bf16", '"{}"'])
+@pytest.mark.parametrize("folder", ["tmp", "home", "root", "Users"])
+def test_a_planted_folder_is_found(folder, frame):
+    assert MACHINE.search(frame.format(f"/{folder}/a"))
 
 
 def test_docstrings_and_comments_name_what_exists():
