@@ -11,9 +11,8 @@ from typing import Any
 
 from data.importing.faults import RowFault
 from data.importing.golds import parse_text
+from data.importing.layouts import CHOICE_INDEX
 
-# Columns that hold an index and never a text.
-INDICES = ("gold_index", "answer_index", "answer_idx")
 _PREFIX = re.compile(r"\s*(?:\(([A-Z])\)|([A-Z])[.):])\s*")
 
 
@@ -127,7 +126,7 @@ def _index(value: Any, choices: Choices, field: str) -> int | None:
     if bare in choices.letters:
         return choices.letters.index(bare)
     index = int(text) if text.isdecimal() else None
-    if index is not None and field in INDICES:
+    if index is not None and field in CHOICE_INDEX:
         return index
     matches = [at for at, option in enumerate(choices.texts) if option.strip() == text]
     # A table of text writes the index 1 as the option "1" would be written.

@@ -18,8 +18,10 @@ GOLD = (
     "final_ans",
     "target",
 )
+# Columns that hold the index of the right option and never its text.
+CHOICE_INDEX = ("gold_index", "answer_index", "answer_idx")
 # With options, the right option may also stand here.
-CHOICE_GOLD = ("gold_index", "answer_index", "answer_idx", "answer", "answerkey", "gold", "target", "label", "correct")
+CHOICE_GOLD = (*CHOICE_INDEX, "answer", "answerkey", "gold", "target", "label", "correct")
 SOLUTION = ("solution", "gold_standard_solution", "completion", "output", "rationale")
 ID = ("id", "problem_id", "unique_id", "task_id", "uuid")
 CONTEXT = ("context", "passage", "body")

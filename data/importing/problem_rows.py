@@ -69,7 +69,7 @@ class RowView:
 
     def passed_over(self) -> set[str]:
         """Columns of verl's layout that were not read and that verifiers do not get."""
-        return {name for name in ("reward_model", "ability") if self.row.get(name) is not None} - self.used
+        return {name for name in _VERL if name != "extra_info" and self.row.get(name) is not None} - self.used
 
 
 def _lowered(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from judgerlvr.reporting.arms import parent_of
 from judgerlvr.reporting.parts import Cell
 from judgerlvr.reporting.runs import Run
-from judgerlvr.reporting.settings import own_names
 from judgerlvr.runs.metrics import training_seconds
 
 Span = tuple[datetime, datetime]
@@ -23,8 +22,7 @@ NOT_COMPARABLE = (
 
 def marked(cell: Cell, line: Sequence[Run], runs: Sequence[Run]) -> Cell:
     """A cell with the training time of the runs in ``line``. Names the runs that trained meanwhile."""
-    names = own_names(runs)
-    others = dict.fromkeys(names[other.folder] for run in line for other in beside(run, runs) if other not in line)
+    others = dict.fromkeys(other.name for run in line for other in beside(run, runs) if other not in line)
     return replace(cell, detail=f"{MARK} {', '.join(others)}") if others else cell
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from judgerlvr.config.load import flat
@@ -24,17 +22,10 @@ def settings_parts(arms: Sequence[Arm], runs: Sequence[Run]) -> Iterator[Table |
     for run in runs:
         if run.config_problem:
             yield Note(f"{run.name}: the configuration cannot be read ({run.config_problem})", stamp=True)
-    names = own_names(runs)
-    configs = {names[run.folder]: read_keys(run) for run in runs if run.config}
+    configs = {run.name: read_keys(run) for run in runs if run.config}
     yield from _table("Configuration keys that differ between runs", "key", configs, RUN_NOTE)
-    evaluations = {f"{arm.name} ({names[arm.run.folder]})": dict(flat(arm.measured.settings)) for arm in arms}
+    evaluations = {f"{arm.name} ({arm.run.name})": dict(flat(arm.measured.settings)) for arm in arms}
     yield from _table("Evaluation settings that differ between arms", "setting", evaluations, "")
-
-
-def own_names(runs: Sequence[Run]) -> dict[Path, str]:
-    """For each folder the run's name where no other run has the name, else the folder."""
-    times = Counter(run.name for run in runs)
-    return {run.folder: run.name if times[run.name] == 1 else str(run.folder) for run in runs}
 
 
 def read_keys(run: Run) -> dict[str, Any]:

@@ -8,8 +8,6 @@ import pytest
 
 from judgerlvr.report import main
 from judgerlvr.reporting.page import asset, environment, hash_source
-from judgerlvr.reporting.runs import read_run
-from judgerlvr.reporting.settings import own_names
 from judgerlvr.runs.metrics import METRICS, append_row
 from tests.helpers.report_runs import write_run, write_three
 from tests.helpers.run_folders import step_row
@@ -121,11 +119,6 @@ def test_a_run_given_twice_is_one_line_and_exit_2(tmp_path, capsys):
     folder = write_three(tmp_path)[0]
     assert main([str(folder), f"{folder.parent}/./{folder.name}", "--out", str(tmp_path / "report.html")]) == 2
     assert "given twice" in capsys.readouterr().err
-
-
-def test_settings_of_runs_with_one_name_are_told_apart(tmp_path):
-    folders = [write_three(tmp_path / name)[0] for name in ("a", "b")]
-    assert own_names([read_run(folder) for folder in folders]) == {folder: str(folder) for folder in folders}
 
 
 def test_damaged_metrics_name_file_and_row(tmp_path, capsys):

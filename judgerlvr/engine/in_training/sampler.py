@@ -59,7 +59,8 @@ class BoundedSampler(TerminalGroups):
         rollouts, tags, rounds = self._sample_rounds(batch_size)
         groups = {uid: [rollout.score for rollout in group] for uid, group in rollouts.items()}
         chosen, uniform = choose(groups, batch_size, self.replace_uniform)
-        rollouts = {uid: group for uid, group in rollouts.items() if uid not in self._left(groups, chosen)}
+        left = self._left(groups, chosen)
+        rollouts = {uid: group for uid, group in rollouts.items() if uid not in left}
         self.drop(TRAIN, set(rollouts) - set(chosen))
         everything = [rollout for group in rollouts.values() for rollout in group]
         self.generated_tokens += sum(rollout.tokens for rollout in everything)
