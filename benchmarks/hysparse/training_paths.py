@@ -1,10 +1,11 @@
 """The training engine's head against whole logits, for a HySparse policy and its full-attention twin.
 
-    python -m benchmarks.hysparse.training_paths OUT [--policies small small-twin] [--tokens 65536] [--rounds 5]
+    python -m benchmarks.hysparse.training_paths OUT [--policies small small-twin] [--rounds 5 | --draws 8]
 
 Both paths train on one batch with given choices of blocks. The reference is the whole-logits path in float32. Printed
 for each path: distances from the reference in float32 and in bfloat16, and microseconds a token in bfloat16. With
-``--rounds`` the paths alternate in float32, and the processor seconds of each round are printed.
+``--rounds`` the paths alternate in float32, and the processor seconds of each round are printed. With ``--draws`` the
+distances in bfloat16 are measured for several random policies and batches, and nothing is timed.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=65_536, help="of the timed batch")
     parser.add_argument("--longest", type=int, default=4096, help="tokens of the longest sequence")
     parser.add_argument("--rounds", type=int, default=0, help="of processor seconds, in place of distances")
+    parser.add_argument("--draws", type=int, default=0, help="of random weights, for distances in bfloat16 alone")
     return parser.parse_args()
 
 
-def write_policy(name: str, folder: Path) -> Any:
+def write_policy(name: str, folder: Path, seed: int = 1) -> Any:
     """Random weights in float32, logits of standard deviation 4, or the shipped weights. Returns the model."""
     from benchmarks.stages.engine_speed.shapes import BASE, spread
     from judgerlvr.hysparse.modeling import HySparseForCausalLM
@@ -54,7 +56,7 @@ def write_policy(name: str, folder: Path) -> Any:
     if name == "base":
         shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
         return HySparseForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     shape = shape_of(name.removesuffix("-twin"))
     model = full_attention_twin(shape) if name.endswith("-twin") else HySparseForCausalLM(shape)
     if not shape.tie_word_embeddings:
@@ -167,11 +169,13 @@ def distances(found: Tensor, reference: Tensor) -> dict[str, float]:
 Batches = dict[tuple[str, bool], Any]
 
 
-def batches_for(policy: str, folder: Path, options: argparse.Namespace, device: str) -> tuple[Batches, int]:
+def batches_for(
+    policy: str, folder: Path, options: argparse.Namespace, device: str, seed: int = 1
+) -> tuple[Batches, int]:
     """Batches by name and by whether they update, and the tokens of a pass. Writes the policy into ``folder``."""
     from benchmarks.stages.engine_speed.measure import Load, make_batch
 
-    model, longest = write_policy(policy, folder), options.longest
+    model, longest = write_policy(policy, folder, seed), options.longest
     check, timed = (
         Load("batch", tokens, longest // 2, longest, 4 * longest) for tokens in (4 * longest, options.tokens)
     )
@@ -204,6 +208,27 @@ def measure(policy: str, folder: Path, options: argparse.Namespace, device: str)
                 }
             yield row
             del path
+
+
+def draw(policy: str, folder: Path, options: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
+    """A row for each random policy: both paths' distances in bfloat16 from whole logits in float32."""
+    for seed in range(1, options.draws + 1):
+        batches, budget = batches_for(policy, folder, options, device, seed)
+        found = [
+            _figures(TrainingPath(folder, name, precision, budget), batches)
+            for name, precision in (("whole logits", "fp32"), ("whole logits", "bf16"), ("head", "bf16"))
+        ]
+        row: dict[str, Any] = {"policy": policy, "seed": seed}
+        for name, figures in zip(PATHS, found[1:], strict=True):
+            logs, gradient = (distances(*pair) for pair in zip(figures, found[0], strict=True))
+            row |= {f"{name}, log-prob {kind}": value for kind, value in logs.items()}
+            row[f"{name}, gradient relative"] = gradient["relative"]
+        yield row
+
+
+def _figures(path: TrainingPath, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and gradient of the batch for distances."""
+    return path.log_probs(batches["check", False]), path.gradient(batches["check", True])
 
 
 def alternate(policy: str, folder: Path, options: argparse.Namespace, device: str) -> Iterator[dict[str, Any]]:
@@ -258,7 +283,7 @@ def main() -> None:
     for policy in options.policies:
         os.environ["VERL_ENGINE_VENDOR"] = TRAINING if policy.endswith("-twin") else REPLAYING
         with tempfile.TemporaryDirectory() as folder:
-            rows_of = alternate if options.rounds else measure
+            rows_of = draw if options.draws else alternate if options.rounds else measure
             for row in rows_of(policy, Path(folder), options, "cpu" if cpu else "cuda"):
                 rows.append(row)
                 print(json.dumps(row), flush=True)

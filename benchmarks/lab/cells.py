@@ -74,14 +74,20 @@ def fresh_instance(cell: Cell, number: int, registration: str) -> Cell:
 
 
 def registered_cells() -> list[Cell]:
-    """Every registered cell. The later three have a smaller least entropy, as their registrations say."""
+    """Every registered cell. The later ones have a smaller least entropy, as their registrations say."""
     chain, twin = chain_cell("chain", "92", "05"), chain_cell("twin", "92", "05")
     return [
         *(fresh_instance(chain, number, "judge-20-2026-11-29.md") for number in (1, 2)),
         replace(fresh_instance(chain, 3, "judge-20-chain-2026-11-30.md"), least_entropy=0.60),
         replace(fresh_instance(chain, 5, "judge-20-chain-second-2026-11-30.md"), least_entropy=0.60),
         replace(fresh_instance(twin, 4, "judge-20-twin-2026-11-30.md"), least_entropy=0.60),
+        *(trained_longer(fresh_instance(chain, number, "judge-20-chain-third-2026-11-30.md")) for number in (6, 7)),
     ]
+
+
+def trained_longer(cell: Cell) -> Cell:
+    """With half as many steps of the base again, since two bases of 2,000 steps were not well formed enough."""
+    return replace(cell, sft=replace(cell.sft, steps=3000), least_entropy=0.60)
 
 
 def smoke_cell() -> Cell:
