@@ -16,7 +16,7 @@ from judgerlvr.diagnosis.draws import Drawn, Question, draw
 from judgerlvr.diagnosis.measures import Measures, measure
 from judgerlvr.diagnosis.page import page
 from judgerlvr.diagnosis.prediction import Prediction, inputs_of, predict
-from judgerlvr.diagnosis.scoring import why_not_scored
+from judgerlvr.diagnosis.scoring import why_not_scored, why_not_trusted
 from judgerlvr.evaluation.command import check_arguments, engine_options, fill_from_card, read_items, settings_of
 from judgerlvr.evaluation.documents import check_files, to_markdown, write_files
 from judgerlvr.evaluation.run import write_evaluation
@@ -100,7 +100,7 @@ def result(drawn: Drawn, measures: Measures, summary: dict[str, Any]) -> tuple[d
     """The record of the diagnosis, and the page."""
     cases = read_cases()
     inputs = inputs_of(measures)
-    prediction = predict(inputs, cases)
+    prediction = predict(inputs, cases, why_not_trusted(cases))
     unscored = why_not_scored(cases)
     absent = {name: why for name, why in (("judging", drawn.no_judging), ("traces", drawn.no_traces)) if why}
     record = {

@@ -53,10 +53,13 @@ def inputs_of(measures: Measures) -> dict[str, Estimate]:
     return {name: value for name, value in found.items() if value is not None and not math.isnan(value.value)}
 
 
-def predict(inputs: Mapping[str, Estimate], cases: Sequence[Case]) -> Prediction:
-    """The likeliest outcome inside the hull of the decided cases, else the reasons for none."""
+def predict(inputs: Mapping[str, Estimate], cases: Sequence[Case], untrusted: str | None = None) -> Prediction:
+    """The likeliest outcome inside the hull of the decided cases, else the reasons for none.
+
+    ``untrusted`` is a reason against every prediction from these cases.
+    """
     values = {name: estimate.value for name, estimate in inputs.items()}
-    reasons = reasons_against(inputs, cases)
+    reasons = [*([untrusted] if untrusted else []), *reasons_against(inputs, cases)]
     nearest = tuple(sorted(((case, distance(values, case)) for case in cases), key=lambda pair: pair[1] or 0.0))
     if reasons:
         return Prediction(None, None, tuple(reasons), nearest)

@@ -46,6 +46,16 @@ def why_not_scored(cases: Sequence[Case]) -> str | None:
     )
 
 
+def why_not_trusted(cases: Sequence[Case]) -> str | None:
+    """Why predictions from these cases are withheld: not scored, or no better than the constant answer."""
+    if unscored := why_not_scored(cases):
+        return f"predictions are not scored: {unscored}"
+    found = score(cases).difference
+    if found.high < 0:
+        return None
+    return f"scored predictions are no better than a constant answer: {found.value:+.2f} nats, at most {found.high:+.2f}"
+
+
 def score(cases: Sequence[Case]) -> Score:
     """Each family predicted from the decided cases of the others, inside the hull of the others alone."""
     known = decided(cases)

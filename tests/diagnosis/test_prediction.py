@@ -14,7 +14,7 @@ from benchmarks.lab.statistics import outcome as lab_outcome
 from judgerlvr.config.load import ROOT
 from judgerlvr.diagnosis.cases import UNITS, Bounds, Case, Outcome, case_of, read_cases
 from judgerlvr.diagnosis.prediction import chances_at, constant_chances, decided, predict
-from judgerlvr.diagnosis.scoring import score, why_not_scored
+from judgerlvr.diagnosis.scoring import score, why_not_scored, why_not_trusted
 from judgerlvr.evaluation.intervals import Estimate
 
 WIN = {"accuracy": Bounds(0.1, 0.05, 0.15), "shortening": Bounds(0.3, 0.2, 0.4)}
@@ -177,6 +177,24 @@ def test_a_family_outside_the_others_is_not_scored():
 )
 def test_a_score_needs_two_families_with_different_outcomes(cases, scored):
     assert (why_not_scored(cases) is None) is scored
+
+
+def test_predictions_that_beat_the_constant_answer_are_trusted():
+    assert why_not_trusted(far_families()) is None
+
+
+def test_predictions_that_are_not_scored_are_withheld():
+    """Two decided outcomes in one place, as chain-92-05 has, tell a model nothing."""
+    cases = [case("a", "tie", 0), case("b", "loss", 1)]
+    found = predict(measured(0, 0), cases, why_not_trusted(cases))
+    assert found.outcome is None
+    assert found.reasons[0].startswith("predictions are not scored")
+
+
+def test_predictions_no_better_than_the_constant_answer_are_withheld():
+    draw = np.random.default_rng(3)
+    cases = [replace(c, **KINDS[draw.choice(["win", "loss"])]) for c in far_families()]
+    assert (why_not_trusted(cases) or "").startswith("scored predictions are no better")
 
 
 def test_the_labs_cases_are_those_of_its_records():

@@ -15,7 +15,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1
 COMPUTED = {"kv_transfer_params": {"computed": True}}
 TRANSFER = {
     "kv_connector": "NoiseConnector",
-    "kv_connector_module_path": "hysparse.noise_connector",
+    "kv_connector_module_path": __name__,
     "kv_role": "kv_both",
 }
 

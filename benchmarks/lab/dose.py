@@ -1,0 +1,112 @@
+"""How much judging taught against where a run ends: ``python -m benchmarks.lab.dose [--plot FILE]``.
+
+A run of chain-92-05 either leaves the rechecks or ends as vanilla does. The dose is the share of unreliable facts
+that solving writes right at the hand-over, above the share by the base's beliefs. Every committed run counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.lab.checks import FEWEST, LAST, end_of_judging, learnt, mean_point
+from benchmarks.lab.map import MAIN_ARMS
+from benchmarks.lab.measured import RESULTS
+from benchmarks.lab.records import LABEL
+
+CHECK_RIGHT = 0.92  # of chain-92-05 and its instances
+# Runs of these doses were first looked at before the bounds were set.
+BOUNDS = (0.0, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+
+
+@dataclass(frozen=True)
+class Dose:
+    """One judge-first run: what solving had learnt at the hand-over, and means over the last evaluations."""
+
+    record: str
+    arm: str
+    rate: float
+    learnt: float
+    accuracy: float
+    tokens: float
+    rechecks: float
+
+    @property
+    def left(self) -> bool:
+        """Whether the run has stopped writing rechecks."""
+        return self.rechecks < FEWEST
+
+
+def doses() -> Iterator[Dose]:
+    """Each complete judge-first run of every committed record of chain-92-05."""
+    for file in sorted(RESULTS.rglob("octet-*.json")):
+        octet = json.loads(file.read_text())
+        world = octet["settings"]["world"]
+        kept = octet["complete"] and octet["arm"]["name"] in MAIN_ARMS
+        if kept and world["replaces"] and world["check_right"] == CHECK_RIGHT:
+            yield from (_dose(file, octet["arm"]["name"], run) for run in octet["runs"])
+
+
+def _dose(file: Path, arm: str, run: dict[str, Any]) -> Dose:
+    curve = run["curve"]
+    at = end_of_judging(curve)
+    assert at is not None, file
+    end = mean_point(curve[-LAST:])
+    record = file.relative_to(RESULTS).parts[0]
+    return Dose(record, arm, run["rate"], learnt(curve[at]), end["accuracy"], end["tokens"], end["rechecks"])
+
+
+def table(runs: Sequence[Dose]) -> list[str]:
+    """Runs by dose: how many, how many left their rechecks, and the accuracies and tokens at the end."""
+    lines = ["| facts learnt at the hand-over | runs | left the rechecks | end accuracy | end tokens |"]
+    lines.append("| --- | --- | --- | --- | --- |")
+    for low, high in zip(BOUNDS, BOUNDS[1:], strict=False):
+        inside = [run for run in runs if low <= run.learnt < high]
+        left = sum(run.left for run in inside)
+        ends = [f"{min(v):{form}} to {max(v):{form}}" for v, form in _ends(inside)] if inside else ["", ""]
+        lines.append(f"| {low:.2f} to {high:.2f} | {len(inside)} | {left} | {' | '.join(ends)} |")
+    return lines
+
+
+def _ends(runs: list[Dose]) -> tuple[tuple[list[float], str], tuple[list[float], str]]:
+    return ([run.accuracy for run in runs], ".2f"), ([run.tokens for run in runs], ".0f")
+
+
+def plot(runs: Sequence[Dose], file: Path) -> None:
+    """A point for each run: end accuracy over the dose."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 4.5))
+    for record in sorted({run.record for run in runs}):
+        own = [run for run in runs if run.record == record]
+        axis.plot([run.learnt for run in own], [run.accuracy for run in own], "o", label=record, alpha=0.7)
+    axis.set_xlabel("unreliable facts learnt at the hand-over")
+    axis.set_ylabel("accuracy at the end")
+    axis.set_title(f"{LABEL}: chain-92-05", fontsize=9)
+    axis.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(file, dpi=80)
+    plt.close(figure)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.dose", description=f"{LABEL}: dose of judging")
+    made.add_argument("--plot", type=Path, help="file of a plot; needs matplotlib")
+    options = made.parse_args(arguments)
+    runs = list(doses())
+    print("\n".join(table(runs)))
+    if options.plot:
+        plot(runs, options.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
