@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def table(runs: Sequence[Dose]) -> list[str]:
     """Runs by dose: how many, how many left their rechecks, and the accuracies and tokens at the end."""
     lines = ["| facts learnt at the hand-over | runs | left the rechecks | end accuracy | end tokens |"]
     lines.append("| --- | --- | --- | --- | --- |")
-    for low, high in zip(BOUNDS, BOUNDS[1:], strict=False):
+    for low, high in pairwise(BOUNDS):
         inside = [run for run in runs if low <= run.learnt < high]
         left = sum(run.left for run in inside)
         ends = [f"{min(v):{form}} to {max(v):{form}}" for v, form in _ends(inside)] if inside else ["", ""]

@@ -53,7 +53,7 @@ def why_not_trusted(cases: Sequence[Case]) -> str | None:
     found = score(cases).difference
     if found.high < 0:
         return None
-    return f"scored predictions are no better than a constant answer: {found.value:+.2f} nats, at most {found.high:+.2f}"
+    return f"scored predictions are no better than a constant answer: {found.value:+.2f} nats, up to {found.high:+.2f}"
 
 
 def score(cases: Sequence[Case]) -> Score:
