@@ -1,0 +1,97 @@
+"""Kernels that own key blocks: partial attention of a block's readers, and the merge of each query's partials."""
+
+# Kernel arguments are pointers and scalars that Triton types itself.
+# ruff: noqa: ANN001, ANN201
+# mypy: disable-error-code="no-untyped-def"
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from judgerlvr.hysparse.ops.triton.range_kernels import LN2, LOG2E, normaliser
+
+
+@triton.jit
+def partial_kernel(
+    q, keys_of, values_of, entries, begins, firsts, sizes, bounds, parts, part_lse,
+    number, span, pairs, queries, keys, offset, scale,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, COUNT: tl.constexpr, BLOCK: tl.constexpr,
+    READERS: tl.constexpr,
+):  # fmt: skip
+    """Softmax of each pair of span ``number`` over the pair's block alone: output and log normaliser in powers of two.
+
+    ``parts`` [batch * kv_heads, span * COUNT, GROUP, DIM] and ``part_lse`` [batch * kv_heads, span * COUNT, GROUP] are
+    indexed by entry. Each program takes every n-th task. A tile holds READERS pairs times the heads of a group.
+    """
+    kv_heads: tl.constexpr = HEADS // GROUP
+    row = tl.arange(0, READERS * GROUP)
+    reader = row // GROUP
+    member = row % GROUP
+    dims = tl.arange(0, DIM)
+    for task in range(tl.load(bounds + number) + tl.program_id(0), tl.load(bounds + number + 1), tl.num_programs(0)):
+        first = tl.load(firsts + task)
+        size = tl.load(sizes + task)
+        begin = tl.load(begins + first)
+        pair = first // (span * COUNT) - number * pairs
+        head = pair // kv_heads * HEADS + pair % kv_heads * GROUP
+        k_tile = keys_of.load([pair * keys + begin, 0])
+        v_tile = values_of.load([pair * keys + begin, 0])
+        cols = begin + tl.arange(0, BLOCK)
+        for low in range(0, size, READERS):
+            live = low + reader < size
+            entry = tl.load(entries + first + low + reader, mask=live, other=0)
+            query = number * span + entry // COUNT
+            q_row = (head + member) * queries + query
+            q_tile = tl.load(q + q_row.to(tl.int64)[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+            scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
+            seen = cols <= (offset + query)[:, None]
+            scores = tl.where(seen, scores * (scale * LOG2E), -float("inf"))
+            peak = tl.max(scores, 1)
+            weights = tl.exp2(scores - peak[:, None])
+            total = tl.sum(weights, 1)
+            result = tl.dot(weights.to(v_tile.dtype), v_tile, input_precision="ieee") / total[:, None]
+            part = (pair * span * COUNT + entry) * GROUP + member
+            at = part.to(tl.int64)[:, None] * DIM + dims
+            tl.store(parts + at, result.to(parts.dtype.element_ty), mask=live[:, None])
+            tl.store(part_lse + part, peak + tl.log2(total), mask=live)
+
+
+@triton.jit
+def merge_kernel(
+    parts, part_lse, indices, sinks, out, lse,
+    number, span, queries,
+    HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, COUNT: tl.constexpr, KEPT: tl.constexpr,
+    TOKENS: tl.constexpr, HAS_SINKS: tl.constexpr,
+):  # fmt: skip
+    """Output and log normaliser of TOKENS queries of span ``number`` from their COUNT partials at most.
+
+    Each sum runs over the slots in ascending order, so the result repeats bitwise. KEPT is the next power of two.
+    """
+    kv_heads: tl.constexpr = HEADS // GROUP
+    pair = tl.program_id(1)
+    row = tl.arange(0, TOKENS * GROUP)
+    local = tl.program_id(0) * TOKENS + row // GROUP
+    query = number * span + local
+    live = (local < span) & (query < queries)
+    head = pair // kv_heads * HEADS + pair % kv_heads * GROUP + row % GROUP
+    chosen_at = (pair.to(tl.int64) * queries + query) * COUNT
+    part = ((pair * span + local) * COUNT) * GROUP + row % GROUP
+    slot = tl.arange(0, KEPT)[None, :]
+    held = live[:, None] & (slot < COUNT)
+    held = held & (tl.load(indices + chosen_at[:, None] + slot, mask=held, other=-1) >= 0)
+    logs = tl.load(part_lse + part[:, None] + slot * GROUP, mask=held, other=-float("inf"))
+    m = tl.max(logs, 1)
+    total = tl.sum(tl.exp2(logs - m[:, None]), 1)
+    denominator = normaliser(m, total, sinks, pair % kv_heads * GROUP + row % GROUP, HAS_SINKS)
+    acc = tl.zeros([TOKENS * GROUP, DIM], tl.float32)
+    dims = tl.arange(0, DIM)
+    for number_of_slot in range(COUNT):
+        mine = live & (tl.load(indices + chosen_at + number_of_slot, mask=live, other=-1) >= 0)
+        log = tl.load(part_lse + part + number_of_slot * GROUP, mask=mine, other=-float("inf"))
+        at = (part + number_of_slot * GROUP).to(tl.int64)[:, None] * DIM + dims
+        values = tl.load(parts + at, mask=mine[:, None], other=0.0).to(tl.float32)
+        acc += tl.exp2(log - denominator)[:, None] * values
+    q_row = head.to(tl.int64) * queries + query
+    tl.store(out + q_row[:, None] * DIM + dims, acc.to(out.dtype.element_ty), mask=live[:, None])
+    tl.store(lse + q_row, denominator * LN2, mask=live)

@@ -1,0 +1,137 @@
+"""Candidate kernels for choices with little overlap, against naive twins with the same indices.
+
+Runs where triton is installed; on a CPU set TRITON_INTERPRET=1 (scripts/test_kernels.sh makes the environment).
+"""
+
+import os
+
+import pytest
+import torch
+
+from tests.helpers.hysparse_loops import loop_softmax
+
+pytest.importorskip("triton")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+    pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
+
+from benchmarks.hysparse.kernels.candidates import kv_outer, staged  # noqa: E402
+from benchmarks.hysparse.kernels.candidates.reader_lists import reader_lists  # noqa: E402
+from judgerlvr.hysparse.ops import reference  # noqa: E402
+from judgerlvr.hysparse.segments import Segments, from_lengths, whole  # noqa: E402
+
+HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+BLOCK, COUNT = 16, 3
+SEGMENTS = {
+    "whole": whole(2, 150),
+    "packed": from_lengths(torch.tensor([0, 110, 111, 120, 229]), 230),
+    "cached": whole(1, 9, offset=131),
+    "short": whole(1, 5),
+}
+SMALL = {
+    "outer": kv_outer.OuterOptions(rows=16, task=24, span=64, programs=3, merged=16),
+    "staged": staged.StagedOptions(rows=16),
+}
+
+
+def drawn(segments, heads, kv_heads, dim, dtype=torch.float32, block=BLOCK, count=COUNT):
+    """q, k, v, sinks and random indices. Queries are large enough to make attention peaked."""
+    draw = torch.Generator().manual_seed(0)
+    batch, queries = segments.starts.shape
+    q = 2 * torch.randn(batch, heads, queries, dim, generator=draw)
+    k, v = torch.randn(2, batch, kv_heads, segments.keys, dim, generator=draw)
+    own = (segments.positions // block)[:, None, :, None]
+    most = segments.keys // block + 1
+    order = torch.rand(batch, kv_heads, queries, most, generator=draw)
+    order = order.masked_fill(torch.arange(most) > own, -1.0)
+    best = order.topk(min(count, most), dim=-1)
+    indices = best.indices.masked_fill(best.values < 0, most).sort(-1).values
+    indices = torch.nn.functional.pad(indices.masked_fill(indices == most, -1), (0, count - indices.shape[-1]), value=-1)
+    tensors = [tensor.to(DEVICE, dtype) for tensor in (q, k, v)]
+    return *tensors, torch.randn(heads, generator=draw).to(DEVICE), indices.int().to(DEVICE)
+
+
+def outcome(candidate, q, k, v, sinks, indices, segments, block=BLOCK):
+    """Output and log normaliser of a candidate."""
+    options = SMALL[candidate]
+    if candidate == "outer":
+        lists = kv_outer.lists_of(indices, segments, block, options)
+        return kv_outer.forward(q, k, v, indices, lists, segments, options, sinks)
+    union = staged.union_of(indices, segments, block, q.shape[1] // k.shape[1], options)
+    return staged.forward(q, k, v, union, segments, options, sinks)
+
+
+def loop_sparse(q, k, v, sinks, indices, segments, block=BLOCK):
+    """Output and log normaliser in float64, one query and one head at a time."""
+    out, lse = torch.zeros_like(q, dtype=torch.float64), torch.zeros(q.shape[:3], dtype=torch.float64)
+    q, k, v, group = q.double().cpu(), k.double().cpu(), v.double().cpu(), q.shape[1] // k.shape[1]
+    for row in range(q.shape[0]):
+        for head in range(q.shape[1]):
+            for query in range(q.shape[2]):
+                start, last = int(segments.starts[row, query]), segments.offset + query
+                chosen = [int(i) for i in indices[row, head // group, query] if i >= 0]
+                keys = [n for i in chosen for n in range(start + i * block, start + (i + 1) * block) if n <= last]
+                logits = (k[row, head // group, keys] @ q[row, head, query] * q.shape[-1] ** -0.5).tolist()
+                sink = None if sinks is None else float(sinks[head])
+                found = loop_softmax(logits, list(v[row, head // group, keys]), sink)
+                out[row, head, query], lse[row, head, query] = found
+    return out.to(DEVICE), lse.to(DEVICE)
+
+
+def on_device(segments: Segments):
+    return Segments(segments.starts.to(DEVICE), segments.offset)
+
+
+@pytest.mark.parametrize("candidate", SMALL)
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_output_and_normaliser(candidate, name):
+    segments = on_device(SEGMENTS[name])
+    case = drawn(SEGMENTS[name], 4, 2, 16)
+    got, expected = outcome(candidate, *case, segments), loop_sparse(*case, segments)
+    torch.testing.assert_close(got, tuple(tensor.float() for tensor in expected), **CLOSE)
+
+
+@pytest.mark.parametrize("candidate", SMALL)
+@pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(2, 2, 64), (8, 2, 128), (8, 1, 64), (16, 1, 128)])
+def test_groups_and_head_dims(candidate, heads, kv_heads, dim):
+    segments = on_device(whole(1, 70))
+    q, k, v, _, indices = drawn(whole(1, 70), heads, kv_heads, dim)
+    got, _ = outcome(candidate, q, k, v, None, indices, segments)
+    torch.testing.assert_close(got, reference.sparse_attention(q, k, v, indices, segments, BLOCK), **CLOSE)
+
+
+@pytest.mark.parametrize("candidate", SMALL)
+def test_half_precision_stays_within_a_hundredth_of_float32(candidate):
+    segments = on_device(whole(1, 100))
+    q, k, v, sinks, indices = drawn(whole(1, 100), 4, 1, 64, HALF)
+    got, _ = outcome(candidate, q, k, v, sinks, indices, segments)
+    wide = (q.float(), k.float(), v.float())
+    expected = reference.sparse_attention(*wide, indices, segments, BLOCK, sinks)
+    assert got.dtype == HALF
+    assert ((got.float() - expected).norm() / expected.norm()).item() <= 1e-2
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_tasks_hold_each_pair_once(name):
+    segments, count = on_device(SEGMENTS[name]), COUNT
+    *_, indices = drawn(SEGMENTS[name], 4, 2, 16)
+    lists = reader_lists(indices, segments, BLOCK, span=32, most=5)
+    found = []
+    for span in range(len(lists.entry)):
+        for task in range(int(lists.bounds[span]), int(lists.bounds[span + 1])):
+            at = range(int(lists.first[task]), int(lists.first[task]) + int(lists.size[task]))
+            assert 1 <= len(at) <= 5
+            assert len({int(lists.begin.flatten()[n]) for n in at}) == 1
+            pair = at[0] // (32 * count) - span * lists.entry.shape[1]
+            for n in at:
+                query, slot = divmod(int(lists.entry.flatten()[n]), count)
+                found.append((pair, span * 32 + query, slot, int(lists.begin.flatten()[n])))
+    expected = []
+    for (row, head, query, slot), index in zip(
+        torch.cartesian_prod(*map(torch.arange, indices.shape)).tolist(), indices.flatten().tolist(), strict=True
+    ):
+        if index >= 0:
+            start = int(segments.starts[row, query])
+            expected.append((row * indices.shape[1] + head, query, slot, start + index * BLOCK))
+    assert sorted(found) == sorted(expected)
