@@ -15,7 +15,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
-from benchmarks.hysparse.kernels.candidates import kv_outer, staged  # noqa: E402
+from benchmarks.hysparse.kernels.candidates import kv_outer, mixed, staged  # noqa: E402
 from benchmarks.hysparse.kernels.candidates.reader_lists import reader_lists  # noqa: E402
 from judgerlvr.hysparse.ops import reference  # noqa: E402
 from judgerlvr.hysparse.segments import Segments, from_lengths, whole  # noqa: E402
@@ -32,6 +32,7 @@ SEGMENTS = {
 SMALL = {
     "outer": kv_outer.OuterOptions(rows=16, task=24, span=64, programs=3, merged=16),
     "staged": staged.StagedOptions(rows=16),
+    "mixed": mixed.MixedOptions(least=3, outer=kv_outer.OuterOptions(rows=16, task=24, span=64, programs=3)),
 }
 
 
@@ -58,7 +59,11 @@ def outcome(candidate, q, k, v, sinks, indices, segments, block=BLOCK):
     if candidate == "outer":
         lists = kv_outer.lists_of(indices, segments, block, options)
         return kv_outer.forward(q, k, v, indices, lists, segments, options, sinks)
-    union = staged.union_of(indices, segments, block, q.shape[1] // k.shape[1], options)
+    group = q.shape[1] // k.shape[1]
+    if candidate == "mixed":
+        found = mixed.share_of(indices, segments, block, group, options)
+        return mixed.forward(q, k, v, found, segments, options, sinks)
+    union = staged.union_of(indices, segments, block, group, options)
     return staged.forward(q, k, v, union, segments, options, sinks)
 
 
@@ -135,3 +140,17 @@ def test_tasks_hold_each_pair_once(name):
             start = int(segments.starts[row, query])
             expected.append((row * indices.shape[1] + head, query, slot, start + index * BLOCK))
     assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_indices_are_divided_by_their_readers(name):
+    segments, width, least = on_device(SEGMENTS[name]), 8, 3
+    *_, indices = drawn(SEGMENTS[name], 4, 2, 16)
+    shared, alone = mixed.split(indices, segments, BLOCK, width, least)
+    begins = (segments.starts[:, None, :, None] + indices.long() * BLOCK).masked_fill(indices < 0, -1)
+    for row, head, query, slot in torch.cartesian_prod(*map(torch.arange, indices.shape)).tolist():
+        tile = begins[row, head, query // width * width : (query // width + 1) * width]
+        readers = int((tile == begins[row, head, query, slot]).sum())
+        index = int(indices[row, head, query, slot])
+        expected = (index, -1) if readers >= least else (-1, index)
+        assert (int(shared[row, head, query, slot]), int(alone[row, head, query, slot])) == expected

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import triton
@@ -22,7 +24,7 @@ class OuterOptions:
     ``programs`` counts persistent programs a multiprocessor. ``merged`` counts the rows of a merging program.
     """
 
-    rows: int = 128
+    rows: int = 64
     task: int = 128
     span: int = 4096
     warps: int = 4
@@ -31,9 +33,56 @@ class OuterOptions:
     merged: int = 32
 
 
-def lists_of(indices: Tensor, segments: Segments, block: int, options: OuterOptions) -> ReaderLists:
-    """Reader lists that all sparse layers after a full layer share."""
-    return reader_lists(indices, segments, block, min(options.span, indices.shape[2]), options.task)
+@dataclass(frozen=True)
+class Partials:
+    """Buffers of one span's partials, and the launch that fills them."""
+
+    out: Tensor
+    lse: Tensor
+    shape: dict[str, int]
+    kept: int
+    launch: Callable[[int], Any]
+
+    @classmethod
+    def of(
+        cls, q: Tensor, k: Tensor, v: Tensor, lists: ReaderLists, segments: Segments, options: OuterOptions
+    ) -> Partials:
+        """Buffers for contiguous q [batch, heads, queries, dim], k and v [batch, kv_heads, keys, dim].
+
+        A partial output has the dtype of q: 16 blocks of 32 heads and head dim 128 fill 128 KiB a query in bfloat16.
+        """
+        pairs, queries = k.shape[0] * k.shape[1], q.shape[2]
+        shape = {**shape_of(q, k), "COUNT": lists.entry.shape[-1] // lists.span}
+        size = (pairs, lists.entry.shape[-1], shape["GROUP"])
+        out, lse = q.new_empty(*size, q.shape[-1]), q.new_empty(size, dtype=torch.float32)
+        table = (lists.entry, lists.begin, lists.first, lists.size, lists.bounds)
+        tiles = [rows_of(tensor, lists.block) for tensor in (k, v)]
+        sizes = (lists.span, pairs, queries, segments.keys, segments.offset, q.shape[-1] ** -0.5)
+        readers, programs = max(1, options.rows // shape["GROUP"]), programs_of(q, options)
+
+        def launch(number: int) -> None:
+            partial_kernel[(programs,)](
+                q, *tiles, *table, out, lse, number, *sizes, **shape, BLOCK=lists.block, READERS=readers,
+                num_warps=options.warps, num_stages=options.stages,
+            )  # fmt: skip
+
+        return cls(out, lse, shape, triton.next_power_of_2(shape["COUNT"]), launch)
+
+    @property
+    def group(self) -> int:
+        return self.shape["GROUP"]
+
+    def fill(self, number: int) -> None:
+        """Compute the partials of span ``number``."""
+        self.launch(number)
+
+
+def lists_of(
+    indices: Tensor, segments: Segments, block: int, options: OuterOptions, multiple: int = 1
+) -> ReaderLists:
+    """Reader lists that all sparse layers after a full layer share. The span is a multiple of ``multiple``."""
+    span = min(options.span, -(-indices.shape[2] // multiple) * multiple)
+    return reader_lists(indices, segments, block, span, options.task)
 
 
 def forward(
@@ -47,24 +96,15 @@ def forward(
     """
     q, k, v, indices = dense(q, k, v, indices)
     out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
-    pairs, (queries, count), span = k.shape[0] * k.shape[1], indices.shape[2:], lists.span
-    shape = {**shape_of(q, k), "COUNT": count}
-    group, kept = shape["GROUP"], triton.next_power_of_2(count)
-    parts = q.new_empty(pairs, span * count, group, q.shape[-1])
-    part_lse = q.new_empty(pairs, span * count, group, dtype=torch.float32)
-    table = (lists.entry, lists.begin, lists.first, lists.size, lists.bounds)
-    tiles = [rows_of(tensor, lists.block) for tensor in (k, v)]
-    readers, tokens = (max(1, rows // group) for rows in (options.rows, options.merged))
+    partials = Partials.of(q, k, v, lists, segments, options)
+    pairs, queries, span = k.shape[0] * k.shape[1], q.shape[2], lists.span
+    tokens = max(1, options.merged // partials.group)
     for number in range(len(lists.entry)):
-        partial_kernel[(programs_of(q, options),)](
-            q, *tiles, *table, parts, part_lse, number, span, pairs, queries, segments.keys, segments.offset,
-            q.shape[-1] ** -0.5, **shape, BLOCK=lists.block, READERS=readers,
-            num_warps=options.warps, num_stages=options.stages,
-        )  # fmt: skip
+        partials.fill(number)
         size = min(span, queries - number * span)
         merge_kernel[(triton.cdiv(size, tokens), pairs)](
-            parts, part_lse, indices, sinks, out, lse, number, span, queries,
-            **shape, KEPT=kept, TOKENS=tokens, HAS_SINKS=sinks is not None, num_warps=4,
+            partials.out, partials.lse, indices, sinks, out, lse, number, span, queries,
+            **partials.shape, KEPT=partials.kept, TOKENS=tokens, HAS_SINKS=sinks is not None, num_warps=4,
         )  # fmt: skip
     return out, lse
 

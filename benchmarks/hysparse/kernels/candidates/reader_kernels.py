@@ -35,26 +35,57 @@ def partial_kernel(
         begin = tl.load(begins + first)
         pair = first // (span * COUNT) - number * pairs
         head = pair // kv_heads * HEADS + pair % kv_heads * GROUP
+        # A long scalar base and short offsets save registers.
+        q_base = q + (head.to(tl.int64) * queries + number * span) * DIM
+        part_base = pair.to(tl.int64) * span * COUNT * GROUP
         k_tile = keys_of.load([pair * keys + begin, 0])
         v_tile = values_of.load([pair * keys + begin, 0])
         cols = begin + tl.arange(0, BLOCK)
         for low in range(0, size, READERS):
             live = low + reader < size
             entry = tl.load(entries + first + low + reader, mask=live, other=0)
-            query = number * span + entry // COUNT
-            q_row = (head + member) * queries + query
-            q_tile = tl.load(q + q_row.to(tl.int64)[:, None] * DIM + dims, mask=live[:, None], other=0.0)
+            q_row = member * queries + entry // COUNT
+            q_tile = tl.load(q_base + (q_row[:, None] * DIM + dims), mask=live[:, None], other=0.0)
             scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
-            seen = cols <= (offset + query)[:, None]
+            seen = cols <= (offset + number * span + entry // COUNT)[:, None]
             scores = tl.where(seen, scores * (scale * LOG2E), -float("inf"))
             peak = tl.max(scores, 1)
             weights = tl.exp2(scores - peak[:, None])
             total = tl.sum(weights, 1)
             result = tl.dot(weights.to(v_tile.dtype), v_tile, input_precision="ieee") / total[:, None]
-            part = (pair * span * COUNT + entry) * GROUP + member
-            at = part.to(tl.int64)[:, None] * DIM + dims
-            tl.store(parts + at, result.to(parts.dtype.element_ty), mask=live[:, None])
-            tl.store(part_lse + part, peak + tl.log2(total), mask=live)
+            part = entry * GROUP + member
+            place = parts + part_base * DIM + (part[:, None] * DIM + dims)
+            tl.store(place, result.to(parts.dtype.element_ty), mask=live[:, None])
+            tl.store(part_lse + part_base + part, peak + tl.log2(total), mask=live)
+
+
+@triton.jit
+def gathered_parts(
+    parts, part_lse, indices, pair, local, query, member, live, span, queries,
+    SIZE: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, COUNT: tl.constexpr, KEPT: tl.constexpr,
+):  # fmt: skip
+    """Maximum, sum and weighted sum over the partials of SIZE rows, as online softmax holds them.
+
+    A row is a query, which counts as ``local`` in its span, and a ``member`` of the group. The sum runs over slots in
+    ascending order, so the result repeats bitwise. Rows without a partial stay empty.
+    """
+    part = ((pair * span + local) * COUNT) * GROUP + member
+    chosen_at = indices + (pair.to(tl.int64) * queries + query) * COUNT
+    slot = tl.arange(0, KEPT)[None, :]
+    held = live[:, None] & (slot < COUNT)
+    held = held & (tl.load(chosen_at[:, None] + slot, mask=held, other=-1) >= 0)
+    logs = tl.load(part_lse + part[:, None] + slot * GROUP, mask=held, other=-float("inf"))
+    m = tl.max(logs, 1)
+    pivot = tl.where(m == -float("inf"), 0.0, m)
+    total = tl.sum(tl.exp2(logs - pivot[:, None]), 1)
+    acc = tl.zeros([SIZE, DIM], tl.float32)
+    for number in range(COUNT):
+        mine = live & (tl.load(chosen_at + number, mask=live, other=-1) >= 0)
+        log = tl.load(part_lse + part + number * GROUP, mask=mine, other=-float("inf"))
+        at = (part + number * GROUP).to(tl.int64)[:, None] * DIM + tl.arange(0, DIM)
+        values = tl.load(parts + at, mask=mine[:, None], other=0.0).to(tl.float32)
+        acc += tl.exp2(log - pivot)[:, None] * values
+    return m, total, acc
 
 
 @triton.jit
@@ -64,34 +95,21 @@ def merge_kernel(
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, COUNT: tl.constexpr, KEPT: tl.constexpr,
     TOKENS: tl.constexpr, HAS_SINKS: tl.constexpr,
 ):  # fmt: skip
-    """Output and log normaliser of TOKENS queries of span ``number`` from their COUNT partials at most.
-
-    Each sum runs over the slots in ascending order, so the result repeats bitwise. KEPT is the next power of two.
-    """
+    """Output and log normaliser of TOKENS queries of span ``number``. KEPT is the power of two from COUNT on."""
     kv_heads: tl.constexpr = HEADS // GROUP
     pair = tl.program_id(1)
     row = tl.arange(0, TOKENS * GROUP)
     local = tl.program_id(0) * TOKENS + row // GROUP
     query = number * span + local
     live = (local < span) & (query < queries)
-    head = pair // kv_heads * HEADS + pair % kv_heads * GROUP + row % GROUP
-    chosen_at = (pair.to(tl.int64) * queries + query) * COUNT
-    part = ((pair * span + local) * COUNT) * GROUP + row % GROUP
-    slot = tl.arange(0, KEPT)[None, :]
-    held = live[:, None] & (slot < COUNT)
-    held = held & (tl.load(indices + chosen_at[:, None] + slot, mask=held, other=-1) >= 0)
-    logs = tl.load(part_lse + part[:, None] + slot * GROUP, mask=held, other=-float("inf"))
-    m = tl.max(logs, 1)
-    total = tl.sum(tl.exp2(logs - m[:, None]), 1)
-    denominator = normaliser(m, total, sinks, pair % kv_heads * GROUP + row % GROUP, HAS_SINKS)
-    acc = tl.zeros([TOKENS * GROUP, DIM], tl.float32)
-    dims = tl.arange(0, DIM)
-    for number_of_slot in range(COUNT):
-        mine = live & (tl.load(indices + chosen_at + number_of_slot, mask=live, other=-1) >= 0)
-        log = tl.load(part_lse + part + number_of_slot * GROUP, mask=mine, other=-float("inf"))
-        at = (part + number_of_slot * GROUP).to(tl.int64)[:, None] * DIM + dims
-        values = tl.load(parts + at, mask=mine[:, None], other=0.0).to(tl.float32)
-        acc += tl.exp2(log - denominator)[:, None] * values
-    q_row = head.to(tl.int64) * queries + query
-    tl.store(out + q_row[:, None] * DIM + dims, acc.to(out.dtype.element_ty), mask=live[:, None])
+    head = pair % kv_heads * GROUP + row % GROUP
+    m, total, acc = gathered_parts(
+        parts, part_lse, indices, pair, local, query, row % GROUP, live, span, queries,
+        TOKENS * GROUP, GROUP, DIM, COUNT, KEPT,
+    )  # fmt: skip
+    denominator = normaliser(m, total, sinks, head, HAS_SINKS)
+    result = acc * tl.exp2(m - denominator)[:, None]
+    q_row = (pair // kv_heads * HEADS + head).to(tl.int64) * queries + query
+    at = q_row[:, None] * DIM + tl.arange(0, DIM)
+    tl.store(out + at, result.to(out.dtype.element_ty), mask=live[:, None])
     tl.store(lse + q_row, denominator * LN2, mask=live)
