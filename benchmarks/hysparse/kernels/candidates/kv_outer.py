@@ -22,6 +22,7 @@ class OuterOptions:
     """Sizes that may be tuned. ``rows`` of a tile are pairs times heads. ``task`` counts pairs, ``span`` queries.
 
     ``programs`` counts persistent programs a multiprocessor. ``merged`` counts the rows of a merging program.
+    ``registers`` limits a thread's registers, so that three programs of 4 warps fit a multiprocessor.
     """
 
     rows: int = 64
@@ -29,8 +30,9 @@ class OuterOptions:
     span: int = 4096
     warps: int = 4
     stages: int = 2
-    programs: int = 4
+    programs: int = 6
     merged: int = 32
+    registers: int = 168
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Partials:
         def launch(number: int) -> None:
             partial_kernel[(programs,)](
                 q, *tiles, *table, out, lse, number, *sizes, **shape, BLOCK=lists.block, READERS=readers,
-                num_warps=options.warps, num_stages=options.stages,
+                num_warps=options.warps, num_stages=options.stages, maxnreg=options.registers,
             )  # fmt: skip
 
         return cls(out, lse, shape, triton.next_power_of_2(shape["COUNT"]), launch)

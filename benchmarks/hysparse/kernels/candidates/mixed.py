@@ -24,11 +24,15 @@ from judgerlvr.hysparse.segments import Segments
 
 @dataclass(frozen=True)
 class MixedOptions:
-    """``least`` queries of a tile share a block that goes through the union. ``outer`` are the other blocks' sizes."""
+    """``least`` queries of a tile share a block that goes through the union. ``outer`` are the other blocks' sizes.
+
+    A visit of a block by a tile took 4.6 ns of an H200 (6.87 ms over 1.5 M visits). A pair is to take 0.7 ns, so the
+    union should win from 6 or 7 sharing queries on [calculated].
+    """
 
     least: int = 6
-    warps: int = 4
-    stages: int = 3
+    tile_warps: int = 4
+    tile_stages: int = 3
     outer: OuterOptions = field(default_factory=OuterOptions)
 
 
@@ -81,6 +85,6 @@ def forward(
         mixed_kernel[(triton.cdiv(size, width), k.shape[0] * k.shape[1])](
             *described, partials.out, partials.lse, mixed.alone, sinks, union.begin, union.bits, union.count,
             tiles_of(out, group, width), lse, number, *sizes, **partials.shape, KEPT=partials.kept, WIDTH=width,
-            BLOCK=union.block, HAS_SINKS=sinks is not None, num_warps=options.warps, num_stages=options.stages,
+            BLOCK=union.block, HAS_SINKS=sinks is not None, num_warps=options.tile_warps, num_stages=options.tile_stages,
         )  # fmt: skip
     return out, lse
