@@ -24,15 +24,15 @@ HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 BLOCK, COUNT = 16, 3
 SEGMENTS = {
-    "whole": whole(2, 150),
-    "packed": from_lengths(torch.tensor([0, 110, 111, 120, 229]), 230),
-    "cached": whole(1, 9, offset=131),
+    "whole": whole(2, 70),
+    "packed": from_lengths(torch.tensor([0, 60, 61, 70, 92]), 93),
+    "cached": whole(1, 9, offset=71),
     "short": whole(1, 5),
 }
 SMALL = {
-    "outer": kv_outer.OuterOptions(rows=16, task=24, span=64, programs=3, merged=16),
+    "outer": kv_outer.OuterOptions(rows=16, task=24, span=32, programs=3, merged=16),
     "staged": staged.StagedOptions(rows=16),
-    "mixed": mixed.MixedOptions(least=3, outer=kv_outer.OuterOptions(rows=16, task=24, span=64, programs=3)),
+    "mixed": mixed.MixedOptions(least=3, outer=kv_outer.OuterOptions(rows=16, task=24, span=32, programs=3)),
 }
 
 
@@ -119,26 +119,22 @@ def test_half_precision_stays_within_a_hundredth_of_float32(candidate):
 
 @pytest.mark.parametrize("name", SEGMENTS)
 def test_tasks_hold_each_pair_once(name):
-    segments, count = on_device(SEGMENTS[name]), COUNT
+    segments, (span, most) = on_device(SEGMENTS[name]), (16, 5)
     *_, indices = drawn(SEGMENTS[name], 4, 2, 16)
-    lists = reader_lists(indices, segments, BLOCK, span=32, most=5)
+    lists = reader_lists(indices, segments, BLOCK, span, most)
     found = []
-    for span in range(len(lists.entry)):
-        for task in range(int(lists.bounds[span]), int(lists.bounds[span + 1])):
-            at = range(int(lists.first[task]), int(lists.first[task]) + int(lists.size[task]))
-            assert 1 <= len(at) <= 5
-            assert len({int(lists.begin.flatten()[n]) for n in at}) == 1
-            pair = at[0] // (32 * count) - span * lists.entry.shape[1]
-            for n in at:
-                query, slot = divmod(int(lists.entry.flatten()[n]), count)
-                found.append((pair, span * 32 + query, slot, int(lists.begin.flatten()[n])))
-    expected = []
-    for (row, head, query, slot), index in zip(
-        torch.cartesian_prod(*map(torch.arange, indices.shape)).tolist(), indices.flatten().tolist(), strict=True
-    ):
-        if index >= 0:
-            start = int(segments.starts[row, query])
-            expected.append((row * indices.shape[1] + head, query, slot, start + index * BLOCK))
+    for number in range(lists.spans):
+        for task in range(int(lists.bounds[number]), int(lists.bounds[number + 1])):
+            first, size, begin, owner = (int(t[task]) for t in (lists.first, lists.size, lists.begin, lists.owner))
+            assert 1 <= size <= most
+            for entry in lists.entry[first : first + size].tolist():
+                found.append((owner, number * span + entry // COUNT, entry % COUNT, begin))
+    places = torch.cartesian_prod(*map(torch.arange, indices.shape)).tolist()
+    expected = [
+        (row * indices.shape[1] + head, query, slot, int(segments.starts[row, query]) + index * BLOCK)
+        for (row, head, query, slot), index in zip(places, indices.flatten().tolist(), strict=True)
+        if index >= 0
+    ]
     assert sorted(found) == sorted(expected)
 
 

@@ -53,13 +53,13 @@ class Partials:
 
         A partial output has the dtype of q: 16 blocks of 32 heads and head dim 128 fill 128 KiB a query in bfloat16.
         """
-        pairs, queries = k.shape[0] * k.shape[1], q.shape[2]
-        shape = {**shape_of(q, k), "COUNT": lists.entry.shape[-1] // lists.span}
-        size = (pairs, lists.entry.shape[-1], shape["GROUP"])
+        pairs = k.shape[0] * k.shape[1]
+        shape = {**shape_of(q, k), "COUNT": lists.count}
+        size = (pairs, lists.span * lists.count, shape["GROUP"])
         out, lse = q.new_empty(*size, q.shape[-1]), q.new_empty(size, dtype=torch.float32)
-        table = (lists.entry, lists.begin, lists.first, lists.size, lists.bounds)
+        table = (lists.entry, lists.first, lists.size, lists.begin, lists.owner, lists.bounds)
         tiles = [rows_of(tensor, lists.block) for tensor in (k, v)]
-        sizes = (lists.span, pairs, queries, segments.keys, segments.offset, q.shape[-1] ** -0.5)
+        sizes = (lists.span, q.shape[2], segments.keys, segments.offset, q.shape[-1] ** -0.5)
         readers, programs = max(1, options.rows // shape["GROUP"]), programs_of(q, options)
 
         def launch(number: int) -> None:
@@ -84,7 +84,7 @@ def lists_of(
 ) -> ReaderLists:
     """Reader lists that all sparse layers after a full layer share. The span is a multiple of ``multiple``."""
     span = min(options.span, -(-indices.shape[2] // multiple) * multiple)
-    return reader_lists(indices, segments, block, span, options.task)
+    return reader_lists(indices.contiguous(), segments, block, span, options.task)
 
 
 def forward(
@@ -101,7 +101,7 @@ def forward(
     partials = Partials.of(q, k, v, lists, segments, options)
     pairs, queries, span = k.shape[0] * k.shape[1], q.shape[2], lists.span
     tokens = max(1, options.merged // partials.group)
-    for number in range(len(lists.entry)):
+    for number in range(lists.spans):
         partials.fill(number)
         size = min(span, queries - number * span)
         merge_kernel[(triton.cdiv(size, tokens), pairs)](

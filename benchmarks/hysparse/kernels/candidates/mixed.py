@@ -79,7 +79,7 @@ def forward(
     tiles, slots = union.begin.shape[2:]
     described = (tiles_of(q, group, width), rows_of(k, union.block), rows_of(v, union.block))
     sizes = (span, tiles, q.shape[2], k.shape[2], segments.offset, slots, q.shape[-1] ** -0.5)
-    for number in range(len(mixed.lists.entry)):
+    for number in range(mixed.lists.spans):
         partials.fill(number)
         size = min(span, q.shape[2] - number * span)
         mixed_kernel[(triton.cdiv(size, width), k.shape[0] * k.shape[1])](

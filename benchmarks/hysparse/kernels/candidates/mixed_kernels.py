@@ -45,7 +45,7 @@ def split_kernel(
     tl.store(alone + at, tl.where(readers >= least, -1, chosen), mask=held)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["number"])
 def mixed_kernel(
     queries_of, keys_of, values_of, parts, part_lse, alone, sinks, begins, bits, counts, outputs_of, lse,
     number, span, tiles, queries, keys, offset, slots, scale,

@@ -12,10 +12,11 @@ import triton.language as tl
 from judgerlvr.hysparse.ops.triton.range_kernels import LN2, LOG2E, normaliser
 
 
-@triton.jit
+# A span's number of 1 or 16 would be compiled anew.
+@triton.jit(do_not_specialize=["number"])
 def partial_kernel(
-    q, keys_of, values_of, entries, begins, firsts, sizes, bounds, parts, part_lse,
-    number, span, pairs, queries, keys, offset, scale,
+    q, keys_of, values_of, entries, firsts, sizes, begins, owners, bounds, parts, part_lse,
+    number, span, queries, keys, offset, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, COUNT: tl.constexpr, BLOCK: tl.constexpr,
     READERS: tl.constexpr,
 ):  # fmt: skip
@@ -32,8 +33,8 @@ def partial_kernel(
     for task in range(tl.load(bounds + number) + tl.program_id(0), tl.load(bounds + number + 1), tl.num_programs(0)):
         first = tl.load(firsts + task)
         size = tl.load(sizes + task)
-        begin = tl.load(begins + first)
-        pair = first // (span * COUNT) - number * pairs
+        begin = tl.load(begins + task)
+        pair = tl.load(owners + task)
         head = pair // kv_heads * HEADS + pair % kv_heads * GROUP
         # A long scalar base and short offsets save registers.
         q_base = q + (head.to(tl.int64) * queries + number * span) * DIM
@@ -88,7 +89,7 @@ def gathered_parts(
     return m, total, acc
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["number"])
 def merge_kernel(
     parts, part_lse, indices, sinks, out, lse,
     number, span, queries,

@@ -5,71 +5,60 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import triton
 from torch import Tensor
 
-from judgerlvr.hysparse.ops.selection import PADDING
+from benchmarks.hysparse.kernels.candidates.list_kernels import count_kernel, fill_kernel
 from judgerlvr.hysparse.segments import Segments
 
-MOST_INT32 = 2**31 - 1
+STEP = 1024
 
 
 @dataclass(frozen=True)
 class ReaderLists:
-    """Chosen pairs of a query and a block, in spans of ``span`` queries, sorted by block inside a span and KV head.
+    """Chosen pairs of a query and a block, grouped by span of ``span`` queries, KV head and block.
 
-    ``entry`` int32 [spans, batch * kv_heads, span * count] is query * count + slot. The query counts from the span's
-    first query. ``begin`` int32, same shape, is the key index at which the pair's block begins. Pairs without a block
-    come last and begin at ``keys``. Task t reads ``size[t]`` pairs from the flat index ``first[t]`` on, all of one
-    block. Span s has the tasks from ``bounds[s]`` to ``bounds[s + 1]``. All are int32.
+    ``entry`` int32 [pairs] is query * count + slot. The query counts from the span's first query. Task t reads
+    ``size[t]`` entries from ``first[t]`` on. The task's block begins at key ``begin[t]`` of ``owner[t]``, which is
+    batch * kv_heads + KV head. Span s has the tasks from ``bounds[s]`` to ``bounds[s + 1]``. All are int32. Elements
+    after the last task are unwritten.
     """
 
     entry: Tensor
-    begin: Tensor
     first: Tensor
     size: Tensor
+    begin: Tensor
+    owner: Tensor
     bounds: Tensor
     span: int
-    keys: int
     block: int
+    count: int
+
+    @property
+    def spans(self) -> int:
+        return len(self.bounds) - 1
 
 
 def reader_lists(indices: Tensor, segments: Segments, block: int, span: int, most: int) -> ReaderLists:
-    """Lists of ``indices`` [batch, kv_heads, queries, count] with tasks of at most ``most`` pairs.
+    """Lists of contiguous ``indices`` [batch, kv_heads, queries, count] with tasks of at most ``most`` pairs.
 
-    Nothing is read back from the device. Popular blocks have as many readers as there are queries. The bound on a
-    task therefore balances the load.
+    A popular block has as many readers as there are queries, so the bound on a task balances the load. Pairs are
+    counted and then placed. Nothing is sorted, and nothing is read back from the device. The order of a task's pairs may
+    differ between runs, but each pair's result does not depend on the order.
     """
     batch, kv_heads, queries, count = indices.shape
-    keys, pairs = segments.keys, span * count
-    begins = (segments.starts[:, None, :, None] + indices.long() * block).masked_fill(indices == PADDING, keys)
-    begins = torch.nn.functional.pad(begins, (0, 0, 0, -queries % span), value=keys)
-    begins = begins.view(batch * kv_heads, -1, pairs).transpose(0, 1)
-    part = torch.arange(begins.shape[0] * begins.shape[1], device=indices.device).view(*begins.shape[:2], 1)
-    wide = part.numel() * (keys + 1) > MOST_INT32
-    # One flat sort: torch sorts a few long rows one after the other.
-    keyed = (part * (keys + 1) + begins).to(torch.int64 if wide else torch.int32).flatten()
-    keyed, order = keyed.sort(stable=True)
-    held = keyed % (keys + 1) < keys
-    first, size, number = tasks_of(keyed, held, most)
-    ends = number.view(begins.shape[0], -1)[:, -1] + 1
-    bounds = torch.nn.functional.pad(ends, (1, 0))
-    shape = (*begins.shape[:2], pairs)
-    entry, begin = (order % pairs).int().view(shape), (keyed % (keys + 1)).int().view(shape)
-    return ReaderLists(entry, begin, first, size, bounds.int(), span, keys, block)
-
-
-def tasks_of(keyed: Tensor, held: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """First pair and size of each task, and number of tasks opened up to each pair, less one.
-
-    A task opens at every ``most``-th pair of a run of equal ``keyed``. Pairs that are not ``held`` belong to no task.
-    """
-    place = torch.arange(len(keyed), device=keyed.device, dtype=torch.int32)
-    fresh = torch.ones_like(held)
-    fresh[1:] = keyed[1:] != keyed[:-1]
-    opens = held & ((place - torch.where(fresh, place, 0).cummax(0).values) % most == 0)
-    number = opens.cumsum(0) - 1
-    # The last element takes what belongs to no task, so that shapes do not depend on values.
-    nowhere = len(keyed)
-    size = place.new_zeros(nowhere + 1).scatter_add_(0, number.where(held, nowhere), torch.ones_like(place))
-    first = place.new_zeros(nowhere + 1).scatter_(0, number.where(opens, nowhere), place)
-    return first, size, number
+    keys, spans, total = segments.keys, -(-queries // span), indices.numel()
+    # Packed sequences begin anywhere, so each key position may begin a block.
+    counts = indices.new_zeros(spans, batch * kv_heads * keys)
+    ranks, entry, first, size, begin, owner = (torch.empty_like(indices).flatten() for _ in range(6))
+    sizes = (total, queries, keys, block, span, batch * kv_heads)
+    shape = {"KV_HEADS": kv_heads, "COUNT": count, "STEP": STEP}
+    grid = (triton.cdiv(total, STEP),)
+    count_kernel[grid](indices, segments.starts, counts, ranks, *sizes, **shape)
+    ends = counts.flatten().cumsum(0, dtype=torch.int32)
+    task_ends = counts.add(most - 1).div_(most, rounding_mode="floor").flatten().cumsum(0, dtype=torch.int32)
+    fill_kernel[grid](
+        indices, segments.starts, counts, ranks, ends, task_ends, entry, first, size, begin, owner, *sizes, most, **shape
+    )
+    bounds = torch.nn.functional.pad(task_ends.view(spans, -1)[:, -1], (1, 0))
+    return ReaderLists(entry, first, size, begin, owner, bounds.contiguous(), span, block, count)
