@@ -48,7 +48,9 @@ def drawn(segments, heads, kv_heads, dim, dtype=torch.float32, block=BLOCK, coun
     order = order.masked_fill(torch.arange(most) > own, -1.0)
     best = order.topk(min(count, most), dim=-1)
     indices = best.indices.masked_fill(best.values < 0, most).sort(-1).values
-    indices = torch.nn.functional.pad(indices.masked_fill(indices == most, -1), (0, count - indices.shape[-1]), value=-1)
+    indices = torch.nn.functional.pad(
+        indices.masked_fill(indices == most, -1), (0, count - indices.shape[-1]), value=-1
+    )
     tensors = [tensor.to(DEVICE, dtype) for tensor in (q, k, v)]
     return *tensors, torch.randn(heads, generator=draw).to(DEVICE), indices.int().to(DEVICE)
 

@@ -16,7 +16,7 @@ operations alone, gains little.
 - ``staged``: two tiles of 16 queries share 136 staged blocks, and each skips what it did not choose: 3.1 TFLOP, but 36
   GB instead of 49 GB. At 500 to 620 TFLOP/s that is 5 to 6 ms. Four tiles (198 blocks, 26 GB) do not fit in registers.
 - Tiles of 8 queries as the narrow side of the product: 61 blocks, 2.0 TFLOP, but 65 GB: 10 ms. Not built.
-- ``mixed``: in a tile of 16 queries, 12 blocks have 6 readers or more and hold half of the pairs. Union tiles take those blocks
-  (0.4 TFLOP, 6.4 GB), reader lists take the other pairs (0.3 TFLOP, half the partials). Together about 2.4 ms, and
-  with overlap 0.9 all blocks go through union tiles.
+- ``mixed``: in a tile of 16 queries, 12 blocks have 6 readers or more and hold half of the pairs. Union tiles take
+  those blocks (0.4 TFLOP, 6.4 GB), and reader lists take the other pairs (0.3 TFLOP, half of the partials). Together
+  about 2.4 ms. With overlap 0.9, nearly all blocks go through union tiles.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -77,10 +78,11 @@ def measured(case: Case, kind: Kind, source: str, indices: Tensor, options: Any,
     def attend() -> Callable[[], object]:
         shared = prepared[0]
         found = kind.attend(case, indices, shared, options)
-        out = found if isinstance(found, Tensor) else found[0]
+        out = found[0] if isinstance(found, tuple) else found
         flops, moved = kind.cost(case, shared, options)
         row.note = f"executes {flops / 1e12:.3g} TFLOP, moves {moved / 1e9:.3g} GB [calculated]"
-        row.note += f", differs by {(out - target).abs().max().item():.2g} at most"
+        if out is not None:
+            row.note += f", differs by {(out - target).abs().max().item():.2g} at most"
         return lambda: kind.attend(case, indices, shared, options)
 
     preparing = Row(case.context, case.group, f"prepare {label}", source)
@@ -94,6 +96,6 @@ def libraries(case: Case) -> None:
     """Dense causal attention of the fastest libraries, forward only."""
     row = lambda what: Row(case.context, case.group, what)  # noqa: E731
     q, k, v = (token_major(tensor) for tensor in case.inputs)
-    case.table.measure(row("FA3"), case.work(), lambda: lambda call=fa3(case.context): call(q, k, v))
+    case.table.measure(row("FA3"), case.work(), lambda: functools.partial(fa3(case.context), q, k, v))
     name = "SDPA cuDNN"
-    case.table.measure(row(name), case.work(), lambda: lambda: sdpa(SDPA[name])(*case.inputs))
+    case.table.measure(row(name), case.work(), lambda: functools.partial(sdpa(SDPA[name]), *case.inputs))

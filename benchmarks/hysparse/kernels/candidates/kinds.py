@@ -21,8 +21,9 @@ from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
 class Kind:
     """A kernel to compare. ``options`` are the configurations that compete at the first context.
 
-    ``prepare`` makes from indices what layers share. ``attend`` returns output and log normaliser, or the output
-    alone. ``cost`` gives the executed operations and the bytes that programs read or write through the L2 cache.
+    ``prepare`` makes from indices what layers share. ``attend`` returns output and log normaliser, the output alone, or
+    None if it computes a part. ``cost`` of the whole gives the executed operations, and the bytes that programs read or
+    write through the L2 cache.
     """
 
     name: str
@@ -100,6 +101,13 @@ def mixed_cost(case: Case, shared: mixed.MixedShare, options: mixed.MixedOptions
     return flops + more, moved + read - case.bytes
 
 
+def fill(case: Case, lists: ReaderLists, options: kv_outer.OuterOptions) -> None:
+    """The part of an attend that computes partials."""
+    partials = kv_outer.Partials.of(*case.inputs, lists, case.segments, options)
+    for number in range(lists.spans):
+        partials.fill(number)
+
+
 OUTER = kv_outer.OuterOptions()
 MIXED = mixed.MixedOptions()
 KINDS = {
@@ -135,6 +143,20 @@ KINDS = {
         ),
         mixed_prepare,
         mixed_attend,
+        mixed_cost,
+    ),
+    "outer, partials": Kind(
+        "outer, partials",
+        (OUTER,),
+        outer_prepare,
+        lambda case, _, lists, options: fill(case, lists, options),
+        outer_cost,
+    ),
+    "mixed, partials": Kind(
+        "mixed, partials",
+        (MIXED,),
+        mixed_prepare,
+        lambda case, _, shared, options: fill(case, shared.lists, options.outer),
         mixed_cost,
     ),
     "staged": Kind(

@@ -85,6 +85,7 @@ def forward(
         mixed_kernel[(triton.cdiv(size, width), k.shape[0] * k.shape[1])](
             *described, partials.out, partials.lse, mixed.alone, sinks, union.begin, union.bits, union.count,
             tiles_of(out, group, width), lse, number, *sizes, **partials.shape, KEPT=partials.kept, WIDTH=width,
-            BLOCK=union.block, HAS_SINKS=sinks is not None, num_warps=options.tile_warps, num_stages=options.tile_stages,
+            BLOCK=union.block, HAS_SINKS=sinks is not None,
+            num_warps=options.tile_warps, num_stages=options.tile_stages,
         )  # fmt: skip
     return out, lse

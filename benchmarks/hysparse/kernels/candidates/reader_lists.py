@@ -43,8 +43,8 @@ def reader_lists(indices: Tensor, segments: Segments, block: int, span: int, mos
     """Lists of contiguous ``indices`` [batch, kv_heads, queries, count] with tasks of at most ``most`` pairs.
 
     A popular block has as many readers as there are queries, so the bound on a task balances the load. Pairs are
-    counted and then placed. Nothing is sorted, and nothing is read back from the device. The order of a task's pairs may
-    differ between runs, but each pair's result does not depend on the order.
+    counted and then placed. Nothing is sorted, and nothing is read back from the device. The order of a task's pairs
+    may differ between runs, but each pair's result does not depend on the order.
     """
     batch, kv_heads, queries, count = indices.shape
     keys, spans, total = segments.keys, -(-queries // span), indices.numel()
@@ -58,7 +58,20 @@ def reader_lists(indices: Tensor, segments: Segments, block: int, span: int, mos
     ends = counts.flatten().cumsum(0, dtype=torch.int32)
     task_ends = counts.add(most - 1).div_(most, rounding_mode="floor").flatten().cumsum(0, dtype=torch.int32)
     fill_kernel[grid](
-        indices, segments.starts, counts, ranks, ends, task_ends, entry, first, size, begin, owner, *sizes, most, **shape
+        indices,
+        segments.starts,
+        counts,
+        ranks,
+        ends,
+        task_ends,
+        entry,
+        first,
+        size,
+        begin,
+        owner,
+        *sizes,
+        most,
+        **shape,
     )
     bounds = torch.nn.functional.pad(task_ends.view(spans, -1)[:, -1], (1, 0))
     return ReaderLists(entry, first, size, begin, owner, bounds.contiguous(), span, block, count)
