@@ -24,7 +24,7 @@ def test_partials_and_merge(options):
 
 @pytest.mark.parametrize("options", KINDS["mixed"].options, ids=str)
 def test_mixed(options):
-    built = {"num_warps": options.tile_warps, "num_stages": options.tile_stages}
+    built = {"num_warps": options.tile_warps, "num_stages": options.tile_stages, "maxnreg": options.tile_registers}
     kernel = compiled(mixed_kernels.mixed_kernel, built, "4,16", 64, LISTS, **SHAPE, WIDTH=16)
     assert kernel.metadata.shared <= SHARED_MEMORY
     assert "wgmma" in kernel.asm["ptx"]

@@ -16,7 +16,9 @@ if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
 from benchmarks.hysparse.kernels.candidates import kv_outer, mixed, staged  # noqa: E402
+from benchmarks.hysparse.kernels.candidates.kinds import KINDS, read_options, told  # noqa: E402
 from benchmarks.hysparse.kernels.candidates.reader_lists import reader_lists  # noqa: E402
+from benchmarks.hysparse.kernels.indices import popular  # noqa: E402
 from judgerlvr.hysparse.ops import reference  # noqa: E402
 from judgerlvr.hysparse.segments import Segments, from_lengths, whole  # noqa: E402
 
@@ -152,3 +154,34 @@ def test_indices_are_divided_by_their_readers(name):
         index = int(indices[row, head, query, slot])
         expected = (index, -1) if readers >= least else (-1, index)
         assert (int(shared[row, head, query, slot]), int(alone[row, head, query, slot])) == expected
+
+
+def test_popular_indices_are_seen_and_ascending():
+    indices = popular(150, 2, BLOCK, COUNT, 1.0, DEVICE)
+    assert (indices.dtype, indices.shape) == (torch.int32, (1, 2, 150, COUNT))
+    for head in range(2):
+        for query in range(150):
+            named = [int(index) for index in indices[0, head, query] if index >= 0]
+            assert named == sorted(set(named))
+            assert len(named) == min(COUNT, query // BLOCK + 1)
+            assert named[-1] <= query // BLOCK
+
+
+def test_popular_indices_follow_their_exponent():
+    """A choice of 1 of 8 visible blocks: the most frequent block's share is its weight over the sum of weights."""
+    indices = popular(8 * 4096, 1, 4096, 1, 2.0, DEVICE)[0, 0, -4096:, 0]
+    weights = 1 / torch.arange(1, 9).double() ** 2
+    shares = indices.bincount(minlength=8).sort(descending=True).values.double().cpu() / 4096
+    torch.testing.assert_close(shares, weights / weights.sum(), rtol=0, atol=0.02)
+
+
+def test_options_are_read_as_they_are_told():
+    for name in ("outer", "mixed", "staged"):
+        for options in KINDS[name].options:
+            assert read_options(f"{name}:{told(options)}") == (name, options)
+
+
+@pytest.mark.parametrize("text", ["present", "other:rows=1", "staged:size=1"])
+def test_unreadable_options_are_refused(text):
+    with pytest.raises(ValueError, match=r"size|KIND"):
+        read_options(text)

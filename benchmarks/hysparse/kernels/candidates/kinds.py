@@ -139,7 +139,10 @@ KINDS = {
             MIXED,
             dataclasses.replace(MIXED, least=8),
             dataclasses.replace(MIXED, least=4),
-            dataclasses.replace(MIXED, tile_stages=2),
+            dataclasses.replace(MIXED, tile_stages=2, tile_registers=168),
+            # All blocks through the union, with a third program a multiprocessor.
+            dataclasses.replace(MIXED, least=1, tile_stages=2, tile_registers=168),
+            dataclasses.replace(MIXED, outer=dataclasses.replace(OUTER, span=2048)),
         ),
         mixed_prepare,
         mixed_attend,

@@ -80,8 +80,8 @@ class Partials:
 
 
 def lists_of(indices: Tensor, segments: Segments, block: int, options: OuterOptions, multiple: int = 1) -> ReaderLists:
-    """Reader lists that all sparse layers after a full layer share. The span is a multiple of ``multiple``."""
-    span = min(options.span, -(-indices.shape[2] // multiple) * multiple)
+    """Reader lists that all sparse layers after a full layer share. The span is rounded up to ``multiple`` queries."""
+    span = -(-min(options.span, indices.shape[2]) // multiple) * multiple
     return reader_lists(indices.contiguous(), segments, block, span, options.task)
 
 

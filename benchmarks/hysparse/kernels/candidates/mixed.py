@@ -33,6 +33,7 @@ class MixedOptions:
     least: int = 6
     tile_warps: int = 4
     tile_stages: int = 3
+    tile_registers: int = 255
     outer: OuterOptions = field(default_factory=OuterOptions)
 
 
@@ -57,10 +58,7 @@ def split(indices: Tensor, segments: Segments, block: int, width: int, least: in
 
 
 def share_of(indices: Tensor, segments: Segments, block: int, group: int, options: MixedOptions) -> MixedShare:
-    """Divide the indices, join the shared ones and list the readers of the others.
-
-    A span holds whole tiles: its queries are a power of two of 64 or more, or all queries.
-    """
+    """Divide the indices, join the shared ones and list the readers of the others in spans of whole tiles."""
     width = queries_a_tile(group, TABLE["sparse_forward"].rows)
     shared, alone = split(indices.contiguous(), segments, block, width, options.least)
     lists = lists_of(alone, segments, block, options.outer, width)
@@ -86,6 +84,6 @@ def forward(
             *described, partials.out, partials.lse, mixed.alone, sinks, union.begin, union.bits, union.count,
             tiles_of(out, group, width), lse, number, *sizes, **partials.shape, KEPT=partials.kept, WIDTH=width,
             BLOCK=union.block, HAS_SINKS=sinks is not None,
-            num_warps=options.tile_warps, num_stages=options.tile_stages,
+            num_warps=options.tile_warps, num_stages=options.tile_stages, maxnreg=options.tile_registers,
         )  # fmt: skip
     return out, lse
