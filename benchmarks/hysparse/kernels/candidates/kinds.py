@@ -143,6 +143,7 @@ KINDS = {
             # All blocks through the union, with a third program a multiprocessor.
             dataclasses.replace(MIXED, least=1, tile_stages=2, tile_registers=168),
             dataclasses.replace(MIXED, outer=dataclasses.replace(OUTER, span=2048)),
+            dataclasses.replace(MIXED, outer=dataclasses.replace(OUTER, span=8192)),
         ),
         mixed_prepare,
         mixed_attend,
