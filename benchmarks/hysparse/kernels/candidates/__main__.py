@@ -2,7 +2,7 @@
 
     python -m benchmarks.hysparse.kernels.candidates OUT_DIR [--contexts 32768 65536 131072] [--seconds 120]
 
-Indices are drawn by popularity (Jaccard of neighbours about .27, as a trained model's), with overlap 0.9, and
+Indices are drawn by popularity (unions or neighbours' overlap as a trained model's), with overlap 0.9, and
 independently. --indices FILE adds a trained model's. At the first context each candidate's configurations compete on
 the first set of indices, and the fastest goes on. --try KIND:NAME=NUMBER,... replaces the configurations of a kind.
 Each row is printed and written at once. A row that fails says why, and the others go on.
@@ -20,6 +20,8 @@ from benchmarks.hysparse.kernels.case import Case
 from benchmarks.hysparse.kernels.table import Table
 
 SOURCES = ("popular", "overlap 0.9", "independent")
+# The first gives unions as large as a trained model's choices, the second the Jaccard overlap of its neighbours.
+EXPONENTS = (1.2, 1.45)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=120, help="begin no row after this time")
     parser.add_argument("--indices", type=Path, nargs="*", default=[], help="a trained model's indices, .pt")
     parser.add_argument("--sources", nargs="*", default=list(SOURCES), choices=SOURCES)
-    parser.add_argument("--exponent", type=float, default=1.45, help="of the popularity that is drawn by")
+    parser.add_argument("--exponents", type=float, nargs="+", default=EXPONENTS, help="of the popularity drawn by")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--try", nargs="+", default=[], type=read_options, dest="tried", metavar="KIND:NAME=NUMBER")
     parser.add_argument("--no-libraries", action="store_true", help="leave FA3 and cuDNN out")

@@ -23,13 +23,11 @@ def sources(case: Case) -> Iterator[tuple[str, Callable[[], Tensor]]]:
     o, where = case.options, (case.context, case.options.kv_heads, case.options.block)
     for path in o.indices:
         yield path.stem, lambda path=path: stored(path, *where, DEVICE)
-    makers: dict[str, Callable[[], Tensor]] = {
-        "popular": lambda: popular(*where, o.count, o.exponent, DEVICE),
-        "overlap 0.9": lambda: drifting(*where, o.count, 0.9, DEVICE),
-        "independent": lambda: drifting(*where, o.count, 0.0, DEVICE),
-    }
-    for name in o.sources:
-        yield name, makers[name]
+    for exponent in o.exponents if "popular" in o.sources else ():
+        yield f"popular {exponent}", lambda exponent=exponent: popular(*where, o.count, exponent, DEVICE)
+    for name, overlap in (("overlap 0.9", 0.9), ("independent", 0.0)):
+        if name in o.sources:
+            yield name, lambda overlap=overlap: drifting(*where, o.count, overlap, DEVICE)
 
 
 @torch.no_grad()
