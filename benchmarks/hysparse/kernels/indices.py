@@ -32,6 +32,29 @@ def drifting(context: int, kv_heads: int, block: int, count: int, overlap: float
     return chosen.masked_fill(chosen == beyond, PADDING).int()[None].contiguous()
 
 
+def popular(context: int, kv_heads: int, block: int, count: int, exponent: float, device: str) -> Tensor:
+    """Indices int32 [1, kv_heads, context, count] drawn anew for each query, some blocks more often than others.
+
+    The block of popularity rank r, in a random order for each KV head, weighs 1 / r ** ``exponent``. A barely trained
+    model's choices of 16 blocks of 64 had Jaccard .28, .26 and .17 at 32k, 64k and 128k, and unions of 16 queries of
+    91, 103 and 114 blocks. Exponents 1.15, 1.25 and 1.3 give unions of 90, 102 and 111 blocks, but Jaccard .18, .17
+    and .20. Exponent 1.45 gives Jaccard .27 at 32k, but unions of 75 blocks.
+    """
+    draw = torch.Generator(device).manual_seed(0)
+    blocks = -(-context // block)
+    number, own = torch.arange(blocks, device=device), torch.arange(context, device=device)[:, None] // block
+    found = torch.full((1, kv_heads, context, count), PADDING, dtype=torch.int32, device=device)
+    for head in range(kv_heads):
+        rank = torch.randperm(blocks, generator=draw, device=device) + 1
+        # The largest of weights raised by Gumbel noise are a draw without replacement.
+        noise = torch.empty(context, blocks, device=device).exponential_(generator=draw).log_().neg_()
+        score = noise.sub_(exponent * rank.log()).masked_fill_(number > own, -torch.inf)
+        best = score.topk(min(count, blocks), dim=-1)
+        chosen = best.indices.masked_fill(best.values == -torch.inf, blocks).sort(dim=-1).values
+        found[0, head, :, : chosen.shape[-1]] = chosen.masked_fill(chosen == blocks, PADDING).int()
+    return found
+
+
 def stored(path: Path, context: int, kv_heads: int, block: int, device: str) -> Tensor:
     """A trained model's indices: a .pt file of {"indices": [1, heads, tokens, count], "block": int}.
 
