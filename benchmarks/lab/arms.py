@@ -16,10 +16,15 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True)
 class Stage:
-    """``steps`` steps whose kinds repeat ``pattern``. Optimiser moments start anew with each stage."""
+    """``steps`` steps whose kinds repeat ``pattern``. Optimiser moments start anew with each stage.
+
+    With ``until_learnt`` the stage ends at the first evaluation at which every run has learnt that share of the
+    unreliable facts. The next stage gets the steps that are left.
+    """
 
     pattern: tuple[StepKind, ...]
     steps: int
+    until_learnt: float | None = None
 
     def kind(self, step: int) -> StepKind:
         return self.pattern[step % len(self.pattern)]
@@ -56,6 +61,18 @@ def main_arms(steps: int) -> tuple[Arm, ...]:
         replace(vanilla, name="penalty-low", penalty=0.1),
         replace(vanilla, name="penalty-high", penalty=0.3),
     )
+
+
+def judge_until(learnt: float, most: int, steps: int) -> Arm:
+    """Judging until every run has learnt enough, for ``most`` steps at most."""
+    judging = Stage((StepKind.JUDGE,), most, learnt)
+    return Arm("judge-until", (judging, stage(steps - most, StepKind.GENERATE)))
+
+
+def dose_arms(steps: int) -> tuple[Arm, ...]:
+    """Vanilla, judging until a quarter of the unreliable facts is learnt, and both penalties."""
+    arms = {arm.name: arm for arm in main_arms(steps)}
+    return (arms["vanilla"], judge_until(0.25, steps // 2, steps), arms["penalty-high"], arms["penalty-low"])
 
 
 def registered_arms(steps: int) -> tuple[Arm, ...]:

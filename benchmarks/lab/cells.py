@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks.lab.arms import Arm, control_arms, main_arms, registered_arms
+from benchmarks.lab.arms import Arm, control_arms, dose_arms, main_arms, registered_arms
 from benchmarks.lab.checks import LEAST_ENTROPY
 from benchmarks.lab.sft import SftConfig
 from benchmarks.lab.training import RlConfig
@@ -82,7 +82,13 @@ def registered_cells() -> list[Cell]:
         replace(fresh_instance(chain, 5, "judge-20-chain-second-2026-11-30.md"), least_entropy=0.60),
         replace(fresh_instance(twin, 4, "judge-20-twin-2026-11-30.md"), least_entropy=0.60),
         *(trained_longer(fresh_instance(chain, number, "judge-20-chain-third-2026-11-30.md")) for number in (6, 7)),
+        *(dosed(fresh_instance(chain, number, "judge-until-chain-2026-11-30.md")) for number in (8, 9)),
     ]
+
+
+def dosed(cell: Cell) -> Cell:
+    """Judging ends when enough is learnt, and not after 20 steps."""
+    return replace(trained_longer(cell), arms=dose_arms(STEPS))
 
 
 def trained_longer(cell: Cell) -> Cell:

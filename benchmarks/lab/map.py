@@ -25,7 +25,7 @@ from benchmarks.lab.pairs import (
 from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import Comparison, Estimate, Outcome, estimate, front_tokens, outcomes
 
-MAIN_ARMS = ("judge-20", "judge-40")
+MAIN_ARMS = ("judge-20", "judge-40", "judge-until")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.lab.adam import Adam
-from benchmarks.lab.arms import Arm, StepKind
+from benchmarks.lab.arms import Arm, Stage, StepKind
+from benchmarks.lab.checks import learnt
 from benchmarks.lab.evaluation import CurvePoint, Evaluator, Point, flat, tile
 from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.model import Shape, Weights, cast, compute_type, next_token_logits, rotary_table, trainable
@@ -78,9 +79,11 @@ class Trainer:
         octet = Octet([[] for _ in range(self.runs)], [])
         tokens, done, total = torch.zeros(self.runs, device=self.device), 0, sum(s.steps for s in arm.stages)
         self._record(octet, evaluator.points(base, False), 0, "base", tokens, arm, began, say)
+        planned = 0
         for index, stage in enumerate(arm.stages):
             adam = Adam(weights, self.rates)
-            for step in range(stage.steps):
+            planned += stage.steps
+            for step in range(planned - done):
                 if time.monotonic() > deadline:
                     octet.seconds = time.monotonic() - began
                     return octet
@@ -88,10 +91,12 @@ class Trainer:
                 figures = self.step(arm, kind, weights, adam, pool, 100003 * seed + done)
                 tokens, done = tokens + figures["sampled"], done + 1
                 octet.steps.append({"step": done, "kind": str(kind), **{k: rounded(v) for k, v in figures.items()}})
-                if done % self.config.evaluate_every == 0 or step == stage.steps - 1:
+                if done % self.config.evaluate_every == 0 or done == planned:
                     last = total - done <= 2 * self.config.evaluate_every
-                    stage_name = f"{index + 1}-{kind}"
-                    self._record(octet, evaluator.points(weights, last), done, stage_name, tokens, arm, began, say)
+                    points = evaluator.points(weights, last)
+                    self._record(octet, points, done, f"{index + 1}-{kind}", tokens, arm, began, say)
+                    if taught(stage, points):
+                        break
         octet.complete, octet.seconds = True, time.monotonic() - began
         return octet
 
@@ -222,6 +227,11 @@ class Trainer:
         lengths = " ".join(f"{point['tokens']:.0f}" for point in points)
         accuracy, none = show("accuracy"), show("none_accuracy")
         say(f"{arm.name} {step} {stage} {seconds:.0f}s accuracy {accuracy} tokens {lengths} none {none}")
+
+
+def taught(stage: Stage, points: list[Point]) -> bool:
+    """Whether the stage ends because every run has learnt enough."""
+    return stage.until_learnt is not None and min(map(learnt, points)) >= stage.until_learnt
 
 
 def rows_of(values: Tensor, rows: Tensor, places: int) -> Tensor:

@@ -1,12 +1,13 @@
 """An octet: updates against a naive twin, pairing of arms, penalties, and the judge pool."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from benchmarks.lab.adam import Adam
-from benchmarks.lab.arms import Arm, StepKind, control_arms, main_arms
+from benchmarks.lab.arms import Arm, StepKind, control_arms, dose_arms, judge_until, main_arms
 from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.model import cast, next_token_logits, trainable
 from benchmarks.lab.objective import policy_loss, token_logprobs
@@ -96,7 +97,7 @@ def test_penalty_of_right_answers(penalty, adaptive, expected):
     assert penalised(arm, RIGHT, LENGTHS, 2)[0].tolist() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("arm", [*main_arms(120), *control_arms(120)], ids=lambda arm: arm.name)
+@pytest.mark.parametrize("arm", [*main_arms(120), *control_arms(120), *dose_arms(120)], ids=lambda arm: arm.name)
 def test_every_arm_has_all_steps(arm):
     assert sum(stage.steps for stage in arm.stages) == 120
 
@@ -132,6 +133,25 @@ def test_an_octet_cut_by_the_deadline_says_so(trainer, weights, draw):
     octet = trainer.train(main_arms(6)[0], weights, pool, Nothing(), 0, deadline=-math.inf)
     assert not octet.complete
     assert [len(curve) for curve in octet.curves] == [1, 1]
+
+
+def points_of(*learnt):
+    """A point for each run that has learnt this share of the unreliable facts."""
+    plain = dict(accuracy=0.0, tokens=1.0, none_accuracy=0.0, unreliable_belief=0.4)
+    return [plain | {"unreliable_right": 0.4 + share} for share in learnt]
+
+
+@pytest.mark.parametrize(
+    ("learnt", "judged"), [((0.3, 0.25), 2), ((0.3, 0.2), 4)], ids=["every run has learnt", "one run has not"]
+)
+def test_judging_ends_once_every_run_has_learnt_enough(trainer, weights, draw, monkeypatch, learnt, judged):
+    class Learnt:
+        def points(self, weights, full):
+            return points_of(*learnt)
+
+    monkeypatch.setattr(trainer, "config", replace(SMALL, evaluate_every=2))
+    octet = trainer.train(judge_until(0.25, 4, 6), weights, pool_of(trainer.world, draw), Learnt(), 0, math.inf)
+    assert [step["kind"] for step in octet.steps] == ["judge"] * judged + ["generate"] * (6 - judged)
 
 
 @pytest.mark.parametrize("kind", [StepKind.JUDGE, StepKind.JUDGE_FEW, StepKind.JUDGE_SHUFFLED, StepKind.JUDGE_SFT])
