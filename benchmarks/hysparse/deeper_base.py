@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from judgerlvr.tinyworld.making.all_experts import use_all_experts
 from judgerlvr.tinyworld.making.checkpoint import base_path, save_checkpoint
-from judgerlvr.tinyworld.making.model import fresh_model, make_config
+from judgerlvr.tinyworld.making.model import fresh_model, has_experts, make_config
 from judgerlvr.tinyworld.making.sft import SFTConfig, train
 from judgerlvr.tinyworld.task import World
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
@@ -71,6 +72,8 @@ def deeper(architecture: str, seed: int) -> PreTrainedModel:
 def make(out: Path, architecture: str, device: str, **limits: Any) -> str:
     """Train, store the model in ``out``, and return what was done. ``limits`` go to SFTConfig."""
     model = deeper(architecture, limits["seed"]).to(device)
+    if device != "cpu" and has_experts(model.config):
+        use_all_experts(model)
     config = SFTConfig(chunks=1, warmup=10, **limits)
     losses = train(model, train_tokenizer(), Tracer(World()), config)
     last = sum(losses[-50:]) / len(losses[-50:])
