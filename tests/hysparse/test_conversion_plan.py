@@ -31,7 +31,7 @@ from judgerlvr.hysparse.distill import main as run_distill
 from judgerlvr.hysparse.distiller import NoLastCheckpoint
 from judgerlvr.hysparse.divergence import divergence
 from judgerlvr.hysparse.layer_work import multiplied, saved_bytes, summed
-from judgerlvr.hysparse.layout import FULL, SPARSE, with_full
+from judgerlvr.hysparse.layout import FULL, SPARSE
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.options import InitialValues
 from judgerlvr.hysparse.placements import Stack, batches_of, greedy
@@ -301,12 +301,3 @@ def test_the_benchmark_of_costs_reads_the_commands_own_lines():
     assert "12.50 | 10.00 | 1.250 | off" in seconds
     assert "8.00 | 7.50 | 1.067 | within 10 %" in memory
     assert f"| {expected_runs(4) + 16:.0f} | 40 |" in runs
-
-
-def test_the_plain_placements_beside_a_search_name_as_many_layers_as_asked():
-    from benchmarks.hysparse.deeper_search import plain
-
-    for kind, full in plain(12):
-        assert with_full(12, full).count(FULL) == len(full)
-        gaps = {after - before for before, after in zip(full, [*full[1:], 12], strict=True)}
-        assert full[0] == 0 and (kind == "first" or max(gaps) - min(gaps) <= 1)
