@@ -1,6 +1,6 @@
 """Plan over measured: seconds and GPU memory of a search of full layers and of ten distillation steps.
 
-    python -m benchmarks.hysparse.conversion_cost OUT [--shape 1.7b 0.6b] [--seconds 145]
+    python -m benchmarks.hysparse.conversion_cost OUT [--shape 1.7b 0.6b] [--seconds 130]
 
 Models have random weights in the shape of a Qwen3 checkpoint. The product's own commands plan, search and distil.
 ``OUT/page.md`` is written again after each part, and a second start with the same OUT goes on with the missing parts.
@@ -70,7 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--shape", nargs="+", choices=tuple(SHAPES), default=("1.7b", "0.6b"))
     parser.add_argument("--plan-only", nargs="*", choices=tuple(SHAPES), default=("8b",))
     parser.add_argument("--work", type=Path, help="folder of models, which are removed again (default OUT/work)")
-    parser.add_argument("--seconds", type=float, default=145, help="after which no further part begins")
+    parser.add_argument("--seconds", type=float, default=130, help="after which no further part begins")
     parser.add_argument("--steps", type=int, default=10, help="steps of the distillation")
     parser.add_argument("--rows", type=int, default=8, help="rows of a distillation step")
     options = parser.parse_args()
@@ -264,8 +264,6 @@ def write_plans(options: argparse.Namespace, name: str) -> None:
 def main() -> int:
     options = parse_arguments()
     until = time.monotonic() + options.seconds
-    for name in options.plan_only:
-        guarded(options, f"{name} plan", lambda name=name: write_plans(options, name))
     small = replace(SHAPES[options.shape[0]], hidden=256, width=256, layers=2, vocabulary=512)
     if not all((options.out / f"{name}-{part}.json").exists() for name in options.shape for part in PARTS[1:]):
         for part in PARTS[1:]:
@@ -273,6 +271,8 @@ def main() -> int:
         run_shape(Run(options, WARM, small, 1), until)
     for name in options.shape:
         run_shape(Run(options, name, SHAPES[name], options.steps), until)
+    for name in options.plan_only:
+        guarded(options, f"{name} plan", lambda name=name: write_plans(options, name))
     text = write_page(options)
     print(text)
     return int("not run" in text)
