@@ -264,7 +264,7 @@ def write_plans(options: argparse.Namespace, name: str) -> None:
 def main() -> int:
     options = parse_arguments()
     until = time.monotonic() + options.seconds
-    small = replace(SHAPES[options.shape[0]], hidden=256, width=256, layers=2, vocabulary=512)
+    small = replace(SHAPES[options.shape[0]], hidden=256, width=256, layers=3, vocabulary=512)
     if not all((options.out / f"{name}-{part}.json").exists() for name in options.shape for part in PARTS[1:]):
         for part in PARTS[1:]:
             (options.out / f"{WARM}-{part}.json").unlink(missing_ok=True)
