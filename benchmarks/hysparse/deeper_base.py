@@ -10,15 +10,18 @@ beginning have no advantage by construction.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from judgerlvr.tinyworld.making.all_experts import use_all_experts
 from judgerlvr.tinyworld.making.checkpoint import base_path, save_checkpoint
-from judgerlvr.tinyworld.making.model import fresh_model, make_config
+from judgerlvr.tinyworld.making.model import fresh_model, has_experts, make_config
 from judgerlvr.tinyworld.making.sft import SFTConfig, train
 from judgerlvr.tinyworld.task import World
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
@@ -36,6 +39,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="training ends then, in place of --steps")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw texts")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args()
 
 
@@ -63,14 +69,22 @@ def deeper(architecture: str, seed: int) -> PreTrainedModel:
     return model
 
 
+def make(out: Path, architecture: str, device: str, **limits: Any) -> str:
+    """Train, store the model in ``out``, and return what was done. ``limits`` go to SFTConfig."""
+    model = deeper(architecture, limits["seed"]).to(device)
+    if device != "cpu" and has_experts(model.config):
+        use_all_experts(model)
+    config = SFTConfig(chunks=1, warmup=10, **limits)
+    losses = train(model, train_tokenizer(), Tracer(World()), config)
+    last = sum(losses[-50:]) / len(losses[-50:])
+    save_checkpoint(model, train_tokenizer(), out)
+    return f"{len(losses)} steps of {config.rows} examples: loss {losses[0]:.4f}, {last:.4f} in the last 50 steps"
+
+
 def main() -> int:
     options = parse_arguments()
-    model = deeper(options.architecture, options.seed)
-    limits = {name: getattr(options, name) for name in ("rows", "steps", "lr", "seed")}
-    losses = train(model, train_tokenizer(), Tracer(World()), SFTConfig(chunks=1, warmup=10, **limits))
-    last = sum(losses[-50:]) / len(losses[-50:])
-    print(f"{len(losses)} steps of {options.rows} examples: loss {losses[0]:.4f}, {last:.4f} in the last 50 steps")
-    save_checkpoint(model, train_tokenizer(), options.out)
+    limits = {name: getattr(options, name) for name in ("rows", "steps", "lr", "seed", "seconds", "workers")}
+    print(make(options.out, options.architecture, options.device, **limits))
     return 0
 
 

@@ -86,13 +86,18 @@ def full_attention_twin(shape: Any) -> Any:
 
 
 def choices_of(model: Any, batch: Any, device: str) -> list[Tensor]:
-    """The model's own choices in float32 for each sequence, int16 [tokens, 1, values]."""
+    """The model's own choices in float32 for each sequence, as a sample carries them."""
+    from judgerlvr.hysparse.rollout_choices import carried_sizes, from_parameters, to_parameters
+
     model.to(device)
+    uncrowded = carried_sizes(model.config).uncrowded
     found = []
     with torch.no_grad():
         for sequence in batch["input_ids"].unbind():
             output = model(sequence[None].to(device), output_blocks=True)
-            found.append(output.used_blocks[:, 0].permute(2, 0, 1, 3).flatten(1).to(torch.int16)[:, None].cpu())
+            computed = output.used_blocks[:, 0, :, :-1].permute(2, 0, 1, 3).to(torch.int16).cpu().numpy()
+            parameters = to_parameters(computed[uncrowded:], len(computed))
+            found.append(torch.tensor(from_parameters(parameters, len(sequence))))
     model.cpu()
     return found
 

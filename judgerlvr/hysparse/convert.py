@@ -14,7 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import COSTS, SEARCH, SEARCHING, add, add_conversion
+from judgerlvr.hysparse.options import CARD, COSTS, SEARCH, SEARCHING, add, add_conversion
 from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
@@ -30,6 +30,7 @@ def convert(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--plan", action="store_true", help="print costs before any weight is read, and stop")
     add(parser.add_argument_group("KV cache of --plan and of --search"), COSTS)
     add(parser.add_argument_group("--search"), SEARCHING)
+    add(parser, (CARD,))
     options = parser.parse_args(arguments)
     from judgerlvr.hysparse.converting import run  # after parsing: --help needs no torch
 

@@ -8,11 +8,14 @@ from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.conversion import adopt, read_model, save, starting_values, stored_dtype, target_config
+from judgerlvr.hysparse.conversion_plan import card_for, largest_pass, search_line
+from judgerlvr.hysparse.conversion_rates import DISK_GB_S
 from judgerlvr.hysparse.derived_files import check_new
 from judgerlvr.hysparse.layout import letters
 from judgerlvr.hysparse.placements import layer_runs
-from judgerlvr.hysparse.search import Point, check_count, find, write_curve
+from judgerlvr.hysparse.search import Point, check_count, find, read_parts, write_curve
 from judgerlvr.hysparse.sizes import MIB, count_parameters, report
+from judgerlvr.hysparse.texts import pack
 from rewards.wording import counted
 
 UNMEASURED = (
@@ -51,7 +54,7 @@ def write(options: argparse.Namespace, config: HySparseConfig, source: PreTraine
 def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
     """Costs of conversion and result as text. No weight is read.
 
-    Memory is counted from the shapes. Minutes are left out, because no conversion of the shape was timed.
+    Everything is calculated from the shapes. Texts of a search are read, so that the plan knows their number.
     """
     parameters = count_parameters(config)
     dtype = stored_dtype(config)
@@ -66,20 +69,33 @@ def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
             f"blocks of {counted(config.select_block, 'token')}",
             f"memory of the conversion: {weights:,.1f} MiB of weights and {gates:,.1f} MiB of gates, each once, in "
             f"{str(dtype).removeprefix('torch.')} [calculated]; the source's files hold {files / MIB:,.1f} MiB",
-            "minutes: not measured for this shape",
+            f"minutes: {conversion_minutes(parameters.total * dtype.itemsize):.1f} to read and write the weights "
+            f"[assumed disk of {DISK_GB_S.value} GB/s]",
             *search_plan(options, config),
             report(config, options.context, options.batch),
         ]
     )
 
 
+def conversion_minutes(written: int) -> float:
+    """Minutes in which a disk gives the source's weights and takes ``written`` bytes."""
+    return 2 * written / (DISK_GB_S.value * 1e9) / 60
+
+
 def search_plan(options: argparse.Namespace, config: HySparseConfig) -> list[str]:
-    """Lines about the search, if the options ask for a search. The layers of the plan are then an example."""
+    """Lines about the search, if the options ask for a search. The layers of the plan are then an example.
+
+    Raises InputError as ``read_parts``.
+    """
     if options.search is None:
         return []
     layers = config.num_hidden_layers
     passes, left = layer_runs(layers) / layers, options.full_count or len(config.full_layers)
+    held, searched = (pack(part, options.length) for part in read_parts(options, config))
+    batches, heldout = (-(-len(part.ids) // options.rows) for part in (searched, held))
+    line = search_line(config, largest_pass(searched, options.rows), batches, heldout, card_for(options.card))
     return [
+        line,
         f"search: at most {passes:,.0f} forward passes over the searched texts, and {layers} over the held-out texts",
         f"the search leaves {left} full layers, and the layers above are an example",
     ]

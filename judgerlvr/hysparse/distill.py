@@ -8,6 +8,7 @@ not learnt. The first rows are held out. The loss is the divergence of the sourc
 student's. Texts are packed into rows of ``--length`` tokens. OUT must not exist, unless ``--resume`` goes on with it.
 ``--student DIR`` trains a converted model further. ``OUT/distill.jsonl`` holds a line for each evaluation: learnt
 tokens so far, and the held-out loss of student and source. Under torchrun, GPUs share weights and optimiser states.
+``--plan`` prints minutes and memory of one GPU and writes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import STUDENT, SWITCHES, TRAINING, add, add_conversion
+from judgerlvr.hysparse.options import CARD, STUDENT, SWITCHES, TRAINING, add, add_conversion
 from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
@@ -30,6 +31,7 @@ def distill(arguments: Sequence[str] | None) -> None:
     )
     add_conversion(parser, STUDENT)
     add(parser, TRAINING, required=("--texts",))
+    add(parser, (CARD,))
     for flag, text in SWITCHES.items():
         parser.add_argument(flag, action="store_true", help=text)
     options = parser.parse_args(arguments)

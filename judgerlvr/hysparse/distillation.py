@@ -21,6 +21,7 @@ from judgerlvr.hysparse.conversion import (
     stored_dtype,
     target_config,
 )
+from judgerlvr.hysparse.conversion_plan import Distilling, card_for, distilling_line, largest_pass
 from judgerlvr.hysparse.derived_files import check_new, copy_files
 from judgerlvr.hysparse.distillation_folder import (
     CHECKPOINTS,
@@ -28,10 +29,11 @@ from judgerlvr.hysparse.distillation_folder import (
     open_folder,
     write_curve,
 )
-from judgerlvr.hysparse.distiller import Distiller, trainer_arguments
+from judgerlvr.hysparse.distiller import Distiller, share_rows, trainer_arguments
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.options import SHAPE
-from judgerlvr.hysparse.texts import read_texts, read_tokenizer, split_texts
+from judgerlvr.hysparse.spent import spending
+from judgerlvr.hysparse.texts import Packed, read_texts, read_tokenizer, split_texts
 from rewards.errors import InputError
 
 # Fields in which a student must equal its source, so that logits and layers can be compared.
@@ -48,6 +50,9 @@ def run(options: argparse.Namespace) -> None:
     halves = (options.precision or ("bf16" if device == "cuda" else "fp32")) == "bf16"
     texts = read_texts(options.texts, read_tokenizer(options.source), options.length)
     heldout, rest = split_texts(texts, options.heldout, options.length, options.texts)
+    if options.plan:
+        print(plan(options, config, heldout, rest))
+        return
     arguments = trainer_arguments(options, options.out / CHECKPOINTS, device, halves)
     if first:
         open_folder(options, arguments.world_size)
@@ -57,8 +62,23 @@ def run(options: argparse.Namespace) -> None:
     trainer = Distiller(
         student, source, rest, heldout, arguments, options.hidden, lambda c: write_curve(options.out, c)
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(options.out) if options.resume else None)
+    with spending("distillation", device, shown=first):
+        trainer.train(resume_from_checkpoint=last_checkpoint(options.out) if options.resume else None)
     store(trainer, options, dtype)
+
+
+def plan(options: argparse.Namespace, config: HySparseConfig, heldout: Packed, rest: Packed) -> str:
+    """Minutes and memory of the distillation in one process. Raises InputError as ``trainer_arguments``."""
+    at_once, passes = share_rows(options, processes=1)
+    work = Distilling(
+        steps=options.steps,
+        passes=passes,
+        evaluations=1 + -(-options.steps // options.every),
+        heldout=-(-len(heldout.ids) // at_once),
+        checkpoints=options.steps // options.save_every,
+        recompute=options.recompute,
+    )
+    return distilling_line(config, largest_pass(rest, at_once), work, card_for(options.card))
 
 
 def student_config(options: argparse.Namespace) -> HySparseConfig:

@@ -15,7 +15,7 @@ from rewards.errors import InputError, reading
 CURVE, SETTINGS, CHECKPOINTS = "distill.jsonl", "distill.json", "checkpoints"
 # transformers writes this file of a checkpoint last.
 LAST_WRITTEN = "trainer_state.json"
-FREE = ("out", "resume", "device")  # Options that may differ between two starts.
+FREE = ("out", "resume", "device", "card", "plan")  # Options that may differ between two starts.
 
 
 def settings_of(options: argparse.Namespace, processes: int) -> dict[str, Any]:

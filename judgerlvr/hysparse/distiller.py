@@ -10,7 +10,15 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerControl, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from judgerlvr.hysparse.divergence import divergence, heldout_loss
 from judgerlvr.hysparse.modeling import HySparseDecoderLayer, HySparseForCausalLM
@@ -101,6 +109,18 @@ def share_rows(options: argparse.Namespace, processes: int) -> tuple[int, int]:
     return at_once, passes
 
 
+class NoLastCheckpoint(TrainerCallback):
+    """The result is stored behind the last step, so no checkpoint is due there unless ``save_steps`` asks for one.
+
+    A checkpoint of a large model takes minutes, and a kill loses ``save_steps`` steps at most in any case.
+    """
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Called behind transformers' own callback, which asks for a last checkpoint."""
+        if state.global_step >= state.max_steps and state.global_step % state.save_steps:
+            control.should_save = False
+
+
 class Distiller(Trainer):
     """Trains ``student`` towards ``source``. ``report`` gets the curve after each evaluation."""
 
@@ -119,6 +139,7 @@ class Distiller(Trainer):
             model=student, args=arguments, train_dataset=rows, eval_dataset=Rows(heldout), data_collator=default_collate
         )
         self.remove_callback(PrinterCallback)
+        self.add_callback(NoLastCheckpoint())
         self.source, self.heldout = source.to(arguments.device), on(heldout, arguments.device)
         self.hidden, self.report, self.student_config = hidden, report, student.config
         self.reference = heldout_loss(self.source, self.heldout, arguments.per_device_train_batch_size)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from judgerlvr.config.domains import COUNT, PATH, SHARE, Domain, Pattern, Range
+from judgerlvr.config.cards import CARDS
+from judgerlvr.config.domains import COUNT, PATH, SHARE, Choice, Domain, Pattern, Range
 from judgerlvr.config.values import BadValue, from_text, shown
 
 DEFAULT_RATIO = 3
@@ -72,6 +73,7 @@ COSTS = (
     Option("--context", int, 32_768, COUNT, "tokens a sequence"),
     Option("--batch", int, 1, COUNT, "sequences"),
 )
+CARD = Option("--card", str, None, Choice(tuple(CARDS)), "card that --plan is for (default: this machine's, or h200)")
 KV_DTYPE = Option("--kv-dtype", str, "bf16", Pattern(r"bf16|fp8", "bf16 or fp8"), "of the KV cache")
 SEARCHING = (
     Option("--full-count", int, None, COUNT, "full layers that the search leaves (default: as many as 1:3 has)"),
@@ -101,6 +103,7 @@ TRAINING = (
 )
 SWITCHES = {
     "--recompute": "compute activations again in the backward pass, which saves memory",
+    "--plan": "print minutes and memory before any weight is read, and stop",
     "--resume": "go on from the last checkpoint in OUT, with the options of the first start",
 }
 

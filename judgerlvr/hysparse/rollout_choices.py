@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from judgerlvr.hysparse.carried_sizes import HEADER, PART, CarriedSizes
 from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.ops.selection import PADDING
 
 KEY = "block_indices"
 # A request asks for its choices with this entry of vLLM's ``SamplingParams.extra_args``.
@@ -22,10 +26,6 @@ TRANSFER = {
 }
 
 
-# A choice is carried as an int16.
-CHOICE_BYTES = np.dtype(np.int16).itemsize
-
-
 @dataclass(frozen=True)
 class Choices:
     """Choices of one sequence. ``blocks`` [selecting layers, tokens, kv_heads, count] are ascending and padded with -1.
@@ -36,39 +36,88 @@ class Choices:
     experts: Tensor | None = None
 
 
-def row_values(config: HySparseConfig) -> int:
-    """Choices of one token: blocks of all selecting layers and KV heads, and experts of all MoE layers."""
-    blocks = len(config.selecting_layers) * config.num_key_value_heads * config.selection.count
-    return blocks + len(config.expert_layers) * config.num_experts_per_tok
+def carried_sizes(config: HySparseConfig) -> CarriedSizes:
+    """Sizes of what samples of this model carry."""
+    return CarriedSizes(
+        blocks=len(config.selecting_layers) * config.num_key_value_heads * config.selection.count,
+        experts=len(config.expert_layers) * config.num_experts_per_tok,
+        uncrowded=config.selection.block * config.selection.count,
+    )
 
 
-def to_parameters(blocks: NDArray[np.int16], experts: NDArray[np.int16] | None = None) -> dict[str, Any]:
-    """``blocks`` [tokens, layers, kv_heads, count] and ``experts`` [tokens, MoE layers, top_k] in the form that a
-    request's output carries: one row a token.
+def to_parameters(
+    crowded: NDArray[np.int16], computed: int, experts: NDArray[np.int16] | None = None
+) -> dict[str, Any]:
+    """Choices of a sequence of ``computed`` rows in the form that a request's output carries.
+
+    ``crowded`` [crowded rows, layers, kv_heads, count] and ``experts`` [computed, MoE layers, top_k].
     """
-    parts = [part.reshape(len(blocks), -1) for part in (blocks, experts) if part is not None]
-    rows = np.concatenate(parts, axis=1)
-    return {KEY: rows.tobytes(), "shape": list(rows.shape)}
+    header = np.array(divmod(computed, PART)[::-1], dtype=np.int16)
+    parts = [header, *(part.ravel() for part in (experts, crowded) if part is not None)]
+    return {KEY: np.concatenate(parts).tobytes(), "rows": computed}
 
 
 def from_parameters(parameters: dict[str, Any] | None, tokens: int) -> NDArray[np.int16]:
-    """int16 [tokens, 1, values of a row] for prompt and response. verl wants a dimension of layers.
+    """Values of a sample of ``tokens`` tokens, int16 [values], as ``unpacked`` reads them.
 
-    The last token was sampled and never computed. Its row repeats the row before, whose blocks the token sees too.
-    Nothing is trained on tokens after the last. Raises ValueError unless every other token has a row.
+    Raises ValueError unless the engine computed every token but the last, which was sampled.
     """
     if not parameters or KEY not in parameters:
         raise ValueError("the rollout engine returned no block indices: its KV connector is missing")
-    found = np.frombuffer(parameters[KEY], dtype=np.int16).reshape(parameters["shape"])
-    if len(found) != tokens - 1:
-        raise ValueError(f"the rollout engine returned block indices of {len(found)} tokens, not {tokens - 1}")
-    return np.concatenate([found, found[-1:]])[:, None]
+    if parameters["rows"] != tokens - 1:
+        raise ValueError(f"the rollout engine returned block indices of {parameters['rows']} tokens, not {tokens - 1}")
+    return np.frombuffer(parameters[KEY], dtype=np.int16)
 
 
-def split_choices(rows: Tensor, config: HySparseConfig) -> Choices:
-    """The choices in ``rows`` [tokens, 1, values], which ``from_parameters`` makes."""
+def unpacked(values: Tensor, tokens: int, config: HySparseConfig) -> Choices:
+    """Choices of all ``tokens`` rows of a sample, int16, from the ``values`` of ``from_parameters``.
+
+    The last token's row repeats the row before, whose blocks the token sees too. Nothing is trained on tokens after the
+    last. A sample of zeros fills up a batch, and has ``blank`` rows. Raises ValueError for values of another sample.
+    """
+    sizes = carried_sizes(config)
+    low, high = values[:HEADER].tolist()
+    computed = low + high * PART
+    if computed == 0:
+        return blank(tokens, config, values.device)
+    if computed != tokens - 1 or len(values) != sizes.values(tokens):
+        raise ValueError(f"choices of {computed} rows in {len(values)} values, for a sample of {tokens} tokens")
+    experts, crowded = values[HEADER:].split([computed * sizes.experts, sizes.crowded(computed) * sizes.blocks])
     shape = (len(config.selecting_layers), config.num_key_value_heads, config.selection.count)
+    blocks = torch.cat([every_block(min(computed, sizes.uncrowded), shape, config, values), crowded.view(-1, *shape)])
+    routed = (len(config.expert_layers), config.num_experts_per_tok)
+    return Choices(by_layer(blocks), by_layer(experts.view(computed, *routed)) if sizes.experts else None)
+
+
+def every_block(rows: int, shape: tuple[int, int, int], config: HySparseConfig, like: Tensor) -> Tensor:
+    """Choices of the first rows of a sequence, which take all blocks that they see, [rows, *shape]."""
+    own = torch.arange(rows, device=like.device, dtype=like.dtype) // config.selection.block
+    blocks = torch.arange(shape[-1], device=like.device, dtype=like.dtype)
+    seen = torch.where(blocks <= own[:, None], blocks, PADDING)
+    return seen[:, None, None].expand(rows, *shape)
+
+
+def by_layer(rows: Tensor) -> Tensor:
+    """[computed, layers, ...] to [layers, tokens, ...], where the last row stands twice."""
+    return torch.cat([rows, rows[-1:]]).transpose(0, 1)
+
+
+def without_last(choices: Choices) -> Choices:
+    """The choices of all tokens but the last."""
+    return Choices(choices.blocks[:, :-1], None if choices.experts is None else choices.experts[:, :-1])
+
+
+def joined(parts: Sequence[Choices]) -> Choices:
+    """Choices of several sequences as those of one packed row."""
+    experts = [part.experts for part in parts if part.experts is not None]
+    return Choices(torch.cat([part.blocks for part in parts], dim=1), torch.cat(experts, dim=1) if experts else None)
+
+
+def blank(rows: int, config: HySparseConfig, device: torch.device) -> Choices:
+    """Rows that no loss reads: block 0 and the first experts, int16."""
+    shape = (len(config.selecting_layers), rows, config.num_key_value_heads, config.selection.count)
+    blocks = torch.full(shape, PADDING, dtype=torch.int16, device=device)
+    blocks[..., 0] = 0
+    first = torch.arange(config.num_experts_per_tok, dtype=torch.int16, device=device)
     routed = len(config.expert_layers)
-    blocks, experts = rows[:, 0].split([shape[0] * shape[1] * shape[2], routed * config.num_experts_per_tok], dim=1)
-    by_layer = blocks.unflatten(1, shape).transpose(0, 1)
-    return Choices(by_layer, experts.unflatten(1, (routed, -1)).transpose(0, 1) if routed else None)
+    return Choices(blocks, first.expand(routed, rows, -1) if routed else None)

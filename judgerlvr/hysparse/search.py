@@ -15,6 +15,7 @@ from judgerlvr.hysparse.conversion import pick_device, read_model, starting_valu
 from judgerlvr.hysparse.layout import FULL, with_full
 from judgerlvr.hysparse.placements import Stack, batches_of, greedy, loss_of
 from judgerlvr.hysparse.sizes import MIB, arrangements
+from judgerlvr.hysparse.spent import spending
 from judgerlvr.hysparse.texts import Packed, Text, on, pack, read_texts, read_tokenizer
 from rewards.errors import InputError
 from rewards.wording import counted
@@ -84,19 +85,26 @@ def usable(texts: Sequence[Text], config: HySparseConfig, heldout: int, file: Pa
     return held, searched
 
 
+def read_parts(options: argparse.Namespace, config: HySparseConfig) -> tuple[list[Text], list[Text]]:
+    """Held-out texts and other texts of ``--search``. Raises InputError as ``usable``."""
+    texts = read_texts(options.search, read_tokenizer(options.source), options.length)
+    return usable(texts, config, options.heldout, options.search)
+
+
 def find(options: argparse.Namespace, config: HySparseConfig) -> Found:
     """Measure the curve, print it, and choose ``--full-count`` full layers, or as many as ``config`` has.
 
     Raises InputError as ``usable`` and for a source that does not load. Texts are checked before the source is loaded.
     """
     device = pick_device(options.device)
-    texts = read_texts(options.search, read_tokenizer(options.source), options.length)
-    parts = usable(texts, config, options.heldout, options.search)
+    parts = read_parts(options, config)
     held, searched = (on(pack(part, options.length), device) for part in parts)
     source = read_model(options.source, "auto").to(device)
     changes = {name: getattr(config, name) for name in ("select_block", "select_tokens", "sliding_window")}
     stack = Stack(source, starting_values(options), **changes)
-    points = curve(stack, searched, held, config, options)
+    with spending("search", device):
+        points = curve(stack, searched, held, config, options)
+    print(f"layers run: {stack.runs:,}")
     show(points, [crowded_share(part, config.select_tokens) for part in parts], options)
     wanted = options.full_count or len(config.full_layers)
     chosen = next(point for point in points if len(point.full_layers) == wanted)

@@ -9,30 +9,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from judgerlvr.config.sourced import Constant
 
-
-class Constant(NamedTuple):
-    """``value`` in the unit at the end of the name; ``source`` is one of the four words above."""
-
-    value: float
-    source: str
-    condition: str
-
-
-class Card(NamedTuple):
-    """``memory_gib`` is what CUDA offers. Memory bandwidth in TB/s and dense bfloat16 TFLOP/s are published."""
-
-    memory_gib: float
-    bandwidth_tb_s: float
-    bf16_tflops: float
-
-
-CARDS = {
-    "a100": Card(79.1, 2.04, 312.0),
-    "h100": Card(79.1, 3.35, 989.0),
-    "h200": Card(139.8, 4.80, 989.0),
-}
 # The card that every speed of the trainer below was measured on.
 MEASURED_ON = "h200"
 DEFAULT_CARD = "h100"

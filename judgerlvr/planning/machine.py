@@ -8,8 +8,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from judgerlvr.config.cards import CARDS, Card
 from judgerlvr.config.schema import Planning
-from judgerlvr.planning.constants import CARDS, DEFAULT_CARD, Card
+from judgerlvr.planning.constants import DEFAULT_CARD
 from judgerlvr.runs.folder import nearest
 from rewards.errors import InputError
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from judgerlvr.config.cards import Card
 from judgerlvr.config.choices import Recompute
+from judgerlvr.config.sourced import Constant
 from judgerlvr.planning.activations import forward_bytes, kept_bytes, saved_bytes, update_bytes
 from judgerlvr.planning.constants import (
     FRAGMENTATION,
@@ -14,8 +16,6 @@ from judgerlvr.planning.constants import (
     HEAD_UPDATE_BYTES,
     OUTSIDE_GIB,
     VLLM_GIB,
-    Card,
-    Constant,
 )
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import GIB

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import floor
 
-from judgerlvr.planning.constants import FRAGMENTATION, OUTSIDE_GIB, Card
+from judgerlvr.config.cards import Card
+from judgerlvr.planning.constants import FRAGMENTATION, OUTSIDE_GIB
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.memory import cache, phases, resident
 from judgerlvr.planning.shapes import ModelShape

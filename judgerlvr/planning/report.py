@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from judgerlvr.config.sourced import Constant
 from judgerlvr.planning import constants
-from judgerlvr.planning.constants import Constant
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.measured import CPU, measured_for, seconds_by_token

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.hysparse.carried_sizes import CarriedSizes
 from judgerlvr.hysparse.layout import FULL, serves_sparse
 from judgerlvr.hysparse.served import check_served
 from rewards.errors import InputError
@@ -61,7 +62,8 @@ class ModelShape:
     """Sizes of a dense Qwen3, a Qwen3-MoE or a HySparse policy. ``top_k`` is 0 for a dense policy.
 
     ``expert_width`` is the hidden size of an expert, ``width`` the hidden size of a dense layer.
-    ``blocks`` is how many blocks a selecting layer names for each KV head, ``selecting`` how many layers select.
+    ``blocks`` is how many blocks of together ``selected`` tokens a selecting layer names for each KV head,
+    ``selecting`` how many layers select.
     """
 
     model_type: str
@@ -76,6 +78,7 @@ class ModelShape:
     tied: bool
     window: int
     blocks: int
+    selected: int
     selecting: int
     context: int
     layers: tuple[Layer, ...]
@@ -115,11 +118,16 @@ class ModelShape:
         held = sum(tokens if layer.full else min(tokens, self.window) for layer in self.layers)
         return held * self.kv_token_bytes(tensor_parallel)
 
-    def replay_token_bytes(self) -> int:
-        """Bytes of replayed choices that a token carries from the rollout to the trainer, as int16."""
+    def replay_bytes(self, tokens: int) -> int:
+        """Bytes of replayed choices that a sample of ``tokens`` carries from the rollout to the trainer."""
         if self.model_type != HYSPARSE:
             return 0
-        return 2 * (self.selecting * self.kv_heads * self.blocks + self.mixture_layers * self.top_k)
+        sizes = CarriedSizes(
+            blocks=self.selecting * self.kv_heads * self.blocks,
+            experts=self.mixture_layers * self.top_k,
+            uncrowded=self.selected,
+        )
+        return sizes.bytes(tokens)
 
 
 def read_shape(directory: Path) -> ModelShape:
@@ -175,6 +183,7 @@ def _shape(c: dict[str, Any]) -> ModelShape:
         # Qwen3 writes null where there is no window.
         window=c["sliding_window"] or 0,
         blocks=c["select_tokens"] // c["select_block"],
+        selected=c["select_tokens"],
         selecting=sum(serves_sparse(kinds, layer) for layer in range(len(kinds))) if chooses else 0,
         context=c["max_position_embeddings"],
         layers=tuple(_layer(c, index, kind == FULL, experts) for index, kind in enumerate(kinds)),

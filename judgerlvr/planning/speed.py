@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from judgerlvr.config.cards import CARDS
 from judgerlvr.config.choices import Recompute
 from judgerlvr.planning import constants as c
 from judgerlvr.planning.load import Load
@@ -149,7 +150,7 @@ def _per_rank(load: Load, tokens: Tokens) -> float:
 
 def _slower(machine: Machine) -> float:
     """How much longer the card multiplies than the card of the constants."""
-    return c.CARDS[c.MEASURED_ON].bf16_tflops / machine.gpu.bf16_tflops
+    return CARDS[c.MEASURED_ON].bf16_tflops / machine.gpu.bf16_tflops
 
 
 def dense_tflops(rates: Mapping[int, c.Constant], hidden: int) -> float:

@@ -67,7 +67,7 @@ def host_parts(shape: ModelShape, load: Load) -> dict[str, float]:
     return {
         "loading or offload": max(loading, offloaded) / GIB,
         "samples": tokens * SAMPLE_TOKEN_BYTES.value / GIB,
-        "replayed choices": tokens * shape.replay_token_bytes() / GIB,
+        "replayed choices": load.samples / load.nodes * shape.replay_bytes(load.longest) / GIB,
     }
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from judgerlvr.engine.devices import COMPARING, REPLAYING
+from judgerlvr.hysparse.rollout_choices import carried_sizes, from_parameters, to_parameters
 from tests.helpers.hysparse_models import NAMES, make_model
 from tests.helpers.training_engines import (
     batch_of,
@@ -24,21 +25,22 @@ def group():
         yield
 
 
-def rows_of(found):
-    """A sample's choices as its rollout carries them: int16 [tokens, 1, values]."""
-    blocks = found.used_blocks[:, 0].permute(2, 0, 1, 3).flatten(1)
-    experts = [] if found.chosen_experts is None else [found.chosen_experts[:, 0].transpose(0, 1).flatten(1)]
-    return torch.cat([blocks, *experts], dim=1).to(torch.int16)[:, None]
+def carried_by(model, sample, other):
+    """A sample's own choices as its rollout carries them, int16 [values]; ``other``: later rows have row 25's."""
+    with torch.no_grad():
+        found = model(sample[None], output_blocks=True)
+    rows = [found.used_blocks[:, 0].permute(2, 0, 1, 3)]
+    rows += [] if found.chosen_experts is None else [found.chosen_experts[:, 0].transpose(0, 1)]
+    blocks, *experts = (part[:-1].to(torch.int16).numpy().copy() for part in rows)
+    for part in (blocks, *experts) if other else ():
+        part[30:] = part[25:26]
+    parameters = to_parameters(blocks[carried_sizes(model.config).uncrowded :], len(blocks), *experts)
+    return torch.tensor(from_parameters(parameters, len(sample)))
 
 
 def choices(model, other):
-    """Each sample's own choices; ``other``: later tokens have those of an earlier one."""
-    ids = batch_of(LENGTHS)["input_ids"].unbind()
-    with torch.no_grad():
-        rows = [rows_of(model(sample[None], output_blocks=True)) for sample in ids]
-    for sample in rows if other else []:
-        sample[30:] = sample[25:26]
-    return rows
+    """Each sample's choices, as ``carried_by`` has them."""
+    return [carried_by(model, sample, other) for sample in batch_of(LENGTHS)["input_ids"].unbind()]
 
 
 @pytest.fixture(params=NAMES)

@@ -143,8 +143,11 @@ def test_verl_finds_the_engines_by_their_vendor(monkeypatch, name):
 def test_a_samples_choices_travel_in_the_field_of_routed_experts():
     from verl.experimental.agent_loop import AgentLoopOutput
     from verl.trainer.ppo import padding_utils
+    from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
 
     assert "routed_experts" in AgentLoopOutput.model_fields
+    # Our output replaces the rows that this method makes of the field.
+    assert "output.as_dict()" in inspect.getsource(AgentLoopWorkerTQ._agent_loop_postprocess)
     # Samples that fill up a batch get rows too.
     assert "build_padding_routed_experts" in inspect.getsource(padding_utils.construct_minimal_padding_template)
 

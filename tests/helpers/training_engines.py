@@ -134,9 +134,11 @@ def batch_from(sequences, budget, carried=None, **flags):
 
 
 def loss(model_output, data, dp_group=None):
-    """Each token counts differently."""
+    """Each token counts differently, and what follows a sample's last token does not count."""
     found = model_output["log_probs"].values()
-    return (found.float() * torch.linspace(-1, 1, len(found), device=found.device)).sum() / 32, {}
+    weights = torch.linspace(-1, 1, len(found), device=found.device)
+    weights[model_output["log_probs"].offsets()[1:] - 1] = 0
+    return (found.float() * weights).sum() / 32, {}
 
 
 def log_probs_of(engine, batch):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from judgerlvr.engine.in_training.block_metrics import Compared, block_metrics, effective_share
-from judgerlvr.hysparse.rollout_choices import CHOICE_BYTES, from_parameters, row_values, split_choices, to_parameters
+from judgerlvr.hysparse.rollout_choices import from_parameters, to_parameters
 from judgerlvr.hysparse.vllm import choice_store as store_module
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from tests.helpers.hysparse_models import NAMES, make_model, random_ids
@@ -78,25 +78,10 @@ def test_slots_follow_the_block_table():
     assert slots_of(blocks, page, 10).tolist() == [blocks[t // page] * page + t % page for t in range(10)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_sample_has_one_row_a_token(name):
-    config = make_model(name).config
-    layers, heads, count = len(config.selecting_layers), config.num_key_value_heads, config.selection.count
-    blocks = np.arange(5 * layers * heads * count, dtype=np.int16).reshape(5, layers, heads, count)
-    experts = np.arange(5 * 7 * 2, dtype=np.int16).reshape(5, 7, 2) if config.expert_layers else None
-    rows = from_parameters(to_parameters(blocks, experts), tokens=6)
-    assert rows.shape == (6, 1, layers * heads * count + (0 if experts is None else 14))
-    assert rows.nbytes == 6 * row_values(config) * CHOICE_BYTES
-    assert rows[5].tolist() == rows[4].tolist()
-    found = split_choices(torch.from_numpy(rows[:5]), config)
-    assert found.blocks.tolist() == blocks.swapaxes(0, 1).tolist()
-    assert experts is None if found.experts is None else found.experts.tolist() == experts.swapaxes(0, 1).tolist()
-
-
 @pytest.mark.parametrize("tokens", [5, 7])
 def test_rows_of_other_tokens_are_an_error(tokens):
     with pytest.raises(ValueError, match="block indices of 5 tokens"):
-        from_parameters(to_parameters(np.zeros((5, 2, 3, 4), dtype=np.int16)), tokens)
+        from_parameters(to_parameters(np.zeros((5, 2, 3, 4), dtype=np.int16), 5), tokens)
 
 
 @pytest.mark.parametrize("parameters", [None, {}, {"do_remote_prefill": True}])
@@ -116,29 +101,6 @@ def test_a_model_shows_the_blocks_it_used_and_those_it_would_have():
     # The first selecting layer sees the same hidden states whatever is replayed.
     assert torch.equal(replayed.chosen_blocks[0], own.chosen_blocks[0])
     assert model(ids).used_blocks is None
-
-
-def test_carried_indices_fill_a_packed_row():
-    from judgerlvr.engine.private.block_engine import for_model
-
-    config = make_model("tiny-moe").config  # 2 layers of 2 heads choose 4 blocks, 7 layers choose 2 of 4 experts
-    samples = [torch.randint(0, 4, (tokens, 1, 16 + 14), dtype=torch.int16) for tokens in (5, 3)]
-    carried = torch.nested.as_nested_tensor(samples, layout=torch.jagged)
-    given = for_model(carried, config, padding=2)
-    found, experts = given["block_indices"], given["expert_indices"]
-    assert (found.shape, experts.shape) == ((2, 1, 2, 10, 4), (7, 1, 10, 2))
-    rows = [row[0].tolist() for sample in samples for row in sample]
-    for layer in range(2):
-        for head in range(2):
-            begin = (layer * 2 + head) * 4
-            assert found[layer, 0, head, :8].tolist() == [row[begin : begin + 4] for row in rows]
-    for layer in range(7):
-        begin = 16 + 2 * layer
-        assert experts[layer, 0].tolist() == [row[begin : begin + 2] for row in rows] + [[0, 1]] * 2
-    assert found[:, :, :, 8:].unique(dim=3).flatten(0, -2).unique(dim=0).tolist() == [[0, -1, -1, -1]]
-    dense = torch.nested.as_nested_tensor([sample[..., :16] for sample in samples], layout=torch.jagged)
-    (alone,) = for_model(dense, make_model().config, padding=2).values()
-    assert torch.equal(alone, found)
 
 
 def test_differing_choices_are_counted_by_token():
@@ -196,7 +158,8 @@ def test_metrics_of_a_step_equal_loops():
     assert found["hysparse/equal_experts"] == pytest.approx(1 - rerouted / (32 * 7)) and rerouted > 0
     assert found["hysparse/mismatch_agreeing"] == pytest.approx(sum(gaps[False]) / len(gaps[False]))
     assert found["hysparse/mismatch_differing"] == pytest.approx(sum(gaps[True]) / len(gaps[True]))
-    assert found["hysparse/replay_mib"] == pytest.approx((40 + 25) * (layers_heads * 4 + 7 * 2) * 2 / 2**20)
+    carried = sum(2 + (tokens - 1) * 7 * 2 + max(0, tokens - 1 - 4 * 4) * layers_heads * 4 for tokens in (40, 25))
+    assert found["hysparse/replay_mib"] == pytest.approx(carried * 2 / 2**20)
     assert 0 < found["hysparse/ess_sequences"] < found["hysparse/ess"] < 1
 
 
@@ -219,11 +182,16 @@ def test_an_engine_replays_in_updates_too_and_compares_without_gradients(replays
     engine.pad_to_length = engine.use_ulysses_sp = False
     engine.head = SimpleNamespace(ask=lambda question: None)
     engine.model_config = SimpleNamespace(hf_config=make_model(name).config)
-    width = 2 * 2 * 4 + (7 * 2 if name == "tiny-moe" else 0)
+    experts = np.zeros((4, 7, 2), dtype=np.int16) if name == "tiny-moe" else None
+    nothing = np.zeros((0, 2, 2, 4), dtype=np.int16)
+    values = [
+        from_parameters(to_parameters(nothing, tokens - 1, None if experts is None else experts[: tokens - 1]), tokens)
+        for tokens in (5, 3)
+    ]
     nested = {
         "input_ids": [torch.arange(5), torch.arange(3)],
         "position_ids": [torch.arange(5), torch.arange(3)],
-        block_engine.CARRIED: [torch.ones(tokens, 1, width, dtype=torch.int16) for tokens in (5, 3)],
+        block_engine.CARRIED: [torch.tensor(carried) for carried in values],
     }
     fields = {name: torch.nested.as_nested_tensor(rows, layout=torch.jagged) for name, rows in nested.items()}
     batch = TensorDict(fields, batch_size=2)

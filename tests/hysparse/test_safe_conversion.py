@@ -167,7 +167,9 @@ def test_the_plan_reads_no_weight_and_writes_nothing(source, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert contents(tmp_path) == before
     assert (
-        "layers f s f s" in shown and "minutes: not measured" in shown and "2 query heads a KV head of dim 16" in shown
+        "layers f s f s" in shown
+        and "to read and write the weights" in shown
+        and "2 query heads a KV head of dim 16" in shown
     )
     # 2 full layers x 8,192 tokens, and 2 windows of 128: keys and values of 2 heads of 16, 2 bytes each, 4 sequences.
     assert f"{4 * (2 * 8192 + 2 * 128) * 2 * 2 * 16 * 2 / 2**20:,.1f}" in shown

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.stages.engine_speed.shapes import SHAPES
+from judgerlvr.config.cards import CARDS
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.engine.policy_passes import head_log_probs
-from judgerlvr.planning.constants import CARDS, HEAD_LOGITS
+from judgerlvr.planning.constants import HEAD_LOGITS
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.memory import phases
 from judgerlvr.planning.shapes import shape_of

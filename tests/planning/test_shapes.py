@@ -11,6 +11,7 @@ import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
 from judgerlvr.config.load import ROOT
 from judgerlvr.hysparse.layout import beyond_kernels
 from judgerlvr.hysparse.presets import PRESETS, preset
+from judgerlvr.hysparse.rollout_choices import carried_sizes
 from judgerlvr.hysparse.sizes import costs, count_parameters
 from judgerlvr.planning.shapes import read_shape, shape_of
 from rewards.errors import InputError
@@ -84,11 +85,9 @@ def test_kv_heads_are_split_until_each_gpu_has_one(ranks, share):
 def test_replay_bytes_are_those_that_a_rollout_carries(name):
     config = AutoConfig.from_pretrained(TINY / name)
     shape = read_shape(TINY / name)
-    if name == "qwen3_moe":
-        assert shape.replay_token_bytes() == 0
-        return
-    blocks = len(config.selecting_layers) * config.num_key_value_heads * config.selection.count
-    assert shape.replay_token_bytes() == 2 * (blocks + len(config.expert_layers) * config.num_experts_per_tok)
+    for tokens in (2, 33, 34, 500):
+        expected = 0 if name == "qwen3_moe" else carried_sizes(config).bytes(tokens)
+        assert shape.replay_bytes(tokens) == expected
 
 
 def test_unknown_architecture_is_refused():

@@ -85,7 +85,7 @@ def make_engine(model: Path, budget: int, precision: str = "") -> Any:
 def make_batch(
     lengths: list[int], vocabulary: int, budget: int, updating: bool, carried: list[Tensor] | None = None
 ) -> Any:
-    """Random tokens. ``carried``: what a HySparse rollout chose, int16 [tokens, 1, values] a sequence."""
+    """Random tokens. ``carried``: what a HySparse rollout chose, int16 [values] a sequence."""
     from verl.utils import tensordict_utils as tu
 
     draw = torch.Generator().manual_seed(7)

@@ -8,6 +8,7 @@ from typing import Any
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from vllm.sampling_params import RequestOutputKind
 
+from judgerlvr.engine.private.carried_output import with_choices
 from judgerlvr.engine.private.single_turn import PromptsOnce
 from judgerlvr.engine.rollout_experts.rows import REQUEST as EXPERT_REQUEST
 from judgerlvr.engine.rollout_experts.rows import from_parameters as chosen_experts
@@ -59,7 +60,7 @@ class SeededSingleTurn(PromptsOnce):
         )
         asked = self.output | {"seed": seed} | ({"extra_args": self.asked} if self.asked else {})
         output = await super().run({**sampling_params, **asked}, priority, **kwargs)
-        self._keep_choices(output)
+        output = self._with_choices(output)
         full = len(output.response_ids) >= self.response_length
         # A response may come to an end at exactly the limit.
         truncated = full and output.response_ids[-1] != self.tokenizer.eos_token_id
@@ -68,12 +69,13 @@ class SeededSingleTurn(PromptsOnce):
             output.response_mask = [0] * len(output.response_mask)
         return output
 
-    def _keep_choices(self, output: AgentLoopOutput) -> None:
-        """Fill verl's field for routed experts with what the rollout chose at each token."""
+    def _with_choices(self, output: AgentLoopOutput) -> AgentLoopOutput:
+        """The output with what the rollout chose, in verl's field for routed experts."""
         tokens = len(output.prompt_ids) + len(output.response_ids)
         parameters = output.extra_fields.pop("kv_transfer_params", None)
         if self.block_indices:
-            output.routed_experts = from_parameters(parameters, tokens)
-        elif self.experts:
+            return with_choices(output, from_parameters(parameters, tokens))
+        if self.experts:
             chosen = chosen_experts(parameters) if self.asked else output.routed_experts
             output.routed_experts = packed(chosen, tokens, self.experts)
+        return output

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from judgerlvr.hysparse.agreement.measures import crowded_rows, split_difference
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.rollout_choices import CHOICE_BYTES, row_values
+from judgerlvr.hysparse.rollout_choices import carried_sizes
 
 FIELDS = ["differing_used", "differing_chosen", "old_log_probs", "rollout_log_probs"]
 EXPERTS = "differing_experts"
@@ -76,7 +76,8 @@ def block_metrics(samples: Sequence[Compared], config: HySparseConfig) -> dict[s
 
 def replay_bytes(samples: Sequence[Compared], config: HySparseConfig) -> int:
     """Bytes of the rollout's choices that a step carried to the trainer, padding samples left out."""
-    return sum(len(sample.used) for sample in samples) * row_values(config) * CHOICE_BYTES
+    sizes = carried_sizes(config)
+    return sum(sizes.bytes(len(sample.used)) for sample in samples)
 
 
 def effective_share(log_weights: Tensor) -> float:

@@ -12,32 +12,26 @@ from torch import Tensor
 from verl.workers.engine import EngineRegistry
 
 from judgerlvr.engine.devices import COMPARING, REPLAYING
+from judgerlvr.engine.private.carried_field import CARRIED
 from judgerlvr.engine.private.training_engine import HeadEngine
 from judgerlvr.hysparse.agreement.measures import equal_experts
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.ops.selection import PADDING
-from judgerlvr.hysparse.rollout_choices import split_choices
-
-# verl's field for what a rollout chose at each token: nested int16 [samples, tokens, 1, values], as in ``carried``.
-CARRIED = "routed_experts"
+from judgerlvr.hysparse.rollout_choices import blank, joined, unpacked
 
 
-def for_model(carried: Tensor, config: HySparseConfig, padding: int) -> dict[str, Tensor]:
-    """``carried`` as the model's arguments for one packed row.
+def for_model(carried: Tensor, lengths: Tensor, config: HySparseConfig, padding: int) -> dict[str, Tensor]:
+    """``carried`` as the model's arguments for one packed row of samples with the offsets ``lengths``.
 
     ``padding`` tokens after the row see block 0 and use the first experts. ``block_indices`` is int32
     [layers, 1, kv_heads, tokens + padding, count]. A mixture of experts also gets ``expert_indices``, int32
-    [MoE layers, 1, tokens + padding, top_k].
+    [MoE layers, 1, tokens + padding, top_k]. Raises ValueError as ``unpacked``.
     """
-    choices = split_choices(carried.values(), config)
-    blocks = choices.blocks.transpose(1, 2).to(torch.int32)
-    blank = torch.full_like(blocks[:, :, :1], PADDING)
-    blank[..., 0] = 0
-    given = {"block_indices": torch.cat([blocks, blank.expand(-1, -1, padding, -1)], dim=2)[:, None].contiguous()}
+    samples = zip(carried.unbind(), lengths.diff().tolist(), strict=True)
+    rows = [unpacked(values, tokens, config) for values, tokens in samples]
+    choices = joined([*rows, blank(padding, config, carried.device)])
+    given = {"block_indices": choices.blocks.transpose(1, 2).to(torch.int32)[:, None].contiguous()}
     if choices.experts is not None:
-        experts = choices.experts.to(torch.int32)
-        first = torch.arange(experts.shape[2], dtype=torch.int32, device=experts.device)
-        given["expert_indices"] = torch.cat([experts, first.expand(len(experts), padding, -1)], dim=1)[:, None]
+        given["expert_indices"] = choices.experts.to(torch.int32)[:, None]
     return given
 
 
@@ -73,7 +67,8 @@ class BlockEngine(HeadEngine):
         # Indices are one row a token of whole packed rows.
         if inputs["attention_mask"] is not None or self.use_ulysses_sp:
             raise ValueError("HySparse: set use_remove_padding=True and ulysses_sequence_parallel_size=1")
-        carried = for_model(micro_batch[CARRIED], self.model_config.hf_config, arguments["pad_size"])
+        lengths = micro_batch["input_ids"].offsets()
+        carried = for_model(micro_batch[CARRIED], lengths, self.model_config.hf_config, arguments["pad_size"])
         if self.replays:
             inputs |= carried
         if not torch.is_grad_enabled():

@@ -11,7 +11,8 @@ import torch
 from verl.workers.engine import EngineRegistry
 
 from judgerlvr.engine.devices import EXPERTS
-from judgerlvr.engine.private.block_engine import CARRIED, by_token
+from judgerlvr.engine.private.block_engine import by_token
+from judgerlvr.engine.private.carried_field import CARRIED
 from judgerlvr.engine.private.training_engine import HeadEngine
 from judgerlvr.engine.rollout_experts.given_router import GivenRouter, given_routers
 from judgerlvr.engine.rollout_experts.rows import unpacked

@@ -18,7 +18,7 @@ from judgerlvr.cli import parse_engine_options
 from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, split_choices
+from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, unpacked, without_last
 from judgerlvr.hysparse.served import check_served
 from rewards.errors import InputError
 
@@ -114,8 +114,9 @@ def rollout_of(prompt: list[int], result: Any, config: HySparseConfig | None) ->
     found = [step[token].logprob for step, token in zip(output.logprobs, computed, strict=False)]
     choices = None
     if config is not None:
-        rows = torch.from_numpy(from_parameters(result.kv_transfer_params, len(prompt) + len(output.token_ids)))
-        choices = split_choices(rows[:-1], config)
+        tokens = len(prompt) + len(output.token_ids)
+        values = torch.tensor(from_parameters(result.kv_transfer_params, tokens))
+        choices = without_last(unpacked(values, tokens, config))
     return EngineRollout(prompt + computed, torch.tensor(found), choices)
 
 

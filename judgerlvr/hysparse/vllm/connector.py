@@ -20,7 +20,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 )
 from vllm.forward_context import get_forward_context
 
-from judgerlvr.hysparse.rollout_choices import KEY, to_parameters
+from judgerlvr.hysparse.rollout_choices import KEY, carried_sizes, to_parameters
 from judgerlvr.hysparse.vllm.checks import check_carried, check_routers
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from judgerlvr.hysparse.vllm.compat import routing_capture
@@ -46,6 +46,7 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         shape = (len(self.names), slots, config.num_key_value_heads, config.selection.count)
         engine = vllm_config.kv_transfer_config.engine_id
         self.store = IndexStore(engine, shape)
+        self.uncrowded = carried_sizes(config).uncrowded
         self.routers = [f"model.layers.{layer}.mlp.experts" for layer in config.expert_layers]
         shape = (1, slots, len(self.routers), config.num_experts_per_tok)
         # A token's experts lie at its slot of the first full layer's cache.
@@ -83,16 +84,17 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
     def request_finished_all_groups(
         self, request: Any, block_ids: tuple[list[int], ...]
     ) -> tuple[bool, dict[str, Any] | None]:
-        """In the scheduler: the choices of all tokens but the last, which was sampled and never computed."""
+        """In the scheduler: choices of crowded rows, and experts of all rows. The last token was never computed."""
         tokens = request.num_tokens - 1
         asked = (request.kv_transfer_params or {}).get(KEY)
         # The second case is a request that was aborted before its prompt was computed.
         if not asked or request.num_computed_tokens < tokens:
             return False, None
         slots = [slots_of(block_ids[group], page, tokens) for group, page in zip(self.groups, self.pages, strict=True)]
-        indices = np.stack([self.store.read(layer, where) for layer, where in enumerate(slots)], axis=1)
+        # Rows before the first crowded row choose every block that they see, so the trainer knows their choices.
+        crowded = [self.store.read(layer, where[self.uncrowded :]) for layer, where in enumerate(slots)]
         experts = None if self.experts is None else self.experts.read(0, slots[0])
-        return False, to_parameters(indices, experts)
+        return False, to_parameters(np.stack(crowded, axis=1), tokens, experts)
 
     def get_num_new_matched_tokens(self, request: Any, num_computed_tokens: int) -> tuple[int, bool]:
         return 0, False
