@@ -21,11 +21,11 @@ def add_rows(target, base, begin, last, values, DIM: tl.constexpr, BLOCK: tl.con
     tl.store(at, tl.load(at, mask=held, other=0.0) + values, mask=held)
 
 
-@triton.jit(do_not_specialize=["low", "high", "launch", "begin_query", "first_owner"])
+@triton.jit(do_not_specialize=["low", "high", "begin_query", "first_owner"])
 def outer_backward_kernel(
     q, grads, keys_of, values_of, lse, delta, entries, firsts, sizes, begins, owners, slots, bounds, slot_bounds,
-    taken, parts, grad_k, grad_v, more_k, more_v,
-    low, high, launch, begin_query, first_owner, span, queries, keys, offset, scale,
+    parts, grad_k, grad_v, more_k, more_v,
+    low, high, begin_query, first_owner, span, queries, keys, offset, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, DIM: tl.constexpr, COUNT: tl.constexpr, BLOCK: tl.constexpr,
     READERS: tl.constexpr,
 ):  # fmt: skip
@@ -39,11 +39,9 @@ def outer_backward_kernel(
     reader = row // GROUP
     member = row % GROUP
     dims = tl.arange(0, DIM)
-    end = tl.load(bounds + high)
     slot_base = tl.load(slot_bounds + low)
-    # A program takes the next task when free. Sizes differ, and each result is the same in any program.
-    task = tl.load(bounds + low) + tl.atomic_add(taken + launch, 1, sem="relaxed")
-    while task < end:
+    # With more programs than tasks, the hardware balances tasks of different sizes.
+    for task in range(tl.load(bounds + low) + tl.program_id(0), tl.load(bounds + high), tl.num_programs(0)):
         first = tl.load(firsts + task)
         size = tl.load(sizes + task)
         begin = tl.load(begins + task)
@@ -52,10 +50,11 @@ def outer_backward_kernel(
         # Readers ascend, so the last reader sees the most keys.
         last = offset + begin_query + tl.load(entries + first + size - 1) // COUNT
         head_row = (owner // kv_heads * HEADS + owner % kv_heads * GROUP).to(tl.int64) * queries + begin_query
+        q_base = q + head_row * DIM
+        grad_base = grads + head_row * DIM
         part_base = (owner - first_owner).to(tl.int64) * span * COUNT * GROUP * DIM
         k_tile = keys_of.load([owner * keys + begin, 0])
         v_tile = values_of.load([owner * keys + begin, 0])
-        cols = begin + tl.arange(0, BLOCK)
         sum_k = tl.zeros([BLOCK, DIM], tl.float32)
         sum_v = tl.zeros([BLOCK, DIM], tl.float32)
         for done in range(0, size, READERS):
@@ -63,15 +62,15 @@ def outer_backward_kernel(
             entry = tl.load(entries + first + done + reader, mask=live, other=0)
             q_row = member * queries + entry // COUNT
             at = q_row[:, None] * DIM + dims
-            q_tile = tl.load(q + head_row * DIM + at, mask=live[:, None], other=0.0)
-            do_tile = tl.load(grads + head_row * DIM + at, mask=live[:, None], other=0.0)
-            row_lse = tl.load(lse + head_row + q_row, mask=live, other=0.0)
-            row_delta = tl.load(delta + head_row + q_row, mask=live, other=0.0)
-            where = tl.where(live, offset + begin_query + entry // COUNT, -1)
+            # Rows after the last reader hold the span's first query, and see no key. Masks here would spill.
+            q_tile = tl.load(q_base + at)
+            do_tile = tl.load(grad_base + at)
+            row_lse = tl.load(lse + head_row + q_row)
+            row_delta = tl.load(delta + head_row + q_row)
+            own = tl.where(live, offset + begin_query - begin + entry // COUNT, -1)
             scores = tl.dot(q_tile, k_tile.T, input_precision="ieee")
-            weights, grad = score_gradient(
-                scores, cols <= where[:, None], scale, row_lse, row_delta, v_tile, do_tile
-            )
+            seen = tl.arange(0, BLOCK) <= own[:, None]
+            weights, grad = score_gradient(scores, seen, scale, row_lse, row_delta, v_tile, do_tile)
             sum_v = tl.dot(weights.to(do_tile.dtype).T, do_tile, sum_v, input_precision="ieee")
             narrow = grad.to(q_tile.dtype)
             sum_k = tl.dot(narrow.T, q_tile, sum_k, input_precision="ieee")
@@ -86,7 +85,6 @@ def outer_backward_kernel(
             to = (slot - slot_base).to(tl.int64) * BLOCK * DIM + (tl.arange(0, BLOCK)[:, None] * DIM + dims)
             tl.store(more_k + to, sum_k * scale)
             tl.store(more_v + to, sum_v)
-        task = tl.load(bounds + low) + tl.atomic_add(taken + launch, 1, sem="relaxed")
 
 
 @triton.jit(do_not_specialize=["low", "high", "begin_query"])

@@ -47,11 +47,11 @@ class BackwardOptions:
     rows: int = 64
     task: int = 512
     span: int = 16384
-    warps: int = 8
+    warps: int = 4
     stages: int = 2
-    programs: int = 2
+    programs: int = 32
     merged: int = 32
-    registers: int = 128
+    registers: int = 255
     megabytes: int = 1024
 
 
@@ -99,16 +99,15 @@ def backward(
         for number in range(lists.spans)
         for low in range(0, owners, len(buffers.parts))
     ]
-    taken = torch.zeros(len(launches), dtype=torch.int32, device=q.device)
     operands = (q, grad_out, *(rows_of(tensor, lists.block) for tensor in (k, v)), lse, delta)
     tables = (*ordered.tables, ordered.slot, ordered.bounds, ordered.slot_bounds)
     sums: tuple[Any, ...] = (grad_k, grad_v, buffers.keys, buffers.values)
     readers, tokens = max(1, options.rows // group), max(1, options.merged // group)
     scale, programs = q.shape[-1] ** -0.5, programs_of(q, options.programs)
-    for launch, (number, low, high) in enumerate(launches):
+    for number, low, high in launches:
         edges, begin = (number * owners + low, number * owners + high), number * lists.span
         outer_backward_kernel[(programs,)](
-            *operands, *tables, taken, buffers.parts, *sums, *edges, launch, begin, low, lists.span, q.shape[2],
+            *operands, *tables, buffers.parts, *sums, *edges, begin, low, lists.span, q.shape[2],
             segments.keys, segments.offset, scale, **shape, BLOCK=lists.block, READERS=readers,
             num_warps=options.warps, num_stages=options.stages, maxnreg=options.registers,
         )  # fmt: skip
