@@ -1,4 +1,4 @@
-"""Kernels of the backward pass that owns key blocks: gradients of a task's keys and values, and parts of its queries'."""
+"""Kernels of the backward pass that owns key blocks: gradients of keys and values, and parts of the queries'."""
 
 # Kernel arguments are pointers and scalars that Triton types itself.
 # ruff: noqa: ANN001, ANN201

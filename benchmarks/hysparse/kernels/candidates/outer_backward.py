@@ -2,18 +2,17 @@
 
 Calculated for 32k tokens, 32 query and 8 KV heads of 128, and 16 blocks of 64 keys, in bfloat16. There are 4.2 M pairs
 of a query and a block, with 4 heads each. A head's row takes 5 products of 64 x 128: 82 kFLOP, 1.37 TFLOP in all. At
-400 TFLOP/s that is 3.4 ms at any overlap. The present backward executes 7 products for each row of a union: at unions
-of 91 blocks, 5.5 TFLOP, of which 1 in 5.7 is of use.
+400 TFLOP/s that is 3.4 ms at any overlap. The present backward takes 7 products for each row of a union: at unions of
+91 blocks 11 TFLOP, of which one part in 8 is needed.
 
-A pair reads 1 KiB of queries and 1 KiB of output gradients, and writes 1 KiB of its query's gradient, which the sum
-reads again: 17.2 GB. A task reads 32 KiB of keys and values. A block's first task in a span reads and writes 64 KiB of
-float32 gradients. Of 8,192 blocks x heads x spans, that is 1.1 GB. A further task writes 64 KiB and the sum reads
-it: with tasks of 512 pairs, at most 8,192 such tasks and 1.1 GB. 20 GB in all, of which 9 GB certainly pass HBM (the parts
-of the query gradients). The forward pass took 3.3 ms for 8.6 GB and 0.55 TFLOP, and 1.1 ms for the sum. 6 to 9 ms are
+A pair reads 1 KiB of queries and 1 KiB of output gradients. It writes 1 KiB of its query's gradient, which the sum
+reads again: 17.2 GB, of which 8.6 GB certainly pass HBM. A block's first task in a span reads and writes 64 KiB of
+float32 gradients: 8,192 such tasks, 1.1 GB. A further task writes 64 KiB, and the sum reads it. With tasks of 512 pairs
+that is at most 1.1 GB. The forward pass took 3.3 ms for 8.6 GB and 0.55 TFLOP, and 1.1 ms for the sum. So 6 to 9 ms are
 to be expected where the present backward takes 23.
 
-Atomic sums in place of slots would write the same bytes. The fixed order costs a stable sort of the pairs once for all
-sparse layers of a block: about 0.5 ms at 32k and 2 ms at 128k at 10 GB/ms of radix passes.
+Atomic sums in place of slots would move as many bytes. The fixed order costs a stable sort of the pairs, once for all
+sparse layers of a block: at 3 TB/s about 0.3 ms at 32k and 1.2 ms at 128k.
 """
 
 from __future__ import annotations

@@ -62,9 +62,7 @@ def reader_lists(indices: Tensor, segments: Segments, block: int, span: int, mos
     return placed(indices, segments, block, span, most)[0]
 
 
-def placed(
-    indices: Tensor, segments: Segments, block: int, span: int, most: int
-) -> tuple[ReaderLists, Placement]:
+def placed(indices: Tensor, segments: Segments, block: int, span: int, most: int) -> tuple[ReaderLists, Placement]:
     """The lists of ``reader_lists``, and how their pairs were placed."""
     batch, kv_heads, queries, count = indices.shape
     keys, spans, total = segments.keys, -(-queries // span), indices.numel()
