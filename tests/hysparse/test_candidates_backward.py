@@ -3,6 +3,7 @@
 Runs where triton is installed; on a CPU set TRITON_INTERPRET=1 (scripts/test_kernels.sh makes the environment).
 """
 
+import argparse
 import dataclasses
 import os
 import sys
@@ -20,7 +21,7 @@ from benchmarks.hysparse.kernels.candidates.chosen import Chooser, Thresholds  #
 from benchmarks.hysparse.kernels.candidates.listed import Listed  # noqa: E402
 from benchmarks.hysparse.kernels.candidates.ordered_lists import ordered_lists  # noqa: E402
 from benchmarks.hysparse.kernels.candidates.outer_backward import BackwardOptions  # noqa: E402
-from benchmarks.hysparse.kernels.table import Table  # noqa: E402
+from benchmarks.hysparse.kernels.table import Row, Table  # noqa: E402
 from judgerlvr.hysparse.ops import reference  # noqa: E402
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles  # noqa: E402
 from judgerlvr.hysparse.segments import Segments, from_lengths, whole  # noqa: E402
@@ -190,3 +191,13 @@ def test_a_process_that_dies_leaves_the_rows_before(tmp_path):
 
 def test_a_process_that_hangs_is_killed():
     assert processes.ran([sys.executable, "-c", "import time; time.sleep(60)"], 0.2) == "killed after 0 s"
+
+
+def test_layers_are_derived_from_blocks_beside_the_fastest_library(tmp_path):
+    """Nine blocks of 100 ms beside 36 layers of 50 ms. FA3 has no backward pass here, so cuDNN is the fastest."""
+    table = Table(tmp_path, 60)
+    for what, ms in (("FA3", 40.0), ("SDPA cuDNN + backward", 50.0), (f"mixed: {processes.BLOCK} + backward", 100.0)):
+        table.rows.append(Row(1, 1, what, ms=ms))
+    processes.derive(table, argparse.Namespace())
+    assert table.rows[-1].what == "mixed: derived: 36 layers, 9 measured blocks + backward"
+    assert (table.rows[-1].ms, table.rows[-1].note[:5]) == (900.0, "2.00x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +35,9 @@ def each_alone(options: argparse.Namespace, arguments: list[str]) -> None:
     kinds += [] if options.no_libraries else [LIBRARIES]
     tried: list[str] = []
     for number, kind in enumerate(kinds):
-        seconds = max(1.0, table.left / (len(kinds) - number))
+        # The first kinds compile most, so each later kind is only sure of half an equal share.
+        kept = options.seconds / (2 * len(kinds)) * (len(kinds) - number - 1)
+        seconds = max(1.0, table.left - kept)
         folder = options.out / kind
         command = [sys.executable, "-m", COMMAND, *arguments, "--kinds", kind, "--alone", str(folder)]
         command += ["--seconds", f"{seconds:.0f}", *tried]
@@ -49,10 +52,16 @@ def each_alone(options: argparse.Namespace, arguments: list[str]) -> None:
 def ran(command: list[str], limit: float) -> str:
     """How a process ended, empty if well. A process that hangs is killed after ``limit`` seconds."""
     try:
-        code = subprocess.run(command, timeout=limit, check=False).returncode
+        code = subprocess.run(command, timeout=limit, check=False, env=environment()).returncode
     except subprocess.TimeoutExpired:
         return f"killed after {limit:.0f} s"
     return "" if code == 0 else f"ended with code {code}"
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, in which Python finds the repository's packages."""
+    paths = [str(Path(__file__).parents[4]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def adopt(table: Table, kind: str, folder: Path, ending: str) -> None:
