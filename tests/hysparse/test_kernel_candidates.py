@@ -15,7 +15,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
-from benchmarks.hysparse.kernels.candidates import kv_outer, mixed, staged  # noqa: E402
+from benchmarks.hysparse.kernels.candidates import kv_outer, mixed  # noqa: E402
 from benchmarks.hysparse.kernels.candidates.kinds import KINDS, read_options, told  # noqa: E402
 from benchmarks.hysparse.kernels.candidates.reader_lists import reader_lists  # noqa: E402
 from benchmarks.hysparse.kernels.indices import popular  # noqa: E402
@@ -33,7 +33,6 @@ SEGMENTS = {
 }
 SMALL = {
     "outer": kv_outer.OuterOptions(rows=16, task=24, span=32, programs=3, merged=16),
-    "staged": staged.StagedOptions(rows=16),
     "mixed": mixed.MixedOptions(least=3, outer=kv_outer.OuterOptions(rows=16, task=24, span=32, programs=3)),
 }
 
@@ -71,12 +70,8 @@ def outcome(candidate, q, k, v, sinks, indices, segments, block=BLOCK):
     if candidate == "outer":
         lists = kv_outer.lists_of(indices, segments, block, options)
         return kv_outer.forward(q, k, v, indices, lists, segments, options, sinks)
-    group = q.shape[1] // k.shape[1]
-    if candidate == "mixed":
-        found = mixed.share_of(indices, segments, block, group, options)
-        return mixed.forward(q, k, v, found, segments, options, sinks)
-    union = staged.union_of(indices, segments, block, group, options)
-    return staged.forward(q, k, v, union, segments, options, sinks)
+    found = mixed.share_of(indices, segments, block, q.shape[1] // k.shape[1], options)
+    return mixed.forward(q, k, v, found, segments, options, sinks)
 
 
 def loop_sparse(q, k, v, sinks, indices, segments, block=BLOCK):
@@ -184,12 +179,12 @@ def test_popular_indices_follow_their_exponent():
 
 
 def test_options_are_read_as_they_are_told():
-    for name in ("outer", "mixed", "staged"):
+    for name in ("outer_backward", "outer", "mixed", "chosen"):
         for options in KINDS[name].options:
             assert read_options(f"{name}:{told(options)}") == (name, options)
 
 
-@pytest.mark.parametrize("text", ["present", "other:rows=1", "staged:size=1"])
+@pytest.mark.parametrize("text", ["present", "other:rows=1", "chosen:size=1"])
 def test_unreadable_options_are_refused(text):
     with pytest.raises(ValueError, match=r"size|KIND"):
         read_options(text)

@@ -14,9 +14,14 @@ operations alone, gains little.
 - Partials that stay in L2: 512 queries of one KV head fill 8 MB. 512 queries have 16 readers a block at 32k, 4 at
   128k. Half-empty tiles then read 12 GB of keys and values, which costs what HBM cost. Not built.
 - ``staged``: two tiles of 16 queries share about 136 staged blocks, and each skips what it did not choose: 3.1 TFLOP,
-  but 36 GB instead of 49 GB. At 500 to 620 TFLOP/s that is 5 to 6 ms. Four tiles do not fit in registers.
+  but 36 GB instead of 49 GB. At 500 to 620 TFLOP/s that is 5 to 6 ms. Built and dropped: it ended with an illegal
+  memory access on an H200. Reading found no wrong bound, mask or overflow, so the cause is unknown. ``mixed`` was
+  measured at 3.4 ms, below what ``staged`` could reach.
 - Tiles of 8 queries as the narrow side of the product: 61 blocks, 2.0 TFLOP, but 65 GB: 10 ms. Not built.
 - ``mixed``: in a tile of 16 queries, 11 or 12 blocks have 6 readers or more and hold half of the pairs. Union tiles
   take those blocks (0.4 TFLOP, 6.3 GB), and reader lists take the other pairs (0.3 TFLOP, half of the partials).
   Together about 2.4 ms. With overlap 0.9, nine tenths of the pairs go through union tiles.
+
+``outer_backward`` gives the gradients behind either forward pass. ``chosen`` takes the present kernel, ``mixed`` or
+``outer`` by how much neighbours share.
 """

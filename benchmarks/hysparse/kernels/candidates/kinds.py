@@ -1,4 +1,4 @@
-"""The present kernel and the candidates behind one interface: prepare, attend, and what an attend costs."""
+"""The present kernel and the candidates behind one interface: their options, their layers, and what a pass costs."""
 
 from __future__ import annotations
 
@@ -8,33 +8,73 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from benchmarks.hysparse.kernels.candidates import kv_outer, mixed, staged
+from benchmarks.hysparse.kernels.candidates import kv_outer, mixed
+from benchmarks.hysparse.kernels.candidates.chosen import Chooser, Thresholds
+from benchmarks.hysparse.kernels.candidates.listed import Listed, Shared
+from benchmarks.hysparse.kernels.candidates.outer_backward import BackwardOptions
 from benchmarks.hysparse.kernels.candidates.reader_lists import ReaderLists
 from benchmarks.hysparse.kernels.case import Case
+from benchmarks.hysparse.kernels.hybrid_block import SparseKernels
 from judgerlvr.hysparse.ops.triton import attention
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kernel to compare. ``options`` are the configurations that compete at the first context.
+    """Kernels to compare. ``options`` are the configurations that compete at the first context.
 
-    ``prepare`` makes from indices what layers share. ``attend`` returns output and log normaliser, the output alone, or
-    None if it computes a part. ``cost`` of the whole gives the executed operations, and the bytes that programs read or
-    write through the L2 cache.
+    ``layers`` makes kernels of sparse layers from options and the options of the backward pass. ``backward_alone``: the
+    options belong to the backward pass, which is timed without the forward pass.
     """
 
     name: str
     options: tuple[Any, ...]
-    prepare: Callable[[Case, Tensor, Any], Any]
-    attend: Callable[[Case, Tensor, Any, Any], Any]
-    cost: Callable[[Case, Any, Any], tuple[float, float]]
+    layers: Callable[[Any, BackwardOptions], SparseKernels]
+    backward_alone: bool = False
 
 
-def present_attend(case: Case, indices: Tensor, shared: UnionTiles, options: None) -> Tensor:
-    return attention.sparse_attention(*case.inputs, shared, case.segments, case.options.block)
+OUTER, MIXED, BACKWARD = kv_outer.OuterOptions(), mixed.MixedOptions(), BackwardOptions()
+EVERY = (
+    Kind("present", (None,), lambda options, backward: attention),
+    Kind(
+        "outer_backward",
+        (
+            BACKWARD,
+            dataclasses.replace(BACKWARD, warps=8),
+            dataclasses.replace(BACKWARD, rows=128, warps=8),
+            dataclasses.replace(BACKWARD, task=256),
+            dataclasses.replace(BACKWARD, task=1024),
+            dataclasses.replace(BACKWARD, span=8192),
+            dataclasses.replace(BACKWARD, span=32768),
+            dataclasses.replace(BACKWARD, stages=3),
+        ),
+        lambda options, backward: Listed(OUTER, options),
+        backward_alone=True,
+    ),
+    Kind(
+        "outer",
+        (
+            dataclasses.replace(OUTER, span=8192, stages=3),
+            # More programs than tasks leave the balance of the load to the hardware.
+            dataclasses.replace(OUTER, span=8192, stages=3, programs=48),
+            dataclasses.replace(OUTER, span=8192, stages=3, programs=48, task=256),
+        ),
+        Listed,
+    ),
+    Kind(
+        "mixed",
+        (
+            dataclasses.replace(MIXED, tile_stages=2, tile_registers=168, outer=dataclasses.replace(OUTER, span=8192)),
+            dataclasses.replace(
+                MIXED, tile_stages=2, tile_registers=168, outer=dataclasses.replace(OUTER, span=8192, programs=48)
+            ),
+        ),
+        Listed,
+    ),
+    Kind("chosen", (Thresholds(),), lambda options, backward: Chooser.with_backward(backward, options)),
+)
+KINDS = {kind.name: kind for kind in EVERY}
 
 
 def block_bytes(case: Case) -> float:
@@ -47,130 +87,32 @@ def row_flops(case: Case) -> float:
     return 4.0 * case.options.block * case.options.dim
 
 
-def present_cost(case: Case, shared: UnionTiles, options: None) -> tuple[float, float]:
-    visits = shared.count.sum(dtype=torch.int64).item()
-    return visits * shared.width * case.group * row_flops(case), visits * block_bytes(case) + case.bytes
+def cost(case: Case, shared: UnionTiles | Shared) -> tuple[float, float]:
+    """Executed operations of a forward pass, and the bytes that programs read or write through the L2 cache."""
+    if isinstance(shared, UnionTiles):
+        flops, moved = union_cost(case, shared)
+        return flops, moved + case.bytes
+    options, table = shared.forward, shared.table
+    if isinstance(options, kv_outer.OuterOptions):
+        flops, moved = lists_cost(case, table, options)
+        return flops, moved + case.bytes
+    flops, moved = lists_cost(case, table.lists, options.outer)
+    more, read = union_cost(case, table.union)
+    return flops + more, moved + read + case.bytes
 
 
-def outer_prepare(case: Case, indices: Tensor, options: kv_outer.OuterOptions) -> ReaderLists:
-    return kv_outer.lists_of(indices, case.segments, case.options.block, options)
+def union_cost(case: Case, union: UnionTiles) -> tuple[float, float]:
+    visits = union.count.sum(dtype=torch.int64).item()
+    return visits * union.width * case.group * row_flops(case), visits * block_bytes(case)
 
 
-def outer_attend(case: Case, indices: Tensor, shared: ReaderLists, options: kv_outer.OuterOptions) -> Any:
-    return kv_outer.forward(*case.inputs, indices, shared, case.segments, options)
-
-
-def outer_cost(case: Case, shared: ReaderLists, options: kv_outer.OuterOptions) -> tuple[float, float]:
+def lists_cost(case: Case, lists: ReaderLists, options: kv_outer.OuterOptions) -> tuple[float, float]:
     """A pair's rows are read once as queries, written once as partials and read once by the merge."""
-    sizes = shared.size[: int(shared.bounds[-1])].long()
+    sizes = lists.size[: int(lists.bounds[-1])].long()
     readers = max(1, options.rows // case.group)
     tiles = ((sizes + readers - 1) // readers).sum().item()
     moved = 3.0 * sizes.sum().item() * case.group * case.options.dim * case.inputs[0].itemsize
-    flops = tiles * readers * case.group * row_flops(case)
-    return flops, len(sizes) * block_bytes(case) + moved + case.bytes
-
-
-def staged_prepare(case: Case, indices: Tensor, options: staged.StagedOptions) -> UnionTiles:
-    return staged.union_of(indices, case.segments, case.options.block, case.group, options)
-
-
-def staged_attend(case: Case, indices: Tensor, shared: UnionTiles, options: staged.StagedOptions) -> Any:
-    return staged.forward(*case.inputs, shared, case.segments, options)
-
-
-def staged_cost(case: Case, shared: UnionTiles, options: staged.StagedOptions) -> tuple[float, float]:
-    width = shared.width // 2
-    held = torch.arange(shared.bits.shape[-1], device=shared.bits.device) < shared.count[..., None]
-    low, high = shared.bits & ((1 << width) - 1), shared.bits >> width
-    visits = ((low != 0) & held).sum().item() + ((high != 0) & held).sum().item()
-    read = shared.count.sum(dtype=torch.int64).item() * block_bytes(case)
-    return visits * width * case.group * row_flops(case), read + case.bytes
-
-
-def mixed_prepare(case: Case, indices: Tensor, options: mixed.MixedOptions) -> mixed.MixedShare:
-    return mixed.share_of(indices, case.segments, case.options.block, case.group, options)
-
-
-def mixed_attend(case: Case, indices: Tensor, shared: mixed.MixedShare, options: mixed.MixedOptions) -> Any:
-    return mixed.forward(*case.inputs, shared, case.segments, options)
-
-
-def mixed_cost(case: Case, shared: mixed.MixedShare, options: mixed.MixedOptions) -> tuple[float, float]:
-    flops, moved = outer_cost(case, shared.lists, options.outer)
-    more, read = present_cost(case, shared.union, None)
-    return flops + more, moved + read - case.bytes
-
-
-def fill(case: Case, lists: ReaderLists, options: kv_outer.OuterOptions) -> None:
-    """The part of an attend that computes partials."""
-    partials = kv_outer.Partials.of(*case.inputs, lists, case.segments, options)
-    for number in range(lists.spans):
-        partials.fill(number)
-
-
-OUTER = kv_outer.OuterOptions()
-MIXED = mixed.MixedOptions()
-KINDS = {
-    "present": Kind(
-        "present",
-        (None,),
-        lambda case, indices, _: attention.share(indices, case.segments, case.options.block, case.group),
-        present_attend,
-        present_cost,
-    ),
-    "outer": Kind(
-        "outer",
-        (
-            OUTER,
-            dataclasses.replace(OUTER, stages=3),
-            dataclasses.replace(OUTER, registers=255),
-            dataclasses.replace(OUTER, rows=128, registers=255),
-            dataclasses.replace(OUTER, task=512),
-            dataclasses.replace(OUTER, span=8192),
-            dataclasses.replace(OUTER, merged=64),
-        ),
-        outer_prepare,
-        outer_attend,
-        outer_cost,
-    ),
-    "mixed": Kind(
-        "mixed",
-        (
-            MIXED,
-            dataclasses.replace(MIXED, least=8),
-            dataclasses.replace(MIXED, least=4),
-            dataclasses.replace(MIXED, tile_stages=2, tile_registers=168),
-            # All blocks through the union, with a third program a multiprocessor.
-            dataclasses.replace(MIXED, least=1, tile_stages=2, tile_registers=168),
-            dataclasses.replace(MIXED, outer=dataclasses.replace(OUTER, span=2048)),
-            dataclasses.replace(MIXED, outer=dataclasses.replace(OUTER, span=8192)),
-        ),
-        mixed_prepare,
-        mixed_attend,
-        mixed_cost,
-    ),
-    "outer, partials": Kind(
-        "outer, partials",
-        (OUTER,),
-        outer_prepare,
-        lambda case, _, lists, options: fill(case, lists, options),
-        outer_cost,
-    ),
-    "mixed, partials": Kind(
-        "mixed, partials",
-        (MIXED,),
-        mixed_prepare,
-        lambda case, _, shared, options: fill(case, shared.lists, options.outer),
-        mixed_cost,
-    ),
-    "staged": Kind(
-        "staged",
-        (staged.StagedOptions(), staged.StagedOptions(stages=3), staged.StagedOptions(warps=8)),
-        staged_prepare,
-        staged_attend,
-        staged_cost,
-    ),
-}
+    return tiles * readers * case.group * row_flops(case), len(sizes) * block_bytes(case) + moved
 
 
 def read_options(text: str) -> tuple[str, Any]:
@@ -181,15 +123,15 @@ def read_options(text: str) -> tuple[str, Any]:
     options = KINDS[name].options[0]
     for entry in filter(None, entries.split(",")):
         field, _, number = entry.partition("=")
-        options = changed(options, field, int(number))
+        options = changed(options, field, float(number) if "." in number else int(number))
     return name, options
 
 
-def changed(options: Any, field: str, value: int) -> Any:
+def changed(options: Any, field: str, value: float) -> Any:
     """The options with one field changed, which may lie in the options of the readers' part."""
-    if hasattr(options, field):
+    if hasattr(options, field) and not dataclasses.is_dataclass(getattr(options, field)):
         return dataclasses.replace(options, **{field: value})
-    if not hasattr(options, "outer"):
+    if not hasattr(options, "outer") or not dataclasses.is_dataclass(options.outer):
         raise ValueError(f"{type(options).__name__} has no {field!r}")
     return dataclasses.replace(options, outer=changed(options.outer, field, value))
 

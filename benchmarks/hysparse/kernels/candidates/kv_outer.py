@@ -60,7 +60,7 @@ class Partials:
         table = (lists.entry, lists.first, lists.size, lists.begin, lists.owner, lists.bounds)
         tiles = [rows_of(tensor, lists.block) for tensor in (k, v)]
         sizes = (lists.span, q.shape[2], segments.keys, segments.offset, q.shape[-1] ** -0.5)
-        readers, programs = max(1, options.rows // shape["GROUP"]), programs_of(q, options)
+        readers, programs = max(1, options.rows // shape["GROUP"]), programs_of(q, options.programs)
 
         def launch(number: int) -> None:
             partial_kernel[(programs,)](
@@ -109,8 +109,8 @@ def forward(
     return out, lse
 
 
-def programs_of(q: Tensor, options: OuterOptions) -> int:
-    """Persistent programs of a launch. The interpreter runs a few."""
+def programs_of(q: Tensor, programs: int) -> int:
+    """Persistent programs of a launch, ``programs`` a multiprocessor. The interpreter runs a few."""
     if not q.is_cuda:
-        return options.programs
-    return options.programs * torch.cuda.get_device_properties(q.device).multi_processor_count
+        return programs
+    return programs * torch.cuda.get_device_properties(q.device).multi_processor_count

@@ -60,3 +60,23 @@ def fill_kernel(
     tl.store(sizes + task, tl.minimum(readers - rank, most), mask=opens)
     tl.store(begins + task, begin, mask=opens)
     tl.store(owners + task, owner, mask=opens)
+
+
+@triton.jit
+def slot_kernel(
+    indices, starts, counts, ranks, task_ends, slot_ends, slots, followers,
+    total, queries, keys, block, span, pairs, most,
+    KV_HEADS: tl.constexpr, COUNT: tl.constexpr, STEP: tl.constexpr,
+):  # fmt: skip
+    """Slot of each task: -1 for a bucket's first task, and the next free slot for each further task."""
+    place, held, _query, _owner, _begin, bucket = located(
+        indices, starts, total, queries, keys, block, span, pairs, KV_HEADS, COUNT, STEP
+    )
+    rank = tl.load(ranks + place, mask=held, other=1)
+    tasks = (tl.load(counts + bucket, mask=held, other=0) + most - 1) // most
+    number = rank // most
+    opens = held & (rank % most == 0)
+    task = tl.load(task_ends + bucket, mask=held, other=0) - tasks + number
+    slot = tl.load(slot_ends + bucket, mask=held, other=0) - tasks + number
+    tl.store(slots + task, tl.where(number == 0, -1, slot), mask=opens)
+    tl.store(followers + slot, tl.where(number == 1, task, -1), mask=opens & (number > 0))

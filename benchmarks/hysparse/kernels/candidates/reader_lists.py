@@ -39,6 +39,19 @@ class ReaderLists:
         return len(self.bounds) - 1
 
 
+@dataclass(frozen=True)
+class Placement:
+    """How pairs were placed. A bucket is a span, an owner and a key at which a block begins.
+
+    ``counts`` int32 [spans, owners * keys] are the pairs of each bucket, and ``task_ends`` [buckets] the running sum of
+    its tasks. ``ranks`` [pairs] are the pairs' numbers in their buckets.
+    """
+
+    counts: Tensor
+    ranks: Tensor
+    task_ends: Tensor
+
+
 def reader_lists(indices: Tensor, segments: Segments, block: int, span: int, most: int) -> ReaderLists:
     """Lists of contiguous ``indices`` [batch, kv_heads, queries, count] with tasks of at most ``most`` pairs.
 
@@ -46,6 +59,11 @@ def reader_lists(indices: Tensor, segments: Segments, block: int, span: int, mos
     counted and then placed. Nothing is sorted, and nothing is read back from the device. The order of a task's pairs
     may differ between runs, but each pair's result does not depend on the order.
     """
+    return placed(indices, segments, block, span, most)[0]
+
+
+def placed(indices: Tensor, segments: Segments, block: int, span: int, most: int) -> tuple[ReaderLists, Placement]:
+    """The lists of ``reader_lists``, and how their pairs were placed."""
     batch, kv_heads, queries, count = indices.shape
     keys, spans, total = segments.keys, -(-queries // span), indices.numel()
     # Packed sequences begin anywhere, so each key position may begin a block.
@@ -74,4 +92,5 @@ def reader_lists(indices: Tensor, segments: Segments, block: int, span: int, mos
         **shape,
     )
     bounds = torch.nn.functional.pad(task_ends.view(spans, -1)[:, -1], (1, 0))
-    return ReaderLists(entry, first, size, begin, owner, bounds.contiguous(), span, block, count)
+    lists = ReaderLists(entry, first, size, begin, owner, bounds.contiguous(), span, block, count)
+    return lists, Placement(counts, ranks, task_ends)
