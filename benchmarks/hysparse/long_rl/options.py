@@ -47,6 +47,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("out", type=Path)
     parser.add_argument("--tiny", action="store_true", help="sizes for a CPU; options given beside it win")
+    parser.add_argument("--seconds", type=float, default=460, help="of the whole call")
     parser.add_argument("--links", type=int, default=48, help="words of a right response")
     parser.add_argument("--prompt-tokens", type=int, nargs=2, default=[16_384, 20_480], metavar=("LOW", "HIGH"))
     parser.add_argument("--gap", type=int, default=2048, help="tokens between the last pair and the question, at least")

@@ -103,10 +103,7 @@ def heldout_hidden(model: HySparseForCausalLM, task: Task, heldout: list[Example
 
 @torch.no_grad()
 def accuracy(model: HySparseForCausalLM, hidden: Tensor, right: Tensor, scale: float = 1.0) -> Accuracy:
-    """Accuracy with logits times ``scale``. The mean probability is a sum over every sample that could be drawn.
-
-    Another response with the same end would be right too. Such responses need two errors that cancel, and count as wrong.
-    """
+    """Accuracy with logits times ``scale``. One response to a problem is right, so its probability is the accuracy."""
     head = model.model.embed_tokens.weight.float()
     chance, hits = [], []
     for states, tokens in zip(hidden, right, strict=True):

@@ -121,7 +121,13 @@ class Trainer:
 
     def say(self, task: Task, **values: float) -> None:
         self.log.append(
-            {"seconds": self.elapsed, "tokens a row": task.high, "step": self.steps, "right words": self.right, **values}
+            {
+                "seconds": self.elapsed,
+                "tokens a row": task.high,
+                "step": self.steps,
+                "right words": self.right,
+                **values,
+            }
         )
         print(" ".join(f"{name} {value:.4g}" for name, value in self.log[-1].items()), flush=True)
 
@@ -129,9 +135,7 @@ class Trainer:
 def save(trainer: Trainer, folder: Path, error: str) -> None:
     """The policy, its final accuracy with the hidden states, and the log."""
     task = rl_task(trainer.options)
-    hidden, right = heldout_hidden(
-        trainer.model, task, list(islice(examples(task, HELDOUT), trainer.options.heldout))
-    )
+    hidden, right = heldout_hidden(trainer.model, task, list(islice(examples(task, HELDOUT), trainer.options.heldout)))
     result = accuracy(trainer.model, hidden, right)
     torch.save({"hidden": hidden.cpu(), "right": right.cpu()}, folder / "heldout.pt")
     record = {

@@ -3,7 +3,7 @@
 The prompt ends with the first symbol of a chain. The response says each next symbol, and boxes the answer that the last
 link names. Each word of the response is found by a look-up far back in the prompt. A wrong link leads into another
 chain or into none, so errors compound. Short chains stand beside the long chain. A guess among the answers of a
-prompt is therefore seldom right.
+prompt is therefore seldom right, and only a right walk is paid.
 
 Pairs are dealt over selection blocks at random. Consecutive links mostly lie in different blocks. The last ``gap``
 tokens hold fillers and the question alone.
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.hysparse.long_rl.words import Words
+from benchmarks.hysparse.long_rl.words import CONTROL, Words
 from rewards.types import Problem, Reason, Result
+from rewards.verifier import verifier
 
 HELDOUT = 2**31  # seed of held-out problems. Training problems have other seeds
 
@@ -96,12 +97,15 @@ def examples(task: Task, seed: int) -> Iterator[Example]:
 
 
 def row_of(task: Task, example: Example, number: int, texts: list[str]) -> dict[str, str]:
-    """A row of the product's problem file."""
+    """A row of the product's problem file. The gold answer is the whole right response."""
+    walk = [texts[token] for token in response(task, example.chains[0])]
     problem = " ".join(texts[token] for token in example.prompt)
-    return {"id": f"chain-{number}", "problem": problem, "gold": task.words.name(example.chains[0][-1])}
+    return {"id": f"chain-{number}", "problem": problem, "gold": " ".join(walk)}
 
 
-def same_end(problem: Problem, answer: str) -> Result:
-    """Pays 1 for the answer at the end of the asked chain."""
-    right = answer.strip() == problem.gold
+@verifier(reads="completion")
+def same_walk(problem: Problem, completion: str) -> Result:
+    """Pays 1 for the whole right response. A response that skips links or runs in a loop gets 0, whatever its end."""
+    said = [word for word in completion.split() if word not in CONTROL]
+    right = said == (problem.gold or "").split()
     return Result(float(right), Reason.CORRECT if right else Reason.WRONG)
