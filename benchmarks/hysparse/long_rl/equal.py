@@ -22,10 +22,12 @@ from judgerlvr.hysparse.modeling import HySparseForCausalLM
 
 # Sampling reaches the accuracy of greedy decoding for no finite factor.
 MOST_OF_GREEDY = 0.9
+# Below this accuracy a factor of the logits brings nothing out. Speed is then the only figure.
+LEAST = 0.05
 
 
 def equalise(options: argparse.Namespace) -> None:
-    """Write OUT/policies/NAME and OUT/equal.json from OUT/sft. A finished OUT/equal.json is left as it lies."""
+    """Write OUT/policies/NAME and OUT/equal.json from OUT/sft. A finished OUT/equal.json is left alone."""
     if (options.out / "equal.json").is_file():
         return
     trained = {name: read_trained(options.out / "sft" / name) for name in options.order}
@@ -33,7 +35,7 @@ def equalise(options: argparse.Namespace) -> None:
     target = min(options.target, MOST_OF_GREEDY * greedy)
     record: dict[str, Any] = {"target": target}
     for name, (model, hidden, right) in trained.items():
-        scale = scale_for(model, hidden, right, target)
+        scale = scale_for(model, hidden, right, target) if target >= LEAST else 1.0
         record[name] = {
             "scale": scale,
             "before": asdict(accuracy(model, hidden, right)),

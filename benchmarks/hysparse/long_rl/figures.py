@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data.jsonl import read_jsonl
 from judgerlvr.evaluation.intervals import wilson_ends
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.metrics import MEAN_TOKENS, REWARD, StepRow
@@ -34,10 +36,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Step:
-    """One step. Seconds are by part. ``tokens`` are those of prompts and responses together, of all samples."""
+    """One step. Seconds are by part. ``tokens`` counts prompts and responses of all samples."""
 
     number: int
-    clock: float  # seconds of training up to the end of the step
+    clock: float  # seconds of all steps up to the end of this step, waits left out
     reward: float
     low: float
     high: float
@@ -52,11 +54,18 @@ def agreement_of(accuracy: dict[str, Any]) -> float:
     return min(1.0, variance / max(mean * (1 - mean), 1e-9))
 
 
-def steps_of(rows: Sequence[StepRow], group: Group) -> list[Step]:
-    steps = []
-    clock = 0.0
+def waits_of(path: Path) -> dict[int, float]:
+    """Seconds that each step waited for its turn. A step that a resumed run repeats has its last wait."""
+    rows = read_jsonl(path, torn_last_line=True) if path.is_file() else []
+    return {row["step"]: row["granted"] - row["asked"] for row in rows}
+
+
+def steps_of(rows: Sequence[StepRow], group: Group, waits: dict[int, float]) -> list[Step]:
+    """Training steps. The wait for a turn is taken from the step's seconds."""
+    steps, clock = [], 0.0
     for row in (row for row in rows if row.is_training):
         seconds = {part: row.values.get(f"timing_s/{part}", 0.0) for part in PARTS}
+        seconds["step"] -= waits.get(row.step, 0.0)
         clock += seconds["step"]
         low, high = wilson_ends(row[REWARD] * group.worth, group.worth)
         tokens = row.values.get("perf/total_num_tokens", math.nan)
@@ -79,7 +88,7 @@ def mean_seconds(steps: Sequence[Step], part: str) -> float:
 def slope(steps: Sequence[Step], group: Group) -> tuple[float, float]:
     """Reward gained in a step, and the half width of its interval, by least squares.
 
-    The error of each reward is the largest that its interval allows, that of a reward of one half.
+    The error of each reward is the largest possible error, the error of a reward of one half.
     """
     if len(steps) < 3:
         return math.nan, math.nan
@@ -118,7 +127,7 @@ def verdict(runs: dict[str, list[Step]], groups: dict[str, Group]) -> tuple[bool
 
 
 def token_bytes(config: HySparseConfig) -> int:
-    """Bytes of KV cache that a token keeps for as long as its request lives. Windows keep their last tokens only."""
+    """Bytes of KV cache that a token keeps until the end of the request. Windows keep the last tokens only."""
     rows = [row for row in config.rows if row.full]
     return sum(row.kv_heads * (row.key_dim + row.value_dim) * BYTES for row in rows)
 
@@ -127,7 +136,7 @@ def held(config: HySparseConfig, tokens: int, cache: int) -> float:
     """Prompts of ``tokens`` tokens that ``cache`` bytes hold, by arithmetic. Samples of a prompt share its cache.
 
     vLLM gives window layers groups of as many layers as are full. Each group keeps a window of each request, and a
-    group that is not filled takes its room too.
+    group that is not filled takes as much room.
     """
     full = len(config.full_layers)
     windows = len(config.kinds) - full

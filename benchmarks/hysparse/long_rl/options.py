@@ -13,7 +13,7 @@ from benchmarks.hysparse.long_rl.words import Words
 OTHER_LINKS = 8
 # The preset's 32,768 words would leave the twin below 100 M parameters.
 SMALL_WORDS, TINY_WORDS = Words(128, 64, 40_960), Words(16, 8, 512)
-# TOKENS:ROWS:GAP:CLUSTERS:SHARE of the seconds. A lesson ends early once its words are learnt.
+# TOKENS:ROWS:GAP:CLUSTERS:SHARE of the seconds. A lesson ends early once learnt.
 LESSONS = ("512:32:16:6:0.2", "2048:8:256:16:0.15", "8192:2:2048:32:0.2")
 TINY_LESSONS = ("128:8:0:5:0.6",)
 TINY = {
@@ -53,18 +53,19 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--gap", type=int, default=2048, help="tokens between the last pair and the question, at least")
     parser.add_argument("--clusters", type=int, default=32, help="selection blocks that hold pairs")
     parser.add_argument("--block", type=int, default=64)
-    parser.add_argument("--sft-seconds", type=float, default=100, help="of both policies, side by side")
+    parser.add_argument("--sft-seconds", type=float, default=85, help="of both policies, side by side")
     parser.add_argument("--sft-lr", type=float, default=6e-4, help="of matrices, see `recall.models.groups`")
     parser.add_argument("--lessons", nargs="+", default=list(LESSONS))
     parser.add_argument("--final-rows", type=int, default=2, help="rows a step of the last lesson")
     parser.add_argument("--heldout", type=int, default=64, help="held-out problems of the accuracy before RL")
     parser.add_argument("--target", type=float, default=0.5, help="accuracy at which SFT ends")
-    parser.add_argument("--stage-seconds", type=float, default=165, help="of each stage, from its start to its end")
+    parser.add_argument("--stage-seconds", type=float, default=175, help="of a stage, from its start to its end")
+    parser.add_argument("--apart", action="store_true", help="start the second stage when the first has ended")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--prompts", type=int, default=8, help="prompts a step")
     parser.add_argument("--samples", type=int, default=8, help="responses to a prompt")
-    parser.add_argument("--updates", type=int, default=2, help="updates a step")
-    parser.add_argument("--lr", type=float, default=5e-5, help="of RL")
+    parser.add_argument("--updates", type=int, default=4, help="updates a step")
+    parser.add_argument("--lr", type=float, default=1e-4, help="of RL")
     parser.add_argument("--kv-bytes", type=int, default=10**9, help="KV cache of either policy's rollouts")
     parser.add_argument("--order", nargs="+", default=["hysparse", "full"], choices=["hysparse", "full"])
     return parser

@@ -58,7 +58,7 @@ def follow_one_link(model: HySparseForCausalLM) -> None:
 
 @torch.no_grad()
 def compose_embeddings(model: HySparseForCausalLM, words: Words) -> None:
-    """A pair's embedding is its first and its second part, each in half the width.
+    """A pair's embedding is the first and the second part, each in half the width.
 
     A word that a response says has a common first half, which no key reads as a symbol. The head is tied. A symbol that
     a look-up added to the second half therefore raises the word that says the symbol.
@@ -76,8 +76,8 @@ def compose_embeddings(model: HySparseForCausalLM, words: Words) -> None:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of the responses to held-out problems. ``sampled`` is the mean probability of the right response at temperature 1,
-    ``greedy`` the share of right responses at temperature 0, each with its standard error.
+    """Of the responses to held-out problems. ``sampled`` is the mean probability of the right response at temperature
+    1, ``greedy`` the share of right responses at temperature 0, each with its standard error.
     """
 
     problems: int
@@ -103,7 +103,7 @@ def heldout_hidden(model: HySparseForCausalLM, task: Task, heldout: list[Example
 
 @torch.no_grad()
 def accuracy(model: HySparseForCausalLM, hidden: Tensor, right: Tensor, scale: float = 1.0) -> Accuracy:
-    """Accuracy with logits times ``scale``. One response to a problem is right, so its probability is the accuracy."""
+    """Accuracy with logits times ``scale``. A problem has one right response, whose probability is the accuracy."""
     head = model.model.embed_tokens.weight.float()
     chance, hits = [], []
     for states, tokens in zip(hidden, right, strict=True):

@@ -23,13 +23,14 @@ from benchmarks.hysparse.long_rl.figures import (
     steps_of,
     token_bytes,
     verdict,
+    waits_of,
 )
 from benchmarks.hysparse.long_rl.stages import keys
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.metrics import METRICS, merge_steps, read_metrics
 
 LIBRARIES = ("vllm", "verl", "ray", "transformers")
-# Parts whose tokens per second are shown, with their names.
+# Parts whose tokens per second are shown, and names.
 RATES = {"gen": "sampling", "old_log_prob": "log-probabilities", "update_actor": "update", "step": "whole step"}
 
 
@@ -48,7 +49,11 @@ def write_record(options: argparse.Namespace, ends: list[str], seconds: float) -
     sft = {name: read(options.out / "sft" / name / "sft.json") for name in options.order}
     groups = {name: group_of(options, equal, name) for name in options.order}
     runs = {
-        name: steps_of(merge_steps(read_metrics(options.out / f"{name}-{METRICS}")), groups[name])
+        name: steps_of(
+            merge_steps(read_metrics(options.out / f"{name}-{METRICS}")),
+            groups[name],
+            waits_of(options.out / "turns" / f"{name}.jsonl"),
+        )
         for name in options.order
     }
     there = {name: steps for name, steps in runs.items() if steps}
@@ -131,8 +136,8 @@ def cache_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def cache_lines(cache: dict[str, Any]) -> list[str]:
     lines = [
-        f"- {name}: {part['bytes'] / 1e9:.2f} GB of KV cache, {part['bytes a token']} bytes a token. By arithmetic, the "
-        f"cache holds {part['prompts held'][1]:.1f} longest or {part['prompts held'][0]:.1f} shortest prompts."
+        f"- {name}: {part['bytes'] / 1e9:.2f} GB of KV cache, {part['bytes a token']} bytes a token. By arithmetic, "
+        f"the cache holds {part['prompts held'][1]:.1f} longest or {part['prompts held'][0]:.1f} shortest prompts."
         for name, part in cache.items()
     ]
     return [*lines, ""]

@@ -2,9 +2,9 @@
 
     python -m benchmarks.hysparse.long_rl.sft NAME OUT [options of run]
 
-`run.py` starts one process for each policy. Rows grow by lessons. A row is a prompt and the responses to several of its
-chains, one after the other, because a single response teaches little for its prompt. The last lesson has the prompts of
-RL. Training ends there once the expected accuracy of sampling on held-out problems reaches the target.
+`run.py` starts one process for each policy. Rows grow by lessons. A row is a prompt and the responses to several
+chains, one after the other, because a single response teaches little for a long prompt. The last lesson has the prompts
+of RL. Training ends there once the expected accuracy of sampling on held-out problems reaches the target.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from judgerlvr.hysparse.modeling import HySparseForCausalLM
 SHORT_WARMUP = 20  # steps
 # Share of right words at which a lesson ends.
 LEARNT = 0.98
-# Problems of a look at the accuracy during training, and its least share of all time.
+# Problems of a look at the accuracy during training, and the least share of time between looks.
 LOOK, LOOKS = 16, 25
 
 
 def row_tokens(task: Task, example: Example, order: np.ndarray) -> tuple[list[int], list[int]]:
     """Ids of the prompt and of turns on the chains in ``order``, and the places of the words before right words.
 
-    The prompt asks for the first chain in ``order``. Each later turn is a question and its response.
+    The prompt asks for the first chain in ``order``. Each later turn is a question and a response.
     """
     ids, places = example.prompt.tolist()[:-1], []
     for number in order:
@@ -62,7 +62,7 @@ def batch(task: Task, rows: int, draw: np.random.Generator) -> tuple[Tensor, Ten
 
 @dataclass
 class Trainer:
-    """One policy in training, with its log."""
+    """One policy in training, with a log."""
 
     model: HySparseForCausalLM
     options: argparse.Namespace
@@ -101,7 +101,7 @@ class Trainer:
         return functional.cross_entropy(logits, wanted), (logits.argmax(-1) == wanted).float().mean()
 
     def train(self, lesson: Lesson, until: float, seed: int, looks: list[Example] | None = None) -> None:
-        """Steps of one lesson until ``until`` seconds or until learnt: by its words, or by ``looks``, held-out problems."""
+        """Steps of one lesson until ``until`` seconds or until learnt, by held-out ``looks`` if given, or by words."""
         draw, due, self.right = np.random.default_rng(seed), self.elapsed, 0.0
         while self.elapsed < until:
             self.step(*batch(lesson.task, lesson.rows, draw))
@@ -133,7 +133,7 @@ class Trainer:
 
 
 def save(trainer: Trainer, folder: Path, error: str) -> None:
-    """The policy, its final accuracy with the hidden states, and the log."""
+    """The policy, the final accuracy with the hidden states, and the log."""
     task = rl_task(trainer.options)
     hidden, right = heldout_hidden(trainer.model, task, list(islice(examples(task, HELDOUT), trainer.options.heldout)))
     result = accuracy(trainer.model, hidden, right)

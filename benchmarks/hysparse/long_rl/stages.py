@@ -1,4 +1,4 @@
-"""Stage 2 of the product for each policy, one after the other, with the same keys, seeds and bytes of cache."""
+"""Stage 2 of the product for each policy, with the same keys, seeds and bytes of cache."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from benchmarks.hysparse.kernels.case import DEVICE
 from benchmarks.hysparse.long_rl.options import rl_task
 from benchmarks.hysparse.long_rl.task import examples, row_of
+from benchmarks.hysparse.long_rl.turns import FOLDER, NAME, POLL, PROMPTS, RUN, Arbiter
 from data.jsonl import write_jsonl
 from judgerlvr.runs.console import ENGINE_LOG
 from judgerlvr.runs.metrics import METRICS, read_metrics
 
-TRAINING = 1000  # seed of the problems of RL. SFT has the numbers of its lessons
+TRAINING = 1000  # seed of the problems of RL. SFT has the numbers of lessons
 SLACK = 8  # words after which a response is surely wrong
-SPARE = 16  # problems beyond those of all steps
-GRACE = 20.0  # seconds from TERM to KILL
+SPARE = 16  # problems beyond the steps
+GRACE = 15.0  # seconds from the end of the time to TERM, and from TERM to KILL
 GUARDS = ("mismatch", "zero_rewards", "truncation", "entropy_floor", "entropy_ceiling", "length_drift", "reward_drop")
 
 
@@ -41,7 +41,7 @@ def write_problems(options: argparse.Namespace) -> None:
 
 
 def keys(options: argparse.Namespace) -> list[str]:
-    """Keys of both stages. Every prompt is new, so rewards of a step are those of unseen problems."""
+    """Keys of both stages. Every prompt is new, so rewards count unseen problems."""
     out, longest = options.out.resolve(), options.prompt_tokens[1]
     words = options.links + SLACK
     return [
@@ -64,6 +64,8 @@ def keys(options: argparse.Namespace) -> list[str]:
         "generate.algorithm.overlong=wrong",
         f"generate.checkpoint.every={max(1, options.steps // 2)}",
         "generate.checkpoint.keep=1",
+        "engine.data.custom_cls.path=pkg://benchmarks.hysparse.long_rl.gate",
+        "engine.data.custom_cls.name=GatedDataset",
         *(f"guards.{name}.action=warn" for name in GUARDS),
         f"cluster.micro_batch_tokens={max(2 * (longest + words), 8192)}",
         *device_keys(options),
@@ -79,60 +81,87 @@ def device_keys(options: argparse.Namespace) -> list[str]:
 
 
 class Stages:
-    """Runs of the command, with their logs and ends in OUT."""
+    """Runs of the command, with logs and ends in OUT."""
 
     def __init__(self, options: argparse.Namespace, begun: float) -> None:
-        self.options, self.out, self.begun = options, options.out, begun
+        self.options, self.out, self.begun = options, options.out.resolve(), begun
         self.lines: list[str] = []
 
+    @property
+    def left(self) -> float:
+        return self.options.seconds - (time.monotonic() - self.begun)
+
     def all(self) -> None:
-        left = [name for name in self.options.order if not self.done(name)]
-        for number, name in enumerate(left):
-            share = (self.options.seconds - (time.monotonic() - self.begun)) / (len(left) - number)
-            self.run(name, min(self.options.stage_seconds, share))
+        """The stages that have steps left: at once and in turn, or one after the other."""
+        names = [name for name in self.options.order if not self.done(name)]
+        if not self.options.apart:
+            self.together(names, min(self.left, self.options.stage_seconds * len(names)))
+            return
+        for number, name in enumerate(names):
+            self.together([name], min(self.left / (len(names) - number), self.options.stage_seconds))
 
     def done(self, name: str) -> bool:
         path = self.out / f"{name}-{METRICS}"
         return path.is_file() and sum(row.is_training for row in read_metrics(path)) >= self.options.steps
 
-    def run(self, name: str, seconds: float) -> None:
-        """One stage. The stage is asked to stop once ``seconds`` are over, and its steps so far are kept."""
-        begun = time.monotonic()
+    def together(self, names: list[str], seconds: float) -> None:
+        """Stages that start at once and step in turn, until ``seconds`` are over."""
+        begun, arbiter = time.monotonic(), Arbiter(self.out / "turns", names)
+        running = {name: self.start(name) for name in names}
+        try:
+            while alive := [name for name, process in running.items() if process.poll() is None]:
+                arbiter.grant(alive)
+                if time.monotonic() - begun > seconds:
+                    break
+                time.sleep(POLL)
+        finally:
+            arbiter.stop()
+            end_all(list(running.values()))
+            for name, process in running.items():
+                self.keep(name, process.returncode, time.monotonic() - begun)
+
+    def start(self, name: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "judgerlvr.stage2_generate", "--config", str(self.out / "defaults.yaml")]
         ends = ["--init", str(self.out / "policies" / name), "--out", str(self.out / "trained" / name)]
+        told = {
+            FOLDER: str(self.out / "turns"),
+            NAME: name,
+            PROMPTS: str(self.options.prompts),
+            RUN: str(self.out / "runs" / name),
+        }
         with (self.out / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [*command, *keys(self.options), f"name={name}", *ends], stdout=log, stderr=log, start_new_session=True
+            return subprocess.Popen(
+                [*command, *keys(self.options), f"name={name}", *ends],
+                stdout=log,
+                stderr=log,
+                env=os.environ | told,
+                start_new_session=True,
             )
-            code = wait(process, seconds)
-        self.keep(name)
-        end = [line for line in (self.out / f"{name}.log").read_text(errors="replace").splitlines() if line.strip()]
-        took = time.monotonic() - begun
-        self.lines.append(f"{name}: exit code {code} after {took:.0f} s: {' '.join(end[-1:])[-200:]}")
-        print(self.lines[-1], flush=True)
 
-    def keep(self, name: str) -> None:
-        """Copy the run's metrics and its log out of the run folder. A resumed run would cut unsealed steps."""
+    def keep(self, name: str, code: int, seconds: float) -> None:
+        """Say how a stage ended, and copy metrics and log. A resumed run would cut unsealed steps."""
         folder = self.out / "runs" / name
         for file in (METRICS, ENGINE_LOG):
             if (folder / file).is_file() and (file != METRICS or longer(folder / file, self.out / f"{name}-{file}")):
                 shutil.copy(folder / file, self.out / f"{name}-{file}")
+        lines = [line for line in (self.out / f"{name}.log").read_text(errors="replace").splitlines() if line.strip()]
+        ends = [line for line in lines if line.startswith(("done:", "error:"))] or lines
+        self.lines.append(f"{name}: exit code {code} after {seconds:.0f} s: {' '.join(ends[-1:])[:300]}")
+        print(self.lines[-1], flush=True)
 
 
 def longer(new: Path, kept: Path) -> bool:
     return not kept.is_file() or len(read_metrics(new)) >= len(read_metrics(kept))
 
 
-def wait(process: subprocess.Popen[bytes], seconds: float) -> int:
-    """The exit code. TERM comes after ``seconds``, and KILL after a grace, to all that the command started."""
-    for patience, sign in orders(seconds):
-        try:
-            return process.wait(patience)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, sign)
-    return process.wait()
-
-
-def orders(seconds: float) -> Iterator[tuple[float, signal.Signals]]:
-    yield max(1.0, seconds), signal.SIGTERM
-    yield GRACE, signal.SIGKILL
+def end_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Wait for all processes. Processes still running get TERM after a grace, and sessions KILL after another."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        until = time.monotonic() + GRACE
+        while any(process.poll() is None for process in processes) and time.monotonic() < until:
+            time.sleep(POLL)
+        for process in processes:
+            if process.poll() is None:
+                os.killpg(process.pid, sign)
+    for process in processes:
+        process.wait()

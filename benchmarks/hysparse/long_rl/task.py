@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,9 +26,9 @@ HELDOUT = 2**31  # seed of held-out problems. Training problems have other seeds
 
 @dataclass(frozen=True)
 class Task:
-    """Sizes of a prompt. ``low`` and ``high`` bound its tokens, question included. ``links`` counts words of a response.
+    """Sizes of a prompt. ``low`` and ``high`` bound its tokens, question included.
 
-    ``clusters`` selection blocks of ``block`` tokens hold the pairs.
+    ``links`` counts words of a response. ``clusters`` selection blocks of ``block`` tokens hold the pairs.
     """
 
     words: Words
@@ -54,7 +55,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Example:
-    """``prompt`` int64 [tokens], and the parts of each chain, the asked chain first. A chain's last part is its answer."""
+    """``prompt`` int64 [tokens], and the parts of each chain, the asked chain first. The last part is the answer."""
 
     prompt: np.ndarray
     chains: list[list[int]]
@@ -70,7 +71,7 @@ def draw_example(task: Task, draw: np.random.Generator, tokens: int | None = Non
         [*map(int, symbols[end - length : end]), int(answer)]
         for end, length, answer in zip(ends, task.lengths, answers, strict=False)
     ]
-    pairs = [words.pair(a, b) for chain in chains for a, b in zip(chain, chain[1:], strict=False)]
+    pairs = [words.pair(a, b) for chain in chains for a, b in pairwise(chain)]
     prompt = draw.integers(words.first_filler, words.size, tokens)
     prompt[places(task, len(pairs), tokens, draw)] = draw.permutation(pairs)
     prompt[-1] = words.said(chains[0][0])
@@ -97,15 +98,16 @@ def examples(task: Task, seed: int) -> Iterator[Example]:
 
 
 def row_of(task: Task, example: Example, number: int, texts: list[str]) -> dict[str, str]:
-    """A row of the product's problem file. The gold answer is the whole right response."""
+    """A row of the product's problem file. ``walk`` is the whole right response."""
     walk = [texts[token] for token in response(task, example.chains[0])]
     problem = " ".join(texts[token] for token in example.prompt)
-    return {"id": f"chain-{number}", "problem": problem, "gold": " ".join(walk)}
+    gold = task.words.name(example.chains[0][-1])
+    return {"id": f"chain-{number}", "problem": problem, "gold": gold, "walk": " ".join(walk)}
 
 
 @verifier(reads="completion")
 def same_walk(problem: Problem, completion: str) -> Result:
     """Pays 1 for the whole right response. A response that skips links or runs in a loop gets 0, whatever its end."""
     said = [word for word in completion.split() if word not in CONTROL]
-    right = said == (problem.gold or "").split()
+    right = said == problem.meta["walk"].split()
     return Result(float(right), Reason.CORRECT if right else Reason.WRONG)
