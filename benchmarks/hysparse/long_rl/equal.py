@@ -28,7 +28,7 @@ LEAST = 0.05
 
 def equalise(options: argparse.Namespace) -> None:
     """Write OUT/policies/NAME and OUT/equal.json from OUT/sft. A finished OUT/equal.json is left alone."""
-    if (options.out / "equal.json").is_file():
+    if (options.out / "equal.json").is_file() or not options.order:
         return
     trained = {name: read_trained(options.out / "sft" / name) for name in options.order}
     greedy = min(accuracy(*parts).greedy for parts in trained.values())

@@ -64,8 +64,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--prompts", type=int, default=8, help="prompts a step")
     parser.add_argument("--samples", type=int, default=8, help="responses to a prompt")
-    parser.add_argument("--updates", type=int, default=4, help="updates a step")
-    parser.add_argument("--lr", type=float, default=1e-4, help="of RL")
+    parser.add_argument("--updates", type=int, default=2, help="updates a step")
+    parser.add_argument("--lr", type=float, default=1e-5, help="of RL")
     parser.add_argument("--kv-bytes", type=int, default=10**9, help="KV cache of either policy's rollouts")
     parser.add_argument("--order", nargs="+", default=["hysparse", "full"], choices=["hysparse", "full"])
     return parser

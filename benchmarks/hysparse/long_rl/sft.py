@@ -80,6 +80,13 @@ class Trainer:
     def elapsed(self) -> float:
         return time.perf_counter() - self.begun
 
+    def warm_up(self, lesson: Lesson) -> None:
+        """Compile kernels with gradients that no update uses."""
+        ids, places = batch(lesson.task, lesson.rows, np.random.default_rng(HELDOUT))
+        self.loss(ids.to(DEVICE), places.to(DEVICE))[0].backward()
+        self.optimiser.zero_grad()
+        self.say(lesson.task)
+
     def step(self, ids: Tensor, places: Tensor) -> None:
         for group in self.optimiser.param_groups:
             group["lr"] = self.options.sft_lr * group["scale"] * min(1.0, (self.steps + 1) / SHORT_WARMUP)
@@ -132,6 +139,16 @@ class Trainer:
         print(" ".join(f"{name} {value:.4g}" for name, value in self.log[-1].items()), flush=True)
 
 
+def teach(trainer: Trainer, lessons: list[Lesson], looks: list[Example]) -> None:
+    """All lessons, after a warm-up of the shortest and the longest rows. Seconds left by a lesson go to the last."""
+    for lesson in (lessons[0], lessons[-1]):
+        trainer.warm_up(lesson)
+    left = trainer.options.sft_seconds - trainer.elapsed
+    for number, lesson in enumerate(lessons[:-1]):
+        trainer.train(lesson, trainer.elapsed + lesson.share * left, number)
+    trainer.train(lessons[-1], trainer.options.sft_seconds, len(lessons), looks)
+
+
 def save(trainer: Trainer, folder: Path, error: str) -> None:
     """The policy, the final accuracy with the hidden states, and the log."""
     task = rl_task(trainer.options)
@@ -160,13 +177,10 @@ def main() -> int:
     task = rl_task(options)
     trainer = Trainer(make_policy(name, task.words, 2 * task.high, options.tiny), options, begun)
     print(f"{name}: {trainer.model.num_parameters() / 1e6:.1f} M parameters, {trainer.model.config.kinds}", flush=True)
-    lessons, share, error = lessons_of(options), 0.0, ""
+    lessons, error = lessons_of(options), ""
     looks = list(islice(examples(task, HELDOUT), min(LOOK, options.heldout)))
     try:
-        for number, lesson in enumerate(lessons):
-            last = number == len(lessons) - 1
-            share = min(1.0, share + lesson.share)
-            trainer.train(lesson, share * options.sft_seconds, number, looks if last else None)
+        teach(trainer, lessons, looks)
     except torch.OutOfMemoryError as problem:
         error = f"{type(problem).__name__}: {' '.join(str(problem).split())[:300]}"
         print(error, flush=True)

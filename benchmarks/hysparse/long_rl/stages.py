@@ -24,6 +24,7 @@ TRAINING = 1000  # seed of the problems of RL. SFT has the numbers of lessons
 SLACK = 8  # words after which a response is surely wrong
 SPARE = 16  # problems beyond the steps
 GRACE = 15.0  # seconds from the end of the time to TERM, and from TERM to KILL
+LEAST = 30.0  # seconds that are worth a start
 GUARDS = ("mismatch", "zero_rewards", "truncation", "entropy_floor", "entropy_ceiling", "length_drift", "reward_drop")
 
 
@@ -77,7 +78,9 @@ def device_keys(options: argparse.Namespace) -> list[str]:
     if DEVICE != "cuda":
         return ["cluster.device=cpu"]
     cache = f"cluster.rollout_engine.kv_cache_memory_bytes={options.kv_bytes}"
-    return ["cluster.device=gpu", "cluster.rollout_gpu_share=0.3", cache]
+    # vLLM captures graphs for as many requests as may run.
+    most = f"engine.actor_rollout_ref.rollout.max_num_seqs={options.prompts * options.samples}"
+    return ["cluster.device=gpu", "cluster.rollout_gpu_share=0.3", cache, most]
 
 
 class Stages:
@@ -93,7 +96,11 @@ class Stages:
 
     def all(self) -> None:
         """The stages that have steps left: at once and in turn, or one after the other."""
-        names = [name for name in self.options.order if not self.done(name)]
+        for name in self.options.order:
+            self.copy(name)
+        names = [name for name in self.options.order if not self.done(name) and self.policy(name).is_dir()]
+        if self.left < LEAST or not names:
+            return
         if not self.options.apart:
             self.together(names, min(self.left, self.options.stage_seconds * len(names)))
             return
@@ -110,7 +117,9 @@ class Stages:
         running = {name: self.start(name) for name in names}
         try:
             while alive := [name for name, process in running.items() if process.poll() is None]:
-                arbiter.grant(alive)
+                if arbiter.grant(alive):
+                    for name in names:
+                        self.copy(name)
                 if time.monotonic() - begun > seconds:
                     break
                 time.sleep(POLL)
@@ -122,7 +131,7 @@ class Stages:
 
     def start(self, name: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "judgerlvr.stage2_generate", "--config", str(self.out / "defaults.yaml")]
-        ends = ["--init", str(self.out / "policies" / name), "--out", str(self.out / "trained" / name)]
+        ends = ["--init", str(self.policy(name)), "--out", str(self.out / "trained" / name)]
         told = {
             FOLDER: str(self.out / "turns"),
             NAME: name,
@@ -138,12 +147,19 @@ class Stages:
                 start_new_session=True,
             )
 
-    def keep(self, name: str, code: int, seconds: float) -> None:
-        """Say how a stage ended, and copy metrics and log. A resumed run would cut unsealed steps."""
+    def policy(self, name: str) -> Path:
+        return self.out / "policies" / name
+
+    def copy(self, name: str) -> None:
+        """Copy metrics and log out of the run folder. A resumed run would cut unsealed steps."""
         folder = self.out / "runs" / name
         for file in (METRICS, ENGINE_LOG):
             if (folder / file).is_file() and (file != METRICS or longer(folder / file, self.out / f"{name}-{file}")):
                 shutil.copy(folder / file, self.out / f"{name}-{file}")
+
+    def keep(self, name: str, code: int, seconds: float) -> None:
+        """Say how a stage ended, and copy what the stage wrote."""
+        self.copy(name)
         lines = [line for line in (self.out / f"{name}.log").read_text(errors="replace").splitlines() if line.strip()]
         ends = [line for line in lines if line.startswith(("done:", "error:"))] or lines
         self.lines.append(f"{name}: exit code {code} after {seconds:.0f} s: {' '.join(ends[-1:])[:300]}")
