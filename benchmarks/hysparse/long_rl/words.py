@@ -7,9 +7,10 @@ answer, and is a single word. No layer is therefore spent on joining neighbourin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PAD, END, UNKNOWN = "<pad>", "<end>", "<unknown>"
 CONTROL = (PAD, END, UNKNOWN)
@@ -73,6 +74,10 @@ class Words:
 
 def make_tokenizer(words: Words) -> PreTrainedTokenizerFast:
     """White space separates words, and each word is a token."""
+    # Imported here, because every process that grades imports this module.
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
     vocabulary = {text: number for number, text in enumerate(words.texts)}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
