@@ -62,6 +62,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--stage-seconds", type=float, default=175, help="of a stage, from its start to its end")
     parser.add_argument("--apart", action="store_true", help="start the second stage when the first has ended")
     parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--every", type=int, default=4, help="steps between checkpoints")
     parser.add_argument("--prompts", type=int, default=8, help="prompts a step")
     parser.add_argument("--samples", type=int, default=8, help="responses to a prompt")
     parser.add_argument("--updates", type=int, default=2, help="updates a step")

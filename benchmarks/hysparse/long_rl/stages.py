@@ -63,7 +63,7 @@ def keys(options: argparse.Namespace) -> list[str]:
         # A replaced group would be another number of tokens.
         "generate.algorithm.dynamic_sampling=false",
         "generate.algorithm.overlong=wrong",
-        f"generate.checkpoint.every={max(1, options.steps // 2)}",
+        f"generate.checkpoint.every={options.every}",
         "generate.checkpoint.keep=1",
         "engine.data.custom_cls.path=pkg://benchmarks.hysparse.long_rl.gate",
         "engine.data.custom_cls.name=GatedDataset",
