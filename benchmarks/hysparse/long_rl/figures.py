@@ -1,0 +1,145 @@
+"""Figures of the two runs: speed of their steps, slope of their reward, and the requests that equal bytes hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.jsonl import read_jsonl
+from judgerlvr.evaluation.intervals import wilson_ends
+from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.runs.metrics import MEAN_TOKENS, REWARD, StepRow
+
+NORMAL = 1.96  # half width of an interval of 95 %, in standard errors
+PARTS = ("gen", "old_log_prob", "update_actor", "update_weights", "save_checkpoint", "step")
+BYTES = 2  # of a cached number
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples behind a step's reward. ``agreement`` is the correlation of two responses to one problem."""
+
+    prompts: int
+    samples: int
+    agreement: float
+
+    @property
+    def worth(self) -> float:
+        """Independent responses that a step's responses are worth."""
+        return self.prompts * self.samples / (1 + (self.samples - 1) * self.agreement)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. Seconds are by part. ``tokens`` counts prompts and responses of all samples."""
+
+    number: int
+    clock: float  # seconds of all steps up to the end of this step, waits left out
+    reward: float
+    low: float
+    high: float
+    response_tokens: float
+    tokens: float
+    seconds: dict[str, float]
+
+
+def agreement_of(accuracy: dict[str, Any]) -> float:
+    """Of two responses to a problem, from the spread of the problems' accuracies before RL."""
+    mean, variance = accuracy["sampled"], accuracy["problems"] * accuracy["sampled_error"] ** 2
+    return min(1.0, variance / max(mean * (1 - mean), 1e-9))
+
+
+def waits_of(path: Path) -> dict[int, float]:
+    """Seconds that each step waited for its turn. A step that a resumed run repeats has its last wait."""
+    rows = read_jsonl(path, torn_last_line=True) if path.is_file() else []
+    return {row["step"]: row["granted"] - row["asked"] for row in rows}
+
+
+def steps_of(rows: Sequence[StepRow], group: Group, waits: dict[int, float]) -> list[Step]:
+    """Training steps. The wait for a turn is taken from the step's seconds."""
+    steps, clock = [], 0.0
+    for row in (row for row in rows if row.is_training):
+        seconds = {part: row.values.get(f"timing_s/{part}", 0.0) for part in PARTS}
+        seconds["step"] -= waits.get(row.step, 0.0)
+        clock += seconds["step"]
+        low, high = wilson_ends(row[REWARD] * group.worth, group.worth)
+        tokens = row.values.get("perf/total_num_tokens", math.nan)
+        steps.append(Step(row.step, clock, row[REWARD], low, high, row[MEAN_TOKENS], tokens, seconds))
+    return steps
+
+
+def rate(steps: Sequence[Step], part: str) -> float:
+    """Tokens per second of a part over all steps but the first, which compiles kernels."""
+    later = steps[1:]
+    seconds = sum(step.seconds[part] for step in later)
+    return sum(step.tokens for step in later) / seconds if seconds else math.nan
+
+
+def mean_seconds(steps: Sequence[Step], part: str) -> float:
+    """Mean seconds of a part over all steps but the first."""
+    return float(np.mean([step.seconds[part] for step in steps[1:]])) if len(steps) > 1 else math.nan
+
+
+def slope(steps: Sequence[Step], group: Group) -> tuple[float, float]:
+    """Reward gained in a step, and the half width of its interval, by least squares.
+
+    The error of each reward is the largest possible error, the error of a reward of one half.
+    """
+    if len(steps) < 3:
+        return math.nan, math.nan
+    numbers = np.array([step.number for step in steps], dtype=float)
+    rewards = np.array([step.reward for step in steps])
+    centred = numbers - numbers.mean()
+    spread = float((centred**2).sum())
+    return float((centred * rewards).sum()) / spread, NORMAL * 0.5 / math.sqrt(group.worth * spread)
+
+
+def end(steps: Sequence[Step], group: Group, last: int = 2) -> tuple[float, float]:
+    """Mean reward of the last steps, and the standard error of a reward of that size."""
+    rewards = [step.reward for step in steps[-last:]]
+    mean = float(np.mean(rewards)) if rewards else math.nan
+    # Rewards that are all right or all wrong still leave an error of about a response.
+    share = min(max(mean, 1 / (group.worth + 2)), 1 - 1 / (group.worth + 2))
+    return mean, math.sqrt(share * (1 - share) / (group.worth * max(1, len(rewards))))
+
+
+def verdict(runs: dict[str, list[Step]], groups: dict[str, Group]) -> tuple[bool, str]:
+    """Whether reward over wall-clock time may be compared, and why. Both slopes must differ from zero, and both rewards
+    must end equal within the interval of their difference.
+    """
+    slopes = {name: slope(steps, groups[name]) for name, steps in runs.items()}
+    if len(runs) < 2 or any(math.isnan(value) for value, _ in slopes.values()):
+        return False, "a run has fewer than three steps: the figure is tokens per second alone"
+    words = [f"{name} gains {value:+.3f} ± {half:.3f} reward a step" for name, (value, half) in slopes.items()]
+    moved = all(value - half > 0 for value, half in slopes.values())
+    (one, one_error), (two, two_error) = (end(steps, groups[name]) for name, steps in runs.items())
+    half = NORMAL * math.hypot(one_error, two_error)
+    equal = abs(one - two) <= half
+    words.append(f"the last two steps differ by {one - two:+.3f} ± {half:.3f}")
+    if moved and equal:
+        return True, f"{'; '.join(words)}: reward over wall-clock time is a figure"
+    return False, f"{'; '.join(words)}: the figure is tokens per second alone"
+
+
+def token_bytes(config: HySparseConfig) -> int:
+    """Bytes of KV cache that a token keeps until the end of the request. Windows keep the last tokens only."""
+    rows = [row for row in config.rows if row.full]
+    return sum(row.kv_heads * (row.key_dim + row.value_dim) * BYTES for row in rows)
+
+
+def held(config: HySparseConfig, tokens: int, cache: int) -> float:
+    """Prompts of ``tokens`` tokens that ``cache`` bytes hold, by arithmetic. Samples of a prompt share its cache.
+
+    vLLM gives window layers groups of as many layers as are full. Each group keeps a window of each request, and a
+    group that is not filled takes as much room.
+    """
+    full = len(config.full_layers)
+    windows = len(config.kinds) - full
+    groups = -(-windows // full) if windows else 0
+    kept = tokens + groups * (config.sliding_window or 0)
+    return cache / (token_bytes(config) * kept)
