@@ -10,6 +10,7 @@ import torch
 from benchmarks.hysparse.long_rl.figures import (
     Group,
     Step,
+    Wait,
     agreement_of,
     end,
     held,
@@ -205,7 +206,8 @@ def test_a_run_that_ended_gives_its_turn_back(tmp_path):
 def steps(rewards, seconds=2.0):
     parts = {"gen": 1.0, "old_log_prob": 0.5, "update_actor": 0.5, "update_weights": 0.1, "save_checkpoint": 0.0}
     return [
-        Step(n, n * seconds, reward, 0, 1, 8, 100, {**parts, "step": seconds}) for n, reward in enumerate(rewards, 1)
+        Step(n, n * seconds, reward, 0, 1, 8, 100, {**parts, "step": seconds}, n == 1)
+        for n, reward in enumerate(rewards, 1)
     ]
 
 
@@ -214,14 +216,20 @@ GROUP = Group(prompts=8, samples=8, agreement=0.1)
 
 def test_speed_leaves_out_the_first_step():
     first, *later = steps([0.5] * 3)
-    slow = Step(1, 0, 0.5, 0, 1, 8, 100, {**first.seconds, "step": 50.0})
+    slow = Step(1, 0, 0.5, 0, 1, 8, 100, {**first.seconds, "step": 50.0}, True)
     assert rate([slow, *later], "step") == 50
 
 
 def test_the_wait_for_a_turn_is_no_part_of_a_step():
     values = {"response/mean_tokens": 8.0, "critic/score/mean": 0.5, "timing_s/step": 30.0}
-    (step,) = steps_of([StepRow(1, "generate", 30.0, values)], GROUP, {1: 25.0})
+    (step,) = steps_of([StepRow(1, "generate", 30.0, values)], GROUP, {1: Wait(25.0, True)})
     assert step.seconds["step"] == step.clock == 5
+
+
+def test_the_first_step_of_a_resumed_run_is_marked():
+    rows = [StepRow(n, "generate", 1.0, {"response/mean_tokens": 8.0, "critic/score/mean": 0.5}) for n in (1, 2, 3)]
+    marks = [step.first for step in steps_of(rows, GROUP, {1: Wait(0, True), 2: Wait(0, False), 3: Wait(0, True)})]
+    assert marks == [True, False, True]
 
 
 def test_the_slope_is_that_of_least_squares():

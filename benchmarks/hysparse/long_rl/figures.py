@@ -46,6 +46,7 @@ class Step:
     response_tokens: float
     tokens: float
     seconds: dict[str, float]
+    first: bool  # of a process
 
 
 def agreement_of(accuracy: dict[str, Any]) -> float:
@@ -54,35 +55,45 @@ def agreement_of(accuracy: dict[str, Any]) -> float:
     return min(1.0, variance / max(mean * (1 - mean), 1e-9))
 
 
-def waits_of(path: Path) -> dict[int, float]:
-    """Seconds that each step waited for its turn. A step that a resumed run repeats has its last wait."""
+@dataclass(frozen=True)
+class Wait:
+    """Seconds that a step waited for its turn. ``first`` marks the first step of a process, which compiles kernels."""
+
+    seconds: float
+    first: bool
+
+
+def waits_of(path: Path) -> dict[int, Wait]:
+    """Waits by step. A step that a resumed run repeats has the last wait."""
     rows = read_jsonl(path, torn_last_line=True) if path.is_file() else []
-    return {row["step"]: row["granted"] - row["asked"] for row in rows}
+    return {row["step"]: Wait(row["granted"] - row["asked"], row["first"]) for row in rows}
 
 
-def steps_of(rows: Sequence[StepRow], group: Group, waits: dict[int, float]) -> list[Step]:
+def steps_of(rows: Sequence[StepRow], group: Group, waits: dict[int, Wait]) -> list[Step]:
     """Training steps. The wait for a turn is taken from the step's seconds."""
     steps, clock = [], 0.0
     for row in (row for row in rows if row.is_training):
         seconds = {part: row.values.get(f"timing_s/{part}", 0.0) for part in PARTS}
-        seconds["step"] -= waits.get(row.step, 0.0)
+        wait = waits.get(row.step, Wait(0.0, row.step == 1))
+        seconds["step"] -= wait.seconds
         clock += seconds["step"]
         low, high = wilson_ends(row[REWARD] * group.worth, group.worth)
         tokens = row.values.get("perf/total_num_tokens", math.nan)
-        steps.append(Step(row.step, clock, row[REWARD], low, high, row[MEAN_TOKENS], tokens, seconds))
+        steps.append(Step(row.step, clock, row[REWARD], low, high, row[MEAN_TOKENS], tokens, seconds, wait.first))
     return steps
 
 
 def rate(steps: Sequence[Step], part: str) -> float:
-    """Tokens per second of a part over all steps but the first, which compiles kernels."""
-    later = steps[1:]
+    """Tokens per second of a part over all steps but first ones."""
+    later = [step for step in steps if not step.first]
     seconds = sum(step.seconds[part] for step in later)
     return sum(step.tokens for step in later) / seconds if seconds else math.nan
 
 
 def mean_seconds(steps: Sequence[Step], part: str) -> float:
-    """Mean seconds of a part over all steps but the first."""
-    return float(np.mean([step.seconds[part] for step in steps[1:]])) if len(steps) > 1 else math.nan
+    """Mean seconds of a part over all steps but first ones."""
+    later = [step.seconds[part] for step in steps if not step.first]
+    return float(np.mean(later)) if later else math.nan
 
 
 def slope(steps: Sequence[Step], group: Group) -> tuple[float, float]:

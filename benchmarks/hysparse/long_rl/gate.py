@@ -38,6 +38,6 @@ class GatedDataset(RLHFDataset):
         step = self.begun + self.read // int(os.environ[PROMPTS]) + 1
         since = time.time()
         Turn(Path(os.environ[FOLDER]), os.environ[NAME]).take()
-        row = {"step": step, "asked": since, "granted": time.time()}
+        row = {"step": step, "asked": since, "granted": time.time(), "first": self.read == 0}
         with (Path(os.environ[FOLDER]) / f"{os.environ[NAME]}.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")

@@ -144,8 +144,8 @@ def cache_lines(cache: dict[str, Any]) -> list[str]:
 
 
 def speed_lines(runs: dict[str, list[Step]]) -> list[str]:
-    """Tokens per second of prompts and responses, and seconds of each part, over all steps but the first."""
-    lines = ["## Speed, all steps but the first", ""]
+    """Tokens per second, prompts included, and seconds of each part, over all steps but the first of a process."""
+    lines = ["## Speed, all steps but the first of a process", ""]
     lines.append(
         row(["policy", "steps", *(f"{part}, tokens/s" for part in RATES.values()), *(f"{p}, s" for p in PARTS)])
     )
