@@ -76,6 +76,7 @@ class Comparison:
     arm_accuracy: float
     arm_tokens: float
     front: float  # tokens of the penalty front at the arm's accuracy
+    at_entropy: Estimate | None = None  # accuracy difference at matched entropy, where a win needs that too
 
     @property
     def p_win(self) -> float:
@@ -96,8 +97,9 @@ def outcomes(comparisons: Sequence[Comparison]) -> list[Outcome]:
 def outcome(comparison: Comparison, p_win: float, p_loss: float) -> Outcome:
     accuracy, shortening = comparison.accuracy, comparison.shortening
     limit = 1 - LEVEL
+    sharper = comparison.at_entropy is not None and comparison.at_entropy.low <= 0
     if accuracy.low > 0 and shortening.low > 0 and p_win < limit and comparison.arm_tokens < comparison.front:
-        return Outcome.WIN
+        return Outcome.UNDECIDED if sharper else Outcome.WIN
     if accuracy.high < 0 and p_loss < limit:
         return Outcome.LOSS
     if inside(accuracy, TIE_ACCURACY) and inside(shortening, TIE_LOG_TOKENS):

@@ -50,7 +50,10 @@ def why_not_trusted(cases: Sequence[Case]) -> str | None:
     """Why predictions from these cases are withheld: not scored, or no better than the constant answer."""
     if unscored := why_not_scored(cases):
         return f"predictions are not scored: {unscored}"
-    found = score(cases).difference
+    scored = score(cases)
+    if scored.families < 2:
+        return f"predictions are not scored: {scored.families} of the families lie near cases of another family"
+    found = scored.difference
     if found.high < 0:
         return None
     return f"scored predictions are no better than a constant answer: {found.value:+.2f} nats, up to {found.high:+.2f}"

@@ -6,6 +6,7 @@ compiling kernels are not counted, because a second run on the same machine does
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
 import torch
@@ -13,11 +14,12 @@ import torch
 from judgerlvr.config.cards import CARDS
 from judgerlvr.hysparse import conversion_rates as rates
 from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.layer_work import TERA, Speeds, layer_seconds, multiplied, saved_bytes
+from judgerlvr.hysparse.layer_work import TERA, Speeds, elements, layer_seconds, multiplied, saved_bytes
 from judgerlvr.hysparse.layout import FULL, SPARSE
 from judgerlvr.hysparse.placements import batches_of, layer_runs
 from judgerlvr.hysparse.sizes import count_parameters
 from judgerlvr.hysparse.texts import IGNORED, Packed
+from rewards.errors import InputError
 
 GIB = 2**30
 LEFT_OUT = "without start, reading and compiling"
@@ -59,7 +61,13 @@ class Distilling:
 def card_for(wanted: str | None) -> str:
     """``wanted``, or this machine's card where the data sheets name it, or the card of the constants."""
     name = torch.cuda.get_device_name().lower() if torch.cuda.is_available() else ""
-    return wanted or next((card for card in CARDS if card in name), rates.DEFAULT_CARD)
+    return wanted or next((card for card in CARDS if card in name.split()), rates.DEFAULT_CARD)
+
+
+def check_card(options: argparse.Namespace) -> None:
+    """Raises InputError for a card without a plan, which nothing would read."""
+    if options.card is not None and not options.plan:
+        raise InputError("--card needs a plan", "give --plan too, or leave it out")
 
 
 def largest_pass(texts: Packed, rows: int) -> Pass:
@@ -119,7 +127,7 @@ def search_spending(config: HySparseConfig, part: Pass, batches: int, heldout: i
 
 def search_bytes(config: HySparseConfig, part: Pass) -> float:
     """Weights once, two streams of hidden states with the keys that each shares, and a layer or the logits."""
-    hidden, width = config.hidden_size, config.intermediate_size
+    hidden, _, _, width = elements(config)
     stream = 2 * (hidden + 2 * config.num_key_value_heads * config.head_dim)
     layer = part.tokens * (rates.HELD_BY_LAYER[0] * hidden + rates.HELD_BY_LAYER[1] * width)
     logits = part.learnt * config.vocab_size * rates.SEARCH_LOGIT_HELD
@@ -154,10 +162,16 @@ def distilling_bytes(config: HySparseConfig, part: Pass, plan: Distilling) -> fl
     parameters = count_parameters(config).total
     models = rates.SOURCE * source_parameters(config) + (rates.STUDENT + rates.ADAM) * parameters
     gradients = rates.GRADIENTS * parameters
-    logits = part.learnt * config.vocab_size * rates.TRAINED_LOGIT_HELD
+    logits = config.vocab_size * logit_bytes(part)
     begun = gradients if plan.passes > 1 else 0
     loss = models + begun + rates.CAST * cast_weights(config) + part.tokens * kept_bytes(config, plan) + logits
     return max(loss, models + gradients)
+
+
+def logit_bytes(part: Pass) -> int:
+    """Bytes of one entry of the vocabulary at the larger of two moments: the divergence, or both models' logits."""
+    of_all, of_learnt = rates.ALL_LOGITS_HELD
+    return max(part.learnt * rates.TRAINED_LOGIT_HELD, part.tokens * of_all + part.learnt * of_learnt)
 
 
 def kept_bytes(config: HySparseConfig, plan: Distilling) -> int:

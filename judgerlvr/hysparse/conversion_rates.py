@@ -17,8 +17,8 @@ PRODUCT_TFLOPS = {
     2048: Constant(600.0, "assumed", "the same, hidden size 2,048"),
 }
 FULL_TFLOPS = Constant(400.0, "assumed", "full layers of 4,096 tokens, below the 523 that 32k tokens reach on an H100")
-SELECTED_TFLOPS = Constant(85.0, "measured", "H200, 32k tokens, trained choices: 6.87 ms a layer, 2026-11-26")
-WINDOW_TFLOPS = Constant(85.0, "assumed", "as selected blocks")
+SELECTED_TFLOPS = Constant(78.8, "measured", "H200, 32k tokens, trained choices: 6.87 ms a layer, 2026-11-26")
+WINDOW_TFLOPS = Constant(78.8, "assumed", "as selected blocks")
 BANDWIDTH_SHARE = Constant(0.75, "assumed", "share of the published bandwidth that element-wise operations reach")
 # The processor starts an operation after another. A layer takes no less.
 SEARCH_LAYER_MS = Constant(0.6, "assumed", "52 operations and 12 products or kernels of a layer without gradients")
@@ -40,6 +40,8 @@ HELD_BY_LAYER = (8, 6)
 # float32. A step of a distillation has the softmax of both models, the divergence and its gradient.
 SEARCH_LOGIT_HELD, SEARCH_LOGIT_TRAFFIC = 8, 24
 TRAINED_LOGIT_HELD, TRAINED_LOGIT_TRAFFIC = 20, 130
+# While the logits of all tokens still stand: bytes of a logit of every token, and more of a learnt token.
+ALL_LOGITS_HELD = (8, 4)
 # An evaluation holds float32 logits of all tokens, those that are learnt, and their softmax.
 HELDOUT_LOGIT_TRAFFIC = 30
 # Bytes a parameter: the source in bf16, the student in float32 with AdamW's moments, and gradients.

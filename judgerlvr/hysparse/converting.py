@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.conversion import adopt, read_model, save, starting_values, stored_dtype, target_config
-from judgerlvr.hysparse.conversion_plan import card_for, largest_pass, search_line
+from judgerlvr.hysparse.conversion_plan import card_for, check_card, largest_pass, search_line
 from judgerlvr.hysparse.conversion_rates import DISK_GB_S
 from judgerlvr.hysparse.derived_files import check_new
 from judgerlvr.hysparse.layout import letters
@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> None:
     check_new(options.out)
     config = target_config(options)
     check_count(options, config.num_hidden_layers)
+    check_card(options)
     if options.full_layers is None and options.search is None:
         print(f"note: {UNMEASURED}")
     if options.plan:

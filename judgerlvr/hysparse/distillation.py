@@ -21,7 +21,7 @@ from judgerlvr.hysparse.conversion import (
     stored_dtype,
     target_config,
 )
-from judgerlvr.hysparse.conversion_plan import Distilling, card_for, distilling_line, largest_pass
+from judgerlvr.hysparse.conversion_plan import Distilling, card_for, check_card, distilling_line, largest_pass
 from judgerlvr.hysparse.derived_files import check_new, copy_files
 from judgerlvr.hysparse.distillation_folder import (
     CHECKPOINTS,
@@ -43,6 +43,7 @@ SHARED = ("vocab_size", "num_hidden_layers", "hidden_size")
 def run(options: argparse.Namespace) -> None:
     """Convert or load, distil, save. Raises InputError for a missing model, bad texts and impossible settings."""
     first = int(os.environ.get("RANK", 0)) == 0
+    check_card(options)
     if first and not options.resume:
         check_new(options.out)
     config = target_config(options) if options.student is None else student_config(options)
@@ -68,7 +69,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 def plan(options: argparse.Namespace, config: HySparseConfig, heldout: Packed, rest: Packed) -> str:
-    """Minutes and memory of the distillation in one process. Raises InputError as ``trainer_arguments``."""
+    """Minutes and memory of the distillation in one process, in bf16 on a GPU.
+
+    Raises InputError as ``trainer_arguments``, and for options whose costs nobody has counted.
+    """
+    fp32, hidden, cpu = options.precision == "fp32", options.hidden > 0, options.device == "cpu"
+    for flag in [flag for flag, given in (("--precision", fp32), ("--hidden", hidden), ("--device", cpu)) if given]:
+        problem = f"--plan counts a distillation in bf16 on a GPU, and {flag} asks for another"
+        raise InputError(problem, f"leave {flag} out")
     at_once, passes = share_rows(options, processes=1)
     work = Distilling(
         steps=options.steps,

@@ -191,6 +191,14 @@ def test_predictions_that_are_not_scored_are_withheld():
     assert found.reasons[0].startswith("predictions are not scored")
 
 
+def test_predictions_of_one_family_are_withheld():
+    """The wide family lies outside of the narrow family's hull, so that a single family would be scored."""
+    wide = [case("wide", "win", 100), case("wide", "loss", 110)]
+    narrow = [case("narrow", "win", 105), case("narrow", "loss", 106)]
+    assert score([*wide, *narrow]).families == 1
+    assert (why_not_trusted([*wide, *narrow]) or "").startswith("predictions are not scored")
+
+
 def test_predictions_no_better_than_the_constant_answer_are_withheld():
     draw = np.random.default_rng(3)
     cases = [replace(c, **KINDS[draw.choice(["win", "loss"])]) for c in far_families()]

@@ -22,6 +22,7 @@ from judgerlvr.hysparse.conversion_plan import (
     distilling_spending,
     expected_runs,
     largest_pass,
+    logit_bytes,
     search_bytes,
     search_spending,
 )
@@ -36,7 +37,7 @@ from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.options import InitialValues
 from judgerlvr.hysparse.placements import Stack, batches_of, greedy
 from judgerlvr.hysparse.spent import spending
-from judgerlvr.hysparse.texts import Packed, Text, pack
+from judgerlvr.hysparse.texts import IGNORED, Packed, Text, pack
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.counted_kernels import STAND_INS, Traffic, saved
 
@@ -131,7 +132,7 @@ def test_a_mixture_multiplies_with_the_experts_that_a_token_uses():
     assert multiplied(config, SPARSE, "element") == dense + 4 * 64 + 2 * 3 * 64 * 32
 
 
-def peak_of_a_pass(vocabulary, tokens=128):
+def peak_of_a_pass(vocabulary, tokens=128, ignored=0):
     """Bytes of activations at the peak of a distillation's pass, as accelerate runs the student."""
     from accelerate.utils import convert_outputs_to_fp32
 
@@ -139,7 +140,8 @@ def peak_of_a_pass(vocabulary, tokens=128):
     source = Qwen3ForCausalLM(Qwen3Config(**SMALL | {"vocab_size": vocabulary})).to(torch.bfloat16)
     student.forward = convert_outputs_to_fp32(torch.autocast("cpu", torch.bfloat16)(student.forward))
     ids = torch.arange(tokens)[None] % 60
-    batch = Packed(ids, torch.arange(tokens)[None], ids.roll(-1, 1))
+    labels = ids.roll(-1, 1).index_fill(1, torch.arange(ignored), IGNORED)
+    batch = Packed(ids, torch.arange(tokens)[None], labels)
     tracker = MemTracker()
     tracker.track_external(student, source, ids, batch.positions, batch.labels)
     with tracker:
@@ -152,6 +154,13 @@ def peak_of_a_pass(vocabulary, tokens=128):
 def test_bytes_of_a_logit_of_a_distillation(stand_ins):
     more, less = peak_of_a_pass(6000), peak_of_a_pass(2000)
     assert (more - less) / 4000 == pytest.approx(rates.TRAINED_LOGIT_HELD, rel=0.01)
+
+
+@pytest.mark.parametrize("ignored", [0, 64, 96, 112])
+def test_bytes_of_the_vocabulary_where_few_tokens_are_learnt(stand_ins, ignored):
+    """The logits of all tokens stand before those of other tokens are dropped."""
+    more, less = peak_of_a_pass(6000, ignored=ignored), peak_of_a_pass(2000, ignored=ignored)
+    assert 128 * (more - less) / 4000 == pytest.approx(logit_bytes(Pass(1, 128, 128 - ignored)), rel=0.01)
 
 
 @pytest.mark.parametrize("layers", [3, 5])
@@ -202,7 +211,7 @@ def test_memory_of_a_distillation_is_that_of_the_larger_moment():
     end = 2 * (total - gates) + 16 * total
     assert distilling_bytes(config, Pass(1, 1, 0), distilling()) == end
     saves = sum(saved_bytes(config, kind) for kind in (FULL, SPARSE))
-    loss = end - 4 * total + 2 * cast_weights(config) + 10**5 * saves + 10**4 * 64 * 20
+    loss = end - 4 * total + 2 * cast_weights(config) + 10**5 * saves + 64 * (10**5 * 8 + 10**4 * 4)
     assert distilling_bytes(config, Pass(10, 10**4, 10**4), distilling()) == loss
     assert distilling_bytes(config, Pass(10, 10**4, 10**4), distilling(passes=2)) == loss + 4 * total
 

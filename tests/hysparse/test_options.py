@@ -69,9 +69,19 @@ COMBINED = {
         ["--full-layers", "0,6"],
         ["--full-layers", "0,1", "--sparse-ratio", "2"],
         ["--full-count", "2"],
+        ["--card", "h100"],
         ["--nothing"],
     ],
-    "distill": [["--heldout", "3"], ["--device", "cuda:0"], ["--texts", "nowhere.jsonl"], ["--full-layers", "0,9"]],
+    "distill": [
+        ["--heldout", "3"],
+        ["--device", "cuda:0"],
+        ["--texts", "nowhere.jsonl"],
+        ["--full-layers", "0,9"],
+        ["--card", "h100"],
+        ["--plan", "--precision", "fp32"],
+        ["--plan", "--hidden", "1"],
+        ["--plan", "--device", "cpu"],
+    ],
     "size": [["more"], ["--context"]],
 }
 

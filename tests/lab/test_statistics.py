@@ -125,3 +125,9 @@ def test_nothing_wins_before_a_penalty_arm_has_run():
     gain = estimate([0.3, 0.31, 0.32, 0.33])
     assert outcome(Comparison(gain, gain, 0.9, 40.0, math.nan), 0.0, 1.0) is Outcome.UNDECIDED
     assert outcome(Comparison(gain, gain, 0.9, 40.0, math.inf), 0.0, 1.0) is Outcome.WIN
+
+
+@pytest.mark.parametrize(("at_entropy", "expected"), [((0.1, 0.11), Outcome.WIN), ((-0.1, 0.3), Outcome.UNDECIDED)])
+def test_a_win_may_also_need_the_accuracy_at_matched_entropy(at_entropy, expected):
+    gain = estimate([0.3, 0.31, 0.32, 0.33])
+    assert outcome(Comparison(gain, gain, 0.9, 40.0, math.inf, estimate(at_entropy)), 0.0, 1.0) is expected
