@@ -168,7 +168,7 @@ def distilling_bytes(config: HySparseConfig, part: Pass, plan: Distilling) -> fl
     return max(loss, models + gradients)
 
 
-def logit_bytes(part: Pass) -> int:
+def logit_bytes(part: Pass) -> float:
     """Bytes of one entry of the vocabulary at the larger of two moments: the divergence, or both models' logits."""
     of_all, of_learnt = rates.ALL_LOGITS_HELD
     return max(part.learnt * rates.TRAINED_LOGIT_HELD, part.tokens * of_all + part.learnt * of_learnt)
