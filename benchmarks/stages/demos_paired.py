@@ -3,8 +3,8 @@
     python -m benchmarks.stages.demos_paired --before DEMO_DIR ... --after DEMO_DIR ...
 
 The demos of both commits stand in the order of their seeds. Problems are matched by their prompt, since ids of older
-commits differ. Intervals of 95 %: over problems by the spread of the paired differences, over seeds by Student's t.
-Only the second holds the spread between trainings.
+commits differ. Intervals of 95 % by Student's t: over the problems of each seed, over those of all seeds, and over the
+means of the seeds. Only the last holds the spread between trainings.
 """
 
 from __future__ import annotations
@@ -36,28 +36,29 @@ def means(folder: Path, field: str, scale: float) -> Means:
     return {prompt: float(np.mean(values)) for prompt, values in found.items()}
 
 
-def difference(before: Means, after: Means) -> Estimate:
-    """After less before over the same problems.
+def differences(before: Means, after: Means) -> list[float]:
+    """After less before, problem by problem.
 
     Raises:
         ValueError: the two hold other problems.
     """
     if before.keys() != after.keys():
         raise ValueError(f"{len(before.keys() ^ after.keys())} problems are in one evaluation alone")
-    return estimate([after[prompt] - before[prompt] for prompt in before])
+    return [after[prompt] - before[prompt] for prompt in before]
 
 
 def table(before: Sequence[Path], after: Sequence[Path]) -> list[str]:
     """A line for each policy and figure: the differences seed by seed, and over the seeds."""
-    heads = ["policy", "figure", "before", *(demo.name for demo in after), "over seeds"]
+    heads = ["policy", "figure", "before", *(demo.name for demo in after), "all problems", "over seeds"]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for arm, pattern in ARMS.items():
         for name, (field, scale) in FIGURES.items():
             old = [means(_folder(demo, pattern), field, scale) for demo in before]
             new = [means(_folder(demo, pattern), field, scale) for demo in after]
-            seeds = [difference(one, two) for one, two in zip(old, new, strict=True)]
+            seeds = [differences(one, two) for one, two in zip(old, new, strict=True)]
             level = float(np.mean([np.mean(list(one.values())) for one in old]))
-            cells = [*map(shown, seeds), shown(estimate([seed.mean for seed in seeds]))]
+            columns = [*seeds, [value for seed in seeds for value in seed], [float(np.mean(seed)) for seed in seeds]]
+            cells = [shown(estimate(values)) for values in columns]
             lines.append(f"| {arm} | {name} | {level:.1f} | {' | '.join(cells)} |")
     return lines
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.stages.demos_paired import difference, means, table
+from benchmarks.stages.demos_paired import differences, means, table
 from benchmarks.stages.learning import ARMS
 
 
@@ -32,13 +32,12 @@ def test_samples_at_temperature_1_of_solving_count_alone(tmp_path):
 
 
 def test_the_difference_is_after_less_before():
-    found = difference({"p": 50.0, "q": 100.0}, {"p": 100.0, "q": 90.0})
-    assert found.mean == pytest.approx(20.0)
+    assert differences({"p": 50.0, "q": 100.0}, {"q": 90.0, "p": 100.0}) == [50.0, -10.0]
 
 
 def test_other_problems_are_refused():
     with pytest.raises(ValueError, match="2 problems"):
-        difference({"p": 1.0}, {"q": 1.0})
+        differences({"p": 1.0}, {"q": 1.0})
 
 
 def test_seeds_are_paired_in_their_order(tmp_path):
@@ -48,7 +47,8 @@ def test_seeds_are_paired_in_their_order(tmp_path):
         demo(tmp_path / "new-2", {"p": (0.0, 0.0), "q": (1.0, 1.0)}, 13),
     ]
     lines = table(before, after)
-    assert lines[0] == "| policy | figure | before | new-1 | new-2 | over seeds |"
+    assert lines[0] == "| policy | figure | before | new-1 | new-2 | all problems | over seeds |"
     accuracy, tokens = (line for line in lines if line.startswith("| JudgeRLVR |"))
     assert all(f"{mean} [" in accuracy for mean in ("+50.0", "+25.0", "+37.5"))
-    assert "| +2.0 | +3.0 | +2.5 [-3.9, +8.9] |" in tokens  # 2.5 -+ 12.706 * 0.707 / sqrt(2)
+    # 2.5 -+ 3.182 * 0.577 / 2 over four problems, and 2.5 -+ 12.706 * 0.707 / sqrt(2) over two seeds
+    assert "| +2.0 | +3.0 | +2.5 [+1.6, +3.4] | +2.5 [-3.9, +8.9] |" in tokens
