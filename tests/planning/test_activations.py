@@ -9,6 +9,7 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeDecoderLaye
 
 from judgerlvr.planning.activations import forward_bytes, saved_bytes, update_bytes
 from judgerlvr.planning.shapes import shape_of
+from tests.helpers.counted_kernels import saved
 
 # Sizes at which a layer's weights are small beside the activations of TOKENS.
 TOKENS = 2048
@@ -58,27 +59,16 @@ def shape_and_sizes(name):
     return shape_of({"moe_intermediate_size": 0, **fields, **sizes}), kind, sizes
 
 
-def saved(kind, sizes):
+def saved_by_a_token(kind, sizes):
     """Bytes a token of the tensors that a layer's forward pass saves, weights left out."""
     layer, hidden, rotary = make_layer(kind, sizes, grad=True)
-    weights = {parameter.untyped_storage().data_ptr() for parameter in layer.parameters()}
-    kept = {}
-
-    def keep(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = (storage.nbytes(), tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        layer(hidden, position_embeddings=rotary, attention_mask=None)
-    return sum(size for size, _ in kept.values()) / TOKENS
+    return saved(layer, lambda: layer(hidden, position_embeddings=rotary, attention_mask=None)) / TOKENS
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_a_layer_saves(name):
     shape, kind, sizes = shape_and_sizes(name)
-    assert saved(kind, sizes) == pytest.approx(saved_bytes(shape, fused=False), rel=0.04)
+    assert saved_by_a_token(kind, sizes) == pytest.approx(saved_bytes(shape, fused=False), rel=0.04)
 
 
 @pytest.mark.parametrize("name", CASES)
