@@ -40,6 +40,16 @@ def prompt_multiple(updates: int, samples_per_prompt: int, ranks: int) -> int:
     return updates * ranks // gcd(ranks, samples_per_prompt)
 
 
+def gpus_of_machine(cluster: Cluster) -> int:
+    """GPUs that a stage takes of each machine: the trainer's, and those that the rollout alone has."""
+    return cluster.gpus_per_node + cluster.rollout_gpus_per_node
+
+
+def rollout_gpus(cluster: Cluster) -> int:
+    """GPUs of each machine that have rollout engines."""
+    return cluster.rollout_gpus_per_node or cluster.gpus_per_node
+
+
 def data_ranks(cluster: Cluster) -> int:
     """Ranks of the trainer that have samples of their own: ranks that share tokens count as one."""
     return cluster.nodes * cluster.gpus_per_node // cluster.sequence_parallel

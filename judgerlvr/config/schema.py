@@ -274,6 +274,12 @@ class Cluster:
         "GPUs on each machine. On a CPU: training processes, each with a rollout engine.",
         Range(least=1, most=1024),
     )
+    rollout_gpus_per_node: int = doc(
+        0,
+        "separate_async: GPUs of each machine that the rollout has beside those of gpus_per_node. On a CPU: rollout "
+        "engines. 0: the rollout shares the trainer's.",
+        Range(least=0, most=1024),
+    )
     tensor_parallel: int = doc(1, "GPUs that one rollout engine spans.", Range(least=1, most=1024))
     rollout_gpu_share: float = doc(
         0.5, "Share of a GPU's memory for the rollout engine, above 0 and below 1.", Range(above=0, below=1)

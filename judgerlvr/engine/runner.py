@@ -119,7 +119,7 @@ class StageRunner:
     def run(self, config: DictConfig) -> None:
         import transfer_queue
 
-        from judgerlvr.engine.in_training.trainer import FlowingTrainer, StageTrainer
+        from judgerlvr.engine.in_training.trainer import TRAINERS
         from judgerlvr.engine.private.agent_workers import make_loops
         from judgerlvr.engine.private.rollout_server import serve_many
 
@@ -131,7 +131,7 @@ class StageRunner:
         OmegaConf.resolve(config)
         transfer_queue.init(config.transfer_queue)
         try:
-            trainer = (FlowingTrainer if flows(self.stage) else StageTrainer)(config, self.stage)
+            trainer = TRAINERS[self.stage.config.cluster.trainer_mode](config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
             log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
             if self.stage.device == "cpu" and not flows(self.stage):  # gathering was measured there alone
