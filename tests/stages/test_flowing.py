@@ -16,9 +16,17 @@ from tests.helpers.stage_runs import SMALL
 
 pytestmark = pytest.mark.engine
 STEPS, LIMIT = 3, 600
+# What a mode sets beside its name. An engine of its own is ahead of the tiny trainer, unless few samples run at once.
+MODES = {
+    "colocate_async": [],
+    "separate_async": [
+        "cluster.rollout_gpus_per_node=1",
+        "cluster.rollout_engine={max_num_seqs: 8}",
+        "cluster.max_off_policy_steps=2",
+    ],
+}
 SETTINGS = [
     *SMALL,
-    "cluster.trainer_mode=colocate_async",
     "generate.algorithm.dynamic_sampling=false",
     f"generate.stop.steps={STEPS}",
     "generate.checkpoint.every=1",
@@ -33,15 +41,19 @@ def start(folder, *arguments):
         return subprocess.Popen(words, stdout=log, stderr=log, cwd=ROOT, start_new_session=True)
 
 
-def flow(folder):
-    return start(folder, *SETTINGS, f"runs={folder}", "name=flow")
+def flow(folder, mode, *more):
+    named = [f"cluster.trainer_mode={mode}", *MODES[mode]]
+    return start(folder, *SETTINGS, *named, *more, f"runs={folder}", "name=flow")
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("flow")
-    assert flow(folder).wait(LIMIT) == 0, (folder / "log").read_text()
+def flown(folder, mode, *more):
+    assert flow(folder, mode, *more).wait(LIMIT) == 0, (folder / "log").read_text()
     return folder / "flow"
+
+
+@pytest.fixture(scope="module", params=MODES)
+def whole(request, tmp_path_factory):
+    return flown(tmp_path_factory.mktemp("flow"), request.param)
 
 
 def values(run_dir, name):
@@ -77,10 +89,21 @@ def test_the_manifest_says_that_a_resumed_run_ends_with_other_bits(whole):
     assert json.loads((whole / "manifest.json").read_text())["resumes_to_the_bit"] is False
 
 
+def test_the_trainer_s_weights_reach_engines_on_other_devices_in_each_step(tmp_path):
+    """Without prompts ahead each step trains on samples of the weights that the last step sent."""
+    ahead = "engine.trainer.v1.separate_async.num_warmup_batches=0"
+    # Two engines and a second rank, which is in no group that sends.
+    run_dir = flown(tmp_path, "separate_async", ahead, "cluster.rollout_gpus_per_node=2", "cluster.gpus_per_node=2")
+    assert max(values(run_dir, "async/age_max")) == 0
+    assert min(values(run_dir, "actor/grad_norm")) > 0
+    assert max(values(run_dir, "training/rollout_probs_diff_mean")) < 1e-5
+
+
 @pytest.mark.slow
-def test_a_killed_run_loses_no_prompt(tmp_path):
+@pytest.mark.parametrize("mode", MODES)
+def test_a_killed_run_loses_no_prompt(tmp_path, mode):
     """24 prompts go through three steps of eight. A lost one would leave a hole that a later prompt fills."""
-    process, run_dir = flow(tmp_path), tmp_path / "flow"
+    process, run_dir = flow(tmp_path, mode), tmp_path / "flow"
     while not complete(run_dir / "checkpoints"):
         assert process.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.1)
@@ -90,6 +113,6 @@ def test_a_killed_run_loses_no_prompt(tmp_path):
     assert len(trained) == len({prompt for _, prompt in trained}) == 8 * STEPS
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
-    assert flow(undisturbed).wait(LIMIT) == 0
+    flown(undisturbed, mode)
     # Both runs have drawn the same first prompts. At the end some are in flight, and not the same ones.
     assert len({prompt for _, prompt in trained} & {prompt for _, prompt in prompts(undisturbed / "flow")}) >= 8
