@@ -19,7 +19,7 @@ from judgerlvr.cluster.ray_start import starting
 from judgerlvr.cluster.session import session
 from judgerlvr.config.choices import Action
 from judgerlvr.engine.devices import stage_environment
-from judgerlvr.engine.flowing import flows
+from judgerlvr.engine.flowing import flows, separates
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
@@ -123,8 +123,9 @@ class StageRunner:
         from judgerlvr.engine.private.agent_workers import make_loops
         from judgerlvr.engine.private.rollout_server import serve_many
 
-        check_process(self.stage.device, self.stage.model_type)
-        check_nodes(self.stage.device, self.stage.model_type)
+        asked = self.stage.device, self.stage.model_type, separates(self.stage)
+        check_process(*asked)
+        check_nodes(*asked)
         # verl's tracker would write into the directory that the command happens to be run from.
         os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / TENSORBOARD)
         config.transfer_queue.enable = True

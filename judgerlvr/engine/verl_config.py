@@ -12,10 +12,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from judgerlvr.config.choices import Loss, Overlong, TrainerMode
+from judgerlvr.config.choices import Loss, Overlong
 from judgerlvr.config.load import engine_keys
 from judgerlvr.engine.devices import ACTOR, GLOO, MODEL, NCCL, ROLLOUT, attention, profile, ray_init, shares_prefixes
-from judgerlvr.engine.flowing import flows
+from judgerlvr.engine.flowing import flows, separates
 from judgerlvr.engine.measured_steps import BYPASS, bypasses
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.rollout_choices import TRANSFER
@@ -196,9 +196,9 @@ def _flow(stage: Stage) -> dict[str, Any]:
 
 def _separate(stage: Stage) -> dict[str, Any]:
     """A rollout with devices of its own, and none on the trainer's. Its weights change once a step."""
-    cluster = stage.config.cluster
-    if cluster.trainer_mode is not TrainerMode.separate_async:
+    if not separates(stage):
         return {}
+    cluster = stage.config.cluster
     return {
         "actor_rollout_ref.hybrid_engine": False,
         f"{ROLLOUT}.nnodes": cluster.nodes,

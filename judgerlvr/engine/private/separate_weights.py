@@ -111,7 +111,9 @@ def receive(group: Any) -> list[Named]:
     sizes = [shape.numel() * dtype.itemsize for _, dtype, shape in head]
     parts = _broadcast(group, torch.empty(sum(sizes), dtype=torch.uint8)).split(sizes) if head else ()
     # A part of another dtype may begin where the tensor's dtype cannot.
-    return [(name, part.clone().view(dtype).view(shape)) for (name, dtype, shape), part in zip(head, parts, strict=True)]
+    return [
+        (name, part.clone().view(dtype).view(shape)) for (name, dtype, shape), part in zip(head, parts, strict=True)
+    ]
 
 
 def _broadcast(group: Any, tensor: Tensor) -> Tensor:

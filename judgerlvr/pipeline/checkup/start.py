@@ -10,7 +10,8 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS, refresh_every
 from judgerlvr.config.choices import Device, Extraction
 from judgerlvr.config.schema import Kind, StageSettings
-from judgerlvr.engine.preflight import PreflightError, check_versions
+from judgerlvr.engine.flowing import separates
+from judgerlvr.engine.preflight import CUPY, PreflightError, check_cupy, check_versions
 from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
 from judgerlvr.models.finite import check_finite, weight_bytes
 from judgerlvr.models.prompt_tokens import check_room, special_texts, template_opens_thinking
@@ -53,6 +54,9 @@ def machine(subject: Subject) -> Iterator[Finding]:
         _check_cache(subject.config.cluster.rollout_cpu_gib)
     try:
         check_versions(device)
+        # Each node of a running cluster is asked by ``nodes``.
+        if separates(subject.request) and not subject.request.ray_address:
+            check_cupy({name: version(name) for name in CUPY}, device)
     except PreflightError as error:
         problem, _, remedy = str(error).partition("; ")
         if subject.here:
