@@ -90,6 +90,7 @@ def short_stage(config: Config, runs: str, response_tokens: int, samples_per_ran
         config,
         runs=runs,
         name="measure",
+        cluster=cluster,
         generate=generate,
         guards=type(config.guards)(**{**guards, **waiting}),
         data=data,
