@@ -75,9 +75,7 @@ def check_cupy(found: Mapping[str, str], device: str) -> None:
     """
     if device == "gpu" and all(found.get(name, "missing") == "missing" for name in CUPY):
         problem = "cupy is missing, with which separate_async sends weights between GPUs"
-        raise PreflightError(
-            f"{problem}; pip install {CUPY[0]} on every node, or set cluster.trainer_mode=colocate_async"
-        )
+        raise PreflightError(f"{problem}; pip install {CUPY[0]} on every node")
 
 
 def _check_vllm_plugin() -> None:

@@ -30,8 +30,10 @@ from judgerlvr.engine.private.separate_trainer import OneSync
 from judgerlvr.engine.private.separate_weights import GlooEngine, buckets
 from judgerlvr.engine.verl_config import render
 from judgerlvr.pipeline.checks import offered
+from judgerlvr.pipeline.checkup import start
 from judgerlvr.planning.constants import CPUS_PER_ROLLOUT_GPU
 from judgerlvr.sampling.engines import EngineSettings
+from rewards.errors import InputError
 
 SEPARATE = ["cluster.trainer_mode=separate_async", "cluster.rollout_gpus_per_node=2"]
 
@@ -225,3 +227,15 @@ def test_a_worker_without_cupy_is_refused_in_this_mode_alone(monkeypatch):
     check_process("gpu")
     with pytest.raises(PreflightError, match="cupy is missing"):
         check_process("gpu", separate=True)
+
+
+def test_a_stage_for_elsewhere_is_told_of_cupy_and_a_stage_here_is_refused(make_stage, monkeypatch):
+    monkeypatch.setattr(start, "check_versions", lambda device: None)
+    request = make_stage(device="gpu", overrides=SEPARATE)
+    told = [finding.text for finding in start._installed(SimpleNamespace(request=request, here=False))]
+    assert len(told) == 1 and "cupy is missing" in told[0]
+    with pytest.raises(InputError, match="pip install cupy"):
+        list(start._installed(SimpleNamespace(request=request, here=True)))
+    # The nodes of a running cluster answer for themselves.
+    joined = make_stage(device="gpu", overrides=SEPARATE, ray_address="head:1")
+    assert "verl" in next(start._installed(SimpleNamespace(request=joined, here=True))).text

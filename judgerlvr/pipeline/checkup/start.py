@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
@@ -52,22 +53,32 @@ def machine(subject: Subject) -> Iterator[Finding]:
         yield warning("no GPU is visible here, so the cards are not checked", remedy)
     if subject.here and device == "cpu" and not subject.request.ray_address:
         _check_cache(subject.config.cluster.rollout_cpu_gib)
-    try:
-        check_versions(device)
-        # Each node of a running cluster is asked by ``nodes``.
-        if separates(subject.request) and not subject.request.ray_address:
-            check_cupy({name: version(name) for name in CUPY}, device)
-    except PreflightError as error:
-        problem, _, remedy = str(error).partition("; ")
-        if subject.here:
-            raise InputError(problem, remedy) from error
-        yield warning(problem, f"{remedy}, where the stage will run")
-    else:
-        yield ok(f"verl {version('verl')}, vllm {version('vllm')}")
+    yield from _installed(subject)
     check_trackers(subject.config.logging)
     cores, workers = os.cpu_count() or 1, subject.config.reward.workers
     if not subject.request.ray_address and workers > MOST_A_CORE * cores:
         yield warning(f"{workers} grading processes on {counted(cores, 'core')}", "lower reward.workers")
+
+
+def _installed(subject: Subject) -> Iterator[Finding]:
+    """Versions of both engines, and what sends weights between GPUs."""
+    device, found = subject.request.device, {name: version(name) for name in CUPY}
+    checks = [partial(check_versions, device)]
+    # Each node of a running cluster is asked by ``nodes``.
+    if separates(subject.request) and not subject.request.ray_address:
+        checks.append(partial(check_cupy, found, device))
+    sound = True
+    for check in checks:
+        try:
+            check()
+        except PreflightError as error:
+            problem, _, remedy = str(error).partition("; ")
+            if subject.here:
+                raise InputError(problem, remedy) from error
+            sound = False
+            yield warning(problem, f"{remedy}, where the stage will run")
+    if sound:
+        yield ok(f"verl {version('verl')}, vllm {version('vllm')}")
 
 
 def _check_cache(gib: float) -> None:
