@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.metrics import read_metrics
 from tests.helpers.stage_runs import SMALL
+from tests.helpers.two_nodes import TOKEN, head, second
 
 pytestmark = pytest.mark.engine
 STEPS, LIMIT = 3, 600
@@ -25,6 +28,8 @@ MODES = {
         "cluster.max_off_policy_steps=2",
     ],
 }
+# Without prompts ahead each step trains on samples of the weights that the last step sent.
+NONE_AHEAD = "engine.trainer.v1.separate_async.num_warmup_batches=0"
 SETTINGS = [
     *SMALL,
     "generate.algorithm.dynamic_sampling=false",
@@ -90,10 +95,27 @@ def test_the_manifest_says_that_a_resumed_run_ends_with_other_bits(whole):
 
 
 def test_the_trainer_s_weights_reach_engines_on_other_devices_in_each_step(tmp_path):
-    """Without prompts ahead each step trains on samples of the weights that the last step sent."""
-    ahead = "engine.trainer.v1.separate_async.num_warmup_batches=0"
     # Two engines and a second rank, which is in no group that sends.
-    run_dir = flown(tmp_path, "separate_async", ahead, "cluster.rollout_gpus_per_node=2", "cluster.gpus_per_node=2")
+    keys = ["cluster.rollout_gpus_per_node=2", "cluster.gpus_per_node=2"]
+    assert_each_step_s_weights(flown(tmp_path, "separate_async", NONE_AHEAD, *keys))
+
+
+@pytest.mark.slow
+def test_the_trainer_s_weights_reach_engines_on_another_node_in_each_step(tmp_path, monkeypatch):
+    """Two raylets of this machine, each with a rank and an engine."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    # Sockets below a long path would be refused.
+    with (
+        tempfile.TemporaryDirectory(prefix="two", dir="/tmp") as short,
+        head(Path(short), 40, 2) as address,
+        second(Path(short), address, 40, 2),
+    ):
+        for name, value in (TOKEN | {"RAY_ADDRESS": address}).items():
+            monkeypatch.setenv(name, value)
+        assert_each_step_s_weights(flown(tmp_path, "separate_async", NONE_AHEAD, "cluster.nodes=2"))
+
+
+def assert_each_step_s_weights(run_dir):
     assert max(values(run_dir, "async/age_max")) == 0
     assert min(values(run_dir, "actor/grad_norm")) > 0
     assert max(values(run_dir, "training/rollout_probs_diff_mean")) < 1e-5
