@@ -34,8 +34,7 @@ def check_process(device: str, model_type: str = "", separate: bool = False) -> 
     check_versions(device)
     if separate:
         check_cupy({name: version(name) for name in CUPY}, device)
-    if model_type == "hysparse":
-        _check_vllm_plugin()
+    check_vllm_plugin(model_type)
     if device == "cpu":
         _check_cpu_platform()
 
@@ -78,11 +77,18 @@ def check_cupy(found: Mapping[str, str], device: str) -> None:
         raise PreflightError(f"{problem}; pip install {CUPY[0]} on every node")
 
 
-def _check_vllm_plugin() -> None:
+def check_vllm_plugin(model_type: str) -> None:
+    """Check that vLLM finds the plugin of the policy's kind in this process.
+
+    Raises:
+        PreflightError: the policy is HySparse, and its plugin is left out or not installed.
+    """
+    if model_type != "hysparse":
+        return
     allowed = os.environ.get("VLLM_PLUGINS")
     if allowed is not None and "hysparse" not in allowed.split(","):
         raise PreflightError(f"VLLM_PLUGINS={allowed} leaves HySparse out of vLLM; add hysparse to it, or unset it")
-    check_plugins([entry.name for entry in importlib.metadata.entry_points(group="vllm.general_plugins")], "hysparse")
+    check_plugins([entry.name for entry in importlib.metadata.entry_points(group="vllm.general_plugins")], model_type)
 
 
 def check_plugins(found: Sequence[str], model_type: str) -> None:
@@ -92,7 +98,7 @@ def check_plugins(found: Sequence[str], model_type: str) -> None:
         PreflightError: the policy is HySparse, and its plugin is not among them.
     """
     if model_type == "hysparse" and "hysparse" not in found:
-        raise PreflightError("vLLM finds no plugin for HySparse: install judgerlvr (pip install -e .) on every node")
+        raise PreflightError("vLLM finds no plugin for HySparse; install judgerlvr (pip install -e .) on every node")
 
 
 def _check_cpu_platform() -> None:

@@ -132,7 +132,7 @@ def legend(config: Config) -> Iterator[str]:
     yield "prompts: of a step, raised to the next number that divides among the ranks"
     yield "gathers: weights and gradients that reach a card in a step, and their seconds beside the computing"
     yield "waiting: share of the sampling that a mean engine waits for the last; filled: slots' steps that make a token"
-    yield "async: a step's seconds over those with asynchronous rollouts, simulated; no such run has been measured"
+    yield "async: a step's seconds over those with asynchronous rollouts, simulated: a bound from above"
     yield f"unverified: no run of more than {COMPARED_CARDS} cards has been compared with the plan"
     yield f"speeds: {'measured on your cards' if config.planning.measured else 'constants of the planner'}"
     yield f"assumed, not measured: {', '.join(assumed())}"

@@ -34,5 +34,5 @@ def test_plugin_left_out_by_the_environment(monkeypatch):
 def test_plugin_not_installed_in_the_process(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: ())
     check_process("cpu", "qwen3")
-    with pytest.raises(PreflightError, match=r"vLLM finds no plugin for HySparse: install judgerlvr"):
+    with pytest.raises(PreflightError, match=r"vLLM finds no plugin for HySparse; install judgerlvr"):
         check_process("cpu", "hysparse")

@@ -215,3 +215,10 @@ def test_needed_areas_come_before():
     for check in (*START, *DATA):
         assert set(check.needs) <= seen | {check.area}
         seen.add(check.area)
+
+
+def test_a_hysparse_policy_without_its_plugin_is_refused_before_vllm_is_asked(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
+    hysparse = [f"model.path={BASE.with_name('hysparse')}", "data.tiny_train=40"]
+    assert stage2(hysparse) == 2
+    assert "vLLM finds no plugin for HySparse; install judgerlvr" in capsys.readouterr().err

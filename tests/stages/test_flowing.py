@@ -19,7 +19,7 @@ from tests.helpers.two_nodes import TOKEN, head, second
 
 pytestmark = pytest.mark.engine
 STEPS, LIMIT = 3, 600
-# What a mode sets beside its name. An engine of its own is ahead of the tiny trainer, unless few samples run at once.
+# Keys of a mode beside the name. A separate engine is ahead of the tiny trainer, unless few samples run at once.
 MODES = {
     "colocate_async": [],
     "separate_async": [

@@ -12,7 +12,8 @@ from judgerlvr.config.check import MATCH_TOKENS, refresh_every
 from judgerlvr.config.choices import Device, Extraction
 from judgerlvr.config.schema import Kind, StageSettings
 from judgerlvr.engine.flowing import separates
-from judgerlvr.engine.preflight import CUPY, PreflightError, check_cupy, check_versions
+from judgerlvr.engine.preflight import CUPY, PreflightError, check_cupy, check_versions, check_vllm_plugin
+from judgerlvr.models.configuration import read_config
 from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
 from judgerlvr.models.finite import check_finite, weight_bytes
 from judgerlvr.models.prompt_tokens import check_room, special_texts, template_opens_thinking
@@ -186,6 +187,8 @@ def _check_room(subject: Subject) -> None:
 def cluster(subject: Subject) -> Iterator[Finding]:
     """What Ray offers, and whether the stage's numbers fit."""
     request = subject.request
+    if subject.here:
+        _check_plugin(request.init)
     if request.config.cluster.rollout_engine:
         yield ok("vLLM is asked about cluster.rollout_engine, which takes as long as its import")
     check_libraries(request)
@@ -198,6 +201,15 @@ def cluster(subject: Subject) -> Iterator[Finding]:
     else:
         samples = batch.fixed_prompts * batch.samples_per_prompt
         yield ok(f"{counted(samples, 'sample')} a step, {samples // batch.updates_per_step} an update")
+
+
+def _check_plugin(policy: Path) -> None:
+    """Refuse a HySparse policy that vLLM would not know: the product is on the path, and not installed."""
+    try:
+        check_vllm_plugin(str(read_config(policy).get("model_type")))
+    except PreflightError as error:
+        problem, _, remedy = str(error).partition("; ")
+        raise InputError(problem, remedy, file=policy) from error
 
 
 def never(kind: Kind, settings: StageSettings, refresh: int = 0) -> Iterator[Finding]:
