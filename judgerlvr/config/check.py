@@ -8,7 +8,7 @@ from math import gcd
 from typing import NamedTuple
 
 from data.importing.problem_rows import ROLES
-from judgerlvr.config.choices import Overlong
+from judgerlvr.config.choices import Overlong, TrainerMode
 from judgerlvr.config.schema import MATCH_TOKENS as MATCH_TOKENS
 from judgerlvr.config.schema import PACKED, Cluster, Config, Model, StageSettings
 from rewards.errors import InputError
@@ -38,6 +38,16 @@ def refresh_every(candidates: str) -> int:
 def prompt_multiple(updates: int, samples_per_prompt: int, ranks: int) -> int:
     """Prompts a step must be a multiple of this, so that each update's samples divide among the trainer's ranks."""
     return updates * ranks // gcd(ranks, samples_per_prompt)
+
+
+def gpus_of_machine(cluster: Cluster) -> int:
+    """GPUs that a stage takes of each machine: the trainer's, and those that the rollout alone has."""
+    return cluster.gpus_per_node + cluster.rollout_gpus_per_node
+
+
+def rollout_gpus(cluster: Cluster) -> int:
+    """GPUs of each machine that have rollout engines."""
+    return cluster.rollout_gpus_per_node or cluster.gpus_per_node
 
 
 def data_ranks(cluster: Cluster) -> int:
@@ -71,10 +81,23 @@ def _general(config: Config) -> Iterator[Fault]:
     if config.data.train and config.generate.validation.every and not config.data.heldout:
         problem = "validation needs held-out problems of your own"
         yield Fault("data.heldout", problem, "give data.heldout, or set generate.validation.every=0")
-    gpus = cluster.nodes * cluster.gpus_per_node
+    yield from _rollout_gpus(cluster)
+    yield from _sequence_parallel(cluster, config.model)
+
+
+def _rollout_gpus(cluster: Cluster) -> Iterator[Fault]:
+    """GPUs of the rollout alone where the mode has none, none where the mode needs some, or a part of an engine."""
+    field, mode = "cluster.rollout_gpus_per_node", cluster.trainer_mode
+    separate = mode is TrainerMode.separate_async
+    if separate and not cluster.rollout_gpus_per_node:
+        remedy = "set 1 or more, or cluster.trainer_mode=colocate_async"
+        yield Fault(field, f"cluster.trainer_mode={mode} needs GPUs of the rollout alone", remedy)
+    if cluster.rollout_gpus_per_node and not separate:
+        remedy = f"set 0, or cluster.trainer_mode={TrainerMode.separate_async}"
+        yield Fault(field, f"the rollout has no GPUs of its own with cluster.trainer_mode={mode}", remedy)
+    gpus = cluster.nodes * rollout_gpus(cluster)
     if gpus % cluster.tensor_parallel:
         yield Fault("cluster.tensor_parallel", f"{counted(gpus, 'GPU')} cannot be divided by it", "use a divisor")
-    yield from _sequence_parallel(cluster, config.model)
 
 
 def _sequence_parallel(cluster: Cluster, model: Model) -> Iterator[Fault]:

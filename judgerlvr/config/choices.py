@@ -43,6 +43,7 @@ class TrainerMode(StrEnum):
 
     sync = "sync"
     colocate_async = "colocate_async"
+    separate_async = "separate_async"
 
 
 class Device(StrEnum):

@@ -274,6 +274,12 @@ class Cluster:
         "GPUs on each machine. On a CPU: training processes, each with a rollout engine.",
         Range(least=1, most=1024),
     )
+    rollout_gpus_per_node: int = doc(
+        0,
+        "separate_async: GPUs of each machine for rollout engines alone, beside gpus_per_node. On a CPU: engines. "
+        "0: the rollout shares the trainer's.",
+        Range(least=0, most=1024),
+    )
     tensor_parallel: int = doc(1, "GPUs that one rollout engine spans.", Range(least=1, most=1024))
     rollout_gpu_share: float = doc(
         0.5, "Share of a GPU's memory for the rollout engine, above 0 and below 1.", Range(above=0, below=1)
@@ -283,12 +289,14 @@ class Cluster:
     )
     trainer_mode: TrainerMode = doc(
         TrainerMode.sync,
-        "sync: a step trains on samples of its own weights | colocate_async: sampling goes on over updates, and a run "
-        "is not resumable to the bit.",
+        "sync: a step trains on samples of its own weights | colocate_async: sampling goes on over updates | "
+        "separate_async: sampling goes on during updates, on GPUs of its own. With the last two a run is not resumable "
+        "to the bit.",
     )
     max_off_policy_steps: int = doc(
         4,
-        "colocate_async: versions of the weights that a response may span. A step waits for older prompts.",
+        "colocate_async, separate_async: versions of the weights that a response may span. A step waits for older "
+        "prompts.",
         Range(least=1, most=1000),
     )
     rollout_engine: dict[str, Any] = doc(

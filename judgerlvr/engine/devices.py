@@ -9,6 +9,7 @@ from typing import Any
 
 from judgerlvr.cluster.environment import CPU_PAGE, environment
 from judgerlvr.cluster.ray import cluster_arguments, worker_python
+from judgerlvr.config.check import gpus_of_machine
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.schema import PACKED as PACKED
 from judgerlvr.config.schema import Cluster
@@ -22,6 +23,8 @@ WORKER_EXTENSION = f"{ROLLOUT}.engine_kwargs.vllm.worker_extension_cls"
 TRAINING, REPLAYING, COMPARING = "judgerlvr", "judgerlvr_replaying", "judgerlvr_comparing"
 # ``private.expert_engine``, for router replay.
 EXPERTS = "judgerlvr_experts"
+# ``private.separate_weights`` among verl's checkpoint engines, and verl's own for GPUs.
+GLOO, NCCL = "judgerlvr_gloo", "nccl"
 
 # Names the folder of ``worker_reports`` to a worker's process.
 REPORTS = "JUDGERLVR_WORKER_REPORTS"
@@ -36,7 +39,7 @@ SOCKETS = "JUDGERLVR_SOCKETS"
 def stage_environment(stage: Stage) -> dict[str, str]:
     """Environment of a stage. verl picks its training engine by a variable that names a vendor."""
     cluster = stage.config.cluster
-    base = environment(stage.device, cluster.rollout_cpu_gib, cluster.gpus_per_node)
+    base = environment(stage.device, cluster.rollout_cpu_gib, gpus_of_machine(cluster))
     return base | {
         "VERL_ENGINE_VENDOR": engine_name(stage),
         REPORTS: str(reports_folder(stage.run_dir)),
@@ -135,8 +138,8 @@ def _gpu(stage: Stage) -> dict[str, Any]:
 def ray_init(stage: Stage) -> dict[str, Any]:
     """The same for verl's configuration, with the environment of its workers."""
     env = stage_environment(stage)
-    ranks = stage.config.cluster.gpus_per_node
-    arguments = cluster_arguments(stage.device, stage.ray_address, ranks) | {"runtime_env.env_vars": env}
+    processes = gpus_of_machine(stage.config.cluster)
+    arguments = cluster_arguments(stage.device, stage.ray_address, processes) | {"runtime_env.env_vars": env}
     if program := worker_python(stage.device, stage.ray_address):
         arguments["runtime_env.py_executable"] = program
     return {f"+ray_kwargs.ray_init.{name}": value for name, value in arguments.items()}

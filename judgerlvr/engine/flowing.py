@@ -1,12 +1,13 @@
 """Asynchronous rollouts: sampling flows on over the updates, so that no step waits for its longest response.
 
-A response that an update interrupts goes on with the new weights. What is in flight is saved with each checkpoint.
+A response that new weights interrupt goes on with the new weights. What is in flight is saved with each checkpoint.
 """
 
 from __future__ import annotations
 
 from judgerlvr.config.check import refresh_every
 from judgerlvr.config.choices import TrainerMode
+from judgerlvr.runs.request import Place
 from judgerlvr.runs.stage import Stage
 from rewards.errors import InputError
 
@@ -15,6 +16,11 @@ FIELD = "cluster.trainer_mode"
 
 def flows(stage: Stage) -> bool:
     return stage.config.cluster.trainer_mode is not TrainerMode.sync
+
+
+def separates(place: Place) -> bool:
+    """Whether the rollout has devices of its own."""
+    return place.config.cluster.trainer_mode is TrainerMode.separate_async
 
 
 def check_flow(stage: Stage) -> None:

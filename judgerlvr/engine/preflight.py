@@ -14,19 +14,26 @@ from judgerlvr.runs.versions import version, versions
 
 # The alias is a distribution without code that carries the name vllm. verl asks for that name alone.
 ALIAS_COMMAND = "pip install --no-deps --no-build-isolation scripts/vllm_alias"
+# Distributions that hold the module cupy. The first fits the GPU lock's CUDA.
+CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
 class PreflightError(Exception):
     """One line: what is wrong in which process, and what to do."""
 
 
-def check_process(device: str, model_type: str = "") -> None:
+def check_process(device: str, model_type: str = "", separate: bool = False) -> None:
     """Check versions, that vLLM can find HySparse if that is the model, and that verl uses our platform on a CPU.
 
+    ``separate``: the rollout has devices of its own.
+
     Raises:
-        PreflightError: another version of verl or vLLM, or a plugin that did not register in this process.
+        PreflightError: another version of verl or vLLM, no cupy where the weights need cupy, or a plugin that did not
+            register in this process.
     """
     check_versions(device)
+    if separate:
+        check_cupy({name: version(name) for name in CUPY}, device)
     check_vllm_plugin(model_type)
     if device == "cpu":
         _check_cpu_platform()
@@ -57,6 +64,17 @@ def check_found_versions(found: Mapping[str, str], device: str) -> None:
     if found["vllm"].split("+")[0] != VLLM_VERSIONS[device]:
         wanted = f"{VLLM_VERSIONS[device]} needed on {device}"
         raise PreflightError(f"vllm {found['vllm']} found, {wanted}; install the lock file of this device")
+
+
+def check_cupy(found: Mapping[str, str], device: str) -> None:
+    """Check that verl can send weights between GPUs: its engine over NCCL imports cupy.
+
+    Raises:
+        PreflightError: none of ``CUPY`` is among the versions that a process has found.
+    """
+    if device == "gpu" and all(found.get(name, "missing") == "missing" for name in CUPY):
+        problem = "cupy is missing, with which separate_async sends weights between GPUs"
+        raise PreflightError(f"{problem}; pip install {CUPY[0]} on every node")
 
 
 def check_vllm_plugin(model_type: str) -> None:
@@ -94,15 +112,15 @@ def _check_cpu_platform() -> None:
 
 
 @ray.remote(num_cpus=0)
-def _check_node(device: str, model_type: str) -> str | None:
+def _check_node(device: str, model_type: str, separate: bool) -> str | None:
     try:
-        check_process(device, model_type)
+        check_process(device, model_type, separate)
     except PreflightError as error:
         return str(error)
     return None
 
 
-def check_nodes(device: str, model_type: str = "") -> None:
+def check_nodes(device: str, model_type: str = "", separate: bool = False) -> None:
     """Run ``check_process`` on each living node of the cluster.
 
     Raises:
@@ -113,7 +131,7 @@ def check_nodes(device: str, model_type: str = "") -> None:
         [
             # With soft affinity the check might run on another node and prove nothing.
             _check_node.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-                device, model_type
+                device, model_type, separate
             )
             for node in nodes
         ]

@@ -19,7 +19,7 @@ from judgerlvr.cluster.ray_start import starting
 from judgerlvr.cluster.session import session
 from judgerlvr.config.choices import Action
 from judgerlvr.engine.devices import stage_environment
-from judgerlvr.engine.flowing import flows
+from judgerlvr.engine.flowing import flows, separates
 from judgerlvr.engine.preflight import PreflightError, check_nodes, check_process
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.engine.verl_config import render, write_agent_loops
@@ -119,19 +119,20 @@ class StageRunner:
     def run(self, config: DictConfig) -> None:
         import transfer_queue
 
-        from judgerlvr.engine.in_training.trainer import FlowingTrainer, StageTrainer
+        from judgerlvr.engine.in_training.trainer import TRAINERS
         from judgerlvr.engine.private.agent_workers import make_loops
         from judgerlvr.engine.private.rollout_server import serve_many
 
-        check_process(self.stage.device, self.stage.model_type)
-        check_nodes(self.stage.device, self.stage.model_type)
+        asked = self.stage.device, self.stage.model_type, separates(self.stage)
+        check_process(*asked)
+        check_nodes(*asked)
         # verl's tracker would write into the directory that the command happens to be run from.
         os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / TENSORBOARD)
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
         transfer_queue.init(config.transfer_queue)
         try:
-            trainer = (FlowingTrainer if flows(self.stage) else StageTrainer)(config, self.stage)
+            trainer = TRAINERS[self.stage.config.cluster.trainer_mode](config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
             log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
             if self.stage.device == "cpu" and not flows(self.stage):  # gathering was measured there alone

@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from judgerlvr.config.choices import Loss, Overlong
 from judgerlvr.config.load import engine_keys
-from judgerlvr.engine.devices import ACTOR, MODEL, ROLLOUT, attention, profile, ray_init, shares_prefixes
-from judgerlvr.engine.flowing import flows
+from judgerlvr.engine.devices import ACTOR, GLOO, MODEL, NCCL, ROLLOUT, attention, profile, ray_init, shares_prefixes
+from judgerlvr.engine.flowing import flows, separates
 from judgerlvr.engine.measured_steps import BYPASS, bypasses
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.rollout_choices import TRANSFER
@@ -89,6 +89,7 @@ def all_settings(stage: Stage) -> dict[str, Any]:
         | _trainer(stage)
         | _sampler(stage)
         | _flow(stage)
+        | _separate(stage)
         | _blocks(stage)
         | _experts(stage)
         | profile(stage)
@@ -191,6 +192,21 @@ def _flow(stage: Stage) -> dict[str, Any]:
     """A response that an update may interrupt: vLLM hands over its first token, and the rest at its end."""
     longest = stage.settings.max_response_tokens
     return {f"+{ROLLOUT}.engine_kwargs.vllm.stream_interval": longest + 1} if flows(stage) else {}
+
+
+def _separate(stage: Stage) -> dict[str, Any]:
+    """A rollout with devices of its own, and none on the trainer's. Its weights change once a step."""
+    if not separates(stage):
+        return {}
+    cluster = stage.config.cluster
+    return {
+        "actor_rollout_ref.hybrid_engine": False,
+        f"{ROLLOUT}.nnodes": cluster.nodes,
+        f"{ROLLOUT}.n_gpus_per_node": cluster.rollout_gpus_per_node,
+        f"{ROLLOUT}.checkpoint_engine.backend": GLOO if stage.device == "cpu" else NCCL,
+        f"{ROLLOUT}.checkpoint_engine.custom_backend_module": "judgerlvr.engine.private.separate_weights",
+        "trainer.v1.separate_async.parameter_sync_step": 1,
+    }
 
 
 def _blocks(stage: Stage) -> dict[str, Any]:

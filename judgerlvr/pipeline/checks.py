@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet
 
 from judgerlvr.cluster.ray import cluster_arguments, resources_of
+from judgerlvr.config.check import gpus_of_machine
 from judgerlvr.engine.engine_section import check_engine_keys
 from judgerlvr.engine.flowing import check_flow
 from judgerlvr.engine.measured_steps import check_bypass
@@ -80,8 +81,8 @@ def offered(place: Place) -> list[Node] | None:
         return _cluster_nodes(place.ray_address)
     cluster, named = place.config.cluster, place.config.planning.cpus
     if named and place.device == "gpu":
-        return [Node(named, cluster.gpus_per_node)] * cluster.nodes
-    private = cluster_arguments(place.device, None, cluster.gpus_per_node)
+        return [Node(named, gpus_of_machine(cluster))] * cluster.nodes
+    private = cluster_arguments(place.device, None, gpus_of_machine(cluster))
     gpus = private.get("num_gpus", _visible_gpus())
     return [Node(private.get("num_cpus", os.cpu_count() or 1), gpus)] if gpus else None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from judgerlvr.cluster.own_folder import own_folder
 from judgerlvr.config.check import data_ranks, prompt_multiple
-from judgerlvr.config.choices import Action, Overlong
+from judgerlvr.config.choices import Action, Overlong, TrainerMode
 from judgerlvr.config.effective import configure
 from judgerlvr.config.schema import Config, Guard
 from judgerlvr.engine.runner import StageFailed, train_stage
@@ -62,7 +62,9 @@ def run_measure(options: argparse.Namespace) -> None:
 
 def short_stage(config: Config, runs: str, response_tokens: int, samples_per_rank: int) -> Config:
     """The configuration of a few steps: same policy, cards and engine, generated problems, no checkpoint, no stop."""
-    cluster, settings = config.cluster, config.generate
+    # A phase that runs beside others cannot be timed.
+    cluster = replace(config.cluster, trainer_mode=TrainerMode.sync, rollout_gpus_per_node=0)
+    settings = config.generate
     ranks, batch = cluster.nodes * cluster.gpus_per_node, settings.batch
     multiple = prompt_multiple(batch.updates_per_step, batch.samples_per_prompt, data_ranks(cluster))
     prompts = -(-samples_per_rank * ranks // (batch.samples_per_prompt * multiple)) * multiple
@@ -88,6 +90,7 @@ def short_stage(config: Config, runs: str, response_tokens: int, samples_per_ran
         config,
         runs=runs,
         name="measure",
+        cluster=cluster,
         generate=generate,
         guards=type(config.guards)(**{**guards, **waiting}),
         data=data,

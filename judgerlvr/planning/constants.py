@@ -74,4 +74,6 @@ SAMPLE_TOKEN_BYTES = Constant(
 
 # verl's actors, by reading verl 0.9.1 and the transfer queue.
 CPUS_PER_GPU = 3
+# Of a GPU that the rollout alone has.
+CPUS_PER_ROLLOUT_GPU = 2
 CPUS_BESIDE = 2

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from judgerlvr.config.check import Fault, prompt_multiple
-from judgerlvr.planning.constants import CPUS_BESIDE, CPUS_PER_GPU
+from judgerlvr.planning.constants import CPUS_BESIDE, CPUS_PER_GPU, CPUS_PER_ROLLOUT_GPU
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.shapes import ModelShape
 from rewards.errors import InputError
@@ -55,7 +55,7 @@ def _faults(
         yield from _tensor_parallel(load, shape)
     if device == "cpu" and load.tensor_parallel > 1:
         problem = "a rollout engine on a CPU is one process"
-        yield Fault("cluster.tensor_parallel", problem, "set 1; each of cluster.gpus_per_node ranks has an engine")
+        yield Fault("cluster.tensor_parallel", problem, "set 1; each rank or GPU of the rollout has an engine")
     if nodes is not None:
         yield from _cluster(load, device, nodes)
 
@@ -97,15 +97,18 @@ def _batch(load: Load, rows: int | None) -> Iterator[Fault]:
 
 def _tensor_parallel(load: Load, shape: ModelShape) -> Iterator[Fault]:
     size, field = load.tensor_parallel, "cluster.tensor_parallel"
-    if size > load.ranks:
-        yield Fault(
-            field, f"engines of {counted(size, 'GPU')}, and there are {load.ranks}", f"set at most {load.ranks}"
-        )
+    if size > load.rollout_ranks:
+        problem = f"engines of {counted(size, 'GPU')}, and there are {load.rollout_ranks}"
+        yield Fault(field, problem, f"set at most {load.rollout_ranks}")
     # Either number may be the larger: engines share a machine or span several machines.
-    if max(size, load.gpus_per_node) % min(size, load.gpus_per_node):
-        yield Fault(
-            field, f"engines of {counted(size, 'GPU')} cannot fill machines of {load.gpus_per_node}", "use a divisor"
-        )
+    if max(size, load.rollout_per_node) % min(size, load.rollout_per_node):
+        problem = f"engines of {counted(size, 'GPU')} cannot fill machines of {load.rollout_per_node}"
+        yield Fault(field, problem, "use a divisor")
+    # Ray may put the trainer's parts on one machine. The rest must still hold whole engines.
+    part = min(size, load.rollout_per_node)
+    if load.separate and load.nodes > 1 and load.gpus_per_node % part:
+        problem = f"a trainer's {load.gpus_per_node} GPUs and engines of {part} leave gaps on {load.nodes} machines"
+        yield Fault(field, problem, "use a divisor of cluster.gpus_per_node too")
     # With more GPUs than KV heads vLLM copies heads, so either number may be the larger.
     if max(size, shape.kv_heads) % min(size, shape.kv_heads):
         yield Fault(
@@ -118,13 +121,14 @@ def _tensor_parallel(load: Load, shape: ModelShape) -> Iterator[Fault]:
 
 def _cluster(load: Load, device: str, nodes: Sequence[Node]) -> Iterator[Fault]:
     """verl reserves machines with a placement group each: a group that never fits stays pending without a word."""
-    wanted = load.gpus_per_node * CPUS_PER_GPU
-    with_gpus = [node for node in nodes if node.gpus >= load.gpus_per_node]
+    wanted = _cpus_of_machine(load)
+    with_gpus = [node for node in nodes if node.gpus >= load.all_per_node]
     if len(with_gpus) < load.nodes:
         offered = ", ".join(f"{node.gpus:.0f}" for node in nodes)
-        machines = f"{counted(load.nodes, 'machine')} of {counted(load.gpus_per_node, 'GPU')}"
+        machines = f"{counted(load.nodes, 'machine')} of {counted(load.all_per_node, 'GPU')}"
         problem = f"{machines} {agreeing(load.nodes, 'is', 'are')} asked for, Ray offers machines of {offered}"
-        yield Fault("cluster", problem, "lower cluster.nodes or cluster.gpus_per_node")
+        own = " or cluster.rollout_gpus_per_node" if load.separate else ""
+        yield Fault("cluster", problem, f"lower cluster.nodes or cluster.gpus_per_node{own}")
     if sum(node.cpus >= wanted for node in with_gpus) < load.nodes:
         most = max((node.cpus for node in with_gpus), default=0.0)
         problem = f"verl's workers reserve {counted(wanted, 'CPU')} on each machine, Ray offers {most:.0f}"
@@ -137,4 +141,8 @@ def _cluster(load: Load, device: str, nodes: Sequence[Node]) -> Iterator[Fault]:
 
 def needed_cpus(load: Load, device: str) -> int:
     """CPUs that Ray must offer in all. The actors are counted, not used: verl's many small actors mostly sleep."""
-    return CPUS_PER_GPU * load.ranks + STORAGE_UNITS[device] + CPUS_BESIDE
+    return _cpus_of_machine(load) * load.nodes + STORAGE_UNITS[device] + CPUS_BESIDE
+
+
+def _cpus_of_machine(load: Load) -> int:
+    return CPUS_PER_GPU * load.gpus_per_node + CPUS_PER_ROLLOUT_GPU * load.rollout_gpus_per_node

@@ -11,7 +11,10 @@ from judgerlvr.config.schema import Config, Kind
 
 @dataclass(frozen=True)
 class Load:
-    """``longest`` is prompt and response, in tokens. A step samples ``prompts`` times ``samples_per_prompt``."""
+    """``longest`` is prompt and response, in tokens. A step samples ``prompts`` times ``samples_per_prompt``.
+
+    ``rollout_gpus_per_node`` are the rollout's alone. With 0 the rollout shares the trainer's.
+    """
 
     kind: Kind
     nodes: int
@@ -28,10 +31,31 @@ class Load:
     recompute: Recompute = Recompute.all
     compile: bool = True
     sequence_parallel: int = 1
+    rollout_gpus_per_node: int = 0
 
     @property
     def ranks(self) -> int:
+        """Ranks of the trainer."""
         return self.nodes * self.gpus_per_node
+
+    @property
+    def separate(self) -> bool:
+        """Whether the rollout has GPUs of its own."""
+        return self.rollout_gpus_per_node > 0
+
+    @property
+    def rollout_per_node(self) -> int:
+        """GPUs of a machine that have rollout engines."""
+        return self.rollout_gpus_per_node or self.gpus_per_node
+
+    @property
+    def rollout_ranks(self) -> int:
+        return self.nodes * self.rollout_per_node
+
+    @property
+    def all_per_node(self) -> int:
+        """GPUs that the stage takes of a machine."""
+        return self.gpus_per_node + self.rollout_gpus_per_node
 
     @property
     def data_ranks(self) -> int:
@@ -45,7 +69,7 @@ class Load:
 
     @property
     def engines(self) -> int:
-        return max(1, self.ranks // self.tensor_parallel)
+        return max(1, self.rollout_ranks // self.tensor_parallel)
 
     @property
     def samples_per_engine(self) -> int:
@@ -88,4 +112,5 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         recompute=Recompute.all if cluster.recompute is Recompute.auto else cluster.recompute,
         compile=cluster.compile,
         sequence_parallel=cluster.sequence_parallel,
+        rollout_gpus_per_node=cluster.rollout_gpus_per_node,
     )

@@ -29,6 +29,8 @@ LAYER_IN_BACKWARD = 2 + 2 + 2 + 4
 HEAD_IN_BACKWARD = 2 + 2 + 4
 # verl's buffer through which weights reach the rollout (rollout.checkpoint_engine.update_weights_bucket_megabytes).
 BUCKET_GIB = 2.0
+# Such buffers that verl's engine over NCCL holds. A receiver hands the weights to vLLM through another.
+SENT_BUCKETS, RECEIVED_BUCKETS = 2, 3
 # The final norm and the head keep and differentiate the last hidden states.
 HEAD_TOKEN = 14
 
@@ -57,7 +59,13 @@ class Cache:
 
 
 def phases(shape: ModelShape, load: Load, card: Card) -> list[Phase]:
-    """The four phases of a step in order, each with everything that lies on the card."""
+    """The phases of a step in order, each with everything that lies on the card.
+
+    With GPUs of the rollout alone the first phase and the last one are on these, and the others on the trainer's.
+    """
+    if load.separate:
+        trainer = [_log_prob(shape, load, card), _update(shape, load, card), _sent(shape, load, card)]
+        return [_rollout(shape, load, card), *trainer, _received(shape, load, card)]
     return [
         _rollout(shape, load, card),
         _log_prob(shape, load, card),
@@ -73,7 +81,7 @@ def trainer_peak(shape: ModelShape, load: Load, card: Card) -> float:
 
 def cache(shape: ModelShape, load: Load, card: Card) -> Cache:
     """What is left of the rollout engine's share for keys and values."""
-    weights = ROLLOUT * shape.parameters / load.tensor_parallel / GIB
+    weights = _rollout_weights(shape, load)
     gib = load.rollout_share * card.memory_gib - weights - VLLM_GIB.value
     sequence = shape.kv_sequence_bytes(load.longest, load.tensor_parallel) / GIB
     sequences = max(0.0, gib / sequence)
@@ -81,7 +89,7 @@ def cache(shape: ModelShape, load: Load, card: Card) -> Cache:
 
 
 def resident(shape: ModelShape, load: Load) -> float:
-    """GiB of the trainer that stay on the card while the rollout engine runs."""
+    """GiB of the trainer that stay on its cards between updates."""
     return 0.0 if load.offload else (WEIGHTS + ADAM) * shape.parameters / load.ranks / GIB
 
 
@@ -94,6 +102,9 @@ def _phase(name: str, trainer: dict[str, float], beside: dict[str, float], card:
 
 
 def _rollout(shape: ModelShape, load: Load, card: Card) -> Phase:
+    if load.separate:
+        parts = {"rollout engine": load.rollout_share * card.memory_gib, "outside torch": OUTSIDE_GIB.value}
+        return Phase("rollout", parts, 0.0)
     trainer = {"trainer's weights and Adam": resident(shape, load)}
     parts = {**trainer, "rollout engine": load.rollout_share * card.memory_gib, "outside torch": OUTSIDE_GIB.value}
     return Phase("rollout", parts, trainer["trainer's weights and Adam"])
@@ -129,11 +140,29 @@ def _update(shape: ModelShape, load: Load, card: Card) -> Phase:
 
 
 def _sync(shape: ModelShape, load: Load, card: Card) -> Phase:
+    rollout = {"rollout's weights": _rollout_weights(shape, load), "bucket": BUCKET_GIB}
+    return _phase("weights into the rollout", _gathered(shape, load), rollout, card)
+
+
+def _sent(shape: ModelShape, load: Load, card: Card) -> Phase:
+    # cupy's memory, which torch's allocator does not count.
+    return _phase("weights sent", _gathered(shape, load), {"buckets": SENT_BUCKETS * BUCKET_GIB}, card)
+
+
+def _received(shape: ModelShape, load: Load, card: Card) -> Phase:
+    """On a card of the rollout, whose cache is given back meanwhile."""
+    parts = {"rollout's weights": _rollout_weights(shape, load), "vLLM": VLLM_GIB.value}
+    return _phase("weights received", {}, parts | {"buckets": RECEIVED_BUCKETS * BUCKET_GIB}, card)
+
+
+def _rollout_weights(shape: ModelShape, load: Load) -> float:
+    return ROLLOUT * shape.parameters / load.tensor_parallel / GIB
+
+
+def _gathered(shape: ModelShape, load: Load) -> dict[str, float]:
     # One tensor at a time is gathered in float32, beside a copy in the rollout's dtype.
     largest = max(shape.embedding, *(layer.experts * 2 // 3 for layer in shape.layers))
-    trainer = {"trainer's weights and Adam": resident(shape, load), "largest tensor": (4 + 2) * largest / GIB}
-    rollout = {"rollout's weights": ROLLOUT * shape.parameters / load.tensor_parallel / GIB, "bucket": BUCKET_GIB}
-    return _phase("weights into the rollout", trainer, rollout, card)
+    return {"trainer's weights and Adam": resident(shape, load), "largest tensor": (4 + 2) * largest / GIB}
 
 
 def _logits_bytes(shape: ModelShape, load: Load, compiled: Constant) -> float:

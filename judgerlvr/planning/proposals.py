@@ -22,7 +22,8 @@ MOST_RANKS = 1024
 
 def rollout_share(shape: ModelShape, load: Load, card: Card) -> float:
     """Largest share of the card, in hundredths, that fits beside what the trainer leaves there."""
-    free = card.memory_gib * (1 - FRAGMENTATION.value) - OUTSIDE_GIB.value - resident(shape, load)
+    trainer = 0.0 if load.separate else resident(shape, load)
+    free = card.memory_gib * (1 - FRAGMENTATION.value) - OUTSIDE_GIB.value - trainer
     return max(0.0, min(MOST_SHARE, floor(100 * free / card.memory_gib) / 100))
 
 
@@ -67,17 +68,30 @@ def _candidates(load: Load) -> Iterator[Load]:
     while load.ranks <= MOST_RANKS:
         for offload in (load.offload, True):
             size = load.tensor_parallel
-            while size <= load.gpus_per_node:
-                yield replace(load, offload=offload, tensor_parallel=size)
+            while size <= load.rollout_per_node:
+                if not load.separate or _placed(load, size):
+                    yield replace(load, offload=offload, tensor_parallel=size)
                 size *= 2
-        # A machine is filled before another is asked for.
-        filled = load.gpus_per_node >= 8
-        load = replace(load, nodes=load.nodes * 2) if filled else replace(load, gpus_per_node=load.gpus_per_node * 2)
+        load = _twice(load)
+
+
+def _placed(load: Load, size: int) -> bool:
+    """Whether engines of ``size`` GPUs fill the rollout's, and leave no gap beside the trainer's."""
+    return load.rollout_per_node % size == 0 and (load.nodes == 1 or load.gpus_per_node % size == 0)
+
+
+def _twice(load: Load) -> Load:
+    """A machine is filled before another is asked for."""
+    filled = 2 * load.all_per_node > 8 if load.separate else load.gpus_per_node >= 8
+    if filled:
+        return replace(load, nodes=load.nodes * 2)
+    return replace(load, gpus_per_node=load.gpus_per_node * 2, rollout_gpus_per_node=load.rollout_gpus_per_node * 2)
 
 
 KEYS = {
     "nodes": "cluster.nodes",
     "gpus_per_node": "cluster.gpus_per_node",
+    "rollout_gpus_per_node": "cluster.rollout_gpus_per_node",
     "tensor_parallel": "cluster.tensor_parallel",
     "offload": "cluster.offload",
     "rollout_share": "cluster.rollout_gpu_share",

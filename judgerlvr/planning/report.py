@@ -26,7 +26,7 @@ def plan_lines(plan: Plan) -> list[str]:
     """Lines for a person who decides whether to start the stage."""
     shape, load, card = plan.shape, plan.load, plan.machine.gpu
     return [
-        f"plan: {load.nodes} x {load.gpus_per_node} {plan.machine.card} of {card.memory_gib} GiB, "
+        f"plan: {load.nodes} x {load.gpus_per_node} {plan.machine.card} of {card.memory_gib} GiB, {_own(load)}"
         f"{shape.model_type} of {size(shape.parameters)}, sequences of {counted(load.longest, 'token')}",
         "GiB on a GPU by phase:",
         *(f"  {phase.name:<24}{phase.gib:6.1f}  ({_parts(phase.parts)})" for phase in plan.phases),
@@ -102,6 +102,14 @@ def _time_lines(plan: Plan) -> Iterator[str]:
     taken = f"{counted(plan.steps, 'step')} {agreeing(plan.steps, 'takes', 'take')}"
     yield f"  without grading, validation and saving; {taken} {hours:.1f} h at half the length"
     yield f"  speeds: {source}"
+    if plan.load.separate:
+        least = max(plan.seconds["sampling"], total - plan.seconds["sampling"])
+        yield f"  sampling goes on beside the other phases: {least / 60:.1f} min if all overlaps, which nobody measured"
+
+
+def _own(load: Load) -> str:
+    """The rollout's GPUs, where the rollout has its own."""
+    return f"{load.nodes} x {load.rollout_gpus_per_node} more for the rollout alone, " if load.separate else ""
 
 
 def _proposals(plan: Plan) -> Iterator[str]:

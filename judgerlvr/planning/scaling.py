@@ -72,9 +72,13 @@ def load_on(kind: Kind, config: Config, gpus: int) -> Load:
     """The stage's load on ``gpus`` cards, with the least number of prompts from the given one on that divides.
 
     Raises:
-        InputError: cards that do not fill machines, or a stage that no number of prompts helps.
+        InputError: cards that do not fill machines, a stage that no number of prompts helps, or a rollout with cards
+            of its own.
     """
     given, most = load_of(kind, config), max(CARDS_OF_A_MACHINE, config.cluster.gpus_per_node)
+    if given.separate:
+        remedy = "set cluster.trainer_mode=colocate_async and cluster.rollout_gpus_per_node=0"
+        raise InputError("more cards are planned for a shared rollout alone", remedy, field="cluster.trainer_mode")
     if gpus < 1 or (gpus > most and gpus % most):
         raise InputError(
             f"{counted(gpus, 'GPU')} cannot fill machines of {most}", f"give a multiple of {most}", field="--gpus"

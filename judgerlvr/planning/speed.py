@@ -51,7 +51,7 @@ def step_seconds(
         "sampling": sampling_seconds(shape, load, machine, tokens),
         "log_prob": log_prob_seconds(shape, load, machine, tokens),
         "update": update_seconds(shape, load, machine, tokens),
-        "sync": sync_seconds(shape),
+        "sync": sync_seconds(shape, load, machine),
     }
     return {phase: value * (factors or {}).get(phase, 1.0) for phase, value in seconds.items()}
 
@@ -139,9 +139,10 @@ def update_seconds(shape: ModelShape, load: Load, machine: Machine, tokens: Toke
     return max(seconds, _gathers(shape, load, machine, tokens, GATHERED_BY_UPDATE)) + moved / (c.PCIE_GB_S.value * GIGA)
 
 
-def sync_seconds(shape: ModelShape) -> float:
-    """Weights from the trainer's shards into the rollout engines."""
-    return ROLLOUT * shape.parameters / (c.SYNC_GB_S.value * GIGA)
+def sync_seconds(shape: ModelShape, load: Load, machine: Machine) -> float:
+    """Weights from the trainer's shards into the rollout engines, which may be on other machines."""
+    rate = min(c.SYNC_GB_S.value, link_gb_s(load, machine)) if load.separate else c.SYNC_GB_S.value
+    return ROLLOUT * shape.parameters / (rate * GIGA)
 
 
 def _per_rank(load: Load, tokens: Tokens) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from judgerlvr.config.check import gpus_of_machine
 from judgerlvr.reporting.arms import Arm, last_step, main_arms, parent_of, tokens_at
 from judgerlvr.reporting.parts import ABSENT, Cell, Table, count, number
 from judgerlvr.reporting.runs import Run
@@ -62,7 +63,7 @@ def devices(run: Run) -> int:
     if run.config is None:
         return 1
     cluster = run.config.cluster
-    return cluster.nodes * (cluster.gpus_per_node if unit(run) == "GPU" else 1)
+    return cluster.nodes * (gpus_of_machine(cluster) if unit(run) == "GPU" else 1)
 
 
 def device_hours(run: Run) -> float | None:

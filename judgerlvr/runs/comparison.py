@@ -24,6 +24,7 @@ LIMITS = ("stop.steps", "stop.generated_tokens", "stop.hours")
 MACHINES = (
     "cluster.nodes",
     "cluster.gpus_per_node",
+    "cluster.rollout_gpus_per_node",
     "cluster.tensor_parallel",
     "cluster.sequence_parallel",
     "cluster.rollout_gpu_share",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from judgerlvr.config.check import gpus_of_machine
 from judgerlvr.config.schema import Cluster
 from judgerlvr.runs.request import Place
 from judgerlvr.sampling.requests import Finished, Request
@@ -38,7 +39,7 @@ class EngineSettings:
         """One engine on a CPU, and on GPUs an engine for each tensor-parallel group of the configured cluster."""
         cluster = place.config.cluster
         on_cpu = place.device == "cpu"
-        groups = cluster.nodes * (cluster.gpus_per_node // cluster.tensor_parallel)
+        groups = cluster.nodes * (gpus_of_machine(cluster) // cluster.tensor_parallel)
         return cls(
             device=place.device,
             count=1 if on_cpu else max(1, groups),

@@ -26,6 +26,8 @@ FAULTS = {
     "generate.algorithm.old_log_probs_every=0": "generate.algorithm.old_log_probs_every",
     "generate.optimizer.lr=0": "generate.optimizer.lr",
     "cluster.tensor_parallel=3": "cluster.tensor_parallel",
+    "cluster.rollout_gpus_per_node=1": "cluster.rollout_gpus_per_node",
+    "cluster.trainer_mode=separate_async": "cluster.rollout_gpus_per_node",
 }
 
 
@@ -39,6 +41,25 @@ def test_fault_names_its_key(override):
     with pytest.raises(InputError) as caught:
         check_config(load_config("configs/tiny.yaml", [override]))
     assert f"field {FAULTS[override]!r}" in str(caught.value)
+
+
+SEPARATE = ["cluster.trainer_mode=separate_async", "cluster.gpus_per_node=3", "cluster.rollout_gpus_per_node=4"]
+
+
+@pytest.mark.parametrize(("size", "fine"), [(1, True), (2, True), (4, True), (3, False), (8, False)])
+def test_engines_divide_the_gpus_of_the_rollout(size, fine):
+    config = load_config("configs/tiny.yaml", [*SEPARATE, f"cluster.tensor_parallel={size}"])
+    if fine:
+        check_config(config)
+        return
+    with pytest.raises(InputError, match=r"cluster\.tensor_parallel"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("mode", ["sync", "colocate_async"])
+def test_gpus_of_the_rollout_alone_belong_to_one_mode(mode):
+    with pytest.raises(InputError, match=f"with cluster.trainer_mode={mode}; set 0, or"):
+        check_config(load_config("configs/tiny.yaml", [*SEPARATE, f"cluster.trainer_mode={mode}"]))
 
 
 SHARED = ["cluster.sequence_parallel=2", "cluster.share_prefixes=false"]

@@ -267,6 +267,11 @@ def test_planning():
     assert other.card == "h100" and other.host_gib != 7 and other.disk_gib != 9 and other.network_gb_s != 3
 
 
+def test_rollout_gpus_per_node(make_stage):
+    key, mode = "actor_rollout_ref.rollout.n_gpus_per_node", "cluster.trainer_mode=separate_async"
+    assert rendered(make_stage, "generate", "gpu", key, mode, "cluster.rollout_gpus_per_node=3") == 3
+
+
 def test_planning_cpus(make_stage):
     assert offered(make_stage(device="gpu", overrides=["planning.cpus=9"]))[0].cpus == 9
 

@@ -7,7 +7,7 @@ import pytest
 from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient, LLMServerClient
 
 from judgerlvr.config.load import load_config
-from judgerlvr.engine.flowing import check_flow, flows
+from judgerlvr.engine.flowing import check_flow, flows, separates
 from judgerlvr.engine.in_training import sampler as module
 from judgerlvr.engine.in_training.sampler import TRAIN, BoundedSampler, StreamingSampler
 from judgerlvr.engine.private.agent_workers import SEEDS, PartsClient
@@ -131,26 +131,31 @@ def test_each_part_of_a_response_has_a_seed_of_its_own(monkeypatch):
     assert issubclass(PartsClient, FullyAsyncLLMServerClient)
 
 
-def stage(kind="generate", blocks=False, experts=False, **keys):
-    words = ["cluster.trainer_mode=colocate_async", *(f"{name}={value}" for name, value in keys.items())]
+MODES = ("colocate_async", "separate_async")
+
+
+def stage(mode, kind="generate", blocks=False, experts=False, **keys):
+    words = [f"cluster.trainer_mode={mode}", *(f"{name}={value}" for name, value in keys.items())]
     config = load_config("configs/tiny.yaml", words)
     return SimpleNamespace(config=config, kind=kind, chooses_blocks=blocks, replays_experts=experts)
 
 
-@pytest.mark.parametrize(
-    ("made", "word"),
-    [
-        (stage(blocks=True), "HySparse"),
-        (stage(experts=True), "router replay"),
-        (stage("judge", **{"judge.data.candidates": "refresh_every:5"}), "refresh"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_needs_whole_responses_is_refused(made, word):
+NEEDS_WHOLE = [
+    ({"blocks": True}, "HySparse"),
+    ({"experts": True}, "router replay"),
+    ({"kind": "judge", "judge.data.candidates": "refresh_every:5"}, "refresh"),
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("facts", "word"), NEEDS_WHOLE, ids=[word for _, word in NEEDS_WHOLE])
+def test_what_needs_whole_responses_is_refused(mode, facts, word):
     with pytest.raises(InputError, match=word):
-        check_flow(made)
+        check_flow(stage(mode, **facts))
+    check_flow(stage("sync", **facts))
 
 
-def test_any_other_stage_may_flow():
-    assert flows(stage())
-    check_flow(stage())
+@pytest.mark.parametrize("mode", MODES)
+def test_any_other_stage_may_flow(mode):
+    assert flows(stage(mode)) and separates(stage(mode)) == (mode == "separate_async")
+    check_flow(stage(mode))

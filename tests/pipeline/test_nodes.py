@@ -10,6 +10,7 @@ from judgerlvr.cluster import node_probe
 from judgerlvr.cluster.node_probe import NodeReport, Questions, shared_fault
 from judgerlvr.cluster.nodes import Node, sizes
 from judgerlvr.cluster.ray import check_address
+from judgerlvr.pipeline.checkup import nodes as checkup
 from judgerlvr.pipeline.checkup.nodes import Wanted, node_faults, small_stores
 from judgerlvr.planning.machine import GIB
 from judgerlvr.runs.versions import PACKAGES, versions
@@ -68,6 +69,16 @@ def test_a_sound_node_has_no_fault():
 def test_a_fault_is_one_line_with_address_and_remedy(change, says):
     (line,) = lines(replace(NODE, address="10.0.0.8", report=replace(SOUND, **change)))
     assert line.startswith("node 10.0.0.8 ") and says in line and "; " in line and "\n" not in line
+
+
+@pytest.mark.parametrize(("found", "faults"), [("missing", 1), ("14.2.0", 0)])
+def test_a_node_needs_cupy_where_weights_go_from_gpu_to_gpu(found, faults, monkeypatch):
+    monkeypatch.setattr(checkup, "check_found_versions", lambda *_: None)
+    node = replace(NODE, report=replace(SOUND, **other("cupy-cuda13x", found)))
+    wanted = replace(WANTED, device="gpu", separate=True)
+    told = [str(fault) for fault in node_faults([node], wanted)]
+    assert len(told) == faults and all("cupy is missing" in line for line in told)
+    assert lines(node) == []
 
 
 def test_every_answer_of_a_node_has_a_fault():

@@ -116,6 +116,46 @@ def test_clusters_that_would_wait_for_ever(nodes, says):
     assert bool(says) == bool(refused(load_with(), nodes=nodes))
 
 
+def separate(**changes):
+    """Four GPUs for the trainer and four for the rollout, on each of two machines."""
+    return load_with(gpus_per_node=4, rollout_gpus_per_node=4, **changes)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "says"),
+    [
+        ([Node(25, 8)] * 2, ""),
+        ([Node(24, 8)] * 2, "reserve 50 CPUs, Ray offers 48"),
+        ([Node(19, 8), Node(64, 8)], "reserve 20 CPUs on each machine"),
+        ([Node(64, 7)] * 2, "2 machines of 8 GPUs are asked for"),
+        ([Node(64, 4)] * 2, "or cluster.rollout_gpus_per_node"),
+    ],
+)
+def test_a_rollout_s_own_gpus_are_counted(nodes, says):
+    assert says in refused(separate(), nodes=nodes)
+    assert bool(says) == bool(refused(separate(), nodes=nodes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fine"),
+    [
+        ({"tensor_parallel": 4}, True),
+        ({"tensor_parallel": 8}, True),
+        ({"tensor_parallel": 16}, False),
+        # Two machines, of which Ray may give one to both parts of the trainer.
+        ({"gpus_per_node": 6, "rollout_gpus_per_node": 4, "tensor_parallel": 4}, False),
+        ({"gpus_per_node": 6, "rollout_gpus_per_node": 4, "tensor_parallel": 4, "nodes": 1}, True),
+        ({"gpus_per_node": 6, "rollout_gpus_per_node": 4, "tensor_parallel": 2}, True),
+        # The trainer's ranks are in no engine.
+        ({"gpus_per_node": 2, "rollout_gpus_per_node": 4, "tensor_parallel": 4, "nodes": 1}, True),
+    ],
+)
+def test_engines_fill_the_gpus_of_the_rollout_alone(changes, fine):
+    # A number of prompts that any number of ranks here divides.
+    load = replace(separate(), prompts=384, **changes)
+    assert bool(refused(load)) != fine, refused(load)
+
+
 @pytest.mark.parametrize(("nodes", "gpus", "cpus"), [(1, 1, 13), (1, 8, 34), (2, 8, 58)])
 def test_cpus_of_verls_actors(nodes, gpus, cpus):
     assert needed_cpus(load_with(nodes=nodes, gpus_per_node=gpus), "gpu") == cpus

@@ -2,6 +2,8 @@
 
 import pytest
 
+from judgerlvr.config.check import check_config
+from judgerlvr.config.choices import TrainerMode
 from judgerlvr.config.load import load_config
 from judgerlvr.measure import main as measure
 from judgerlvr.pipeline.measuring import STEPS, short_stage
@@ -21,6 +23,13 @@ def test_the_short_stage_divides_and_keeps_policy_and_engine(name, ranks, tmp_pa
     assert (short.model, short.cluster) == (given.model, given.cluster)
     assert short.generate.stop.steps == STEPS
     assert given.data.train == load_config(f"configs/{name}.yaml").data.train
+
+
+def test_phases_are_timed_where_none_runs_beside_another(tmp_path):
+    separate = ["cluster.trainer_mode=separate_async", "cluster.rollout_gpus_per_node=2"]
+    short = short_stage(load_config("configs/tiny.yaml", separate), str(tmp_path), 64, 32)
+    assert (short.cluster.trainer_mode, short.cluster.rollout_gpus_per_node) == (TrainerMode.sync, 0)
+    check_config(short)
 
 
 def test_a_file_that_exists_is_not_overwritten(tmp_path, capsys):

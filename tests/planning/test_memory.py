@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import islice
 
 import pytest
 
@@ -12,7 +13,11 @@ from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.engine.policy_passes import head_log_probs
 from judgerlvr.planning.constants import HEAD_LOGITS
 from judgerlvr.planning.load import load_of
-from judgerlvr.planning.memory import phases
+from judgerlvr.planning.machine import Machine
+from judgerlvr.planning.memory import BUCKET_GIB, phases
+from judgerlvr.planning.plan import make_plan
+from judgerlvr.planning.proposals import _candidates, change, rollout_share
+from judgerlvr.planning.report import plan_lines
 from judgerlvr.planning.shapes import shape_of
 
 RECORD = ROOT / "benchmarks" / "results" / "engine-speed-h100-2026-11-28" / "rows.jsonl"
@@ -68,3 +73,40 @@ def test_states_are_shared_among_ranks(policy):
     """16 bytes a parameter, as float32 weights, gradients and two moments."""
     one, eight = (planned(policy, 8192, Recompute.all, gpus_per_node=ranks)["update"] for ranks in (1, 8))
     assert one - eight == pytest.approx(16 * shape_of(SHAPES[policy]).parameters * 7 / 8 / 2**30)
+
+
+def test_cards_of_the_rollout_alone_hold_no_trainer():
+    shared = load_of("generate", load_config("configs/qwen3_0.6b.yaml"))
+    own = replace(shared, rollout_gpus_per_node=2)
+    shape, card = shape_of(SHAPES["dense"]), CARDS["h100"]
+    there = {phase.name: phase for phase in phases(shape, own, card)}
+    assert not any("trainer" in part for name in ("rollout", "weights received") for part in there[name].parts)
+    assert not any("rollout" in part for name in ("log-prob", "update", "weights sent") for part in there[name].parts)
+    assert there["weights sent"].parts["buckets"] == 2 * BUCKET_GIB
+    assert rollout_share(shape, own, card) >= rollout_share(shape, shared, card)
+    assert (own.engines, own.samples_per_engine) == (2, shared.samples // 2)
+
+
+def test_the_plan_names_the_rollout_s_cards_and_what_overlaps():
+    own = ["cluster.trainer_mode=separate_async", "cluster.rollout_gpus_per_node=2"]
+    config = load_config("configs/qwen3_0.6b.yaml", own)
+    made = make_plan("generate", config, shape_of(SHAPES["dense"]), Machine("h100", 0.0, 0.0, 50.0))
+    text = "\n".join(plan_lines(made))
+    assert "1 x 2 more for the rollout alone" in text
+    assert "if all overlaps, which nobody measured" in text
+
+
+def test_a_share_that_holds_a_sequence_is_proposed_for_the_rollout_s_cards():
+    own = replace(load_of("generate", load_config("configs/qwen3_0.6b.yaml")), rollout_gpus_per_node=1)
+    found = change(shape_of(SHAPES["dense"]), replace(own, rollout_share=0.02), CARDS["h100"])
+    assert found == "cluster.rollout_gpu_share=0.9"
+
+
+@pytest.mark.parametrize(("trainer", "rollout", "nodes"), [(1, 1, 1), (4, 4, 1), (4, 3, 1), (6, 2, 2), (3, 4, 2)])
+def test_proposed_engines_fill_the_rollout_s_cards(trainer, rollout, nodes):
+    load = load_of("generate", load_config("configs/qwen3_0.6b.yaml"))
+    load = replace(load, gpus_per_node=trainer, rollout_gpus_per_node=rollout, nodes=nodes)
+    for candidate in islice(_candidates(load), 40):
+        size = candidate.tensor_parallel
+        assert candidate.rollout_per_node % size == 0 and candidate.separate
+        assert candidate.nodes == 1 or candidate.gpus_per_node % size == 0

@@ -16,6 +16,7 @@ from judgerlvr.planning.scaling_report import row_line
 from judgerlvr.planning.shapes import read_shape
 from judgerlvr.planning.simulation import Sampled
 from judgerlvr.planning.speed import Tokens, gathered_bytes
+from rewards.errors import InputError
 
 SHAPES = Path(__file__).parent / "shapes"
 LARGE, SMALL = "configs/qwen3_30b_a3b.yaml", "configs/qwen3_0.6b.yaml"
@@ -35,6 +36,12 @@ def test_machines_are_filled_and_prompts_divide(gpus, nodes, cards, prompts):
     load = load_on("generate", load_config(LARGE), gpus)
     assert (load.nodes, load.gpus_per_node, load.prompts) == (nodes, cards, prompts)
     assert load.samples_per_update % load.ranks == 0
+
+
+def test_a_rollout_with_cards_of_its_own_is_not_simulated():
+    config = load_config(LARGE, ["cluster.trainer_mode=separate_async", "cluster.rollout_gpus_per_node=2"])
+    with pytest.raises(InputError, match=r"set cluster\.trainer_mode=colocate_async"):
+        load_on("generate", config, 8)
 
 
 def naive_gathers(load, parameters, tokens):

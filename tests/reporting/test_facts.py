@@ -64,6 +64,12 @@ def test_tokens_and_hours_are_those_of_the_folder(resumed):
     assert float(shown["device time (hours)"]) == pytest.approx(140 / 3600 * 8, abs=5e-4)
 
 
+def test_gpus_of_the_rollout_alone_are_paid_for(resumed):
+    separate = ["cluster.trainer_mode=separate_async", "cluster.rollout_gpus_per_node=2"]
+    write_config(resumed, load_config("configs/tiny.yaml", ["cluster.gpus_per_node=4", *separate]))
+    assert cells(run_costs([read_run(resumed)]))["devices"] == "6 GPU"
+
+
 def test_an_older_run_whose_seconds_began_again_has_the_sum(tmp_path):
     rows = [step_row(step, "judge", seconds=seconds) for step, seconds in ((1, 30.0), (2, 60.0), (3, 25.0), (4, 50.0))]
     write_run_folder(tmp_path / "judge", "judge", rows)

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +15,23 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.runs.checkpoints import complete
 from judgerlvr.runs.metrics import read_metrics
 from tests.helpers.stage_runs import SMALL
+from tests.helpers.two_nodes import TOKEN, head, second
 
 pytestmark = pytest.mark.engine
 STEPS, LIMIT = 3, 600
+# Keys of a mode beside the name. A separate engine is ahead of the tiny trainer, unless few samples run at once.
+MODES = {
+    "colocate_async": [],
+    "separate_async": [
+        "cluster.rollout_gpus_per_node=1",
+        "cluster.rollout_engine={max_num_seqs: 8}",
+        "cluster.max_off_policy_steps=2",
+    ],
+}
+# Without prompts ahead each step trains on samples of the weights that the last step sent.
+NONE_AHEAD = "engine.trainer.v1.separate_async.num_warmup_batches=0"
 SETTINGS = [
     *SMALL,
-    "cluster.trainer_mode=colocate_async",
     "generate.algorithm.dynamic_sampling=false",
     f"generate.stop.steps={STEPS}",
     "generate.checkpoint.every=1",
@@ -33,15 +46,19 @@ def start(folder, *arguments):
         return subprocess.Popen(words, stdout=log, stderr=log, cwd=ROOT, start_new_session=True)
 
 
-def flow(folder):
-    return start(folder, *SETTINGS, f"runs={folder}", "name=flow")
+def flow(folder, mode, *more):
+    named = [f"cluster.trainer_mode={mode}", *MODES[mode]]
+    return start(folder, *SETTINGS, *named, *more, f"runs={folder}", "name=flow")
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("flow")
-    assert flow(folder).wait(LIMIT) == 0, (folder / "log").read_text()
+def flown(folder, mode, *more):
+    assert flow(folder, mode, *more).wait(LIMIT) == 0, (folder / "log").read_text()
     return folder / "flow"
+
+
+@pytest.fixture(scope="module", params=MODES)
+def whole(request, tmp_path_factory):
+    return flown(tmp_path_factory.mktemp("flow"), request.param)
 
 
 def values(run_dir, name):
@@ -77,10 +94,38 @@ def test_the_manifest_says_that_a_resumed_run_ends_with_other_bits(whole):
     assert json.loads((whole / "manifest.json").read_text())["resumes_to_the_bit"] is False
 
 
+def test_the_trainer_s_weights_reach_engines_on_other_devices_in_each_step(tmp_path):
+    # Two engines and a second rank, which is in no group that sends.
+    keys = ["cluster.rollout_gpus_per_node=2", "cluster.gpus_per_node=2"]
+    assert_each_step_s_weights(flown(tmp_path, "separate_async", NONE_AHEAD, *keys))
+
+
 @pytest.mark.slow
-def test_a_killed_run_loses_no_prompt(tmp_path):
+def test_the_trainer_s_weights_reach_engines_on_another_node_in_each_step(tmp_path, monkeypatch):
+    """Two raylets of this machine, each with a rank and an engine."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    # Sockets below a long path would be refused.
+    with (
+        tempfile.TemporaryDirectory(prefix="two", dir="/tmp") as short,
+        head(Path(short), 40, 2) as address,
+        second(Path(short), address, 40, 2),
+    ):
+        for name, value in (TOKEN | {"RAY_ADDRESS": address}).items():
+            monkeypatch.setenv(name, value)
+        assert_each_step_s_weights(flown(tmp_path, "separate_async", NONE_AHEAD, "cluster.nodes=2"))
+
+
+def assert_each_step_s_weights(run_dir):
+    assert max(values(run_dir, "async/age_max")) == 0
+    assert min(values(run_dir, "actor/grad_norm")) > 0
+    assert max(values(run_dir, "training/rollout_probs_diff_mean")) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_a_killed_run_loses_no_prompt(tmp_path, mode):
     """24 prompts go through three steps of eight. A lost one would leave a hole that a later prompt fills."""
-    process, run_dir = flow(tmp_path), tmp_path / "flow"
+    process, run_dir = flow(tmp_path, mode), tmp_path / "flow"
     while not complete(run_dir / "checkpoints"):
         assert process.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.1)
@@ -90,6 +135,6 @@ def test_a_killed_run_loses_no_prompt(tmp_path):
     assert len(trained) == len({prompt for _, prompt in trained}) == 8 * STEPS
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
-    assert flow(undisturbed).wait(LIMIT) == 0
+    flown(undisturbed, mode)
     # Both runs have drawn the same first prompts. At the end some are in flight, and not the same ones.
     assert len({prompt for _, prompt in trained} & {prompt for _, prompt in prompts(undisturbed / "flow")}) >= 8

@@ -14,6 +14,7 @@ from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from judgerlvr.config.choices import TrainerMode
 from judgerlvr.config.schema import Stop
 from judgerlvr.engine.devices import engine_name
 from judgerlvr.engine.in_training import guards
@@ -26,6 +27,7 @@ from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.measured_steps import BYPASS, measures
 from judgerlvr.engine.private.balancing import SameUpdates
+from judgerlvr.engine.private.separate_trainer import OneSync
 from judgerlvr.engine.private.validation import ValidationFigures
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.config import HySparseConfig
@@ -211,3 +213,14 @@ class StageTrainer(StageHooks, PPOTrainerSync):
 
 class FlowingTrainer(StageHooks, PPOTrainerColocateAsync):
     """Sampling flows on over the updates (``cluster.trainer_mode=colocate_async``)."""
+
+
+class SeparateTrainer(StageHooks, OneSync):
+    """Sampling flows on, on devices of its own (``cluster.trainer_mode=separate_async``)."""
+
+
+TRAINERS: dict[TrainerMode, type[StageHooks]] = {
+    TrainerMode.sync: StageTrainer,
+    TrainerMode.colocate_async: FlowingTrainer,
+    TrainerMode.separate_async: SeparateTrainer,
+}

@@ -265,7 +265,8 @@ class LeanManager(AgentLoopManagerTQ):
 
 def make_loops(trainer: Any, config: Any) -> Any:
     """The manager of a trainer's agent loops."""
-    servers = trainer.llm_server_manager
+    separate = config.trainer.v1.trainer_mode == "separate_async"
+    servers = trainer.standalone_server_manager if separate else trainer.llm_server_manager
     one = GatheringClient if config.trainer.device == "cpu" else OneServerClient
     if config.trainer.v1.trainer_mode != "sync":
         client = servers.get_client(PartsClient)

@@ -10,7 +10,8 @@ from pathlib import Path
 from judgerlvr.cluster.node_probe import NodeReport
 from judgerlvr.cluster.nodes import ANSWER_SECONDS, Node, ask_nodes, sizes
 from judgerlvr.config.load import ROOT
-from judgerlvr.engine.preflight import PreflightError, check_found_versions, check_plugins
+from judgerlvr.engine.flowing import separates
+from judgerlvr.engine.preflight import CUPY, PreflightError, check_cupy, check_found_versions, check_plugins
 from judgerlvr.pipeline.checkup.findings import Finding, ok, warning
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.planning.load import load_of
@@ -38,6 +39,7 @@ class Wanted:
     """What each node must have. ``driver`` holds the driver's Python and package versions. Sizes are GiB.
 
     ``host_gib`` is 0 where the plan is unknown. It holds for nodes with GPUs, which train.
+    ``separate``: the rollout has GPUs of its own.
     """
 
     device: str
@@ -47,6 +49,7 @@ class Wanted:
     host_gib: float = 0.0
     disk_gib: float = LEAST_FREE_GIB
     object_store_gib: float = 0.0
+    separate: bool = False
 
 
 def nodes(subject: Subject) -> Iterator[Finding]:
@@ -60,7 +63,7 @@ def nodes(subject: Subject) -> Iterator[Finding]:
         return
     runs = Path(subject.config.runs)
     files = sizes([request.init, *map(Path, _sampled(subject)), ROOT / "rewards" / "verl_adapter.py"])
-    asked = ask_nodes(request.ray_address, PACKAGES, files, nearest(runs))
+    asked = ask_nodes(request.ray_address, (*PACKAGES, *CUPY), files, nearest(runs))
     wants = wanted(subject)
     faults = list(node_faults(asked, wants))
     for further in faults[1:]:
@@ -88,13 +91,14 @@ def wanted(subject: Subject) -> Wanted:
     driver = versions() | {"python": platform.python_version()}
     model_type = shape.model_type if shape else ""
     if shape is None:
-        return Wanted(request.device, driver, runs)
+        return Wanted(request.device, driver, runs, separate=separates(request))
     load = load_of(request.kind, request.config)
     kept = storage(shape, load, request.settings, request.device, request.config.cluster.rollout_cpu_gib)
     run = None if subject.new else existing_run(request.folder)
     kept = kept.less(len(complete(run / CHECKPOINTS)) if run else 0)
     disk = max(LEAST_FREE_GIB, kept.disk_gib)
-    return Wanted(request.device, driver, runs, model_type, kept.host_gib, disk, kept.host.get("samples", 0.0))
+    samples = kept.host.get("samples", 0.0)
+    return Wanted(request.device, driver, runs, model_type, kept.host_gib, disk, samples, separates(request))
 
 
 def node_faults(found: Sequence[Node], wants: Wanted) -> Iterator[InputError]:
@@ -135,6 +139,8 @@ def _software(report: NodeReport, wants: Wanted) -> Iterator[tuple[str, str]]:
     try:
         check_found_versions(report.versions, wants.device)
         check_plugins(report.plugins, wants.model_type)
+        if wants.separate:
+            check_cupy(report.versions, wants.device)
     except PreflightError as error:
         problem, _, remedy = str(error).partition("; ")
         yield f"is no worker for this stage: {problem}", remedy or lock

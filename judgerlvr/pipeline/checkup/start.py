@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS, refresh_every
 from judgerlvr.config.choices import Device, Extraction
 from judgerlvr.config.schema import Kind, StageSettings
-from judgerlvr.engine.preflight import PreflightError, check_versions, check_vllm_plugin
+from judgerlvr.engine.flowing import separates
+from judgerlvr.engine.preflight import CUPY, PreflightError, check_cupy, check_versions, check_vllm_plugin
 from judgerlvr.models.configuration import read_config
 from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
 from judgerlvr.models.finite import check_finite, weight_bytes
@@ -52,19 +54,32 @@ def machine(subject: Subject) -> Iterator[Finding]:
         yield warning("no GPU is visible here, so the cards are not checked", remedy)
     if subject.here and device == "cpu" and not subject.request.ray_address:
         _check_cache(subject.config.cluster.rollout_cpu_gib)
-    try:
-        check_versions(device)
-    except PreflightError as error:
-        problem, _, remedy = str(error).partition("; ")
-        if subject.here:
-            raise InputError(problem, remedy) from error
-        yield warning(problem, f"{remedy}, where the stage will run")
-    else:
-        yield ok(f"verl {version('verl')}, vllm {version('vllm')}")
+    yield from _installed(subject)
     check_trackers(subject.config.logging)
     cores, workers = os.cpu_count() or 1, subject.config.reward.workers
     if not subject.request.ray_address and workers > MOST_A_CORE * cores:
         yield warning(f"{workers} grading processes on {counted(cores, 'core')}", "lower reward.workers")
+
+
+def _installed(subject: Subject) -> Iterator[Finding]:
+    """Versions of both engines, and what sends weights between GPUs."""
+    device, found = subject.request.device, {name: version(name) for name in CUPY}
+    checks = [partial(check_versions, device)]
+    # Each node of a running cluster is asked by ``nodes``.
+    if separates(subject.request) and not subject.request.ray_address:
+        checks.append(partial(check_cupy, found, device))
+    sound = True
+    for check in checks:
+        try:
+            check()
+        except PreflightError as error:
+            problem, _, remedy = str(error).partition("; ")
+            if subject.here:
+                raise InputError(problem, remedy) from error
+            sound = False
+            yield warning(problem, f"{remedy}, where the stage will run")
+    if sound:
+        yield ok(f"verl {version('verl')}, vllm {version('vllm')}")
 
 
 def _check_cache(gib: float) -> None:
