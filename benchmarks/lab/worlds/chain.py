@@ -87,7 +87,7 @@ class ChainWorld(World):
         self.vocabulary = 64
         self.prompt_length = 3 + 3 * self.steps + 1
         self.judge_prompt_length = 3 + 4 * self.steps + 1
-        self.response_limit = 16 * -(-(self.steps * (2 * LINE + 2) + 24) // 16)
+        self.response_limit = longest_response(self.steps)
         self.judge_limit = 8 * -(-(self.steps * LINE + 3) // 8)
         self.truth = truth_table(config).to(device)
         self.right_chance, self.misconception = beliefs(config, self.truth.cpu())
@@ -329,6 +329,11 @@ class ChainWorld(World):
         if self.config.replaces:
             same_step &= shifted(tokens, 5) != shifted(tokens, -2)
         return ((first | ~asked) & (same_step | ~refused)).all(-1)
+
+
+def longest_response(steps: int) -> int:
+    """Tokens at which a response is truncated: two lines and a recheck for each step, and some more."""
+    return 16 * -(-(steps * (2 * LINE + 2) + 24) // 16)
 
 
 def is_label(token: Tensor) -> Tensor:
