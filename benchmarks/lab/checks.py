@@ -63,8 +63,8 @@ def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, flo
 def octet_checks(curves: list[list[CurvePoint]], least_entropy: float = LEAST_ENTROPY, edition: int = 1) -> list[Check]:
     """Checks of one arm's curves: a frozen recheck, and after a first stage of judging whether generation is intact.
 
-    Edition 2 is for registrations after instance 8. Its agreement counts answered rechecks only, and its entropy is
-    that of the median run, since a few malformed runs raise the mean.
+    Edition 2 is for registrations after instance 8. Its agreement counts answered rechecks only. Its entropy is that
+    of the median run, since malformed runs raise the mean.
     """
     agree = agreement if edition == 1 else answers_right
     moved = abs(agree([curve[-LAST:] for curve in curves]) - agree([curve[:1] for curve in curves]))

@@ -1,6 +1,6 @@
 """Tokens at equal steps, with and without truncated responses: ``python -m benchmarks.lab.ends`` prints a line an arm.
 
-A truncated response carries no loss, so a run may learn to write on until the limit where an answer would be wrong.
+A truncated response carries no loss. So a run may learn to write until the limit where an answer would be wrong.
 The mean over all responses then tells of the limit. The mean over the responses that end does not.
 """
 
