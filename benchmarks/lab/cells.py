@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks.lab.arms import Arm, control_arms, dose_arms, main_arms, registered_arms
+from benchmarks.lab.arms import Arm, control_arms, dose_arms, main_arms, most_arms, registered_arms
 from benchmarks.lab.checks import LEAST_ENTROPY
 from benchmarks.lab.sft import SftConfig
 from benchmarks.lab.training import RlConfig
@@ -28,6 +28,7 @@ class Cell:
     seed: int = 0
     registration: str = ""  # file that was committed before the cell's first run
     least_entropy: float = LEAST_ENTROPY  # after judging, as a share of the base's
+    check_edition: int = 1  # 2 for registrations after instance 8
 
 
 STEPS = 120
@@ -83,12 +84,18 @@ def registered_cells() -> list[Cell]:
         replace(fresh_instance(twin, 4, "judge-20-twin-2026-11-30.md"), least_entropy=0.60),
         *(trained_longer(fresh_instance(chain, number, "judge-20-chain-third-2026-11-30.md")) for number in (6, 7)),
         *(dosed(fresh_instance(chain, number, "judge-until-chain-2026-11-30.md")) for number in (8, 9)),
+        *(dosed_by_most(fresh_instance(chain, number, "judge-most-chain-2026-11-30.md")) for number in (10, 11)),
     ]
 
 
 def dosed(cell: Cell) -> Cell:
     """Judging ends when enough is learnt, and not after 20 steps."""
     return replace(trained_longer(cell), arms=dose_arms(STEPS))
+
+
+def dosed_by_most(cell: Cell) -> Cell:
+    """Judging ends when six of eight runs have learnt enough."""
+    return replace(trained_longer(cell), arms=most_arms(STEPS), check_edition=2)
 
 
 def trained_longer(cell: Cell) -> Cell:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from statistics import median
 
 import torch
 import torch.nn.functional as F
@@ -59,19 +60,27 @@ def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, flo
     ]
 
 
-def octet_checks(curves: list[list[CurvePoint]], least_entropy: float = LEAST_ENTROPY) -> list[Check]:
-    """Checks of one arm's curves: a frozen recheck, and after a first stage of judging whether generation is intact."""
-    moved = abs(agreement([curve[-LAST:] for curve in curves]) - agreement([curve[:1] for curve in curves]))
+def octet_checks(curves: list[list[CurvePoint]], least_entropy: float = LEAST_ENTROPY, edition: int = 1) -> list[Check]:
+    """Checks of one arm's curves: a frozen recheck, and after a first stage of judging whether generation is intact.
+
+    Edition 2 is for registrations after instance 8. Its agreement counts answered rechecks only. Its entropy is that
+    of the median run, since malformed runs raise the mean.
+    """
+    agree = agreement if edition == 1 else answers_right
+    moved = abs(agree([curve[-LAST:] for curve in curves]) - agree([curve[:1] for curve in curves]))
     checks = [Check("recheck agreement moved", moved, most=0.02)]
     at = end_of_judging(curves[0])
     if at is None:
         return checks
     base, after = mean_point([curve[0] for curve in curves]), mean_point([curve[at] for curve in curves])
+    sharpened = after["entropy"] / base["entropy"]
+    if edition > 1:
+        sharpened = median(curve[at]["entropy"] / curve[0]["entropy"] for curve in curves)
     return [
         *checks,
         Check("after judging: well formed", after["well_formed"], least=0.95),
         Check("after judging: truncated", after["truncated"], most=0.02),
-        Check("after judging: entropy of base", after["entropy"] / base["entropy"], least=least_entropy),
+        Check("after judging: entropy of base", sharpened, least=least_entropy),
         Check("after judging: mixed groups", after["mixed_groups"], least=0.20),
         Check("after judging: false yes", after["judge_false_yes"]),
         Check("after judging: false no", after["judge_false_no"]),
@@ -85,6 +94,14 @@ def agreement(curves: list[list[CurvePoint]]) -> float:
     known = [(p["rechecks"], p["recheck_agrees"]) for curve in curves for p in curve if p["recheck_agrees"] is not None]
     asked = sum(count for count, _ in known)
     return sum(count * share for count, share in known) / asked if asked > FEWEST * len(known) else float("nan")
+
+
+def answers_right(curves: list[list[CurvePoint]]) -> float:
+    """Share of the world's answers that are right. Not a number below ``FEWEST`` answers a sample of all points."""
+    points = [point for curve in curves for point in curve]
+    answered = sum(point["answered"] for point in points)
+    right: float = sum(point["answers_right"] for point in points)
+    return right / answered if answered > FEWEST * len(points) else float("nan")
 
 
 def end_of_judging(curve: list[CurvePoint]) -> int | None:

@@ -1,7 +1,8 @@
-"""How much judging taught against where a run ends: ``python -m benchmarks.lab.dose [--plot FILE]``.
+"""How much judging taught against where a run ends: ``python -m benchmarks.lab.dose [--plot FILE] [--cell CELL]``.
 
 A run of chain-92-05 either leaves the rechecks or ends as vanilla does. The dose is the share of unreliable facts
 that solving writes right at the hand-over, above the share by the base's beliefs. Every committed run counts.
+The bounds were set on chain-92-05, so another cell tests them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from benchmarks.lab.records import LABEL
 CELL = "chain-92-05"  # and its instances
 # Runs of these doses were first looked at before the bounds were set.
 BOUNDS = (-math.inf, 0.15, 0.2, 0.25, 0.3, 0.4, math.inf)
-ARMS = ("judge-20", "judge-40")  # which judge for a number of steps
+ARMS = ("judge-20", "judge-40", "judge-until", "judge-most")
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class Dose:
         return self.rechecks < FEWEST
 
 
-def doses() -> Iterator[Dose]:
-    """Each complete judge-first run of every committed record of chain-92-05."""
+def doses(cell: str = CELL) -> Iterator[Dose]:
+    """Each complete judge-first run of every committed record of a cell and its instances."""
     for file in sorted(RESULTS.rglob("octet-*.json")):
         octet = json.loads(file.read_text())
-        if octet["complete"] and octet["arm"]["name"] in ARMS and octet["cell"].startswith(CELL):
+        if octet["complete"] and octet["arm"]["name"] in ARMS and octet["cell"].startswith(cell):
             yield from (_dose(file, octet["arm"]["name"], run) for run in octet["runs"])
 
 
@@ -106,8 +107,9 @@ def plot(runs: Sequence[Dose], file: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     made = argparse.ArgumentParser(prog="python -m benchmarks.lab.dose", description=f"{LABEL}: dose of judging")
     made.add_argument("--plot", type=Path, help="file of a plot; needs matplotlib")
+    made.add_argument("--cell", default=CELL, help="a cell whose instances count too")
     options = made.parse_args(arguments)
-    runs = list(doses())
+    runs = list(doses(options.cell))
     print("\n".join(table(runs)))
     if options.plot:
         plot(runs, options.plot)

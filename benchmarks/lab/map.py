@@ -25,7 +25,7 @@ from benchmarks.lab.pairs import (
 from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import Comparison, Estimate, Outcome, estimate, front_tokens, outcomes
 
-MAIN_ARMS = ("judge-20", "judge-40", "judge-until")
+MAIN_ARMS = ("judge-20", "judge-40", "judge-until", "judge-most")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,8 @@ def failed_checks(cell: CellResults, name: str) -> list[str]:
     if cell.instances:
         return list(dict.fromkeys(check for one in cell.instances for check in failed_checks(one, name)))
     curves = [mine for mine, _ in paired_curves(cell.octets[name], cell.octets["vanilla"])]
-    found = octet_checks(curves, least_entropy(cell.octets[name]))
+    edition = cell.octets[name]["settings"].get("check_edition", 1)  # older records lack the key
+    found = octet_checks(curves, least_entropy(cell.octets[name]), edition)
     return cell.failed + [check.name for check in found if not passed(check)]
 
 

@@ -91,7 +91,7 @@ class Trainer:
                 figures = self.step(arm, kind, weights, adam, pool, 100003 * seed + done)
                 tokens, done = tokens + figures["sampled"], done + 1
                 octet.steps.append({"step": done, "kind": str(kind), **{k: rounded(v) for k, v in figures.items()}})
-                if done % self.config.evaluate_every == 0 or done == planned:
+                if done % (stage.every or self.config.evaluate_every) == 0 or done == planned:
                     last = total - done <= 2 * self.config.evaluate_every
                     points = evaluator.points(weights, last)
                     self._record(octet, points, done, f"{index + 1}-{kind}", tokens, arm, began, say)
@@ -230,8 +230,11 @@ class Trainer:
 
 
 def taught(stage: Stage, points: list[Point]) -> bool:
-    """Whether the stage ends because every run has learnt enough."""
-    return stage.until_learnt is not None and min(map(learnt, points)) >= stage.until_learnt
+    """Whether the stage ends because enough runs have learnt enough."""
+    if stage.until_learnt is None:
+        return False
+    reached = sum(learnt(point) >= stage.until_learnt for point in points)
+    return reached >= stage.share_of_runs * len(points)
 
 
 def rows_of(values: Tensor, rows: Tensor, places: int) -> Tensor:

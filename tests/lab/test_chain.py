@@ -115,6 +115,24 @@ def test_counts_of_a_literal_trace(world):
     assert (named["rechecks"], named["recheck_agrees"], named["refused"], named["again"]) == (2, 1, 2, 0)
 
 
+UNLABELLED = [END, *FIRST[1:]]
+ANSWERS = {
+    "both answered, one wrongly": ((WRONG, R, NO, FIRST, SECOND, R, NO, SEVEN), (2, 1), (2, 1)),
+    "cut before the answer": ((FIRST, R, OK, SECOND, R), (2, 1), (1, 1)),
+    "a true fact without a label": ((UNLABELLED, R, OK, SECOND, SEVEN), (1, 0), (1, 1)),
+    "a loop after a refusal": ((WRONG, R, NO, R, NO, R, OK, R), (4, 2), (3, 2)),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_answers_are_counted_as_the_world_gives_them(world, case):
+    """The older count takes a recheck without an answer, and the acceptance of an unlabelled fact, as disagreements."""
+    parts, older, newer = ANSWERS[case]
+    named = {name: int(value) for name, value in world.counts(two_steps(), traces(*parts)).items()}
+    assert (named["rechecks"], named["recheck_agrees"]) == older
+    assert (named["answered"], named["answers_right"]) == newer
+
+
 VERDICTS = {
     "right": (traces(FIRST, SECOND, TOKENS.verdict, TOKENS.right, END), [1, 0]),
     "wrong": (traces(FIRST, TOKENS.verdict, TOKENS.wrong, END), [0, 1]),

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -171,6 +172,41 @@ def test_a_cell_may_register_another_least_entropy():
 def test_a_recheck_that_learns_fails_its_check():
     curve = [point(0, "base", 0.92), *[point(step, "1-generate", 0.96) for step in (10, 20, 30)]]
     assert [check.name for check in octet_checks([curve]) if not check.passed] == ["recheck agreement moved"]
+
+
+def looping(step, stage, rechecks):
+    """A response that loops until the limit ends with a recheck that nothing answers."""
+    cut = rechecks / 40
+    share = 0.92 * (1 - cut / rechecks)
+    answers = dict(answered=rechecks - cut, answers_right=0.92 * (rechecks - cut))
+    return point(step, stage, share, rechecks=rechecks, **answers)
+
+
+def test_the_second_edition_counts_answered_rechecks():
+    """In the first edition loops move the agreement, and points without rechecks are left out of their mean."""
+    curve = [looping(0, "base", 2.0) | {"recheck_agrees": 0.92}, *[looping(s, "1-generate", 20.0) for s in (1, 2, 3)]]
+    first, second = ({c.name: c for c in octet_checks([curve], edition=n)} for n in (1, 2))
+    assert first["recheck agreement moved"].value == pytest.approx(0.92 / 40)
+    assert not first["recheck agreement moved"].passed
+    assert second["recheck agreement moved"].value == pytest.approx(0)
+    silent = dict(rechecks=0.0, recheck_agrees=None, answered=0.0, answers_right=0.0)
+    rare = [[curve[0], *[point(s, "1-generate", None) | silent for s in (1, 2)], looping(3, "1-generate", 0.12)]]
+    assert math.isnan(octet_checks(rare, edition=2)[0].value)
+    assert not math.isnan(octet_checks(rare)[0].value)
+
+
+def test_the_second_edition_reads_the_entropy_of_the_median_run():
+    """A malformed run with much entropy lifted the mean of sharpened runs over the least."""
+    answers = dict(answered=2.0, answers_right=1.84)
+    runs = [
+        [point(0, "base", 0.92, **answers), point(20, "1-judge", 0.92, entropy=entropy, **answers)]
+        + [point(step, "2-generate", 0.92, **answers) for step in (30, 40)]
+        for entropy in (0.4, 0.5, 1.2)
+    ]
+    name = "after judging: entropy of base"
+    first, second = ({c.name: c for c in octet_checks(runs, 0.60, edition)} for edition in (1, 2))
+    assert (first[name].value, first[name].passed) == (pytest.approx(0.7), True)
+    assert (second[name].value, second[name].passed) == (pytest.approx(0.5), False)
 
 
 def test_a_check_without_a_range_passes():

@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from benchmarks.lab.adam import Adam
-from benchmarks.lab.arms import Arm, StepKind, control_arms, dose_arms, judge_until, main_arms
+from benchmarks.lab.arms import (
+    Arm,
+    StepKind,
+    control_arms,
+    dose_arms,
+    judge_most,
+    judge_until,
+    main_arms,
+    most_arms,
+)
 from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.model import cast, next_token_logits, trainable
 from benchmarks.lab.objective import policy_loss, token_logprobs
@@ -97,7 +106,10 @@ def test_penalty_of_right_answers(penalty, adaptive, expected):
     assert penalised(arm, RIGHT, LENGTHS, 2)[0].tolist() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("arm", [*main_arms(120), *control_arms(120), *dose_arms(120)], ids=lambda arm: arm.name)
+ALL_ARMS = [*main_arms(120), *control_arms(120), *dose_arms(120), most_arms(120)[1]]
+
+
+@pytest.mark.parametrize("arm", ALL_ARMS, ids=lambda arm: arm.name)
 def test_every_arm_has_all_steps(arm):
     assert sum(stage.steps for stage in arm.stages) == 120
 
@@ -152,6 +164,21 @@ def test_judging_ends_once_every_run_has_learnt_enough(trainer, weights, draw, m
     monkeypatch.setattr(trainer, "config", replace(SMALL, evaluate_every=2))
     octet = trainer.train(judge_until(0.25, 4, 6), weights, pool_of(trainer.world, draw), Learnt(), 0, math.inf)
     assert [step["kind"] for step in octet.steps] == ["judge"] * judged + ["generate"] * (6 - judged)
+
+
+@pytest.mark.parametrize(("reached", "judged"), [(6, 5), (5, 8)], ids=["six of eight have learnt", "five of eight"])
+def test_judging_ends_once_most_runs_have_learnt_enough(shape, weights, draw, monkeypatch, reached, judged):
+    class Learnt:
+        def points(self, weights, full):
+            return points_of(*[0.3] * reached, *[0.1] * (8 - reached))
+
+    world = ChainWorld(ChainConfig(least_steps=1, most_steps=2), CPU)
+    trainer = Trainer(shape, world, SMALL, 8, (1e-3,), CPU)
+    monkeypatch.setattr(trainer, "step", lambda arm, kind, *rest: {"sampled": torch.zeros(8)})
+    eight = {name: value[:1].repeat(8, *[1] * (value.dim() - 1)) for name, value in weights.items()}
+    octet = trainer.train(judge_most(0.25, 0.75, 8, 10), eight, pool_of(world, draw), Learnt(), 0, math.inf)
+    assert [step["kind"] for step in octet.steps] == ["judge"] * judged + ["generate"] * (10 - judged)
+    assert [point["step"] for point in octet.curves[0]] == sorted({0, 5, judged, 10})
 
 
 @pytest.mark.parametrize("kind", [StepKind.JUDGE, StepKind.JUDGE_FEW, StepKind.JUDGE_SHUFFLED, StepKind.JUDGE_SFT])

@@ -61,6 +61,7 @@ class Lines:
     starts: Tensor
     first: Tensor
     right: Tensor
+    true: Tensor  # a true fact is stated, with or without a label: what a reply is about
     unreliable: Tensor
     belief: Tensor  # the base's chance of writing the fact right
     copied: Tensor
@@ -87,7 +88,7 @@ class ChainWorld(World):
         self.vocabulary = 64
         self.prompt_length = 3 + 3 * self.steps + 1
         self.judge_prompt_length = 3 + 4 * self.steps + 1
-        self.response_limit = 16 * -(-(self.steps * (2 * LINE + 2) + 24) // 16)
+        self.response_limit = longest_response(self.steps)
         self.judge_limit = 8 * -(-(self.steps * LINE + 3) // 8)
         self.truth = truth_table(config).to(device)
         self.right_chance, self.misconception = beliefs(config, self.truth.cpu())
@@ -209,10 +210,14 @@ class ChainWorld(World):
         lines = self._lines(problems, tokens)
         asked = shifted(tokens, -1) == TOKENS.recheck
         agrees = (tokens == TOKENS.accepted) == (shifted(lines.right, -6) & asked)
+        answered = asked & (tokens != TOKENS.pad)  # the recheck of a truncated response may have no answer
+        answers_right = answered & ((tokens == TOKENS.accepted) == shifted(lines.true, -6))
         return {
             **lines.counts(),
             "rechecks": (tokens == TOKENS.recheck).sum(-1),
             "recheck_agrees": (agrees & asked).sum(-1),
+            "answered": answered.sum(-1),
+            "answers_right": answers_right.sum(-1),
             "refused": (asked & (tokens == TOKENS.refused)).sum(-1),
             "again": (tokens == TOKENS.again).sum(-1),
         }
@@ -305,8 +310,8 @@ class ChainWorld(World):
         copied = starts & same_operation & (problems["operand"].gather(1, label) == operand)
         fact = (operation, before, operand)
         first = starts & (shifted(tokens, -1) != TOKENS.refused)
-        right = starts & (self.truth[fact] == value)
-        return Lines(starts, first, right, self.unreliable[fact], self.right_chance[fact], copied)
+        true = stated & (self.truth[fact] == value)
+        return Lines(starts, first, starts & true, true, self.unreliable[fact], self.right_chance[fact], copied)
 
     def _last_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Value of the last line of each step [N, steps], and whether the step has a line."""
@@ -329,6 +334,11 @@ class ChainWorld(World):
         if self.config.replaces:
             same_step &= shifted(tokens, 5) != shifted(tokens, -2)
         return ((first | ~asked) & (same_step | ~refused)).all(-1)
+
+
+def longest_response(steps: int) -> int:
+    """Tokens at which a response is truncated: two lines and a recheck for each step, and some more."""
+    return 16 * -(-(steps * (2 * LINE + 2) + 24) // 16)
 
 
 def is_label(token: Tensor) -> Tensor:
