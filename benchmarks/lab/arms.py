@@ -18,9 +18,9 @@ class StepKind(StrEnum):
 class Stage:
     """``steps`` steps whose kinds repeat ``pattern``. Optimiser moments start anew with each stage.
 
-    With ``until_learnt`` the stage ends at the first evaluation at which enough runs have learnt that share of facts.
-    Unreliable facts alone count. ``share_of_runs`` says how many are enough. The next stage gets the steps that are left.
-    With ``every`` the stage has evaluations of its own distance.
+    With ``until_learnt`` the stage ends at the first evaluation at which enough runs have learnt so much.
+    The number is a share of the unreliable facts. ``share_of_runs`` says how many runs are enough.
+    The next stage gets the steps that are left. With ``every`` the stage has evaluations of its own distance.
     """
 
     pattern: tuple[StepKind, ...]
