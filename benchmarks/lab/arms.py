@@ -19,8 +19,8 @@ class Stage:
     """``steps`` steps whose kinds repeat ``pattern``. Optimiser moments start anew with each stage.
 
     With ``until_learnt`` the stage ends at the first evaluation at which enough runs have learnt so much.
-    The number is a share of the unreliable facts. ``share_of_runs`` says how many are enough. The next stage gets the steps that are left.
-    With ``every`` the stage has evaluations of its own distance.
+    The number is a share of the unreliable facts. ``share_of_runs`` says how many runs are enough.
+    The next stage gets the steps that are left. With ``every`` the stage has evaluations of its own distance.
     """
 
     pattern: tuple[StepKind, ...]

@@ -13,6 +13,7 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.engine.flowing import separates
 from judgerlvr.engine.preflight import CUPY, PreflightError, check_cupy, check_found_versions, check_plugins
 from judgerlvr.pipeline.checkup.findings import Finding, ok, warning
+from judgerlvr.pipeline.checkup.placement import placement
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import GIB
@@ -74,6 +75,7 @@ def nodes(subject: Subject) -> Iterator[Finding]:
     yield ok(
         f"{counted(len(asked), 'node')} answered in at most {ANSWER_SECONDS:.0f} s: {', '.join(map(_shown, asked))}"
     )
+    yield from placement(asked, load_of(request.kind, request.config), request.device)
 
 
 def _sampled(subject: Subject) -> Sequence[str]:
