@@ -18,5 +18,5 @@ fi
 # Without the repository's pytest settings and conftest, which need the main environment's packages.
 export OMP_NUM_THREADS=1 PYTHONPATH=$PWD
 pytest=("$venv/bin/python" -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider)
-"${pytest[@]}" tests/hysparse/test_compile.py tests/hysparse/test_candidates_compile.py
-TRITON_INTERPRET=1 "${pytest[@]}" tests/hysparse/test_kernels.py tests/hysparse/test_kernel_candidates.py tests/hysparse/test_candidates_backward.py tests/hysparse/test_decode.py tests/hysparse/test_pages.py "$@"
+"${pytest[@]}" tests/hysparse/test_compile.py tests/hysparse/test_kv_outer_compile.py
+TRITON_INTERPRET=1 "${pytest[@]}" tests/hysparse/test_kernels.py tests/hysparse/test_kv_outer.py tests/hysparse/test_kv_outer_backward.py tests/hysparse/test_kernel_comparison.py tests/hysparse/test_decode.py tests/hysparse/test_pages.py "$@"

@@ -1,6 +1,7 @@
 """The whole model: caching, packing, padding and checkpointing change where work is done, never its result."""
 
 from itertools import pairwise
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -212,6 +213,25 @@ def test_a_device_without_kernels_says_what_is_missing(monkeypatch, device, pack
 def test_the_reference_can_be_asked_for_on_any_device(monkeypatch):
     monkeypatch.setenv(dispatch.BACKEND_VARIABLE, "reference")
     assert dispatch.operations("cuda") is dispatch.REFERENCE_OPERATIONS
+
+
+def test_an_unknown_backend_is_an_error(monkeypatch):
+    monkeypatch.setenv(dispatch.BACKEND_VARIABLE, "kv")
+    with pytest.raises(RuntimeError, match="set it to 'reference' or 'by-overlap'"):
+        dispatch.operations("cuda")
+
+
+@pytest.mark.parametrize(("backend", "share"), [("", "union tiles"), (dispatch.BY_OVERLAP, "by overlap")])
+def test_kernels_by_overlap_are_asked_for(monkeypatch, backend, share):
+    """On a GPU the setting changes what sparse layers share. On a CPU the reference runs."""
+    kernels = MagicMock(share="union tiles", share_by_overlap="by overlap")
+    monkeypatch.setattr(dispatch, "import_module", lambda name: kernels)
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: name)
+    monkeypatch.setenv(dispatch.BACKEND_VARIABLE, backend)
+    dispatch.triton_operations.cache_clear()
+    assert dispatch.operations("cuda").share == share
+    dispatch.triton_operations.cache_clear()
+    assert dispatch.operations("cpu") is dispatch.REFERENCE_OPERATIONS
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,7 +23,7 @@ from judgerlvr.hysparse.ops.reference import (
 )
 
 BACKEND_VARIABLE = "JUDGERLVR_HYSPARSE_BACKEND"
-REFERENCE = "reference"
+REFERENCE, BY_OVERLAP = "reference", "by-overlap"
 KERNELS = "judgerlvr.hysparse.ops.triton.attention"
 PAGED = "judgerlvr.hysparse.ops.triton.page"
 
@@ -58,11 +58,13 @@ def operations(device_type: str) -> Operations:
     """The implementation for ``device_type``.
 
     Raises RuntimeError that names the missing thing if there is none. JUDGERLVR_HYSPARSE_BACKEND=reference runs the
-    reference on any device, with memory quadratic in the sequence.
+    reference on any device, with memory quadratic in the sequence. JUDGERLVR_HYSPARSE_BACKEND=by-overlap lets sparse
+    layers on a GPU take KV-outer kernels too.
     """
     chosen = os.environ.get(BACKEND_VARIABLE, "")
-    if chosen not in ("", REFERENCE):
-        raise RuntimeError(f"{BACKEND_VARIABLE}={chosen} is unknown; unset it, or set it to {REFERENCE!r}")
+    if chosen not in ("", REFERENCE, BY_OVERLAP):
+        known = f"{REFERENCE!r} or {BY_OVERLAP!r}"
+        raise RuntimeError(f"{BACKEND_VARIABLE}={chosen} is unknown; unset it, or set it to {known}")
     if device_type == "cpu" or chosen == REFERENCE:
         return REFERENCE_OPERATIONS
     missing = missing_for(device_type)
@@ -71,7 +73,7 @@ def operations(device_type: str) -> Operations:
             f"HySparse cannot run on device {device_type!r}: {missing}; run on CPU, or set "
             f"{BACKEND_VARIABLE}={REFERENCE} (memory grows with the square of the sequence)"
         )
-    return triton_operations()
+    return triton_operations(chosen == BY_OVERLAP)
 
 
 def missing_for(device_type: str) -> str:
@@ -86,13 +88,16 @@ def missing_for(device_type: str) -> str:
 
 
 @cache
-def triton_operations() -> Operations:
-    """Operations on Triton kernels. The import is late, because triton exists for GPUs only."""
+def triton_operations(by_overlap: bool = False) -> Operations:
+    """Operations on Triton kernels. The import is late, because triton exists for GPUs only.
+
+    ``by_overlap``: sparse layers take the kernels that suit the overlap of their choices.
+    """
     kernels = import_module(KERNELS)
     return Operations(
         kernels.causal_attention,
         kernels.full_attention_with_selection,
-        kernels.share,
+        kernels.share_by_overlap if by_overlap else kernels.share,
         kernels.sparse_attention,
         kernels.window_attention,
         kernels.sparse_decode,

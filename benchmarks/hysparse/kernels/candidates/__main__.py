@@ -1,4 +1,4 @@
-"""Candidates for the sparse kernels beside the present kernel and the libraries, on the same index tensors.
+"""Kernels of sparse layers beside each other and beside the libraries, on the same index tensors.
 
     python -m benchmarks.hysparse.kernels.candidates OUT_DIR [--contexts 32768 65536 131072] [--seconds 150]
 

@@ -1,4 +1,4 @@
-"""Rows of the comparison: each kernel on each set of indices, its cost and its distance from the present kernel."""
+"""Rows of the comparison: each kernel on each set of indices, its cost and its distance from union tiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from benchmarks.hysparse.kernels.indices import drifting, jaccard, popular, stor
 from benchmarks.hysparse.kernels.libraries import SDPA, baselines, fa3, sdpa, token_major
 from benchmarks.hysparse.kernels.table import Row, Work
 from judgerlvr.hysparse.ops.triton import attention
-from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles, block_readers, mean_union
+from judgerlvr.hysparse.ops.triton.overlap import SharedChoice
+from judgerlvr.hysparse.ops.triton.union_tiles import block_readers, mean_union
 
 SOURCES = ("popular", "overlap 0.9", "independent")
 BLOCK = "block of 1 + 3 layers"
@@ -78,7 +79,7 @@ class Comparison:
 
 
 def described(case: Case, source: str, indices: Tensor) -> Tensor:
-    """The present kernel's output, after a row that tells how much neighbours share."""
+    """The output of union tiles, after a row that tells how much neighbours share."""
     o = case.options
     union = attention.share(indices, case.segments, o.block, case.group)
     note = f"union of {union.width} queries {mean_union(union):.1f} blocks, Jaccard {jaccard(indices, o.block):.2f}"
@@ -118,7 +119,12 @@ class Measured:
     def prepared(self) -> Any:
         """What layers share, after a row for its time. None if that failed."""
         case, found = self.case, []
-        share = functools.partial(self.layers.share, self.indices, case.segments, case.options.block, case.group)
+
+        def share() -> Any:
+            shared = self.layers.share(self.indices, case.segments, case.options.block, case.group)
+            if isinstance(shared, SharedChoice):
+                shared.form(case.inputs[0])
+            return shared
 
         def make() -> Callable[[], object]:
             found.append(share())
@@ -133,7 +139,8 @@ class Measured:
 
         def make() -> Callable[[], object]:
             out = attend(self.case, self.layers, shared)
-            flops, moved = cost(self.case, shared)
+            form = shared.form(self.case.inputs[0]) if isinstance(shared, SharedChoice) else shared
+            flops, moved = cost(self.case, form, self.layers)
             row.note = f"executes {flops / 1e12:.3g} TFLOP, moves {moved / 1e9:.3g} GB [calculated]"
             row.note += f", differs by {(out - target).abs().max().item():.2g} at most"
             return functools.partial(attend, self.case, self.layers, shared)
@@ -142,12 +149,17 @@ class Measured:
 
     def readers(self, shared: Any) -> None:
         """What the backward passes of all layers share."""
-        call = functools.partial(block_readers, shared) if isinstance(shared, UnionTiles) else shared.new_readers
+        chosen = isinstance(shared, SharedChoice)
+        call: Callable[[], object] = (
+            functools.partial(shared.new_readers, self.case.inputs[0])
+            if chosen
+            else functools.partial(block_readers, shared)
+        )
         work = Work(bytes=4.0 * self.indices.numel())
         self.case.table.measure(self.row(f"prepare backward {self.label}"), work, lambda: call)
 
     def both(self, shared: Any) -> None:
-        """Forward and backward, with the largest difference of each gradient from the present kernel's."""
+        """Forward and backward, with the largest difference of each gradient from union tiles'."""
         row = self.row(f"{self.label} + backward")
 
         def make() -> Callable[[], object]:
@@ -168,11 +180,11 @@ class Measured:
         return f"differ at most: {', '.join(parts)}"
 
     def backward_alone(self, shared: Any) -> float | None:
-        """The backward pass alone, beside the present kernel's on the same indices."""
+        """The backward pass alone, beside union tiles' on the same indices."""
         case, o = self.case, self.case.options
         work = Work(2.5 * self.work.flops, 2 * self.work.bytes)
         union = attention.share(self.indices, case.segments, o.block, case.group)
-        name = "present backward alone"
+        name = "union backward alone"
         if case.table.find(case.context, case.group, name, self.source) is None:
             case.table.measure(self.row(name), work, lambda: retained(case, attention, union))
         row = self.row(self.label)

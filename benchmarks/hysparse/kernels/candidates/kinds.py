@@ -1,4 +1,4 @@
-"""The present kernel and the candidates behind one interface: their options, their layers, and what a pass costs."""
+"""The kernels of sparse layers behind one interface: their options, their layers, and what a pass costs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,38 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from benchmarks.hysparse.kernels.candidates import kv_outer, mixed
-from benchmarks.hysparse.kernels.candidates.chosen import Chooser, Thresholds
-from benchmarks.hysparse.kernels.candidates.listed import Listed, Shared
-from benchmarks.hysparse.kernels.candidates.outer_backward import BackwardOptions
-from benchmarks.hysparse.kernels.candidates.reader_lists import ReaderLists
 from benchmarks.hysparse.kernels.case import Case
 from benchmarks.hysparse.kernels.hybrid_block import SparseKernels
 from judgerlvr.hysparse.ops.triton import attention
+from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions
+from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions
+from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice
+from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
+from judgerlvr.hysparse.segments import Segments
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Spread and queries from which the KV-outer kernels are taken, as ``ByOverlap`` has them."""
+
+    spread: float = ByOverlap().spread
+    queries: int = ByOverlap().queries
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Kernels of sparse layers as ``chooser`` picks them."""
+
+    chooser: ByOverlap
+
+    def share(self, indices: Tensor, segments: Segments, block: int, group: int) -> UnionTiles | SharedChoice:
+        return self.chooser.share(indices, segments, block, group)
+
+    def sparse_attention(self, *arguments: Any) -> Tensor:
+        return attention.sparse_attention(*arguments)
 
 
 @dataclass(frozen=True)
@@ -34,45 +56,30 @@ class Kind:
     backward_alone: bool = False
 
 
-OUTER, MIXED, BACKWARD = kv_outer.OuterOptions(), mixed.MixedOptions(), BackwardOptions()
+def outer(forward: OuterOptions, backward: BackwardOptions) -> SparseKernels:
+    """KV-outer kernels at any overlap and any length."""
+    return Layers(ByOverlap(forward, backward, spread=0.0, queries=0))
+
+
+OUTER, BACKWARD = OuterOptions(), BackwardOptions()
 EVERY = (
-    Kind("present", (None,), lambda options, backward: attention),
+    Kind("union", (None,), lambda options, backward: attention),
     Kind(
         "outer_backward",
-        (
-            BACKWARD,
-            dataclasses.replace(BACKWARD, warps=8),
-            dataclasses.replace(BACKWARD, rows=128, warps=8),
-            dataclasses.replace(BACKWARD, task=256),
-            dataclasses.replace(BACKWARD, task=1024),
-            dataclasses.replace(BACKWARD, span=8192),
-            dataclasses.replace(BACKWARD, span=32768),
-            dataclasses.replace(BACKWARD, stages=3),
-        ),
-        lambda options, backward: Listed(OUTER, options),
+        (BACKWARD, *(dataclasses.replace(BACKWARD, **change) for change in ({"task": 1024}, {"span": 32768}))),
+        lambda options, backward: outer(OUTER, options),
         backward_alone=True,
     ),
     Kind(
         "outer",
-        (
-            dataclasses.replace(OUTER, span=8192, stages=3),
-            # More programs than tasks leave the balance of the load to the hardware.
-            dataclasses.replace(OUTER, span=8192, stages=3, programs=48),
-            dataclasses.replace(OUTER, span=8192, stages=3, programs=48, task=256),
-        ),
-        Listed,
+        (OUTER, *(dataclasses.replace(OUTER, **change) for change in ({"task": 128}, {"programs": 6}))),
+        outer,
     ),
     Kind(
-        "mixed",
-        (
-            dataclasses.replace(MIXED, tile_stages=2, tile_registers=168, outer=dataclasses.replace(OUTER, span=8192)),
-            dataclasses.replace(
-                MIXED, tile_stages=2, tile_registers=168, outer=dataclasses.replace(OUTER, span=8192, programs=48)
-            ),
-        ),
-        Listed,
+        "chosen",
+        (Thresholds(),),
+        lambda options, backward: Layers(ByOverlap(OUTER, backward, options.spread, options.queries)),
     ),
-    Kind("chosen", (Thresholds(),), lambda options, backward: Chooser.with_backward(backward, options)),
 )
 KINDS = {kind.name: kind for kind in EVERY}
 
@@ -87,18 +94,13 @@ def row_flops(case: Case) -> float:
     return 4.0 * case.options.block * case.options.dim
 
 
-def cost(case: Case, shared: UnionTiles | Shared) -> tuple[float, float]:
+def cost(case: Case, form: UnionTiles | ReaderLists, layers: SparseKernels) -> tuple[float, float]:
     """Executed operations of a forward pass, and the bytes that programs read or write through the L2 cache."""
-    if isinstance(shared, UnionTiles):
-        flops, moved = union_cost(case, shared)
-        return flops, moved + case.bytes
-    options, table = shared.forward, shared.table
-    if isinstance(options, kv_outer.OuterOptions):
-        flops, moved = lists_cost(case, table, options)
-        return flops, moved + case.bytes
-    flops, moved = lists_cost(case, table.lists, options.outer)
-    more, read = union_cost(case, table.union)
-    return flops + more, moved + read + case.bytes
+    if isinstance(form, UnionTiles):
+        flops, moved = union_cost(case, form)
+    else:
+        flops, moved = lists_cost(case, form, layers.chooser.forward if isinstance(layers, Layers) else OUTER)
+    return flops, moved + case.bytes
 
 
 def union_cost(case: Case, union: UnionTiles) -> tuple[float, float]:
@@ -106,9 +108,9 @@ def union_cost(case: Case, union: UnionTiles) -> tuple[float, float]:
     return visits * union.width * case.group * row_flops(case), visits * block_bytes(case)
 
 
-def lists_cost(case: Case, lists: ReaderLists, options: kv_outer.OuterOptions) -> tuple[float, float]:
+def lists_cost(case: Case, lists: ReaderLists, options: OuterOptions) -> tuple[float, float]:
     """A pair's rows are read once as queries, written once as partials and read once by the merge."""
-    sizes = lists.size[: int(lists.bounds[-1])].long()
+    sizes = lists.size.long()
     readers = max(1, options.rows // case.group)
     tiles = ((sizes + readers - 1) // readers).sum().item()
     moved = 3.0 * sizes.sum().item() * case.group * case.options.dim * case.inputs[0].itemsize
@@ -119,29 +121,16 @@ def read_options(text: str) -> tuple[str, Any]:
     """Kind and options of a text such as ``outer:rows=128,stages=3``. ValueError names an unreadable text."""
     name, _, entries = text.partition(":")
     if name not in KINDS or KINDS[name].options[0] is None:
-        raise ValueError(f"{text!r} is not KIND:NAME=NUMBER,... of {[kind for kind in KINDS if kind != 'present']}")
+        raise ValueError(f"{text!r} is not KIND:NAME=NUMBER,... of {[kind for kind in KINDS if kind != 'union']}")
     options = KINDS[name].options[0]
     for entry in filter(None, entries.split(",")):
         field, _, number = entry.partition("=")
-        options = changed(options, field, float(number) if "." in number else int(number))
+        if not hasattr(options, field):
+            raise ValueError(f"{type(options).__name__} has no {field!r}")
+        options = dataclasses.replace(options, **{field: float(number) if "." in number else int(number)})
     return name, options
-
-
-def changed(options: Any, field: str, value: float) -> Any:
-    """The options with one field changed, which may lie in the options of the readers' part."""
-    if hasattr(options, field) and not dataclasses.is_dataclass(getattr(options, field)):
-        return dataclasses.replace(options, **{field: value})
-    if not hasattr(options, "outer") or not dataclasses.is_dataclass(options.outer):
-        raise ValueError(f"{type(options).__name__} has no {field!r}")
-    return dataclasses.replace(options, outer=changed(options.outer, field, value))
 
 
 def told(options: Any) -> str:
     """The options in the form that ``read_options`` takes."""
-    if options is None:
-        return ""
-    parts = []
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        parts.append(told(value) if dataclasses.is_dataclass(value) else f"{field.name}={value}")
-    return ",".join(parts)
+    return "" if options is None else ",".join(f"{name}={value}" for name, value in vars(options).items())

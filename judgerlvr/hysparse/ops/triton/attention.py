@@ -15,18 +15,20 @@ from judgerlvr.hysparse.kernel_shapes import refusals
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import gate_kernels as gating
 from judgerlvr.hysparse.ops.triton import range_kernels as flash
-from judgerlvr.hysparse.ops.triton import sparse_kernels as sparse
 from judgerlvr.hysparse.ops.triton.decode import Branches, full_decode
 from judgerlvr.hysparse.ops.triton.decode import sparse_decode as run_sparse_decode
+from judgerlvr.hysparse.ops.triton.gradients import delta_of, sink_gradient
+from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, ChosenAttention, SharedChoice
 from judgerlvr.hysparse.ops.triton.selection import select, share
-from judgerlvr.hysparse.ops.triton.tile_shapes import fitted, rows_of, tiles_of, union_options
+from judgerlvr.hysparse.ops.triton.tile_shapes import dense, fitted, rows_of, shape_of
+from judgerlvr.hysparse.ops.triton.union_attention import UnionAttention
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
 from judgerlvr.hysparse.segments import Segments
 
 # Bytes of block maxima that are held at once. At 32 heads and 128k tokens, 2,048 queries fit.
 MAXIMA_BYTES = 2**29
-DELTA_ROWS = 64
 GATE_ROWS = 16
+BY_OVERLAP = ByOverlap()
 
 
 def check(q: Tensor, k: Tensor, block: int | None = None) -> None:
@@ -35,28 +37,6 @@ def check(q: Tensor, k: Tensor, block: int | None = None) -> None:
     wrong += ["float64"] if q.dtype == torch.float64 else []
     if wrong:
         raise ValueError(f"no Triton kernel for {', '.join(wrong)}; the reference takes it")
-
-
-def shape_of(q: Tensor, k: Tensor) -> dict[str, int]:
-    """Compile-time constants that every kernel takes."""
-    return {"HEADS": q.shape[1], "GROUP": q.shape[1] // k.shape[1], "DIM": q.shape[-1]}
-
-
-def delta_of(out: Tensor, grad_out: Tensor) -> Tensor:
-    """Output times its gradient summed over the head dim, float32 [batch, heads, queries]. Both are contiguous."""
-    delta = out.new_empty(out.shape[:3], dtype=torch.float32)
-    flash.delta_kernel[(triton.cdiv(delta.numel(), DELTA_ROWS),)](
-        out, grad_out, delta, delta.numel(), DIM=out.shape[-1], ROWS=DELTA_ROWS
-    )
-    return delta
-
-
-def sink_gradient(sinks: Tensor | None, lse: Tensor, delta: Tensor) -> Tensor | None:
-    """Gradient of the sinks [heads]: a sink takes probability exp(sink - lse) and gives no value."""
-    if sinks is None:
-        return None
-    taken = (sinks.float()[None, :, None] - lse).exp()
-    return -(taken * delta).sum((0, 2)).to(sinks.dtype)
 
 
 class RangeAttention(torch.autograd.Function):
@@ -158,60 +138,6 @@ def run_chunk(
     return maxima
 
 
-class SelectedAttention(torch.autograd.Function):
-    """Attention over the selected blocks of shared keys and values, which may be float32 for half-precision queries."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor | None, union: UnionTiles, segments: Segments
-    ) -> Tensor:
-        out, lse = torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
-        group, width, block = q.shape[1] // k.shape[1], union.width, union.block
-        tiles, slots = union.begin.shape[2:]
-        sizes = (q.shape[2], k.shape[2], segments.offset, slots)
-        launch = launch_options("sparse_forward", q, k, union)
-        sparse.sparse_forward_kernel[(tiles, k.shape[0] * k.shape[1])](
-            tiles_of(q, group, width), *(rows_of(shared.to(q.dtype), block) for shared in (k, v)), sinks,
-            union.begin, union.bits, union.count, tiles_of(out, group, width), lse, *sizes, q.shape[-1] ** -0.5,
-            **shape_of(q, k), WIDTH=width, BLOCK=block, HAS_SINKS=sinks is not None, **launch,
-        )  # fmt: skip
-        ctx.save_for_backward(q, k, v, sinks, out, lse)
-        ctx.union, ctx.sizes = union, sizes
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, sinks, out, lse = ctx.saved_tensors
-        union, scale = ctx.union, q.shape[-1] ** -0.5
-        wide, k, v = k.dtype, k.to(q.dtype), v.to(q.dtype)
-        grad_out = grad_out.contiguous()
-        delta = delta_of(out, grad_out)
-        options = {"WIDTH": union.width, "BLOCK": union.block, **shape_of(q, k)}
-        grad_q = torch.empty_like(q)
-        grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)
-        tiles, pairs = union.begin.shape[2], k.shape[0] * k.shape[1]
-        queries_of, grads_of, query_grads_of = (
-            tiles_of(tensor, q.shape[1] // k.shape[1], union.width) for tensor in (q, grad_out, grad_q)
-        )
-        keys_of, values_of = (rows_of(tensor, union.block) for tensor in (k, v))
-        sparse.sparse_backward_q_kernel[(tiles, pairs)](
-            queries_of, keys_of, values_of, union.begin, union.bits, union.count, lse, delta, grads_of, query_grads_of,
-            *ctx.sizes, scale, **options, **launch_options("sparse_backward_q", q, k, union),
-        )  # fmt: skip
-        readers = union.readers
-        sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
-            queries_of, keys_of, values_of, union.begin, union.bits, readers.order, readers.entry, readers.low,
-            readers.high, lse, delta, grads_of, grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
-            **launch_options("sparse_backward_kv", q, k, union),
-        )  # fmt: skip
-        return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None
-
-
-def launch_options(kernel: str, q: Tensor, k: Tensor, union: UnionTiles) -> dict[str, int]:
-    """Launch options of a kernel over the union's tiles."""
-    return union_options(kernel, union.width * q.shape[1] // k.shape[1], q.shape[-1], q.itemsize)
-
-
 def causal_attention(q: Tensor, k: Tensor, v: Tensor, segments: Segments, sinks: Tensor | None = None) -> Tensor:
     """See ``reference.causal_attention``."""
     check(q, k)
@@ -230,14 +156,23 @@ def full_attention_with_selection(
     return out, indices
 
 
+def share_by_overlap(indices: Tensor, segments: Segments, block: int, group: int) -> UnionTiles | SharedChoice:
+    """As ``share``, for sparse layers that take KV-outer kernels where neighbouring queries' choices differ."""
+    return BY_OVERLAP.share(indices, segments, block, group)
+
+
 def sparse_attention(
-    q: Tensor, k: Tensor, v: Tensor, shared: UnionTiles | Tensor, segments: Segments, block: int,
+    q: Tensor, k: Tensor, v: Tensor, shared: UnionTiles | SharedChoice | Tensor, segments: Segments, block: int,
     sinks: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """See ``reference.sparse_attention``. ``shared`` is the result of ``share``, or the indices."""
+    """See ``reference.sparse_attention``. ``shared`` is a result of ``share``, or the indices."""
     check(q, k, block)
-    union = share(shared, segments, block, q.shape[1] // k.shape[1]) if isinstance(shared, Tensor) else shared
-    out: Tensor = SelectedAttention.apply(*dense(q, k, v), sinks, union, segments)
+    if isinstance(shared, Tensor):
+        shared = share(shared, segments, block, q.shape[1] // k.shape[1])
+    if isinstance(shared, SharedChoice) and not shared.serves(q):
+        shared = shared.union
+    function = ChosenAttention if isinstance(shared, SharedChoice) else UnionAttention
+    out: Tensor = function.apply(*dense(q, k, v), sinks, shared, segments)
     return out
 
 
@@ -290,8 +225,3 @@ def gated_sum(one: Tensor, other: Tensor, gate_one: Tensor, gate_other: Tensor) 
     """
     out: Tensor = GatedSum.apply(*dense(one, other, gate_one, gate_other))
     return out
-
-
-def dense(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Contiguous tensors, as the kernels index them."""
-    return tuple(tensor.contiguous() for tensor in tensors)

@@ -96,3 +96,13 @@ def tiles_of(tensor: Tensor, group: int, width: int) -> TensorDescriptor:
     """Descriptor of a contiguous [batch, heads, tokens, dim] tensor, read ``group`` heads x ``width`` tokens a time."""
     flat = tensor.view(-1, *tensor.shape[2:])
     return TensorDescriptor.from_tensor(flat, [group, width, tensor.shape[-1]])
+
+
+def shape_of(q: Tensor, k: Tensor) -> dict[str, int]:
+    """Compile-time constants that every kernel takes."""
+    return {"HEADS": q.shape[1], "GROUP": q.shape[1] // k.shape[1], "DIM": q.shape[-1]}
+
+
+def dense(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Contiguous tensors, as the kernels index them."""
+    return tuple(tensor.contiguous() for tensor in tensors)

@@ -1,8 +1,9 @@
-"""Candidate kernels for choices with little overlap, against naive twins with the same indices.
+"""KV-outer forward pass and reader lists, against naive twins with the same indices.
 
 Runs where triton is installed; on a CPU set TRITON_INTERPRET=1 (scripts/test_kernels.sh makes the environment).
 """
 
+import dataclasses
 import os
 
 import pytest
@@ -15,12 +16,10 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
-from benchmarks.hysparse.kernels.candidates import kv_outer, mixed  # noqa: E402
-from benchmarks.hysparse.kernels.candidates.kinds import KINDS, read_options, told  # noqa: E402
-from benchmarks.hysparse.kernels.candidates.reader_lists import reader_lists  # noqa: E402
-from benchmarks.hysparse.kernels.indices import popular  # noqa: E402
 from judgerlvr.hysparse.ops import reference  # noqa: E402
-from judgerlvr.hysparse.segments import Segments, from_lengths, whole  # noqa: E402
+from judgerlvr.hysparse.ops.triton import kv_outer  # noqa: E402
+from judgerlvr.hysparse.ops.triton.reader_lists import reader_lists  # noqa: E402
+from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 
 HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -28,13 +27,11 @@ BLOCK, COUNT = 16, 3
 SEGMENTS = {
     "whole": whole(2, 70),
     "packed": from_lengths(torch.tensor([0, 60, 61, 70, 92]), 93),
+    "left padded": from_mask(torch.tensor([[0] * 5 + [1] * 65, [1] * 70]), 70),
     "cached": whole(1, 9, offset=71),
     "short": whole(1, 5),
 }
-SMALL = {
-    "outer": kv_outer.OuterOptions(rows=16, task=24, span=32, programs=3, merged=16),
-    "mixed": mixed.MixedOptions(least=3, outer=kv_outer.OuterOptions(rows=16, task=24, span=32, programs=3)),
-}
+SMALL = kv_outer.OuterOptions(rows=16, task=24, span=32, programs=3, merged=16)
 
 
 @pytest.fixture(autouse=True)
@@ -64,14 +61,11 @@ def drawn(segments, heads, kv_heads, dim, dtype=torch.float32, block=BLOCK, coun
     return *tensors, torch.randn(heads, generator=draw).to(DEVICE), indices.int().to(DEVICE)
 
 
-def outcome(candidate, q, k, v, sinks, indices, segments, block=BLOCK):
-    """Output and log normaliser of a candidate."""
-    options = SMALL[candidate]
-    if candidate == "outer":
-        lists = kv_outer.lists_of(indices, segments, block, options)
-        return kv_outer.forward(q, k, v, indices, lists, segments, options, sinks)
-    found = mixed.share_of(indices, segments, block, q.shape[1] // k.shape[1], options)
-    return mixed.forward(q, k, v, found, segments, options, sinks)
+def outcome(q, k, v, sinks, indices, segments, block=BLOCK, options=SMALL):
+    """Output and log normaliser."""
+    span = kv_outer.span_of(options.span, indices, kv_outer.pair_bytes(q, k.shape[1]))
+    lists = reader_lists(indices.contiguous(), segments, block, span, options.task)
+    return kv_outer.kv_outer_forward(q, k, v, sinks, lists, segments, options)
 
 
 def loop_sparse(q, k, v, sinks, indices, segments, block=BLOCK):
@@ -95,33 +89,80 @@ def on_device(segments: Segments):
     return Segments(segments.starts.to(DEVICE), segments.offset)
 
 
-@pytest.mark.parametrize("candidate", SMALL)
 @pytest.mark.parametrize("name", SEGMENTS)
-def test_output_and_normaliser(candidate, name):
+def test_output_and_normaliser(name):
     segments = on_device(SEGMENTS[name])
     case = drawn(SEGMENTS[name], 4, 2, 16)
-    got, expected = outcome(candidate, *case, segments), loop_sparse(*case, segments)
+    got, expected = outcome(*case, segments), loop_sparse(*case, segments)
     torch.testing.assert_close(got, tuple(tensor.float() for tensor in expected), **CLOSE)
 
 
-@pytest.mark.parametrize("candidate", SMALL)
 @pytest.mark.parametrize(("heads", "kv_heads", "dim"), [(2, 2, 64), (8, 2, 128), (8, 1, 64), (16, 1, 128)])
-def test_groups_and_head_dims(candidate, heads, kv_heads, dim):
+def test_groups_and_head_dims(heads, kv_heads, dim):
     segments = on_device(whole(1, 70))
     q, k, v, _, indices = drawn(whole(1, 70), heads, kv_heads, dim)
-    got, _ = outcome(candidate, q, k, v, None, indices, segments)
+    got, _ = outcome(q, k, v, None, indices, segments)
     torch.testing.assert_close(got, reference.sparse_attention(q, k, v, indices, segments, BLOCK), **CLOSE)
 
 
-@pytest.mark.parametrize("candidate", SMALL)
-def test_half_precision_stays_within_a_hundredth_of_float32(candidate):
+def test_half_precision_stays_within_a_hundredth_of_float32():
     segments = on_device(whole(1, 100))
     q, k, v, sinks, indices = drawn(whole(1, 100), 4, 1, 64, HALF)
-    got, _ = outcome(candidate, q, k, v, sinks, indices, segments)
+    got, _ = outcome(q, k, v, sinks, indices, segments)
     wide = (q.float(), k.float(), v.float())
     expected = reference.sparse_attention(*wide, indices, segments, BLOCK, sinks)
     assert got.dtype == HALF
     assert ((got.float() - expected).norm() / expected.norm()).item() <= 1e-2
+
+
+@pytest.mark.parametrize(("block", "count"), [(32, 2), (64, 1), (16, 5)])
+def test_blocks_and_counts(block, count):
+    segments = on_device(whole(1, 150))
+    q, k, v, sinks, indices = drawn(whole(1, 150), 4, 1, 16, block=block, count=count)
+    got, _ = outcome(q, k, v, sinks, indices, segments, block)
+    torch.testing.assert_close(got, reference.sparse_attention(q, k, v, indices, segments, block, sinks), **CLOSE)
+
+
+def test_memory_and_spans_change_no_bit():
+    """One owner a launch where no byte is allowed, and spans of another length."""
+    segments = on_device(SEGMENTS["whole"])
+    *case, indices = drawn(SEGMENTS["whole"], 8, 4, 16)
+    expected = outcome(*case, indices, segments)
+    for change in ({"megabytes": 0}, {"span": 70}, {"task": 5}):
+        got = outcome(*case, indices, segments, options=dataclasses.replace(SMALL, **change))
+        assert all(torch.equal(a, b) for a, b in zip(got, expected, strict=True))
+
+
+def test_short_memory_halves_the_owners():
+    tried = []
+
+    def make(owners):
+        tried.append(owners)
+        if owners > 2:
+            raise torch.OutOfMemoryError
+        return owners
+
+    assert kv_outer.as_many_as_fit(make, 9) == 2
+    assert tried == [9, 4, 2]
+
+
+def test_no_memory_for_one_owner_is_an_error():
+    def make(owners):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        kv_outer.as_many_as_fit(make, 3)
+
+
+def test_scratch_is_bounded(monkeypatch):
+    """8 KV heads of group 4 and head dim 128 with 16 blocks: 2 KiB a pair in float32."""
+    indices, q = torch.zeros(1, 8, 40, 16, dtype=torch.int32), torch.zeros(1, 32, 40, 128)
+    pair = kv_outer.pair_bytes(q, 8)
+    assert pair == 2048
+    monkeypatch.setattr(kv_outer, "SPAN_BYTES", 16 * 2048 * 30)
+    assert kv_outer.span_of(8192, indices, pair) == 30
+    lists = reader_lists(indices.to(DEVICE), on_device(whole(1, 40)), 64, 30, 8)
+    assert [kv_outer.owners_at_once(lists, pair, megabytes) for megabytes in (0, 1, 2, 99)] == [1, 1, 2, 8]
 
 
 @pytest.mark.parametrize("name", SEGMENTS)
@@ -129,13 +170,17 @@ def test_tasks_hold_each_pair_once(name):
     segments, (span, most) = on_device(SEGMENTS[name]), (16, 5)
     *_, indices = drawn(SEGMENTS[name], 4, 2, 16)
     lists = reader_lists(indices, segments, BLOCK, span, most)
+    assert len(lists.first) == int(lists.bounds[-1])
     found = []
-    for number in range(lists.spans):
-        for task in range(int(lists.bounds[number]), int(lists.bounds[number + 1])):
-            first, size, begin, owner = (int(t[task]) for t in (lists.first, lists.size, lists.begin, lists.owner))
+    for part in lists.launches(at_once=1):
+        assert part.owners == 1
+        for task in range(int(lists.bounds[part.low]), int(lists.bounds[part.high])):
+            first, size, begin, owner = (int(t[task]) for t in lists.tasks[1:])
+            assert owner == part.first_owner
             assert 1 <= size <= most
             for entry in lists.entry[first : first + size].tolist():
-                found.append((owner, number * span + entry // COUNT, entry % COUNT, begin))
+                assert entry // COUNT < part.queries
+                found.append((owner, part.begin_query + entry // COUNT, entry % COUNT, begin))
     places = torch.cartesian_prod(*map(torch.arange, indices.shape)).tolist()
     expected = [
         (row * indices.shape[1] + head, query, slot, int(segments.starts[row, query]) + index * BLOCK)
@@ -143,48 +188,3 @@ def test_tasks_hold_each_pair_once(name):
         if index >= 0
     ]
     assert sorted(found) == sorted(expected)
-
-
-@pytest.mark.parametrize("name", SEGMENTS)
-def test_indices_are_divided_by_their_readers(name):
-    segments, width, least = on_device(SEGMENTS[name]), 8, 3
-    *_, indices = drawn(SEGMENTS[name], 4, 2, 16)
-    shared, alone = mixed.split(indices, segments, BLOCK, width, least)
-    begins = (segments.starts[:, None, :, None] + indices.long() * BLOCK).masked_fill(indices < 0, -1)
-    for row, head, query, slot in torch.cartesian_prod(*map(torch.arange, indices.shape)).tolist():
-        tile = begins[row, head, query // width * width : (query // width + 1) * width]
-        readers = int((tile == begins[row, head, query, slot]).sum())
-        index = int(indices[row, head, query, slot])
-        expected = (index, -1) if readers >= least else (-1, index)
-        assert (int(shared[row, head, query, slot]), int(alone[row, head, query, slot])) == expected
-
-
-def test_popular_indices_are_seen_and_ascending():
-    indices = popular(150, 2, BLOCK, COUNT, 1.0, DEVICE)
-    assert (indices.dtype, indices.shape) == (torch.int32, (1, 2, 150, COUNT))
-    for head in range(2):
-        for query in range(150):
-            named = [int(index) for index in indices[0, head, query] if index >= 0]
-            assert named == sorted(set(named))
-            assert len(named) == min(COUNT, query // BLOCK + 1)
-            assert named[-1] <= query // BLOCK
-
-
-def test_popular_indices_follow_their_exponent():
-    """A choice of 1 of 8 visible blocks: the most frequent block's share is its weight over the sum of weights."""
-    indices = popular(8 * 4096, 1, 4096, 1, 2.0, DEVICE)[0, 0, -4096:, 0]
-    weights = 1 / torch.arange(1, 9).double() ** 2
-    shares = indices.bincount(minlength=8).sort(descending=True).values.double().cpu() / 4096
-    torch.testing.assert_close(shares, weights / weights.sum(), rtol=0, atol=0.02)
-
-
-def test_options_are_read_as_they_are_told():
-    for name in ("outer_backward", "outer", "mixed", "chosen"):
-        for options in KINDS[name].options:
-            assert read_options(f"{name}:{told(options)}") == (name, options)
-
-
-@pytest.mark.parametrize("text", ["present", "other:rows=1", "chosen:size=1"])
-def test_unreadable_options_are_refused(text):
-    with pytest.raises(ValueError, match=r"size|KIND"):
-        read_options(text)

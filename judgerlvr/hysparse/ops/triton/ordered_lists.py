@@ -8,8 +8,8 @@ import torch
 import triton
 from torch import Tensor
 
-from benchmarks.hysparse.kernels.candidates.list_kernels import slot_kernel
-from benchmarks.hysparse.kernels.candidates.reader_lists import STEP, ReaderLists, placed
+from judgerlvr.hysparse.ops.triton.list_kernels import slot_kernel
+from judgerlvr.hysparse.ops.triton.reader_lists import STEP, ReaderLists, placed, section_bounds, tasks_of
 from judgerlvr.hysparse.segments import Segments
 
 
@@ -17,35 +17,23 @@ from judgerlvr.hysparse.segments import Segments
 class OrderedLists:
     """Reader lists whose pairs ascend by query in each block, so that sums over readers repeat bitwise.
 
-    A section is a span of one owner, sections ascend by span and then owner. Section n has the tasks from
-    ``bounds[n]`` to ``bounds[n + 1]``, and the slots from ``slot_bounds[n]`` to ``slot_bounds[n + 1]``. A block's first
-    task in a section has ``slot`` -1, and each further task a slot of its own. ``follower[slot]`` is the block's second
-    task, or -1 at the later tasks' slots. All are int32.
+    Section n has the slots from ``slot_bounds[n]`` to ``slot_bounds[n + 1]``. A block's first task in a section has
+    ``slot`` -1, and each further task a slot of its own. ``follower[slot]`` is the block's second task, or -1 at the
+    later tasks' slots. All are int32. No task holds more than ``most`` pairs.
     """
 
     lists: ReaderLists
-    indices: Tensor
-    bounds: Tensor
     slot: Tensor
     slot_bounds: Tensor
     follower: Tensor
     most: int
 
-    @property
-    def tables(self) -> tuple[Tensor, ...]:
-        """Entries, and the tasks' first entry, size, block and owner."""
-        lists = self.lists
-        return lists.entry, lists.first, lists.size, lists.begin, lists.owner
-
 
 def ordered_lists(indices: Tensor, segments: Segments, block: int, span: int, most: int) -> OrderedLists:
-    """Ordered lists of ``indices`` [batch, kv_heads, queries, count]. Nothing is read back from the device."""
-    indices = indices.contiguous()
+    """Ordered lists of contiguous ``indices`` [batch, kv_heads, queries, count]."""
     batch, kv_heads, queries, count = indices.shape
     lists, place = placed(indices, segments, block, span, most)
-    sections = lists.spans * batch * kv_heads
-    tasks = place.counts.add(most - 1).div_(most, rounding_mode="floor").flatten()
-    slot_ends = tasks.sub_(1).clamp_(min=0).cumsum(0, dtype=torch.int32)
+    slot_ends = tasks_of(place.counts, most).sub_(1).clamp_(min=0).cumsum(0, dtype=torch.int32)
     slot, follower = torch.empty_like(lists.first), torch.empty_like(lists.first)
     slot_kernel[(triton.cdiv(indices.numel(), STEP),)](
         indices, segments.starts, place.counts, place.ranks, place.task_ends, slot_ends, slot, follower,
@@ -53,13 +41,7 @@ def ordered_lists(indices: Tensor, segments: Segments, block: int, span: int, mo
         KV_HEADS=kv_heads, COUNT=count, STEP=STEP,
     )  # fmt: skip
     lists.entry.copy_(ascending(indices, segments, block, span))
-    edges = [section_bounds(ends, sections) for ends in (place.task_ends, slot_ends)]
-    return OrderedLists(lists, indices, edges[0], slot, edges[1], follower, most)
-
-
-def section_bounds(ends: Tensor, sections: int) -> Tensor:
-    """Bounds [sections + 1] of running sums ``ends`` over all buckets."""
-    return torch.nn.functional.pad(ends.view(sections, -1)[:, -1], (1, 0)).contiguous()
+    return OrderedLists(lists, slot, section_bounds(slot_ends, len(place.counts)), follower, most)
 
 
 def ascending(indices: Tensor, segments: Segments, block: int, span: int) -> Tensor:
@@ -72,6 +54,5 @@ def ascending(indices: Tensor, segments: Segments, block: int, span: int) -> Ten
     section = torch.arange(queries, dtype=size, device=device).div_(span, rounding_mode="floor")[:, None] * owners
     begin = segments.starts.to(size)[:, None, :, None] + indices * block
     bucket = (section + owner) * keys + begin
-    order = bucket.masked_fill_(indices < 0, spans * owners * keys).flatten().sort(stable=True).indices
-    query = order // count % queries
-    return (query % span * count + order % count).int()
+    order = bucket.masked_fill_(indices < 0, spans * owners * keys).flatten().sort(stable=True).indices.int()
+    return order // count % queries % span * count + order % count

@@ -1,0 +1,244 @@
+"""KV-outer backward pass and the choice of kernels by overlap, against the reference with the same indices.
+
+Runs where triton is installed; on a CPU set TRITON_INTERPRET=1 (scripts/test_kernels.sh makes the environment).
+"""
+
+import dataclasses
+import os
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
+    pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
+
+from judgerlvr.hysparse.ops import reference  # noqa: E402
+from judgerlvr.hysparse.ops.triton import attention, overlap  # noqa: E402
+from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions  # noqa: E402
+from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions  # noqa: E402
+from judgerlvr.hysparse.ops.triton.ordered_lists import ordered_lists  # noqa: E402
+from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice  # noqa: E402
+from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists  # noqa: E402
+from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles  # noqa: E402
+from judgerlvr.hysparse.segments import Segments, from_lengths, whole  # noqa: E402
+
+# Triton's interpreter multiplies bfloat16 matrices as if they held integers.
+HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16
+CLOSE = {"rtol": 1e-4, "atol": 2e-5}
+BLOCK, COUNT = 16, 2
+SEGMENTS = {
+    "whole": whole(2, 40),
+    "packed": from_lengths(torch.tensor([0, 30, 31, 40, 52]), 53),
+    "cached": whole(1, 9, offset=39),
+}
+OUTER = OuterOptions(rows=16, task=24, span=32, programs=2, merged=16)
+# Tasks so small that most blocks take further tasks, and one KV head a launch.
+SMALL = BackwardOptions(rows=16, task=5, span=32, programs=2, merged=16, megabytes=0)
+ALWAYS = ByOverlap(OUTER, SMALL, spread=0.0, queries=0)
+NEVER = dataclasses.replace(ALWAYS, spread=99.0)
+
+
+@pytest.fixture(autouse=True)
+def float32_is_served(monkeypatch):
+    """Rounding would hide small errors."""
+    monkeypatch.setattr(overlap, "ITEM_BYTES", 4)
+
+
+@pytest.fixture(autouse=True)
+def unwritten_memory_is_no_number():
+    """torch.empty returns NaN, so that no element left unwritten can hold an earlier test's result."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def drawn(segments, heads, kv_heads, dim):
+    """q, k, v, sinks, an output gradient, and indices of distinct visible blocks."""
+    draw = torch.Generator().manual_seed(0)
+    batch, queries = segments.starts.shape
+    q, grad = torch.randn(2, batch, heads, queries, dim, generator=draw)
+    k, v = torch.randn(2, batch, kv_heads, segments.keys, dim, generator=draw)
+    own = (segments.positions // BLOCK)[:, None, :, None]
+    most = segments.keys // BLOCK + 1
+    order = torch.rand(batch, kv_heads, queries, most, generator=draw).masked_fill(torch.arange(most) > own, -1.0)
+    best = order.topk(COUNT, dim=-1)
+    indices = best.indices.masked_fill(best.values < 0, most).sort(-1).values
+    tensors = (2 * q, k, v, torch.randn(heads, generator=draw), grad, indices.masked_fill(indices == most, -1).int())
+    return [tensor.to(DEVICE) for tensor in tensors]
+
+
+def on_device(segments: Segments):
+    return Segments(segments.starts.to(DEVICE), segments.offset)
+
+
+def gradients(call, q, k, v, sinks, grad):
+    """Output and gradients of q, k, v and sinks."""
+    inputs = [tensor.detach().requires_grad_() for tensor in (q, k, v, sinks)]
+    out = call(*inputs)
+    return out.detach(), *torch.autograd.grad(out, inputs, grad)
+
+
+def through(kernels, indices, segments, group):
+    shared = kernels.share(indices, segments, BLOCK, group)
+    assert isinstance(shared, SharedChoice)
+    return lambda q, k, v, sinks: attention.sparse_attention(q, k, v, shared, segments, BLOCK, sinks)
+
+
+def expected(indices, segments):
+    return lambda q, k, v, sinks: reference.sparse_attention(q, k, v, indices, segments, BLOCK, sinks)
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_gradients(name):
+    segments = on_device(SEGMENTS[name])
+    *case, indices = drawn(SEGMENTS[name], 4, 2, 16)
+    got = gradients(through(ALWAYS, indices, segments, 2), *case)
+    torch.testing.assert_close(got, gradients(expected(indices, segments), *case), **CLOSE)
+
+
+@pytest.mark.parametrize(("heads", "kv_heads"), [(2, 2), (4, 1), (8, 1)])
+def test_gradients_of_groups(heads, kv_heads):
+    segments = on_device(SEGMENTS["packed"])
+    *case, indices = drawn(SEGMENTS["packed"], heads, kv_heads, 32)
+    options = dataclasses.replace(SMALL, megabytes=1)
+    got = gradients(through(dataclasses.replace(ALWAYS, backward=options), indices, segments, heads // kv_heads), *case)
+    torch.testing.assert_close(got, gradients(expected(indices, segments), *case), **CLOSE)
+
+
+def test_gradients_behind_union_tiles():
+    segments = on_device(SEGMENTS["packed"])
+    *case, indices = drawn(SEGMENTS["packed"], 4, 1, 16)
+    got = gradients(through(NEVER, indices, segments, 4), *case)
+    torch.testing.assert_close(got, gradients(expected(indices, segments), *case), **CLOSE)
+
+
+def test_float32_keys_of_half_precision_queries_get_float32_gradients(monkeypatch):
+    monkeypatch.setattr(overlap, "ITEM_BYTES", 2)
+    segments = on_device(SEGMENTS["whole"])
+    q, k, v, sinks, grad, indices = drawn(SEGMENTS["whole"], 4, 2, 16)
+    half = [tensor.to(HALF) for tensor in (q, k, v, grad)]
+    rounded = [tensor.float() for tensor in half]
+    got = gradients(through(ALWAYS, indices, segments, 2), half[0], *rounded[1:3], sinks, half[3])
+    assert [tensor.dtype for tensor in got[:3]] == [HALF, HALF, torch.float32]
+    wanted = gradients(expected(indices, segments), *rounded[:3], sinks, rounded[3])
+    errors = [((a.float() - b).norm() / b.norm()).item() for a, b in zip(got, wanted, strict=True)]
+    assert max(errors) <= 1e-2
+
+
+def test_gradients_repeat_bitwise():
+    segments = on_device(SEGMENTS["whole"])
+    *case, indices = drawn(SEGMENTS["whole"], 4, 2, 16)
+    one, two = (gradients(through(ALWAYS, indices, segments, 2), *case) for _ in range(2))
+    assert all(torch.equal(first, second) for first, second in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_memory_changes_no_bit(name):
+    """One owner a launch where no byte is allowed, else all owners at once."""
+    segments = on_device(SEGMENTS[name])
+    *case, indices = drawn(SEGMENTS[name], 4, 2, 16)
+    large = dataclasses.replace(ALWAYS, backward=dataclasses.replace(SMALL, megabytes=1))
+    one, two = (gradients(through(kernels, indices, segments, 2), *case) for kernels in (ALWAYS, large))
+    assert all(torch.equal(first, second) for first, second in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_pairs_ascend_and_further_tasks_have_slots(name):
+    """Tasks of a span, an owner and a block together hold the readers in ascending order."""
+    segments, span, most = on_device(SEGMENTS[name]), 32, 5
+    *_, indices = drawn(SEGMENTS[name], 4, 2, 16)
+    ordered = ordered_lists(indices, segments, BLOCK, span, most)
+    entry, first, size, begin, owner = (table.tolist() for table in ordered.lists.tasks)
+    bounds, slot, follower = ordered.lists.bounds.tolist(), ordered.slot.tolist(), ordered.follower.tolist()
+    owners, slots, found = indices.shape[0] * indices.shape[1], [], {}
+    for section in range(len(bounds) - 1):
+        for task in range(bounds[section], bounds[section + 1]):
+            assert owner[task] == section % owners
+            readers = found.setdefault((section // owners, owner[task], begin[task]), [])
+            number = len(readers) // most
+            assert (slot[task] < 0) == (number == 0)
+            if number:
+                slots.append(slot[task])
+                assert follower[slot[task]] == (task if number == 1 else -1)
+            readers += entry[first[task] : first[task] + size[task]]
+        assert len(slots) == ordered.slot_bounds[section + 1]
+    assert slots == list(range(len(slots)))
+    wanted = {}
+    for row, head, query, n in torch.cartesian_prod(*map(torch.arange, indices.shape)).tolist():
+        if indices[row, head, query, n] >= 0:
+            key = int(segments.starts[row, query]) + int(indices[row, head, query, n]) * BLOCK
+            bucket = (query // span, row * indices.shape[1] + head, key)
+            wanted.setdefault(bucket, []).append(query % span * COUNT + n)
+    assert found == wanted
+
+
+def form(indices, segments, **thresholds):
+    """What the forward pass of queries of 4 heads would read."""
+    kernels = dataclasses.replace(ALWAYS, **thresholds)
+    shared = kernels.share(indices, segments, BLOCK, 4)
+    return shared.form(torch.zeros(1, 4, indices.shape[2], 16)) if isinstance(shared, SharedChoice) else shared
+
+
+def test_short_rows_keep_union_tiles():
+    segments = on_device(SEGMENTS["packed"])
+    indices = drawn(SEGMENTS["packed"], 4, 1, 16)[-1]
+    assert isinstance(form(indices, segments, queries=53), ReaderLists)
+    assert isinstance(ByOverlap(spread=0.0, queries=54).share(indices, segments, BLOCK, 4), UnionTiles)
+
+
+def test_large_groups_keep_union_tiles():
+    segments = on_device(SEGMENTS["packed"])
+    indices = drawn(SEGMENTS["packed"], 4, 1, 16)[-1]
+    assert isinstance(ALWAYS.share(indices, segments, BLOCK, 32), UnionTiles)
+
+
+@pytest.mark.parametrize(("spread", "taken"), [(1.4, ReaderLists), (1.6, UnionTiles)])
+def test_overlap_decides(spread, taken):
+    """16 queries of one tile name two blocks of three, so a union holds 1.5 times the blocks of a query."""
+    segments, indices = on_device(whole(1, 48)), torch.tensor([[0, 1], [1, 2]], dtype=torch.int32, device=DEVICE)
+    choices = indices.repeat(24, 1)[None, None].contiguous()
+    assert isinstance(form(choices, segments, spread=spread), taken)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "dim", "keys", "served"),
+    [
+        (torch.bfloat16, 128, 0, True),
+        (torch.float32, 128, 0, False),
+        (torch.bfloat16, 256, 0, False),
+        # 40 queries of two blocks name 80 pairs, and each of two spans counts 160 keys.
+        (torch.bfloat16, 128, 120, False),
+    ],
+)
+def test_other_shapes_are_not_served(monkeypatch, dtype, dim, keys, served):
+    monkeypatch.setattr(overlap, "ITEM_BYTES", 2)
+    indices = torch.zeros(1, 1, 40, 2, dtype=torch.int32)
+    shared = ALWAYS.share(indices, whole(1, 40, offset=keys), BLOCK, 4)
+    assert shared.serves(torch.zeros(1, 4, 40, dim, dtype=dtype)) == served
+
+
+def test_queries_without_a_kernel_take_union_tiles(monkeypatch):
+    monkeypatch.setattr(overlap, "MOST_DIM", 8)
+    segments = on_device(SEGMENTS["packed"])
+    *case, indices = drawn(SEGMENTS["packed"], 4, 1, 16)
+    shared = ALWAYS.share(indices, segments, BLOCK, 4)
+    got = gradients(lambda q, k, v, s: attention.sparse_attention(q, k, v, shared, segments, BLOCK, s), *case)
+    union = attention.share(indices, segments, BLOCK, 4)
+    wanted = gradients(lambda q, k, v, s: attention.sparse_attention(q, k, v, union, segments, BLOCK, s), *case)
+    assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))
+    assert shared._form is None
+
+
+def test_layers_of_a_block_share_their_lists(monkeypatch):
+    """Two sparse layers, forward and backward, make one set of lists each way."""
+    made = []
+    for name in ("reader_lists", "ordered_lists"):
+        make = getattr(overlap, name)
+        monkeypatch.setattr(overlap, name, lambda *given, make=make, name=name: (made.append(name), make(*given))[1])
+    segments = on_device(SEGMENTS["packed"])
+    *case, indices = drawn(SEGMENTS["packed"], 4, 1, 16)
+    layer = through(ALWAYS, indices, segments, 4)
+    gradients(lambda q, k, v, sinks: layer(q, k, v, sinks) + layer(2 * q, k, v, sinks), *case)
+    assert made == ["reader_lists", "ordered_lists"]
