@@ -8,4 +8,5 @@ python=${PYTHON:-python3}
 workers=()
 if "$python" -c 'import xdist' 2>/dev/null; then workers=(-n "${JUDGERLVR_TEST_WORKERS:-8}"); fi
 PYTHONPATH=$PWD "$python" -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider "${workers[@]}" \
-  tests/hysparse/test_kernels.py tests/hysparse/test_decode.py tests/hysparse/test_pages.py tests/hysparse/test_gpu.py "$@"
+  tests/hysparse/test_kernels.py tests/hysparse/test_kv_outer.py tests/hysparse/test_kv_outer_backward.py \
+  tests/hysparse/test_decode.py tests/hysparse/test_pages.py tests/hysparse/test_gpu.py tests/hysparse/test_kv_outer_gpu.py "$@"
