@@ -22,7 +22,7 @@ from judgerlvr.hysparse.ops.triton.ordered_lists import ordered_lists  # noqa: E
 from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice  # noqa: E402
 from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists  # noqa: E402
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles  # noqa: E402
-from judgerlvr.hysparse.segments import Segments, from_lengths, whole  # noqa: E402
+from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 
 # Triton's interpreter multiplies bfloat16 matrices as if they held integers.
 HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16
@@ -31,6 +31,7 @@ BLOCK, COUNT = 16, 2
 SEGMENTS = {
     "whole": whole(2, 40),
     "packed": from_lengths(torch.tensor([0, 30, 31, 40, 52]), 53),
+    "left padded": from_mask(torch.tensor([[0] * 5 + [1] * 35, [1] * 40]), 40),
     "cached": whole(1, 9, offset=39),
 }
 OUTER = OuterOptions(rows=16, task=24, span=32, programs=2, merged=16)

@@ -109,7 +109,7 @@ def kv_outer_forward(
     for part in lists.launches(len(parts[0])):
         partial_kernel[(programs_of(q, options.programs),)](
             q, *described, *lists.tasks, lists.bounds, *parts, part.low, part.high, part.begin_query, part.first_owner,
-            lists.span, queries, segments.keys, segments.offset, scale,
+            lists.span, queries, k.shape[2], segments.offset, scale,
             **shape, BLOCK=lists.block, READERS=readers, **options.launch,
         )  # fmt: skip
         merge_kernel[(triton.cdiv(part.queries, tokens), part.owners)](

@@ -92,13 +92,13 @@ def kv_outer_backward(
     for part in lists.launches(len(buffers.parts)):
         outer_backward_kernel[(programs_of(q, options.programs),)](
             *operands, *tables, buffers.parts, *sums, part.low, part.high, part.begin_query, part.first_owner,
-            lists.span, queries, segments.keys, segments.offset, scale,
+            lists.span, queries, k.shape[2], segments.offset, scale,
             **shape, BLOCK=lists.block, READERS=readers, **options.launch,
         )  # fmt: skip
         if len(buffers.keys):
             add_tasks_kernel[(len(buffers.keys),)](
                 *lists.tasks, ordered.follower, ordered.slot_bounds, *sums, part.low, part.high, part.begin_query,
-                segments.keys, segments.offset, DIM=shape["DIM"], COUNT=lists.count, BLOCK=lists.block, num_warps=4,
+                k.shape[2], segments.offset, DIM=shape["DIM"], COUNT=lists.count, BLOCK=lists.block, num_warps=4,
             )  # fmt: skip
         sum_parts_kernel[(triton.cdiv(part.queries, tokens), part.owners)](
             buffers.parts, lists.indices, grad_q, part.begin_query, part.first_owner, lists.span, queries, scale,
