@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+import judgerlvr.hysparse.registration  # noqa: F401
 from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
 from judgerlvr.hysparse.attention import FullAttention
 from judgerlvr.hysparse.ops import dispatch, reference
