@@ -28,6 +28,7 @@ class Load:
     recompute: Recompute = Recompute.all
     compile: bool = True
     sequence_parallel: int = 1
+    replay_experts: bool = False
 
     @property
     def ranks(self) -> int:
@@ -88,4 +89,5 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         recompute=Recompute.all if cluster.recompute is Recompute.auto else cluster.recompute,
         compile=cluster.compile,
         sequence_parallel=cluster.sequence_parallel,
+        replay_experts=config.model.replay_experts,
     )
