@@ -20,8 +20,11 @@ def check_policy(request: Request) -> None:
     Raises:
         InputError: a context that is too short, quantised weights, or settings under which replay would fail.
     """
-    config = request.config
+    config, data = request.config, request.config.judge.data
     check_context(request.init, config.max_prompt_tokens + request.settings.max_response_tokens)
+    if request.kind == "judge" and not data.responses and not data.sample_from:
+        # The starting policy samples the candidates.
+        check_context(request.init, config.max_prompt_tokens + config.generate.max_response_tokens)
     check_engine_context(request.init, config.cluster)
     check_trainable(request.init)
     check_hysparse(request.init, config.cluster)

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.schema import Config, Kind
+from judgerlvr.planning.rollout_arguments import MAX_SEQUENCES, SHARE, rollout_fields
 
 
 @dataclass(frozen=True)
 class Load:
-    """``longest`` is prompt and response, in tokens. A step samples ``prompts`` times ``samples_per_prompt``."""
+    """``longest`` is prompt and response, in tokens. A step samples ``prompts`` times ``samples_per_prompt``.
+
+    An engine runs at most ``slots`` sequences, in a cache of ``kv_cache_bytes``, or of what the share leaves with 0.
+    An engine's cache must hold a sequence of ``engine_context`` tokens. ``share_key`` gave ``rollout_share``.
+    """
 
     kind: Kind
     nodes: int
@@ -29,6 +34,10 @@ class Load:
     compile: bool = True
     sequence_parallel: int = 1
     replay_experts: bool = False
+    slots: int = MAX_SEQUENCES
+    kv_cache_bytes: int = 0
+    engine_context: int = 0
+    share_key: str = SHARE
 
     @property
     def ranks(self) -> int:
@@ -83,11 +92,11 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         longest=config.max_prompt_tokens + settings.max_response_tokens,
         response=settings.max_response_tokens,
         micro_batch_tokens=cluster.micro_batch_tokens,
-        rollout_share=cluster.rollout_gpu_share,
         offload=cluster.offload,
         # Plans of memory and time are for GPUs, where auto recomputes all.
         recompute=Recompute.all if cluster.recompute is Recompute.auto else cluster.recompute,
         compile=cluster.compile,
         sequence_parallel=cluster.sequence_parallel,
         replay_experts=config.model.replay_experts,
+        **rollout_fields(config),
     )

@@ -11,6 +11,7 @@ from judgerlvr.planning.lengths import Lengths, lognormal, recorded
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.report import assumed, size
+from judgerlvr.planning.rollout_arguments import uncounted, uncounted_lines
 from judgerlvr.planning.scaling import CARDS_OF_A_MACHINE, Row, row
 from judgerlvr.planning.shapes import ModelShape
 from judgerlvr.planning.speed import PHASES
@@ -91,4 +92,5 @@ def legend(config: Config) -> Iterator[str]:
     yield "async: a step's seconds over those with asynchronous rollouts, simulated: a bound from above"
     yield f"unverified: no run of more than {COMPARED_CARDS} cards has been compared with the plan"
     yield f"speeds: {'measured on your cards' if config.planning.measured else 'constants of the planner'}"
+    yield from uncounted_lines(uncounted(config, "gpu"))
     yield f"assumed, not measured: {', '.join(assumed())}"
