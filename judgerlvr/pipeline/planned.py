@@ -30,7 +30,7 @@ def print_plan(options: argparse.Namespace, gpus: str, tails: str) -> None:
     """
     check_options(options)
     config = configure(options.config, options.overrides, None).config
-    policy = resolve_path(config.model.path)
+    policy = resolve_path(config.model.path).resolve()
     shape, machine = read_shape(policy), machine_of(config.planning, Path(config.runs), "gpu")
     request = Request(options.stage, config, policy, default_link(options.stage), "gpu")
     check_policy(request)
