@@ -98,5 +98,5 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         compile=cluster.compile,
         sequence_parallel=cluster.sequence_parallel,
         replay_experts=config.model.replay_experts,
-        **rollout_fields(config),
+        **rollout_fields(cluster, config.engine),
     )

@@ -70,7 +70,7 @@ def make_plan(kind: Kind, config: Config, shape: ModelShape, machine: Machine, p
         tokens=micro_batch_tokens(shape, load, card),
         steps=settings.stop.steps,
         measured=bool(factors),
-        uncounted=uncounted(config, "gpu"),
+        uncounted=uncounted(config.cluster, config.engine, "gpu"),
     )
     on_card = _card_shortfalls(plan)
     plan.shortfalls.extend([*on_card, *storage_shortfalls(kept, machine)])

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from judgerlvr.config.choices import TrainerMode
 from judgerlvr.config.load import engine_keys
-from judgerlvr.config.schema import PACKED, Config
+from judgerlvr.config.schema import PACKED, Cluster
 from rewards.errors import InputError
 
 # verl's limit on the sequences that an engine runs at once (rollout.max_num_seqs).
@@ -37,16 +37,16 @@ NEUTRAL = {
 NEUTRAL_OF_VERL = ("engine.algorithm.rollout_correction.", "engine.data.")
 
 
-def rollout_fields(config: Config) -> dict[str, Any]:
+def rollout_fields(cluster: Cluster, engine: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of ``Load`` that these arguments decide.
 
     Raises:
         InputError: a value that is no number of the argument's kind.
     """
-    given = _given(config)
+    given = _given(cluster, engine)
     share = _number(given, SHARE_ARGUMENT, whole=False)
     return {
-        "rollout_share": config.cluster.rollout_gpu_share if share is None else share,
+        "rollout_share": cluster.rollout_gpu_share if share is None else share,
         "share_key": SHARE if share is None else SHARE_ARGUMENT,
         # vLLM reads 0 as no number of bytes.
         "kv_cache_bytes": int(_number(given, CACHE, least=0) or 0),
@@ -55,12 +55,12 @@ def rollout_fields(config: Config) -> dict[str, Any]:
     }
 
 
-def uncounted(config: Config, device: Literal["cpu", "gpu"]) -> list[str]:
+def uncounted(cluster: Cluster, engine: Mapping[str, Any], device: Literal["cpu", "gpu"]) -> list[str]:
     """Names of given keys that may change memory or time and that the plan does not count."""
     counted = COUNTED if device == "gpu" else ()
     neutral = {f"{WHERE}.{name}" for name in NEUTRAL}
-    found = [name for name in _given(config) if name not in counted and name not in neutral]
-    return [*_uncounted_of_cluster(config), *(name for name in found if not name.startswith(NEUTRAL_OF_VERL))]
+    found = [name for name in _given(cluster, engine) if name not in counted and name not in neutral]
+    return [*_uncounted_of_cluster(cluster), *(name for name in found if not name.startswith(NEUTRAL_OF_VERL))]
 
 
 def uncounted_lines(names: list[str]) -> list[str]:
@@ -68,19 +68,19 @@ def uncounted_lines(names: list[str]) -> list[str]:
     return [f"not counted, though memory or time may change: {', '.join(names)}"] if names else []
 
 
-def _uncounted_of_cluster(config: Config) -> Iterator[str]:
-    attention = config.cluster.attention
+def _uncounted_of_cluster(cluster: Cluster) -> Iterator[str]:
+    attention = cluster.attention
     # Other attentions than these may hold a number for each pair of tokens.
     if attention not in ("auto", PACKED) and "flash" not in attention:
         yield "cluster.attention"
-    if config.cluster.trainer_mode is TrainerMode.colocate_async:
+    if cluster.trainer_mode is TrainerMode.colocate_async:
         yield "cluster.trainer_mode"
 
 
-def _given(config: Config) -> dict[str, Any]:
+def _given(cluster: Cluster, engine: Mapping[str, Any]) -> dict[str, Any]:
     """Both sections by whole names. verl leaves out arguments of vLLM without a value."""
-    arguments = {f"{WHERE}.{name}": value for name, value in config.cluster.rollout_engine.items() if value is not None}
-    return arguments | {f"engine.{name}": value for name, value in engine_keys(config.engine).items()}
+    arguments = {f"{WHERE}.{name}": value for name, value in cluster.rollout_engine.items() if value is not None}
+    return arguments | {f"engine.{name}": value for name, value in engine_keys(engine).items()}
 
 
 def _number(given: Mapping[str, Any], name: str, whole: bool = True, least: int = 1) -> float | None:

@@ -92,5 +92,5 @@ def legend(config: Config) -> Iterator[str]:
     yield "async: a step's seconds over those with asynchronous rollouts, simulated: a bound from above"
     yield f"unverified: no run of more than {COMPARED_CARDS} cards has been compared with the plan"
     yield f"speeds: {'measured on your cards' if config.planning.measured else 'constants of the planner'}"
-    yield from uncounted_lines(uncounted(config, "gpu"))
+    yield from uncounted_lines(uncounted(config.cluster, config.engine, "gpu"))
     yield f"assumed, not measured: {', '.join(assumed())}"

@@ -108,7 +108,7 @@ def test_what_is_not_counted_is_named():
 
 def test_a_cpu_counts_none_of_them():
     config = load_config(None, [f"{WHERE}.kv_cache_memory_bytes=1000", f"{WHERE}.attention_backend=X"])
-    assert uncounted(config, "cpu") == [f"{WHERE}.kv_cache_memory_bytes"]
+    assert uncounted(config.cluster, config.engine, "cpu") == [f"{WHERE}.kv_cache_memory_bytes"]
 
 
 def test_the_arguments_are_vllms():

@@ -128,7 +128,7 @@ def plan(subject: Subject) -> Iterator[Finding]:
         kept = storage(shape, load, request.settings, "cpu", config.cluster.rollout_cpu_gib)
         shortfalls, change = storage_shortfalls(kept, there), ""
         times = cpu_time_lines(config.planning.measured, load)
-        named = uncounted_lines(uncounted(config, "cpu"))
+        named = uncounted_lines(uncounted(config.cluster, config.engine, "cpu"))
         lines = [*storage_lines(kept, there), *times, *named, *verdict_lines(shortfalls, change)]
     steps = f"at most {counted(request.settings.stop.steps, 'step')}"
     yield ok(f"{steps}; by the plan the stage {'does not fit' if shortfalls else 'fits'}", *lines)
