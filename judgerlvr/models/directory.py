@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgerlvr.cluster.ray import has_cards
-from judgerlvr.config.schema import Cluster
 from judgerlvr.hysparse.served import check_served
-from judgerlvr.models.configuration import CONFIG, POINTER, model_context, read_config, refuse_pointer
+from judgerlvr.models.configuration import CONFIG, POINTER, read_config, refuse_pointer
 from judgerlvr.models.generation import check_generation
-from judgerlvr.models.tensors import QUANTISED, check_tensors
+from judgerlvr.models.limits import check_context
+from judgerlvr.models.tensors import check_tensors
 from judgerlvr.models.weights import check_weights
 from rewards.errors import InputError, reading
 
@@ -25,8 +25,6 @@ LEAST_COVERED = 0.9
 TEXTS = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "tokenizer.model", "vocab.json")
 # Endings of transformers' names of models that write text.
 WRITERS = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
-# What carries a HySparse rollout's block indices to the trainer.
-CARRIERS = ("kv_transfer_config", "async_scheduling")
 
 
 def check_model(directory: Path, longest: int, trust_remote_code: bool = False) -> Any:
@@ -40,10 +38,7 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     check_served(config, directory / CONFIG)
     if not any(directory.glob("*.safetensors")):
         raise InputError("no *.safetensors in the model directory", _remedy(directory), file=directory)
-    context = model_context(directory)
-    if context is not None and context < longest:
-        remedy = "lower max_prompt_tokens or max_response_tokens"
-        raise InputError(f"context of {context} tokens < {longest} needed", remedy, file=directory)
+    check_context(directory, longest)
     check_architecture(directory, trust_remote_code)
     tokenizer = load_tokenizer(directory, trust_remote_code)
     vocabulary = config.get("vocab_size", len(tokenizer))
@@ -90,29 +85,6 @@ def check_architecture(directory: Path, trust_remote_code: bool) -> None:
     if names and not any(str(name).endswith(WRITERS) for name in names):
         problem = f"{', '.join(map(str, names))} writes no text"
         raise InputError(problem, "give a language model", file=directory / CONFIG, field="architectures")
-
-
-def check_trainable(directory: Path) -> None:
-    """Raise an InputError for quantised weights, which can be sampled from and not trained."""
-    if read_config(directory).get(QUANTISED):
-        remedy = "give the policy in bfloat16 or float32"
-        raise InputError("quantised weights are not trained", remedy, file=directory, field=QUANTISED)
-
-
-def check_hysparse(directory: Path, cluster: Cluster) -> None:
-    """Raise an InputError for settings under which a HySparse policy's block indices would not reach the trainer."""
-    if read_config(directory).get("model_type") != "hysparse":
-        return
-    for name in CARRIERS:
-        if name in cluster.rollout_engine:
-            problem = "HySparse rollouts return their block indices through it"
-            raise InputError(problem, "leave it out", field=f"cluster.rollout_engine.{name}")
-    if cluster.sequence_parallel > 1:
-        problem = "HySparse needs whole rows on each rank"
-        raise InputError(problem, "set 1", field="cluster.sequence_parallel")
-    if cluster.tensor_parallel > cluster.gpus_per_node:
-        problem = "a HySparse rollout engine would span machines, whose block indices are not gathered"
-        raise InputError(problem, f"set at most {cluster.gpus_per_node}", field="cluster.tensor_parallel")
 
 
 def load_tokenizer(directory: Path, trust_remote_code: bool = False) -> Any:

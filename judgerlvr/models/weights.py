@@ -10,8 +10,6 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from judgerlvr.models.configuration import POINTER, refuse_pointer
 from rewards.errors import InputError, reading
 
@@ -62,6 +60,8 @@ def read_header(path: Path) -> dict[str, Any]:
     # Reading a pipe would wait for a writer.
     if path.exists() and not path.is_file():
         raise InputError("no file", AGAIN, file=path)
+    from safetensors import safe_open
+
     with reading("no readable safetensors header", AGAIN, file=path), path.open("rb") as file:
         start = file.read(len(POINTER))
         refuse_pointer(start, path)

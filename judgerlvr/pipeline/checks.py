@@ -9,7 +9,6 @@ import pyarrow.parquet
 
 from judgerlvr.cluster.ray import cluster_arguments, resources_of
 from judgerlvr.config.check import gpus_of_machine
-from judgerlvr.engine.engine_section import check_engine_keys
 from judgerlvr.engine.flowing import check_flow
 from judgerlvr.engine.measured_steps import check_bypass
 from judgerlvr.planning.constraints import Node, check_constraints
@@ -35,9 +34,24 @@ def check_start(request: Request) -> None:
     check_constraints(load, known_shape(request.init), request.device, offered(request))
     # The reward does not exist yet, and the checks do not read the reward.
     stage = make_stage(request, Path(request.config.runs), load.prompts, reward_function=":")
+    check_keys(stage)
+
+
+def check_keys(stage: Stage) -> None:
+    """Check keys that need or exclude each other, as far as the policy decides, and the section ``engine``.
+
+    Raises:
+        InputError: router replay of another policy, a setting that needs old log-probabilities, or an unknown key.
+    """
+    # Reading the property checks the policy's type.
+    _ = stage.replays_experts
     check_bypass(stage)
     check_flow(stage)
-    check_engine_keys(stage)
+    if stage.config.engine:
+        # The module brings torch, and a plan without such keys needs none.
+        from judgerlvr.engine.engine_section import check_engine_keys
+
+        check_engine_keys(stage)
 
 
 def check_stage(stage: Stage) -> None:
@@ -69,9 +83,7 @@ def check_resumed(stage: Stage) -> None:
         InputError: as ``check_start`` and ``check_stage``.
     """
     check_constraints(load_of(stage.kind, stage.config), known_shape(stage.init), stage.device, offered(stage))
-    check_bypass(stage)
-    check_flow(stage)
-    check_engine_keys(stage)
+    check_keys(stage)
     check_stage(stage)
 
 

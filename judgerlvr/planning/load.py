@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from judgerlvr.config.check import MATCH_TOKENS
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.schema import Config, Kind
+from judgerlvr.planning.rollout_arguments import MAX_SEQUENCES, SHARE, rollout_fields
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,8 @@ class Load:
     """``longest`` is prompt and response, in tokens. A step samples ``prompts`` times ``samples_per_prompt``.
 
     ``rollout_gpus_per_node`` are the rollout's alone. With 0 the rollout shares the trainer's.
+    An engine runs at most ``slots`` sequences, in a cache of ``kv_cache_bytes``, or of what the share leaves with 0.
+    An engine's cache must hold a sequence of ``engine_context`` tokens. ``share_key`` gave ``rollout_share``.
     """
 
     kind: Kind
@@ -32,6 +35,11 @@ class Load:
     compile: bool = True
     sequence_parallel: int = 1
     rollout_gpus_per_node: int = 0
+    replay_experts: bool = False
+    slots: int = MAX_SEQUENCES
+    kv_cache_bytes: int = 0
+    engine_context: int = 0
+    share_key: str = SHARE
 
     @property
     def ranks(self) -> int:
@@ -106,11 +114,12 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         longest=config.max_prompt_tokens + settings.max_response_tokens,
         response=settings.max_response_tokens,
         micro_batch_tokens=cluster.micro_batch_tokens,
-        rollout_share=cluster.rollout_gpu_share,
         offload=cluster.offload,
         # Plans of memory and time are for GPUs, where auto recomputes all.
         recompute=Recompute.all if cluster.recompute is Recompute.auto else cluster.recompute,
         compile=cluster.compile,
         sequence_parallel=cluster.sequence_parallel,
         rollout_gpus_per_node=cluster.rollout_gpus_per_node,
+        replay_experts=config.model.replay_experts,
+        **rollout_fields(cluster, config.engine),
     )

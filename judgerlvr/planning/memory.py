@@ -50,12 +50,25 @@ class Phase:
 
 @dataclass(frozen=True)
 class Cache:
-    """KV cache of a rollout engine. ``sequences`` of full length run at once, of ``wanted`` in a step."""
+    """KV cache of a rollout engine. ``sequences`` of full length fit, of ``wanted`` in a step, in ``slots`` at most.
+
+    vLLM starts where a sequence of the engine's context fits, which takes ``least`` GiB.
+    """
 
     gib: float
     tokens: int
     sequences: float
     wanted: int
+    slots: int
+    least: float
+
+    @property
+    def at_once(self) -> float:
+        return min(self.sequences, self.slots)
+
+    @property
+    def starts(self) -> bool:
+        return self.sequences >= 1 and self.gib >= self.least
 
 
 def phases(shape: ModelShape, load: Load, card: Card) -> list[Phase]:
@@ -80,12 +93,31 @@ def trainer_peak(shape: ModelShape, load: Load, card: Card) -> float:
 
 
 def cache(shape: ModelShape, load: Load, card: Card) -> Cache:
-    """What is left of the rollout engine's share for keys and values."""
-    weights = _rollout_weights(shape, load)
-    gib = load.rollout_share * card.memory_gib - weights - VLLM_GIB.value
+    """What the rollout engine has for keys and values: bytes that were asked for, or the rest of its share."""
+    beside = _beside_cache(shape, load)
+    gib = load.kv_cache_bytes / GIB if load.kv_cache_bytes else load.rollout_share * card.memory_gib - beside
     sequence = shape.kv_sequence_bytes(load.longest, load.tensor_parallel) / GIB
     sequences = max(0.0, gib / sequence)
-    return Cache(gib, int(sequences * load.longest), sequences, load.samples_per_engine)
+    least = shape.kv_sequence_bytes(max(load.longest, load.engine_context), load.tensor_parallel) / GIB
+    return Cache(gib, int(sequences * load.longest), sequences, load.samples_per_engine, load.slots, least)
+
+
+def engine_gib(shape: ModelShape, load: Load, card: Card) -> float:
+    """GiB of a card that the rollout engine takes. vLLM leaves the share aside where bytes were asked for."""
+    asked = _beside_cache(shape, load) + load.kv_cache_bytes / GIB
+    return asked if load.kv_cache_bytes else load.rollout_share * card.memory_gib
+
+
+def most_cache_bytes(shape: ModelShape, load: Load, card: Card) -> int:
+    """Largest cache that fits beside the engine's weights and what the trainer leaves on the card."""
+    trainer = 0.0 if load.separate else resident(shape, load)
+    beside = _beside_cache(shape, load) + trainer + OUTSIDE_GIB.value
+    return int((card.memory_gib * (1 - FRAGMENTATION.value) - beside) * GIB)
+
+
+def _beside_cache(shape: ModelShape, load: Load) -> float:
+    """GiB of an engine's weights, and of vLLM itself."""
+    return _rollout_weights(shape, load) + VLLM_GIB.value
 
 
 def resident(shape: ModelShape, load: Load) -> float:
@@ -103,10 +135,10 @@ def _phase(name: str, trainer: dict[str, float], beside: dict[str, float], card:
 
 def _rollout(shape: ModelShape, load: Load, card: Card) -> Phase:
     if load.separate:
-        parts = {"rollout engine": load.rollout_share * card.memory_gib, "outside torch": OUTSIDE_GIB.value}
+        parts = {"rollout engine": engine_gib(shape, load, card), "outside torch": OUTSIDE_GIB.value}
         return Phase("rollout", parts, 0.0)
     trainer = {"trainer's weights and Adam": resident(shape, load)}
-    parts = {**trainer, "rollout engine": load.rollout_share * card.memory_gib, "outside torch": OUTSIDE_GIB.value}
+    parts = {**trainer, "rollout engine": engine_gib(shape, load, card), "outside torch": OUTSIDE_GIB.value}
     return Phase("rollout", parts, trainer["trainer's weights and Adam"])
 
 

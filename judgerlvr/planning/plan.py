@@ -10,6 +10,7 @@ from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.measured import factors_for
 from judgerlvr.planning.memory import Cache, Phase, cache, phases
 from judgerlvr.planning.proposals import change, micro_batch_tokens, rollout_share
+from judgerlvr.planning.rollout_arguments import uncounted
 from judgerlvr.planning.shapes import ModelShape
 from judgerlvr.planning.speed import Tokens, full_length, step_seconds
 from judgerlvr.planning.storage import Storage, storage, storage_shortfalls
@@ -36,6 +37,7 @@ class Plan:
     measured: bool
     shortfalls: list[str] = field(default_factory=list)
     change: str = ""
+    uncounted: list[str] = field(default_factory=list)
 
     @property
     def fits(self) -> bool:
@@ -68,6 +70,7 @@ def make_plan(kind: Kind, config: Config, shape: ModelShape, machine: Machine, p
         tokens=micro_batch_tokens(shape, load, card),
         steps=settings.stop.steps,
         measured=bool(factors),
+        uncounted=uncounted(config.cluster, config.engine, "gpu"),
     )
     on_card = _card_shortfalls(plan)
     plan.shortfalls.extend([*on_card, *storage_shortfalls(kept, machine)])
@@ -82,7 +85,6 @@ def _card_shortfalls(plan: Plan) -> list[str]:
         for phase in plan.phases
         if phase.gib > card
     ]
-    if plan.cache.sequences >= 1:
+    if plan.cache.starts:
         return over
-    needed = plan.shape.kv_sequence_bytes(plan.load.longest, plan.load.tensor_parallel) / 2**30
-    return [*over, f"rollout: {plan.cache.gib:.1f} GiB of KV cache, one full sequence takes {needed:.1f}"]
+    return [*over, f"rollout: {plan.cache.gib:.1f} GiB of KV cache, one full sequence takes {plan.cache.least:.1f}"]

@@ -9,7 +9,8 @@ from math import floor
 from judgerlvr.config.cards import Card
 from judgerlvr.planning.constants import FRAGMENTATION, OUTSIDE_GIB
 from judgerlvr.planning.load import Load
-from judgerlvr.planning.memory import cache, phases, resident
+from judgerlvr.planning.memory import cache, most_cache_bytes, phases, resident
+from judgerlvr.planning.rollout_arguments import CACHE, SHARE
 from judgerlvr.planning.shapes import ModelShape
 
 # vLLM asks for no more: what is left covers allocations outside vLLM's own accounting.
@@ -41,7 +42,7 @@ def micro_batch_tokens(shape: ModelShape, load: Load, card: Card) -> int:
 def fits(shape: ModelShape, load: Load, card: Card) -> bool:
     """Every phase lies within the card, and the cache holds at least a full sequence."""
     within = all(phase.gib <= card.memory_gib for phase in phases(shape, load, card))
-    return within and cache(shape, load, card).sequences >= 1
+    return within and cache(shape, load, card).starts
 
 
 def change(shape: ModelShape, load: Load, card: Card) -> str:
@@ -49,9 +50,10 @@ def change(shape: ModelShape, load: Load, card: Card) -> str:
     for candidate in _candidates(load):
         tokens = min(candidate.micro_batch_tokens, micro_batch_tokens(shape, candidate, card))
         most = rollout_share(shape, candidate, card)
+        asked = min(candidate.kv_cache_bytes, max(1, most_cache_bytes(shape, candidate, card)))
         # The share that the user gave is kept where the share fits.
         for share in (min(load.rollout_share, most), most):
-            tried = replace(candidate, micro_batch_tokens=tokens, rollout_share=share)
+            tried = replace(candidate, micro_batch_tokens=tokens, rollout_share=share, kv_cache_bytes=asked)
             # A sequence is never split, so a micro-batch must hold the longest.
             if tokens >= load.longest and fits(shape, tried, card):
                 return _differences(load, tried)
@@ -94,11 +96,17 @@ KEYS = {
     "rollout_gpus_per_node": "cluster.rollout_gpus_per_node",
     "tensor_parallel": "cluster.tensor_parallel",
     "offload": "cluster.offload",
-    "rollout_share": "cluster.rollout_gpu_share",
+    "rollout_share": SHARE,
+    "kv_cache_bytes": CACHE,
     "micro_batch_tokens": "cluster.micro_batch_tokens",
 }
 
 
+def key_of(name: str, load: Load) -> str:
+    """The configuration key that gave a field of the load."""
+    return load.share_key if name == "rollout_share" else KEYS[name]
+
+
 def _differences(before: Load, after: Load) -> str:
     changed = [name for name in KEYS if getattr(before, name) != getattr(after, name)]
-    return " ".join(f"{KEYS[name]}={str(getattr(after, name)).lower()}" for name in changed)
+    return " ".join(f"{key_of(name, after)}={str(getattr(after, name)).lower()}" for name in changed)

@@ -10,7 +10,8 @@ from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import Machine
 from judgerlvr.planning.measured import CPU, measured_for, seconds_by_token
 from judgerlvr.planning.plan import Plan
-from judgerlvr.planning.proposals import KEYS
+from judgerlvr.planning.proposals import key_of
+from judgerlvr.planning.rollout_arguments import uncounted_lines
 from judgerlvr.planning.speed import full_length
 from judgerlvr.planning.storage import Storage
 from rewards.errors import InputError
@@ -30,11 +31,12 @@ def plan_lines(plan: Plan) -> list[str]:
         f"{shape.model_type} of {size(shape.parameters)}, sequences of {counted(load.longest, 'token')}",
         "GiB on a GPU by phase:",
         *(f"  {phase.name:<24}{phase.gib:6.1f}  ({_parts(phase.parts)})" for phase in plan.phases),
-        f"  KV cache{plan.cache.gib:22.1f}  ({plan.cache.sequences:.1f} full sequences at once, of {plan.cache.wanted} "
+        f"  KV cache{plan.cache.gib:22.1f}  ({plan.cache.at_once:.1f} full sequences at once, of {plan.cache.wanted} "
         "that an engine samples in a step)",
         *storage_lines(plan.storage, plan.machine),
         *_time_lines(plan),
         *_proposals(plan),
+        *uncounted_lines(plan.uncounted),
         f"assumed, not measured: {', '.join(assumed())}",
         *verdict_lines(plan.shortfalls, plan.change),
     ]
@@ -113,8 +115,10 @@ def _own(load: Load) -> str:
 
 
 def _proposals(plan: Plan) -> Iterator[str]:
-    proposed = {"rollout_share": plan.share, "micro_batch_tokens": plan.tokens}
+    # vLLM leaves the share aside where bytes of the cache were asked for.
+    share = 0.0 if plan.load.kv_cache_bytes else plan.share
+    proposed = {"rollout_share": share, "micro_batch_tokens": plan.tokens}
     for name, value in proposed.items():
         given = getattr(plan.load, name)
         if value and value != given:
-            yield f"largest that fits: {KEYS[name]}={value} ({given} is set)"
+            yield f"largest that fits: {key_of(name, plan.load)}={value} ({given} is set)"

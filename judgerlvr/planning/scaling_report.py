@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from judgerlvr.config.check import check_config
-from judgerlvr.config.effective import configure
-from judgerlvr.config.load import resolve_path
 from judgerlvr.config.schema import Config, Kind
 from judgerlvr.planning.constants import COMPARED_CARDS
-from judgerlvr.planning.constraints import check_constraints
 from judgerlvr.planning.lengths import Lengths, lognormal, recorded
 from judgerlvr.planning.load import load_of
-from judgerlvr.planning.machine import Machine, machine_of
-from judgerlvr.planning.plan import make_plan
-from judgerlvr.planning.report import assumed, plan_lines, require_room, size
+from judgerlvr.planning.machine import Machine
+from judgerlvr.planning.report import assumed, size
+from judgerlvr.planning.rollout_arguments import uncounted, uncounted_lines
 from judgerlvr.planning.scaling import CARDS_OF_A_MACHINE, Row, row
-from judgerlvr.planning.shapes import ModelShape, read_shape
+from judgerlvr.planning.shapes import ModelShape
 from judgerlvr.planning.speed import PHASES
 from rewards.errors import InputError
 
 HEAD = f"{'GPUs':>5} {'prompts':>8} {'GiB':>6} {'fits':>5} {'step s':>8}"
 HEAD += "".join(f" {phase:>9}" for phase in PHASES) + f" {'gathers':>14} {'waiting':>8} {'filled':>7} {'async':>6}"
-
-
-def print_scaling(options: argparse.Namespace) -> None:
-    """Print the plan for each number of GPUs and each distribution of lengths.
-
-    Raises:
-        InputError: a bad configuration, policy, number of GPUs or distribution.
-    """
-    config, shape, machine = asked(options)
-    gpus = numbers_of(options.gpus)
-    for line in page(options.stage, config, shape, machine, gpus, distributions(options, config)):
-        print(line, flush=True)
-
-
-def print_phases(options: argparse.Namespace) -> None:
-    """Print the plan of the GPUs that the configuration names.
-
-    Raises:
-        InputError: a bad configuration or policy, or the stage does not fit.
-    """
-    config, shape, machine = asked(options)
-    check_constraints(load_of(options.stage, config), shape, "gpu")
-    plan = make_plan(options.stage, config, shape, machine)
-    print("\n".join(plan_lines(plan)), flush=True)
-    require_room(plan.shortfalls, plan.change)
-
-
-def asked(options: argparse.Namespace) -> tuple[Config, ModelShape, Machine]:
-    """The configuration, the policy's shape and the machine.
-
-    Raises:
-        InputError: a bad configuration, policy or card.
-    """
-    config = configure(options.config, options.overrides, None).config
-    check_config(config)
-    shape = read_shape(resolve_path(config.model.path))
-    return config, shape, machine_of(config.planning, Path(config.runs), "gpu")
 
 
 def numbers_of(text: str) -> list[int]:
@@ -75,20 +33,19 @@ def numbers_of(text: str) -> list[int]:
     return sorted({int(word) for word in words})
 
 
-def distributions(options: argparse.Namespace, config: Config) -> list[Lengths]:
-    """Lengths that a run has recorded, or lognormals. Without ``--mean`` the mean is a quarter of the longest response.
+def distributions(run: Path | None, mean: float | None, tails: str, limit: int) -> list[Lengths]:
+    """Lengths that ``run`` has recorded, or lognormals. Without ``mean`` the mean is a quarter of ``limit``.
 
     Raises:
         InputError: no logged rollouts, or no such lognormal.
     """
-    limit = load_of(options.stage, config).response
-    if options.lengths:
-        return [recorded(options.lengths, limit)]
+    if run is not None:
+        return [recorded(run, limit)]
     try:
-        tails = [float(word) for word in options.tail.split(",")]
+        ratios = [float(word) for word in tails.split(",")]
     except ValueError as error:
-        raise InputError(repr(options.tail), "give numbers, such as 1.5,4", field="--tail") from error
-    return [lognormal(options.mean or limit / 4, tail, limit) for tail in tails]
+        raise InputError(repr(tails), "give numbers, such as 1.5,4", field="--tail") from error
+    return [lognormal(limit / 4 if mean is None else mean, ratio, limit) for ratio in ratios]
 
 
 def page(
@@ -135,4 +92,5 @@ def legend(config: Config) -> Iterator[str]:
     yield "async: a step's seconds over those with asynchronous rollouts, simulated: a bound from above"
     yield f"unverified: no run of more than {COMPARED_CARDS} cards has been compared with the plan"
     yield f"speeds: {'measured on your cards' if config.planning.measured else 'constants of the planner'}"
+    yield from uncounted_lines(uncounted(config.cluster, config.engine, "gpu"))
     yield f"assumed, not measured: {', '.join(assumed())}"

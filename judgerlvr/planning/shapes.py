@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from judgerlvr.engine.rollout_experts.sizes import sample_bytes
 from judgerlvr.hysparse.carried_sizes import CarriedSizes
 from judgerlvr.hysparse.layout import FULL, serves_sparse
 from judgerlvr.hysparse.served import check_served
@@ -59,7 +60,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes of a dense Qwen3, a Qwen3-MoE or a HySparse policy. ``top_k`` is 0 for a dense policy.
+    """Sizes of a dense Qwen3, a Qwen3-MoE or a HySparse policy. ``experts`` of a layer and ``top_k`` are 0 for dense.
 
     ``expert_width`` is the hidden size of an expert, ``width`` the hidden size of a dense layer.
     ``blocks`` is how many blocks of together ``selected`` tokens a selecting layer names for each KV head,
@@ -74,6 +75,7 @@ class ModelShape:
     width: int
     expert_width: int
     top_k: int
+    experts: int
     vocabulary: int
     tied: bool
     window: int
@@ -118,10 +120,13 @@ class ModelShape:
         held = sum(tokens if layer.full else min(tokens, self.window) for layer in self.layers)
         return held * self.kv_token_bytes(tensor_parallel)
 
-    def replay_bytes(self, tokens: int) -> int:
-        """Bytes of replayed choices that a sample of ``tokens`` carries from the rollout to the trainer."""
+    def replay_bytes(self, tokens: int, experts: bool = False) -> int:
+        """Bytes of replayed choices that a sample of ``tokens`` carries from the rollout to the trainer.
+
+        ``experts``: router replay of a plain mixture (``model.replay_experts``).
+        """
         if self.model_type != HYSPARSE:
-            return 0
+            return sample_bytes(tokens, len(self.layers), self.top_k, self.experts) if experts else 0
         sizes = CarriedSizes(
             blocks=self.selecting * self.kv_heads * self.blocks,
             experts=self.mixture_layers * self.top_k,
@@ -178,6 +183,7 @@ def _shape(c: dict[str, Any]) -> ModelShape:
         width=c["intermediate_size"],
         expert_width=c["moe_intermediate_size"] if experts else 0,
         top_k=c["num_experts_per_tok"] if experts else 0,
+        experts=experts,
         vocabulary=c["vocab_size"],
         tied=c["tie_word_embeddings"],
         # Qwen3 writes null where there is no window.

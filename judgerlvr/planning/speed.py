@@ -14,8 +14,6 @@ from judgerlvr.planning.memory import ADAM, GIB, ROLLOUT, WEIGHTS, cache
 from judgerlvr.planning.shapes import ModelShape
 
 PHASES = ("sampling", "log_prob", "update", "sync")
-# verl's limit on the sequences that an engine runs at once (rollout.max_num_seqs).
-MAX_SEQUENCES = 256
 # Bytes a parameter that FSDP moves for a micro-batch. Weights come in bfloat16, in the update twice, and gradients are
 # reduced once in float32.
 GATHERED_BY_LOG_PROB, GATHERED_BY_UPDATE = 2, 2 + 2 + 4
@@ -70,7 +68,7 @@ def at_once(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> 
     """Sequences that an engine runs at once. A sequence takes cache as it grows, so mean contexts count."""
     sequence = shape.kv_sequence_bytes(mean_context(tokens), load.tensor_parallel)
     held = cache(shape, load, machine.gpu).gib * GIB / sequence
-    return max(1.0, min(held, load.samples_per_engine, MAX_SEQUENCES))
+    return max(1.0, min(held, load.samples_per_engine, load.slots))
 
 
 def mean_context(tokens: Tokens) -> int:

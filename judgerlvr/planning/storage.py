@@ -67,7 +67,7 @@ def host_parts(shape: ModelShape, load: Load) -> dict[str, float]:
     return {
         "loading or offload": max(loading, offloaded) / GIB,
         "samples": tokens * SAMPLE_TOKEN_BYTES.value / GIB,
-        "replayed choices": load.samples / load.nodes * shape.replay_bytes(load.longest) / GIB,
+        "replayed choices": _replayed(shape, load) / load.nodes / GIB,
     }
 
 
@@ -79,7 +79,13 @@ def cpu_parts(shape: ModelShape, load: Load, cache_gib: float) -> dict[str, floa
         "activations": 2 * tokens * update_bytes(shape, fused=False) / GIB,
         "rollout engine": WEIGHTS * shape.parameters / GIB + cache_gib,
         "samples": load.samples * load.longest * SAMPLE_TOKEN_BYTES.value / GIB,
+        "replayed choices": _replayed(shape, load) / GIB,
     }
+
+
+def _replayed(shape: ModelShape, load: Load) -> int:
+    """Bytes of the rollout's choices in all samples of a step."""
+    return load.samples * shape.replay_bytes(load.longest, load.replay_experts)
 
 
 def checkpoint_bytes(shape: ModelShape, device: Device) -> int:

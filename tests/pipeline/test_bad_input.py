@@ -50,6 +50,7 @@ OVERRIDES = {
     "data.prompt=nowhere.txt": "no such prompt template",
     "data.train=[nowhere.jsonl]": "no such file",
     "max_prompt_tokens=2": "prompt too long",
+    f"model.path={BASE} model.replay_experts=true": "the policy is of type qwen3, not qwen3_moe",
     "cluster.rollout_engine.attention_backnd=X": "did you mean attention_backend?",
     "cluster.attention=flashy": "transformers has no such attention; use one of auto",
     "cluster.attention=flash_attention_2": "transformers runs this attention on GPUs alone; use one of auto",

@@ -21,6 +21,20 @@ from rewards.errors import InputError
 SHAPES = Path(__file__).parent / "shapes"
 LARGE, SMALL = "configs/qwen3_30b_a3b.yaml", "configs/qwen3_0.6b.yaml"
 MODEL = f"model.path={SHAPES / 'qwen3-30b-a3b'}"
+DENSE = f"model.path={SHAPES / 'qwen3-0.6b'}"
+UNUSED = (["--gpus", "8"], ["--mean", "100"], ["--tail", "2"], ["--lengths", "runs"])
+LONG = "max_prompt_tokens=4096 cluster.micro_batch_tokens=65536 generate.max_response_tokens"
+# Overrides that a dry run refuses, with overrides before these and the reason.
+REFUSED: dict[str, tuple[list[str], str]] = {
+    f"{LONG}=56928": ([], "context of 40960 tokens < 61024 needed"),
+    f"{LONG}=60000": ([], "context of 40960 tokens < 64096 needed"),
+    "model.replay_experts=true cluster.tensor_parallel=1": ([DENSE], "the policy is of type qwen3, not qwen3_moe"),
+    "engine.trainer.n_gpus_per_node=8": ([], "trainer.n_gpus_per_node is set by other configuration keys"),
+    "engine.actor_rollout_ref.rollout.max_num_seq=8": ([], "did you mean actor_rollout_ref.rollout.max_num_seqs"),
+    "cluster.rollout_engine.max_num_seq=8": ([], "did you mean max_num_seqs"),
+    "cluster.rollout_engine.max_model_len=50000": ([], "the policy's context is 40960 tokens"),
+    "model.replay_experts=true cluster.trainer_mode=colocate_async": ([], "router replay needs the experts"),
+}
 MACHINE = Machine("h100", 0.0, 0.0, 50.0)
 
 
@@ -133,6 +147,16 @@ def test_a_stage_that_does_not_fit_prints_the_plan_and_a_change(capsys):
         ([LARGE, MODEL, "cluster.nodez=2"], "nodez"),
         ([LARGE, "--phases"], "no model here"),
         ([LARGE, MODEL, "--phases", "cluster.micro_batch_tokens=1024"], "1024"),
+        *(([LARGE, MODEL, "--phases", *option], f"{option[0]}': has no effect beside --phases") for option in UNUSED),
+        *(([LARGE, MODEL, "--lengths", "runs", *option], "beside --lengths") for option in UNUSED[1:3]),
+        ([LARGE, MODEL, "--mean", "0"], "a mean of 0 tokens"),
+        *(
+            ([LARGE, MODEL, *word, *REFUSED[keys][0], *keys.split()], REFUSED[keys][1])
+            for keys in REFUSED
+            for word in (["--phases"], [])
+        ),
+        ([LARGE, MODEL, "--phases", "planning.cpus=4"], "Ray offers 4"),
+        ([LARGE, MODEL, "--phases", "cluster.device=cpu"], "phases are planned for GPUs"),
     ],
 )
 def test_bad_input_is_one_line(capsys, words, says):

@@ -3,21 +3,26 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
-from judgerlvr.config.load import ROOT
+from judgerlvr.config.load import ROOT, load_config
+from judgerlvr.engine.rollout_experts.rows import packed
 from judgerlvr.hysparse.layout import beyond_kernels
 from judgerlvr.hysparse.presets import PRESETS, preset
 from judgerlvr.hysparse.rollout_choices import carried_sizes
 from judgerlvr.hysparse.sizes import costs, count_parameters
+from judgerlvr.planning.load import load_of
 from judgerlvr.planning.shapes import read_shape, shape_of
+from judgerlvr.planning.storage import host_parts
 from rewards.errors import InputError
 
 SHAPES = Path(__file__).parent / "shapes"
 TINY = ROOT / "judgerlvr" / "tinyworld" / "base"
+LARGE = "configs/qwen3_30b_a3b.yaml"
 MODELS = [*sorted(SHAPES.iterdir()), *sorted(TINY.iterdir())]
 
 
@@ -88,6 +93,26 @@ def test_replay_bytes_are_those_that_a_rollout_carries(name):
     for tokens in (2, 33, 34, 500):
         expected = 0 if name == "qwen3_moe" else carried_sizes(config).bytes(tokens)
         assert shape.replay_bytes(tokens) == expected
+
+
+@pytest.mark.parametrize(("experts", "tokens"), [(8, 2), (8, 33), (256, 33), (257, 33)])
+def test_replay_bytes_of_experts_are_those_of_the_carrier(experts, tokens):
+    fields = json.loads((TINY / "qwen3_moe" / "config.json").read_text()) | {"num_experts": experts}
+    fields.pop("num_local_experts", None)
+    shape = shape_of(fields)
+    chosen = np.zeros((tokens - 1, fields["num_hidden_layers"], fields["num_experts_per_tok"]), dtype=np.int16)
+    assert shape.replay_bytes(tokens, experts=True) == packed(chosen, tokens, experts).nbytes
+    assert shape.replay_bytes(tokens) == 0
+
+
+def test_router_replay_takes_host_memory():
+    """30B-A3B: 48 layers of 8 ids, a byte each."""
+    parts = [
+        host_parts(read_shape(SHAPES / "qwen3-30b-a3b"), load_of("generate", load_config(LARGE, words)))
+        for words in ([], ["model.replay_experts=true"])
+    ]
+    assert parts[0]["replayed choices"] == 0
+    assert parts[1]["replayed choices"] == pytest.approx(1024 / 2 * 20_480 * 48 * 8 / 2**30)
 
 
 def test_unknown_architecture_is_refused():

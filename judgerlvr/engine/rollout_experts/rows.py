@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from judgerlvr.engine.rollout_experts.sizes import BYTE
+
 # A request says so to get its experts back from our connector.
 KEY = "chosen_experts"
 REQUEST = {"kv_transfer_params": {KEY: True}}
@@ -17,8 +19,6 @@ TRANSFER = {
     "kv_connector_module_path": "judgerlvr.engine.rollout_experts.connector",
     "kv_role": "kv_producer",
 }
-# Ids up to this number fit a byte.
-BYTE = 256
 
 
 def to_parameters(chosen: NDArray[Any]) -> dict[str, Any]:

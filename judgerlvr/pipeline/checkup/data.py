@@ -21,6 +21,7 @@ from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import free_gib, machine_of
 from judgerlvr.planning.plan import make_plan
 from judgerlvr.planning.report import cpu_time_lines, plan_lines, require_room, storage_lines, verdict_lines
+from judgerlvr.planning.rollout_arguments import uncounted, uncounted_lines
 from judgerlvr.planning.storage import storage, storage_shortfalls
 from judgerlvr.runs.folder import check_space, existing_run, nearest
 from judgerlvr.runs.object_storage import check_storage
@@ -127,7 +128,8 @@ def plan(subject: Subject) -> Iterator[Finding]:
         kept = storage(shape, load, request.settings, "cpu", config.cluster.rollout_cpu_gib)
         shortfalls, change = storage_shortfalls(kept, there), ""
         times = cpu_time_lines(config.planning.measured, load)
-        lines = [*storage_lines(kept, there), *times, *verdict_lines(shortfalls, change)]
+        named = uncounted_lines(uncounted(config.cluster, config.engine, "cpu"))
+        lines = [*storage_lines(kept, there), *times, *named, *verdict_lines(shortfalls, change)]
     steps = f"at most {counted(request.settings.stop.steps, 'step')}"
     yield ok(f"{steps}; by the plan the stage {'does not fit' if shortfalls else 'fits'}", *lines)
     require_room(shortfalls, change)

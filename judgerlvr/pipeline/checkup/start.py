@@ -14,14 +14,14 @@ from judgerlvr.config.schema import Kind, StageSettings
 from judgerlvr.engine.flowing import separates
 from judgerlvr.engine.preflight import CUPY, PreflightError, check_cupy, check_versions, check_vllm_plugin
 from judgerlvr.models.configuration import read_config
-from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
+from judgerlvr.models.directory import check_model, small_tokenizer
 from judgerlvr.models.finite import check_finite, weight_bytes
 from judgerlvr.models.prompt_tokens import check_room, special_texts, template_opens_thinking
-from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.nodes import nodes
 from judgerlvr.pipeline.checkup.subject import Subject
-from judgerlvr.pipeline.inputs import check_card, check_libraries, check_trackers, check_verdicts, unasked_box
+from judgerlvr.pipeline.configured import check_policy, check_stage_settings
+from judgerlvr.pipeline.inputs import check_card, check_trackers, check_verdicts, unasked_box
 from judgerlvr.planning.machine import GIB, host_gib, visible_cards
 from judgerlvr.planning.report import size
 from judgerlvr.runs.folder import is_prepared
@@ -94,8 +94,7 @@ def model(subject: Subject) -> Iterator[Finding]:
     request, config = subject.request, subject.config
     longest = config.max_prompt_tokens + request.settings.max_response_tokens
     subject.tokenizer = check_model(request.init, longest, config.model.trust_remote_code)
-    check_trainable(request.init)
-    check_hysparse(request.init, config.cluster)
+    check_policy(request)
     shape = subject.shape
     kind = f"{shape.model_type}, {size(shape.parameters)}" if shape else "of a type that the planner does not know"
     yield ok(f"{request.init}: {kind}, {counted(len(subject.tokenizer), 'token')} in the tokenizer")
@@ -191,8 +190,7 @@ def cluster(subject: Subject) -> Iterator[Finding]:
         _check_plugin(request.init)
     if request.config.cluster.rollout_engine:
         yield ok("vLLM is asked about cluster.rollout_engine, which takes as long as its import")
-    check_libraries(request)
-    check_start(request)
+    check_stage_settings(request)
     private = f"a private cluster ({counted(os.cpu_count() or 1, 'core')} here)"
     yield ok(f"ray: {f'the cluster at {request.ray_address}' if request.ray_address else private}")
     batch = request.settings.batch
