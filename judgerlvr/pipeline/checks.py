@@ -11,6 +11,7 @@ from judgerlvr.cluster.ray import cluster_arguments, resources_of
 from judgerlvr.engine.engine_section import check_engine_keys
 from judgerlvr.engine.flowing import check_flow
 from judgerlvr.engine.measured_steps import check_bypass
+from judgerlvr.pipeline.inputs import check_rollout
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import machine_of, visible_cards
@@ -37,6 +38,7 @@ def check_start(request: Request) -> None:
     check_bypass(stage)
     check_flow(stage)
     check_engine_keys(stage)
+    check_rollout(stage)
 
 
 def check_stage(stage: Stage) -> None:
@@ -71,6 +73,7 @@ def check_resumed(stage: Stage) -> None:
     check_bypass(stage)
     check_flow(stage)
     check_engine_keys(stage)
+    check_rollout(stage)
     check_stage(stage)
 
 

@@ -12,6 +12,7 @@ from judgerlvr.config.choices import Extraction
 from judgerlvr.config.load import ROOT
 from judgerlvr.config.schema import JudgeData, Logging, Reward
 from judgerlvr.engine.devices import PACKED
+from judgerlvr.engine.engine_section import rollout_arguments, rollout_keys
 from judgerlvr.engine.private.engine_arguments import (
     check_decided,
     check_engine_arguments,
@@ -23,6 +24,7 @@ from judgerlvr.planning.machine import visible_cards
 from judgerlvr.runs.manifest import length_term
 from judgerlvr.runs.policy_card import check_against, read_card, used_facts
 from judgerlvr.runs.request import Request
+from judgerlvr.runs.stage import Stage
 from rewards.errors import InputError, reading
 from rewards.verdict import DEFAULT_WORDS, check_words
 from rewards.verifier import load_verifier
@@ -61,6 +63,18 @@ def check_libraries(request: Request) -> None:
         arguments = {"max_model_len": longest, **dtype, **cluster.rollout_engine}
         check_engine_values(request.init, arguments, where)
     check_attention(request)
+
+
+def check_rollout(stage: Stage) -> None:
+    """Let vLLM judge the keys of the section ``engine`` that become arguments of vLLM.
+
+    Raises:
+        InputError: naming these keys.
+    """
+    arguments = rollout_arguments(stage)
+    if arguments and (stage.device == "cpu" or visible_cards()):
+        where = ", ".join(f"engine.{key}" for key in rollout_keys(stage.config.engine))
+        check_engine_values(stage.init, arguments, where)
 
 
 def check_attention(request: Request) -> None:

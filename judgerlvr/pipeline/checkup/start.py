@@ -10,6 +10,7 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS, refresh_every
 from judgerlvr.config.choices import Device, Extraction
 from judgerlvr.config.schema import Kind, StageSettings
+from judgerlvr.engine.engine_section import rollout_keys
 from judgerlvr.engine.preflight import PreflightError, check_versions, check_vllm_plugin
 from judgerlvr.models.configuration import read_config
 from judgerlvr.models.directory import check_hysparse, check_model, check_trainable, small_tokenizer
@@ -174,8 +175,8 @@ def cluster(subject: Subject) -> Iterator[Finding]:
     request = subject.request
     if subject.here:
         _check_plugin(request.init)
-    if request.config.cluster.rollout_engine:
-        yield ok("vLLM is asked about cluster.rollout_engine, which takes as long as its import")
+    if request.config.cluster.rollout_engine or rollout_keys(request.config.engine):
+        yield ok("vLLM is asked about the rollout's arguments, which takes as long as its import")
     check_libraries(request)
     check_start(request)
     private = f"a private cluster ({counted(os.cpu_count() or 1, 'core')} here)"
