@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from difflib import get_close_matches
+from io import StringIO
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from judgerlvr.config.load import engine_keys, flat
 from judgerlvr.engine.devices import ROLLOUT, stage_environment
@@ -49,7 +52,7 @@ def rollout_arguments(stage: Stage) -> dict[str, Any]:
     """
     if not rollout_keys(stage.config.engine):
         return {}
-    rollout = render(stage).actor_rollout_ref.rollout
+    rollout = _rendered(stage).actor_rollout_ref.rollout
     arguments = {name: rollout[name] for name in (*TO_VLLM, "max_model_len", "dtype")}
     if rollout[CAPTURES] is not None:
         sizes = OmegaConf.to_container(OmegaConf.create({CAPTURES: rollout[CAPTURES]}))
@@ -129,8 +132,22 @@ def _check_by_verl(stage: Stage, asked: Mapping[str, Any]) -> None:
 def _said(stage: Stage, asked: Mapping[str, Any]) -> str | None:
     """What verl says against these settings, or None."""
     try:
-        config = render(replace(stage, config=replace(stage.config, engine=dict(asked))))
+        config = _rendered(replace(stage, config=replace(stage.config, engine=dict(asked))))
     except errors() as error:
         return said_by(error)
     tried = [section for section in TRIALS if any(key.startswith(f"{section}.") for key in asked)]
-    return next((said for section in tried if (said := refusal(config, section))), None)
+    with _quiet():
+        return next((said for section in tried if (said := refusal(config, section))), None)
+
+
+def _rendered(stage: Stage) -> DictConfig:
+    with _quiet():
+        return render(stage)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """verl prints and warns about settings that are none of the user's."""
+    with redirect_stdout(StringIO()), catch_warnings():
+        simplefilter("ignore")
+        yield

@@ -69,6 +69,12 @@ def test_what_verl_refuses_is_one_line_that_names_the_key(make_stage, asked, key
     assert "\n" not in str(refused.value)
 
 
+def test_a_refusal_is_all_that_is_printed(make_stage, capsys, recwarn):
+    with pytest.raises(InputError):
+        check(make_stage(), {f"{ACTOR}.clip_ratio_c": 0.5})
+    assert (capsys.readouterr().out, len(recwarn)) == ("", 0)
+
+
 def test_weights_that_nobody_asks_for_are_not_normalized(make_stage):
     stage = make_stage("judge", overrides=["judge.algorithm.importance_cap=0"])
     with pytest.raises(InputError, match=r"does nothing without algorithm\.importance_cap"):
