@@ -49,9 +49,9 @@ def check_keys(stage: Stage) -> None:
     check_flow(stage)
     if stage.config.engine:
         # The module brings torch, and a plan without such keys needs none.
-        from judgerlvr.engine.engine_section import check_engine_keys
+        from judgerlvr.pipeline.engine_keys import check_section
 
-        check_engine_keys(stage)
+        check_section(stage)
 
 
 def check_stage(stage: Stage) -> None:

@@ -11,6 +11,7 @@ from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template
 from judgerlvr.config.check import MATCH_TOKENS, refresh_every
 from judgerlvr.config.choices import Device, Extraction
 from judgerlvr.config.schema import Kind, StageSettings
+from judgerlvr.engine.engine_section import rollout_keys
 from judgerlvr.engine.flowing import separates
 from judgerlvr.engine.preflight import CUPY, PreflightError, check_cupy, check_versions, check_vllm_plugin
 from judgerlvr.models.configuration import read_config
@@ -188,8 +189,8 @@ def cluster(subject: Subject) -> Iterator[Finding]:
     request = subject.request
     if subject.here:
         _check_plugin(request.init)
-    if request.config.cluster.rollout_engine:
-        yield ok("vLLM is asked about cluster.rollout_engine, which takes as long as its import")
+    if request.config.cluster.rollout_engine or rollout_keys(request.config.engine):
+        yield ok("vLLM is asked about the rollout's arguments, which takes as long as its import")
     check_stage_settings(request)
     private = f"a private cluster ({counted(os.cpu_count() or 1, 'core')} here)"
     yield ok(f"ray: {f'the cluster at {request.ray_address}' if request.ray_address else private}")
