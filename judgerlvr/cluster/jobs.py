@@ -53,9 +53,14 @@ def check_dashboard(address: str) -> None:
     """Refuse an address that job submission cannot use.
 
     Raises:
-        InputError: another scheme than http or https.
+        InputError: another scheme than http or https, no host, or a port that is none.
     """
-    if not address.startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(address)
+        sound = parts.scheme in PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
         remedy = "give the address of the cluster's dashboard, such as http://head:8265"
         raise InputError(f"{address!r} is no dashboard address", remedy, field="--address")
 

@@ -53,7 +53,7 @@ NVLINK_GB_S = Constant(270.0, "assumed", "gathers within a machine of the H100 o
 NETWORK_SHARE = Constant(0.7, "assumed", "share of planning.network_gb_s that gathers across machines reach")
 PCIE_GB_S = Constant(25.0, "assumed", "pinned host memory to card, PCIe 5 x16, several cards at once")
 
-# Cards of the largest run that a plan was compared with (benchmarks/results/real-stages-h200-2026-11-28).
+# Cards of the largest run that a plan was compared with (benchmarks/results/flowing-two-h200-2026-11-30).
 COMPARED_CARDS = 2
 
 # Memory.

@@ -121,7 +121,7 @@ def _tensor_parallel(load: Load, shape: ModelShape) -> Iterator[Fault]:
 
 def _cluster(load: Load, device: str, nodes: Sequence[Node]) -> Iterator[Fault]:
     """verl reserves machines with a placement group each: a group that never fits stays pending without a word."""
-    wanted = _cpus_of_machine(load)
+    wanted = cpus_of_machine(load)
     with_gpus = [node for node in nodes if node.gpus >= load.all_per_node]
     if len(with_gpus) < load.nodes:
         offered = ", ".join(f"{node.gpus:.0f}" for node in nodes)
@@ -141,8 +141,9 @@ def _cluster(load: Load, device: str, nodes: Sequence[Node]) -> Iterator[Fault]:
 
 def needed_cpus(load: Load, device: str) -> int:
     """CPUs that Ray must offer in all. The actors are counted, not used: verl's many small actors mostly sleep."""
-    return _cpus_of_machine(load) * load.nodes + STORAGE_UNITS[device] + CPUS_BESIDE
+    return cpus_of_machine(load) * load.nodes + STORAGE_UNITS[device] + CPUS_BESIDE
 
 
-def _cpus_of_machine(load: Load) -> int:
+def cpus_of_machine(load: Load) -> int:
+    """CPUs that verl's placement groups reserve on a machine."""
     return CPUS_PER_GPU * load.gpus_per_node + CPUS_PER_ROLLOUT_GPU * load.rollout_gpus_per_node

@@ -34,6 +34,8 @@ from rewards.wording import counted
 
 # Cards of a machine where the configuration does not name more.
 CARDS_OF_A_MACHINE = 8
+# A simulation of more samples would take minutes.
+MOST_CARDS = 65_536
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def load_on(kind: Kind, config: Config, gpus: int) -> Load:
     if given.separate:
         remedy = "set cluster.trainer_mode=colocate_async and cluster.rollout_gpus_per_node=0"
         raise InputError("more cards are planned for a shared rollout alone", remedy, field="cluster.trainer_mode")
+    if gpus > MOST_CARDS:
+        raise InputError(f"{gpus} GPUs", f"give at most {MOST_CARDS}, since sampling is simulated", field="--gpus")
     if gpus < 1 or (gpus > most and gpus % most):
         raise InputError(
             f"{counted(gpus, 'GPU')} cannot fill machines of {most}", f"give a multiple of {most}", field="--gpus"
@@ -111,8 +115,14 @@ def row(kind: Kind, config: Config, shape: ModelShape, machine: Machine, gpus: i
         flowing=asynchronous(lengths, load.samples, load.engines, engine) * factor,
         gathered_gib=gathered_bytes(shape, load, tokens) / GIB,
         link=link_gb_s(load, machine),
-        compared=gpus <= max(COMPARED_CARDS, measured.load.ranks if measured else 0),
+        compared=was_compared(load, measured.load.ranks if measured else 0),
     )
+
+
+def was_compared(load: Load, measured_ranks: int = 0) -> bool:
+    """Whether the plan was compared with as many cards, split by data alone, or measured on ``measured_ranks``."""
+    split = load.tensor_parallel > 1 or load.sequence_parallel > 1 or load.separate
+    return load.ranks <= max(0 if split else COMPARED_CARDS, measured_ranks)
 
 
 def _engine(shape: ModelShape, load: Load, machine: Machine, tokens: Tokens) -> Engine:

@@ -90,7 +90,7 @@ def legend(config: Config) -> Iterator[str]:
     yield "gathers: weights and gradients that reach a card in a step, and their seconds beside the computing"
     yield "waiting: share of the sampling that a mean engine waits for the last; filled: slots' steps that make a token"
     yield "async: a step's seconds over those with asynchronous rollouts, simulated: a bound from above"
-    yield f"unverified: no run of more than {COMPARED_CARDS} cards has been compared with the plan"
+    yield f"unverified: runs of at most {COMPARED_CARDS} cards, split by data alone, were compared with the plan"
     yield f"speeds: {'measured on your cards' if config.planning.measured else 'constants of the planner'}"
     yield from uncounted_lines(uncounted(config.cluster, config.engine, "gpu"))
     yield f"assumed, not measured: {', '.join(assumed())}"

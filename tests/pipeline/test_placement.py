@@ -14,8 +14,8 @@ def nodes(**gpus):
     return [Node(name, name.replace("_", "."), {"CPU": 64.0, "GPU": count}) for name, count in gpus.items()]
 
 
-def rows(found, load, device="gpu"):
-    return [finding.text.split(maxsplit=1) for finding in placement(found, load, device)]
+def rows(found, load):
+    return [finding.text.split(maxsplit=1) for finding in placement(found, load)]
 
 
 def test_machines_are_numbered_by_address_as_text():
@@ -33,11 +33,35 @@ def test_too_few_machines_have_no_table():
     assert rows(nodes(a=8.0), LOAD) == []
 
 
+def hedged(found, load):
+    """Whether the table says that Ray may choose otherwise."""
+    return rows(found, load)[-1][0] == "Ray"
+
+
+def test_machines_of_the_very_size_leave_ray_no_choice():
+    assert not hedged(nodes(a=8.0, b=8.0), LOAD)
+
+
+def test_a_machine_that_could_hold_both_groups_leaves_ray_a_choice():
+    assert hedged(nodes(a=16.0, b=16.0), LOAD)
+
+
+def test_a_rollout_with_gpus_of_its_own_leaves_ray_a_choice():
+    assert hedged(nodes(a=16.0, b=16.0), replace(LOAD, rollout_gpus_per_node=8))
+
+
+def test_a_head_without_a_gpu_takes_no_rank_on_a_cpu_either():
+    small = replace(LOAD, gpus_per_node=1, tensor_parallel=1)
+    assert [row[0] for row in rows(nodes(a=0.0, b=1.0, c=1.0), small)] == ["node", "b", "c"]
+
+
+def test_a_machine_with_too_few_cpus_takes_nothing():
+    poor = Node("a", "a", {"CPU": 4.0, "GPU": 8.0})
+    assert [row[0] for row in rows([poor, *nodes(b=8.0, c=8.0)], LOAD)] == ["node", "b", "c"]
+
+
 def test_more_machines_than_the_stage_takes_are_told():
-    assert rows(nodes(a=8.0, b=8.0, c=8.0), LOAD)[-1] == [
-        "Ray",
-        "may take others of the 3 nodes with room, in the same order",
-    ]
+    assert hedged(nodes(a=8.0, b=8.0, c=8.0), LOAD)
 
 
 def test_a_machine_needs_the_cards_of_trainer_and_rollout():

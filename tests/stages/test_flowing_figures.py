@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.stages.flowing.figures import Step, compared, geometric, rate, steps_of
+from benchmarks.stages.flowing.figures import Step, compared, geometric, mean_interval, rate, steps_of
 from benchmarks.stages.flowing.run import TAILS, parse_arguments
 from judgerlvr.runs.metrics import FLOW, MEAN_TOKENS, REWARD, StepRow
 
@@ -51,3 +51,12 @@ def test_the_ratio_is_of_tokens_a_second_behind_the_warm_up(monkeypatch, tmp_pat
     assert (found["rounds"], found["ratio"], found["predicted ratio"]) == (3, pytest.approx(1.8), 1.9)
     assert found["predicted over measured step"] == pytest.approx(0.8)
     assert math.isclose(found["ratio of rounds, mean and interval"][0], 1.8)
+
+
+def test_an_interval_of_few_rounds_is_by_students_t():
+    low, high = mean_interval([0.0, 1.0, 2.0, 3.0])
+    assert (low, high) == (pytest.approx(1.5 - 2.0543, abs=1e-3), pytest.approx(1.5 + 2.0543, abs=1e-3))
+
+
+def test_a_single_round_has_no_interval():
+    assert mean_interval([1.0]) == (-math.inf, math.inf)

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean, median, stdev
 from typing import Any
+
+from scipy.stats import t as student
 
 from benchmarks.hysparse.kernels.table import heading
 from benchmarks.hysparse.long_rl.record import versions
@@ -29,7 +31,6 @@ from judgerlvr.runs.folder import CONFIG
 from judgerlvr.runs.metrics import FLOW, MEAN_TOKENS, METRICS, REWARD, StepRow, read_metrics
 
 QUANTILES = 4096
-NORMAL = 1.96
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,14 @@ def steps_of(rows: Sequence[StepRow], turns: Sequence[dict[str, float]], samples
         )
         for found, spent in zip(training, seconds, strict=False)
     ]
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """95 % bounds of a mean by Student's t, without bounds for a single value."""
+    if len(values) < 2:
+        return -math.inf, math.inf
+    reach = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return fmean(values) - reach, fmean(values) + reach
 
 
 def rate(steps: Sequence[Step]) -> float:
@@ -125,7 +134,7 @@ def compared(options: argparse.Namespace, tail: str, runs: dict[str, list[Step]]
     sync, flowing = (runs[mode][options.warm_up :] for mode in MODES)
     pairs = list(zip(sync, flowing, strict=False))
     logs = [math.log(rate([b]) / rate([a])) for a, b in pairs]
-    spread = NORMAL * math.sqrt(sum((one - fmean(logs)) ** 2 for one in logs) / max(1, len(logs) - 1) / len(logs))
+    low, high = mean_interval(logs)
     step = median(one.seconds for one in sync)
     return {
         "tail": tail,
@@ -133,7 +142,8 @@ def compared(options: argparse.Namespace, tail: str, runs: dict[str, list[Step]]
         "rounds": len(pairs),
         "tokens a second": [rate(sync), rate(flowing)],
         "ratio": rate(flowing) / rate(sync),
-        "ratio of rounds, mean and interval": [math.exp(fmean(logs) + s * spread) for s in (0, -1, 1)],
+        "ratios of rounds": [math.exp(one) for one in logs],
+        "ratio of rounds, mean and interval": [math.exp(one) for one in (fmean(logs), low, high)],
         "seconds of a step": [step, median(one.seconds for one in flowing)],
         "reward": [fmean(one.reward for one in steps) for steps in (sync, flowing)],
         "tokens of a step": [fmean(one.tokens for one in steps) for steps in (sync, flowing)],

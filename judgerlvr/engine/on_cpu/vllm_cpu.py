@@ -15,5 +15,5 @@ class CpuWorkerExtension(RolloutWorker):
         self, peft_config: Any = None, base_sync_done: bool = False, use_shm: bool = False
     ) -> None:
         if peft_config:
-            raise ValueError("LoRA adapters are not synced on CPU; merge them (model.lora.merge)")
+            raise ValueError("LoRA adapters are not synced on CPU; train all weights")
         reload_cpu_weights(self.model_runner, receive_weights(self, use_shm))

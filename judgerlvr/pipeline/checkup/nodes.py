@@ -75,7 +75,7 @@ def nodes(subject: Subject) -> Iterator[Finding]:
     yield ok(
         f"{counted(len(asked), 'node')} answered in at most {ANSWER_SECONDS:.0f} s: {', '.join(map(_shown, asked))}"
     )
-    yield from placement(asked, load_of(request.kind, request.config), request.device)
+    yield from placement(asked, load_of(request.kind, request.config))
 
 
 def _sampled(subject: Subject) -> Sequence[str]:
