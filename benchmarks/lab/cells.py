@@ -10,6 +10,8 @@ from benchmarks.lab.checks import LEAST_ENTROPY
 from benchmarks.lab.sft import SftConfig
 from benchmarks.lab.training import RlConfig
 from benchmarks.lab.worlds.chain import ChainConfig
+from benchmarks.lab.worlds.gate_facts import GateConfig
+from benchmarks.lab.worlds.making import WorldConfig
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Cell:
     """One command's worth of runs. ``base_accuracy`` is the range that the base's check demands."""
 
     name: str
-    world: ChainConfig
+    world: WorldConfig
     arms: tuple[Arm, ...]
     base_accuracy: tuple[float, float]
     sft: SftConfig = field(default_factory=SftConfig)
@@ -103,15 +105,45 @@ def trained_longer(cell: Cell) -> Cell:
     return replace(cell, sft=replace(cell.sft, steps=3000), least_entropy=0.60)
 
 
+# The traces of the base are right in .06 to .07 in all four gate worlds (8,000 traces each of seeds 0 to 2, on a CPU).
+# Forced styles: .05 to .06 without rechecks, .05 to .08 with a recheck at each suspicious place.
+GATE_ACCURACY = (0.03, 0.14)
+# World S is direct in .45, so that greedy decoding does not recheck: .55 x .8 is below one half.
+GATE_WORLDS: dict[str, dict[str, Any]] = {
+    "a": {},
+    "s": dict(lists_all=True, direct=0.45, careful=0.30, suspicious=0.80, otherwise=0.30, most_rechecks=2),
+}
+
+
+def gate_cells() -> list[Cell]:
+    """Worlds in which judge-first lost in a prototype, with and without polarity."""
+    return [gate_cell(world, polarity) for polarity in (False, True) for world in GATE_WORLDS]
+
+
+def gate_cell(world: str, polarity: bool) -> Cell:
+    name = f"gate-{world}-{'polarity-' if polarity else ''}05"
+    return Cell(name, GateConfig(polarity=polarity, **GATE_WORLDS[world]), main_arms(STEPS), GATE_ACCURACY)
+
+
 def smoke_cell() -> Cell:
     """Seconds on a CPU: every path of the code, no finding."""
-    world = ChainConfig(modulus=4, operations=1, least_steps=1, most_steps=2, unreliable=0.5)
+    return tiny_cell("smoke", ChainConfig(modulus=4, operations=1, least_steps=1, most_steps=2, unreliable=0.5))
+
+
+def gate_smoke_cell() -> Cell:
+    """As ``smoke``, in the gate world with the longer window."""
+    tiny = GateConfig(lists_all=True, polarity=True, keys=4, gates=1, allowed=2, unreliable=0.5, most_rechecks=1)
+    return tiny_cell("gate-smoke", tiny)
+
+
+def tiny_cell(name: str, world: WorldConfig) -> Cell:
     rl = RlConfig(4, 4, 4, 2, 2, pool=4, pool_rounds=40, heldout_pairs=2)
     small = {"width": 32, "layers": 1, "heads": 2, "key_heads": 1, "head_width": 8, "hidden": 32}
-    return Cell("smoke", world, main_arms(6)[:2], (0.0, 1.0), SftConfig(160, 32, 1e-2), rl, small, (1e-4, 2e-4), 1)
+    return Cell(name, world, main_arms(6)[:2], (0.0, 1.0), SftConfig(160, 32, 1e-2), rl, small, (1e-4, 2e-4), 1)
 
 
 def all_cells() -> dict[str, Cell]:
     cells = chain_cells()
     controls = [with_controls(cell) for cell in cells if cell.name in ("chain-92-05", "chain-92-40")]
-    return {cell.name: cell for cell in [*cells, *controls, *registered_cells(), smoke_cell()]}
+    every = [*cells, *controls, *registered_cells(), *gate_cells(), smoke_cell(), gate_smoke_cell()]
+    return {cell.name: cell for cell in every}

@@ -16,6 +16,7 @@ from benchmarks.lab.worlds.base import World
 
 LAST = 3  # evaluations at the end of a curve
 LEAST_ENTROPY = 0.70  # after judging, as a share of the base's: less may be sharpening alone
+SOLVING = {"false_yes": "false yes in solving", "false_no": "false no in solving"}  # of unreliable facts
 FEWEST = 0.05  # rechecks a sample below which their agreement is noise
 
 
@@ -84,14 +85,19 @@ def octet_checks(curves: list[list[CurvePoint]], least_entropy: float = LEAST_EN
         Check("after judging: mixed groups", after["mixed_groups"], least=0.20),
         Check("after judging: false yes", after["judge_false_yes"]),
         Check("after judging: false no", after["judge_false_no"]),
+        *(Check(f"after judging: {SOLVING[name]}", after[name]) for name in SOLVING if name in after),
         Check("after judging: premium of rechecking", after["every_accuracy"] - after["none_accuracy"]),
         Check("transfer of facts", transfer(base, after)),
     ]
 
 
 def agreement(curves: list[list[CurvePoint]]) -> float:
-    """Share of rechecks that agree with the truth. Not a number below ``FEWEST`` rechecks a sample."""
-    known = [(p["rechecks"], p["recheck_agrees"]) for curve in curves for p in curve if p["recheck_agrees"] is not None]
+    """Share of rechecks that agree with the truth. Not a number below ``FEWEST`` rechecks a sample.
+
+    A world in which the policy itself rechecks has no such share, since its rechecks are not frozen.
+    """
+    points = [point for curve in curves for point in curve]
+    known = [(p["rechecks"], p["recheck_agrees"]) for p in points if p.get("recheck_agrees") is not None]
     asked = sum(count for count, _ in known)
     return sum(count * share for count, share in known) / asked if asked > FEWEST * len(known) else float("nan")
 

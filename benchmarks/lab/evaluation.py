@@ -131,6 +131,9 @@ DENOMINATORS = {
     "reliable_right": "reliable",
     "recheck_agrees": "rechecks",
     "verdict_follows": "checked",
+    "of_forbidden": "lines",  # the gate worlds: of what kind the checks are, and how they err
+    "false_yes": "unreliable_forbidden",
+    "false_no": "unreliable_allowed",
 }
 
 

@@ -61,7 +61,12 @@ def _one_round(world: World, sampler: Sampler, weights: Weights, group: int, dra
     count = sampler.runs * sampler.rows // group
     problems = world.problems(count, draw)
     samples = sampler.run(weights, world.prompt(problems).unflatten(0, (sampler.runs, -1)), draw)
-    traces = Traces(samples.tokens.flatten(0, 1), samples.lengths.flatten())
+    return pairs_of(world, problems, Traces(samples.tokens.flatten(0, 1), samples.lengths.flatten()), group, draw)
+
+
+def pairs_of(world: World, problems: Problems, traces: Traces, group: int, draw: torch.Generator) -> Pool:
+    """A pair of each problem that has right and wrong responses. A problem's ``group`` responses follow each other."""
+    count = len(traces.lengths) // group
     grades = world.grade(repeat(problems, group), traces)
     shown = grades.candidate.unflatten(0, (count, group))
     right, usable = (x.unflatten(0, (count, group)) for x in (grades.right, grades.usable))
@@ -72,4 +77,4 @@ def _one_round(world: World, sampler: Sampler, weights: Weights, group: int, dra
     worst = torch.where(~right & usable, noise - 10 * torch.where(hard, bad, 0.0), -1e9).max(-1)
     mixed = ((right & usable).any(-1) & (~right & usable).any(-1)).nonzero()[:, 0]
     chosen = [shown[mixed, pick.indices[mixed]] for pick in (best, worst)]
-    return Pool(take(problems, mixed), chosen[0], chosen[1], int(samples.lengths.sum()))
+    return Pool(take(problems, mixed), chosen[0], chosen[1], int(traces.lengths.sum()))

@@ -17,6 +17,7 @@ from benchmarks.lab.statistics import Estimate
 RESULTS = Path(__file__).parent / "results"
 # By the kind of the world: whether a refused value must be replaced by another one.
 FAMILIES = {True: "lab: chain with frozen rechecks", False: "lab: twin, whose rechecks always pay"}
+GATES = "lab: gates, whose checks the policy learns"
 UNREACHED = "none as accurate"  # the word of judgerlvr.diagnosis.cases, which the lab cannot import
 
 
@@ -34,7 +35,7 @@ def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
     kind = "registered" if cell.registration else "exploratory"
     return {
         "name": f"{cell.name} {row.arm}, {record.parts[0]}",
-        "family": FAMILIES[settings["world"]["replaces"]],
+        "family": family(settings["world"]),
         "record": f"benchmarks/lab/results/{record}",
         "condition": f"{LABEL}; one base, {rates}, {vanilla['device']}, {kind}; tokens at matched accuracy",
         "pairs": row.comparison.accuracy.pairs,
@@ -45,6 +46,11 @@ def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
         "front_tokens": _front(row.comparison.front),
         "failed_checks": row.failed_checks,
     }
+
+
+def family(world: dict[str, Any]) -> str:
+    """By the world's settings: only a chain says whether a refused value is replaced."""
+    return FAMILIES[world["replaces"]] if "replaces" in world else GATES
 
 
 def _front(tokens: float) -> float | str | None:

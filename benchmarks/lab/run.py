@@ -21,7 +21,7 @@ from benchmarks.lab.model import Shape, Weights, compile_pieces, repeat_run
 from benchmarks.lab.records import LABEL, CellFolder, machine
 from benchmarks.lab.sft import train_base
 from benchmarks.lab.training import Trainer
-from benchmarks.lab.worlds.chain import ChainWorld
+from benchmarks.lab.worlds.making import make_world
 
 POOL_SEED = 4242
 
@@ -35,7 +35,7 @@ class CellRun:
 
     def __init__(self, cell: Cell, folder: CellFolder, device: torch.device, deadline: float) -> None:
         self.cell, self.folder, self.device, self.deadline = cell, folder, device, deadline
-        self.world = ChainWorld(cell.world, device)
+        self.world = make_world(cell.world, device)
         self.shape = Shape(self.world.vocabulary, **cell.model)
         self.trainer = Trainer(self.shape, self.world, cell.rl, cell.seeds, cell.rates, device)
         self.base = repeat_run(self._base(), self.trainer.runs)

@@ -18,7 +18,7 @@ from benchmarks.lab.model import (
     next_token_logits,
     rotary_table,
 )
-from benchmarks.lab.worlds.base import TOKENS, WINDOW, World
+from benchmarks.lab.worlds.base import TOKENS, World
 
 BUCKET = 32  # cache places by which the visible part grows
 LOOK = 8  # steps between two looks at whether every row has ended
@@ -59,6 +59,7 @@ class Sampler:
         )
         self.prompt_length = world.judge_prompt_length if judging else world.prompt_length
         self.limit = world.judge_limit if judging else world.response_limit
+        self.window = world.window
         self.places = BUCKET * -(-(self.prompt_length + self.limit) // BUCKET)
         self.dtype = compute_type(device)
         self.table = rotary_table(self.places, shape.head_width, device, self.dtype)
@@ -66,7 +67,7 @@ class Sampler:
         empty = lambda: torch.zeros(place, dtype=self.dtype, device=device)  # noqa: E731
         self.cache: Cache = [(empty(), empty()) for _ in range(shape.layers)]
         self.logits = torch.zeros(runs, rows, shape.vocabulary, device=device)
-        self.tokens = torch.zeros(runs, rows, WINDOW + self.limit, dtype=torch.long, device=device)
+        self.tokens = torch.zeros(runs, rows, self.window + self.limit, dtype=torch.long, device=device)
         self.logprobs = torch.zeros(runs, rows, self.limit, device=device)
         self.entropies = torch.zeros(runs, rows, self.limit, device=device)
         self.noise = torch.zeros(self.limit, 2, runs, rows, device=device)
@@ -170,7 +171,7 @@ class Sampler:
             token = torch.where(reply >= 0, reply, token)
         token = torch.where(self.done, TOKENS.pad, token)
         at = self.time.clamp_max(self.limit - 1)
-        self.tokens.index_copy_(2, at + WINDOW, token[..., None])
+        self.tokens.index_copy_(2, at + self.window, token[..., None])
         self.logprobs.index_copy_(2, at, logprobs.gather(2, token[..., None]))
         self.entropies.index_copy_(2, at, -(chances * chances.clamp_min(1e-12).log()).sum(-1, keepdim=True))
         self.done |= token == TOKENS.end
@@ -179,11 +180,11 @@ class Sampler:
         self.time += 1
 
     def _window(self) -> Tensor:
-        places = self.time.clamp_max(self.limit) + torch.arange(WINDOW, device=self.device)
+        places = self.time.clamp_max(self.limit) + torch.arange(self.window, device=self.device)
         return self.tokens.index_select(2, places)
 
     def _samples(self, written: int) -> Samples:
-        tokens = self.tokens[..., WINDOW : WINDOW + written].clone()
+        tokens = self.tokens[..., self.window : self.window + written].clone()
         lengths = (tokens != TOKENS.pad).sum(-1)
         own = torch.arange(written, device=self.device) < lengths[..., None]
         if not self.judging:

@@ -29,13 +29,13 @@ from benchmarks.lab.records import LABEL, machine
 from benchmarks.lab.sampler import Samples
 from benchmarks.lab.sft import Written, batch_loss, draw_batches
 from benchmarks.lab.training import Trainer
-from benchmarks.lab.worlds.chain import ChainWorld
+from benchmarks.lab.worlds.making import make_world
 
 
 def measure(name: str, device: torch.device) -> dict[str, float]:
     """Seconds of an SFT step, of a sampling of all runs and of one step's updates, and two forwards' disagreement."""
     cell = all_cells()[name]
-    world = ChainWorld(cell.world, device)
+    world = make_world(cell.world, device)
     shape = Shape(world.vocabulary, **cell.model)
     trainer = Trainer(shape, world, cell.rl, cell.seeds, cell.rates, device)
     weights = trainable(initial_weights(shape, [0] * trainer.runs, device))

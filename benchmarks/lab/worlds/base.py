@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 Problems = dict[str, Tensor]
-WINDOW = 6  # last tokens that a world sees when it answers a recheck
+WINDOW = 6  # last tokens that a world sees when it answers a recheck, unless the world asks for more
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class World(ABC):
     judge_prompt_length: int
     response_limit: int
     judge_limit: int
+    window: int = WINDOW
 
     @abstractmethod
     def problems(self, rows: int, draw: torch.Generator) -> Problems: ...
@@ -89,7 +90,7 @@ class World(ABC):
 
     @abstractmethod
     def reply(self, window: Tensor, noise: Tensor) -> Tensor:
-        """The token that the world writes after ``window`` [..., WINDOW], or -1 where the policy writes.
+        """The token that the world writes after ``window`` [..., window], or -1 where the policy writes.
 
         ``noise`` [...] is uniform in [0, 1) and fresh at each token.
         """

@@ -1,0 +1,16 @@
+"""Each kind of world by its configuration."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.lab.worlds.base import World
+from benchmarks.lab.worlds.chain import ChainConfig, ChainWorld
+from benchmarks.lab.worlds.gate import GateWorld
+from benchmarks.lab.worlds.gate_facts import GateConfig
+
+WorldConfig = ChainConfig | GateConfig
+
+
+def make_world(config: WorldConfig, device: torch.device) -> World:
+    return ChainWorld(config, device) if isinstance(config, ChainConfig) else GateWorld(config, device)
