@@ -2,7 +2,7 @@
 
     python -m benchmarks.stages.ulysses OUT
 
-The policies, batches and limits are those of ``tests/engine/test_shared_row.py``. OUT/ulysses.md has a row for each trial.
+Policies, batches and limits are those of ``tests/engine/test_shared_row.py``. OUT/ulysses.md has a row a trial.
 """
 
 from __future__ import annotations
