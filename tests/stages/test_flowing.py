@@ -29,7 +29,10 @@ MODES = {
     ],
 }
 # Without prompts ahead each step trains on samples of the weights that the last step sent.
-NONE_AHEAD = "engine.trainer.v1.separate_async.num_warmup_batches=0"
+NONE_AHEAD = [
+    "engine.data.custom_cls.path=pkg://tests.helpers.none_ahead",
+    "engine.data.custom_cls.name=NoneAhead",
+]
 SETTINGS = [
     *SMALL,
     "generate.algorithm.dynamic_sampling=false",
@@ -97,7 +100,7 @@ def test_the_manifest_says_that_a_resumed_run_ends_with_other_bits(whole):
 def test_the_trainer_s_weights_reach_engines_on_other_devices_in_each_step(tmp_path):
     # Two engines and a second rank, which is in no group that sends.
     keys = ["cluster.rollout_gpus_per_node=2", "cluster.gpus_per_node=2"]
-    assert_each_step_s_weights(flown(tmp_path, "separate_async", NONE_AHEAD, *keys))
+    assert_each_step_s_weights(flown(tmp_path, "separate_async", *NONE_AHEAD, *keys))
 
 
 @pytest.mark.slow
@@ -112,7 +115,7 @@ def test_the_trainer_s_weights_reach_engines_on_another_node_in_each_step(tmp_pa
     ):
         for name, value in (TOKEN | {"RAY_ADDRESS": address}).items():
             monkeypatch.setenv(name, value)
-        assert_each_step_s_weights(flown(tmp_path, "separate_async", NONE_AHEAD, "cluster.nodes=2"))
+        assert_each_step_s_weights(flown(tmp_path, "separate_async", *NONE_AHEAD, "cluster.nodes=2"))
 
 
 def assert_each_step_s_weights(run_dir):
