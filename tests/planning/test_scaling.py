@@ -132,6 +132,7 @@ def test_a_stage_that_does_not_fit_prints_the_plan_and_a_change(capsys):
         (["nowhere.yaml"], "no such config file"),
         ([LARGE], "no model here"),
         ([LARGE, MODEL, "--gpus", "12"], "12 GPUs cannot fill machines of 8"),
+        ([LARGE, MODEL, "--gpus", "65544"], "65544 GPUs"),
         ([LARGE, MODEL, "--gpus", "1"], "engines of 2 GPUs"),
         ([LARGE, MODEL, "--gpus", "8,x"], "'8,x'"),
         ([LARGE, MODEL, "--gpus", "0"], "'0'"),
