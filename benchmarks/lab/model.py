@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.lab.gradients import EmbedRuns, ScaleRuns
+
 Weights = dict[str, Tensor]
 EPSILON = 1e-6
 ROPE_BASE = 10000.0
@@ -89,18 +91,22 @@ def rotary_table(length: int, head_width: int, device: torch.device, dtype: torc
     return angle.cos().to(dtype), angle.sin().to(dtype)
 
 
-def add_and_norm(stream: Tensor, update: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """The stream [R, m, width] after ``update``, and its RMS norm scaled by ``weight`` [R, width]."""
+def add_and_norm(stream: Tensor, update: Tensor) -> tuple[Tensor, Tensor]:
+    """The stream [R, m, width] after ``update``, and its RMS norm without a weight."""
     stream = stream + update
-    return stream, F.rms_norm(stream, stream.shape[-1:], None, EPSILON) * weight[:, None, :]
+    return stream, F.rms_norm(stream, stream.shape[-1:], None, EPSILON)
 
 
-def norm_and_rotate(heads: Tensor, weight: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Heads [R, n, T, H, D] normed per head with ``weight`` [R, D] and turned by their position [T, D]."""
-    normed = F.rms_norm(heads, heads.shape[-1:], None, EPSILON) * weight[:, None, None, None, :]
+def norm_heads(heads: Tensor) -> Tensor:
+    """The RMS norm of each head without a weight."""
+    return F.rms_norm(heads, heads.shape[-1:], None, EPSILON)
+
+
+def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Heads [R, n, T, H, D] turned by their position [T, D]."""
     half = heads.shape[-1] // 2
-    turned = torch.cat((-normed[..., half:], normed[..., :half]), -1)
-    return normed * cosine[:, None, :] + turned * sine[:, None, :]
+    turned = torch.cat((-heads[..., half:], heads[..., :half]), -1)
+    return heads * cosine[:, None, :] + turned * sine[:, None, :]
 
 
 def gated(both: Tensor) -> Tensor:
@@ -110,10 +116,11 @@ def gated(both: Tensor) -> Tensor:
 
 @dataclass
 class Pieces:
-    """The three elementwise pieces, plain or compiled: their fusion is where a small model's time goes."""
+    """The elementwise pieces, plain or compiled: their fusion is where a small model's time goes."""
 
-    add_and_norm: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = add_and_norm
-    norm_and_rotate: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = norm_and_rotate
+    add_and_norm: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = add_and_norm
+    norm_heads: Callable[[Tensor], Tensor] = norm_heads
+    rotate: Callable[[Tensor, Tensor, Tensor], Tensor] = rotate
     gated: Callable[[Tensor], Tensor] = gated
 
 
@@ -124,16 +131,27 @@ def compile_pieces() -> None:
     """Fuse the elementwise pieces with torch.compile, for forward, backward and sampling."""
     torch._dynamo.config.cache_size_limit = 64
     PIECES.add_and_norm = torch.compile(add_and_norm, dynamic=True)
-    PIECES.norm_and_rotate = torch.compile(norm_and_rotate, dynamic=True)
+    PIECES.norm_heads = torch.compile(norm_heads, dynamic=True)
+    PIECES.rotate = torch.compile(rotate, dynamic=True)
     PIECES.gated = torch.compile(gated, dynamic=True)
+
+
+def add_and_scale(stream: Tensor, update: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The stream [R, m, width] after ``update``, and its RMS norm scaled by ``weight`` [R, width]."""
+    stream, normed = PIECES.add_and_norm(stream, update)
+    return stream, ScaleRuns.apply(normed, weight)
+
+
+def norm_and_rotate(heads: Tensor, weight: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Heads [R, n, T, H, D] normed per head with ``weight`` [R, D] and turned by their position [T, D]."""
+    normed = PIECES.norm_heads(heads)
+    scaled = ScaleRuns.apply(normed.reshape(len(normed), -1, normed.shape[-1]), weight)
+    return PIECES.rotate(scaled.view(normed.shape), cosine, sine)
 
 
 def embed(weights: Weights, ids: Tensor) -> Tensor:
     """Rows of each run's own table: ids [R, ...] -> [R, ..., width]."""
-    table = weights["embedding"]
-    runs, size, width = table.shape
-    offset = torch.arange(runs, device=ids.device).view(-1, *[1] * (ids.dim() - 1)) * size
-    return F.embedding(ids + offset, table.reshape(runs * size, width))
+    return EmbedRuns.apply(weights["embedding"], ids.flatten(1)).view(*ids.shape, -1)
 
 
 def project_heads(
@@ -143,8 +161,8 @@ def project_heads(
     runs, n, length = rows
     both = torch.bmm(normed, layer["qkv"]).view(runs, n, length, shape.heads + 2 * shape.key_heads, shape.head_width)
     query, key, value = both.split((shape.heads, shape.key_heads, shape.key_heads), 3)
-    query = PIECES.norm_and_rotate(query, layer["norm_query"], *table)
-    key = PIECES.norm_and_rotate(key, layer["norm_key"], *table)
+    query = norm_and_rotate(query, layer["norm_query"], *table)
+    key = norm_and_rotate(key, layer["norm_key"], *table)
     query, key, value = (x.reshape(runs * n, length, -1, shape.head_width).transpose(1, 2) for x in (query, key, value))
     return query, key, value
 
@@ -168,16 +186,16 @@ def hidden_states(
     update = torch.zeros_like(stream)
     repeats = shape.heads // shape.key_heads
     for index, layer in enumerate(layers(weights)):
-        stream, normed = PIECES.add_and_norm(stream, update, layer["norm_attention"])
+        stream, normed = add_and_scale(stream, update, layer["norm_attention"])
         query, key, value = project_heads(shape, layer, normed, (runs, n, length), table)
         if cache is not None:
             cache[index][0][:, :, :length], cache[index][1][:, :, :length] = key, value
         key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         update = torch.bmm(mixed.transpose(1, 2).reshape(runs, n * length, -1), layer["out"])
-        stream, normed = PIECES.add_and_norm(stream, update, layer["norm_mlp"])
+        stream, normed = add_and_scale(stream, update, layer["norm_mlp"])
         update = torch.bmm(PIECES.gated(torch.bmm(normed, layer["gate_up"])), layer["down"])
-    _, normed = PIECES.add_and_norm(stream, update, weights["norm_last"])
+    _, normed = add_and_scale(stream, update, weights["norm_last"])
     return normed.view(runs, n, length, shape.width)
 
 
@@ -202,7 +220,7 @@ def decode_logits(
     mask = (torch.arange(visible, device=token.device) <= at)[None, None, None, :]
     group = shape.heads // shape.key_heads
     for layer, (keys, values) in zip(layers(weights), cache, strict=True):
-        stream, normed = PIECES.add_and_norm(stream, update, layer["norm_attention"])
+        stream, normed = add_and_scale(stream, update, layer["norm_attention"])
         query, key, value = project_heads(shape, layer, normed, (runs, n, 1), here)
         keys.index_copy_(2, at, key)
         values.index_copy_(2, at, value)
@@ -213,7 +231,7 @@ def decode_logits(
             attn_mask=mask.expand(runs * n, 1, group, visible),
         )
         update = torch.bmm(mixed.reshape(runs, n, -1), layer["out"])
-        stream, normed = PIECES.add_and_norm(stream, update, layer["norm_mlp"])
+        stream, normed = add_and_scale(stream, update, layer["norm_mlp"])
         update = torch.bmm(PIECES.gated(torch.bmm(normed, layer["gate_up"])), layer["down"])
-    _, normed = PIECES.add_and_norm(stream, update, weights["norm_last"])
+    _, normed = add_and_scale(stream, update, weights["norm_last"])
     return torch.bmm(normed, weights["embedding"].transpose(1, 2)).float()

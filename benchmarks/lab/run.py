@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,8 +32,9 @@ class TooFewPairs(Exception):
 class CellRun:
     """Everything that the arms of one cell share."""
 
-    def __init__(self, cell: Cell, folder: CellFolder, device: torch.device, deadline: float) -> None:
+    def __init__(self, cell: Cell, folder: CellFolder, device: torch.device, deadline: float, arms: list[str]) -> None:
         self.cell, self.folder, self.device, self.deadline = cell, folder, device, deadline
+        self.arms = [arm for arm in cell.arms if arm.name in arms]
         self.world = make_world(cell.world, device)
         self.shape = Shape(self.world.vocabulary, **cell.model)
         self.trainer = Trainer(self.shape, self.world, cell.rl, cell.seeds, cell.rates, device)
@@ -54,7 +54,7 @@ class CellRun:
     def run_arms(self) -> bool:
         """Train what is missing, arm by arm. False when the time limit left something out."""
         longest = 0.0
-        for arm in self.cell.arms:
+        for arm in self.arms:
             if self.folder.finished(arm):
                 say(f"{arm.name}: done before")
                 continue
@@ -113,21 +113,17 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     cell = all_cells()[options.cell]
-    if options.arms:
-        named = options.arms.split(",")
-        unknown = set(named) - {arm.name for arm in cell.arms}
-        if unknown:
-            print(
-                f"{cell.name} has no arm {sorted(unknown)}: it has {[arm.name for arm in cell.arms]}", file=sys.stderr
-            )
-            return 2
-        cell = replace(cell, arms=tuple(arm for arm in cell.arms if arm.name in named))
+    known = [arm.name for arm in cell.arms]
+    named = known if options.arms is None else options.arms.split(",")
+    if unknown := sorted(set(named) - set(known)):
+        print(f"{cell.name} has no arm {unknown}: it has {known}", file=sys.stderr)
+        return 2
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda" and not options.eager:
         compile_pieces()
     say(f"{LABEL}: {cell.name} on {machine(device)['device']}")
     try:
-        run = CellRun(cell, CellFolder(options.out), device, BEGAN + options.seconds)
+        run = CellRun(cell, CellFolder(options.out), device, BEGAN + options.seconds, named)
     except TooFewPairs as problem:
         say(f"no go: {problem}")
         return 1
