@@ -20,7 +20,9 @@ class Stage:
 
     With ``until_learnt`` the stage ends at the first evaluation at which enough runs have learnt so much.
     The number is a share of the unreliable facts. ``share_of_runs`` says how many runs are enough.
+    With ``until_entropy`` the stage ends once enough runs have so small a share of the base's entropy.
     The next stage gets the steps that are left. With ``every`` the stage has evaluations of its own distance.
+    A ``fresh`` stage samples judge candidates anew, from the policies at its start.
     """
 
     pattern: tuple[StepKind, ...]
@@ -28,6 +30,8 @@ class Stage:
     until_learnt: float | None = None
     share_of_runs: float = 1.0
     every: int | None = None
+    until_entropy: float | None = None
+    fresh: bool = False
 
     def kind(self, step: int) -> StepKind:
         return self.pattern[step % len(self.pattern)]
@@ -37,13 +41,15 @@ class Stage:
 class Arm:
     """A right answer of L tokens is worth 1 - ``penalty`` * L / 100.
 
-    An adaptive penalty is scaled by the group's pass rate, so that hard problems may be long.
+    An adaptive penalty is scaled by the group's pass rate, so that hard problems may be long. ``hard`` is the share of
+    problems whose wrong judge candidate is one of those with the fewest wrong values.
     """
 
     name: str
     stages: tuple[Stage, ...]
     penalty: float = 0.0
     adaptive: bool = False
+    hard: float = 0.5
 
 
 def stage(steps: int, *kinds: StepKind) -> Stage:
@@ -88,6 +94,26 @@ def dose_arms(steps: int) -> tuple[Arm, ...]:
     """Vanilla, judging until a quarter of the unreliable facts is learnt, and both penalties."""
     arms = {arm.name: arm for arm in main_arms(steps)}
     return (arms["vanilla"], judge_until(0.25, steps // 2, steps), arms["penalty-high"], arms["penalty-low"])
+
+
+def recipe_arms(steps: int) -> tuple[Arm, ...]:
+    """Recipes of our own beside vanilla, plain judging, and a penalty. Each judges a sixth of the steps at first."""
+    arms = {arm.name: arm for arm in main_arms(steps)}
+    share, judging, generating = steps // 6, StepKind.JUDGE, StepKind.GENERATE
+    half = share // 2
+    again = replace(stage(half, judging), fresh=True)
+    dulled = Stage((judging,), steps // 2, until_entropy=0.75, share_of_runs=0.5, every=5)
+    blocks = (stage(half, judging), stage(steps // 2 - half, generating)) * 2
+    return (
+        arms["vanilla"],
+        arms["judge-20"],
+        judge_most(0.25, 0.75, steps // 2, steps),
+        Arm("judge-fresh", (stage(half, judging), again, stage(steps - 2 * half, generating))),
+        replace(arms["judge-20"], name="judge-hard", hard=1.0),
+        Arm("judge-entropy", (dulled, stage(steps // 2, generating))),
+        Arm("judge-blocks", blocks),
+        arms["penalty-low"],
+    )
 
 
 def registered_arms(steps: int) -> tuple[Arm, ...]:

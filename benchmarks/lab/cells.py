@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks.lab.arms import Arm, control_arms, dose_arms, main_arms, most_arms, registered_arms
+from benchmarks.lab.arms import Arm, control_arms, dose_arms, main_arms, most_arms, recipe_arms, registered_arms
 from benchmarks.lab.checks import LEAST_ENTROPY
 from benchmarks.lab.sft import SftConfig
 from benchmarks.lab.training import RlConfig
@@ -92,6 +92,15 @@ def registered_cells() -> list[Cell]:
     ]
 
 
+RECIPES_INSTANCE = 20
+
+
+def recipe_cell() -> Cell:
+    """Another instance of chain-92-05, exploratory, with our own recipes beside plain judging."""
+    cell = trained_longer(fresh_instance(chain_cell("chain", "92", "05"), RECIPES_INSTANCE, ""))
+    return replace(cell, name="chain-92-05-recipes", arms=recipe_arms(STEPS), check_edition=2)
+
+
 def dosed(cell: Cell) -> Cell:
     """Judging ends when enough is learnt, and not after 20 steps."""
     return replace(trained_longer(cell), arms=dose_arms(STEPS))
@@ -149,5 +158,5 @@ def tiny_cell(name: str, world: WorldConfig) -> Cell:
 def all_cells() -> dict[str, Cell]:
     cells = chain_cells()
     controls = [with_controls(cell) for cell in cells if cell.name in ("chain-92-05", "chain-92-40")]
-    every = [*cells, *controls, *registered_cells(), *gate_cells(), smoke_cell(), gate_smoke_cell()]
+    every = [*cells, *controls, *registered_cells(), recipe_cell(), *gate_cells(), smoke_cell(), gate_smoke_cell()]
     return {cell.name: cell for cell in every}

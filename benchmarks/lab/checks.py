@@ -111,9 +111,12 @@ def answers_right(curves: list[list[CurvePoint]]) -> float:
 
 
 def end_of_judging(curve: list[CurvePoint]) -> int | None:
-    """Index of the point at which a first stage of judging hands over to generating."""
-    for index, (point, following) in enumerate(pairwise(curve)):
-        if point["stage"].startswith("1-judge") and following["stage"].startswith("2-"):
+    """Index of the point at which the first stages, all of judging, hand over to a stage of generating."""
+    stages = [point["stage"].partition("-") for point in curve]
+    for index, ((number, _, kind), (after, _, following)) in enumerate(pairwise(stages)):
+        if kind == "generate":
+            return None
+        if kind.startswith("judge") and following == "generate" and after != number:
             return index
     return None
 

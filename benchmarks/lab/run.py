@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.lab.arms import Arm
 from benchmarks.lab.cells import Cell, all_cells
 from benchmarks.lab.checks import Check, base_checks, shortcut_accuracy
 from benchmarks.lab.evaluation import Evaluator
@@ -23,6 +24,7 @@ from benchmarks.lab.training import Trainer
 from benchmarks.lab.worlds.making import make_world
 
 POOL_SEED = 4242
+HARD = Arm.hard  # of every arm but the recipe of hard negatives
 
 
 class TooFewPairs(Exception):
@@ -39,7 +41,7 @@ class CellRun:
         self.shape = Shape(self.world.vocabulary, **cell.model)
         self.trainer = Trainer(self.shape, self.world, cell.rl, cell.seeds, cell.rates, device)
         self.base = repeat_run(self._base(), self.trainer.runs)
-        self.pool, heldout = self._pools()
+        self.pool, heldout = self._pools(HARD)
         self.evaluator = Evaluator(self.world, self.trainer.solver, self.trainer.judger, heldout, cell.rl.group)
 
     def check_base(self) -> list[Check]:
@@ -61,8 +63,9 @@ class CellRun:
             if time.monotonic() + longest > self.deadline:
                 say(f"{arm.name}: no time left for {longest:.0f} s")
                 return False
-            octet = self.trainer.train(arm, self.base, self.pool, self.evaluator, self.cell.seed, self.deadline, say)
-            facts = {"candidate_tokens": self.pool.tokens, "pairs": len(self.pool), **machine(self.device)}
+            pool = self.pool if arm.hard == HARD else self._pools(arm.hard)[0]
+            octet = self.trainer.train(arm, self.base, pool, self.evaluator, self.cell.seed, self.deadline, say)
+            facts = {"candidate_tokens": octet.candidate_tokens, "pairs": len(pool), **machine(self.device)}
             self.folder.save_octet(self.cell, arm, octet, facts)
             say(f"{arm.name}: {'complete' if octet.complete else 'cut by the time limit'} in {octet.seconds:.0f} s")
             longest = max(longest, octet.seconds)
@@ -79,10 +82,11 @@ class CellRun:
         say("base trained")
         return self.folder.save_base(trained)
 
-    def _pools(self) -> tuple[Pool, Pool]:
+    def _pools(self, hard: float) -> tuple[Pool, Pool]:
         rl = self.cell.rl
         wanted = rl.pool + rl.heldout_pairs
-        pool = sample_pool(self.world, self.trainer.solver, self.base, rl.group, wanted, POOL_SEED, rl.pool_rounds)
+        sampler, rounds = self.trainer.solver, rl.pool_rounds
+        pool = sample_pool(self.world, sampler, self.base, rl.group, wanted, POOL_SEED, rounds, hard)
         say(f"{len(pool)} judge pairs from {pool.tokens / 1e6:.1f} M candidate tokens")
         if len(pool) <= rl.heldout_pairs:
             raise TooFewPairs(

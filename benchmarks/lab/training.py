@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -13,12 +13,13 @@ from benchmarks.lab.adam import Adam
 from benchmarks.lab.arms import Arm, Stage, StepKind
 from benchmarks.lab.checks import learnt
 from benchmarks.lab.evaluation import CurvePoint, Evaluator, Point, flat, tile
-from benchmarks.lab.judge_pool import Pool
+from benchmarks.lab.judge_pool import Pool, sample_pool
 from benchmarks.lab.model import Shape, Weights, cast, compute_type, next_token_logits, rotary_table, trainable
 from benchmarks.lab.objective import Clip, group_advantages, policy_loss, token_logprobs
 from benchmarks.lab.sampler import Sampler, Samples
 from benchmarks.lab.worlds.base import World, grade_verdicts, repeat
 
+FRESH_SEED = 90_001
 WARMUP = 8  # updates over which a stage's rate rises
 CHUNK_ROWS = 96  # rows a run in one forward: sorted by length, so that a chunk pads little
 
@@ -46,6 +47,7 @@ class Octet:
     steps: list[dict]
     complete: bool = False
     seconds: float = 0.0
+    candidate_tokens: int = 0
 
 
 class Trainer:
@@ -83,6 +85,8 @@ class Trainer:
         for index, stage in enumerate(arm.stages):
             adam = Adam(weights, self.rates)
             planned += stage.steps
+            pool = self.resample(arm, weights, pool, index) if stage.fresh else pool
+            octet.candidate_tokens = pool.tokens
             for step in range(planned - done):
                 if time.monotonic() > deadline:
                     octet.seconds = time.monotonic() - began
@@ -95,10 +99,18 @@ class Trainer:
                     last = total - done <= 2 * self.config.evaluate_every
                     points = evaluator.points(weights, last)
                     self._record(octet, points, done, f"{index + 1}-{kind}", tokens, arm, began, say)
-                    if taught(stage, points):
+                    if taught(stage, points) or dulled(stage, points, octet.curves):
                         break
         octet.complete, octet.seconds = True, time.monotonic() - began
         return octet
+
+    def resample(self, arm: Arm, weights: Weights, pool: Pool, seed: int) -> Pool:
+        """As many candidates as ``pool`` has, sampled from all runs as they are now. Tokens add up."""
+        config, now = self.config, {name: value.detach() for name, value in weights.items()}
+        fresh = sample_pool(
+            self.world, self.solver, now, config.group, len(pool), FRESH_SEED + seed, config.pool_rounds, arm.hard
+        )
+        return replace(fresh, tokens=pool.tokens + fresh.tokens)
 
     def step(self, arm: Arm, kind: StepKind, weights: Weights, adam: Adam, pool: Pool, seed: int) -> dict[str, Tensor]:
         """Sample, reward, update. Problems depend on the seed and not on the arm."""
@@ -235,6 +247,14 @@ def taught(stage: Stage, points: list[Point]) -> bool:
         return False
     reached = sum(learnt(point) >= stage.until_learnt for point in points)
     return reached >= stage.share_of_runs * len(points)
+
+
+def dulled(stage: Stage, points: list[Point], curves: list[list[CurvePoint]]) -> bool:
+    """Whether the stage ends because enough runs have lost enough of the base's entropy."""
+    if stage.until_entropy is None:
+        return False
+    shares = [point["entropy"] / curve[0]["entropy"] for point, curve in zip(points, curves, strict=True)]
+    return sum(share <= stage.until_entropy for share in shares) >= stage.share_of_runs * len(shares)
 
 
 def rows_of(values: Tensor, rows: Tensor, places: int) -> Tensor:

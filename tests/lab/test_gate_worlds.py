@@ -39,7 +39,7 @@ def pooled(request):
     """(world, pairs of right and wrong answers of the base)."""
     world, draw = world_of(request.param), torch.Generator().manual_seed(2)
     problems = world.problems(4000, draw)
-    return world, pairs_of(world, problems, world.solve_traces(repeat(problems, GROUP), draw), GROUP, draw)
+    return world, pairs_of(world, problems, world.solve_traces(repeat(problems, GROUP), draw), GROUP, draw, 0.5)
 
 
 def test_each_gate_has_one_key_that_it_asks_for(sampled):

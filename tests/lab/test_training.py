@@ -9,6 +9,7 @@ import torch
 from benchmarks.lab.adam import Adam
 from benchmarks.lab.arms import (
     Arm,
+    Stage,
     StepKind,
     control_arms,
     dose_arms,
@@ -16,11 +17,13 @@ from benchmarks.lab.arms import (
     judge_until,
     main_arms,
     most_arms,
+    stage,
 )
-from benchmarks.lab.judge_pool import Pool
+from benchmarks.lab.judge_pool import Pool, pairs_of
 from benchmarks.lab.model import cast, next_token_logits, trainable
 from benchmarks.lab.objective import policy_loss, token_logprobs
 from benchmarks.lab.training import RlConfig, Trainer, penalised
+from benchmarks.lab.worlds.base import repeat
 from benchmarks.lab.worlds.chain import ChainConfig, ChainWorld
 
 CPU = torch.device("cpu")
@@ -179,6 +182,50 @@ def test_judging_ends_once_most_runs_have_learnt_enough(shape, weights, draw, mo
     octet = trainer.train(judge_most(0.25, 0.75, 8, 10), eight, pool_of(world, draw), Learnt(), 0, math.inf)
     assert [step["kind"] for step in octet.steps] == ["judge"] * judged + ["generate"] * (10 - judged)
     assert [point["step"] for point in octet.curves[0]] == sorted({0, 5, judged, 10})
+
+
+@pytest.mark.parametrize(("least", "judged"), [(0.5, 2), (0.9, 4)], ids=["dulled", "still diverse"])
+def test_judging_ends_once_entropy_has_fallen(trainer, weights, draw, monkeypatch, least, judged):
+    """The base has entropy 1. Every later point has ``least``, and .75 is enough."""
+    seen = []
+
+    class Dulled:
+        def points(self, weights, full):
+            seen.append(1.0 if not seen else least)
+            return [point | {"entropy": seen[-1]} for point in points_of(0.0, 0.0)]
+
+    monkeypatch.setattr(trainer, "config", replace(SMALL, evaluate_every=2))
+    arm = Arm("dulled", (Stage((StepKind.JUDGE,), 4, until_entropy=0.75), stage(2, StepKind.GENERATE)))
+    octet = trainer.train(arm, weights, pool_of(trainer.world, draw), Dulled(), 0, math.inf)
+    assert [step["kind"] for step in octet.steps] == ["judge"] * judged + ["generate"] * (6 - judged)
+
+
+def test_a_fresh_stage_judges_candidates_of_the_policies_it_starts_from(trainer, weights, draw, monkeypatch):
+    old, judged = pool_of(trainer.world, draw), []
+    new = replace(old, tokens=7)
+
+    class Same:
+        def points(self, weights, full):
+            return points_of(0.0, 0.0)
+
+    def step(arm, kind, weights, adam, pool, seed):
+        judged.append(pool.tokens)
+        return {"sampled": torch.zeros(2)}
+
+    monkeypatch.setattr(trainer, "step", step)
+    monkeypatch.setattr("benchmarks.lab.training.sample_pool", lambda *rest: new)
+    judging = stage(2, StepKind.JUDGE)
+    octet = trainer.train(Arm("fresh", (judging, replace(judging, fresh=True))), weights, old, Same(), 0, math.inf)
+    assert judged == [old.tokens] * 2 + [old.tokens + 7] * 2
+    assert octet.candidate_tokens == old.tokens + 7
+
+
+def test_hard_pairs_have_the_fewest_wrong_values(world, draw):
+    problems = world.problems(64, draw)
+    traces = world.solve_traces(repeat(problems, 16), draw)
+    wrong = lambda pool: (pool.wrong != pool.problems["gold"]).sum(-1).float().mean()  # noqa: E731
+    hard, any_wrong = (pairs_of(world, problems, traces, 16, draw, share) for share in (1.0, 0.0))
+    assert wrong(hard) < wrong(any_wrong)
 
 
 @pytest.mark.parametrize("kind", [StepKind.JUDGE, StepKind.JUDGE_FEW, StepKind.JUDGE_SHUFFLED, StepKind.JUDGE_SFT])
