@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.hysparse.long_rl.equal import paired, verdict
 from benchmarks.hysparse.long_rl.figures import (
     Group,
     Step,
     Wait,
     agreement_of,
-    end,
     held,
     rate,
     slope,
     steps_of,
     token_bytes,
-    verdict,
 )
+from benchmarks.hysparse.long_rl.landing import bracket, crossing, move_between, snapshot
 from benchmarks.hysparse.long_rl.options import lessons_of, parse_arguments, rl_task
-from benchmarks.hysparse.long_rl.policy import accuracy, make_policy, scale_for
+from benchmarks.hysparse.long_rl.policy import accuracy, chances_of, make_policy
 from benchmarks.hysparse.long_rl.sft import batch, row_tokens
 from benchmarks.hysparse.long_rl.stages import TRAINING
 from benchmarks.hysparse.long_rl.task import HELDOUT, examples, response, row_of, same_walk
@@ -159,15 +159,37 @@ def test_the_accuracy_of_sampling_is_the_product_of_probabilities(task):
         math.prod(float(model.lm_head(h).softmax(-1)[t].detach()) for h, t in zip(states, tokens, strict=True))
         for states, tokens in zip(hidden, right, strict=True)
     ]
-    assert accuracy(model, hidden, right).sampled == pytest.approx(sum(chances) / 2, rel=1e-4)
+    assert accuracy(*chances_of(model, hidden, right)).sampled == pytest.approx(sum(chances) / 2, rel=1e-4)
 
 
-def test_the_factor_of_logits_reaches_the_target(task):
+def test_half_way_weights_are_the_mean_of_both_ends(task):
     model = make_policy("full", task.words, 1024, tiny=True)
-    right = torch.tensor([[task.words.said(0), task.words.said(1)]])
-    hidden = model.model.embed_tokens.weight[right].detach()
-    scale = scale_for(model, hidden, right, 0.5)
-    assert accuracy(model, hidden, right, scale).sampled == pytest.approx(0.5, abs=0.01)
+    one = snapshot(model)
+    two = {name: value + 1 for name, value in one.items()}
+    move_between(model, one, two, 0.5)
+    assert all(torch.allclose(value, one[name] + 0.5, atol=1e-5) for name, value in model.named_parameters())
+
+
+@pytest.mark.parametrize("place", [0.03, 0.4, 0.97])
+def test_a_landing_finds_the_share_that_has_the_target(place):
+    def rises(share):
+        return 1 / (1 + math.exp(-12 * (share - place)))
+
+    low, high = bracket(rises, 0.5, 2)
+    assert low <= place <= high
+    assert rises(crossing(rises, max(0.0, low - 0.1), min(1.0, high + 0.1), 0.5)) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_landing_without_a_crossing_takes_the_nearest_point():
+    assert crossing(lambda share: 0.1 * share, 0.2, 0.8, 0.5) == 0.8
+
+
+def test_a_paired_difference_is_that_of_its_gaps():
+    one, two = [0.5, 0.9, 0.1], [0.4, 0.5, 0.3]
+    found, gaps = paired(one, two), [0.1, 0.4, -0.2]
+    mean = sum(gaps) / 3
+    error = math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / 2 / 3)
+    assert (found.mean, found.half) == pytest.approx((mean, 1.96 * error))
 
 
 def test_the_first_turn_waits_for_all_runs(tmp_path):
@@ -246,19 +268,30 @@ def test_agreement_is_the_share_of_variance_between_problems():
     assert agreement_of(always_or_never) == pytest.approx(1.0)
 
 
-def test_two_rising_runs_with_equal_ends_may_be_compared_over_time():
-    runs = {"a": steps(np.linspace(0.4, 0.9, 8)), "b": steps(np.linspace(0.38, 0.88, 8))}
-    assert verdict(runs, dict.fromkeys(runs, GROUP))[0]
+def policies(one, two, count=400, noise=0.05):
+    draw = np.random.default_rng(0)
+    return {name: list(mean + draw.normal(0, noise, count)) for name, mean in (("a", one), ("b", two))}
 
 
-@pytest.mark.parametrize("second", [np.linspace(0.5, 0.5, 8), np.linspace(0.0, 0.3, 8)], ids=["flat", "lower end"])
-def test_a_flat_run_or_a_lower_end_leaves_speed_alone(second):
-    runs = {"a": steps(np.linspace(0.4, 0.9, 8)), "b": steps(second)}
-    assert not verdict(runs, dict.fromkeys(runs, GROUP))[0]
+def test_two_gaining_policies_with_equal_starts_and_ends_may_be_compared_over_time():
+    assert verdict(policies(0.50, 0.51), policies(0.80, 0.81))[0]
 
 
-def test_the_end_is_the_mean_of_the_last_steps():
-    assert end(steps([0.1, 0.4, 0.8]), GROUP)[0] == pytest.approx(0.6)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (policies(0.50, 0.51), policies(0.80, 0.51)),
+        (policies(0.50, 0.51), policies(0.80, 0.70)),
+        (policies(0.50, 0.54), policies(0.80, 0.80)),
+        (policies(0.50, 0.51), policies(0.45, 0.45)),
+        (policies(0.50, 0.51, 20), policies(0.80, 0.80, 20, 0.3)),
+        (policies(0.50, 0.51), {"a": [0.8] * 400}),
+        ({"a": [0.5] * 400}, {"a": [0.8] * 400}),
+    ],
+    ids=["flat", "lower end", "unequal start", "both lose", "too few problems", "a stage cut", "one policy"],
+)
+def test_anything_else_leaves_speed_alone(before, after):
+    assert not verdict(before, after)[0]
 
 
 def test_equal_bytes_hold_more_prompts_of_hysparse():

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.hysparse.long_rl.equal import NORMAL
 from data.jsonl import read_jsonl
 from judgerlvr.evaluation.intervals import wilson_ends
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.runs.metrics import MEAN_TOKENS, REWARD, StepRow
 
-NORMAL = 1.96  # half width of an interval of 95 %, in standard errors
 PARTS = ("gen", "old_log_prob", "update_actor", "update_weights", "save_checkpoint", "step")
 BYTES = 2  # of a cached number
 
@@ -110,31 +110,9 @@ def slope(steps: Sequence[Step], group: Group) -> tuple[float, float]:
     return float((centred * rewards).sum()) / spread, NORMAL * 0.5 / math.sqrt(group.worth * spread)
 
 
-def end(steps: Sequence[Step], group: Group, last: int = 2) -> tuple[float, float]:
-    """Mean reward of the last steps, and the standard error of a reward of that size."""
-    rewards = [step.reward for step in steps[-last:]]
-    mean = float(np.mean(rewards)) if rewards else math.nan
-    # Rewards that are all right or all wrong still leave an error of about a response.
-    share = min(max(mean, 1 / (group.worth + 2)), 1 - 1 / (group.worth + 2))
-    return mean, math.sqrt(share * (1 - share) / (group.worth * max(1, len(rewards))))
-
-
-def verdict(runs: dict[str, list[Step]], groups: dict[str, Group]) -> tuple[bool, str]:
-    """Whether reward over wall-clock time may be compared, and why. Both slopes must differ from zero, and both rewards
-    must end equal within the interval of their difference.
-    """
-    slopes = {name: slope(steps, groups[name]) for name, steps in runs.items()}
-    if len(runs) < 2 or any(math.isnan(value) for value, _ in slopes.values()):
-        return False, "a run has fewer than three steps: the figure is tokens per second alone"
-    words = [f"{name} gains {value:+.3f} ± {half:.3f} reward a step" for name, (value, half) in slopes.items()]
-    moved = all(value - half > 0 for value, half in slopes.values())
-    (one, one_error), (two, two_error) = (end(steps, groups[name]) for name, steps in runs.items())
-    half = NORMAL * math.hypot(one_error, two_error)
-    equal = abs(one - two) <= half
-    words.append(f"the last two steps differ by {one - two:+.3f} ± {half:.3f}")
-    if moved and equal:
-        return True, f"{'; '.join(words)}: reward over wall-clock time is a figure"
-    return False, f"{'; '.join(words)}: the figure is tokens per second alone"
+def seconds_of(steps: Sequence[Step]) -> float:
+    """Seconds of all steps but first ones."""
+    return sum(step.seconds["step"] for step in steps if not step.first)
 
 
 def token_bytes(config: HySparseConfig) -> int:

@@ -23,7 +23,8 @@ TINY = {
     "clusters": 12,
     "lessons": list(TINY_LESSONS),
     "final_rows": 2,
-    "heldout": 24,
+    "landing": 16,
+    "fresh": 24,
     "sft_seconds": 60.0,
     "stage_seconds": 150.0,
     "steps": 2,
@@ -57,7 +58,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--sft-lr", type=float, default=6e-4, help="of matrices, see `recall.models.groups`")
     parser.add_argument("--lessons", nargs="+", default=list(LESSONS))
     parser.add_argument("--final-rows", type=int, default=2, help="rows a step of the last lesson")
-    parser.add_argument("--heldout", type=int, default=64, help="held-out problems of the accuracy before RL")
+    parser.add_argument("--landing", type=int, default=384, help="problems that decide where SFT lands")
+    parser.add_argument("--fresh", type=int, default=512, help="problems of the accuracies before and after RL")
     parser.add_argument("--target", type=float, default=0.5, help="accuracy at which SFT ends")
     parser.add_argument("--stage-seconds", type=float, default=175, help="of a stage, from its start to its end")
     parser.add_argument("--apart", action="store_true", help="start the second stage when the first has ended")

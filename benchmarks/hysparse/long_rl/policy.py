@@ -102,37 +102,21 @@ def heldout_hidden(model: HySparseForCausalLM, task: Task, heldout: list[Example
 
 
 @torch.no_grad()
-def accuracy(model: HySparseForCausalLM, hidden: Tensor, right: Tensor, scale: float = 1.0) -> Accuracy:
-    """Accuracy with logits times ``scale``. A problem has one right response, whose probability is the accuracy."""
+def chances_of(model: HySparseForCausalLM, hidden: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Probability of each problem's one right response at temperature 1, and whether greedy decoding gives it."""
     head = model.model.embed_tokens.weight.float()
     chance, hits = [], []
     for states, tokens in zip(hidden, right, strict=True):
-        logits = functional.linear(states, head) * scale
-        losses = functional.cross_entropy(logits, tokens, reduction="none")
-        chance.append((-losses.sum()).exp())
+        logits = functional.linear(states, head)
+        chance.append((-functional.cross_entropy(logits, tokens, reduction="none").sum()).exp())
         hits.append((logits.argmax(-1) == tokens).all().float())
-    count = len(chance)
-    chances, greedy = torch.stack(chance), torch.stack(hits)
-    errors = [float(part.std(correction=0)) / count**0.5 for part in (chances, greedy)]
-    return Accuracy(count, float(chances.mean()), errors[0], float(greedy.mean()), errors[1])
+    return torch.stack(chance), torch.stack(hits)
 
 
-def scale_for(model: HySparseForCausalLM, hidden: Tensor, right: Tensor, target: float) -> float:
-    """Factor of the logits at which the expected accuracy of sampling is ``target``, by bisection between 1/8 and 8.
-
-    The accuracy grows with the factor up to the accuracy of greedy decoding, which the target must not exceed.
-    """
-    low, high = 1 / 8, 8.0
-    for _ in range(20):
-        middle = (low * high) ** 0.5
-        below = accuracy(model, hidden, right, middle).sampled < target
-        low, high = (middle, high) if below else (low, middle)
-    return (low * high) ** 0.5
-
-
-@torch.no_grad()
-def scale_logits(model: HySparseForCausalLM, scale: float) -> None:
-    model.model.norm.weight.mul_(scale)
+def accuracy(chances: Tensor, hits: Tensor) -> Accuracy:
+    """Means and standard errors of what ``chances_of`` gives."""
+    errors = [float(part.std(correction=0)) / len(part) ** 0.5 for part in (chances, hits)]
+    return Accuracy(len(chances), float(chances.mean()), errors[0], float(hits.mean()), errors[1])
 
 
 def save_policy(model: HySparseForCausalLM, words: Words, out: Path) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.hysparse.kernels.table import heading
+from benchmarks.hysparse.long_rl.equal import NORMAL, chances_after, chances_before, verdict
 from benchmarks.hysparse.long_rl.figures import (
-    NORMAL,
     PARTS,
     Group,
     Step,
@@ -20,9 +19,10 @@ from benchmarks.hysparse.long_rl.figures import (
     held,
     mean_seconds,
     rate,
+    seconds_of,
+    slope,
     steps_of,
     token_bytes,
-    verdict,
     waits_of,
 )
 from benchmarks.hysparse.long_rl.stages import keys
@@ -38,16 +38,15 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def group_of(options: argparse.Namespace, equal: dict[str, Any], name: str) -> Group:
-    agreement = agreement_of(equal[name]["after"]) if name in equal else 1.0
+def group_of(options: argparse.Namespace, sft: dict[str, Any]) -> Group:
+    agreement = agreement_of(sft["accuracy"]) if sft else 1.0
     return Group(options.prompts, options.samples, agreement)
 
 
 def write_record(options: argparse.Namespace, ends: list[str], seconds: float) -> None:
     """Both files. ``ends`` says how the stages of this call ended, and ``seconds`` is the time of this call."""
-    equal = read(options.out / "equal.json")
     sft = {name: read(options.out / "sft" / name / "sft.json") for name in options.order}
-    groups = {name: group_of(options, equal, name) for name in options.order}
+    groups = {name: group_of(options, sft[name]) for name in options.order}
     runs = {
         name: steps_of(
             merge_steps(read_metrics(options.out / f"{name}-{METRICS}")),
@@ -57,7 +56,8 @@ def write_record(options: argparse.Namespace, ends: list[str], seconds: float) -
         for name in options.order
     }
     there = {name: steps for name, steps in runs.items() if steps}
-    comparable, words = verdict(there, groups)
+    after = chances_after(options.out)
+    comparable, words = verdict(chances_before(options.out, options.order), after)
     facts = {**heading(), **versions(), "seconds of this call": round(seconds)}
     record = {
         **facts,
@@ -65,7 +65,8 @@ def write_record(options: argparse.Namespace, ends: list[str], seconds: float) -
         "keys": keys(options),
         "ends": ends,
         "sft": sft,
-        "equal": equal,
+        "after": {name: sum(chances) / len(chances) for name, chances in after.items()},
+        "slopes": {name: slope(steps, groups[name]) for name, steps in there.items()},
         "cache": cache_of(options),
         "steps": {name: [asdict(step) for step in steps] for name, steps in runs.items()},
         "rates": {name: {part: rate(steps, part) for part in RATES} for name, steps in there.items()},
@@ -74,8 +75,15 @@ def write_record(options: argparse.Namespace, ends: list[str], seconds: float) -
     }
     (options.out / "long-rl.json").write_text(json.dumps(record, indent=1) + "\n")
     lines = [f"{name}: {value}  " for name, value in facts.items()]
-    lines += ["", *sft_lines(sft, equal), *cache_lines(record["cache"]), *speed_lines(there)]
-    lines += ["## Verdict", "", f"{words}.", "", *(step_table(name, steps) for name, steps in there.items())]
+    lines += ["", *sft_lines(sft, after), *cache_lines(record["cache"]), *speed_lines(there)]
+    lines += [
+        "## Verdict",
+        "",
+        f"{words}.",
+        *clock_lines(there, comparable),
+        "",
+        *(step_table(name, steps) for name, steps in there.items()),
+    ]
     lines += [
         "",
         *(f"- {line}" for line in ends),
@@ -96,25 +104,34 @@ def versions() -> dict[str, str]:
     return {"engines": ", ".join(found)}
 
 
-def sft_lines(sft: dict[str, Any], equal: dict[str, Any]) -> list[str]:
-    """Accuracy of both policies before RL."""
+def sft_lines(sft: dict[str, Any], after: dict[str, list[float]]) -> list[str]:
+    """Accuracy of both saved policies before RL and after, on the same fresh problems."""
     lines = [
-        "## Before RL",
+        "## Before RL and after",
         "",
-        "| policy | parameters | layers | steps | tokens | seconds | problems | sampled | greedy | factor of logits | "
-        "sampled then |",
+        "| policy | parameters | layers | steps of SFT | tokens | seconds | share of the way to the last look | "
+        "problems | sampled before RL | greedy before RL | sampled after RL |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, found in sft.items():
         if not found:
             continue
-        own, before = equal.get(name, {}), found["accuracy"]
-        after = own.get("after", before)
+        before, chances = found["accuracy"], after.get(name)
         cells = [name, f"{found['parameters'] / 1e6:.1f} M", found["layers"], found["steps"], f"{found['tokens']:.3g}"]
-        cells += [f"{found['seconds']:.0f} {found['error']}", before["problems"], share(before, "sampled")]
-        cells += [share(before, "greedy"), f"{own.get('scale', math.nan):.3f}", share(after, "sampled")]
-        lines.append(row(cells))
+        cells += [f"{found['seconds']:.0f} {found['error']}", f"{found['share']:.3f}", before["problems"]]
+        cells += [share(before, "sampled"), share(before, "greedy")]
+        lines.append(row([*cells, f"{sum(chances) / len(chances):.3f}" if chances else "-"]))
     return [*lines, ""]
+
+
+def clock_lines(runs: dict[str, list[Step]], comparable: bool) -> list[str]:
+    """Seconds of both runs for equal steps that end in equal accuracy, when that is a figure."""
+    if not comparable or len({len(steps) for steps in runs.values()}) != 1:
+        return []
+    seconds = {name: seconds_of(steps) for name, steps in runs.items()}
+    one, two = seconds.values()
+    told = " and ".join(f"{name} {value:.1f} s" for name, value in seconds.items())
+    return ["", f"To the same accuracy, first steps left out: {told}, a ratio of {two / one:.2f}."]
 
 
 def share(accuracy: dict[str, Any], kind: str) -> str:

@@ -2,11 +2,11 @@
 
     python -m benchmarks.hysparse.long_rl.run OUT [--tiny] [--seconds 460] [key=value ...]
 
-Both policies learn long recall (`task.py`) side by side, and are brought to equal accuracy (`equal.py`). Stage 2 then
+Both policies learn long recall (`task.py`) side by side, up to one accuracy (`landing.py`). Stage 2 then
 trains each policy through the product's command, with the same keys, seeds and bytes of KV cache. Both stages start at
 once and step in turn (`turns.py`), or with --apart one after the other. OUT/long-rl.md and OUT/long-rl.json give tokens
-per second, and reward over wall-clock time. A second call with the same OUT goes on, and with `--seconds 0` writes the
-record alone. Given keys go to both stages.
+per second, accuracies before and after RL (`equal.py`), and reward over wall-clock time. A second call with the same
+OUT goes on, and with `--seconds 0` writes the record alone. Given keys go to both stages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks.hysparse.long_rl.equal import equalise
+from benchmarks.hysparse.long_rl.equal import measure_after, publish
 from benchmarks.hysparse.long_rl.options import parse_arguments
 from benchmarks.hysparse.long_rl.policy import POLICIES
 from benchmarks.hysparse.long_rl.record import write_record
@@ -45,8 +45,9 @@ def main() -> int:
     options.order = trained(options)
     stages = Stages(options, begun)
     try:
-        equalise(options)
+        publish(options)
         stages.all()
+        measure_after(options)
     finally:
         write_record(options, stages.lines, time.monotonic() - begun)
     return 0 if len(options.order) == len(POLICIES) else 1

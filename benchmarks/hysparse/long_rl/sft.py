@@ -4,7 +4,8 @@
 
 `run.py` starts one process for each policy. Rows grow by lessons. A row is a prompt and the responses to several
 chains, one after the other, because a single response teaches little for a long prompt. The last lesson has the prompts
-of RL. Training ends there once the expected accuracy of sampling on held-out problems reaches the target.
+of RL. Training ends there once the expected accuracy of sampling on held-out problems reaches the target. The weights
+then go back part of the way to the look before (`landing.py`), so that both policies have the target's accuracy.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.hysparse.kernels.case import DEVICE
+from benchmarks.hysparse.long_rl.landing import LOOKS, State, land, measure, snapshot
 from benchmarks.hysparse.long_rl.options import Lesson, lessons_of, parse_arguments, rl_task, words_of
-from benchmarks.hysparse.long_rl.policy import accuracy, heldout_hidden, make_policy, save_policy
+from benchmarks.hysparse.long_rl.policy import accuracy, chances_of, heldout_hidden, make_policy, save_policy
 from benchmarks.hysparse.long_rl.task import HELDOUT, Example, Task, draw_example, examples, response
 from benchmarks.hysparse.recall.models import groups
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
@@ -33,8 +35,8 @@ from judgerlvr.hysparse.modeling import HySparseForCausalLM
 SHORT_WARMUP = 20  # steps
 # Share of right words at which a lesson ends.
 LEARNT = 0.98
-# Problems of a look at the accuracy during training, and the least share of time between looks.
-LOOK, LOOKS = 16, 25
+# Problems of a look at the accuracy during training, and looks in the seconds of training at most.
+LOOK, MOST_LOOKS = 32, 25
 
 
 def row_tokens(task: Task, example: Example, order: np.ndarray) -> tuple[list[int], list[int]]:
@@ -70,6 +72,8 @@ class Trainer:
     steps: int = 0
     tokens: int = 0
     right: float = 0.0  # running share of right words
+    below: State | None = None  # weights of the last look below the target, or of the last lesson's start
+    reached: bool = False
     log: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -110,21 +114,32 @@ class Trainer:
     def train(self, lesson: Lesson, until: float, seed: int, looks: list[Example] | None = None) -> None:
         """Steps of one lesson until ``until`` seconds or until learnt, by held-out ``looks`` if given, or by words."""
         draw, due, self.right = np.random.default_rng(seed), self.elapsed, 0.0
+        if looks is not None:
+            self.below = snapshot(self.model)
         while self.elapsed < until:
             self.step(*batch(lesson.task, lesson.rows, draw))
             done = self.right >= LEARNT and looks is None
             if looks is not None and self.elapsed >= due and self.right >= 0.8:
                 done = self.look(lesson.task, looks)
-                due = self.elapsed + self.options.sft_seconds / LOOKS
+                due = self.elapsed + self.options.sft_seconds / MOST_LOOKS
             if done:
                 break
         self.say(lesson.task)
 
     def look(self, task: Task, looks: list[Example]) -> bool:
         """Whether the expected accuracy of sampling has reached the target."""
-        now = accuracy(self.model, *heldout_hidden(self.model, task, looks))
+        now = accuracy(*chances_of(self.model, *heldout_hidden(self.model, task, looks)))
         self.say(task, sampled=now.sampled, greedy=now.greedy)
-        return now.sampled >= self.options.target
+        self.reached = now.sampled >= self.options.target
+        if not self.reached:
+            self.below = snapshot(self.model)
+        return self.reached
+
+    def settle(self, task: Task) -> float:
+        """Go back to the target's accuracy. Returns the share of the way from the look before, 1 without a landing."""
+        if not self.reached or self.below is None:
+            return 1.0
+        return land(self.model, task, self.below, self.options.target, LOOK, self.options.landing)
 
     def say(self, task: Task, **values: float) -> None:
         self.log.append(
@@ -150,24 +165,25 @@ def teach(trainer: Trainer, lessons: list[Lesson], looks: list[Example]) -> None
 
 
 def save(trainer: Trainer, folder: Path, error: str) -> None:
-    """The policy, the final accuracy with the hidden states, and the log."""
+    """The policy, the accuracy of the saved policy on fresh problems, and the log."""
     task = rl_task(trainer.options)
-    hidden, right = heldout_hidden(trainer.model, task, list(islice(examples(task, HELDOUT), trainer.options.heldout)))
-    result = accuracy(trainer.model, hidden, right)
-    torch.save({"hidden": hidden.cpu(), "right": right.cpu()}, folder / "heldout.pt")
+    share = trainer.settle(task)
+    save_policy(trainer.model, words_of(trainer.options), folder / "policy")
+    chances, hits = measure(folder / "policy", task, trainer.options.fresh)
     record = {
         "parameters": trainer.model.num_parameters(),
         "layers": " ".join(kind[0] for kind in trainer.model.config.kinds),
         "steps": trainer.steps,
         "tokens": trainer.tokens,
         "seconds": trainer.elapsed,
-        "accuracy": asdict(result),
+        "share": share,
+        "accuracy": asdict(accuracy(chances, hits)),
+        "chances": chances.tolist(),
         "error": error,
         "log": trainer.log,
     }
-    save_policy(trainer.model, words_of(trainer.options), folder / "policy")
     (folder / "sft.json").write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{trainer.steps} steps, {trainer.elapsed:.0f} s, {result}", flush=True)
+    print(f"{trainer.steps} steps, {trainer.elapsed:.0f} s, {record['accuracy']}", flush=True)
 
 
 def main() -> int:
@@ -178,7 +194,7 @@ def main() -> int:
     trainer = Trainer(make_policy(name, task.words, 2 * task.high, options.tiny), options, begun)
     print(f"{name}: {trainer.model.num_parameters() / 1e6:.1f} M parameters, {trainer.model.config.kinds}", flush=True)
     lessons, error = lessons_of(options), ""
-    looks = list(islice(examples(task, HELDOUT), min(LOOK, options.heldout)))
+    looks = list(islice(examples(task, LOOKS), LOOK))
     try:
         teach(trainer, lessons, looks)
     except torch.OutOfMemoryError as problem:
