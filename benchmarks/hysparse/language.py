@@ -6,7 +6,8 @@ The cost of kernels over selected blocks depends on how much neighbouring querie
 tell. The text is present in every Python installation: the sources of the standard library and of the packages, as
 bytes. One file in twenty is held out. OUT_DIR/hysparse-language.json holds the held-out loss by position in the row.
 OUT_DIR/indices-CONTEXT.pt holds the blocks chosen by all selecting layers over a text of held-out files, with their KV
-heads side by side, for `--indices` of `benchmarks.hysparse.kernels.run`.
+heads side by side and the layers in turn, for `--indices` of `benchmarks.hysparse.kernels.run`.
+OUT_DIR/language-CONTEXT.zip holds the first of these heads for the longest context, small enough to commit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.hysparse.kernels.case import DEVICE
+from benchmarks.hysparse.kernels.index_files import alternating, write_small
 from benchmarks.hysparse.kernels.indices import jaccard
 from benchmarks.hysparse.kernels.table import heading
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
@@ -117,17 +119,31 @@ def train(
 
 
 @torch.no_grad()
-def store_indices(model: HySparseForCausalLM, text: np.ndarray, context: int, out: Path) -> dict[str, Any]:
-    """Write the blocks chosen over the first ``context`` held-out bytes. Returns neighbouring queries' overlap."""
+def choose(model: HySparseForCausalLM, text: np.ndarray, context: int) -> Tensor:
+    """Blocks chosen over the first ``context`` bytes, int16 [layers, 1, kv_heads, context, count]."""
     rows = torch.from_numpy(text[:context].copy()).long().to(DEVICE)[None]
     with torch.autocast(DEVICE, torch.bfloat16, enabled=DEVICE == "cuda"):
         chosen = model.model(rows, use_cache=False, output_blocks=True).used_blocks
-    block = model.config.select_block
     # 16 bits number the blocks of two million tokens.
-    indices = torch.cat([layer.to(torch.int16) for layer in chosen], dim=1).cpu()
-    torch.save({"indices": indices, "block": block}, out / f"indices-{context}.pt")
-    overlaps = [jaccard(layer, block) for layer in chosen]
-    return {"context": context, "shape": list(indices.shape), "jaccard of layers": overlaps}
+    return chosen.to(torch.int16).cpu()
+
+
+def store_indices(model: HySparseForCausalLM, text: np.ndarray, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Write the files of choices over held-out bytes. Returns neighbouring queries' overlap by context."""
+    block, seconds = model.config.select_block, {"training seconds": options.seconds, "model": "language"}
+    records = []
+    for context in sorted(options.contexts):
+        chosen = choose(model, text, context)
+        indices = alternating(chosen)
+        torch.save({"indices": indices, "block": block, "told": seconds}, options.out / f"indices-{context}.pt")
+        overlaps = [jaccard(layer, block) for layer in chosen]
+        records.append({"context": context, "shape": list(indices.shape), "jaccard of layers": overlaps})
+        print(records[-1], flush=True)
+    if records:
+        records[-1]["heads in the small file"] = write_small(
+            options.out / f"language-{context}.zip", indices, block, seconds
+        )
+    return records
 
 
 def main() -> int:
@@ -141,11 +157,8 @@ def main() -> int:
     record: dict[str, Any] = {**heading(), "options": {name: str(value) for name, value in vars(options).items()}}
     record |= {"parameters": model.num_parameters(), "bytes": [len(text), len(heldout)]}
     record["curve"] = train(model, text, heldout, options)
-    record["indices"] = []
-    for context in options.contexts:
-        record["indices"].append(store_indices(model, heldout, context, options.out))
-        print(record["indices"][-1], flush=True)
-        (options.out / "hysparse-language.json").write_text(json.dumps(record, indent=1) + "\n")
+    record["indices"] = store_indices(model, heldout, options)
+    (options.out / "hysparse-language.json").write_text(json.dumps(record, indent=1) + "\n")
     return 0
 
 

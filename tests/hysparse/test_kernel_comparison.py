@@ -16,9 +16,14 @@ if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
 from benchmarks.hysparse.kernels.candidates import processes  # noqa: E402
-from benchmarks.hysparse.kernels.candidates.kinds import KINDS, read_options, told  # noqa: E402
+from benchmarks.hysparse.kernels.candidates.costs import Cost, backward_cost, forward_cost  # noqa: E402
+from benchmarks.hysparse.kernels.candidates.kinds import KINDS, outer, read_options, told  # noqa: E402
+from benchmarks.hysparse.kernels.case import Case  # noqa: E402
 from benchmarks.hysparse.kernels.indices import popular  # noqa: E402
 from benchmarks.hysparse.kernels.table import Row, Table  # noqa: E402
+from judgerlvr.hysparse.ops.triton import attention  # noqa: E402
+from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions  # noqa: E402
+from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions  # noqa: E402
 
 BLOCK, COUNT = 16, 3
 
@@ -78,3 +83,118 @@ def test_layers_are_derived_from_blocks_beside_the_fastest_library(tmp_path):
     processes.derive(table, argparse.Namespace())
     assert table.rows[-1].what == "outer: derived: 36 layers, 9 measured blocks + backward"
     assert (table.rows[-1].ms, table.rows[-1].note[:5]) == (900.0, "2.00x")
+
+
+GROUP, DIM, ITEM, HEADS, TOKENS = 2, 16, 2, 2, 144
+TILE = 2 * BLOCK * DIM * ITEM
+PRODUCT = 2 * BLOCK * DIM
+QUERIES = HEADS * GROUP * TOKENS
+
+
+@pytest.fixture(scope="module")
+def indices():
+    return popular(TOKENS, HEADS, BLOCK, COUNT, 1.0, DEVICE)
+
+
+@pytest.fixture
+def case(tmp_path):
+    options = argparse.Namespace(kv_heads=HEADS, dim=DIM, block=BLOCK, count=COUNT)
+    return Case(Table(tmp_path, 60), options, TOKENS, GROUP)
+
+
+def visits(indices, width):
+    """Visits of blocks by tiles of ``width`` queries, literally."""
+    tiles = [indices[0, head, low : low + width] for head in range(HEADS) for low in range(0, TOKENS, width)]
+    return sum(len(set(tile.flatten().tolist()) - {-1}) for tile in tiles)
+
+
+def union_costs(case, indices):
+    union = attention.share(indices, case.segments, BLOCK, GROUP)
+    rows = union.width * GROUP
+    return union, visits(indices, union.width), rows
+
+
+def test_costs_of_the_forward_pass_over_unions(case, indices):
+    union, count, rows = union_costs(case, indices)
+    moved = sum(TILE for _ in range(count)) + QUERIES * DIM * ITEM * len(("queries", "outputs"))
+    expected = Cost(count * rows * PRODUCT * len(("scores", "output")), moved)
+    assert forward_cost(case, union, attention) == expected
+
+
+def test_costs_of_the_backward_pass_over_unions(case, indices):
+    union, count, rows = union_costs(case, indices)
+    products = len(("scores", "weights' gradient", "dQ")) + len(("scores", "weights' gradient", "dV", "dK"))
+    each = TILE + rows * DIM * ITEM * len(("queries", "output gradients"))
+    once = QUERIES * DIM * ITEM * len(("queries", "output gradients", "dQ"))
+    once += HEADS * TOKENS * DIM * (ITEM + ITEM + 4 + 4)  # K, V, dK and dV
+    assert backward_cost(case, union, attention) == Cost(count * rows * PRODUCT * products, count * each + once)
+
+
+SPAN, TASK, READERS = 48, 6, 4
+SIZES = {"rows": READERS * GROUP, "task": TASK, "span": SPAN}
+
+
+def tasks_of(indices):
+    """Sizes of the tasks of each span, head and block, literally."""
+    for head in range(HEADS):
+        for low in range(0, TOKENS, SPAN):
+            for block in range(TOKENS // BLOCK):
+                readers = sum(block in row for row in indices[0, head, low : low + SPAN].tolist())
+                yield [min(TASK, readers - begin) for begin in range(0, readers, TASK)]
+
+
+def outer_layers(case, indices):
+    layers = outer(OuterOptions(**SIZES), BackwardOptions(**SIZES))
+    return layers, layers.share(indices, case.segments, BLOCK, GROUP)
+
+
+def test_costs_of_the_kv_outer_forward_pass(case, indices):
+    layers, shared = outer_layers(case, indices)
+    flops, moved = 0, QUERIES * DIM * ITEM
+    for sizes in tasks_of(indices):
+        for size in sizes:
+            flops += -(-size // READERS) * READERS * GROUP * PRODUCT * len(("scores", "output"))
+            moved += TILE + size * GROUP * DIM * ITEM * len(("query", "partial written", "partial read"))
+    assert forward_cost(case, shared, layers) == Cost(flops, moved)
+
+
+def test_costs_of_the_kv_outer_backward_pass(case, indices):
+    layers, shared = outer_layers(case, indices)
+    flops, moved, gradients = 0, QUERIES * DIM * ITEM, 2 * BLOCK * DIM * 4
+    for sizes in tasks_of(indices):
+        for number, size in enumerate(sizes):
+            padded = -(-size // READERS) * READERS * GROUP
+            flops += padded * PRODUCT * len(("scores", "weights' gradient", "dV", "dK", "dQ"))
+            moved += TILE + padded * DIM * ITEM * len(("query", "output gradient"))
+            moved += size * GROUP * DIM * ITEM * len(("part written", "part read"))
+            # The first task reads and writes the block's gradients. A further task writes its own, which a sum reads.
+            moved += 2 * gradients
+            # The sum of further tasks reads and writes the block's gradients.
+            moved += 2 * gradients if number == 1 else 0
+    assert max(len(sizes) for sizes in tasks_of(indices)) > 2
+    assert backward_cost(case, shared, layers) == Cost(flops, moved)
+
+
+def test_rates_are_executed_work_over_time(tmp_path):
+    """3 GFLOP and 5 MB in 2 ms are 1.5 TFLOP/s and 2.5 GB/s."""
+    table = Table(tmp_path, 60)
+    table.add(Row(1, 1, "outer", "trained", ms=2.0, union=90.0, executed=3e9, moved=5e6))
+    row = (tmp_path / "hysparse-kernels.md").read_text().splitlines()[-1]
+    assert row == "| 1 | 1 | outer | trained | 2 |  |  | 90 | 1.5 | 0.005 | 2.5 |  |"
+
+
+def test_sets_of_indices_stand_in_a_section(tmp_path):
+    table = Table(tmp_path, 60)
+    table.add(Row(1, 1, "indices", "trained", note="sha256 0", union=90.25, jaccard=0.256))
+    lines = (tmp_path / "hysparse-kernels.md").read_text().splitlines()
+    assert lines[-5] == "## Union size, Jaccard"
+    assert lines[-1] == "| 1 | trained | 90.2 | 0.26 | sha256 0 |"
+
+
+def test_rows_of_a_process_keep_their_figures(tmp_path):
+    one, whole = Table(tmp_path / "one", 60), Table(tmp_path / "all", 60)
+    for table in (one, whole):
+        table.out.mkdir()
+    one.add(Row(1, 1, "outer", "trained", ms=2.0, union=90.0, executed=3e9, moved=5e6))
+    processes.adopt(whole, "outer", one.out, "")
+    assert whole.rows == one.rows

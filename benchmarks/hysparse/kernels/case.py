@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.hysparse.kernels.indices import drifting, stored
+from benchmarks.hysparse.kernels.index_files import stored
+from benchmarks.hysparse.kernels.indices import drifting
 from benchmarks.hysparse.kernels.table import Row, Table, Work
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.segments import Segments, whole

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
@@ -53,20 +51,6 @@ def popular(context: int, kv_heads: int, block: int, count: int, exponent: float
         chosen = best.indices.masked_fill(best.values == -torch.inf, blocks).sort(dim=-1).values
         found[0, head, :, : chosen.shape[-1]] = chosen.masked_fill(chosen == blocks, PADDING).int()
     return found
-
-
-def stored(path: Path, context: int, kv_heads: int, block: int, device: str) -> Tensor:
-    """A trained model's indices: a .pt file of {"indices": [1, heads, tokens, count], "block": int}.
-
-    The first ``context`` tokens are taken. If the file has fewer KV heads, they are repeated. Raises ValueError for
-    another block or a shorter text.
-    """
-    record = torch.load(path, map_location=device, weights_only=True)
-    indices = record["indices"].int()
-    if record["block"] != block or indices.shape[2] < context:
-        raise ValueError(f"{path} holds {indices.shape[2]} tokens in blocks of {record['block']}")
-    repeated = indices.repeat(1, -(-kv_heads // indices.shape[1]), 1, 1)
-    return repeated[:1, :kv_heads, :context].contiguous()
 
 
 def jaccard(indices: Tensor, block: int) -> float:

@@ -25,7 +25,12 @@ SLOW_MS, VERY_SLOW_MS = 60.0, 1000.0
 
 @dataclass
 class Row:
-    """One timing. ``floor_ms`` is the larger of operations over peak rate and bytes over HBM bandwidth."""
+    """One timing. ``floor_ms`` is the larger of operations over peak rate and bytes over HBM bandwidth.
+
+    ``union`` is the mean number of blocks that a tile of queries reads, and ``jaccard`` the overlap of neighbours.
+    ``executed`` counts operations, padded and masked rows included, and ``moved`` bytes through the L2 cache. Both are
+    calculated. ``tflops`` counts the useful operations alone.
+    """
 
     context: int
     group: int
@@ -35,6 +40,22 @@ class Row:
     tflops: float | None = None
     floor_ms: float | None = None
     note: str = ""
+    union: float | None = None
+    jaccard: float | None = None
+    executed: float | None = None
+    moved: float | None = None
+
+    @property
+    def executed_tflops(self) -> float | None:
+        return self.executed / self.ms / 1e9 if self.executed is not None and self.ms else None
+
+    @property
+    def moved_gb(self) -> float | None:
+        return None if self.moved is None else self.moved / 1e9
+
+    @property
+    def moved_gbs(self) -> float | None:
+        return self.moved / self.ms / 1e6 if self.moved is not None and self.ms else None
 
     @property
     def key(self) -> tuple[int, int, str, str]:
@@ -121,17 +142,43 @@ class Table:
 
     def write(self) -> None:
         head = heading()
-        record = {**head, "rows": [asdict(row) for row in self.rows]}
+        record = {**head, "rows": [{**asdict(row), **rates(row)} for row in self.rows]}
         (self.out / "hysparse-kernels.json").write_text(json.dumps(record, indent=1) + "\n")
         lines = [f"{name}: {value}  " for name, value in head.items()]
-        lines += ["", "| context | group | what | indices | ms | TFLOP/s | floor, ms | note |", "|" + " --- |" * 8]
-        (self.out / "hysparse-kernels.md").write_text("\n".join([*lines, *(line(row) for row in self.rows)]) + "\n")
+        lines += ["", f"| {' | '.join(HEADINGS)} |", "|" + " --- |" * len(HEADINGS)]
+        lines += [*(line(row) for row in self.rows), *choices(self.rows)]
+        (self.out / "hysparse-kernels.md").write_text("\n".join(lines) + "\n")
+
+
+HEADINGS = (
+    "context", "group", "what", "indices", "ms", "useful TFLOP/s", "floor, ms", "union of a tile, blocks",
+    "executed TFLOP/s [calculated]", "L2, GB [calculated]", "L2, GB/s [calculated]", "note",
+)  # fmt: skip
 
 
 def line(row: Row) -> str:
-    numbers = ["" if x is None else f"{x:.4g}" for x in (row.ms, row.tflops, row.floor_ms)]
+    values = (row.ms, row.tflops, row.floor_ms, row.union, row.executed_tflops, row.moved_gb, row.moved_gbs)
+    numbers = ["" if x is None else f"{x:.4g}" for x in values]
     cells = [str(row.context), str(row.group), row.what, row.source, *numbers, row.note.replace("|", "/")]
     return f"| {' | '.join(cells)} |"
+
+
+def rates(row: Row) -> dict[str, float | None]:
+    """Figures of a record that follow from a row."""
+    return {"executed_tflops": row.executed_tflops, "moved_gbs": row.moved_gbs}
+
+
+def choices(rows: list[Row]) -> list[str]:
+    """A section of the sets of indices that rows describe, or nothing."""
+    cells = [
+        (str(row.context), row.source, f"{row.union:.1f}", f"{row.jaccard:.2f}", row.note)
+        for row in rows
+        if row.union is not None and row.jaccard is not None
+    ]
+    if not cells:
+        return []
+    head = "| context | indices | union of a tile, blocks | Jaccard of neighbours | note |"
+    return ["", "## Union size, Jaccard", "", head, "|" + " --- |" * 5, *(f"| {' | '.join(cell)} |" for cell in cells)]
 
 
 def heading() -> dict[str, str]:

@@ -3,7 +3,8 @@
     python -m benchmarks.hysparse.kernels.candidates OUT_DIR [--contexts 32768 65536 131072] [--seconds 150]
 
 Indices are drawn by popularity (unions or neighbours' overlap as a trained model's), with overlap 0.9, and
-independently. --indices FILE puts a trained model's in front. At the first context each candidate's configurations
+independently. --indices FILE puts a trained model's in front: its KV
+heads are repeated, and shorter contexts take its first tokens. At the first context each candidate's configurations
 compete on the first set of indices, and the fastest goes on. --try KIND:NAME=NUMBER,... replaces the configurations of
 a kind. --with-backward adds rows with the backward pass, and --blocks adds a block of a full and three sparse layers on
 the first set, from which 36 layers are derived.
@@ -22,6 +23,7 @@ from benchmarks.hysparse.kernels.candidates.cells import SOURCES, Comparison, li
 from benchmarks.hysparse.kernels.candidates.kinds import BACKWARD, KINDS, read_options
 from benchmarks.hysparse.kernels.candidates.processes import LIBRARIES, each_alone
 from benchmarks.hysparse.kernels.case import Case
+from benchmarks.hysparse.kernels.index_files import refusals
 from benchmarks.hysparse.kernels.table import Table
 
 # The first gives unions as large as a trained model's choices, the second the Jaccard overlap of its neighbours.
@@ -34,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--contexts", type=int, nargs="+", default=[32768, 65536, 131072])
     parser.add_argument("--group", type=int, default=4, help="query heads a KV head")
     parser.add_argument("--seconds", type=float, default=150, help="begin no row after this time")
-    parser.add_argument("--indices", type=Path, nargs="*", default=[], help="a trained model's indices, .pt")
+    parser.add_argument("--indices", type=Path, nargs="*", default=[], help="a trained model's choices, .zip or .pt")
     parser.add_argument("--sources", nargs="*", default=list(SOURCES), choices=SOURCES)
     parser.add_argument("--exponents", type=float, nargs="+", default=EXPONENTS, help="of the popularity drawn by")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=[*KINDS, LIBRARIES])
@@ -50,7 +52,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--block", type=int, default=64)
     parser.add_argument("--count", type=int, default=16, help="selected blocks")
     parser.add_argument("--window", type=int, default=128, help="of the layers of a block")
-    return parser.parse_args()
+    options = parser.parse_args()
+    wrong = refusals(options.indices, options.block, options.count)
+    if wrong:
+        parser.error(wrong[0])
+    return options
 
 
 def main() -> int:

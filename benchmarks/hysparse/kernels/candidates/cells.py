@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.hysparse.kernels.candidates.kinds import Kind, cost, told
+from benchmarks.hysparse.kernels.candidates.costs import Cost, backward_cost, forward_cost
+from benchmarks.hysparse.kernels.candidates.kinds import Kind, told
 from benchmarks.hysparse.kernels.case import DEVICE, Case
 from benchmarks.hysparse.kernels.hybrid_block import SparseKernels, block_rows
-from benchmarks.hysparse.kernels.indices import drifting, jaccard, popular, stored
+from benchmarks.hysparse.kernels.index_files import description, stored
+from benchmarks.hysparse.kernels.indices import drifting, jaccard, popular
 from benchmarks.hysparse.kernels.libraries import SDPA, baselines, fa3, sdpa, token_major
 from benchmarks.hysparse.kernels.table import Row, Work
 from judgerlvr.hysparse.ops.triton import attention
@@ -27,12 +30,17 @@ def sources(case: Case) -> Iterator[tuple[str, Callable[[], Tensor]]]:
     """Name and maker of each set of indices."""
     o, where = case.options, (case.context, case.options.kv_heads, case.options.block)
     for path in o.indices:
-        yield f"trained, {path.stem}", lambda path=path: stored(path, *where, DEVICE)
+        yield trained(path), lambda path=path: stored(path, *where, DEVICE)
     for exponent in o.exponents if "popular" in o.sources else ():
         yield f"popular {exponent}", lambda exponent=exponent: popular(*where, o.count, exponent, DEVICE)
     for name, overlap in (("overlap 0.9", 0.9), ("independent", 0.0)):
         if name in o.sources:
             yield name, lambda overlap=overlap: drifting(*where, o.count, overlap, DEVICE)
+
+
+def trained(path: Path) -> str:
+    """Name of the choices in a file."""
+    return f"trained, {path.stem}"
 
 
 class Comparison:
@@ -46,13 +54,13 @@ class Comparison:
         for number, (source, make) in enumerate(sources(case)):
             try:
                 indices = make()
-                target = described(case, source, indices)
+                target, size = described(case, source, indices)
             except Exception as error:  # noqa: BLE001 - a set of indices that fails must not lose the others
                 case.table.add(
                     Row(case.context, case.group, "indices", source, note=f"{type(error).__name__}: {error}")
                 )
                 continue
-            times = {options: self.rows(case, source, indices, options, target) for options in self.options}
+            times = {options: self.rows(case, source, indices, options, target, size) for options in self.options}
             finished = {options: ms for options, ms in times.items() if ms is not None}
             if finished:
                 self.options = (min(finished, key=finished.__getitem__),)
@@ -61,10 +69,12 @@ class Comparison:
                 layers, what = self.kind.layers(self.options[0], self.backward), f"{self.kind.name}: {BLOCK}"
                 block_rows(case, source, lambda indices=indices: indices, what, layers, case.options.with_backward)
 
-    def rows(self, case: Case, source: str, indices: Tensor, options: Any, target: Tensor) -> float | None:
+    def rows(
+        self, case: Case, source: str, indices: Tensor, options: Any, target: Tensor, union: float
+    ) -> float | None:
         """Rows of one configuration, and the time by which configurations compete."""
         layers = self.kind.layers(options, self.backward)
-        measured = Measured(case, source, f"{self.kind.name} {told(options)}".strip(), layers, indices)
+        measured = Measured(case, source, f"{self.kind.name} {told(options)}".strip(), layers, indices, union)
         shared = measured.prepared()
         if shared is None:
             return None
@@ -78,13 +88,17 @@ class Comparison:
         return measured.backward_alone(shared)
 
 
-def described(case: Case, source: str, indices: Tensor) -> Tensor:
-    """The output of union tiles, after a row that tells how much neighbours share."""
+def described(case: Case, source: str, indices: Tensor) -> tuple[Tensor, float]:
+    """The output of union tiles and their mean union, after a row that tells how much neighbours share."""
     o = case.options
     union = attention.share(indices, case.segments, o.block, case.group)
-    note = f"union of {union.width} queries {mean_union(union):.1f} blocks, Jaccard {jaccard(indices, o.block):.2f}"
-    case.table.add(Row(case.context, case.group, "indices", source, note=note))
-    return attend(case, attention, union)
+    size = mean_union(union)
+    note = f"union of {union.width} queries" + "".join(
+        f", {description(path)}" for path in o.indices if trained(path) == source
+    )
+    row = Row(case.context, case.group, "indices", source, note=note, union=size, jaccard=jaccard(indices, o.block))
+    case.table.add(row)
+    return attend(case, attention, union), size
 
 
 @torch.no_grad()
@@ -109,12 +123,19 @@ def gradients(case: Case, layers: SparseKernels, shared: Any) -> Callable[[], tu
 class Measured:
     """Rows of one configuration on one set of indices."""
 
-    def __init__(self, case: Case, source: str, label: str, layers: SparseKernels, indices: Tensor) -> None:
+    def __init__(
+        self, case: Case, source: str, label: str, layers: SparseKernels, indices: Tensor, union: float
+    ) -> None:
         self.case, self.source, self.label, self.layers, self.indices = case, source, label, layers, indices
+        self.union = union
         self.work = case.work(case.options.block * case.options.count)
 
-    def row(self, what: str, note: str = "") -> Row:
-        return Row(self.case.context, self.case.group, what, self.source, note=note)
+    def row(self, what: str) -> Row:
+        return Row(self.case.context, self.case.group, what, self.source)
+
+    def costed(self, row: Row, cost: Cost) -> None:
+        """Give a row the figures that are calculated."""
+        row.union, row.executed, row.moved = self.union, cost.flops, cost.moved
 
     def prepared(self) -> Any:
         """What layers share, after a row for its time. None if that failed."""
@@ -139,10 +160,8 @@ class Measured:
 
         def make() -> Callable[[], object]:
             out = attend(self.case, self.layers, shared)
-            form = shared.form(self.case.inputs[0]) if isinstance(shared, SharedChoice) else shared
-            flops, moved = cost(self.case, form, self.layers)
-            row.note = f"executes {flops / 1e12:.3g} TFLOP, moves {moved / 1e9:.3g} GB [calculated]"
-            row.note += f", differs by {(out - target).abs().max().item():.2g} at most"
+            self.costed(row, forward_cost(self.case, shared, self.layers))
+            row.note = f"differs by {(out - target).abs().max().item():.2g} at most"
             return functools.partial(attend, self.case, self.layers, shared)
 
         return self.case.table.measure(row, self.work, make)
@@ -164,6 +183,8 @@ class Measured:
 
         def make() -> Callable[[], object]:
             row.note = self.distance(shared)
+            backward = backward_cost(self.case, shared, self.layers)
+            self.costed(row, forward_cost(self.case, shared, self.layers) + backward)
             return gradients(self.case, self.layers, shared)
 
         self.case.table.measure(row, Work(3.5 * self.work.flops, 3 * self.work.bytes), make)
@@ -186,11 +207,14 @@ class Measured:
         union = attention.share(self.indices, case.segments, o.block, case.group)
         name = "union backward alone"
         if case.table.find(case.context, case.group, name, self.source) is None:
-            case.table.measure(self.row(name), work, lambda: retained(case, attention, union))
+            beside = self.row(name)
+            self.costed(beside, backward_cost(case, union, attention))
+            case.table.measure(beside, work, lambda: retained(case, attention, union))
         row = self.row(self.label)
 
         def make() -> Callable[[], object]:
             row.note = self.distance(shared)
+            self.costed(row, backward_cost(case, shared, self.layers))
             return retained(case, self.layers, shared)
 
         return case.table.measure(row, work, make)

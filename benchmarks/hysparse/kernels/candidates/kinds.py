@@ -1,4 +1,4 @@
-"""The kernels of sparse layers behind one interface: their options, their layers, and what a pass costs."""
+"""The kernels of sparse layers behind one interface: their options and their layers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from benchmarks.hysparse.kernels.case import Case
 from benchmarks.hysparse.kernels.hybrid_block import SparseKernels
 from judgerlvr.hysparse.ops.triton import attention
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions
 from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions
 from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice
-from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
 from judgerlvr.hysparse.segments import Segments
 
@@ -82,39 +79,6 @@ EVERY = (
     ),
 )
 KINDS = {kind.name: kind for kind in EVERY}
-
-
-def block_bytes(case: Case) -> float:
-    """Bytes of a block's keys and values."""
-    return 2.0 * case.options.block * case.options.dim * case.inputs[0].itemsize
-
-
-def row_flops(case: Case) -> float:
-    """Operations of a row and a block: two products."""
-    return 4.0 * case.options.block * case.options.dim
-
-
-def cost(case: Case, form: UnionTiles | ReaderLists, layers: SparseKernels) -> tuple[float, float]:
-    """Executed operations of a forward pass, and the bytes that programs read or write through the L2 cache."""
-    if isinstance(form, UnionTiles):
-        flops, moved = union_cost(case, form)
-    else:
-        flops, moved = lists_cost(case, form, layers.chooser.forward if isinstance(layers, Layers) else OUTER)
-    return flops, moved + case.bytes
-
-
-def union_cost(case: Case, union: UnionTiles) -> tuple[float, float]:
-    visits = union.count.sum(dtype=torch.int64).item()
-    return visits * union.width * case.group * row_flops(case), visits * block_bytes(case)
-
-
-def lists_cost(case: Case, lists: ReaderLists, options: OuterOptions) -> tuple[float, float]:
-    """A pair's rows are read once as queries, written once as partials and read once by the merge."""
-    sizes = lists.size.long()
-    readers = max(1, options.rows // case.group)
-    tiles = ((sizes + readers - 1) // readers).sum().item()
-    moved = 3.0 * sizes.sum().item() * case.group * case.options.dim * case.inputs[0].itemsize
-    return tiles * readers * case.group * row_flops(case), len(sizes) * block_bytes(case) + moved
 
 
 def read_options(text: str) -> tuple[str, Any]:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from benchmarks.hysparse.kernels.candidates.cells import BLOCK
@@ -67,9 +68,9 @@ def environment() -> dict[str, str]:
 def adopt(table: Table, kind: str, folder: Path, ending: str) -> None:
     """Take the rows of a process into the table, and a row on a process that did not end well."""
     file = folder / "hysparse-kernels.json"
-    known = {row.key for row in table.rows}
+    known, known_fields = {row.key for row in table.rows}, {field.name for field in fields(Row)}
     for entry in json.loads(file.read_text())["rows"] if file.is_file() else []:
-        row = Row(**entry)
+        row = Row(**{name: value for name, value in entry.items() if name in known_fields})
         # Each process describes the same sets of indices.
         if row.what != "indices" or row.key not in known:
             table.rows.append(row)
