@@ -157,6 +157,8 @@ def main() -> int:
     record: dict[str, Any] = {**heading(), "options": {name: str(value) for name, value in vars(options).items()}}
     record |= {"parameters": model.num_parameters(), "bytes": [len(text), len(heldout)]}
     record["curve"] = train(model, text, heldout, options)
+    # Rows begin at random places, so a place is read as often as this on average.
+    record["passes over the text"] = record["curve"][-1]["tokens"] / len(text)
     record["indices"] = store_indices(model, heldout, options)
     (options.out / "hysparse-language.json").write_text(json.dumps(record, indent=1) + "\n")
     return 0

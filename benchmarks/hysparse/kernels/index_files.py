@@ -24,7 +24,7 @@ from judgerlvr.hysparse.ops.selection import PADDING
 SMALL, WHOLE = ".zip", ".pt"
 ABOUT = "about.json"
 # A repository takes a file of this size without large-file storage.
-MOST_BYTES = 4_000_000
+MOST_BYTES = 4_300_000
 UNREADABLE = (
     zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, KeyError, TypeError, ValueError, OSError, EOFError,
 )  # fmt: skip

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from benchmarks.hysparse.kernels.index_files import write_small
 from benchmarks.hysparse.kernels.indices import jaccard
 from benchmarks.hysparse.recall.models import embedded, heldout_rows
 from benchmarks.hysparse.recall.task import Task
@@ -42,8 +43,14 @@ def long_text(model: HySparseForCausalLM, task: Task, context: int) -> Tensor:
 
 
 @torch.no_grad()
-def save_indices(model: HySparseForCausalLM, task: Task, options: argparse.Namespace, device: str) -> None:
-    """Write OUT/indices-CONTEXT.pt of the last selecting layer. A context that fails is reported and left out."""
+def save_indices(
+    model: HySparseForCausalLM, task: Task, options: argparse.Namespace, device: str, seconds: float
+) -> None:
+    """Write OUT/indices-CONTEXT.pt of the last selecting layer, and OUT/recall-CONTEXT.zip with its first heads.
+
+    A context that fails is reported and left out. ``seconds`` of training are told in the files.
+    """
+    told = {"training seconds": seconds, "model": "recall"}
     selection = Selection(options.block, options.count)
     for context in options.contexts:
         try:
@@ -58,5 +65,6 @@ def save_indices(model: HySparseForCausalLM, task: Task, options: argparse.Names
         indices = output.used_blocks[-1].cpu()
         file = options.out / f"indices-{context}.pt"
         # 16 bits number the blocks of two million tokens in half the bytes.
-        torch.save({"indices": indices.to(torch.int16), "block": options.block}, file)
+        torch.save({"indices": indices.to(torch.int16), "block": options.block, "told": told}, file)
+        write_small(options.out / f"recall-{context}.zip", indices, options.block, told)
         print(f"{file}: {list(indices.shape)}, Jaccard {jaccard(indices, options.block):.2f}", flush=True)

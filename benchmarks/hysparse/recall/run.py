@@ -275,7 +275,7 @@ def main() -> int:
         run.train(stage, heldout[number], until, number, last=stage is stages[-1])
     for learner in run.learners:
         if learner.name == MODELS[0] and not learner.error:
-            save_indices(learner.model, stages[-1].task, options, DEVICE)
+            save_indices(learner.model, stages[-1].task, options, DEVICE, learner.seconds)
     for number in range(len(stages) - 1):
         run.report(stages[number].task, heldout[number])
     print(f"written to {options.out}; {run.steps} steps, {run.tokens / 1e6:.1f} M tokens each, {run.elapsed:.0f} s")
