@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.lab.decoding import attend
 from benchmarks.lab.gradients import EmbedRuns, ScaleRuns
 
 Weights = dict[str, Tensor]
@@ -217,19 +218,14 @@ def decode_logits(
     here = (table[0].index_select(0, at), table[1].index_select(0, at))
     stream = embed(weights, token)
     update = torch.zeros_like(stream)
-    mask = (torch.arange(visible, device=token.device) <= at)[None, None, None, :]
     group = shape.heads // shape.key_heads
     for layer, (keys, values) in zip(layers(weights), cache, strict=True):
         stream, normed = add_and_scale(stream, update, layer["norm_attention"])
         query, key, value = project_heads(shape, layer, normed, (runs, n, 1), here)
         keys.index_copy_(2, at, key)
         values.index_copy_(2, at, value)
-        mixed = F.scaled_dot_product_attention(
-            query.reshape(runs * n, shape.key_heads, group, shape.head_width),
-            keys[:, :, :visible],
-            values[:, :, :visible],
-            attn_mask=mask.expand(runs * n, 1, group, visible),
-        )
+        grouped = query.reshape(runs * n, shape.key_heads, group, shape.head_width)
+        mixed = attend(grouped, keys, values, visible, at)
         update = torch.bmm(mixed.reshape(runs, n, -1), layer["out"])
         stream, normed = add_and_scale(stream, update, layer["norm_mlp"])
         update = torch.bmm(PIECES.gated(torch.bmm(normed, layer["gate_up"])), layer["down"])
