@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.lab.checks import mean_point
-from benchmarks.lab.map import CellResults, Row, read_cell, rows_of
+from benchmarks.lab.map import MAIN_ARMS, CellResults, Row, read_cell, rows_of
 from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import Estimate
 
@@ -24,7 +24,7 @@ UNREACHED = "none as accurate"  # the word of judgerlvr.diagnosis.cases, which t
 def cases_of(folder: Path) -> list[dict[str, Any]]:
     """A row for each judge-first arm of a cell beside vanilla. Figures are rounded to 4 digits."""
     cell = read_cell(folder)
-    return [_case(folder, cell, row) for row in rows_of(cell) if row.arm.startswith("judge-")]
+    return [_case(folder, cell, row) for row in rows_of(cell) if row.arm in MAIN_ARMS]
 
 
 def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
