@@ -11,7 +11,7 @@ class StepKind(StrEnum):
     JUDGE = "judge"
     JUDGE_FEW = "judge-few"  # as many samples as a generating step, not as many tokens
     JUDGE_SHUFFLED = "judge-shuffled"  # labels drawn by a coin
-    MIXED = "mixed"  # one update from problems and judge prompts, which take ``MIXED_PART`` of the step
+    MIXED = "mixed"  # an update from problems and judge prompts, which take ``MIXED_PART`` of the step
     JUDGE_SFT = "judge-sft"  # imitates the own right verdicts: advantage 1, and none for wrong ones
 
 
@@ -101,7 +101,7 @@ def registered_arms(steps: int) -> tuple[Arm, ...]:
 
 
 def control_arms(steps: int) -> tuple[Arm, ...]:
-    """The eight controls, for two cells only. Their judging share is that of ``judge-20`` where one has a share.
+    """The eight controls, for two cells only. The judging share is that of ``judge-20``.
 
     ``mixed`` judges within each step and ``alternating`` in each sixth step.
     """

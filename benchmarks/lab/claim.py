@@ -1,4 +1,4 @@
-"""Whose folder it is: a folder holds the runs of one base, and a cell of another base is refused before it writes."""
+"""Claims: a folder holds the runs of a single base, and a cell of another base is refused before it writes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_claim(path: Path, cell: Cell) -> None:
         if different := differences(read_object(file, "cell", "settings"), cell):
             raise BadInput(f"{file} is not of {cell.name}, other {', '.join(different)}: name another folder")
     if not known and (path / BASE).exists():
-        raise BadInput(f"{path / BASE} has no {CLAIM} or checks.json that names its cell: name another folder")
+        raise BadInput(f"{path / BASE} has no {CLAIM} or checks.json that names the cell: name another folder")
 
 
 def differences(stored: dict[str, Any], cell: Cell) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the lab's commands share: bad input is one line on standard error and exit code 2."""
+"""What the lab's commands share: bad input is a single line on standard error and exit code 2."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Main = Callable[[Sequence[str] | None], int]
 
 
 class BadInput(Exception):
-    """Something that the user gave cannot be used. The message is one line and names the remedy."""
+    """Something that the user gave cannot be used. The message is a single line and names the remedy."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage."""
+    """A parser whose errors are a single line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
 
 def one_line(main: Main) -> Callable[..., int]:
-    """``main`` that answers ``BadInput``, and a missing matplotlib, by one line and 2."""
+    """``main`` that answers ``BadInput``, and a missing matplotlib, by a single line and 2."""
 
     @functools.wraps(main)
     def guarded(arguments: Sequence[str] | None = None) -> int:

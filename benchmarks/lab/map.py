@@ -65,6 +65,8 @@ def read_cell(folder: Path) -> CellResults:
     octets = {}
     for file in sorted(folder.glob("octet-*.json")):
         content = read_object(file, *OCTET)
+        if content["complete"] and not content["runs"]:
+            raise BadInput(f"{file} is complete without a run, so the lab did not write it")
         if content["complete"]:
             octets[content["arm"]["name"]] = content
         else:
@@ -255,12 +257,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = [row for cell in with_pools(results) for row in rows_of(cell)]
     if not rows:
         raise BadInput("no cell has a complete vanilla octet and another arm: run the missing arms first")
-    write_table(rows, made_folder(options.out))
-    if not options.no_plots:
-        from benchmarks.lab.plots import plot_cell
+    if options.no_plots:
+        write_table(rows, made_folder(options.out))
+        return 0
+    from benchmarks.lab.plots import plot_cell  # before a file is written, since matplotlib may be missing
 
-        for cell in results:
-            plot_cell(cell.name, cell.octets, options.out / f"{cell.name}.png")
+    write_table(rows, made_folder(options.out))
+    for cell in results:
+        plot_cell(cell.name, cell.octets, options.out / f"{cell.name}.png")
     return 0
 
 

@@ -29,7 +29,7 @@ CLAIM = "cell.json"  # written before anything else, so that no other cell takes
 class CellFolder:
     """The folder of a cell, which is the set of runs of one command. The main arms write at most eight files.
 
-    Several processes may write to one folder. A file appears whole, and the first claim and the first base stay.
+    Several processes may write to the same folder. A file appears whole, and the first claim and the first base stay.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +48,7 @@ class CellFolder:
     def save_base(self, weights: Weights) -> Weights:
         """Stores bfloat16 and returns the stored weights, so that a resumed cell starts from the same base.
 
-        Where another process of the cell was faster, its base stays and is returned.
+        Where another process of the cell was faster, the other base stays and is returned.
         """
         content = io.BytesIO()
         torch.save({name: value.detach().to("cpu", torch.bfloat16) for name, value in weights.items()}, content)

@@ -50,7 +50,7 @@ class Octet:
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts [R, n, P], B / n samples of each, their advantages, which samples carry loss, and right ones [R, B]."""
+    """Prompts [R, n, P], B / n samples of each, and [R, B]: advantages, samples that carry loss, and right answers."""
 
     prompts: Tensor
     samples: Samples
@@ -136,7 +136,7 @@ class Trainer:
     def _mixed_step(
         self, arm: Arm, weights: Weights, adam: Adam, pool: Pool, draw: torch.Generator
     ) -> dict[str, Tensor]:
-        """One update from both kinds of samples. A part of a step's problems gives way to that part of its judging."""
+        """One update from both kinds of samples. A part of a step's problems gives way to the same part of judging."""
         solving = self.config.prompts - part_of(self.config.prompts)
         judging = part_of(self.config.judge_prompts)
         solved = self._batch(StepKind.GENERATE, *self.generate(arm, weights, draw, solving))
@@ -209,7 +209,7 @@ class Trainer:
         return figures
 
     def _order(self, used: Tensor, draw: torch.Generator) -> Tensor:
-        """Rows [R, B] by chance, the used ones first."""
+        """Rows [R, B] by chance, used rows first."""
         return (torch.rand(used.shape, generator=draw, device=self.device) + 2.0 * ~used).argsort(1)
 
     def _backward_all(
@@ -287,12 +287,12 @@ def taught(stage: Stage, points: list[Point]) -> bool:
 
 
 def part_of(prompts: int) -> int:
-    """The prompts of a mixed step that a whole step of one kind with ``prompts`` prompts stands for."""
+    """The prompts of a mixed step that a whole step of a kind with ``prompts`` prompts stands for."""
     return max(1, round(MIXED_PART * prompts))
 
 
 def tokens_of(batch: Batch, rows: Tensor) -> Tensor:
-    """Own tokens [R] of the used ones among rows [R, n]."""
+    """Own tokens [R] of the used samples among rows [R, n]."""
     return (batch.samples.own.sum(-1).gather(1, rows) * batch.used.gather(1, rows)).sum(1)
 
 
