@@ -68,7 +68,7 @@ def test_an_old_folder_of_another_cell_is_refused(old):
 
 def test_a_base_that_nothing_names_is_refused(tmp_path):
     CellFolder(tmp_path).save_base({"a": torch.ones(2)})
-    with pytest.raises(BadInput, match="names its cell"):
+    with pytest.raises(BadInput, match="names the cell"):
         claimed(tmp_path, CELL)
 
 
