@@ -11,7 +11,11 @@ class StepKind(StrEnum):
     JUDGE = "judge"
     JUDGE_FEW = "judge-few"  # as many samples as a generating step, not as many tokens
     JUDGE_SHUFFLED = "judge-shuffled"  # labels drawn by a coin
+    MIXED = "mixed"  # an update from problems and judge prompts, which take ``MIXED_PART`` of the step
     JUDGE_SFT = "judge-sft"  # imitates the own right verdicts: advantage 1, and none for wrong ones
+
+
+MIXED_PART = 1 / 6  # as the share of steps that ``judge-20`` judges
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,15 @@ def registered_arms(steps: int) -> tuple[Arm, ...]:
 
 
 def control_arms(steps: int) -> tuple[Arm, ...]:
-    """The eight controls, for two cells only. Their judging share is that of ``judge-20`` where one has a share."""
+    """The eight controls, for two cells only. The judging share is that of ``judge-20``.
+
+    ``mixed`` judges within each step and ``alternating`` in each sixth step.
+    """
     judging, generating = StepKind.JUDGE, StepKind.GENERATE
     share = steps // 6
     first = judge_first("judge-20", share, steps)
     return (
-        Arm("mixed", (stage(steps, judging, *[generating] * 5),)),
+        Arm("mixed", (stage(steps, StepKind.MIXED),)),
         Arm("alternating", (stage(steps, *[generating] * 5, judging),)),
         Arm("generate-first", (stage(steps - share, generating), stage(share, judging))),
         judge_first("shuffled-labels", share, steps, StepKind.JUDGE_SHUFFLED),

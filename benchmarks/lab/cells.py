@@ -34,6 +34,8 @@ class Cell:
 
 
 STEPS = 120
+FRESH = "-fresh-"  # stands in the name of an instance, between the cell and the number
+CONTROLS = "-controls"  # ends the name of a cell that starts from another cell's base
 # Shares of unreliable facts by the accuracy of the base in percent, and the range that the base's check demands.
 # The traces' own accuracy is .10, .15 and .39 with rechecks and .06, .11 and .37 without (8,000 traces of seed 0).
 # Easier bases have twice the facts, to keep headroom.
@@ -60,14 +62,14 @@ def chain_cell(kind: str, check: str, start: str) -> Cell:
 
 
 def with_controls(cell: Cell) -> Cell:
-    return replace(cell, name=cell.name + "-controls", arms=control_arms(STEPS))
+    return replace(cell, name=cell.name + CONTROLS, arms=control_arms(STEPS))
 
 
 def fresh_instance(cell: Cell, number: int, registration: str) -> Cell:
     """The same cell with other facts, another base and other problems, for a registered confirmation."""
     return replace(
         cell,
-        name=f"{cell.name}-fresh-{number}",
+        name=f"{cell.name}{FRESH}{number}",
         world=replace(cell.world, seed=number),
         sft=replace(cell.sft, seed=number),
         arms=registered_arms(STEPS),

@@ -7,8 +7,6 @@ The bounds were set on chain-92-05, so another cell tests them.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,14 +15,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks.lab.cells import FRESH
 from benchmarks.lab.checks import FEWEST, LAST, end_of_judging, learnt, mean_point
+from benchmarks.lab.command import BadInput, Parser, one_line, read_object, writable_file
+from benchmarks.lab.map import MAIN_ARMS, OCTET
 from benchmarks.lab.measured import RESULTS
 from benchmarks.lab.records import LABEL
+from benchmarks.lab.tables import markdown_table
 
 CELL = "chain-92-05"  # and its instances
 # Runs of these doses were first looked at before the bounds were set.
+HEAD = ("facts learnt at the hand-over", "runs", "left the rechecks", "end accuracy", "end tokens")
 BOUNDS = (-math.inf, 0.15, 0.2, 0.25, 0.3, 0.4, math.inf)
-ARMS = ("judge-20", "judge-40", "judge-until", "judge-most")
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,17 @@ class Dose:
 
 def doses(cell: str = CELL) -> Iterator[Dose]:
     """Each complete judge-first run of every committed record of a cell and its instances."""
-    for file in sorted(RESULTS.rglob("octet-*.json")):
-        octet = json.loads(file.read_text())
-        if octet["complete"] and octet["arm"]["name"] in ARMS and octet["cell"].startswith(cell):
+    for file, octet in judged():
+        if octet["cell"].partition(FRESH)[0] == cell:
             yield from (_dose(file, octet["arm"]["name"], run) for run in octet["runs"])
+
+
+def judged() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Each complete judge-first octet that is committed."""
+    for file in sorted(RESULTS.rglob("octet-*.json")):
+        octet = read_object(file, *OCTET)
+        if octet["complete"] and octet["arm"]["name"] in MAIN_ARMS:
+            yield file, octet
 
 
 def _dose(file: Path, arm: str, run: dict[str, Any]) -> Dose:
@@ -64,14 +73,13 @@ def _dose(file: Path, arm: str, run: dict[str, Any]) -> Dose:
 
 def table(runs: Sequence[Dose]) -> list[str]:
     """Runs by dose: how many, how many left their rechecks, and the accuracies and tokens at the end."""
-    lines = ["| facts learnt at the hand-over | runs | left the rechecks | end accuracy | end tokens |"]
-    lines.append("| --- | --- | --- | --- | --- |")
+    rows = []
     for low, high in pairwise(BOUNDS):
         inside = [run for run in runs if low <= run.learnt < high]
         left = sum(run.left for run in inside)
         ends = [f"{min(v):{form}} to {max(v):{form}}" for v, form in _ends(inside)] if inside else ["", ""]
-        lines.append(f"| {between(low, high)} | {len(inside)} | {left} | {' | '.join(ends)} |")
-    return lines
+        rows.append((between(low, high), str(len(inside)), str(left), *ends))
+    return markdown_table(HEAD, rows)
 
 
 def between(low: float, high: float) -> str:
@@ -84,7 +92,7 @@ def _ends(runs: list[Dose]) -> tuple[tuple[list[float], str], tuple[list[float],
     return ([run.accuracy for run in runs], ".2f"), ([run.tokens for run in runs], ".0f")
 
 
-def plot(runs: Sequence[Dose], file: Path) -> None:
+def plot(runs: Sequence[Dose], cell: str, file: Path) -> None:
     """A point for each run: end accuracy over the dose."""
     import matplotlib
 
@@ -97,22 +105,26 @@ def plot(runs: Sequence[Dose], file: Path) -> None:
         axis.plot([run.learnt for run in own], [run.accuracy for run in own], "o", label=record, alpha=0.7)
     axis.set_xlabel("unreliable facts learnt at the hand-over")
     axis.set_ylabel("accuracy at the end")
-    axis.set_title(f"{LABEL}: chain-92-05", fontsize=9)
+    axis.set_title(f"{LABEL}: {cell}", fontsize=9)
     axis.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(file, dpi=80)
     plt.close(figure)
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
-    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.dose", description=f"{LABEL}: dose of judging")
+    made = Parser(prog="python -m benchmarks.lab.dose", description=f"{LABEL}: dose of judging")
     made.add_argument("--plot", type=Path, help="file of a plot; needs matplotlib")
     made.add_argument("--cell", default=CELL, help="a cell whose instances count too")
     options = made.parse_args(arguments)
     runs = list(doses(options.cell))
-    print("\n".join(table(runs)))
+    if not runs:
+        known = sorted({octet["cell"].partition(FRESH)[0] for _, octet in judged()})
+        raise BadInput(f"--cell: no judge-first run of {options.cell!r} is committed, only of {', '.join(known)}")
     if options.plot:
-        plot(runs, options.plot)
+        plot(runs, options.cell, writable_file(options.plot))
+    print("\n".join(table(runs)))
     return 0
 
 

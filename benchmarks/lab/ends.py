@@ -6,20 +6,21 @@ The mean over all responses then tells of the limit. The mean over the responses
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 
 from benchmarks.lab.map import MAIN_ARMS, CellResults, percent
-from benchmarks.lab.page import results
+from benchmarks.lab.page import labels, results
 from benchmarks.lab.pairs import Curve, end, paired_curves
-from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import Estimate, estimate
-from benchmarks.lab.worlds.chain import longest_response
+from benchmarks.lab.tables import markdown_table, printer
+from benchmarks.lab.worlds.making import make_world, stored_world
 
+ARMS = (*MAIN_ARMS, "penalty-low", "penalty-high")
 HEAD = ("record", "cell", "arm", "pairs", "tokens at equal steps", "of responses that end", "truncated")
 
 
@@ -35,22 +36,18 @@ def log_ratio(pairs: Sequence[tuple[Curve, Curve]], tokens: Callable[[Curve], fl
 
 
 def table() -> list[str]:
-    """A line for each judge-first arm of every record that vanilla belongs to, and of the pools."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD)]
-    for record, cell in results():
-        for name in (name for name in cell.octets if name in MAIN_ARMS and "vanilla" in cell.octets):
-            lines.append("| " + " | ".join(_cells(record, cell, name)) + " |")
-    return lines
+    """A line for each judge-first and penalty arm of every record that vanilla belongs to, and of the pools."""
+    cells = [(record, cell) for record, cell in results() if "vanilla" in cell.octets]
+    return markdown_table(HEAD, [_cells(*at, name) for at in cells for name in at[1].octets if name in ARMS])
 
 
 def _cells(record: str, cell: CellResults, name: str) -> tuple[str, ...]:
     vanilla = cell.octets["vanilla"]
-    limit = longest_response(vanilla["settings"]["world"]["most_steps"])
+    limit = make_world(stored_world(vanilla["settings"]["world"]), torch.device("cpu")).response_limit
     pairs = paired_curves(cell.octets[name], vanilla)
     cut = [float(np.mean([end(pair[side], "truncated") for pair in pairs])) for side in (0, 1)]
     return (
-        record.partition("/")[0],
-        cell.name.removeprefix("chain-92-05-fresh-1 + ") if record == "both" else cell.name,
+        *labels(record, cell),
         name,
         str(len(pairs)),
         percent(log_ratio(pairs, lambda curve: end(curve, "tokens"))),
@@ -59,12 +56,7 @@ def _cells(record: str, cell: CellResults, name: str) -> tuple[str, ...]:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.ends", description=f"{LABEL}: tokens at equal steps")
-    made.parse_args(arguments)
-    print("\n".join(table()))
-    return 0
-
+main = printer("ends", "tokens at equal steps", table)
 
 if __name__ == "__main__":
     sys.exit(main())

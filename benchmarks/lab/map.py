@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.lab.cells import all_cells
 from benchmarks.lab.checks import LEAST_ENTROPY, Check, octet_checks
+from benchmarks.lab.command import BadInput, Parser, made_folder, one_line, read_object
 from benchmarks.lab.pairs import (
     GREEDY,
     Octets,
@@ -26,6 +28,7 @@ from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import Comparison, Estimate, Outcome, estimate, front_tokens, outcomes
 
 MAIN_ARMS = ("judge-20", "judge-40", "judge-until", "judge-most")
+OCTET = ("cell", "arm", "complete", "settings", "arms", "runs", "candidate_tokens", "seconds")  # fields of its file
 
 
 @dataclass(frozen=True)
@@ -59,21 +62,35 @@ class Row:
 
 def read_cell(folder: Path) -> CellResults:
     """Complete octets only: a cut one is named on standard error and left out."""
-    octets, failed = {}, []
+    octets = {}
     for file in sorted(folder.glob("octet-*.json")):
-        content = json.loads(file.read_text())
+        content = read_object(file, *OCTET)
+        if content["complete"] and not content["runs"]:
+            raise BadInput(f"{file} is complete without a run, so the lab did not write it")
         if content["complete"]:
             octets[content["arm"]["name"]] = content
         else:
             print(f"{file}: incomplete, left out", file=sys.stderr)
-    checks = folder / "checks.json"
-    if checks.exists():
-        failed = [check["name"] for check in json.loads(checks.read_text())["checks"] if not check["passed"]]
-    first = next(iter(octets.values()), {"cell": folder.name})
+    first = octets.get("vanilla") or next(iter(octets.values()), {"cell": folder.name})
     registration = first.get("registration_sha256", "")
+    failed = failed_checks_of_base(folder / "checks.json")
     if registration:
-        failed += [f"incomplete arm: {name}" for name in first["arms"] if name not in octets]
+        failed += missing_arms(first["cell"], octets)
     return CellResults(first["cell"], failed, octets, registration)
+
+
+def failed_checks_of_base(file: Path) -> list[str]:
+    """A base without checks has failed, since nobody knows what it is."""
+    if not file.exists():
+        return ["no checks"]
+    return [check["name"] for check in read_object(file, "checks")["checks"] if not check["passed"]]
+
+
+def missing_arms(name: str, octets: Octets) -> list[str]:
+    """Arms that a registered cell lacks. The registration names the arms, and the record does not count."""
+    if name not in all_cells():
+        return [f"no registered cell: {name}"]
+    return [f"incomplete arm: {arm.name}" for arm in all_cells()[name].arms if arm.name not in octets]
 
 
 def with_pools(cells: list[CellResults]) -> list[CellResults]:
@@ -167,8 +184,8 @@ def passed(check: Check) -> bool:
     return check.passed or math.isnan(check.value)
 
 
-def markdown(rows: list[Row], decided: dict[tuple[str, str], Outcome]) -> str:
-    """The table, main arms first within each cell. The outcome is given for the arms that Holm's correction covers."""
+def markdown(rows: list[Row], decided: dict[int, Outcome]) -> str:
+    """The table, main arms first within each cell. ``decided`` has outcomes by the row's id."""
     head = (
         "cell",
         "arm",
@@ -189,7 +206,7 @@ def markdown(rows: list[Row], decided: dict[tuple[str, str], Outcome]) -> str:
     )
     lines = [f"# {LABEL}: the map", "", "| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for row in rows:
-        outcome = decided.get((row.cell, row.arm), "")
+        outcome = decided.get(id(row), "")
         lines.append("| " + " | ".join(cells(row, str(outcome))) + " |")
     return "\n".join(lines) + "\n"
 
@@ -229,32 +246,48 @@ def percent(value: Estimate) -> str:
     return f"{change[0]:+.1f} % [{change[1]:+.1f}, {change[2]:+.1f}]"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.map", description=f"{LABEL}: table and plots")
+@one_line
+def main(arguments: Sequence[str] | None = None) -> int:
+    made = Parser(prog="python -m benchmarks.lab.map", description=f"{LABEL}: table and plots")
     made.add_argument("cells", type=Path, nargs="+", help="folders written by benchmarks.lab.run")
     made.add_argument("--out", type=Path, required=True)
     made.add_argument("--no-plots", action="store_true", help="for machines without matplotlib")
     options = made.parse_args(arguments)
-    results = [cell for cell in map(read_cell, options.cells) if cell.octets]
+    results = read_cells(options.cells)
     rows = [row for cell in with_pools(results) for row in rows_of(cell)]
     if not rows:
-        print("no cell has a complete vanilla octet and another arm", file=sys.stderr)
-        return 2
-    options.out.mkdir(parents=True, exist_ok=True)
-    write_table(rows, options.out)
-    if not options.no_plots:
-        from benchmarks.lab.plots import plot_cell
+        raise BadInput("no cell has a complete vanilla octet and another arm: run the missing arms first")
+    if options.no_plots:
+        write_table(rows, made_folder(options.out))
+        return 0
+    from benchmarks.lab.plots import plot_cell  # before a file is written, since matplotlib may be missing
 
-        for cell in results:
-            plot_cell(cell.name, cell.octets, options.out / f"{cell.name}.png")
+    write_table(rows, made_folder(options.out))
+    for cell in results:
+        plot_cell(cell.name, cell.octets, options.out / f"{cell.name}.png")
     return 0
+
+
+def read_cells(folders: list[Path]) -> list[CellResults]:
+    """Cells with a complete octet. The runs of a folder, or of a registered cell, count once."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadInput(f"{folder} is no folder: name folders that benchmarks.lab.run wrote")
+        if sum(other.resolve() == folder.resolve() for other in folders) > 1:
+            raise BadInput(f"{folder} is given twice: name each folder once")
+    cells = [cell for cell in map(read_cell, folders) if cell.octets]
+    registered = [cell.name for cell in cells if cell.registration]
+    if twice := sorted({name for name in registered if registered.count(name) > 1}):
+        raise BadInput(f"two folders hold the registered cell {twice[0]}: name one of them")
+    return cells
 
 
 def write_table(rows: list[Row], out: Path) -> None:
     covered = [row for row in rows if row.arm in MAIN_ARMS and row.decides and not row.failed_checks]
-    decided = dict(zip(((r.cell, r.arm) for r in covered), outcomes([r.comparison for r in covered]), strict=True))
+    found = outcomes([row.comparison for row in covered])
+    decided = {id(row): outcome for row, outcome in zip(covered, found, strict=True)}
     (out / "map.md").write_text(markdown(rows, decided))
-    content = [asdict(row) | {"outcome": decided.get((row.cell, row.arm))} for row in rows]
+    content = [asdict(row) | {"outcome": decided.get(id(row))} for row in rows]
     (out / "map.json").write_text(json.dumps({"lab": LABEL, "rows": content}, indent=1))
     print((out / "map.md").read_text())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.lab.checks import mean_point
-from benchmarks.lab.map import CellResults, Row, read_cell, rows_of
+from benchmarks.lab.map import MAIN_ARMS, CellResults, Row, read_cell, rows_of
 from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import Estimate
+from benchmarks.lab.tables import printer
 
 RESULTS = Path(__file__).parent / "results"
 # By the kind of the world: whether a refused value must be replaced by another one.
@@ -24,7 +24,7 @@ UNREACHED = "none as accurate"  # the word of judgerlvr.diagnosis.cases, which t
 def cases_of(folder: Path) -> list[dict[str, Any]]:
     """A row for each judge-first arm of a cell beside vanilla. Figures are rounded to 4 digits."""
     cell = read_cell(folder)
-    return [_case(folder, cell, row) for row in rows_of(cell) if row.arm.startswith("judge-")]
+    return [_case(folder, cell, row) for row in rows_of(cell) if row.arm in MAIN_ARMS]
 
 
 def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
@@ -84,12 +84,11 @@ def cell_folders() -> list[Path]:
     return sorted(file.parent for file in RESULTS.rglob("octet-vanilla.json"))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.measured", description=f"{LABEL}: measured cases")
-    made.parse_args(arguments)
-    print(json.dumps([case for folder in cell_folders() for case in cases_of(folder)], indent=1))
-    return 0
+def text() -> list[str]:
+    return [json.dumps([case for folder in cell_folders() for case in cases_of(folder)], indent=1)]
 
+
+main = printer("measured", "measured cases", text)
 
 if __name__ == "__main__":
     sys.exit(main())

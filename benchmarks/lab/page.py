@@ -5,17 +5,18 @@ A test holds the page against these lines.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.lab.command import Parser, made_folder, one_line
 from benchmarks.lab.map import MAIN_ARMS, CellResults, Row, percent, points, read_cell, rows_of, with_pools
 from benchmarks.lab.measured import RESULTS, cell_folders
 from benchmarks.lab.records import LABEL
 from benchmarks.lab.statistics import outcomes
+from benchmarks.lab.tables import markdown_table
 
 # Controls that started from the base of another record, as their pages say.
 CONTROLS = {
@@ -24,6 +25,7 @@ CONTROLS = {
         "2026-11-29-h200-fourth/chain-92-05-controls",
     )
 }
+POOL = "both"  # stands in the place of a record
 HEAD = ("record", "cell", "arm", "pairs", "points", "tokens at matched accuracy", "end tokens", "outcome", "GPU s")
 
 
@@ -33,7 +35,7 @@ def results() -> list[tuple[str, CellResults]]:
     cells = [(record, _with_controls(record, cell)) for record, cell in read]
     pooled = with_pools([cell for _, cell in cells])
     names = [record for record, _ in cells]
-    return [*zip(names, pooled[: len(names)], strict=True), *(("both", pool) for pool in pooled[len(names) :])]
+    return [*zip(names, pooled[: len(names)], strict=True), *((POOL, pool) for pool in pooled[len(names) :])]
 
 
 def _with_controls(record: str, cell: CellResults) -> CellResults:
@@ -49,10 +51,13 @@ def table() -> list[str]:
     decided = {
         id(row): str(found) for row, found in zip(claimed, outcomes([r.comparison for r in claimed]), strict=True)
     }
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + " --- |" * len(HEAD)]
-    for record, row in rows:
-        lines.append("| " + " | ".join(_cells(record, row, decided.get(id(row), _why_none(row)))) + " |")
-    return lines
+    return markdown_table(HEAD, [_cells(record, row, decided.get(id(row), _why_none(row))) for record, row in rows])
+
+
+def labels(record: str, cell: CellResults | Row) -> tuple[str, str]:
+    """Record and cell as the tables name them. A pool is named by its last instances."""
+    name = cell.name if isinstance(cell, CellResults) else cell.cell
+    return record.partition("/")[0], name.removeprefix("chain-92-05-fresh-1 + ") if record == POOL else name
 
 
 def _why_none(row: Row) -> str:
@@ -65,8 +70,7 @@ def _cells(record: str, row: Row, outcome: str) -> tuple[str, ...]:
     c = row.comparison
     ends = f"{c.arm_tokens:.1f}, vanilla {row.vanilla[1]:.1f}"
     return (
-        record.partition("/")[0],
-        row.cell.removeprefix("chain-92-05-fresh-1 + ") if record == "both" else row.cell,
+        *labels(record, row),
         row.arm,
         str(c.accuracy.pairs),
         points(c.accuracy),
@@ -77,17 +81,19 @@ def _cells(record: str, row: Row, outcome: str) -> tuple[str, ...]:
     )
 
 
+@one_line
 def main(arguments: Sequence[str] | None = None) -> int:
-    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.page", description=f"{LABEL}: the page's table")
+    made = Parser(prog="python -m benchmarks.lab.page", description=f"{LABEL}: the page's table")
     made.add_argument("--plots", type=Path, help="folder for one plot of each cell; needs matplotlib")
     options = made.parse_args(arguments)
-    print("\n".join(table()))
     if options.plots:
         from benchmarks.lab.plots import plot_cell
 
-        options.plots.mkdir(parents=True, exist_ok=True)
+        made_folder(options.plots)
+    print("\n".join(table()))
+    if options.plots:
         for record, cell in results():
-            if record != "both" and "vanilla" in cell.octets and len(cell.octets) > 1:
+            if record != POOL and "vanilla" in cell.octets and len(cell.octets) > 1:
                 plot_cell(cell.name, cell.octets, options.plots / f"{record.replace('/', '-')}.png")
     return 0
 

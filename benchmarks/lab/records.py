@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -15,38 +16,55 @@ import torch
 from benchmarks.lab.arms import Arm
 from benchmarks.lab.cells import Cell
 from benchmarks.lab.checks import Check
+from benchmarks.lab.command import BadInput, read_object, told
 from benchmarks.lab.model import Weights
 from benchmarks.lab.training import Octet
 
 LABEL = "lab simulation, 4.5 M parameters, not verl"
 REGISTRATIONS = Path(__file__).parent / "registrations"
+BASE = "base.pt"
+CLAIM = "cell.json"  # written before anything else, so that no other cell takes the folder
 
 
 class CellFolder:
-    """The folder of a cell, which is the set of runs of one command. The main arms write at most eight files."""
+    """The folder of a cell, which is the set of runs of one command. The main arms write at most eight files.
+
+    Several processes may write to the same folder. A file appears whole, and the first claim and the first base stay.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
 
     def load_base(self, device: torch.device) -> Weights | None:
-        file = self.path / "base.pt"
+        file = self.path / BASE
         if not file.exists():
             return None
-        stored = torch.load(file, map_location=device, weights_only=True)
+        try:
+            stored = torch.load(file, map_location=device, weights_only=True)
+        except Exception as problem:  # torch names no error for a file that is not its own
+            raise BadInput(f"{file} cannot be read, so delete it to train the base anew") from problem
         return {name: value.float() for name, value in stored.items()}
 
     def save_base(self, weights: Weights) -> Weights:
-        """Stores bfloat16 and returns the rounded weights, so that a resumed cell starts from the same base."""
-        small = {name: value.detach().to("cpu", torch.bfloat16) for name, value in weights.items()}
-        temporary = self.path / "base.pt.part"
-        torch.save(small, temporary)
-        temporary.rename(self.path / "base.pt")
-        return {name: value.to(weights[name].device).float() for name, value in small.items()}
+        """Stores bfloat16 and returns the stored weights, so that a resumed cell starts from the same base.
+
+        Where another process of the cell was faster, the other base stays and is returned.
+        """
+        content = io.BytesIO()
+        torch.save({name: value.detach().to("cpu", torch.bfloat16) for name, value in weights.items()}, content)
+        self._write_once(BASE, content.getvalue())
+        stored = self.load_base(next(iter(weights.values())).device)
+        assert stored is not None
+        return stored
+
+    def write_claim(self, cell: Cell) -> None:
+        """Settings of the cell, unless the folder has a claim."""
+        if not (self.path / CLAIM).exists():
+            self._write_once(CLAIM, json.dumps(without_nan(describe(cell))).encode())
 
     def finished(self, arm: Arm) -> bool:
         file = self._octet(arm)
-        return file.exists() and json.loads(file.read_text())["complete"]
+        return file.exists() and bool(read_object(file, "complete")["complete"])
 
     def save_checks(self, cell: Cell, checks: list[Check], points: list[dict], facts: dict) -> None:
         rows = [check.row() for check in checks]
@@ -73,9 +91,23 @@ class CellFolder:
         return self.path / f"octet-{arm.name}.json"
 
     def _write(self, name: str, content: dict) -> None:
-        temporary = self.path / f"{name}.part"
-        temporary.write_text(json.dumps(without_nan(content)))
-        temporary.rename(self.path / name)
+        self._part(name, json.dumps(without_nan(content)).encode()).rename(self.path / name)
+
+    def _write_once(self, name: str, content: bytes) -> None:
+        """A link fails where the name is taken, and a rename would replace the file."""
+        part = self._part(name, content)
+        try:
+            (self.path / name).hardlink_to(part)
+        except FileExistsError:
+            pass
+        finally:
+            part.unlink()
+
+    def _part(self, name: str, content: bytes) -> Path:
+        part = self.path / f"{name}.{os.getpid()}.part"
+        with told(f"{self.path} cannot be written to, so name another folder"):
+            part.write_bytes(content)
+        return part
 
 
 def without_nan(value: Any) -> Any:

@@ -5,9 +5,9 @@ A second call with the same DIR does what is missing there.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,8 @@ import torch
 from benchmarks.lab.arms import Arm
 from benchmarks.lab.cells import Cell, all_cells
 from benchmarks.lab.checks import Check, base_checks, shortcut_accuracy
+from benchmarks.lab.claim import claimed
+from benchmarks.lab.command import BadInput, Parser, one_line, seconds
 from benchmarks.lab.evaluation import Evaluator
 from benchmarks.lab.judge_pool import Pool, sample_pool
 from benchmarks.lab.model import Shape, Weights, compile_pieces, repeat_run
@@ -102,11 +104,11 @@ def say(text: str) -> None:
 BEGAN = time.monotonic()
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.run", description=LABEL)
+def parser() -> Parser:
+    made = Parser(prog="python -m benchmarks.lab.run", description=LABEL)
     made.add_argument("cell", choices=sorted(all_cells()), metavar="CELL", help="; ".join(sorted(all_cells())))
     made.add_argument("--out", type=Path, required=True, help="folder of the cell; what it holds is not done again")
-    made.add_argument("--seconds", type=float, default=float("inf"), help="stop in time, counted from the start")
+    made.add_argument("--seconds", type=seconds, default=float("inf"), help="stop in time, counted from the start")
     made.add_argument("--arms", help="only these arms, comma-separated")
     made.add_argument("--eager", action="store_true", help="no torch.compile on a GPU")
     made.add_argument("--despite-checks", action="store_true", help="train although a check of the base failed")
@@ -114,20 +116,26 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(arguments: list[str] | None = None) -> int:
+def named_arms(cell: Cell, text: str | None) -> list[str]:
+    known = [arm.name for arm in cell.arms]
+    named = known if text is None else text.split(",")
+    if unknown := sorted(set(named) - set(known)):
+        raise BadInput(f"--arms: {cell.name} has no arm {', '.join(map(repr, unknown))}, only {', '.join(known)}")
+    return named
+
+
+@one_line
+def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     cell = all_cells()[options.cell]
-    known = [arm.name for arm in cell.arms]
-    named = known if options.arms is None else options.arms.split(",")
-    if unknown := sorted(set(named) - set(known)):
-        print(f"{cell.name} has no arm {unknown}: it has {known}", file=sys.stderr)
-        return 2
+    named = named_arms(cell, options.arms)
+    folder = claimed(options.out, cell)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda" and not options.eager:
         compile_pieces()
     say(f"{LABEL}: {cell.name} on {machine(device)['device']}")
     try:
-        run = CellRun(cell, CellFolder(options.out), device, BEGAN + options.seconds, named)
+        run = CellRun(cell, folder, device, BEGAN + options.seconds, named)
     except TooFewPairs as problem:
         say(f"no go: {problem}")
         return 1

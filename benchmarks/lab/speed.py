@@ -5,16 +5,17 @@ Weights are untrained. Their responses run to their limit, so these seconds are 
 
 from __future__ import annotations
 
-import argparse
 import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from benchmarks.lab.adam import Adam
 from benchmarks.lab.cells import all_cells
+from benchmarks.lab.command import Parser, one_line, writable_file
 from benchmarks.lab.model import (
     Shape,
     cast,
@@ -28,7 +29,7 @@ from benchmarks.lab.objective import token_logprobs
 from benchmarks.lab.records import LABEL, machine
 from benchmarks.lab.sampler import Samples
 from benchmarks.lab.sft import Written, batch_loss, draw_batches
-from benchmarks.lab.training import Trainer
+from benchmarks.lab.training import Batch, Trainer
 from benchmarks.lab.worlds.making import make_world
 
 
@@ -44,7 +45,8 @@ def measure(name: str, device: torch.device) -> dict[str, float]:
     prompts = world.prompt(problems).unflatten(0, (trainer.runs, -1))
     samples = trainer.solver.run(weights, prompts, draw)
     advantages = torch.randn(samples.lengths.shape, generator=draw, device=device)
-    adam, used = Adam(weights, trainer.rates), torch.ones_like(samples.ended)
+    every = torch.ones_like(samples.ended)
+    adam, batch = Adam(weights, trainer.rates), Batch(prompts, samples, advantages, every, every.float())
     batches: list[list[Written]] = draw_batches(world, cell.sft.rows, draw)
     single = trainable(initial_weights(shape, [0], device))
     figures = {
@@ -53,7 +55,7 @@ def measure(name: str, device: torch.device) -> dict[str, float]:
         "draw_sft_seconds": timed(lambda: draw_batches(world, cell.sft.rows, draw)) / len(batches),
         "sft_step_seconds": timed(lambda: batch_loss(shape, single, trainer.table, batches[0]).backward()),
         "sample_seconds": timed(lambda: trainer.solver.run(weights, prompts, draw)),
-        "update_seconds": timed(lambda: trainer.update(weights, adam, prompts, samples, advantages, used, draw)),
+        "update_seconds": timed(lambda: trainer.update(weights, adam, [batch], draw)),
     }
     return figures | ({"peak_gib": torch.cuda.max_memory_allocated() / 2**30} if device.type == "cuda" else {})
 
@@ -87,11 +89,14 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def main() -> None:
-    made = argparse.ArgumentParser(prog="python -m benchmarks.lab.speed", description=LABEL)
+@one_line
+def main(arguments: Sequence[str] | None = None) -> int:
+    made = Parser(prog="python -m benchmarks.lab.speed", description=LABEL)
     made.add_argument("--cell", default="chain-92-05", choices=sorted(all_cells()))
     made.add_argument("--out", type=Path)
-    options = made.parse_args()
+    options = made.parse_args(arguments)
+    if options.out:
+        writable_file(options.out)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     results: dict[str, object] = {"lab": LABEL, **machine(device)}
     for mode in ("plain", "compiled") if device.type == "cuda" else ("plain",):
@@ -102,7 +107,8 @@ def main() -> None:
         print(mode, json.dumps(results[mode]), flush=True)
     if options.out:
         options.out.write_text(json.dumps(results, indent=1))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from benchmarks.lab.adam import Adam
-from benchmarks.lab.arms import Arm, Stage, StepKind
+from benchmarks.lab.arms import MIXED_PART, Arm, Stage, StepKind
 from benchmarks.lab.checks import learnt
 from benchmarks.lab.evaluation import CurvePoint, Evaluator, Point, flat, tile
 from benchmarks.lab.judge_pool import Pool, sample_pool
@@ -50,6 +50,28 @@ class Octet:
     candidate_tokens: int = 0
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Prompts [R, n, P], B / n samples of each, and [R, B]: advantages, samples that carry loss, and right answers."""
+
+    prompts: Tensor
+    samples: Samples
+    advantages: Tensor
+    used: Tensor
+    accuracy: Tensor
+
+    def figures(self) -> dict[str, Tensor]:
+        """What a step records of the batch, each [R]."""
+        lengths = self.samples.lengths
+        return {
+            "accuracy": self.accuracy.mean(1),
+            "tokens": lengths.float().mean(1),
+            "sampled": lengths.sum(1).float(),
+            "used": self.used.float().mean(1),
+            "entropy": self.samples.entropy,
+        }
+
+
 class Trainer:
     """Samplers and settings shared by all arms of a cell. ``seeds`` runs at each of ``rates``, rates outermost."""
 
@@ -62,7 +84,7 @@ class Trainer:
         rows, judge_rows = config.prompts * config.group, config.judge_prompts * config.group
         self.solver = Sampler(shape, world, self.runs, rows, False, device)
         self.judger = Sampler(shape, world, self.runs, judge_rows, True, device)
-        self.small_judger: Sampler | None = None
+        self.smaller: dict[tuple[int, bool], Sampler] = {}
         places = max(self.solver.places, self.judger.places)
         self.table = rotary_table(places, shape.head_width, device, compute_type(device))
 
@@ -115,39 +137,56 @@ class Trainer:
     def step(self, arm: Arm, kind: StepKind, weights: Weights, adam: Adam, pool: Pool, seed: int) -> dict[str, Tensor]:
         """Sample, reward, update. Problems depend on the seed and not on the arm."""
         draw = torch.Generator(device=self.device).manual_seed(seed)
+        if kind is StepKind.MIXED:
+            return self._mixed_step(arm, weights, adam, pool, draw)
         if kind is StepKind.GENERATE:
-            prompts, samples, rewards, accuracy = self.generate(arm, weights, draw)
+            batch = self._batch(kind, *self.generate(arm, weights, draw))
         else:
-            prompts, samples, rewards, accuracy = self.judge(kind, weights, pool, draw)
+            batch = self._batch(kind, *self.judge(kind, weights, pool, draw))
+        return self.update(weights, adam, [batch], draw) | batch.figures()
+
+    def _mixed_step(
+        self, arm: Arm, weights: Weights, adam: Adam, pool: Pool, draw: torch.Generator
+    ) -> dict[str, Tensor]:
+        """One update from both kinds of samples. A part of a step's problems gives way to the same part of judging."""
+        solving = self.config.prompts - part_of(self.config.prompts)
+        judging = part_of(self.config.judge_prompts)
+        solved = self._batch(StepKind.GENERATE, *self.generate(arm, weights, draw, solving))
+        judged = self._batch(StepKind.JUDGE, *self.judge(StepKind.JUDGE, weights, pool, draw, judging))
+        figures = self.update(weights, adam, [solved, judged], draw) | solved.figures()
+        more = {f"judge_{name}": values for name, values in judged.figures().items()}
+        return figures | more | {"sampled": figures["sampled"] + more["judge_sampled"]}
+
+    def _batch(self, kind: StepKind, prompts: Tensor, samples: Samples, rewards: Tensor, accuracy: Tensor) -> Batch:
         if kind is StepKind.JUDGE_SFT:
             advantages, used = rewards, rewards > 0
         else:
             advantages, used = group_advantages(rewards, self.config.group)
-        used = used & samples.ended
-        figures = self.update(weights, adam, prompts, samples, advantages, used, draw)
-        return figures | {
-            "accuracy": accuracy.mean(1),
-            "tokens": samples.lengths.float().mean(1),
-            "sampled": samples.lengths.sum(1).float(),
-            "used": used.float().mean(1),
-            "entropy": samples.entropy,
-        }
+        return Batch(prompts, samples, advantages, used & samples.ended, accuracy)
 
-    def generate(self, arm: Arm, weights: Weights, draw: torch.Generator) -> tuple[Tensor, Samples, Tensor, Tensor]:
-        problems = tile(self.world.problems(self.seeds * self.config.prompts, draw), self.runs // self.seeds)
+    def generate(
+        self, arm: Arm, weights: Weights, draw: torch.Generator, count: int | None = None
+    ) -> tuple[Tensor, Samples, Tensor, Tensor]:
+        """The first ``count`` problems of the step, or all of them."""
+        count = count or self.config.prompts
+        problems = self.world.problems(self.seeds * self.config.prompts, draw)
+        problems = {
+            name: value.unflatten(0, (self.seeds, -1))[:, :count].flatten(0, 1) for name, value in problems.items()
+        }
+        problems = tile(problems, self.runs // self.seeds)
         prompts = self.world.prompt(problems).unflatten(0, (self.runs, -1))
-        samples = self.solver.run(weights, prompts, draw)
+        samples = self._sampler(count, judging=False).run(weights, prompts, draw)
         grades = self.world.grade(repeat(problems, self.config.group), flat(samples))
         right = grades.right.view_as(samples.lengths).float()
         return prompts, samples, penalised(arm, right, samples.lengths, self.config.group), right
 
     def judge(
-        self, kind: StepKind, weights: Weights, pool: Pool, draw: torch.Generator
+        self, kind: StepKind, weights: Weights, pool: Pool, draw: torch.Generator, count: int | None = None
     ) -> tuple[Tensor, Samples, Tensor, Tensor]:
-        few = kind is StepKind.JUDGE_FEW
-        sampler = self._few_judger() if few else self.judger
-        count = self.seeds * (self.config.prompts if few else self.config.judge_prompts)
-        problems, candidates, labels = pool.draw(count, draw)
+        """``count`` judge prompts, or as many as the kind has."""
+        count = count or (self.config.prompts if kind is StepKind.JUDGE_FEW else self.config.judge_prompts)
+        sampler = self._sampler(count, judging=True)
+        problems, candidates, labels = pool.draw(self.seeds * count, draw)
         prompts = self.world.judge_prompt(problems, candidates).repeat(self.runs // self.seeds, 1)
         prompts, labels = prompts.unflatten(0, (self.runs, -1)), labels.repeat(self.runs // self.seeds)
         samples = sampler.run(weights, prompts, draw)
@@ -159,32 +198,40 @@ class Trainer:
         return prompts, samples, rewards, truth
 
     def update(
-        self,
-        weights: Weights,
-        adam: Adam,
-        prompts: Tensor,
-        samples: Samples,
-        advantages: Tensor,
-        used: Tensor,
-        draw: torch.Generator,
+        self, weights: Weights, adam: Adam, batches: Sequence[Batch], draw: torch.Generator
     ) -> dict[str, Tensor]:
-        """``updates`` optimiser steps over the rows in ``used`` [R, B], each row once. Returns figures [R]."""
-        order = (torch.rand(used.shape, generator=draw, device=self.device) + 2.0 * ~used).argsort(1)
-        most = int(used.sum(1).max())
+        """``updates`` optimiser steps over the used rows of all batches, each row once. Returns figures [R]."""
+        orders = [
+            (torch.rand(b.used.shape, generator=draw, device=self.device) + 2.0 * ~b.used).argsort(1) for b in batches
+        ]
+        most = [int(batch.used.sum(1).max()) for batch in batches]
         figures = {
             "gradient": torch.zeros(self.runs, device=self.device),
             "moved": torch.zeros(self.runs, device=self.device),
         }
-        for part in range(min(self.config.updates, most)):
-            rows = order[:, part : most : self.config.updates]
-            mask = used.gather(1, rows)
-            tokens = (samples.own.sum(-1).gather(1, rows) * mask).sum(1)
-            rows, mask = self._by_length(samples, rows, mask)
-            for chunk, kept in zip(rows.split(CHUNK_ROWS, 1), mask.split(CHUNK_ROWS, 1), strict=True):
-                self._backward(weights, prompts, samples, advantages, chunk, kept, tokens.clamp_min(1), figures)
+        for part in range(min(self.config.updates, max(most))):
+            rows = [order[:, part : end : self.config.updates] for order, end in zip(orders, most, strict=True)]
+            tokens = sum(
+                (tokens_of(*pair) for pair in zip(batches, rows, strict=True)), torch.zeros_like(orders[0][:, 0])
+            )
+            for batch, own in zip(batches, rows, strict=True):
+                self._backward_all(weights, batch, own, tokens.clamp_min(1), figures)
             scale = min(1.0, (adam.steps + 1) / WARMUP)
             figures["gradient"] += adam.step(scale, tokens > 0) / self.config.updates
         return figures
+
+    def _order(self, used: Tensor, draw: torch.Generator) -> Tensor:
+        """Rows [R, B] by chance, used rows first."""
+        return (torch.rand(used.shape, generator=draw, device=self.device) + 2.0 * ~used).argsort(1)
+
+    def _backward_all(
+        self, weights: Weights, batch: Batch, rows: Tensor, tokens: Tensor, figures: dict[str, Tensor]
+    ) -> None:
+        """Gradients of a batch's rows [R, n], chunk by chunk. ``tokens`` [R] are those of the whole update."""
+        rows, mask = self._by_length(batch.samples, rows, batch.used.gather(1, rows))
+        for chunk, kept in zip(rows.split(CHUNK_ROWS, 1), mask.split(CHUNK_ROWS, 1), strict=True):
+            if chunk.shape[1]:
+                self._backward(weights, batch, chunk, kept, tokens, figures)
 
     def _by_length(self, samples: Samples, rows: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         order = samples.lengths.gather(1, rows).argsort(1)
@@ -193,14 +240,13 @@ class Trainer:
     def _backward(
         self,
         weights: Weights,
-        prompts: Tensor,
-        samples: Samples,
-        advantages: Tensor,
+        batch: Batch,
         rows: Tensor,
         kept: Tensor,
         tokens: Tensor,
         figures: dict[str, Tensor],
     ) -> None:
+        prompts, samples = batch.prompts, batch.samples
         longest = int(samples.lengths.gather(1, rows).max())
         share = samples.lengths.shape[1] // prompts.shape[1]
         response = rows_of(samples.tokens, rows, longest)
@@ -211,15 +257,18 @@ class Trainer:
             self.shape, cast(weights, compute_type(self.device)), ids[..., :-1], self.table, prompts.shape[2]
         )
         new = token_logprobs(logits, response)
-        loss = policy_loss(new, old, advantages.gather(1, rows), own, tokens, self.config.clip)
+        loss = policy_loss(new, old, batch.advantages.gather(1, rows), own, tokens, self.config.clip)
         loss.sum().backward()
         figures["moved"] += ((new.detach() - old).abs() * own).sum((1, 2)) / tokens / self.config.updates
 
-    def _few_judger(self) -> Sampler:
-        if self.small_judger is None:
-            rows = self.config.prompts * self.config.group
-            self.small_judger = Sampler(self.shape, self.world, self.runs, rows, True, self.device)
-        return self.small_judger
+    def _sampler(self, prompts: int, judging: bool) -> Sampler:
+        """A sampler of so many prompts a run, made when a step first needs it."""
+        if prompts == (self.config.judge_prompts if judging else self.config.prompts):
+            return self.judger if judging else self.solver
+        if (prompts, judging) not in self.smaller:
+            rows = prompts * self.config.group
+            self.smaller[prompts, judging] = Sampler(self.shape, self.world, self.runs, rows, judging, self.device)
+        return self.smaller[prompts, judging]
 
     def _record(
         self,
@@ -255,6 +304,16 @@ def dulled(stage: Stage, points: list[Point], curves: list[list[CurvePoint]]) ->
         return False
     shares = [point["entropy"] / curve[0]["entropy"] for point, curve in zip(points, curves, strict=True)]
     return sum(share <= stage.until_entropy for share in shares) >= stage.share_of_runs * len(shares)
+
+
+def part_of(prompts: int) -> int:
+    """The prompts of a mixed step that a whole step of a kind with ``prompts`` prompts stands for."""
+    return max(1, round(MIXED_PART * prompts))
+
+
+def tokens_of(batch: Batch, rows: Tensor) -> Tensor:
+    """Own tokens [R] of the used samples among rows [R, n]."""
+    return (batch.samples.own.sum(-1).gather(1, rows) * batch.used.gather(1, rows)).sum(1)
 
 
 def rows_of(values: Tensor, rows: Tensor, places: int) -> Tensor:

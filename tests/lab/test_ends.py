@@ -1,12 +1,15 @@
 """Tokens at equal steps, with and without truncated responses."""
 
+import json
 import math
+from dataclasses import asdict
 
 import pytest
+import torch
 
 from benchmarks.lab import ends
-from benchmarks.lab.worlds.chain import ChainConfig, ChainWorld, longest_response
-from judgerlvr.config.load import ROOT
+from benchmarks.lab.cells import all_cells
+from benchmarks.lab.worlds.making import make_world, stored_world
 
 
 def curve(tokens, truncated):
@@ -25,11 +28,11 @@ def test_the_ratio_is_taken_pair_by_pair():
     assert found.pairs == 2
 
 
-def test_the_limit_is_that_of_the_world(world):
-    assert longest_response(9) == world.response_limit == 144
-    assert ChainWorld(ChainConfig(least_steps=1, most_steps=2), world.device).response_limit == longest_response(2)
+@pytest.mark.parametrize("cell", ["chain-92-05", "gate-s-polarity-05"])
+def test_a_record_names_the_world_it_is_of(cell):
+    config = all_cells()[cell].world
+    assert stored_world(json.loads(json.dumps(asdict(config)))) == config
 
 
-def test_the_pages_table_of_ends_is_computed_from_the_records():
-    """``python -m benchmarks.lab.ends`` prints these lines."""
-    assert "\n".join(ends.table()) in (ROOT / "docs" / "when-it-pays.md").read_text()
+def test_the_limit_of_the_chain():
+    assert make_world(all_cells()["chain-92-05"].world, torch.device("cpu")).response_limit == 144

@@ -1,11 +1,13 @@
 """The gate cells by Monte Carlo of traces, without a model: base accuracy, premium, shortcuts, kinds of checks."""
 
+import importlib
 import json
+import shutil
 
 import pytest
 import torch
 
-from benchmarks.lab import run
+from benchmarks.lab import measured, page, run
 from benchmarks.lab.cells import GATE_WORLDS, all_cells, gate_cell, gate_cells
 from benchmarks.lab.checks import Check, octet_checks, shortcut_accuracy
 from benchmarks.lab.judge_pool import Pool, pairs_of
@@ -210,6 +212,25 @@ def test_the_base_of_a_gate_cell_is_checked(folder):
 def test_the_map_of_a_gate_cell(folder, tmp_path):
     assert draw_map([str(folder), "--out", str(tmp_path), "--no-plots"]) == 0
     assert "| gate-smoke | judge-20 |" in (tmp_path / "map.md").read_text()
+
+
+@pytest.fixture
+def record(folder, tmp_path, monkeypatch):
+    """The cell as the only committed record."""
+    for module in (measured, page):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    return shutil.copytree(folder, tmp_path / "record")
+
+
+@pytest.mark.parametrize("name", ["page", "ends", "equal_tokens", "bases"])
+def test_a_record_of_a_gate_cell_has_a_line_in_the_tables(record, name):
+    lines = importlib.import_module(f"benchmarks.lab.{name}").table()
+    assert len(lines) == 3
+    assert "| record | gate-smoke |" in lines[-1]
+
+
+def test_a_record_of_a_gate_cell_is_a_measured_case(record):
+    assert [case["family"] for case in measured.cases_of(record)] == [measured.GATES]
 
 
 def test_checks_after_judging_read_the_errors_in_solving(folder):

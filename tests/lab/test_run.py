@@ -5,16 +5,18 @@ import hashlib
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks.lab import map as draw
 from benchmarks.lab import run
+from benchmarks.lab.arms import main_arms
 from benchmarks.lab.cells import all_cells, registered_cells
 from benchmarks.lab.checks import Check, octet_checks, shortcut_accuracy
 from benchmarks.lab.judge_pool import Pool
 from benchmarks.lab.map import failed_checks, read_cell, rows_of, with_pools
-from benchmarks.lab.map import main as draw_map
 from benchmarks.lab.records import LABEL, REGISTRATIONS, CellFolder, describe
 from benchmarks.lab.training import Octet
 
@@ -28,15 +30,21 @@ def folder(tmp_path_factory):
     return out
 
 
+def copy_base(folder, to):
+    for name in ("base.pt", "cell.json"):
+        shutil.copy(folder / name, to)
+
+
 def test_a_cell_leaves_at_most_eight_files(folder):
     assert sorted(file.name for file in folder.iterdir()) == [
         "base.pt",
+        "cell.json",
         "checks.json",
         "octet-judge-20.json",
         "octet-vanilla.json",
     ]
     many = ("controls", "recipes")
-    assert max(len(cell.arms) for cell in all_cells().values() if not cell.name.endswith(many)) + 2 <= 8
+    assert max(len(cell.arms) for cell in all_cells().values() if not cell.name.endswith(many)) + 3 <= 8
 
 
 def test_an_octet_records_each_run(folder):
@@ -63,7 +71,7 @@ def test_a_second_call_does_only_what_is_missing(folder, capsys):
 
 
 def test_no_arm_begins_after_the_time_limit(folder, tmp_path, monkeypatch):
-    (tmp_path / "base.pt").write_bytes((folder / "base.pt").read_bytes())
+    copy_base(folder, tmp_path)
     monkeypatch.setattr(run, "BEGAN", run.BEGAN - 1e6)
     assert run.main(["smoke", "--out", str(tmp_path), "--despite-checks", "--seconds", "1"]) == 3
     assert not (tmp_path / "octet-judge-20.json").exists()
@@ -78,7 +86,7 @@ def test_a_cut_octet_is_not_taken_for_done(tmp_path):
 
 
 def test_a_failed_check_stops_the_cell(folder, tmp_path, capsys):
-    (tmp_path / "base.pt").write_bytes((folder / "base.pt").read_bytes())
+    copy_base(folder, tmp_path)
     assert run.main(["smoke", "--out", str(tmp_path)]) == 1
     assert "no go: " in capsys.readouterr().out
 
@@ -89,7 +97,7 @@ def test_an_unknown_arm_is_refused(tmp_path, capsys):
 
 
 def test_the_map_of_a_cell(folder, tmp_path):
-    assert draw_map([str(folder), "--out", str(tmp_path), "--no-plots"]) == 0
+    assert draw.main([str(folder), "--out", str(tmp_path), "--no-plots"]) == 0
     table = (tmp_path / "map.md").read_text()
     assert table.startswith(f"# {LABEL}")
     assert "| smoke | judge-20 |" in table
@@ -97,7 +105,9 @@ def test_the_map_of_a_cell(folder, tmp_path):
 
 
 @pytest.fixture
-def two_instances(folder, tmp_path):
+def two_instances(folder, tmp_path, monkeypatch):
+    cells = {name: replace(all_cells()["smoke"], name=name) for name in ("one", "two")}
+    monkeypatch.setattr(draw, "all_cells", lambda: cells)
     for name in ("one", "two"):
         shutil.copytree(folder, tmp_path / name)
         for file in (tmp_path / name).glob("octet-*.json"):
@@ -117,12 +127,31 @@ def test_an_arm_that_one_instance_lacks_is_not_pooled(two_instances):
     assert list(with_pools([read_cell(path) for path in two_instances])[-1].octets) == ["vanilla"]
 
 
-def test_a_pool_fails_where_an_arm_of_one_instance_is_missing(two_instances):
-    stored = json.loads((two_instances[1] / "octet-vanilla.json").read_text())
-    for file in two_instances[1].glob("octet-*.json"):
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"arms": [*stored["arms"], "penalty-low"]}))
+def test_a_pool_fails_where_an_arm_of_one_instance_is_missing(two_instances, monkeypatch):
+    """The record names two arms, and the registration three."""
+    cells = {name: replace(all_cells()["smoke"], arms=main_arms(6)[:3]) for name in ("one", "two")}
+    monkeypatch.setattr(draw, "all_cells", lambda: cells)
     pool = with_pools([read_cell(path) for path in two_instances])[-1]
-    assert "incomplete arm: penalty-low" in failed_checks(pool, "judge-20")
+    assert "incomplete arm: judge-40" in failed_checks(pool, "judge-20")
+
+
+def test_a_registered_record_of_an_unknown_cell_fails(two_instances, monkeypatch):
+    monkeypatch.setattr(draw, "all_cells", dict)
+    assert read_cell(two_instances[0]).failed[-1] == "no registered cell: one"
+
+
+def test_a_base_without_checks_fails(two_instances):
+    (two_instances[0] / "checks.json").unlink()
+    assert "no checks" in read_cell(two_instances[0]).failed
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_runs_are_counted_once(two_instances, tmp_path, capsys, registered):
+    """Neither a folder twice nor a copy of a registered cell."""
+    one = two_instances[0]
+    other = shutil.copytree(one, tmp_path / "copy") if registered else f"{one}/."
+    assert draw.main([str(one), str(other), "--out", str(tmp_path / "map"), "--no-plots"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_registered_cell_is_fresh_and_names_its_file():

@@ -22,7 +22,7 @@ from benchmarks.lab.arms import (
 from benchmarks.lab.judge_pool import Pool, pairs_of
 from benchmarks.lab.model import cast, next_token_logits, trainable
 from benchmarks.lab.objective import policy_loss, token_logprobs
-from benchmarks.lab.training import RlConfig, Trainer, penalised
+from benchmarks.lab.training import Batch, RlConfig, Trainer, part_of, penalised
 from benchmarks.lab.worlds.base import repeat
 from benchmarks.lab.worlds.chain import ChainConfig, ChainWorld
 
@@ -71,7 +71,8 @@ def test_an_update_has_the_gradient_of_its_naive_twin(trainer, weights, draw, mo
             return super().step(scale, live)
 
     leaves = trainable(weights)
-    trainer.update(leaves, Watch(leaves, trainer.rates), prompts, samples, advantages, used, draw)
+    batch = Batch(prompts, samples, advantages, used, advantages)
+    trainer.update(leaves, Watch(leaves, trainer.rates), [batch], draw)
     for name, value in expected.items():
         assert torch.allclose(seen[name], value, atol=1e-5 + 1e-3 * value.abs().max().item()), name
 
@@ -80,7 +81,8 @@ def test_rows_of_uniform_groups_change_nothing(trainer, weights, draw):
     prompts, samples = sampled(trainer, weights, draw)
     leaves = trainable(weights)
     nothing = torch.zeros(2, 12, dtype=torch.bool)
-    trainer.update(leaves, Adam(leaves, trainer.rates), prompts, samples, torch.ones(2, 12), nothing, draw)
+    batch = Batch(prompts, samples, torch.ones(2, 12), nothing, torch.ones(2, 12))
+    trainer.update(leaves, Adam(leaves, trainer.rates), [batch], draw)
     assert all(torch.equal(leaves[name], weights[name]) for name in weights)
 
 
@@ -117,9 +119,62 @@ def test_every_arm_has_all_steps(arm):
     assert sum(stage.steps for stage in arm.stages) == 120
 
 
-def test_a_sixth_of_the_mixed_arms_steps_judge():
-    (stage,) = next(arm for arm in control_arms(120) if arm.name == "mixed").stages
-    assert sum(stage.kind(step) is StepKind.JUDGE for step in range(120)) == 20
+def control(name):
+    return next(arm for arm in control_arms(120) if arm.name == name)
+
+
+def test_mixing_and_alternating_judge_as_much_as_judge_20():
+    """Judge prompts of 120 steps: 20 steps of 128, and a mixed step has whole prompts."""
+    (stage,) = control("alternating").stages
+    assert sum(stage.kind(step) is StepKind.JUDGE for step in range(120)) * 128 == 2560
+    assert {control("mixed").stages[0].kind(step) for step in range(120)} == {StepKind.MIXED}
+    assert 120 * part_of(128) == pytest.approx(2560, abs=60)
+    assert part_of(64) / 64 == pytest.approx(1 / 6, abs=0.01)
+
+
+def mixture(trainer, weights, draw):
+    """Two problems and a judge prompt for each of two runs, with random advantages."""
+    solved = trainer.generate(control("mixed"), weights, draw, 2)
+    judged = trainer.judge(StepKind.JUDGE, weights, pool_of(trainer.world, draw), draw, 1)
+    batches = []
+    for prompts, samples, rewards, _ in (solved, judged):
+        advantages = torch.randn(rewards.shape, generator=draw)
+        batches.append(Batch(prompts, samples, advantages, torch.rand(rewards.shape, generator=draw) < 0.7, rewards))
+    return batches
+
+
+def test_a_mixed_update_is_the_mean_over_the_tokens_of_both_kinds(trainer, weights, draw):
+    """The naive twin weighs the gradient of each kind by its own tokens."""
+    batches = mixture(trainer, weights, draw)
+    parts = [naive_gradient(trainer, weights, b.prompts, b.samples, b.advantages, b.used) for b in batches]
+    tokens = torch.stack([(b.samples.own & b.used[..., None]).sum((1, 2)) for b in batches]).float()
+    shares = tokens / tokens.sum(0)
+    seen = {}
+
+    class Watch(Adam):
+        def step(self, scale=1.0, live=None):
+            seen.update({name: value.grad.clone() for name, value in self.weights.items()})
+            return super().step(scale, live)
+
+    leaves = trainable(weights)
+    trainer.update(leaves, Watch(leaves, trainer.rates), batches, draw)
+    for name in parts[0]:
+        shape = (-1, *[1] * (parts[0][name].dim() - 1))
+        expected = sum(share.view(shape) * part[name] for share, part in zip(shares, parts, strict=True))
+        assert torch.allclose(seen[name], expected, atol=1e-5 + 1e-3 * expected.abs().max().item()), name
+
+
+def test_a_mixed_step_counts_the_tokens_of_both_kinds(trainer, weights, draw):
+    leaves = trainable(weights)
+    arm, pool = control("mixed"), pool_of(trainer.world, draw)
+    figures = trainer.step(arm, StepKind.MIXED, leaves, Adam(leaves, trainer.rates), pool, 3)
+    per_sample = figures["tokens"] * 2 * SMALL.group + figures["judge_tokens"] * SMALL.group
+    assert figures["sampled"].tolist() == pytest.approx(per_sample.tolist())
+
+
+def test_a_mixed_step_sees_the_first_problems_of_the_step(trainer, weights):
+    asked = [trainer.generate(control("mixed"), weights, torch.Generator().manual_seed(9), n)[0] for n in (2, 3)]
+    assert torch.equal(asked[0], asked[1][:, :2])
 
 
 def pool_of(world, draw, rows=40):

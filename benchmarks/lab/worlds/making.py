@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from benchmarks.lab.worlds.base import World
@@ -10,6 +12,11 @@ from benchmarks.lab.worlds.gate import GateWorld
 from benchmarks.lab.worlds.gate_facts import GateConfig
 
 WorldConfig = ChainConfig | GateConfig
+
+
+def stored_world(settings: dict[str, Any]) -> WorldConfig:
+    """The configuration in a record. Fields that an older record lacks have defaults."""
+    return GateConfig(**settings) if "gates" in settings else ChainConfig(**settings)
 
 
 def make_world(config: WorldConfig, device: torch.device) -> World:

@@ -1,0 +1,54 @@
+"""Which cells of the plan have run: ``python -m benchmarks.lab.coverage`` prints a line a cell, and the count.
+
+An instance of a cell counts for its cell. The plan's known negatives belong to the table too.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.lab.cells import CONTROLS, FRESH, chain_cells, gate_cells
+from benchmarks.lab.command import read_object
+from benchmarks.lab.map import failed_checks_of_base
+from benchmarks.lab.measured import RESULTS
+from benchmarks.lab.tables import markdown_table, printer
+
+NOT_BUILT = ("the demo's chain", "not built. Judge-first tied there, so it is a known negative")
+
+
+def planned() -> list[str]:
+    return [cell.name for cell in [*chain_cells(), *gate_cells()]]
+
+
+def arms_run(cell: str) -> list[str]:
+    """Complete arms of the cell, of instances and of controls, by file."""
+    octets = [read_object(file, "cell", "arm", "complete") for file in sorted(RESULTS.rglob("octet-*.json"))]
+    own = [octet["arm"]["name"] for octet in octets if octet["complete"] and _is_of(octet["cell"], cell)]
+    return list(dict.fromkeys(own))
+
+
+def state(cell: str) -> str:
+    if arms := arms_run(cell):
+        return f"run: {', '.join(arms)}"
+    files = [f for f in sorted(RESULTS.rglob("checks.json")) if _is_of(read_object(f, "cell")["cell"], cell)]
+    failed = list(dict.fromkeys(check for file in files for check in failed_checks_of_base(file)))
+    return f"no arm has run. Checks of the base that failed: {', '.join(failed)}" if failed else "not run"
+
+
+def _is_of(name: str, cell: str) -> bool:
+    return name.partition(FRESH)[0].removesuffix(CONTROLS) == cell
+
+
+def table() -> list[str]:
+    return markdown_table(("cell", "state"), [*((cell, state(cell)) for cell in planned()), NOT_BUILT])
+
+
+def sentence() -> str:
+    ran = sum(bool(arms_run(cell)) for cell in planned())
+    return f"Of {len(planned())} planned cells {ran} have run and {len(planned()) - ran} have not."
+
+
+main = printer("coverage", "planned cells and their runs", lambda: [*table(), "", sentence()])
+
+if __name__ == "__main__":
+    sys.exit(main())
