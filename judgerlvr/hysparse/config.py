@@ -21,6 +21,14 @@ from judgerlvr.hysparse.layout import (
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
 
+# Whole numbers of a configuration by the least that a model can have.
+LEAST = {
+    **dict.fromkeys(("num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "hidden_size"), 1),
+    **dict.fromkeys(("vocab_size", "intermediate_size", "moe_intermediate_size", "num_experts_per_tok"), 1),
+    **dict.fromkeys(("decoder_sparse_step", "max_position_embeddings", "select_block", "select_tokens"), 1),
+    **dict.fromkeys(("sparse_ratio", "num_experts", "self_decoder_layers"), 0),
+    **dict.fromkeys(("forced_first_blocks", "forced_local_blocks"), 0),
+}
 GATES = ("element", "head", "none")
 BRANCHES = ("both", "sparse", "window")
 
@@ -69,6 +77,7 @@ class HySparseConfig(Qwen3MoeConfig):
     v_head_dim: int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
+        self._check_sizes()
         if self.layer_types is None:
             self.layer_types = layer_types(self.num_hidden_layers, self.sparse_ratio, self.closing_full)
         self.assumed = self.assumed or []
@@ -79,6 +88,7 @@ class HySparseConfig(Qwen3MoeConfig):
         check_bridges(self.kinds, self.self_decoder_layers, self.bridges or ())
         self._check_selection()
         self._check_choices()
+        self._check_rotation()
 
     @property
     def kinds(self) -> list[str]:
@@ -152,6 +162,23 @@ class HySparseConfig(Qwen3MoeConfig):
     @property
     def _rotary_dims(self) -> int:
         return int(self.head_dim * (self.rope_parameters or {}).get("partial_rotary_factor", 1.0))
+
+    def _check_sizes(self) -> None:
+        sizes = LEAST if self.v_head_dim is None else {**LEAST, "v_head_dim": 1}
+        for field, least in sizes.items():
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{field} must be a whole number from {least}, not {value!r}")
+        if 0 < self.num_experts < self.num_experts_per_tok:
+            raise ValueError(f"a token cannot use {self.num_experts_per_tok} of {self.num_experts} experts")
+
+    def _check_rotation(self) -> None:
+        factor = (self.rope_parameters or {}).get("partial_rotary_factor", 1.0)
+        # Dims turn in pairs.
+        if not 0 < factor <= 1 or self.head_dim * factor % 2:
+            raise ValueError(
+                f"partial_rotary_factor {factor} must turn an even number of the {self.head_dim} dims of a head"
+            )
 
     def _check_selection(self) -> None:
         if self.select_block < 1 or self.select_tokens % self.select_block or self.select_tokens < self.select_block:

@@ -14,13 +14,18 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRotaryEmbedding
 
+import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
 from judgerlvr.hysparse.attention import SparseAttention
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.derived_files import check_new, copy_files, has_weights
 from judgerlvr.hysparse.kernel_shapes import accepted, refusals
-from judgerlvr.hysparse.layout import layer_types, with_full
+from judgerlvr.hysparse.layout import beyond_kernels, layer_types, with_full
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.options import DEFAULT_RATIO, InitialValues
+from judgerlvr.models.configuration import read_config
+from judgerlvr.models.finite import is_finite
+from judgerlvr.models.tensors import QUANTISED, check_tensors
+from judgerlvr.models.weights import check_weights
 from rewards.errors import InputError, reading
 
 SOURCES = ("qwen3", "qwen3_moe")
@@ -60,12 +65,14 @@ COPIED_EXPERTS = (
 def config_from(source: PretrainedConfig, **changes: Any) -> HySparseConfig:
     """Configuration with the source's sizes and with HySparse's settings from ``changes``.
 
-    Raises InputError for a source of another family, and for a source with window layers of its own.
+    Raises InputError for a source of another family, and for layers that HySparse does not have.
     """
     if source.model_type not in SOURCES:
         raise InputError(f"cannot convert a {source.model_type!r} model", f"start from one of {', '.join(SOURCES)}")
     if source.sliding_window is not None:
         raise InputError("the source has window layers of its own", "start from a model with full attention throughout")
+    if "rope_parameters" in beyond_kernels({"rope_parameters": source.rope_parameters}):
+        raise InputError("the source turns a part of each head", "start from a model that turns whole heads")
     names = COPIED + (COPIED_EXPERTS if source.model_type == "qwen3_moe" else ())
     fields = {name: getattr(source, name) for name in names}
     return HySparseConfig(**{**fields, "qk_norm": True, "gate_bias": True, **changes})
@@ -126,27 +133,47 @@ def set_gate(gate: nn.Linear | None, value: float, like: Tensor) -> None:
 
 
 def read_source(directory: Path) -> PretrainedConfig:
-    """Configuration of the model in ``directory``. No weight is read.
+    """Configuration of the model in ``directory``. No weight is read, and no code of the directory runs.
 
     Raises InputError if the directory holds no configuration that transformers reads, or no weights.
     """
     if not (directory / "config.json").is_file():
         raise InputError("no model there", "give a directory with config.json and weights", file=directory)
-    with reading("transformers cannot read the configuration", "download the model again", directory / "config.json"):
-        config = AutoConfig.from_pretrained(directory)
+    remedy = f"start from one of {', '.join(SOURCES)}, or download the model again"
+    with reading("transformers cannot read the configuration", remedy, directory / "config.json"):
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     if not has_weights(directory):
-        raise InputError("no weights there", "download the model again", file=directory)
+        raise InputError("no *.safetensors there", "download the model again, in safetensors", file=directory)
     return config
 
 
+def check_stored(directory: Path) -> None:
+    """Raise InputError unless the weight files hold what config.json asks for. Only their headers are read.
+
+    transformers would fill a missing tensor with random numbers, and leave out a tensor too many. Quantised weights
+    have names and shapes of their own, so nobody can tell.
+    """
+    if read_config(directory).get(QUANTISED):
+        raise InputError("the weights are quantised", "start from weights in bf16, fp16 or fp32", file=directory)
+    check_weights(directory)
+    check_tensors(directory, trust_remote_code=False)
+
+
 def read_model(directory: Path, dtype: torch.dtype | str) -> PreTrainedModel:
-    """The source in evaluation mode. Raises InputError for weights that do not load."""
+    """The model in evaluation mode. Raises InputError for weights that do not load, or that are NaN or infinite."""
     with reading("transformers cannot load the weights", "download the model again", file=directory):
-        return AutoModelForCausalLM.from_pretrained(directory, dtype=dtype).eval()
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, trust_remote_code=False).eval()
+    for name, weight in model.named_parameters():
+        if not is_finite(weight):
+            remedy = "give a checkpoint from before the weights went wrong"
+            raise InputError(f"tensor {name} holds a NaN or an infinity", remedy, file=directory)
+    return model
 
 
 def placement(options: argparse.Namespace, layers: int) -> list[str]:
     """Kinds of the layers as the options place them. Raises InputError for a layer that the source does not have."""
+    if layers < 1:
+        raise ValueError(f"num_hidden_layers must be a whole number from 1, not {layers}")
     if options.full_layers is None:
         return layer_types(layers, options.sparse_ratio or DEFAULT_RATIO)
     numbers = [int(number) for number in options.full_layers.split(",")]
@@ -158,8 +185,8 @@ def placement(options: argparse.Namespace, layers: int) -> list[str]:
 def target_config(options: argparse.Namespace) -> HySparseConfig:
     """Configuration of the conversion that the options ask for. No weight is read.
 
-    Raises InputError for a source that does not convert, settings that no model can have, and shapes that no kernel
-    takes.
+    Raises InputError for a source that does not convert, settings that no model can have, shapes that no kernel
+    takes, and weight files that hold other tensors than the configuration asks for.
     """
     source = read_source(options.source)
     changes = {
@@ -171,8 +198,10 @@ def target_config(options: argparse.Namespace) -> HySparseConfig:
         kinds = placement(options, getattr(source, "num_hidden_layers", 0))
         config = config_from(source, layer_types=kinds, **changes)
     except ValueError as error:
-        raise InputError(str(error), "change the options") from error
+        remedy = "change the options, or give the config.json that belongs to the weights"
+        raise InputError(str(error), remedy, file=options.source) from error
     check_kernels(config)
+    check_stored(options.source)
     return config
 
 

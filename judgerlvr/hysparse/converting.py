@@ -13,7 +13,7 @@ from judgerlvr.hysparse.conversion_rates import DISK_GB_S
 from judgerlvr.hysparse.derived_files import check_new
 from judgerlvr.hysparse.layout import letters
 from judgerlvr.hysparse.placements import layer_runs
-from judgerlvr.hysparse.search import Point, check_count, find, read_parts, write_curve
+from judgerlvr.hysparse.search import Point, check_asked, check_count, find, read_parts, write_curve
 from judgerlvr.hysparse.sizes import MIB, count_parameters, report
 from judgerlvr.hysparse.texts import pack
 from rewards.wording import counted
@@ -27,9 +27,10 @@ UNMEASURED = (
 def run(options: argparse.Namespace) -> None:
     """Print the plan, or convert and save. Raises InputError as ``check_new``, ``target_config`` and ``find``."""
     check_new(options.out)
+    check_asked(options)
+    check_card(options)
     config = target_config(options)
     check_count(options, config.num_hidden_layers)
-    check_card(options)
     if options.full_layers is None and options.search is None:
         print(f"note: {UNMEASURED}")
     if options.plan:
@@ -62,7 +63,7 @@ def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
     counts = (parameters.total - parameters.gates, parameters.gates)
     weights, gates = (count * dtype.itemsize / MIB for count in counts)
     group = config.num_attention_heads // config.num_key_value_heads
-    files = sum(path.stat().st_size for path in options.source.iterdir() if path.suffix in (".safetensors", ".bin"))
+    files = sum(path.stat().st_size for path in options.source.iterdir() if path.suffix == ".safetensors")
     return "\n".join(
         [
             f"layers {letters(config.kinds)}",

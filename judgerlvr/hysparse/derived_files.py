@@ -23,8 +23,8 @@ def check_new(out: Path) -> None:
 
 
 def has_weights(directory: Path) -> bool:
-    """Whether the directory holds files of weights that transformers reads."""
-    return any(path.suffix in (".safetensors", ".bin") for path in directory.iterdir())
+    """Whether the directory holds safetensors, the only weight files whose headers tell what is in them."""
+    return any(directory.glob("*.safetensors"))
 
 
 def copy_files(base: Path, derived: Path) -> None:

@@ -14,6 +14,7 @@ from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.conversion import (
     adopt,
     check_kernels,
+    check_stored,
     pick_device,
     read_model,
     read_source,
@@ -25,15 +26,18 @@ from judgerlvr.hysparse.conversion_plan import Distilling, card_for, check_card,
 from judgerlvr.hysparse.derived_files import check_new, copy_files
 from judgerlvr.hysparse.distillation_folder import (
     CHECKPOINTS,
+    check_folder,
     last_checkpoint,
-    open_folder,
+    make_folder,
+    settings_of,
     write_curve,
 )
-from judgerlvr.hysparse.distiller import Distiller, share_rows, trainer_arguments
+from judgerlvr.hysparse.distiller import Distiller, goal_of, share_rows, trainer_arguments
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.options import SHAPE
+from judgerlvr.hysparse.options import SHAPE, given
 from judgerlvr.hysparse.spent import spending
 from judgerlvr.hysparse.texts import Packed, read_texts, read_tokenizer, split_texts
+from judgerlvr.models.finite import is_finite
 from rewards.errors import InputError
 
 # Fields in which a student must equal its source, so that logits and layers can be compared.
@@ -55,14 +59,16 @@ def run(options: argparse.Namespace) -> None:
         print(plan(options, config, heldout, rest))
         return
     arguments = trainer_arguments(options, options.out / CHECKPOINTS, device, halves)
+    settings = settings_of(options, arguments.world_size)
     if first:
-        open_folder(options, arguments.world_size)
+        check_folder(options, settings)
     dtype = stored_dtype(config)  # Saving a checkpoint changes the configuration's.
     source = read_model(options.source, "auto" if halves else torch.float32)
     student = make_student(options, config, source)
-    trainer = Distiller(
-        student, source, rest, heldout, arguments, options.hidden, lambda c: write_curve(options.out, c)
-    )
+    goal = goal_of(source, heldout, arguments, options.source)
+    if first:
+        make_folder(options, settings)
+    trainer = Distiller(student, goal, rest, arguments, options.hidden, lambda c: write_curve(options.out, c))
     with spending("distillation", device, shown=first):
         trainer.train(resume_from_checkpoint=last_checkpoint(options.out) if options.resume else None)
     store(trainer, options, dtype)
@@ -74,7 +80,7 @@ def plan(options: argparse.Namespace, config: HySparseConfig, heldout: Packed, r
     Raises InputError as ``trainer_arguments``, and for options whose costs nobody has counted.
     """
     fp32, hidden, cpu = options.precision == "fp32", options.hidden > 0, options.device == "cpu"
-    for flag in [flag for flag, given in (("--precision", fp32), ("--hidden", hidden), ("--device", cpu)) if given]:
+    for flag in [flag for flag, asked in (("--precision", fp32), ("--hidden", hidden), ("--device", cpu)) if asked]:
         problem = f"--plan counts a distillation in bf16 on a GPU, and {flag} asks for another"
         raise InputError(problem, f"leave {flag} out")
     at_once, passes = share_rows(options, processes=1)
@@ -92,14 +98,16 @@ def plan(options: argparse.Namespace, config: HySparseConfig, heldout: Packed, r
 def student_config(options: argparse.Namespace) -> HySparseConfig:
     """Configuration of the model in ``--student``. No weight is read.
 
-    Raises InputError for another family, another size than the source's, and options of a conversion.
+    Raises InputError for another family, another size than the source's, options of a conversion, and weight files of
+    either that hold other tensors than their configuration asks for.
     """
-    given = [option.flag for option in SHAPE if getattr(options, option.name) != option.default]
-    if given:
-        raise InputError(f"{given[0]} is for a conversion", "leave it out: the student has its own", options.student)
+    if shaped := given(options, SHAPE):
+        raise InputError(f"{shaped[0]} is for a conversion", "leave it out: the student has its own", options.student)
     source, config = read_source(options.source), read_source(options.student)
+    check_stored(options.source)
     if not isinstance(config, HySparseConfig):
         raise InputError("not a HySparse model", "convert it with judgerlvr.hysparse.convert", options.student)
+    check_stored(options.student)
     for name in SHARED:
         if getattr(source, name, None) != getattr(config, name):
             problem = f"{name} is {getattr(config, name)}, and {getattr(source, name, None)} in the source"
@@ -121,13 +129,18 @@ def make_student(options: argparse.Namespace, config: HySparseConfig, source: Pr
 def store(trainer: Distiller, options: argparse.Namespace, dtype: torch.dtype) -> None:
     """Write the model beside its curve in the dtype of its source. Sinks stay float32. Checkpoints go.
 
-    A folder with config.json is whole, so this file comes last.
+    A folder with config.json is whole, so this file comes last. Raises InputError for weights that training made NaN or
+    infinite, which the held-out rows need not meet.
     """
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if not trainer.is_world_process_zero():
         return
+    cast = {name: weight if "sinks" in name else weight.to(dtype) for name, weight in weights.items()}
+    if wrong := [name for name, weight in cast.items() if not is_finite(weight)]:
+        remedy = "begin in a new folder with a smaller --lr"
+        raise InputError(f"training made {wrong[0]} NaN or infinite, so no model is stored", remedy, file=options.out)
     made = options.out / CHECKPOINTS / "result"
-    whole(trainer.student_config, weights, dtype).save_pretrained(made)
+    whole(trainer.student_config, cast, dtype).save_pretrained(made)
     copy_files(options.source, made)
     for path in sorted(made.iterdir(), key=lambda path: path.name == "config.json"):
         path.replace(options.out / path.name)
@@ -135,11 +148,10 @@ def store(trainer: Distiller, options: argparse.Namespace, dtype: torch.dtype) -
 
 
 def whole(config: HySparseConfig, weights: dict[str, Tensor], dtype: torch.dtype) -> HySparseForCausalLM:
-    """A model to be stored, on the gathered weights in ``dtype``."""
+    """A model to be stored, on the gathered weights, which have ``dtype``."""
     with torch.device("meta"):
         model = HySparseForCausalLM(config)
-    cast = {name: weight if "sinks" in name else weight.to(dtype) for name, weight in weights.items()}
-    model.load_state_dict(cast, assign=True)
+    model.load_state_dict(weights, assign=True)
     model.tie_weights()
     model.config.dtype = dtype
     return model

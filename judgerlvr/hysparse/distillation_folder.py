@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data.row_files import source_sha256
 from judgerlvr.hysparse.derived_files import check_new
 from rewards.errors import InputError, reading
 
@@ -22,21 +22,18 @@ def settings_of(options: argparse.Namespace, processes: int) -> dict[str, Any]:
     """All that decides the weights: options, the hash of the texts, and the number of processes."""
     named = {name: value for name, value in vars(options).items() if name not in FREE}
     paths = {name: str(value.resolve()) for name, value in named.items() if isinstance(value, Path)}
-    digest = hashlib.sha256(options.texts.read_bytes()).hexdigest()
-    return {**named, **paths, "texts_sha256": digest, "processes": processes}
+    return {**named, **paths, "texts_sha256": source_sha256(options.texts), "processes": processes}
 
 
-def open_folder(options: argparse.Namespace, processes: int) -> None:
-    """Make the folder, or check that this run may go on with it.
+def check_folder(options: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Check that this run may make the folder, or may go on with it.
 
     Raises InputError for a folder that is there without ``--resume``. With ``--resume``, raises InputError for a folder
     of something else, for a finished one, and for other settings than those of the first start.
     """
-    file, settings = options.out / SETTINGS, settings_of(options, processes)
+    file = options.out / SETTINGS
     if not options.resume:
         check_new(options.out)
-        options.out.mkdir(parents=True)
-        file.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
         return
     if not file.is_file():
         raise InputError("no distillation to go on with", "leave --resume out", file=options.out)
@@ -48,6 +45,14 @@ def open_folder(options: argparse.Namespace, processes: int) -> None:
         if before.get(name) != value:
             problem = f"{name} is {value}, and was {before.get(name)} at the first start"
             raise InputError(problem, "give the options of the first start", file=options.out)
+
+
+def make_folder(options: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Make the folder with the settings of a first start. Raises InputError as ``check_folder``."""
+    check_folder(options, settings)
+    if not options.resume:
+        options.out.mkdir(parents=True)
+        (options.out / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def last_checkpoint(out: Path) -> str | None:

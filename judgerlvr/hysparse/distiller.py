@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from judgerlvr.hysparse.divergence import divergence, heldout_loss
+from judgerlvr.hysparse.divergence import check_loss, divergence, heldout_loss
 from judgerlvr.hysparse.modeling import HySparseDecoderLayer, HySparseForCausalLM
 from judgerlvr.hysparse.texts import Packed, on
 from rewards.errors import InputError
@@ -121,28 +122,49 @@ class NoLastCheckpoint(TrainerCallback):
             control.should_save = False
 
 
+@dataclass(frozen=True)
+class Goal:
+    """The source on its device, and its loss in nats a token on the held-out rows."""
+
+    source: PreTrainedModel
+    heldout: Packed
+    loss: float
+
+
+def goal_of(source: PreTrainedModel, heldout: Packed, arguments: TrainingArguments, directory: Path) -> Goal:
+    """Move the source to the device and measure it. Raises InputError as ``check_loss``."""
+    model, rows = source.to(arguments.device), on(heldout, arguments.device)
+    loss = heldout_loss(model, rows, arguments.per_device_train_batch_size)
+    check_loss(loss, "held-out loss of the source", directory)
+    return Goal(model, rows, loss)
+
+
 class Distiller(Trainer):
-    """Trains ``student`` towards ``source``. ``report`` gets the curve after each evaluation."""
+    """Trains ``student`` towards a goal. ``report`` gets the curve after each evaluation.
+
+    Training ends with an InputError as ``check_loss`` at an evaluation, before the curve and a checkpoint are written.
+    """
 
     def __init__(
         self,
         student: HySparseForCausalLM,
-        source: PreTrainedModel,
+        goal: Goal,
         texts: Packed,
-        heldout: Packed,
         arguments: TrainingArguments,
         hidden: float,
         report: Callable[[Curve], None],
     ) -> None:
         rows = Rows(texts)
         super().__init__(
-            model=student, args=arguments, train_dataset=rows, eval_dataset=Rows(heldout), data_collator=default_collate
+            model=student,
+            args=arguments,
+            train_dataset=rows,
+            eval_dataset=Rows(goal.heldout),
+            data_collator=default_collate,
         )
         self.remove_callback(PrinterCallback)
         self.add_callback(NoLastCheckpoint())
-        self.source, self.heldout = source.to(arguments.device), on(heldout, arguments.device)
-        self.hidden, self.report, self.student_config = hidden, report, student.config
-        self.reference = heldout_loss(self.source, self.heldout, arguments.per_device_train_batch_size)
+        self.goal, self.hidden, self.report, self.student_config = goal, hidden, report, student.config
 
     def get_batch_samples(self, *given: Any) -> Any:
         """The passes of a step and their learnt tokens, which are counted here. Checkpoints hold the count."""
@@ -154,17 +176,19 @@ class Distiller(Trainer):
         self, model: nn.Module, inputs: Row, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Divergence a learnt token of the whole step. The Trainer averages gradients over processes."""
-        loss = divergence(model, self.source, packed(inputs), self.hidden)
+        loss = divergence(model, self.goal.source, packed(inputs), self.hidden)
         return loss * self.args.world_size / num_items_in_batch
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Every process reads all held-out rows, so that one token has one weight."""
         self.model_wrapped.eval()
-        loss = heldout_loss(self.model_wrapped, self.heldout, self.args.per_device_train_batch_size)
+        loss = heldout_loss(self.model_wrapped, self.goal.heldout, self.args.per_device_train_batch_size)
         self.model_wrapped.train()
         step = self.state.global_step
+        remedy = "begin in a new folder with a smaller --lr" if step else "give another source, student or start"
+        check_loss(loss, f"held-out loss at step {step}", Path(str(self.args.output_dir)).parent, remedy)
         point = {"step": step, "tokens": self.state.num_input_tokens_seen, "heldout": loss}
-        point |= {"source": self.reference, "ratio": loss / self.reference}
+        point |= {"source": self.goal.loss, "ratio": loss / self.goal.loss}
         self.log(dict(point))
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, point)
         if self.is_world_process_zero():

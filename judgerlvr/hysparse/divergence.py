@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.texts import IGNORED, Packed
+from rewards.errors import InputError
 
 
 def next_token_logits(model: nn.Module, batch: Packed) -> Tensor:
@@ -74,3 +77,11 @@ def heldout_loss(model: nn.Module, texts: Packed, rows: int) -> float:
         wanted = batch.labels[batch.labels != IGNORED]
         total += F.cross_entropy(next_token_logits(model, batch), wanted, reduction="sum").item()
     return total / int((texts.labels != IGNORED).sum())
+
+
+def check_loss(
+    loss: float, name: str, directory: Path, remedy: str = "give a model with a finite loss above 0"
+) -> None:
+    """Raise InputError for a loss on which no figure may rest: NaN, infinite, or 0, over which no ratio is taken."""
+    if not 0 < loss < math.inf:
+        raise InputError(f"{name} is {loss}", remedy, file=directory)

@@ -123,6 +123,11 @@ def reader(option: Option) -> Callable[[str], Any]:
     return read
 
 
+def given(options: argparse.Namespace, declared: Iterable[Option]) -> list[str]:
+    """Flags of the declared options that have another value than their default."""
+    return [option.flag for option in declared if getattr(options, option.name) != option.default]
+
+
 def add(parser: Any, options: Iterable[Option], required: Iterable[str] = ()) -> None:
     """Add ``options`` to a parser or to a group of a parser."""
     for option in options:

@@ -6,6 +6,7 @@ sparse layer, on the same tensors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,13 +123,15 @@ def losses_of_flips(stack: Stack, kinds: Sequence[str], batches: Sequence[Packed
 def greedy(stack: Stack, batches: Sequence[Packed]) -> Iterator[tuple[list[str], float]]:
     """Placements and their losses in nats a token, from all layers full to the first layer alone.
 
-    Each step makes the layer sparse that costs least. Of equal losses, the lower layer wins.
+    Each step makes the layer sparse that costs least. Of equal losses, the lower layer wins. A loss that is not finite
+    costs most.
     """
     kinds = [FULL] * stack.count
     yield kinds, loss_of(stack, kinds, batches)
     for _ in range(1, stack.count):
         losses = losses_of_flips(stack, kinds, batches)
-        cheapest = min(losses, key=lambda layer: (losses[layer], layer))
+        # A NaN is above nothing and below nothing, so it could win.
+        cheapest = min(losses, key=lambda layer: (not math.isfinite(losses[layer]), losses[layer], layer))
         kinds = [SPARSE if layer == cheapest else kind for layer, kind in enumerate(kinds)]
         yield kinds, losses[cheapest]
 

@@ -10,6 +10,9 @@ from judgerlvr.hysparse.layout import FULL, SPARSE, WINDOWS
 LONG_ROPE = {"rope_type": "default", "rope_theta": 640_000.0}
 SHORT_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
 
+# Why an assumed value was taken, where a model's size decides.
+INFERRED = {"gates": "inferred from the names 7B and 80B-A3B"}
+
 # Table 1 of the paper. ``assumed`` lists fields that the table lacks. Our values reach the paper's parameter counts.
 PRESETS: dict[str, dict[str, Any]] = {
     "7b": {
@@ -18,6 +21,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 8,
         "hidden_size": 4096,
         "sparse_ratio": 3,
+        "gates": "head",
         "intermediate_size": 9728,
         "vocab_size": 151_936,
         "rope_parameters": LONG_ROPE,
@@ -29,6 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 4,
         "hidden_size": 2048,
         "sparse_ratio": 11,
+        "gates": "head",
         "num_experts": 512,
         "num_experts_per_tok": 8,
         "moe_intermediate_size": 512,

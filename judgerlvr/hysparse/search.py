@@ -12,7 +12,9 @@ from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.conversion import pick_device, read_model, starting_values
-from judgerlvr.hysparse.layout import FULL, with_full
+from judgerlvr.hysparse.divergence import check_loss
+from judgerlvr.hysparse.layout import FULL, letters, with_full
+from judgerlvr.hysparse.options import COSTS, DEVICE, SEARCHING, given
 from judgerlvr.hysparse.placements import Stack, batches_of, greedy, loss_of
 from judgerlvr.hysparse.sizes import MIB, arrangements
 from judgerlvr.hysparse.spent import spending
@@ -43,10 +45,20 @@ class Found:
     source: PreTrainedModel
 
 
+def check_asked(options: argparse.Namespace) -> None:
+    """Raise InputError for options that this command would not read."""
+    searching, planning = options.search is not None, options.plan
+    unread = [] if searching else [(flag, "give --search TEXTS too") for flag in given(options, SEARCHING)]
+    if not searching and not planning:
+        unread += [(flag, "give --plan or --search TEXTS too") for flag in given(options, COSTS)]
+    if planning and options.device is not None:
+        unread += [(DEVICE.flag, "give it to the search, because --plan counts a GPU")]
+    for flag, remedy in unread:
+        raise InputError(f"nothing reads {flag} here", f"leave it out, or {remedy}")
+
+
 def check_count(options: argparse.Namespace, layers: int) -> None:
-    """Raise InputError for a number of full layers without a search, or above the source's layers."""
-    if options.full_count is not None and options.search is None:
-        raise InputError("--full-count needs a search of full layers", "give --search TEXTS too")
+    """Raise InputError for more full layers than the source has layers."""
     if options.full_count is not None and options.full_count > layers:
         raise InputError(f"--full-count is {options.full_count}", f"the source has {layers} layers")
 
@@ -114,12 +126,18 @@ def find(options: argparse.Namespace, config: HySparseConfig) -> Found:
 def curve(
     stack: Stack, searched: Packed, held: Packed, config: HySparseConfig, options: argparse.Namespace
 ) -> list[Point]:
-    """A point for each number of full layers, from all to 1."""
+    """A point for each number of full layers, from all to 1.
+
+    Raises InputError as ``check_loss``, for example for a source whose activations overflow.
+    """
     seen, unseen = (batches_of(part, options.rows) for part in (searched, held))
     sources: list[float] = []
     points = []
     for kinds, loss in greedy(stack, seen):
         losses = (loss, loss_of(stack, kinds, unseen))
+        who = f"layers {letters(kinds)}" if sources else "the source"
+        for name, found in zip(("searched", "held-out"), losses, strict=True):
+            check_loss(found, f"{name} loss of {who}", options.source)
         if not sources:
             sources.extend(losses)
             print(f"source: {loss:.4f} nats a searched token, {losses[1]:.4f} a held-out token", flush=True)

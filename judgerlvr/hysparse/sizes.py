@@ -13,7 +13,7 @@ import torch
 from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.layout import LayerRow, letters
 from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.presets import PRESETS, preset
+from judgerlvr.hysparse.presets import INFERRED, PRESETS, preset
 from rewards.errors import InputError, reading
 from rewards.wording import counted
 
@@ -136,7 +136,9 @@ def report(config: HySparseConfig, context: int, batch: int, kv: str = "bf16") -
         f"gates among them {parameters.gates / 1e6:,.1f} M",
     ]
     shown = {"layer_types": letters(config.kinds)}
-    lines += [f"assumed: {name} = {shown.get(name) or getattr(config, name)}" for name in config.assumed or ()]
+    for name in config.assumed or ():
+        why = f", {INFERRED[name]}" if name in INFERRED else ""
+        lines.append(f"assumed: {name} = {shown.get(name) or getattr(config, name)}{why}")
     rows = arrangements(config, context, batch, kv)
     ours = rows[own_name(config)]
     lines.append(f"{'':16}{'KV MiB':>12}{'x':>7}{'prefill TFLOP':>16}{'x':>7}{'decode GFLOP':>15}{'x':>7}")
@@ -161,7 +163,10 @@ def load(name: str) -> HySparseConfig:
     if kind != HySparseConfig.model_type:
         raise InputError("not a HySparse model", "convert it with judgerlvr.hysparse.convert", file=file)
     with reading("transformers cannot read the configuration", "write the model again", file=file):
-        return HySparseConfig.from_pretrained(name)
+        config = HySparseConfig.from_pretrained(name)
+    with reading("no model can be built of the configuration", "write the model again", file=file):
+        count_parameters(config)
+    return config
 
 
 def print_report(options: argparse.Namespace) -> None:

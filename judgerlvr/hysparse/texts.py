@@ -58,8 +58,11 @@ def pack(texts: Sequence[Text], length: int) -> Packed:
 
 
 def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> list[Text]:
-    """Texts of the file. Prints how many exceed ``length``. Raises InputError for a row without a text."""
-    texts = []
+    """Texts of the file, cut to ``length`` tokens. Prints how many were cut.
+
+    All checks of texts see what is computed later, and no more. Raises InputError for a row without a text.
+    """
+    texts, cut = [], 0
     for number, row in enumerate(read_rows(file), start=1):
         if not isinstance(row.get("text"), str):
             raise InputError("no text in the row", "put the text to learn there", file, number, "text")
@@ -67,8 +70,8 @@ def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> l
             raise InputError("not a text", "write the prompt as text, or leave it out", file, number, "prompt")
         context = tokenizer(row.get("prompt", ""), add_special_tokens=False)["input_ids"]
         learnt = tokenizer(row["text"], add_special_tokens=False)["input_ids"]
-        texts.append(Text(context + learnt, len(context)))
-    cut = sum(len(text.ids) > length for text in texts)
+        cut += len(context) + len(learnt) > length
+        texts.append(Text((context + learnt)[:length], min(len(context), length)))
     if cut:
         print(f"{cut} of {counted(len(texts), 'text')} longer than {length} tokens, cut there")
     return texts
@@ -89,7 +92,7 @@ def split_texts(texts: Sequence[Text], heldout: int, length: int, file: Path) ->
 def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """The source's tokenizer. Raises InputError if the tokenizer is missing or does not load."""
     with reading("transformers cannot load the tokenizer", "add the tokenizer's files", file=directory):
-        return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 
 
 def on(texts: Packed, device: str) -> Packed:

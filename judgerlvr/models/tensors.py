@@ -129,13 +129,14 @@ def _surplus(model: Any, wanted: Shapes, found: Shapes) -> list[str]:
 def _missing(wanted: Shapes, found: Shapes, model_type: str) -> list[str]:
     """Tensors that no weight file holds.
 
-    transformers renames the tensors of some types. Of these a checkpoint with other names for most is not judged.
+    transformers renames the tensors of some types. Of these a checkpoint is not judged if most wanted tensors are
+    missing and most tensors of the files have other names. A checkpoint with layers cut off has no other names.
     """
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
     missing = sorted(wanted.keys() - found.keys())
-    renamed = len(missing) > len(wanted) / 2 and get_checkpoint_conversion_mapping(model_type)
-    return [] if renamed else missing
+    other = len(missing) > len(wanted) / 2 and len(found.keys() - wanted.keys()) > len(found) / 2
+    return [] if other and get_checkpoint_conversion_mapping(model_type) else missing
 
 
 def _shown(shape: tuple[int, ...]) -> str:

@@ -19,6 +19,7 @@ ROOMS = (
     "judgerlvr.hysparse",
     "judgerlvr.tinyworld",
     "judgerlvr.models",
+    "judgerlvr.hysparse.conversion",
     "judgerlvr.runs",
     "judgerlvr.export",
     "judgerlvr.sampling",
@@ -31,6 +32,14 @@ ROOMS = (
     "judgerlvr.diagnosis",
 )
 ENTRY_POINTS = len(ROOMS)
+# Modules that convert and distil. The checks of a checkpoint build HySparse models, so these modules lie above both.
+CONVERSION = {
+    f"judgerlvr.hysparse.{name}"
+    for name in (
+        *("conversion", "conversion_plan", "convert", "converting", "placements", "search"),
+        *("distill", "distillation", "distiller"),
+    )
+}
 # Packages that a room never imports.
 FORBIDDEN = {
     "rewards": {"torch", "verl", "vllm", "ray", "transformers", "judgerlvr", "benchmarks"},
@@ -42,6 +51,8 @@ FORBIDDEN = {
 def room_of(module: str) -> str | None:
     """The room of a module, the module's own name for an entry point, None for a package from elsewhere."""
     parts = module.split(".")
+    if ".".join(parts[:3]) in CONVERSION:
+        return "judgerlvr.hysparse.conversion"
     if parts[0] in ("rewards", "data"):
         return parts[0]
     return ".".join(parts[:2]) if parts[0] == "judgerlvr" and len(parts) > 1 else None
@@ -147,6 +158,9 @@ def test_every_folder_is_a_room():
         ("judgerlvr.runs.manifest", "from .. import engine"),
         ("judgerlvr.runs.manifest", "importlib.import_module('judgerlvr.engine.runner')"),
         ("rewards.grading.pool", "from judgerlvr import engine"),
+        ("judgerlvr.hysparse.modeling", "from judgerlvr.hysparse.conversion import adopt"),
+        ("judgerlvr.hysparse.modeling", "from judgerlvr.models.tensors import check_tensors"),
+        ("judgerlvr.models.tensors", "from judgerlvr.hysparse.search import find"),
     ],
 )
 def test_a_planted_upward_import_is_found(module, planted):

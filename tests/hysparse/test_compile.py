@@ -15,6 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from judgerlvr.hysparse.kernel_shapes import MOST_GROUP
 from judgerlvr.hysparse.ops.triton import attention
 from judgerlvr.hysparse.ops.triton import decode_kernels as decode
 from judgerlvr.hysparse.ops.triton import gate_kernels as gating
@@ -52,7 +53,7 @@ def compiled(kernel, options, rows, cols, types=TYPES, **constants):
     return triton.compile(ASTSource(kernel, signature, constants), target=HOPPER, options=options)
 
 
-@pytest.mark.parametrize("group", [1, 4, 16])
+@pytest.mark.parametrize("group", [1, 4, MOST_GROUP])
 @pytest.mark.parametrize(
     ("kernel", "entry"),
     [
@@ -108,7 +109,7 @@ def test_gates(wide):
     assert compiled(gating.gated_sum_backward_kernel, {}, 0, 0, **shape)
 
 
-@pytest.mark.parametrize("group", [1, 4, 16])
+@pytest.mark.parametrize("group", [1, 4, MOST_GROUP])
 def test_selection_and_union(group):
     tiles = TABLE["select_sorted"]
     shape = {"HEADS": 8 * group, "GROUP": group, "TOKENS": tiles.rows, "KEPT": 16, "STEP": tiles.cols}
@@ -121,7 +122,7 @@ def test_selection_and_union(group):
     assert compiled(select.union_kernel, {}, 0, 0, KV_HEADS=8, WIDTH=64 // group, KEPT=16)
 
 
-@pytest.mark.parametrize("group", [1, 4, 16])
+@pytest.mark.parametrize("group", [1, 4, MOST_GROUP])
 def test_decoding(group):
     options = TABLE["decode"].options
     shape = {"HEADS": 8 * group, "GROUP": group, "ROWS": 16, "DIM": 128, "BLOCK": 64, "EMIT": True, "KEPT": 16}
@@ -133,7 +134,7 @@ def test_decoding(group):
     assert compiled(select.select_kernel, tiles.options, 0, 0, **shape)
 
 
-@pytest.mark.parametrize("group", [1, 4, 16])
+@pytest.mark.parametrize("group", [1, 4, MOST_GROUP])
 @pytest.mark.parametrize("selected", [False, True])
 @pytest.mark.parametrize("split", [False, True])
 def test_decoding_over_pages(group, selected, split):

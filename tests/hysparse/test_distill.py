@@ -17,11 +17,13 @@ from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qw
 
 import judgerlvr.hysparse.registration  # noqa: F401
 from data.jsonl import write_jsonl
+from judgerlvr.hysparse import distiller
 from judgerlvr.hysparse.conversion import convert
 from judgerlvr.hysparse.distill import main
 from judgerlvr.hysparse.distillation_folder import last_checkpoint
 from judgerlvr.hysparse.distiller import Distiller, Rows, packed, share_rows
 from judgerlvr.hysparse.divergence import divergence, heldout_loss
+from judgerlvr.hysparse.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.texts import IGNORED, Text, pack, read_texts
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
 from rewards.errors import InputError
@@ -283,6 +285,59 @@ def test_changed_texts_do_not_go_on(command, tmp_path, capsys):
         file.write('{"text": "one more"}\n')
     assert main([*command, "--resume"]) == 2
     assert "texts_sha256" in capsys.readouterr().err
+
+
+def test_any_source_of_rows_is_distilled_and_resumed(command, tmp_path, capsys):
+    """A folder and a glob. Changed rows in a folder do not go on."""
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    rows = [json.loads(line) for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
+    for number in range(2):
+        write_jsonl(shards / f"{number}.jsonl", rows[number::2])
+    for place in (shards, shards / "*.jsonl"):
+        out = tmp_path / f"out-{place.name[:1]}"
+        given = [*elsewhere(command, out), "--texts", str(place)]
+        assert main(given) == 0
+        (out / "config.json").unlink()
+        assert main([*given, "--resume"]) == 0
+    (out / "config.json").unlink()
+    write_jsonl(shards / "0.jsonl", rows[2::2])
+    assert main([*given, "--resume"]) == 2
+    assert "texts_sha256" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("step", [0, 2, 6])
+def test_a_loss_that_is_no_number_ends_the_run_and_stores_no_model(step, command, tmp_path, capsys, monkeypatch):
+    """The student's loss at one evaluation after another. The curve holds numbers only."""
+    honest = distiller.heldout_loss
+
+    def broken(model, *rest):
+        wrong = isinstance(model, HySparseForCausalLM) and len(seen) == step // 2
+        seen.extend([None] * isinstance(model, HySparseForCausalLM))
+        return float("nan") if wrong else honest(model, *rest)
+
+    seen = []
+    monkeypatch.setattr(distiller, "heldout_loss", broken)
+    assert main(command) == 2
+    assert f"held-out loss at step {step} is nan" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "config.json").exists()
+    kept = curve(tmp_path / "out") if step else []
+    assert [line["step"] for line in kept] == [0, 2, 4, 6][: step // 2]
+
+
+def test_weights_that_training_broke_are_not_stored(command, tmp_path, capsys, monkeypatch):
+    """The held-out rows need not meet them: here they break behind the last evaluation."""
+    honest = Distiller.train
+
+    def breaking(trainer, *given, **named):
+        honest(trainer, *given, **named)
+        with torch.no_grad():
+            trainer.model.model.norm.weight[-1] = torch.inf
+
+    monkeypatch.setattr(Distiller, "train", breaking)
+    assert main(command) == 2
+    assert "training made model.norm.weight NaN or infinite" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*.safetensors"))
 
 
 @pytest.mark.parametrize(("rows", "at_once", "processes", "found"), [(8, None, 2, (4, 1)), (8, 2, 2, (2, 2))])

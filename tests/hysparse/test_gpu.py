@@ -14,12 +14,13 @@ pytestmark = [
 ]
 pytest.importorskip("triton")
 
+from judgerlvr.hysparse.kernel_shapes import MOST_GROUP, MOST_HEAD_DIM  # noqa: E402
 from judgerlvr.hysparse.ops import reference  # noqa: E402
 from judgerlvr.hysparse.ops.selection import Selection  # noqa: E402
 from judgerlvr.hysparse.segments import from_lengths, whole  # noqa: E402
 
 BLOCK, COUNT, WINDOW = 64, 4, 100
-SHAPES = [(group, dim) for group in (1, 4, 8, 16) for dim in (64, 128)]
+SHAPES = [(group, dim) for group in (1, 4, 8, MOST_GROUP) for dim in (64, MOST_HEAD_DIM)]
 # 11 blocks and a piece of a block. Half of the queries see more blocks than they choose.
 LENGTH = 717
 

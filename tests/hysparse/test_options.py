@@ -1,11 +1,14 @@
 """Bad options, generated from their declared domains: each is one line with the option, before a model is loaded."""
 
+import json
 import random
+import shutil
 
 import pytest
 
 from judgerlvr.config.domains import Range
 from judgerlvr.hysparse import convert, distill, options, size
+from judgerlvr.hysparse.config import LEAST
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.bad_values import CONTROL, NOT_NUMBERS, bad_text, outside
 from tests.helpers.commands import exit_code_of
@@ -91,6 +94,83 @@ def test_options_that_disagree_are_one_line(name, extra, tmp_path, capsys, no_mo
     assert exit_code_of(COMMANDS[name][0], [*good_command(name, tmp_path), *extra]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+OTHER = {"--heldout": "5", "--length": "300", "--rows": "2", "--device": "cpu", "--full-count": "2"}
+OTHER |= {"--context": "4096", "--batch": "2", "--card": "h100"}
+
+
+@pytest.mark.parametrize("option", [*options.SEARCHING, *options.COSTS, options.CARD], ids=lambda option: option.flag)
+def test_an_option_that_a_conversion_would_not_read_is_one_line(option, tmp_path, capsys, no_model):
+    command = [*good_command("convert", tmp_path), option.flag, OTHER[option.flag]]
+    assert exit_code_of(convert.main, command) == 2
+    error = capsys.readouterr().err
+    assert option.flag in error and error.count("\n") == 1
+
+
+def test_a_plan_names_the_device_that_it_would_not_read(tmp_path, capsys, no_model):
+    assert exit_code_of(convert.main, [*good_command("convert", tmp_path), "--plan", "--device", "cpu"]) == 2
+    assert "--device" in capsys.readouterr().err
+
+
+# Values that no size of a model has. ``v_head_dim`` may be None.
+NOT_SIZES = (0, -1, -4, 1.5, "many", None, [], {}, [3], True)
+SIZES = [name for name, least in LEAST.items() if least == 1]
+
+
+def edited_base(folder, base, **changes):
+    """A copy of a shipped base with other keys in its config.json."""
+    shutil.copytree(base_path(base), folder)
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
+def ends_in_one_line(main, arguments, capsys):
+    capsys.readouterr()
+    code, error = exit_code_of(main, arguments), capsys.readouterr().err
+    return code == 2 and error.startswith("error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("field", [*SIZES, "v_head_dim"])
+def test_no_size_of_a_hysparse_folder_is_nonsense(field, tmp_path, capsys):
+    """What transformers turns into a whole number, such as a missing value into a default, may pass."""
+    wrong = []
+    for number, value in enumerate(NOT_SIZES):
+        if value is None and field in ("v_head_dim", "num_key_value_heads"):
+            continue
+        folder = edited_base(tmp_path / str(number), "hysparse_moe", **{field: value})
+        if not ends_in_one_line(size.main, [str(folder)], capsys):
+            wrong.append(value)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", ["convert", "distill"])
+@pytest.mark.parametrize("field", ["num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"])
+def test_no_size_of_a_source_is_nonsense(field, name, tmp_path, capsys, no_model):
+    wrong = []
+    for number, value in enumerate(NOT_SIZES):
+        source = edited_base(tmp_path / str(number), "qwen3", **{field: value})
+        if not ends_in_one_line(COMMANDS[name][0], [str(source), *good_command(name, tmp_path)[1:]], capsys):
+            wrong.append(value)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("factor", [-0.5, 0, 0.03, 0.1, 0.3, 1.01, 7.0, float("nan"), "half", None])
+def test_a_share_of_a_head_that_cannot_turn_is_one_line(factor, tmp_path, capsys):
+    """Heads of the base have 32 dims, which turn in pairs."""
+    keys = json.loads((base_path("hysparse") / "config.json").read_text())
+    turned = keys["rope_parameters"] | {"partial_rotary_factor": factor}
+    folder = edited_base(tmp_path / "model", "hysparse", rope_parameters=turned)
+    assert ends_in_one_line(size.main, [str(folder)], capsys)
+
+
+def test_a_source_that_turns_a_part_of_each_head_is_one_line(tmp_path, capsys, no_model):
+    """HySparse's kernels turn whole heads, and Qwen3 ignores the key."""
+    keys = json.loads((base_path("qwen3") / "config.json").read_text())
+    turned = keys["rope_parameters"] | {"partial_rotary_factor": 0.5}
+    source = edited_base(tmp_path / "model", "qwen3", rope_parameters=turned)
+    assert ends_in_one_line(convert.main, [str(source), str(tmp_path / "out")], capsys)
 
 
 BROKEN = {

@@ -117,11 +117,14 @@ def test_the_command_holds_each_weight_once(width, tied):
     assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
 
 
-GROUPS, DIMS = (1, 2, 3, 4, 5, 8, 10, 16), (8, 16, 24, 64, 80, 128)
+GROUPS, DIMS = (0, 1, 2, 3, 4, 5, 8, 10, 16, 32, 512), (0, 8, 16, 24, 64, 80, 128, 256, 1024)
 
 
 def test_conversion_refuses_what_kernels_refuse(monkeypatch):
-    """Every group x dim x block: conversion and the kernels' own rule agree with a rule written out here."""
+    """Every group x dim x block: conversion and the kernels' own rule agree with a rule written out here.
+
+    Tests of the kernels compile groups up to 16 and head dims up to 128.
+    """
     for group, dim, block in product(GROUPS, DIMS, (1, 8, 16, 48, 64, 128, 256)):
         taken = group in (1, 2, 4, 8, 16) and dim in (16, 64, 128) and block in (16, 64, 128)
         assert taken == (not refusals(group, dim, block))
@@ -134,6 +137,9 @@ def test_conversion_refuses_what_kernels_refuse(monkeypatch):
         ({"num_attention_heads": 10}, []),
         ({"head_dim": 24}, []),
         ({"head_dim": 8}, []),
+        ({"head_dim": 256}, []),
+        ({"num_attention_heads": 64}, ["--plan"]),
+        ({"num_attention_heads": 512, "num_key_value_heads": 1}, ["--plan"]),
         ({}, ["--select-block", "1"]),
         ({}, ["--select-block", "256"]),
     ],
@@ -160,7 +166,10 @@ def test_kernels_take_the_shape_of_qwen3_8b_and_not_of_14b():
 
 
 def test_the_plan_reads_no_weight_and_writes_nothing(source, tmp_path, capsys):
-    (source / "model.safetensors").write_bytes(b"never read")
+    """The header is right, and the weights behind it are not numbers."""
+    weights = (source / "model.safetensors").read_bytes()
+    header = 8 + int.from_bytes(weights[:8], "little")
+    (source / "model.safetensors").write_bytes(weights[:header] + b"\xff" * (len(weights) - header))
     before = contents(tmp_path)
     options = ["--plan", "--context", "8192", "--batch", "4", "--full-layers", "0,2"]
     assert run_convert([str(source), str(tmp_path / "out"), *options]) == 0

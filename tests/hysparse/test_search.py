@@ -1,6 +1,8 @@
 """The search against whole conversions: equal losses, the greedy choice, one copy of weights, and texts that tell."""
 
 import json
+import math
+import random
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qw
 
 import judgerlvr.hysparse.registration  # noqa: F401
 from data.jsonl import write_jsonl
+from judgerlvr.hysparse import placements
 from judgerlvr.hysparse.conversion import config_from, convert
 from judgerlvr.hysparse.convert import main
 from judgerlvr.hysparse.derived_files import copy_files
@@ -16,7 +19,7 @@ from judgerlvr.hysparse.layout import FULL, SPARSE
 from judgerlvr.hysparse.options import InitialValues
 from judgerlvr.hysparse.placements import Stack, batches_of, greedy, layer_runs, loss_of, losses_of_flips
 from judgerlvr.hysparse.search import crowded_share, usable
-from judgerlvr.hysparse.texts import Text, pack
+from judgerlvr.hysparse.texts import IGNORED, Text, pack, read_texts, read_tokenizer
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 from tests.helpers.commands import exit_code_of
@@ -154,6 +157,21 @@ def test_texts_that_cannot_tell_are_refused():
         usable(texts_of(4, 16), config(), 2, "t")
 
 
+@pytest.mark.parametrize("length", [3, 12, 20, 31, 64, 200])
+def test_checks_of_texts_see_what_is_computed(length, tmp_path, capsys):
+    """Texts and prompts of many lengths, cut to ``length``: the checks count the labels of the packed rows."""
+    draw, tokenizer = random.Random(length), read_tokenizer(base_path("qwen3"))
+    rows = [{"prompt": "1" * draw.choice([0, 5, 40]), "text": "2+" * draw.randint(1, 30)} for _ in range(30)]
+    write_jsonl(tmp_path / "texts.jsonl", rows)
+    texts = read_texts(tmp_path / "texts.jsonl", tokenizer, length)
+    for text in texts:
+        rows = pack([text], length)
+        learnt = (rows.labels[0] != IGNORED).nonzero().flatten()
+        crowded = sum(int(query) // 4 + 1 > 8 // 4 for query in learnt)
+        assert crowded_share([text], 8) == pytest.approx(crowded / len(learnt) if len(learnt) else 0)
+        assert len(text.ids) <= length
+
+
 @pytest.fixture
 def command(tmp_path):
     """A search over a saved model, without its last options."""
@@ -175,6 +193,42 @@ def test_the_command_prints_the_curve_and_writes_its_choice(command, tmp_path, c
     assert [layer for layer, kind in enumerate(kinds) if kind == FULL] == points[3]["full_layers"]
     assert all(f"  {','.join(map(str, point['full_layers']))}\n" in shown for point in points)
     assert "nobody measured" not in shown
+
+
+def test_a_length_below_selection_and_window_leaves_no_text(command, capsys):
+    """Each text is longer before the cut."""
+    assert main([*command, "--length", "22"]) == 2
+    assert "longer than 22 tokens: 0 of 9 texts" in capsys.readouterr().err
+
+
+def test_texts_that_differ_behind_the_cut_are_one_text(command, tmp_path, capsys):
+    write_jsonl(tmp_path / "texts.jsonl", [{"text": "1+1=" * 20 + str(n) * 9} for n in range(9)])
+    assert main(command) == 2
+    assert "9 of 9 texts, and 3 of these held out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_candidate_whose_loss_is_no_number_is_not_chosen(wrong, monkeypatch):
+    """Each step's first candidate has no loss."""
+    honest = placements.losses_of_flips
+
+    def broken(stack, kinds, batches):
+        losses = honest(stack, kinds, batches)
+        return losses | ({min(losses): wrong} if len(losses) > 1 else {})
+
+    monkeypatch.setattr(placements, "losses_of_flips", broken)
+    path = list(greedy(Stack(make_source(), START, **BITE), batches_of(packed_texts(), 2)))
+    assert [loss for _, loss in path if not math.isfinite(loss)] == []
+
+
+@pytest.mark.parametrize("bad", range(5))
+def test_a_curve_with_a_loss_that_is_no_number_chooses_nothing(bad, command, tmp_path, capsys, monkeypatch):
+    """The held-out loss of one point after another."""
+    losses = iter([float("nan") if point == bad else 1.0 for point in range(5)])
+    monkeypatch.setattr("judgerlvr.hysparse.search.loss_of", lambda *_: next(losses))
+    assert main(command) == 2
+    assert "held-out loss of " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 WRONG = {

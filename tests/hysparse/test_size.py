@@ -3,10 +3,13 @@
 import pytest
 import torch
 
+from judgerlvr.config.load import ROOT
 from judgerlvr.hysparse.presets import PRESETS, preset
 from judgerlvr.hysparse.size import main
-from judgerlvr.hysparse.sizes import arrangements, costs, count_parameters, pairs
+from judgerlvr.hysparse.sizes import MIB, arrangements, costs, count_parameters, pairs
 from tests.helpers.hysparse_models import make_model, random_ids
+
+PAGE = ROOT / "docs" / "hysparse.md"
 
 
 def kv_ratio(name, context, **changes):
@@ -82,10 +85,49 @@ def test_small_has_100_to_200_million_parameters():
     assert 100e6 < count_parameters(preset("small")).total < 200e6
 
 
-@pytest.mark.parametrize(("name", "billions"), [("7b", (6.5, 8.0)), ("80b-a3b", (78, 84))])
+@pytest.mark.parametrize(("name", "billions"), [("7b", 7.07), ("80b-a3b", 81.35)])
 def test_assumed_values_reach_the_papers_scale(name, billions):
-    low, high = billions
-    assert low < count_parameters(preset(name)).total / 1e9 < high
+    assert count_parameters(preset(name)).total / 1e9 == pytest.approx(billions, abs=0.005)
+
+
+def active_without_vocabulary(config):
+    """Billions of parameters that a token uses, without embedding and head."""
+    return (count_parameters(config).active - 2 * config.vocab_size * config.hidden_size) / 1e9
+
+
+def test_head_gates_fit_the_names_and_element_gates_do_not():
+    """A3B names what a token uses. Whether embedding and head count changes the figure by 0.62."""
+    assert active_without_vocabulary(preset("80b-a3b")) == pytest.approx(3.04, abs=0.005)
+    assert active_without_vocabulary(preset("80b-a3b", gates="element")) == pytest.approx(4.51, abs=0.01)
+    assert round(count_parameters(preset("7b")).total / 1e9) == 7
+    assert round(count_parameters(preset("7b", gates="element")).total / 1e9) == 8
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if "assumed" in PRESETS[name]])
+def test_inferred_gates_are_marked(name, capsys):
+    assert main([name]) == 0
+    assert "assumed: gates = head, inferred from the names 7B and 80B-A3B\n" in capsys.readouterr().out
+
+
+SIZES = {
+    "7b, 10 full layers": preset("7b"),
+    "7b, `closing_full=False`": preset("7b", closing_full=False),
+    "80b-a3b, 5 full layers": preset("80b-a3b"),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_documented_sizes_are_those_of_the_command(name):
+    line = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| {name} |"))
+    config = SIZES[name]
+    own, full, _ = arrangements(config, 32_768, 1).values()
+    counted = count_parameters(config)
+    shown = [cell.strip() for cell in line.strip("|").split("|")]
+    held = f"{full.kv_bytes / MIB:,.0f} / {own.kv_bytes / MIB:,.0f} MiB = {full.kv_bytes / own.kv_bytes:.2f}x"
+    assert shown[1:3] == [f"{counted.total / 1e9:.2f} B", f"{active_without_vocabulary(config):.2f} B"]
+    assert shown[3].startswith(held)
+    ratios = [full.prefill_flops / own.prefill_flops, full.decode_flops / own.decode_flops]
+    assert shown[4:] == [f"{ratio:.2f}x" for ratio in ratios]
 
 
 def test_assumed_values_are_printed(capsys):

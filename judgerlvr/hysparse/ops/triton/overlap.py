@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from judgerlvr.hysparse.kernel_shapes import MOST_GROUP, MOST_HEAD_DIM
 from judgerlvr.hysparse.ops.triton.gradients import delta_of, sink_gradient
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions, kv_outer_forward, pair_bytes, span_of
 from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions, kv_outer_backward
@@ -23,8 +24,8 @@ from judgerlvr.hysparse.ops.triton.union_attention import union_forward
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles, mean_union
 from judgerlvr.hysparse.segments import Segments
 
-# Tests compile half precision, heads of 128 and groups of 1, 4 and 16. Nothing wider was ever compiled.
-ITEM_BYTES, MOST_DIM, MOST_GROUP = 2, 128, 16
+# Tests compile half precision alone.
+ITEM_BYTES = 2
 # The table of key positions at which a block may begin grows with the square of the context: 4 bytes a position and
 # span. The table may have twice as many entries as the indices, which it has at 256k tokens and 16 blocks.
 POSITIONS_A_PAIR = 2
@@ -73,7 +74,7 @@ class SharedChoice:
 
     def serves(self, q: Tensor) -> bool:
         """Whether the KV-outer kernels take queries like ``q``."""
-        taken = q.itemsize == ITEM_BYTES and q.shape[-1] <= MOST_DIM
+        taken = q.itemsize == ITEM_BYTES and q.shape[-1] <= MOST_HEAD_DIM
         # Kernels count the elements of a group's rows with 32 bits.
         return taken and self.group * q.shape[2] * q.shape[-1] < ADDRESSES and self.few_positions(q)
 
