@@ -41,7 +41,7 @@ def why_not_scored(cases: Sequence[Case]) -> str | None:
         return None
     families = len({case.family for case in cases})
     return (
-        f"{len(known)} of {counted(len(cases), 'case')} in {families} families are decided, "
+        f"{len(known)} of {counted(len(cases), 'case')} in {families} families {'is' if len(known) == 1 else 'are'} decided, "
         "and a score needs at least two families with different outcomes in each"
     )
 
