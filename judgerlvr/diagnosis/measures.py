@@ -52,6 +52,8 @@ class Judging:
     greedy_balanced_accuracy: Estimate
     false_yes: Estimate
     false_no: Estimate
+    tokens: Estimate
+    greedy_tokens: Estimate
     no_verdict: int
     checking: float
     shortcuts: dict[str, float]
@@ -123,6 +125,8 @@ def judging_of(
         greedy_balanced_accuracy=balanced(greedy),
         false_yes=verdict_share(verdicts, label=False, verdict=True),
         false_no=verdict_share(verdicts, label=True, verdict=False),
+        tokens=metrics.mean_length(*lengths_of(verdicts)),
+        greedy_tokens=metrics.mean_length(*lengths_of(greedy)),
         no_verdict=sum(record.verdict is None for record in verdicts),
         checking=float(np.mean([is_checking(record, min_check_tokens) for record in verdicts])),
         shortcuts=dict(shortcuts),

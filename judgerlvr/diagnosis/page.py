@@ -68,10 +68,10 @@ def _solving(found: Solving) -> list[list[str]]:
         ["greedy accuracy", _interval(found.greedy), greedy],
         ["greedy less temperature 1", _signed(found.greedy_gain), "both, paired by problem"],
     ]
-    rows += [[f"tokens, {name}", _interval(value, 1), sampled] for name, value in found.tokens.items()]
+    rows += [[f"tokens a solution, {name}", _interval(value, 1), sampled] for name, value in found.tokens.items()]
     return [
         *rows,
-        ["tokens, greedy", _interval(found.greedy_tokens, 1), greedy],
+        ["tokens a solution, greedy", _interval(found.greedy_tokens, 1), greedy],
         ["cut at the limit; prompts too long", f"{found.cut}; {found.too_long}", sampled],
         ["entropy, nats a token", number(found.entropy), sampled],
     ]
@@ -84,6 +84,8 @@ def _judging(found: Judging) -> list[list[str]]:
         ["balanced accuracy, greedy", _interval(found.greedy_balanced_accuracy), "the same prompts"],
         ["false yes", _interval(found.false_yes), "wrong solutions"],
         ["false no", _interval(found.false_no), "right solutions"],
+        ["tokens a verdict", _interval(found.tokens, 1), of],
+        ["tokens a verdict, greedy", _interval(found.greedy_tokens, 1), "the same prompts"],
         ["without a verdict", str(found.no_verdict), of],
         ["thinks before the verdict", number(found.checking), of],
         *(
@@ -97,7 +99,7 @@ def _traces(found: Traces) -> list[list[str]]:
     rows = [
         ["natural less no rechecks", _signed(found.premium), "accuracy, paired by problem"],
         ["accuracy without rechecks", _interval(found.without_rechecks), "wait, hmm and check kept out"],
-        ["tokens without rechecks", _interval(found.tokens_without, 1), "wait, hmm and check kept out"],
+        ["tokens a solution without rechecks", _interval(found.tokens_without, 1), "wait, hmm and check kept out"],
         ["responses that recheck", number(found.rechecking), "natural samples"],
         ["responses that kept to no recheck", number(found.kept_out), "samples without rechecks"],
     ]

@@ -114,6 +114,18 @@ def test_judging_is_counted_from_the_verdicts(record, samples):
     assert found["prompts"] == len(said) == len(verdicts(samples, greedy=True))
 
 
+@pytest.mark.parametrize(("name", "greedy"), [("tokens", False), ("greedy_tokens", True)])
+def test_tokens_a_verdict_are_those_of_the_verdicts(record, samples, name, greedy):
+    expected = mean(s["tokens"] for s in verdicts(samples, greedy))
+    assert record["measures"]["judging"][name]["value"] == pytest.approx(expected)
+
+
+def test_the_page_has_tokens_a_sample_of_both_kinds(folder):
+    page = (folder / "diagnosis.md").read_text()
+    assert "| tokens a solution, all |" in page
+    assert "| tokens a verdict |" in page
+
+
 def test_judged_solutions_are_balanced_within_each_problem(samples):
     labels = defaultdict(list)
     for sample in verdicts(samples):
