@@ -32,11 +32,17 @@ CAP = 4  # candidates of each class that are judged of a problem
 
 @dataclass(frozen=True)
 class Question:
-    """What a model is asked: problems to solve, how to sample and grade, and the template of the judge prompt."""
+    """What a model is asked: problems to solve, how to sample and grade, and the template of the judge prompt.
+
+    ``verdicts_on`` are judge prompts that another model's solutions gave. None: prompts of the model's own solutions.
+    ``context`` is the least context of the engine in tokens.
+    """
 
     items: Sequence[Item]
     settings: Settings
     judge_template: str
+    verdicts_on: Sequence[Item] | None = None
+    context: int = 0
 
     @property
     def problems(self) -> dict[str, Problem]:
@@ -47,12 +53,15 @@ class Question:
 class Drawn:
     """Graded samples. ``shortcuts`` are balanced accuracies on the judge set, and ``shown`` the judged solutions by id.
 
+    ``candidates`` are the solutions at temperature 1 as rows of candidates, and ``judge_items`` the judge prompts.
     ``no_judging`` and ``no_traces`` say why a part could not be measured, None where the part was measured.
     """
 
     evaluation: Evaluation = field(default_factory=Evaluation)
     shortcuts: Mapping[str, float] = field(default_factory=dict)
     shown: Mapping[str, str] = field(default_factory=dict)
+    candidates: Sequence[dict[str, Any]] = ()
+    judge_items: Sequence[Item] = ()
     reader: TraceReader | None = None
     no_judging: str | None = None
     no_traces: str | None = None
@@ -101,17 +110,21 @@ def draw(
             add(prompts, settings.decoding.as_greedy())
             if drawn.reader:
                 add(prompts, settings.decoding, drawn.reader.banned)
-            refuse = refuse_judge_prompts(PromptFilter(tokenizer, sampler.context - 1), question.judge_template)
-            items = _judge_items(drawn, question, solutions, grader.grade_many, refuse)
-            if items:
-                _judge(add, Prompts(model_dir, items, {"max_model_len": sampler.context}), settings.decoding)
+            drawn.candidates = [candidate_row(one, "model") for one in solutions if one.response.strip()]
+            drawn.judge_items = question.verdicts_on or ()
+            if question.verdicts_on is None:
+                refuse = refuse_judge_prompts(PromptFilter(tokenizer, sampler.context - 1), question.judge_template)
+                drawn.judge_items = _judge_items(drawn, question, grader.grade_many, refuse)
+            if drawn.judge_items:
+                judged = Prompts(model_dir, drawn.judge_items, {"max_model_len": sampler.context})
+                _judge(add, judged, settings.decoding)
     return drawn
 
 
 def _context(prompts: Prompts, question: Question, tokenizer: Any) -> int:
     """Tokens that the engine must hold: a judge prompt shows a problem and a whole solution, and has a response."""
     template = len(tokenizer.encode(question.judge_template, add_special_tokens=False))
-    wanted = prompts.longest + template + 2 * question.settings.decoding.max_tokens
+    wanted = max(prompts.longest + template + 2 * question.settings.decoding.max_tokens, question.context)
     return min(wanted, prompts.model_context or wanted)
 
 
@@ -125,12 +138,9 @@ def _judge(add: Callable[[Prompts, Decoding], list[Sample]], prompts: Prompts, d
         add(prompts, one)
 
 
-def _judge_items(
-    drawn: Drawn, question: Question, solutions: Sequence[Sample], grade_many: GradeMany, refuse: Refuse
-) -> list[Item]:
-    """Judge prompts of a balanced judge set, made from the solutions as stage 1 makes its set."""
-    rows = [candidate_row(sample, "model") for sample in solutions if sample.response.strip()]
-    candidates = candidates_from_rows(rows, question.problems)
+def _judge_items(drawn: Drawn, question: Question, grade_many: GradeMany, refuse: Refuse) -> list[Item]:
+    """Judge prompts of a balanced judge set, made from the candidates as stage 1 makes its set."""
+    candidates = candidates_from_rows(drawn.candidates, question.problems)
     settings = JudgeSetSettings(
         view=View(lenient=question.settings.extraction == "lenient"),
         cap_per_problem=CAP,
