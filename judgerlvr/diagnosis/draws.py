@@ -26,7 +26,10 @@ from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.gold_matching import warn_of_golds
 from rewards.types import Problem
 
-JUDGING, NO_RECHECKS = "judge prompts", "solutions without rechecks"
+JUDGING = "judge prompts"
+# Sets of solutions whose rechecks are forced. The text of each tells how.
+NO_RECHECKS, EVERY_STEP = "solutions without rechecks", "solutions with every step rechecked"
+FORCED = (NO_RECHECKS, EVERY_STEP)
 CAP = 4  # candidates of each class that are judged of a problem
 
 
@@ -66,12 +69,13 @@ class Drawn:
     no_judging: str | None = None
     no_traces: str | None = None
 
-    def records(self, kind: str, greedy: bool = False, without_rechecks: bool = False) -> list[Record]:
+    def records(self, kind: str, greedy: bool = False, forced: str = "") -> list[Record]:
+        """Records of a kind and decoding. ``forced`` is a name of ``FORCED``, empty for plain samples."""
         return [
             record
             for record in self.evaluation.records
             if (record.kind, record.decoding == "greedy") == (kind, greedy)
-            and (record.set == NO_RECHECKS) == without_rechecks
+            and (record.set if record.set in FORCED else "") == forced
         ]
 
 
@@ -82,7 +86,7 @@ def draw(
     progress: bool = False,
     whole_limit: bool = False,
 ) -> Drawn:
-    """Sample solutions, greedy solutions, verdicts, and solutions without rechecks where traces can be read.
+    """Sample solutions, greedy solutions, verdicts, and solutions of forced rechecks where traces can be read.
 
     Raises:
         InputError: ``whole_limit`` asks for responses of the whole limit, and the model's context is too short.
@@ -100,16 +104,20 @@ def draw(
         with open_grader(settings, prompt_opens_thinking(prompts.text(0))) as grader:
             warn_of_golds(list(question.problems.values()), grader, "diagnosis")
 
-            def add(asked: Prompts, decoding: Decoding, banned: Sequence[int] = ()) -> list[Sample]:
-                samples = sampler.sample(asked, decoding, progress, banned)
-                samples = [_renamed(sample, NO_RECHECKS) for sample in samples] if banned else samples
+            def add(asked: Prompts, decoding: Decoding) -> list[Sample]:
+                return keep(sampler.sample(asked, decoding, progress), decoding)
+
+            def keep(samples: list[Sample], decoding: Decoding) -> list[Sample]:
                 drawn.evaluation.add(samples, decoding, grader, settings)
                 return samples
 
             solutions = add(prompts, settings.decoding)
             add(prompts, settings.decoding.as_greedy())
-            if drawn.reader:
-                add(prompts, settings.decoding, drawn.reader.banned)
+            if reader := drawn.reader:
+                without = sampler.sample(prompts, settings.decoding, progress, reader.banned)
+                keep(_renamed(without, NO_RECHECKS), settings.decoding)
+                every = sampler.sample_steered(prompts, settings.decoding, reader.every_step)
+                keep(_renamed(every, EVERY_STEP), settings.decoding)
             drawn.candidates = [candidate_row(one, "model") for one in solutions if one.response.strip()]
             drawn.judge_items = question.verdicts_on or ()
             if question.verdicts_on is None:
@@ -128,8 +136,8 @@ def _context(prompts: Prompts, question: Question, tokenizer: Any) -> int:
     return min(wanted, prompts.model_context or wanted)
 
 
-def _renamed(sample: Sample, name: str) -> Sample:
-    return replace(sample, item=replace(sample.item, set=name))
+def _renamed(samples: Sequence[Sample], name: str) -> list[Sample]:
+    return [replace(sample, item=replace(sample.item, set=name)) for sample in samples]
 
 
 def _judge(add: Callable[[Prompts, Decoding], list[Sample]], prompts: Prompts, decoding: Decoding) -> None:

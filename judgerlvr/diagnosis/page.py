@@ -22,6 +22,7 @@ NOTE = (
     "of docs/diagnosis.md. Distances are in half widths of a diagnosis of 100 problems with 16 samples."
 )
 HEAD = ["measure", "value", "of"]
+EVERY = "wait written behind each step"
 SHOWN = 8  # nearest cases
 
 
@@ -100,6 +101,10 @@ def _judging(found: Judging) -> list[list[str]]:
 def _traces(found: Traces) -> list[list[str]]:
     rows = [
         ["natural less no rechecks", signed_text(found.premium), "accuracy, paired by problem"],
+        ["every step rechecked less no rechecks", signed_text(found.forced_premium), "accuracy, paired by problem"],
+        ["accuracy, every step rechecked", interval_text(found.every_step), EVERY],
+        ["tokens a solution, every step rechecked", interval_text(found.tokens_every_step, 1), EVERY],
+        ["steps that were rechecked", number(found.rechecked), EVERY],
         ["accuracy without rechecks", interval_text(found.without_rechecks), "wait, hmm and check kept out"],
         ["tokens a solution without rechecks", interval_text(found.tokens_without, 1), "wait, hmm and check kept out"],
         ["responses that recheck", number(found.rechecking), "natural samples"],

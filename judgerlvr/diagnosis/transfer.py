@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from judgerlvr.diagnosis.cases import Case
-from judgerlvr.diagnosis.draws import Drawn
+from judgerlvr.diagnosis.draws import NO_RECHECKS, Drawn
 from judgerlvr.diagnosis.measures import balanced, lengths_of, shares_of
 from judgerlvr.evaluation import metrics
 from judgerlvr.evaluation.intervals import Estimate, difference_interval, share_interval
@@ -63,7 +63,7 @@ def transfer_of(before: Drawn, after: Drawn, problems: frozenset[str]) -> Transf
 
 def side_of(drawn: Drawn, problems: frozenset[str]) -> Side:
     solutions, verdicts = (_of(drawn.records(kind), problems) for kind in ("generate", "judge"))
-    without = _of(drawn.records("generate", without_rechecks=True), problems)
+    without = _of(drawn.records("generate", forced=NO_RECHECKS), problems)
     natural = shares_of(solutions)
     return Side(
         pass_at_1=share_interval(natural),

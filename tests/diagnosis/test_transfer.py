@@ -16,6 +16,7 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.diagnose import main
 from judgerlvr.diagnosis import judge_stage
 from judgerlvr.diagnosis.cases import read_cases
+from judgerlvr.diagnosis.draws import EVERY_STEP, NO_RECHECKS
 from judgerlvr.diagnosis.transfer import TRANSFER, is_well_formed, why_no_prediction
 from judgerlvr.experiments.commands import CommandEnded
 from judgerlvr.sampling import sampler
@@ -110,7 +111,8 @@ def sides(folder, problems):
 
 
 def solutions(rows, banned=False):
-    return [s for s in rows if s["kind"] == "generate" and (s["set"] == "solutions without rechecks") == banned]
+    kept = [s for s in rows if s["kind"] == "generate" and s["set"] != EVERY_STEP]
+    return [s for s in kept if (s["set"] == NO_RECHECKS) == banned]
 
 
 def verdicts(rows):
