@@ -2,8 +2,9 @@
 
     python -m judgerlvr.diagnose --model DIR --data FILE...
 
-Only samples are drawn, and nothing is trained. One page is printed. The output folder gets the page, a JSON record,
-and all samples. See docs/diagnosis.md.
+Only samples are drawn, and nothing is trained, unless ``--judge-steps`` asks for a short judge stage. Then the page of
+the transfer from judging to solving follows. The output folder gets pages, JSON records and samples. See
+docs/diagnosis.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from judgerlvr.evaluation.options import FROM_CARD, add_engine, add_grading, add_reading, add_responses
+from judgerlvr.evaluation.options import FROM_CARD, Options, add_engine, add_grading, add_reading, add_responses
 from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
@@ -37,7 +38,28 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_engine(how)
     grading = parser.add_argument_group("grading")
     add_grading(grading, override="ask and grade otherwise than the card says")
+    add_judge_stage(parser.add_argument_group("a judge stage, which trains (RL)"))
     return parser.parse_args(arguments)
+
+
+def add_judge_stage(group: Options) -> None:
+    group.add_argument(
+        "--judge-steps", type=int, metavar="N", help="train N steps of stage 1, then measure what solving gained"
+    )
+    group.add_argument("--judge-config", type=Path, metavar="FILE", help="configuration of stage 1, needed for a stage")
+    group.add_argument(
+        "--judge-set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="overrides of that file"
+    )
+    group.add_argument(
+        "--judge-data",
+        dest="judge_candidates",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="candidate solutions to learn judging from (default: the drawn solutions of every second problem)",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

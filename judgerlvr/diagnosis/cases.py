@@ -1,20 +1,24 @@
 """Measured cases: what a model was before RL, and how judge-first training compared with vanilla RLVR from there.
 
 ``cases.json`` holds the figures alone. The outcome follows from the figures by one rule, so that nobody writes it.
+A win or a loss must hold after Holm's correction over the cases of the file.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import t as student
+
 FILE = Path(__file__).with_name("cases.json")
 TIE_ACCURACY, TIE_LOG_TOKENS = 0.015, math.log(1.07)
+LEVEL = 0.95  # of the intervals, and of the tests after the correction
 # In the file, in place of tokens: penalty arms have run, and no mixture of them is as accurate.
 UNREACHED = "none as accurate"
 
@@ -53,6 +57,32 @@ class Bounds:
     def within(self, margin: float) -> bool:
         return -margin < self.low and self.high < margin
 
+    def p_above(self, pairs: int) -> float:
+        """The two-sided p value of a mean that differs from 0, for the side above 0. At most 1.
+
+        The bounds are those of Student's t over ``pairs``, so that the bounds give the standard error back.
+        """
+        half = (self.high - self.low) / 2
+        if pairs < 2 or not math.isfinite(half):
+            return 1.0
+        # A half width of 0 is one that rounding took away.
+        ratio = self.mean / half if half else math.copysign(math.inf, self.mean)
+        free = pairs - 1
+        return min(1.0, 2 * float(student.sf(ratio * student.ppf(0.5 + LEVEL / 2, free), free)))
+
+    @property
+    def mirrored(self) -> Bounds:
+        """The same difference with the two sides exchanged."""
+        return Bounds(-self.mean, -self.high, -self.low)
+
+
+@dataclass(frozen=True)
+class PValues:
+    """p values of a win and of a loss."""
+
+    win: float
+    loss: float
+
 
 @dataclass(frozen=True)
 class Case:
@@ -61,6 +91,7 @@ class Case:
     ``shortening`` is the log of vanilla's tokens over judge-first's, at matched accuracy where ``condition`` says so.
     ``tokens`` and ``front_tokens`` are of judge-first and of the penalty arms at its accuracy. The latter is None while
     no penalty arm has run, and infinite where none is as accurate. ``failed_checks`` are go / no-go checks that failed.
+    ``corrected`` are p values after Holm's correction. Without a correction the case is judged by itself.
     """
 
     name: str
@@ -74,16 +105,31 @@ class Case:
     tokens: float
     front_tokens: float | None
     failed_checks: tuple[str, ...] = ()
+    corrected: PValues | None = None
+
+    @property
+    def alone(self) -> PValues:
+        """Without a correction. Both halves of a win must hold, so a win has the larger p value."""
+        win = max(self.accuracy.p_above(self.pairs), self.shortening.p_above(self.pairs))
+        return PValues(win, self.accuracy.mirrored.p_above(self.pairs))
+
+    @property
+    def may_claim(self) -> bool:
+        """Whether the case can carry an outcome: pairs of runs, and no failed check."""
+        return self.pairs > 1 and not self.failed_checks
 
     @property
     def outcome(self) -> Outcome:
         """A win has both lower bounds above 0 and fewer tokens than the penalty arms. A tie lies in 1.5 points, 7 %."""
+        return self._outcome(self.corrected or self.alone)
+
+    def _outcome(self, tests: PValues) -> Outcome:
         shorter = self.front_tokens is not None and self.tokens < self.front_tokens
         if self.failed_checks:
             return Outcome.UNDECIDED
-        if self.accuracy.low > 0 and self.shortening.low > 0 and shorter:
+        if min(self.accuracy.low, self.shortening.low) > 0 and tests.win < 1 - LEVEL and shorter:
             return Outcome.WIN
-        if self.accuracy.high < 0:
+        if self.accuracy.high < 0 and tests.loss < 1 - LEVEL:
             return Outcome.LOSS
         tie = self.accuracy.within(TIE_ACCURACY) and self.shortening.within(TIE_LOG_TOKENS)
         return Outcome.TIE if tie else Outcome.UNDECIDED
@@ -96,11 +142,30 @@ class Case:
         reasons = ["a single pair of runs"] if self.pairs < 2 else []
         reasons += ["no penalty arm"] if self.front_tokens is None else []
         reasons += [f"failed: {', '.join(self.failed_checks)}"] if self.failed_checks else []
+        if (by_itself := self._outcome(self.alone)) in DECIDED:
+            reasons.append(f"a {by_itself} by itself, but not after Holm's correction")
         return "; ".join(reasons) or "intervals too wide"
 
 
 def read_cases(file: Path = FILE) -> list[Case]:
-    return [case_of(row) for row in json.loads(file.read_text(encoding="utf-8"))["cases"]]
+    return corrected([case_of(row) for row in json.loads(file.read_text(encoding="utf-8"))["cases"]])
+
+
+def corrected(cases: Sequence[Case]) -> list[Case]:
+    """The cases with Holm's correction over those that can carry an outcome. Wins and losses are separate families."""
+    claims = [case for case in cases if case.may_claim]
+    wins, losses = holm([case.alone.win for case in claims]), holm([case.alone.loss for case in claims])
+    tests = iter(map(PValues, wins, losses))
+    return [replace(case, corrected=next(tests)) if case.may_claim else case for case in cases]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values, in the order given."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda one: p_values[one])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
 
 
 def case_of(row: Mapping[str, Any]) -> Case:

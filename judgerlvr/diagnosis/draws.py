@@ -26,17 +26,26 @@ from rewards.extraction.thinking import prompt_opens_thinking
 from rewards.gold_matching import warn_of_golds
 from rewards.types import Problem
 
-JUDGING, NO_RECHECKS = "judge prompts", "solutions without rechecks"
+JUDGING = "judge prompts"
+# Sets of solutions whose rechecks are forced. The text of each tells how.
+NO_RECHECKS, EVERY_STEP = "solutions without rechecks", "solutions with every step rechecked"
+FORCED = (NO_RECHECKS, EVERY_STEP)
 CAP = 4  # candidates of each class that are judged of a problem
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a model is asked: problems to solve, how to sample and grade, and the template of the judge prompt."""
+    """What a model is asked: problems to solve, how to sample and grade, and the template of the judge prompt.
+
+    ``verdicts_on`` are judge prompts that another model's solutions gave. None: prompts of the model's own solutions.
+    ``context`` is the least context of the engine in tokens.
+    """
 
     items: Sequence[Item]
     settings: Settings
     judge_template: str
+    verdicts_on: Sequence[Item] | None = None
+    context: int = 0
 
     @property
     def problems(self) -> dict[str, Problem]:
@@ -47,22 +56,26 @@ class Question:
 class Drawn:
     """Graded samples. ``shortcuts`` are balanced accuracies on the judge set, and ``shown`` the judged solutions by id.
 
+    ``candidates`` are the solutions at temperature 1 as rows of candidates, and ``judge_items`` the judge prompts.
     ``no_judging`` and ``no_traces`` say why a part could not be measured, None where the part was measured.
     """
 
     evaluation: Evaluation = field(default_factory=Evaluation)
     shortcuts: Mapping[str, float] = field(default_factory=dict)
     shown: Mapping[str, str] = field(default_factory=dict)
+    candidates: Sequence[dict[str, Any]] = ()
+    judge_items: Sequence[Item] = ()
     reader: TraceReader | None = None
     no_judging: str | None = None
     no_traces: str | None = None
 
-    def records(self, kind: str, greedy: bool = False, without_rechecks: bool = False) -> list[Record]:
+    def records(self, kind: str, greedy: bool = False, forced: str = "") -> list[Record]:
+        """Records of a kind and decoding. ``forced`` is a name of ``FORCED``, empty for plain samples."""
         return [
             record
             for record in self.evaluation.records
             if (record.kind, record.decoding == "greedy") == (kind, greedy)
-            and (record.set == NO_RECHECKS) == without_rechecks
+            and (record.set if record.set in FORCED else "") == forced
         ]
 
 
@@ -73,7 +86,7 @@ def draw(
     progress: bool = False,
     whole_limit: bool = False,
 ) -> Drawn:
-    """Sample solutions, greedy solutions, verdicts, and solutions without rechecks where traces can be read.
+    """Sample solutions, greedy solutions, verdicts, and solutions of forced rechecks where traces can be read.
 
     Raises:
         InputError: ``whole_limit`` asks for responses of the whole limit, and the model's context is too short.
@@ -91,32 +104,40 @@ def draw(
         with open_grader(settings, prompt_opens_thinking(prompts.text(0))) as grader:
             warn_of_golds(list(question.problems.values()), grader, "diagnosis")
 
-            def add(asked: Prompts, decoding: Decoding, banned: Sequence[int] = ()) -> list[Sample]:
-                samples = sampler.sample(asked, decoding, progress, banned)
-                samples = [_renamed(sample, NO_RECHECKS) for sample in samples] if banned else samples
+            def add(asked: Prompts, decoding: Decoding) -> list[Sample]:
+                return keep(sampler.sample(asked, decoding, progress), decoding)
+
+            def keep(samples: list[Sample], decoding: Decoding) -> list[Sample]:
                 drawn.evaluation.add(samples, decoding, grader, settings)
                 return samples
 
             solutions = add(prompts, settings.decoding)
             add(prompts, settings.decoding.as_greedy())
-            if drawn.reader:
-                add(prompts, settings.decoding, drawn.reader.banned)
-            refuse = refuse_judge_prompts(PromptFilter(tokenizer, sampler.context - 1), question.judge_template)
-            items = _judge_items(drawn, question, solutions, grader.grade_many, refuse)
-            if items:
-                _judge(add, Prompts(model_dir, items, {"max_model_len": sampler.context}), settings.decoding)
+            if reader := drawn.reader:
+                without = sampler.sample(prompts, settings.decoding, progress, reader.banned)
+                keep(_renamed(without, NO_RECHECKS), settings.decoding)
+                every = sampler.sample_steered(prompts, settings.decoding, reader.every_step)
+                keep(_renamed(every, EVERY_STEP), settings.decoding)
+            drawn.candidates = [candidate_row(one, "model") for one in solutions if one.response.strip()]
+            drawn.judge_items = question.verdicts_on or ()
+            if question.verdicts_on is None:
+                refuse = refuse_judge_prompts(PromptFilter(tokenizer, sampler.context - 1), question.judge_template)
+                drawn.judge_items = _judge_items(drawn, question, grader.grade_many, refuse)
+            if drawn.judge_items:
+                judged = Prompts(model_dir, drawn.judge_items, {"max_model_len": sampler.context})
+                _judge(add, judged, settings.decoding)
     return drawn
 
 
 def _context(prompts: Prompts, question: Question, tokenizer: Any) -> int:
     """Tokens that the engine must hold: a judge prompt shows a problem and a whole solution, and has a response."""
     template = len(tokenizer.encode(question.judge_template, add_special_tokens=False))
-    wanted = prompts.longest + template + 2 * question.settings.decoding.max_tokens
+    wanted = max(prompts.longest + template + 2 * question.settings.decoding.max_tokens, question.context)
     return min(wanted, prompts.model_context or wanted)
 
 
-def _renamed(sample: Sample, name: str) -> Sample:
-    return replace(sample, item=replace(sample.item, set=name))
+def _renamed(samples: Sequence[Sample], name: str) -> list[Sample]:
+    return [replace(sample, item=replace(sample.item, set=name)) for sample in samples]
 
 
 def _judge(add: Callable[[Prompts, Decoding], list[Sample]], prompts: Prompts, decoding: Decoding) -> None:
@@ -125,12 +146,9 @@ def _judge(add: Callable[[Prompts, Decoding], list[Sample]], prompts: Prompts, d
         add(prompts, one)
 
 
-def _judge_items(
-    drawn: Drawn, question: Question, solutions: Sequence[Sample], grade_many: GradeMany, refuse: Refuse
-) -> list[Item]:
-    """Judge prompts of a balanced judge set, made from the solutions as stage 1 makes its set."""
-    rows = [candidate_row(sample, "model") for sample in solutions if sample.response.strip()]
-    candidates = candidates_from_rows(rows, question.problems)
+def _judge_items(drawn: Drawn, question: Question, grade_many: GradeMany, refuse: Refuse) -> list[Item]:
+    """Judge prompts of a balanced judge set, made from the candidates as stage 1 makes its set."""
+    candidates = candidates_from_rows(drawn.candidates, question.problems)
     settings = JudgeSetSettings(
         view=View(lenient=question.settings.extraction == "lenient"),
         cap_per_problem=CAP,

@@ -8,8 +8,8 @@ from math import comb
 
 import numpy as np
 
-from judgerlvr.diagnosis.draws import Drawn
-from judgerlvr.diagnosis.world_traces import CheckMix, holding_rechecks, judging_mix, solving_mix
+from judgerlvr.diagnosis.draws import EVERY_STEP, NO_RECHECKS, Drawn
+from judgerlvr.diagnosis.world_traces import CheckMix, holding_rechecks, judging_mix, rechecked_steps, solving_mix
 from judgerlvr.evaluation import metrics
 from judgerlvr.evaluation.intervals import Estimate, Shares, difference_interval, share_interval
 from judgerlvr.evaluation.records import Record
@@ -52,6 +52,8 @@ class Judging:
     greedy_balanced_accuracy: Estimate
     false_yes: Estimate
     false_no: Estimate
+    tokens: Estimate
+    greedy_tokens: Estimate
     no_verdict: int
     checking: float
     shortcuts: dict[str, float]
@@ -59,9 +61,17 @@ class Judging:
 
 @dataclass(frozen=True)
 class Traces:
-    """What parsed traces say. ``premium`` is natural accuracy less accuracy without rechecks, paired by problem."""
+    """What parsed traces say. ``premium`` is natural accuracy less accuracy without rechecks, paired by problem.
+
+    ``forced_premium`` is accuracy with a recheck at every step less accuracy without rechecks, paired by problem.
+    ``rechecked`` is the share of steps that are rechecked in the former.
+    """
 
     premium: Estimate
+    forced_premium: Estimate
+    every_step: Estimate
+    tokens_every_step: Estimate
+    rechecked: float
     without_rechecks: Estimate
     tokens_without: Estimate
     rechecking: float
@@ -85,8 +95,8 @@ def measure(drawn: Drawn, min_check_tokens: int = 1) -> Measures:
         judging = judging_of(verdicts, drawn.records("judge", greedy=True), drawn.shortcuts, min_check_tokens)
     if drawn.reader:
         mix = judging_mix(verdicts, drawn.reader, drawn.shown) if verdicts else None
-        without = drawn.records("generate", without_rechecks=True)
-        traces = traces_of(solutions, without, solving_mix(solutions, drawn.reader), mix)
+        without, every = (drawn.records("generate", forced=name) for name in (NO_RECHECKS, EVERY_STEP))
+        traces = traces_of(solutions, without, every, solving_mix(solutions, drawn.reader), mix)
     return Measures(solving_of(solutions, drawn.records("generate", greedy=True)), judging, traces)
 
 
@@ -123,6 +133,8 @@ def judging_of(
         greedy_balanced_accuracy=balanced(greedy),
         false_yes=verdict_share(verdicts, label=False, verdict=True),
         false_no=verdict_share(verdicts, label=True, verdict=False),
+        tokens=metrics.mean_length(*lengths_of(verdicts)),
+        greedy_tokens=metrics.mean_length(*lengths_of(greedy)),
         no_verdict=sum(record.verdict is None for record in verdicts),
         checking=float(np.mean([is_checking(record, min_check_tokens) for record in verdicts])),
         shortcuts=dict(shortcuts),
@@ -130,10 +142,18 @@ def judging_of(
 
 
 def traces_of(
-    natural: Sequence[Record], without: Sequence[Record], solving: CheckMix, judging: CheckMix | None
+    natural: Sequence[Record],
+    without: Sequence[Record],
+    every: Sequence[Record],
+    solving: CheckMix,
+    judging: CheckMix | None,
 ) -> Traces:
     return Traces(
         premium=difference_interval(shares_of(natural), shares_of(without)),
+        forced_premium=difference_interval(shares_of(every), shares_of(without)),
+        every_step=share_interval(shares_of(every)),
+        tokens_every_step=metrics.mean_length(*lengths_of(every)),
+        rechecked=rechecked_steps(every),
         without_rechecks=share_interval(shares_of(without)),
         tokens_without=metrics.mean_length(*lengths_of(without)),
         rechecking=holding_rechecks(natural) / len(natural),

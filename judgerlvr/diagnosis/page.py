@@ -22,6 +22,7 @@ NOTE = (
     "of docs/diagnosis.md. Distances are in half widths of a diagnosis of 100 problems with 16 samples."
 )
 HEAD = ["measure", "value", "of"]
+EVERY = "wait written behind each step"
 SHOWN = 8  # nearest cases
 
 
@@ -62,16 +63,18 @@ def _solving(found: Solving) -> list[list[str]]:
         f"{counted(found.samples, 'sample')} of {counted(found.problems, 'problem')}",
         f"{found.problems} greedy responses",
     )
-    rows = [["pass@1", _interval(found.pass_at_1), sampled]]
-    rows += [[f"groups of {size} with both outcomes", _interval(value), sampled] for size, value in found.mixed.items()]
+    rows = [["pass@1", interval_text(found.pass_at_1), sampled]]
     rows += [
-        ["greedy accuracy", _interval(found.greedy), greedy],
-        ["greedy less temperature 1", _signed(found.greedy_gain), "both, paired by problem"],
+        [f"groups of {size} with both outcomes", interval_text(value), sampled] for size, value in found.mixed.items()
     ]
-    rows += [[f"tokens, {name}", _interval(value, 1), sampled] for name, value in found.tokens.items()]
+    rows += [
+        ["greedy accuracy", interval_text(found.greedy), greedy],
+        ["greedy less temperature 1", signed_text(found.greedy_gain), "both, paired by problem"],
+    ]
+    rows += [[f"tokens a solution, {name}", interval_text(value, 1), sampled] for name, value in found.tokens.items()]
     return [
         *rows,
-        ["tokens, greedy", _interval(found.greedy_tokens, 1), greedy],
+        ["tokens a solution, greedy", interval_text(found.greedy_tokens, 1), greedy],
         ["cut at the limit; prompts too long", f"{found.cut}; {found.too_long}", sampled],
         ["entropy, nats a token", number(found.entropy), sampled],
     ]
@@ -80,10 +83,12 @@ def _solving(found: Solving) -> list[list[str]]:
 def _judging(found: Judging) -> list[list[str]]:
     of = f"{counted(found.prompts, 'verdict')} on {counted(found.problems, 'problem')}, half of the solutions right"
     return [
-        ["balanced accuracy", _interval(found.balanced_accuracy), of],
-        ["balanced accuracy, greedy", _interval(found.greedy_balanced_accuracy), "the same prompts"],
-        ["false yes", _interval(found.false_yes), "wrong solutions"],
-        ["false no", _interval(found.false_no), "right solutions"],
+        ["balanced accuracy", interval_text(found.balanced_accuracy), of],
+        ["balanced accuracy, greedy", interval_text(found.greedy_balanced_accuracy), "the same prompts"],
+        ["false yes", interval_text(found.false_yes), "wrong solutions"],
+        ["false no", interval_text(found.false_no), "right solutions"],
+        ["tokens a verdict", interval_text(found.tokens, 1), of],
+        ["tokens a verdict, greedy", interval_text(found.greedy_tokens, 1), "the same prompts"],
         ["without a verdict", str(found.no_verdict), of],
         ["thinks before the verdict", number(found.checking), of],
         *(
@@ -95,9 +100,13 @@ def _judging(found: Judging) -> list[list[str]]:
 
 def _traces(found: Traces) -> list[list[str]]:
     rows = [
-        ["natural less no rechecks", _signed(found.premium), "accuracy, paired by problem"],
-        ["accuracy without rechecks", _interval(found.without_rechecks), "wait, hmm and check kept out"],
-        ["tokens without rechecks", _interval(found.tokens_without, 1), "wait, hmm and check kept out"],
+        ["natural less no rechecks", signed_text(found.premium), "accuracy, paired by problem"],
+        ["every step rechecked less no rechecks", signed_text(found.forced_premium), "accuracy, paired by problem"],
+        ["accuracy, every step rechecked", interval_text(found.every_step), EVERY],
+        ["tokens a solution, every step rechecked", interval_text(found.tokens_every_step, 1), EVERY],
+        ["steps that were rechecked", number(found.rechecked), EVERY],
+        ["accuracy without rechecks", interval_text(found.without_rechecks), "wait, hmm and check kept out"],
+        ["tokens a solution without rechecks", interval_text(found.tokens_without, 1), "wait, hmm and check kept out"],
         ["responses that recheck", number(found.rechecking), "natural samples"],
         ["responses that kept to no recheck", number(found.kept_out), "samples without rechecks"],
     ]
@@ -107,9 +116,9 @@ def _traces(found: Traces) -> list[list[str]]:
 def _mix(name: str, found: CheckMix) -> list[list[str]]:
     of = f"{counted(found.checks, 'check')}, {number(found.a_sample, 2)} a sample"
     return [
-        [f"{name}: wrong values among the checked", _interval(found.wrong), of],
-        [f"{name}: wrong values accepted", _interval(found.false_yes), of],
-        [f"{name}: right values refused", _interval(found.false_no), of],
+        [f"{name}: wrong values among the checked", interval_text(found.wrong), of],
+        [f"{name}: wrong values accepted", interval_text(found.false_yes), of],
+        [f"{name}: right values refused", interval_text(found.false_no), of],
     ]
 
 
@@ -141,11 +150,11 @@ def _cases(nearest: Sequence[tuple[Case, float | None]]) -> list[list[str]]:
     return [head, *rows]
 
 
-def _interval(value: Estimate, digits: int = 3) -> str:
+def interval_text(value: Estimate, digits: int = 3) -> str:
     return interval_of(value.as_dict(), digits)
 
 
-def _signed(value: Estimate) -> str:
+def signed_text(value: Estimate) -> str:
     numbers = (value.value, value.low, value.high)
     if math.isnan(value.value):
         return MISSING

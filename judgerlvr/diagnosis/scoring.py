@@ -39,9 +39,9 @@ def why_not_scored(cases: Sequence[Case]) -> str | None:
         outcomes.setdefault(case.family, set()).add(case.outcome)
     if sum(len(found) > 1 for found in outcomes.values()) >= 2:
         return None
-    families = len({case.family for case in cases})
+    families, verb = len({case.family for case in cases}), "is" if len(known) == 1 else "are"
     return (
-        f"{len(known)} of {counted(len(cases), 'case')} in {families} families are decided, "
+        f"{len(known)} of {counted(len(cases), 'case')} in {families} families {verb} decided, "
         "and a score needs at least two families with different outcomes in each"
     )
 

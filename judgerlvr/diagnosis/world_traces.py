@@ -11,19 +11,35 @@ import numpy as np
 from judgerlvr.evaluation.intervals import Estimate
 from judgerlvr.evaluation.metrics import cluster_sums, recall_interval
 from judgerlvr.evaluation.records import Record
+from judgerlvr.sampling.steered import Steering
 from judgerlvr.tinyworld.task import VARIABLES, Chain, compute, parse_chain
-from judgerlvr.tinyworld.trace_parsing import Line, read_response
+from judgerlvr.tinyworld.trace_parsing import Line, read_line, read_response
+from rewards.extraction.thinking import THINK_CLOSE
 from rewards.types import Problem
 
-RECHECKS = ("wait", "hmm", "check")  # words that announce a second look
+RECHECK = "wait"  # asks for the last step once more
+RECHECKS = (RECHECK, "hmm", "check")  # words that announce a second look
 
 
 @dataclass(frozen=True)
 class TraceReader:
-    """The chain of each problem by id, and the ids of the tokens that announce a second look."""
+    """The chain of each problem by id, and the ids of the tokens that announce a second look.
+
+    ``line_starts`` are ids of all tokens that begin a line, and ``recheck`` is the one that asks for a step again.
+    """
 
     chains: Mapping[str, Chain]
     banned: tuple[int, ...]
+    line_starts: tuple[int, ...] = ()
+
+    @property
+    def recheck(self) -> int:
+        return self.banned[RECHECKS.index(RECHECK)]
+
+    @property
+    def every_step(self) -> Steering:
+        """Each step of the thinking part is written once more."""
+        return Steering(self.line_starts, lambda text, token: self.recheck if recheck_due(text) else token)
 
 
 def read_traces(problems: Mapping[str, Problem], tokenizer: Any) -> tuple[TraceReader | None, str | None]:
@@ -37,7 +53,27 @@ def read_traces(problems: Mapping[str, Problem], tokenizer: Any) -> tuple[TraceR
     tokens = {word: tokenizer.encode(f"\n{word}", add_special_tokens=False) for word in RECHECKS}
     if split := [word for word, ids in tokens.items() if len(ids) != 1]:
         return None, f"{split[0]!r} is more than one token of this model, so rechecks cannot be kept out"
-    return TraceReader(chains, tuple(ids[0] for ids in tokens.values())), None
+    starts = tuple(token for token in range(len(tokenizer)) if tokenizer.decode([token]).startswith("\n"))
+    return TraceReader(chains, tuple(ids[0] for ids in tokens.values()), starts), None
+
+
+def recheck_due(text: str) -> bool:
+    """Whether an unfinished response ends with a step of the thinking part that was not asked for again."""
+    *before, last = text.split("\n")
+    return THINK_CLOSE not in text and read_line(last) is not None and before[-1:] != [RECHECK]
+
+
+def rechecked_steps(records: Sequence[Record]) -> float:
+    """Share of the thinking part's steps behind which a recheck stands, of steps that were not asked for again."""
+    places = [
+        (index, lines)
+        for record in records
+        for lines in [record.response.partition(THINK_CLOSE)[0].strip().split("\n")]
+        for index in range(len(lines))
+        if recheck_due("\n".join(lines[: index + 1]))
+    ]
+    asked = [lines[index + 1 : index + 2] == [RECHECK] for index, lines in places]
+    return sum(asked) / len(asked) if asked else float("nan")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from rewards.extraction.thinking import prompt_opens_thinking
 class Request:
     """One sample to draw. ``limit`` counts response tokens. ``name`` is unique within an engine.
 
-    ``banned`` are ids of tokens that the response must not hold.
+    ``banned`` are ids of tokens that the response must not hold. The response ends behind a token of ``pauses``.
     """
 
     name: str
@@ -31,11 +31,12 @@ class Request:
     seed: int | None
     thinking_open: bool
     banned: Sequence[int] = ()
+    pauses: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer to the request of the same name. Fields as in ``Sample``."""
+    """The answer to the request of the same name. Fields as in ``Sample``. ``ids`` only where the request pauses."""
 
     name: str
     response: str
@@ -45,6 +46,7 @@ class Finished:
     finish_reason: str
     stop_reason: int | str | None
     mean_logprob: float
+    ids: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

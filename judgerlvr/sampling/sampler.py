@@ -7,6 +7,7 @@ changing its order changes no sample's seed.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +21,7 @@ from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.requests import Finished, Prompts, Request
 from judgerlvr.sampling.samples import Sample
+from judgerlvr.sampling.steered import Steering, sample_steered
 from judgerlvr.sampling.thinking_tokens import count_thinking_tokens
 from rewards.errors import reading
 from rewards.extraction.thinking import solution_part
@@ -100,6 +102,7 @@ class Sampler:
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
             logit_bias=dict.fromkeys(request.banned, BAN) or None,
+            stop_token_ids=list(request.pauses) or None,
         )
         prompt = TokensPrompt(prompt_token_ids=list(request.ids))
         self._asked[request.name] = request
@@ -147,20 +150,35 @@ class Sampler:
         )
         return [list(islice(samples, len(prompts.items) * decoding.n)) for decoding in decodings]
 
+    def sample_steered(self, prompts: Prompts, decoding: Decoding, steering: Steering) -> list[Sample]:
+        """``decoding.n`` samples of each item, with tokens that the steering writes in place of sampled tokens."""
+        return sample_steered(self, prompts, decoding, steering)
+
     def _finished(self, request: Request, output: Any) -> Finished:
         ids = list(output.token_ids)
-        response = self._decode(ids)
+        found = self.finished_of(request, ids, output.finish_reason)
+        return replace(
+            found,
+            stop_reason=output.stop_reason,
+            mean_logprob=output.cumulative_logprob / len(ids),
+            ids=ids if request.pauses else (),
+        )
+
+    def finished_of(self, request: Request, ids: Sequence[int], reason: str) -> Finished:
+        """The answer of these response ids. Its log-probability is unknown."""
+        response = self.text_of(ids)
         return Finished(
             name=request.name,
             response=response,
             tokens=len(ids),
-            thinking_tokens=count_thinking_tokens(ids, self._decode, request.thinking_open),
+            thinking_tokens=count_thinking_tokens(ids, self.text_of, request.thinking_open),
             unclosed=solution_part(response, thinking_open=request.thinking_open) is None,
-            finish_reason=output.finish_reason,
-            stop_reason=output.stop_reason,
-            mean_logprob=output.cumulative_logprob / len(ids),
+            finish_reason=reason,
+            stop_reason=None,
+            mean_logprob=math.nan,
         )
 
-    def _decode(self, ids: Sequence[int]) -> str:
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text of token ids, without special tokens."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text

@@ -11,7 +11,7 @@ import pytest
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.diagnose import main, parse_arguments
-from judgerlvr.diagnosis.draws import JUDGING, NO_RECHECKS
+from judgerlvr.diagnosis.draws import EVERY_STEP, FORCED, JUDGING, NO_RECHECKS
 from judgerlvr.diagnosis.prediction import GROUP
 from judgerlvr.sampling import sampler
 from judgerlvr.tinyworld.making.checkpoint import base_path
@@ -71,7 +71,7 @@ def samples(folder):
 
 def solutions(samples, greedy=False, name=None):
     rows = [s for s in samples if s["kind"] == "generate" and (s["decoding"] == "greedy") == greedy]
-    return [s for s in rows if (s["set"] == NO_RECHECKS) == (name == NO_RECHECKS)]
+    return [s for s in rows if (s["set"] if s["set"] in FORCED else None) == name]
 
 
 def verdicts(samples, greedy=False):
@@ -114,6 +114,18 @@ def test_judging_is_counted_from_the_verdicts(record, samples):
     assert found["prompts"] == len(said) == len(verdicts(samples, greedy=True))
 
 
+@pytest.mark.parametrize(("name", "greedy"), [("tokens", False), ("greedy_tokens", True)])
+def test_tokens_a_verdict_are_those_of_the_verdicts(record, samples, name, greedy):
+    expected = mean(s["tokens"] for s in verdicts(samples, greedy))
+    assert record["measures"]["judging"][name]["value"] == pytest.approx(expected)
+
+
+def test_the_page_has_tokens_a_sample_of_both_kinds(folder):
+    page = (folder / "diagnosis.md").read_text()
+    assert "| tokens a solution, all |" in page
+    assert "| tokens a verdict |" in page
+
+
 def test_judged_solutions_are_balanced_within_each_problem(samples):
     labels = defaultdict(list)
     for sample in verdicts(samples):
@@ -132,6 +144,17 @@ def test_the_premium_is_natural_less_no_rechecks(record, samples):
     assert len(without) == 12 * N
     looks = [any(word in s["response"] for word in ("wait", "hmm", "check")) for s in solutions(samples)]
     assert found["rechecking"] == pytest.approx(mean(looks))
+
+
+def test_the_forced_premium_is_every_step_rechecked_less_no_rechecks(record, samples):
+    every, without = (solutions(samples, name=name) for name in (EVERY_STEP, NO_RECHECKS))
+    found = record["measures"]["traces"]
+    assert len(every) == 12 * N
+    expected = mean(s["score"] for s in every) - mean(s["score"] for s in without)
+    assert found["forced_premium"]["value"] == pytest.approx(expected)
+    assert found["every_step"]["value"] == pytest.approx(mean(s["score"] for s in every))
+    assert found["tokens_every_step"]["value"] == pytest.approx(mean(s["tokens"] for s in every))
+    assert found["rechecked"] == 1.0
 
 
 def test_wrong_values_among_the_checked_while_judging(record, samples, problems):

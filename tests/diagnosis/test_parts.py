@@ -8,7 +8,13 @@ import pytest
 from data.identity import make_problem
 from judgerlvr.config.load import ROOT
 from judgerlvr.diagnosis.command import read_judge_template
-from judgerlvr.diagnosis.world_traces import judging_checks, read_traces, solving_checks
+from judgerlvr.diagnosis.world_traces import (
+    judging_checks,
+    read_traces,
+    recheck_due,
+    rechecked_steps,
+    solving_checks,
+)
 from judgerlvr.runs.policy_card import PolicyCard, write_card
 from judgerlvr.tinyworld.task import parse_chain
 from rewards.errors import InputError
@@ -79,3 +85,24 @@ def test_checks_while_judging_by_hand():
     verdict = "<think>\nb=29*11=12 ok\nc=12-7=6 bad\n</think>\n\\boxed{No}"
     found = list(judging_checks(record(response=verdict), CHAIN, shown))
     assert [(c.wrong, c.accepted) for c in found] == [(True, True), (False, False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "due"),
+    [
+        ("<think>\nb=29*11=12", True),
+        ("<think>\nb=29*11=12\nwait", False),
+        ("<think>\nb=29*11=12\nwait\nb=29*11=19", False),
+        ("<think>\nb=29*11=12\nwait\nb=29*11=19\nc=19-7=12", True),
+        ("<think>\nb=29*11=12\n</think>\nb=29*11=12", False),
+        ("<think>", False),
+    ],
+)
+def test_a_recheck_is_due_behind_a_step_of_the_thinking_part(text, due):
+    assert recheck_due(text) is due
+
+
+def test_rechecked_steps_by_hand():
+    """Of the steps b and c, b alone is rechecked. The line behind the recheck is none of the steps."""
+    lines = ["<think>", "b=29*11=12", "wait", "b=29*11=19", "c=19-7=12", "</think>", "c=19-7=12"]
+    assert rechecked_steps([record(response="\n".join(lines))]) == 0.5

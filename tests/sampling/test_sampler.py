@@ -1,12 +1,14 @@
 """Sampling with vLLM on the shipped tiny model: one engine start, everything about it."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.requests import Prompts
 from judgerlvr.sampling.samples import Item, generate_items
+from judgerlvr.sampling.steered import Steering
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from judgerlvr.tinyworld.problems import generate_problems
 from rewards.types import Problem
@@ -85,6 +87,29 @@ def test_banned_tokens_do_not_occur_and_the_rest_is_sampled(sampler):
     assert len(banned) == 1
     assert [any("wait" in s.response for s in group) for group in (free, kept)] == [True, False]
     assert all(s.response for s in kept)
+
+
+@pytest.mark.engine
+def test_a_pause_lets_the_caller_write_each_next_token(sampler):
+    """Each line behind another word is replaced by ``wait``."""
+    wait = sampler.tokenizer.encode("\nwait", add_special_tokens=False)[0]
+    starts = tuple(one for one in range(len(sampler.tokenizer)) if sampler.tokenizer.decode([one]).startswith("\n"))
+    steering = Steering(starts, lambda text, token: token if text.endswith("wait") or "</think>" in text else wait)
+    steered = sampler.sample_steered(prompts(items(6)), DECODING, steering)
+    lines = [s.response.partition("</think>")[0].split("\n") for s in steered]
+    # A word may stand behind a ``wait`` that was written, since the model goes on as the model likes.
+    assert all(any(line.startswith("wait") for line in pair) for found in lines for pair in pairwise(found))
+    assert len({line for found in lines for line in found}) > 10
+
+
+@pytest.mark.engine
+def test_steering_that_changes_nothing_leaves_greedy_responses_as_they_are(sampler):
+    starts = tuple(one for one in range(len(sampler.tokenizer)) if sampler.tokenizer.decode([one]).startswith("\n"))
+    plain = sampler.sample(prompts(items(6)), DECODING.as_greedy())
+    steered = sampler.sample_steered(prompts(items(6)), DECODING.as_greedy(), Steering(starts, lambda _, token: token))
+    assert [(s.response, s.tokens, s.finish_reason) for s in steered] == [
+        (s.response, s.tokens, s.finish_reason) for s in plain
+    ]
 
 
 @pytest.mark.engine
