@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
+from judgerlvr.experiments.checks import check_plan
 from judgerlvr.experiments.commands import Call, Room, call
 from judgerlvr.experiments.plan import PLAN, Plan, seed_folders
 from judgerlvr.experiments.restarts import Restarts
@@ -37,6 +38,7 @@ def run_experiment(plan: Plan, out: Path, restarts: int = 0) -> None:
         # Before the folder is taken: no stage has begun, so that a wrong model is bad input.
         check_model(policy, 1, config.model.trust_remote_code)
         check_finite(policy)
+    check_plan(plan, out)
     runs = seeds_of(plan, out, room_here(device, address, policies), Restarts(call, restarts))
     take_folder(plan, out)
     import_once(device, address)
