@@ -88,10 +88,11 @@ class Plan:
     @property
     def shown_names(self) -> list[str]:
         """Names in the report, one a stage: the arm's name behind the arm's last stage."""
-        return [name for arm, plan in self.arms.items() for name in _shown_names(arm, plan.stages)]
+        return [name for arm, plan in self.arms.items() for name in shown_names(arm, plan.stages)]
 
 
-def _shown_names(arm: str, stages: Sequence[StagePlan]) -> list[str]:
+def shown_names(arm: str, stages: Sequence[StagePlan]) -> list[str]:
+    """Names of an arm's stages in the report."""
     return [*(f"after {stage.name}" for stage in stages[:-1]), *([arm] if stages else [])]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from judgerlvr.config.load import load_stored
 from judgerlvr.config.schema import Config
 from judgerlvr.reporting.evaluations import Measured, read_evaluations
+from judgerlvr.reporting.planned import Planned
 from judgerlvr.reporting.status import Status, status_of
 from judgerlvr.runs.folder import CONFIG
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
@@ -39,6 +40,7 @@ class Run:
     status: Status = field(default_factory=Status)
     card: PolicyCard | None = None
     metrics_cut: bool = False
+    planned: Planned | None = None
     label: str = ""  # the name on a page where several runs have one name
 
     @property
