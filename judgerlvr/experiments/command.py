@@ -13,6 +13,7 @@ from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
 from judgerlvr.experiments.checks import check_plan
 from judgerlvr.experiments.commands import Call, Room, call
+from judgerlvr.experiments.over_seeds import write_over_seeds
 from judgerlvr.experiments.plan import PLAN, Plan, seed_folders
 from judgerlvr.experiments.restarts import Restarts
 from judgerlvr.experiments.room import room_here
@@ -44,6 +45,8 @@ def run_experiment(plan: Plan, out: Path, restarts: int = 0) -> None:
     import_once(device, address)
     for one in runs:
         one.run()
+        # After each seed, since seeds take long.
+        write_over_seeds(plan, out)
 
 
 def policies_of(plan: Plan) -> list[Path]:

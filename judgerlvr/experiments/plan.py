@@ -87,13 +87,22 @@ class Plan:
 
     @property
     def shown_names(self) -> list[str]:
-        """Names in the report, one a stage: the arm's name behind the arm's last stage."""
-        return [name for arm, plan in self.arms.items() for name in shown_names(arm, plan.stages)]
+        """Names in reports: one a stage, with the arm's name for the last, and one of checkpoints at equal steps."""
+        return [name for arm, plan in self.arms.items() for name in _all_names(arm, plan.stages)]
 
 
 def shown_names(arm: str, stages: Sequence[StagePlan]) -> list[str]:
     """Names of an arm's stages in the report."""
     return [*(f"after {stage.name}" for stage in stages[:-1]), *([arm] if stages else [])]
+
+
+def at_equal_steps(arm: str) -> str:
+    """Name of the checkpoint at which an arm has trained as often as its matched arm."""
+    return f"{arm} at equal steps"
+
+
+def _all_names(arm: str, stages: Sequence[StagePlan]) -> list[str]:
+    return [*shown_names(arm, stages), at_equal_steps(arm)]
 
 
 def plan_or_pipeline(path: Path) -> Plan:
