@@ -15,6 +15,7 @@ from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.experiments.checks import has_heldout
 from judgerlvr.experiments.commands import ALONE, Call, Room, together
 from judgerlvr.experiments.plan import REPORT, ArmPlan, Budget, Kind, Plan, StagePlan
+from judgerlvr.experiments.schedule import Job
 from judgerlvr.experiments.spent import NOTHING, Spent, limits, total
 from judgerlvr.runs.checkpoints import complete, export_dir
 from rewards.errors import InputError
@@ -47,9 +48,21 @@ class ArmsOfSeed:
         for arms in self._trained_together():
             training = {arm.stages[-1].name for arm in arms}
             together([partial(self._take_turn, arm, training, len(arms) > 1) for arm in arms], len(arms))
+        self.finish()
+
+    def finish(self) -> None:
+        """Evaluate the policies of arms that have trained, and write the report."""
         self._evaluate_all()
         runs = [self.out / stage.name for stage in self.plan.stages]
         self.call("report", *runs, "--out", self.out / REPORT)
+
+    def trainings(self) -> list[Job]:
+        """A job for each arm, which waits for the arm that it matches. Each line of output names the run."""
+        after = {name: (self.out, arm.match) if arm.match else None for name, arm in self.plan.arms.items()}
+        return [
+            Job((self.out, name), partial(self._train, arm, label=f"{self.out.name}/"), after[name])
+            for name, arm in self.plan.arms.items()
+        ]
 
     def _trained_together(self) -> list[list[ArmPlan]]:
         """The arms in order, with arms that can train beside the arm that they match in one list with that arm."""
@@ -97,13 +110,14 @@ class ArmsOfSeed:
     def _config_of(self, arm: ArmPlan, stage: StagePlan) -> Config:
         return load_config(self.plan.config, [*self.overrides, *arm.overrides, *stage.overrides])
 
-    def _train(self, arm: ArmPlan, beside: bool = False) -> None:
+    def _train(self, arm: ArmPlan, beside: bool = False, label: str = "") -> None:
+        """Train the stages of an arm. With ``label`` or ``beside`` each line of output names the run."""
         before: StagePlan | None = None
         for stage in arm.stages:
             own = [f"name={stage.name}", "--out", self._policy(stage), *arm.overrides, *stage.overrides]
             init = self._init(stage, before)
             budget = self._budget(arm, beside) if stage is arm.stages[-1] else []
-            shown = {"label": stage.name} if beside else {}
+            shown = {"label": f"{label}{stage.name}"} if beside or label else {}
             self.call(MODULES[stage.stage.value], *self._common(), *own, *init, *budget, **shown)
             before = stage
 

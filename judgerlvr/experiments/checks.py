@@ -39,7 +39,7 @@ def check_plan(plan: Plan, out: Path) -> None:
     seen: list[tuple[Kind, Config]] = []
     for name, arm in plan.arms.items():
         for stage in arm.stages:
-            config = _stage_config(plan, out, name, arm, stage)
+            config = stage_config(plan, out, name, arm, stage)
             _check_once(stage.stage, config, seen)
         _check_steps(plan, name, arm, out)
     _check_evaluation(plan, seen)
@@ -59,7 +59,12 @@ def stage_words(plan: Plan, out: Path, arm: ArmPlan, stage: StagePlan) -> list[s
     ]
 
 
-def _stage_config(plan: Plan, out: Path, name: str, arm: ArmPlan, stage: StagePlan) -> Config:
+def stage_config(plan: Plan, out: Path, name: str, arm: ArmPlan, stage: StagePlan) -> Config:
+    """The configuration of a stage with the plan's first seed.
+
+    Raises:
+        InputError: a bad override, or an override of what the experiment itself sets.
+    """
     config = load_config(plan.config, stage_words(plan, out, arm, stage))
     wanted: dict[str, str | int] = {"name": stage.name, "runs": str(out.expanduser().absolute())}
     wanted |= {"seed": plan.seeds[0]} if plan.seeds else {}
@@ -96,7 +101,7 @@ def _check_steps(plan: Plan, name: str, arm: ArmPlan, out: Path) -> None:
     if not arm.match or arm.by is Budget.steps:
         return
     other = plan.arms[arm.match]
-    configs = [(stage, _stage_config(plan, out, arm.match, other, stage)) for stage in other.stages]
+    configs = [(stage, stage_config(plan, out, arm.match, other, stage)) for stage in other.stages]
     steps = math.ceil(arm.most_steps * sum(config.settings(stage.stage.value).stop.steps for stage, config in configs))
     if steps > MOST:
         problem = f"most_steps allows {steps:,} steps"

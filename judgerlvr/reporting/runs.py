@@ -103,16 +103,16 @@ def told_apart(runs: Sequence[Run]) -> list[Run]:
 
 
 def refuse_copies(runs: Sequence[Run]) -> None:
-    """Runs are told apart by their start and the hash of their weights.
+    """Runs are told apart by their name, their start and the hash of their weights.
 
     Raises:
         InputError: two folders hold one run, which would count as two.
     """
-    seen: dict[tuple[str, str], Run] = {}
+    seen: dict[tuple[str, str, str], Run] = {}
     for run in runs:
         if run.manifest is None or not run.manifest.model_hash:
             continue
-        first = seen.setdefault((run.manifest.started, run.manifest.model_hash), run)
+        first = seen.setdefault((run.manifest.name, run.manifest.started, run.manifest.model_hash), run)
         if first is not run:
             raise InputError(f"is a copy of {first.folder}, and would count as two seeds", "give one", file=run.folder)
 
