@@ -1,6 +1,6 @@
 """Train, evaluate and compare the arms of a plan, continued where an earlier call ended.
 
-    python -m judgerlvr.experiment PLAN.yaml --out DIR [--restarts 3] [key=value ...]
+    python -m judgerlvr.experiment PLAN.yaml --out DIR [--restarts 3] [--at-once 4] [key=value ...]
 
 The plan lists arms, seeds and budgets (docs/experiments.md). A configuration file in its place gives judge set,
 stage 1, stage 2 and evaluation. The same command again goes on where the last call ended.
@@ -25,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--restarts", type=int, default=0, help="restarts of failed commands, all together (default %(default)s)"
     )
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="most arms that train at once on a Ray cluster (default %(default)s)"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="override a configuration key in all arms")
     options = parser.parse_intermixed_args(arguments)
     return exit_code(lambda: _run(options))
@@ -36,8 +39,11 @@ def _run(options: argparse.Namespace) -> None:
 
     if options.restarts < 0:
         raise InputError(f"--restarts {options.restarts}", "give 0 or more")
+    if options.at_once < 1:
+        raise InputError(f"--at-once {options.at_once}", "give 1 or more")
     plan = plan_or_pipeline(options.plan)
-    run_experiment(replace(plan, overrides=[*plan.overrides, *options.overrides]), options.out, options.restarts)
+    plan = replace(plan, overrides=[*plan.overrides, *options.overrides])
+    run_experiment(plan, options.out, options.restarts, options.at_once)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python -m judgerlvr.report RUN... [--out report.html] [--watch]
 
 RUN is a run folder, or the output folder of ``judgerlvr.evaluate``. The folder of an experiment stands for its runs.
+Runs in that folder are named by their arms in its plan.
 What was not measured is shown as "not run".
 With ``--watch`` the page follows runs that go on, and a page that is open in a browser loads itself anew.
 """
@@ -43,16 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     from judgerlvr.experiments.plan import PLAN, REPORT, runs_in  # after parsing: --help needs no numpy
+    from judgerlvr.experiments.plan_of_run import planned_run
     from judgerlvr.reporting import command
 
     if not options.watch:
         runs = [run for given in options.runs for run in command.begun(runs_in(given))]
-        command.write_report(runs, options.out)
+        command.write_report(runs, options.out, planned_run)
         return
     # An experiment with a report counts as finished.
     if options.out.name == REPORT and (options.out.parent / PLAN).is_file():
         raise InputError("the experiment writes its own page here", "give another --out", file=options.out)
-    command.watch(lambda: [run for given in options.runs for run in runs_in(given)], options.out, options.every)
+    runs_now = lambda: [run for given in options.runs for run in runs_in(given)]  # noqa: E731
+    command.watch(runs_now, options.out, options.every, planned_run)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m judgerlvr.submit --storage DIR stage1_judge    [--config FILE] [key=value ...]
     python -m judgerlvr.submit --storage DIR stage2_generate --init DIR/ckpt/judge [key=value ...]
-    python -m judgerlvr.submit --storage DIR experiment      CONFIG.yaml [--restarts 3] [key=value ...]
+    python -m judgerlvr.submit --storage DIR experiment      CONFIG.yaml [--restarts 3] [--at-once 4] [key=value ...]
     python -m judgerlvr.submit status [JOB]
     python -m judgerlvr.submit logs   JOB [--follow]
     python -m judgerlvr.submit stop   JOB

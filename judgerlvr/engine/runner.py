@@ -121,6 +121,7 @@ class StageRunner:
 
         from judgerlvr.engine.in_training.trainer import TRAINERS
         from judgerlvr.engine.private.agent_workers import make_loops
+        from judgerlvr.engine.private.own_queue import own_queue
         from judgerlvr.engine.private.rollout_server import serve_many
 
         asked = self.stage.device, self.stage.model_type, separates(self.stage)
@@ -130,6 +131,7 @@ class StageRunner:
         os.environ["TENSORBOARD_DIR"] = str(self.stage.run_dir / TENSORBOARD)
         config.transfer_queue.enable = True
         OmegaConf.resolve(config)
+        own_queue()
         transfer_queue.init(config.transfer_queue)
         try:
             trainer = TRAINERS[self.stage.config.cluster.trainer_mode](config, self.stage)

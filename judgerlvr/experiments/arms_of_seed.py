@@ -12,8 +12,10 @@ from judgerlvr.cli import MODULES
 from judgerlvr.config.load import load_config
 from judgerlvr.config.schema import Config
 from judgerlvr.evaluation.outputs import SUMMARY
+from judgerlvr.experiments.checks import has_heldout
 from judgerlvr.experiments.commands import ALONE, Call, Room, together
 from judgerlvr.experiments.plan import REPORT, ArmPlan, Budget, Kind, Plan, StagePlan
+from judgerlvr.experiments.schedule import Job
 from judgerlvr.experiments.spent import NOTHING, Spent, limits, total
 from judgerlvr.runs.checkpoints import complete, export_dir
 from rewards.errors import InputError
@@ -46,9 +48,21 @@ class ArmsOfSeed:
         for arms in self._trained_together():
             training = {arm.stages[-1].name for arm in arms}
             together([partial(self._take_turn, arm, training, len(arms) > 1) for arm in arms], len(arms))
+        self.finish()
+
+    def finish(self) -> None:
+        """Evaluate the policies of arms that have trained, and write the report."""
         self._evaluate_all()
         runs = [self.out / stage.name for stage in self.plan.stages]
         self.call("report", *runs, "--out", self.out / REPORT)
+
+    def trainings(self) -> list[Job]:
+        """A job for each arm, which waits for the arm that it matches. Each line of output names the run."""
+        after = {name: (self.out, arm.match) if arm.match else None for name, arm in self.plan.arms.items()}
+        return [
+            Job((self.out, name), partial(self._train, arm, label=f"{self.out.name}/"), after[name])
+            for name, arm in self.plan.arms.items()
+        ]
 
     def _trained_together(self) -> list[list[ArmPlan]]:
         """The arms in order, with arms that can train beside the arm that they match in one list with that arm."""
@@ -96,16 +110,24 @@ class ArmsOfSeed:
     def _config_of(self, arm: ArmPlan, stage: StagePlan) -> Config:
         return load_config(self.plan.config, [*self.overrides, *arm.overrides, *stage.overrides])
 
-    def _train(self, arm: ArmPlan, beside: bool = False) -> None:
+    def _train(self, arm: ArmPlan, beside: bool = False, label: str = "") -> None:
+        """Train the stages of an arm. With ``label`` or ``beside`` each line of output names the run."""
         before: StagePlan | None = None
         for stage in arm.stages:
             own = [f"name={stage.name}", "--out", self._policy(stage), *arm.overrides, *stage.overrides]
-            # The first stage starts from the configuration's own model.
-            init = [] if before is None else ["--init", self._policy(before)]
+            init = self._init(stage, before)
             budget = self._budget(arm, beside) if stage is arm.stages[-1] else []
-            shown = {"label": stage.name} if beside else {}
+            shown = {"label": f"{label}{stage.name}"} if beside or label else {}
             self.call(MODULES[stage.stage.value], *self._common(), *own, *init, *budget, **shown)
             before = stage
+
+    def _init(self, stage: StagePlan, before: StagePlan | None) -> list[object]:
+        """Where a stage starts: at the configuration's own model, or at the policy of the stage before."""
+        if before is None:
+            return []
+        # The judge stage's command has no --init.
+        policy = self._policy(before)
+        return [f"model.path={policy.absolute()}"] if stage.stage is Kind.judge else ["--init", policy]
 
     def _common(self) -> list[str]:
         return ["--config", self.plan.config, f"runs={self.out}", *self.overrides]
@@ -183,7 +205,7 @@ class ArmsOfSeed:
         config = evaluation.config
         return [
             "evaluate",
-            *("--model", evaluation.model, "--data", *self._problem_files(), *self._judge_data()),
+            *("--model", evaluation.model, *self._problem_data(), *self._judge_data()),
             *("--out", evaluation.out),
             *("--limit", self.plan.evaluation.problems, "--n", self.plan.evaluation.samples),
             *("--temperature", config.temperature, "--max-tokens", config.generate.max_response_tokens),
@@ -198,10 +220,17 @@ class ArmsOfSeed:
     def _first_of(self, kind: Kind) -> StagePlan | None:
         return next((stage for stage in self.plan.stages if stage.stage is kind), None)
 
+    def _problem_data(self) -> list[object]:
+        """The held-out problems as an option. A plan without a generate stage may have none."""
+        files = self._problem_files()
+        return ["--data", *files] if files else []
+
     def _problem_files(self) -> list[object]:
         generate = self._first_of(Kind.generate)
+        arm = next((arm for arm in self.plan.arms.values() if generate in arm.stages), None)
         # The file holds the held-out problems that the stage used, generated problems too.
-        own = [self.out / generate.name / "data" / "heldout.jsonl"] if generate else []
+        held_out = generate and arm and has_heldout(self._config_of(arm, generate).data)
+        own = [self.out / generate.name / "data" / "heldout.jsonl"] if generate and held_out else []
         return [*own, *self.plan.evaluation.data]
 
     def _judge_data(self) -> list[object]:

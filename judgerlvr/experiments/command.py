@@ -11,19 +11,23 @@ from omegaconf import OmegaConf
 from judgerlvr.config.load import load_config, resolve_path
 from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.experiments.arms_of_seed import ArmsOfSeed
+from judgerlvr.experiments.checks import check_plan
+from judgerlvr.experiments.cluster_room import arms_at_once
 from judgerlvr.experiments.commands import Call, Room, call
+from judgerlvr.experiments.over_seeds import write_over_seeds
 from judgerlvr.experiments.plan import PLAN, Plan, seed_folders
 from judgerlvr.experiments.restarts import Restarts
 from judgerlvr.experiments.room import room_here
+from judgerlvr.experiments.schedule import carry_out
 from judgerlvr.models.directory import check_model, pick_device
 from judgerlvr.models.finite import check_finite
 from rewards.errors import InputError
 
 
-def run_experiment(plan: Plan, out: Path, restarts: int = 0) -> None:
+def run_experiment(plan: Plan, out: Path, restarts: int = 0, at_once: int = 1) -> None:
     """Train, evaluate and report what the plan asks for. A folder that holds the same plan is continued.
 
-    Commands that fail are given again, ``restarts`` times in all.
+    Commands that fail are given again, ``restarts`` times in all. On a cluster ``at_once`` arms may train at once.
 
     Raises:
         InputError: a bad configuration or override, or a folder of something else.
@@ -37,11 +41,18 @@ def run_experiment(plan: Plan, out: Path, restarts: int = 0) -> None:
         # Before the folder is taken: no stage has begun, so that a wrong model is bad input.
         check_model(policy, 1, config.model.trust_remote_code)
         check_finite(policy)
+    check_plan(plan, out)
+    arms = arms_at_once(at_once, plan, out, device, address)
     runs = seeds_of(plan, out, room_here(device, address, policies), Restarts(call, restarts))
     take_folder(plan, out)
     import_once(device, address)
+    if arms > 1:
+        carry_out([job for one in runs for job in one.trainings()], arms)
     for one in runs:
-        one.run()
+        # An evaluation takes a card that Ray knows nothing of, so no arm may train beside one.
+        one.finish() if arms > 1 else one.run()
+        # After each seed, since seeds take long.
+        write_over_seeds(plan, out)
 
 
 def policies_of(plan: Plan) -> list[Path]:

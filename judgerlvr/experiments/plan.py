@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
@@ -11,12 +11,16 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from judgerlvr.config.domains import SEED
 from judgerlvr.config.effective import TINY
 from judgerlvr.config.load import resolve_path
+from judgerlvr.evaluation.options import BOUNDS
+from judgerlvr.experiments.plan_values import BASE as BASE
+from judgerlvr.experiments.plan_values import MOST_STEPS, check_all_differ, check_name, check_number
+from judgerlvr.experiments.plan_values import PLAN as PLAN
+from judgerlvr.experiments.plan_values import REPORT as REPORT
 from rewards.errors import InputError
 
-# What the folder of an experiment holds beside its runs. The report is written last.
-PLAN, REPORT = "plan.yaml", "report.html"
 # OmegaConf lets YAML's own errors and bad bytes pass through. A file of a lone number is an OSError there.
 UNREADABLE = (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError)
 
@@ -81,6 +85,25 @@ class Plan:
     def stages(self) -> Iterator[StagePlan]:
         return (stage for arm in self.arms.values() for stage in arm.stages)
 
+    @property
+    def shown_names(self) -> list[str]:
+        """Names in reports: one a stage, with the arm's name for the last, and one of checkpoints at equal steps."""
+        return [name for arm, plan in self.arms.items() for name in _all_names(arm, plan.stages)]
+
+
+def shown_names(arm: str, stages: Sequence[StagePlan]) -> list[str]:
+    """Names of an arm's stages in the report."""
+    return [*(f"after {stage.name}" for stage in stages[:-1]), *([arm] if stages else [])]
+
+
+def at_equal_steps(arm: str) -> str:
+    """Name of the checkpoint at which an arm has trained as often as its matched arm."""
+    return f"{arm} at equal steps"
+
+
+def _all_names(arm: str, stages: Sequence[StagePlan]) -> list[str]:
+    return [*shown_names(arm, stages), at_equal_steps(arm)]
+
 
 def plan_or_pipeline(path: Path) -> Plan:
     """The plan of a YAML file. A configuration file gives both stages and the evaluation of each policy.
@@ -120,7 +143,7 @@ def read_plan(path: Path) -> Plan:
     except UNREADABLE as error:
         raise InputError(" ".join(str(error).split()), "mend the plan", file=path) from error
     assert isinstance(plan, Plan)
-    _check_arms(plan, path)
+    _check(plan, path)
     return plan
 
 
@@ -143,15 +166,18 @@ def runs_in(folder: Path) -> list[Path]:
     return [place / stage.name for _, place in seed_folders(plan, folder) for stage in plan.stages]
 
 
-def _check_arms(plan: Plan, path: Path) -> None:
+def _check(plan: Plan, path: Path) -> None:
+    """Refuse what no stage could use, before any stage is at work."""
     if not plan.arms:
         raise InputError("no arm", "name at least one arm", file=path, field="arms")
-    names = [stage.name for stage in plan.stages]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise InputError(f"two stages are named {twice}", "give each stage a name of its own", file=path, field="arms")
+    check_all_differ([stage.name for stage in plan.stages], "stage", path)
+    check_all_differ([BASE, *plan.shown_names], "arm", path)
+    for place, seed in enumerate(plan.seeds):
+        check_number(seed, SEED, path, f"seeds[{place}]")
     if len(set(plan.seeds)) < len(plan.seeds):
         raise InputError("a seed stands twice", "name each seed once", file=path, field="seeds")
+    check_number(plan.evaluation.problems, BOUNDS["limit"], path, "evaluation.problems")
+    check_number(plan.evaluation.samples, BOUNDS["n"], path, "evaluation.samples")
     seen: list[str] = []
     for name, arm in plan.arms.items():
         _check_arm(name, arm, seen, path)
@@ -160,9 +186,12 @@ def _check_arms(plan: Plan, path: Path) -> None:
 
 
 def _check_arm(name: str, arm: ArmPlan, seen: list[str], path: Path) -> None:
-    where = f"arms.{name}"
+    where = f"arms.{name[:40]}"
+    check_name(name, path, where)
     if not arm.stages:
         raise InputError("no stage", "name at least one stage", file=path, field=where)
+    for stage in arm.stages:
+        check_name(stage.name, path, f"{where}.stages")
     if arm.match and arm.match not in seen:
         remedy = f"name an arm that stands before: {', '.join(seen) or 'none'}"
         raise InputError(f"matches {arm.match!r}", remedy, file=path, field=where)
@@ -171,5 +200,4 @@ def _check_arm(name: str, arm: ArmPlan, seen: list[str], path: Path) -> None:
         raise InputError(
             "a judge stage ends a matched arm", "end the arm with a generate stage", file=path, field=where
         )
-    if arm.most_steps < 1:
-        raise InputError(f"most_steps is {arm.most_steps}", "give at least 1", file=path, field=where)
+    check_number(arm.most_steps, MOST_STEPS, path, f"{where}.most_steps")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from judgerlvr.reporting.evaluations import Measured
-from judgerlvr.reporting.plotting import SERIES, Look
+from judgerlvr.reporting.planned import Planned
+from judgerlvr.reporting.plotting import Look
 from judgerlvr.reporting.runs import Run
 from judgerlvr.runs.manifest import MANIFEST, read_manifest
 from judgerlvr.runs.metrics import GENERATED_TOKENS
@@ -32,6 +33,7 @@ class Arm:
     steps: int | None
     tokens: int | None
     label: str | None = None
+    planned: Planned | None = None
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class Looks:
     def of(self, part: str) -> Look:
         known = (*ORDER, *self.others)
         place = known.index(part) if part in known else len(known)
-        return Look(place if place < SERIES else len(ORDER) + place % (SERIES - len(ORDER)))
+        return Look(place)
 
 
 def looks_of(runs: Sequence[Run]) -> Looks:
@@ -80,7 +82,9 @@ def _started_from(run: Run, other: Run) -> bool:
 
 
 def part_of(run: Run, runs: Sequence[Run]) -> str:
-    """The run's part in the comparison, from its own stage and its parent's; else its own name."""
+    """The run's part in the comparison: by the plan, or by its own stage and its parent's, else its own name."""
+    if run.planned:
+        return run.planned.part
     if run.stage == "judge":
         return JUDGE
     if run.stage != "generate":
@@ -143,6 +147,7 @@ def _arm(run: Run, measured: Measured, runs: Sequence[Run]) -> Arm:
         steps=None if steps is None else steps + before_steps,
         tokens=None if tokens is None else tokens + before_tokens,
         label=None if final else label,
+        planned=run.planned,
     )
 
 
@@ -160,6 +165,12 @@ def seeds_of(runs: Sequence[Run]) -> set[int]:
 def main_arms(arms: Sequence[Arm]) -> list[Arm]:
     """Base and final models. Evaluations on the way stay in the tables."""
     return [arm for arm in arms if arm.label is None]
+
+
+def reference_of(arms: Sequence[Arm]) -> str:
+    """The part that a plan's other arms are compared with: vanilla, else the first. Empty for runs of no plan."""
+    parts = [arm.part for arm in arms if arm.planned and arm.planned.last]
+    return VANILLA if VANILLA in parts else next(iter(parts), "")
 
 
 def one_of_each(arms: Sequence[Arm]) -> list[Arm]:

@@ -12,7 +12,7 @@ from judgerlvr.evaluation.metrics import Estimate
 from judgerlvr.evaluation.outputs import Group, SetKey
 from judgerlvr.evaluation.records import Record
 from judgerlvr.reporting.answer import DECODINGS
-from judgerlvr.reporting.arms import BASE, JUDGERLVR, VANILLA, Arm, main_arms, one_of_each
+from judgerlvr.reporting.arms import BASE, JUDGERLVR, VANILLA, Arm, main_arms, one_of_each, reference_of
 from judgerlvr.reporting.parts import Cell, Table, count
 
 HEAD = ("from", "to", "decoding", "problems", "gained", "lost", "accuracy, change", "p", "tokens, change")
@@ -54,9 +54,12 @@ def stamp_of(ours: Arm, theirs: Arm, greedy: bool) -> str:
 
 
 def pairs_of(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """From the base to every other arm, and from vanilla to JudgeRLVR."""
+    """From the base to every other arm, and from vanilla to JudgeRLVR, or to every other arm of a plan."""
     shown = {arm.name: arm for arm in one_of_each(main_arms(arms))}
     pairs = [(shown[BASE], arm) for name, arm in shown.items() if name != BASE] if BASE in shown else []
+    if reference := reference_of(list(shown.values())):
+        ends = [arm for name, arm in shown.items() if arm.planned and arm.planned.last and name != reference]
+        return pairs + [(shown[reference], arm) for arm in ends]
     return pairs + ([(shown[VANILLA], shown[JUDGERLVR])] if {VANILLA, JUDGERLVR} <= shown.keys() else [])
 
 

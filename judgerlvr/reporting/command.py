@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.reporting.page import render_page
+from judgerlvr.reporting.planned import PlanOf, no_plan
 from judgerlvr.reporting.runs import Run, read_run, refuse_copies
 from judgerlvr.reporting.status import State
 from judgerlvr.runs.files import write_atomically
@@ -19,20 +21,24 @@ from rewards.errors import InputError
 Times = tuple[float, ...]
 
 
-def write_report(folders: Sequence[Path], out: Path) -> None:
-    """Read the run folders and write the page.
+def write_report(folders: Sequence[Path], out: Path, plan_of: PlanOf = no_plan) -> None:
+    """Read the run folders and write the page. ``plan_of`` names the arms of planned runs.
 
     Raises:
         InputError: a folder holds nothing to report, or the page cannot be written there.
     """
     _check(folders, out)
-    runs = [read_run(folder) for folder in folders]
+    runs = [_read(folder, plan_of) for folder in folders]
     refuse_copies(runs)
     write_atomically(out, render_page(runs))
     print(f"written: {out}")
 
 
-def watch(find: Callable[[], Sequence[Path]], out: Path, every: int) -> None:
+def _read(folder: Path, plan_of: PlanOf) -> Run:
+    return replace(read_run(folder), planned=plan_of(folder))
+
+
+def watch(find: Callable[[], Sequence[Path]], out: Path, every: int, plan_of: PlanOf = no_plan) -> None:
     """Write the page anew when a file of the runs changes, until no run goes on. A last page is then written.
 
     ``find`` gives the folders of the runs, those that have not begun too. A folder that is not there yet, and a file
@@ -45,7 +51,7 @@ def watch(find: Callable[[], Sequence[Path]], out: Path, every: int) -> None:
     print(f"watching every {every} s: open {out} in a browser (Ctrl-C ends the watch, not the run)", flush=True)
     seen = Times()
     while True:
-        now, runs, later = _look(find, seen)
+        now, runs, later = _look(find, seen, plan_of)
         if runs:
             seen, over = now, _is_over(runs, later)
             write_atomically(out, render_page(runs, 0 if over else every))
@@ -56,7 +62,7 @@ def watch(find: Callable[[], Sequence[Path]], out: Path, every: int) -> None:
         time.sleep(every)
 
 
-def _look(find: Callable[[], Sequence[Path]], seen: Times) -> tuple[Times, list[Run], list[str]]:
+def _look(find: Callable[[], Sequence[Path]], seen: Times, plan_of: PlanOf) -> tuple[Times, list[Run], list[str]]:
     """(times of the files, runs that have begun, names of the others).
 
     No run where nothing has changed since ``seen``, and where a file cannot be read yet.
@@ -64,7 +70,7 @@ def _look(find: Callable[[], Sequence[Path]], seen: Times) -> tuple[Times, list[
     try:
         folders = find()
         now, shown = _changes(folders), begun(folders)
-        runs = [read_run(folder) for folder in shown] if now != seen else []
+        runs = [_read(folder, plan_of) for folder in shown] if now != seen else []
         return now, runs, [folder.name for folder in folders if folder not in shown]
     except InputError as error:
         print(f"waiting: {error}", flush=True)

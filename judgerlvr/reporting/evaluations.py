@@ -104,7 +104,7 @@ def read_evaluations(folder: Path) -> list[Measured]:
     return [read_evaluation(place) for place in places if (place / SUMMARY).is_file()]
 
 
-def read_evaluation(folder: Path) -> Measured:
+def read_evaluation(folder: Path, with_samples: bool = True) -> Measured:
     """One output folder of ``judgerlvr.evaluate``. Raises InputError for a damaged file."""
     path, samples = folder / SUMMARY, folder / SAMPLES
     with reading("not a summary of an evaluation", "evaluate anew, or remove the folder", file=path):
@@ -116,7 +116,7 @@ def read_evaluation(folder: Path) -> Measured:
             settings=summary.get("settings", {}),
             data=summary.get("data", []),
             results=[_result(row) for row in summary["results"]],
-            samples=read_records(samples) if samples.is_file() else [],
+            samples=read_records(samples) if with_samples and samples.is_file() else [],
         )
 
 

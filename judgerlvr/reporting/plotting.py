@@ -80,16 +80,21 @@ class Look:
         return self.own or f"#f0{self.place % SERIES:02x}0f"
 
     @property
+    def _pattern(self) -> int:
+        """Beyond the last colour a colour comes again, with another pattern."""
+        return (self.place + self.place // SERIES) % SERIES
+
+    @property
     def hatch(self) -> str:
-        return HATCHES[self.place % SERIES]
+        return HATCHES[self._pattern]
 
     @property
     def dash(self) -> object:
-        return DASHES[self.place % SERIES]
+        return DASHES[self._pattern]
 
     @property
     def marker(self) -> str:
-        return MARKERS[self.place % SERIES]
+        return MARKERS[self._pattern]
 
 
 @dataclass(frozen=True)
@@ -207,7 +212,8 @@ def _paint_bar(axes: Axes, bar: Bar, group: int, index: int, count: int, digits:
         axes.errorbar(x, height, [[max(0.0, height - bar.low)], [max(0.0, bar.high - height)]], capsize=3, **whisker)
         top = max(height, bar.high)
     shift: Any = {"xytext": (0, 3), "textcoords": "offset points"}
-    axes.annotate(f"{height:.{digits}f}", (x, top), ha="center", fontsize=8, **shift)
+    turned: Any = {"rotation": 90} if count > SERIES else {}
+    axes.annotate(f"{height:.{digits}f}", (x, top), ha="center", fontsize=8, **shift, **turned)
 
 
 # Identifiers of one figure must not be those of another figure.

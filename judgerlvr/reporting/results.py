@@ -31,10 +31,14 @@ NOTE = "In brackets: 95 % interval over problems. Steps and tokens count from th
 
 
 def results_table(arms: Sequence[Arm]) -> Table:
-    """Each arm sampled and greedy, a row a set. A part that is absent has a row that says so."""
+    """Each arm sampled and greedy, a row a set. A part that is absent has a row that says so.
+
+    A plan has arms of its own in the place of the usual parts.
+    """
     rows = [row for arm in arms for _, greedy in DECODINGS for row in _rows(arm, greedy)]
     present = {arm.name for arm in arms}
-    rows += [[Cell(part), *[ABSENT] * (len(HEAD) - 1)] for part in ORDER if part not in present]
+    usual = () if any(arm.planned for arm in arms) else ORDER
+    rows += [[Cell(part), *[ABSENT] * (len(HEAD) - 1)] for part in usual if part not in present]
     return Table("All evaluated models", HEAD, rows, NOTE)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from judgerlvr.config.load import load_stored
 from judgerlvr.config.schema import Config
 from judgerlvr.reporting.evaluations import Measured, read_evaluations
+from judgerlvr.reporting.planned import Planned
 from judgerlvr.reporting.status import Status, status_of
 from judgerlvr.runs.folder import CONFIG
 from judgerlvr.runs.manifest import MANIFEST, Manifest, read_manifest
@@ -39,6 +40,7 @@ class Run:
     status: Status = field(default_factory=Status)
     card: PolicyCard | None = None
     metrics_cut: bool = False
+    planned: Planned | None = None
     label: str = ""  # the name on a page where several runs have one name
 
     @property
@@ -101,16 +103,16 @@ def told_apart(runs: Sequence[Run]) -> list[Run]:
 
 
 def refuse_copies(runs: Sequence[Run]) -> None:
-    """Runs are told apart by their start and the hash of their weights.
+    """Runs are told apart by their name, their start and the hash of their weights.
 
     Raises:
         InputError: two folders hold one run, which would count as two.
     """
-    seen: dict[tuple[str, str], Run] = {}
+    seen: dict[tuple[str, str, str], Run] = {}
     for run in runs:
         if run.manifest is None or not run.manifest.model_hash:
             continue
-        first = seen.setdefault((run.manifest.started, run.manifest.model_hash), run)
+        first = seen.setdefault((run.manifest.name, run.manifest.started, run.manifest.model_hash), run)
         if first is not run:
             raise InputError(f"is a copy of {first.folder}, and would count as two seeds", "give one", file=run.folder)
 

@@ -57,7 +57,9 @@ def commands(tmp_path, monkeypatch):
         "export_policy",
         lambda at, *_: seen.append(("export", at)) or Exported(at, torch.float32, Change(1, 2, 2)),
     )
-    monkeypatch.setattr(report_command, "write_report", lambda folders, page: seen.append(("report", (folders, page))))
+    monkeypatch.setattr(
+        report_command, "write_report", lambda folders, page, _: seen.append(("report", (folders, page)))
+    )
     modules = {
         "stage1_judge": stage1_judge,
         "stage2_generate": stage2_generate,

@@ -1,22 +1,18 @@
 """Plans: what is refused before a stage starts, and the commands and budgets that a plan becomes."""
 
-import json
 from dataclasses import fields
 
 import pytest
 
 from judgerlvr import experiment
+from judgerlvr.cli import stage_parser
 from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.config.schema import Config
+from judgerlvr.evaluate import parse_arguments
 from judgerlvr.experiments import command
-from judgerlvr.experiments.commands import ALONE
 from judgerlvr.experiments.plan import Plan, read_plan, runs_in
-from judgerlvr.runs.checkpoints import SEAL
-from judgerlvr.runs.metrics import MEAN_TOKENS, METRICS, StepRow
 from rewards.errors import BAD_INPUT, CommandFailed
 
-JUDGE = {"steps": 4, "tokens": 100, "seconds": 36.0}
-GENERATE = {"steps": 6, "tokens": 900, "seconds": 324.0}
 TWO_ARMS = """
 arms:
   both:
@@ -27,44 +23,6 @@ arms:
     by: BY
     most_steps: 2
 """
-
-
-def finished_run(folder, steps, tokens, seconds):
-    """What a finished stage leaves that budgets are read from."""
-    checkpoint = folder / "checkpoints" / f"global_step_{steps}"
-    checkpoint.mkdir(parents=True, exist_ok=True)
-    (checkpoint / SEAL).write_text(json.dumps({"generated_tokens": tokens}))
-    row = StepRow(steps, "generate", seconds, {MEAN_TOKENS.name: 60.0})
-    (folder / METRICS).write_text(row.to_json() + "\n")
-
-
-class Commands:
-    """Stands for the product's commands: records the words, and leaves what a finished command leaves."""
-
-    def __init__(self):
-        self.seen, self.fails_at = [], None
-
-    def __call__(self, module, *words):
-        words = list(map(str, words))
-        self.seen.append((module, words))
-        if self.fails_at == len(self.seen):
-            raise CommandFailed("stopped")
-        if module.startswith("stage"):
-            runs, name = (next(w.partition("=")[2] for w in words if w.startswith(key)) for key in ("runs=", "name="))
-            finished_run(command.Path(runs) / name, **(JUDGE if name == "judge" else GENERATE))
-        if module == "evaluate":
-            folder = command.Path(words[words.index("--out") + 1])
-            folder.mkdir(parents=True)
-            (folder / "summary.json").write_text("{}")
-
-
-@pytest.fixture
-def commands(monkeypatch):
-    made = Commands()
-    monkeypatch.setattr(command, "call", made)
-    monkeypatch.setattr(command, "import_once", lambda device, address: None)
-    monkeypatch.setattr(command, "room_here", lambda *_: ALONE)
-    return made
 
 
 def write_plan(tmp_path, text):
@@ -179,3 +137,24 @@ def test_the_plan_that_an_experiment_keeps_is_read_again(tmp_path, commands):
 
 def test_a_folder_without_a_plan_is_a_run(tmp_path):
     assert runs_in(tmp_path) == [tmp_path]
+
+
+def test_a_judge_stage_begins_with_the_generate_stage_before(tmp_path, commands):
+    """The judge stage's command has no --init."""
+    text = "arms: {back: {stages: [{stage: generate, name: first}, {stage: judge, name: judge}]}}\n"
+    command.run_experiment(read_plan(write_plan(tmp_path, text)), tmp_path / "out")
+    words = next(words for module, words in commands.seen if module == "stage1_judge")
+    options = stage_parser("stage1_judge", "").parse_intermixed_args(words)
+    assert load_config(options.config, options.overrides).model.path == str(tmp_path / "out" / "ckpt" / "first")
+
+
+def test_problems_of_the_evaluation_alone(tmp_path, commands):
+    """A plan whose generate stage holds no problems out is evaluated on the plan's own files."""
+    (tmp_path / "own.jsonl").write_text('{"problem": "1+1", "gold": "2"}\n')
+    own = f"data.train=[{tmp_path}/own.jsonl]"
+    text = f"overrides: ['{own}', generate.validation.every=0]\nevaluation: {{data: [{tmp_path}/own.jsonl]}}\n"
+    command.run_experiment(
+        read_plan(write_plan(tmp_path, text + "arms: {a: {stages: [{stage: generate, name: a}]}}\n")), tmp_path / "out"
+    )
+    options = parse_arguments(next(words for module, words in commands.seen if module == "evaluate"))
+    assert options.data == [tmp_path / "own.jsonl"]

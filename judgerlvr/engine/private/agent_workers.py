@@ -21,6 +21,8 @@ from verl.trainer.ppo.v1 import AgentLoopManagerTQ, agent_loop_tq
 from verl.utils.profiler import simple_timer
 from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient, LLMServerClient
 
+from judgerlvr.engine.private.own_queue import own_queue
+
 SEEDS = 2**31  # vLLM takes smaller ones
 # Samples that end within this time go into one call.
 GATHER_SECONDS = 0.05
@@ -105,6 +107,7 @@ class LeanWorker(Worker):
     """All samples share a loop object, which keeps nothing of a sample."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
+        own_queue()
         gather_writes()
         super().__init__(*arguments, **named)
         self.loops: dict[str, Any] = {}

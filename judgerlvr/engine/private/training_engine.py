@@ -24,6 +24,7 @@ from judgerlvr.engine.policy_passes.fused_parts import fuse
 from judgerlvr.engine.policy_passes.packed_attention import takes_varlen
 from judgerlvr.engine.policy_passes.recompute import kept_attention
 from judgerlvr.engine.policy_passes.shared_row import SharedRow
+from judgerlvr.engine.private.own_queue import own_queue
 from judgerlvr.engine.private.weights import prepare_to_send
 from judgerlvr.engine.worker_reports import report
 
@@ -38,6 +39,7 @@ class HeadEngine(FSDPEngineWithLMHead):
     shares = False
 
     def initialize(self) -> None:
+        own_queue()
         super().initialize()
         if self.use_ulysses_sp and self.module.config._attn_implementation != PACKED:
             raise ValueError(f"cluster.sequence_parallel needs cluster.attention={PACKED}")
