@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.lab import bases, coverage, dose, pages
+from benchmarks.lab.measured import RESULTS
 from benchmarks.lab.page import results
-from benchmarks.lab.pairs import end, paired_curves
+from benchmarks.lab.pairs import accuracy_difference, at_rate, end, paired_curves
 from benchmarks.lab.statistics import estimate
 from judgerlvr.config.load import ROOT
 
@@ -49,10 +50,26 @@ def pair_of(cell, arm):
     return paired_curves(octets[arm], octets["vanilla"])
 
 
+def rounded(found):
+    return tuple(round(value, 1) for value in (found.mean, found.low, found.high))
+
+
 def fewer_tokens_of_instance_8():
     pairs = pair_of("chain-92-05-fresh-8", "judge-until")
-    found = estimate([end(mine, "tokens") - end(theirs, "tokens") for mine, theirs in pairs])
-    return tuple(round(value, 1) for value in (found.mean, found.low, found.high))
+    return rounded(estimate([end(mine, "tokens") - end(theirs, "tokens") for mine, theirs in pairs]))
+
+
+def gate_at(step, rate):
+    """Points of judge-20 less vanilla in gate world A at a step, over seeds, both at one rate."""
+    octets = next(found for _, found in results() if found.name == "gate-a-05").octets
+    mine, theirs = (
+        {run["seed"]: next(p["accuracy"] for p in run["curve"] if p["step"] == step) for run in at_rate(octet, rate)}
+        for octet in (octets["judge-20"], octets["vanilla"])
+    )
+    return rounded(estimate([100 * (mine[seed] - theirs[seed]) for seed in mine]))
+
+
+GATE_STEPS = [(80, 5e-5), (80, 1e-4), (50, 5e-5), (40, 1e-4)]  # which the page names
 
 
 @pytest.mark.parametrize("file", ["docs/when-it-pays.md", "README.md"])
@@ -62,7 +79,7 @@ def test_every_interval_of_the_prose_stands_in_a_table(tables, file):
     about = text if file.startswith("docs") else text.split("## ")[0]
     found = intervals(prose(about))
     assert found, file
-    assert found <= known | {fewer_tokens_of_instance_8()}
+    assert found <= known | {fewer_tokens_of_instance_8()} | {gate_at(*at) for at in GATE_STEPS}
 
 
 def test_four_runs_of_the_twin_save_a_third():
@@ -70,6 +87,29 @@ def test_four_runs_of_the_twin_save_a_third():
     saved = sorted(1 - end(mine, "tokens") / end(theirs, "tokens") for mine, theirs in pairs)
     assert (len(saved), np.round(saved[4:], 1).tolist()) == (8, [0.3] * 4)
     assert saved[3] < 0.02
+
+
+@pytest.mark.parametrize("step", [40, 50, 60, 80, 120])
+def test_the_ninth_record_has_the_gate_world_at_a_step(step):
+    text = (RESULTS / "2026-11-30-h200-ninth" / "README.md").read_text()
+    (line,) = [line for line in text.split("\n") if line.startswith(f"| {step} |")]
+    found = [tuple(map(float, values)) for values in INTERVAL.findall(line)]
+    assert found == [gate_at(step, rate) for rate in (5e-5, 1e-4)]
+
+
+def test_six_runs_of_instance_10_left_above_the_bound_and_two_stayed_below():
+    runs = [run for run in dose.doses() if run.arm == "judge-most"]
+    stayed, left = (sorted(round(run.learnt, 3) for run in runs if run.left is away) for away in (False, True))
+    assert (stayed, left[0], left[-1], len(left)) == ([0.237, 0.241], 0.293, 0.343, 6)
+
+
+def test_six_pairs_of_instance_10_gained_and_saved_37_percent():
+    pairs = pair_of("chain-92-05-fresh-10", "judge-most")
+    gained = sorted(100 * accuracy_difference(mine, theirs) for mine, theirs in pairs)
+    saved = sorted(100 - 100 * end(mine, "tokens") / end(theirs, "tokens") for mine, theirs in pairs)
+    assert np.round(saved[2:]).tolist() == [37] * 6
+    assert (round(gained[2]), round(gained[-1])) == (35, 48)
+    assert max(map(abs, gained[:2])) < 1
 
 
 def test_the_pages_sentence_on_doses_counts_the_runs():
