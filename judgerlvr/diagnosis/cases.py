@@ -135,6 +135,16 @@ class Case:
         return Outcome.TIE if tie else Outcome.UNDECIDED
 
     @property
+    def won(self) -> bool | None:
+        """Whether judge-first won. None where the figures exclude neither a win nor its absence.
+
+        A case did not win where its upper bound excludes an accuracy gain of 1.5 points. That bound is not corrected.
+        """
+        if self.outcome is Outcome.WIN:
+            return True
+        return False if self.may_claim and self.accuracy.high < TIE_ACCURACY else None
+
+    @property
     def open_because(self) -> str:
         """Why no outcome is claimed. Empty for a decided case."""
         if self.outcome in DECIDED:

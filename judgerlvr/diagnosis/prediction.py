@@ -125,6 +125,11 @@ def distance(values: Mapping[str, float], case: Case) -> float | None:
     return float(np.linalg.norm(vector(values) - vector(case.inputs)))
 
 
+def weight(values: Mapping[str, float], case: Case) -> float:
+    """Of a case in a prediction: 1 / (1 + d^2) at the distance d in units."""
+    return 1 / (1 + (distance(values, case) or 0.0) ** 2)
+
+
 def constant_chances(cases: Sequence[Case]) -> Chances:
     """Smoothed shares of the outcomes, with one case more of each. The likeliest is the majority answer."""
     counts = Counter(case.outcome for case in cases)
@@ -132,8 +137,8 @@ def constant_chances(cases: Sequence[Case]) -> Chances:
 
 
 def chances_at(values: Mapping[str, float], cases: Sequence[Case]) -> Chances:
-    """The constant chances with the weight of a case at distance 0, and each case with the weight 1 / (1 + d^2)."""
-    weights = [(case.outcome, 1 / (1 + (distance(values, case) or 0.0) ** 2)) for case in cases]
+    """The constant chances with the weight of a case at distance 0, and each case with its weight."""
+    weights = [(case.outcome, weight(values, case)) for case in cases]
     total = 1 + sum(weight for _, weight in weights)
     constant = constant_chances(cases)
     return {

@@ -62,22 +62,34 @@ def why_not_trusted(cases: Sequence[Case]) -> str | None:
 def score(cases: Sequence[Case]) -> Score:
     """Each family predicted from the decided cases of the others, inside the hull of the others alone."""
     known = decided(cases)
-    rows = []  # family, loss, loss of the constant answer
+    rows = []
     for case in known:
         others = [other for other in known if other.family != case.family]
         if others and outside(case.inputs, others) <= NEAR:
             chances, constant = chances_at(case.inputs, others), constant_chances(others)
-            rows.append((case.family, -math.log(chances[case.outcome]), -math.log(constant[case.outcome])))
-    families = list(dict.fromkeys(family for family, _, _ in rows))
-    sums = np.array(
-        [[sum(a - b for f, a, b in rows if f == family), sum(f == family for f, _, _ in rows)] for family in families],
-        dtype=np.float64,
-    ).reshape(len(families), 2)
+            rows.append(Losses(case.family, -math.log(chances[case.outcome]), -math.log(constant[case.outcome])))
+    return over_families(len(known), rows)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Log loss of one predicted case in nats, and that of the constant answer."""
+
+    family: str
+    loss: float
+    constant: float
+
+
+def over_families(cases: int, rows: Sequence[Losses]) -> Score:
+    """The score of the predicted rows among ``cases`` decided ones. A family is resampled with all of its rows."""
+    families = list(dict.fromkeys(row.family for row in rows))
+    groups = [[row.loss - row.constant for row in rows if row.family == family] for family in families]
+    sums = np.array([[sum(group), len(group)] for group in groups], dtype=np.float64).reshape(len(families), 2)
     return Score(
-        cases=len(known),
+        cases=cases,
         predicted=len(rows),
         families=len(families),
-        loss=float(np.mean([row[1] for row in rows])) if rows else math.nan,
-        constant_loss=float(np.mean([row[2] for row in rows])) if rows else math.nan,
+        loss=float(np.mean([row.loss for row in rows])) if rows else math.nan,
+        constant_loss=float(np.mean([row.constant for row in rows])) if rows else math.nan,
         difference=bootstrap(sums, ratio),
     )
