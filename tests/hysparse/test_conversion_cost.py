@@ -50,3 +50,29 @@ def test_headers_take_no_space(empty):
     file = empty("8b").source / "model.safetensors"
     assert read_header(file)["model.embed_tokens.weight"]["shape"] == [151_936, 4096]
     assert file.stat().st_blocks * 512 < 2**20 < 2**33 < file.stat().st_size
+
+
+def test_the_docs_tell_the_runs_ratios():
+    page = " ".join((ROOT / "docs" / "hysparse.md").read_text().split())
+    found = {
+        (part, figure): sorted(
+            float(
+                re.search(rf"^\| {name} \| {part} \| {figure} \|.*?([\d.]+) \| (?:off|within)", RECORD, re.MULTILINE)[1]
+            )
+            for name in ("0.6b", "1.7b")
+        )
+        for part in ("search", "distillation")
+        for figure in ("seconds", "GiB")
+    }
+    memory = sorted(found["search", "GiB"] + found["distillation", "GiB"])
+    assert f"Memory was {memory[0]} to {memory[-1]} of the measured memory" in page
+    slow, trained = found["search", "seconds"], found["distillation", "seconds"]
+    assert f"{slow[0]:.2f} and {slow[1]:.2f} of the measured seconds for searches" in page
+    assert f"and {trained[0]:.2f} and {trained[1]:.2f} for distillations: missed" in page
+
+
+def test_the_docs_tell_the_plan_of_8_b(empty):
+    seconds, gib = figures(empty("8b").plan("search"), "search on one")
+    assert (
+        f"the search of an 8 B model takes {seconds:.0f} s and {gib:.0f} GiB" in (ROOT / "docs/hysparse.md").read_text()
+    )
