@@ -16,11 +16,13 @@ import json
 import random
 import re
 import shutil
+import struct
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,18 @@ def parse_arguments() -> argparse.Namespace:
     return options
 
 
+def write_header(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
+    """A safetensors file of bf16 tensors without their bytes. The file system stores no block for the hole."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        begin, end = end, end + 2 * prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
+
+
 class Run:
     """The parts of one shape, each with a file of figures in OUT."""
 
@@ -113,12 +127,17 @@ class Run:
         self.store("weights", {"seconds": time.monotonic() - begun, "parameters": model.num_parameters()})
 
     def write_empty(self) -> None:
-        """A configuration and texts. A plan reads no weight, so the file of weights is empty."""
-        from transformers import Qwen3Config
+        """A configuration and texts. A plan reads headers alone, so the file of weights is a header and a hole."""
+        import torch
+        from transformers import Qwen3Config, Qwen3ForCausalLM
 
         shutil.rmtree(self.source, ignore_errors=True)
-        Qwen3Config(**self.shape.fields).save_pretrained(self.source)
-        (self.source / "model.safetensors").touch()
+        config = Qwen3Config(**self.shape.fields)
+        config.save_pretrained(self.source)
+        with torch.device("meta"):
+            model = Qwen3ForCausalLM._from_config(config, dtype=torch.bfloat16)
+        # A tied head is named once.
+        write_header(self.source / "model.safetensors", {n: tuple(p.shape) for n, p in model.named_parameters()})
         self.write_texts(self.source)
 
     def write_texts(self, folder: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from judgerlvr.config.cards import CARDS
 from judgerlvr.hysparse import conversion_rates as rates
 from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.kernel_shapes import sparse_scratch
 from judgerlvr.hysparse.layer_work import TERA, Speeds, elements, layer_seconds, multiplied, saved_bytes
 from judgerlvr.hysparse.layout import FULL, SPARSE
 from judgerlvr.hysparse.placements import batches_of, layer_runs
@@ -130,8 +131,16 @@ def search_bytes(config: HySparseConfig, part: Pass) -> float:
     hidden, _, _, width = elements(config)
     stream = 2 * (hidden + 2 * config.num_key_value_heads * config.head_dim)
     layer = part.tokens * (rates.HELD_BY_LAYER[0] * hidden + rates.HELD_BY_LAYER[1] * width)
+    layer += kernel_scratch(config, part, grad=False)
     logits = part.learnt * config.vocab_size * rates.SEARCH_LOGIT_HELD
     return rates.SOURCE * source_parameters(config) + 2 * part.tokens * stream + max(layer, logits)
+
+
+def kernel_scratch(config: HySparseConfig, part: Pass, grad: bool) -> int:
+    """Bytes that a sparse layer's kernels hold for a moment. Rows of a pass lie in one launch."""
+    block, kv_heads = config.select_block, part.rows * config.num_key_value_heads
+    group = config.num_attention_heads // config.num_key_value_heads
+    return sparse_scratch(part.length, config.select_tokens // block, block, group, kv_heads, config.head_dim, grad)
 
 
 def distilling_spending(config: HySparseConfig, part: Pass, plan: Distilling, card: str) -> Spending:
@@ -148,7 +157,7 @@ def distilling_spending(config: HySparseConfig, part: Pass, plan: Distilling, ca
     step = plan.passes * a_pass + rates.UPDATE_TRAFFIC * parameters / speeds.memory
     look = plan.heldout * (sum(forward) + head_seconds(config, part, speeds, rates.HELDOUT_LOGIT_TRAFFIC))
     written = plan.checkpoints * (rates.STUDENT + rates.ADAM) * parameters / (rates.DISK_GB_S.value * 1e9)
-    seconds = plan.steps * step + plan.evaluations * look + written
+    seconds = rates.DISTILLATION_START_S.value + plan.steps * step + plan.evaluations * look + written
     return Spending(seconds, distilling_bytes(config, part, plan) / GIB)
 
 
@@ -162,7 +171,8 @@ def distilling_bytes(config: HySparseConfig, part: Pass, plan: Distilling) -> fl
     parameters = count_parameters(config).total
     models = rates.SOURCE * source_parameters(config) + (rates.STUDENT + rates.ADAM) * parameters
     gradients = rates.GRADIENTS * parameters
-    logits = config.vocab_size * logit_bytes(part)
+    # The kernels' scratch is needed once the logits are gone.
+    logits = max(config.vocab_size * logit_bytes(part), kernel_scratch(config, part, grad=True))
     begun = gradients if plan.passes > 1 else 0
     loss = models + begun + rates.CAST * cast_weights(config) + part.tokens * kept_bytes(config, plan) + logits
     return max(loss, models + gradients)

@@ -20,9 +20,13 @@ FULL_TFLOPS = Constant(400.0, "assumed", "full layers of 4,096 tokens, below the
 SELECTED_TFLOPS = Constant(78.8, "measured", "H200, 32k tokens, trained choices: 6.87 ms a layer, 2026-11-26")
 WINDOW_TFLOPS = Constant(78.8, "assumed", "as selected blocks")
 BANDWIDTH_SHARE = Constant(0.75, "assumed", "share of the published bandwidth that element-wise operations reach")
-# The processor starts an operation after another. A layer takes no less.
-SEARCH_LAYER_MS = Constant(0.6, "assumed", "52 operations and 12 products or kernels of a layer without gradients")
-TRAINED_LAYER_MS = Constant(2.0, "assumed", "192 operations and 45 products or kernels of a layer, both ways")
+# The processor starts an operation after another. A layer takes no less. A faster or less busy host starts sooner.
+LAUNCH_US = Constant(
+    31.5, "measured", "two searches, 0.6 B and 1.7 B, H200, host of 32 shared cores, 2026-11-30: 2.0 ms a layer each"
+)
+# Operations and products or kernels of a layer: without gradients, and both ways.
+SEARCH_LAUNCHES, TRAINED_LAUNCHES = 52 + 12, 192 + 45
+DISTILLATION_START_S = Constant(0.64, "measured", "what two distillations of ten steps took beyond the rest, as above")
 DISK_GB_S = Constant(1.5, "assumed", "weights and checkpoints, read or written")
 # A backward pass multiplies twice for each product of the forward pass. Attention computes its products again.
 BACKWARD_PRODUCTS, BACKWARD_ATTENTION = 2.0, 2.5

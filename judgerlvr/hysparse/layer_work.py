@@ -10,7 +10,7 @@ from judgerlvr.hysparse.config import HySparseConfig
 from judgerlvr.hysparse.layout import FULL
 from judgerlvr.hysparse.sizes import FLOPS_PER_PAIR_AND_DIM, pairs
 
-TERA, MILLI = 1e12, 1e-3
+TERA, MICRO = 1e12, 1e-6
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def layer_seconds(
         attention = pair * pairs(length, config.select_tokens) / speeds.selected
         attention += pair * pairs(length, config.sliding_window or 0) / speeds.window
     traffic = tokens * summed(rates.TRAINED_TRAFFIC if backward else rates.SEARCH_TRAFFIC, config)
-    launched = (rates.TRAINED_LAYER_MS if backward else rates.SEARCH_LAYER_MS).value * MILLI
+    launched = (rates.TRAINED_LAUNCHES if backward else rates.SEARCH_LAUNCHES) * rates.LAUNCH_US.value * MICRO
     return max(launched, products / speeds.products + attention + traffic / speeds.memory)
 
 

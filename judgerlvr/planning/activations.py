@@ -7,6 +7,7 @@ Fused operations (``cluster.compile``) are counted: no float32 copy of a norm's 
 from __future__ import annotations
 
 from judgerlvr.config.choices import Recompute
+from judgerlvr.hysparse.kernel_shapes import sparse_scratch
 from judgerlvr.planning.constants import HYSPARSE_ATTENTION
 from judgerlvr.planning.shapes import HYSPARSE, ModelShape
 
@@ -48,6 +49,14 @@ def kept_bytes(shape: ModelShape, recompute: Recompute, fused: bool) -> float:
         return inputs
     float32_keys = 2 * 4 * shape.kv_heads * shape.head_dim
     return inputs + float32_keys * sum(layer.full for layer in shape.layers)
+
+
+def scratch_bytes(shape: ModelShape, tokens: int, grad: bool) -> int:
+    """Bytes that the kernels of HySparse's sparse layers hold over a micro-batch of ``tokens``, which is one row."""
+    if shape.model_type != HYSPARSE or not shape.blocks:
+        return 0
+    block, group = shape.selected // shape.blocks, shape.heads // shape.kv_heads
+    return sparse_scratch(tokens, shape.blocks, block, group, shape.kv_heads, shape.head_dim, grad)
 
 
 def _projections(shape: ModelShape, fused: bool) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from judgerlvr.config.cards import Card
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.sourced import Constant
-from judgerlvr.planning.activations import forward_bytes, kept_bytes, saved_bytes, update_bytes
+from judgerlvr.hysparse.kernel_shapes import prefill_reserve
+from judgerlvr.planning.activations import forward_bytes, kept_bytes, saved_bytes, scratch_bytes, update_bytes
 from judgerlvr.planning.constants import (
     FRAGMENTATION,
     HEAD_FORWARD_BYTES,
@@ -19,7 +20,7 @@ from judgerlvr.planning.constants import (
 )
 from judgerlvr.planning.load import Load
 from judgerlvr.planning.machine import GIB
-from judgerlvr.planning.shapes import ModelShape
+from judgerlvr.planning.shapes import HYSPARSE, ModelShape
 
 # Bytes a parameter: float32 weights, gradients, two AdamW moments; the rollout's copy is bfloat16.
 WEIGHTS, GRADIENTS, ADAM, ROLLOUT = 4, 4, 8, 2
@@ -116,8 +117,11 @@ def most_cache_bytes(shape: ModelShape, load: Load, card: Card) -> int:
 
 
 def _beside_cache(shape: ModelShape, load: Load) -> float:
-    """GiB of an engine's weights, and of vLLM itself."""
-    return _rollout_weights(shape, load) + VLLM_GIB.value
+    """GiB of an engine's weights, of vLLM itself, and of HySparse's prefill."""
+    heads = max(1, shape.kv_heads // load.tensor_parallel)
+    chooses = shape.model_type == HYSPARSE and shape.blocks
+    prefill = prefill_reserve(load.longest, heads, shape.head_dim) if chooses else 0
+    return _rollout_weights(shape, load) + VLLM_GIB.value + prefill / GIB
 
 
 def resident(shape: ModelShape, load: Load) -> float:
@@ -146,6 +150,7 @@ def _log_prob(shape: ModelShape, load: Load, card: Card) -> Phase:
     # A pass without gradients needs the weights, and offloaded moments stay on the host.
     kept = WEIGHTS if load.offload else WEIGHTS + ADAM
     layer = 2 * shape.largest_layer + load.micro_batch * forward_bytes(shape)
+    layer += scratch_bytes(shape, load.micro_batch, grad=False)
     head = 2 * shape.embedding + load.micro_batch * HEAD_TOKEN * shape.hidden
     trainer = {
         "states": kept * shape.parameters / load.ranks / GIB,
@@ -160,6 +165,7 @@ def _update(shape: ModelShape, load: Load, card: Card) -> Phase:
     if load.recompute is Recompute.none:
         layer_token -= saved_bytes(shape, load.compile)
     layer = LAYER_IN_BACKWARD * shape.largest_layer + load.micro_batch * layer_token
+    layer += scratch_bytes(shape, load.micro_batch, grad=True)
     head = HEAD_IN_BACKWARD * shape.embedding + load.micro_batch * HEAD_TOKEN * shape.hidden
     # A tied head lies in FSDP's root, which stays gathered through both passes.
     root = (2 + 2) * shape.embedding if shape.tied else 0

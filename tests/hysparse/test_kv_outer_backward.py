@@ -14,10 +14,11 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
+from judgerlvr.hysparse import kernel_shapes  # noqa: E402
 from judgerlvr.hysparse.ops import reference  # noqa: E402
 from judgerlvr.hysparse.ops.triton import attention, overlap  # noqa: E402
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions  # noqa: E402
-from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions  # noqa: E402
+from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions, Buffers  # noqa: E402
 from judgerlvr.hysparse.ops.triton.ordered_lists import ordered_lists  # noqa: E402
 from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice  # noqa: E402
 from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists  # noqa: E402
@@ -221,7 +222,7 @@ def test_other_shapes_are_not_served(monkeypatch, dtype, dim, keys, served):
 
 
 def test_queries_without_a_kernel_take_union_tiles(monkeypatch):
-    monkeypatch.setattr(overlap, "MOST_DIM", 8)
+    monkeypatch.setattr(overlap, "MOST_HEAD_DIM", 8)
     segments = on_device(SEGMENTS["packed"])
     *case, indices = drawn(SEGMENTS["packed"], 4, 1, 16)
     shared = ALWAYS.share(indices, segments, BLOCK, 4)
@@ -243,3 +244,15 @@ def test_layers_of_a_block_share_their_lists(monkeypatch):
     layer = through(ALWAYS, indices, segments, 4)
     gradients(lambda q, k, v, sinks: layer(q, k, v, sinks) + layer(2 * q, k, v, sinks), *case)
     assert made == ["reader_lists", "ordered_lists"]
+
+
+def test_the_planned_scratch_holds_the_buffers(monkeypatch):
+    """Two rows of two KV heads at once, with tasks of 5 pairs and spans of 32 queries."""
+    for name, value in {"OUTER_QUERIES": 1, "OUTER_SPAN": 32, "OUTER_TASK": SMALL.task}.items():
+        monkeypatch.setattr(kernel_shapes, name, value)
+    *_, indices = drawn(SEGMENTS["whole"], 4, 2, 16)
+    lists = ordered_lists(indices, on_device(SEGMENTS["whole"]), BLOCK, SMALL.span, SMALL.task)
+    made = Buffers.of(torch.zeros(2, 4, 40, 16, dtype=HALF, device=DEVICE), 2, lists, 4)
+    held = sum(tensor.nbytes for tensor in (made.parts, made.keys, made.values))
+    planned = kernel_shapes.sparse_scratch(40, COUNT, BLOCK, 2, 4, 16, grad=True)
+    assert held <= planned - kernel_shapes.PAIR_BYTES * indices.numel() <= 1.02 * held

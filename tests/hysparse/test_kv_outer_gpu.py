@@ -1,7 +1,7 @@
 """KV-outer kernels in half precision on a GPU, alone and inside a whole model, beside union tiles and the reference.
 
-The next session with a GPU runs this file before by-overlap may become the default. Small cases also run on a CPU with
-TRITON_INTERPRET=1, where triton and transformers are both installed.
+They are the default, so a GPU runs this file before a change of the kernels is shipped. Small cases also run on a CPU
+with TRITON_INTERPRET=1, where triton and transformers are both installed.
 """
 
 import os
@@ -135,7 +135,7 @@ def use(monkeypatch, backend):
     monkeypatch.setattr(attention, "BY_OVERLAP", ALWAYS)
     monkeypatch.setenv(dispatch.BACKEND_VARIABLE, backend)
     if not ON_GPU and backend != dispatch.REFERENCE:
-        operations = dispatch.triton_operations(backend == dispatch.BY_OVERLAP)
+        operations = dispatch.triton_operations(backend != dispatch.UNION)
         monkeypatch.setattr("judgerlvr.hysparse.attention.operations", lambda device: operations)
 
 
@@ -158,7 +158,7 @@ def test_gradients_of_a_whole_model_before_and_after(monkeypatch):
     exact, blocks = gradients(model, ids, cuts)
     served, serves = [], SharedChoice.serves
     monkeypatch.setattr(SharedChoice, "serves", lambda self, q: (served.append(serves(self, q)), served[-1])[1])
-    for backend in ("", dispatch.BY_OVERLAP):
+    for backend in (dispatch.UNION, ""):
         use(monkeypatch, backend)
         found[backend], _ = gradients(model.to(HALF), ids, cuts, blocks)
     # Three sparse layers follow the one full layer that selects.
@@ -172,7 +172,7 @@ def test_gradients_of_a_whole_model_before_and_after(monkeypatch):
 def test_a_whole_models_gradients_repeat_bitwise_with_and_without_checkpointing(monkeypatch):
     model, ids, cuts = model_case()
     model = model.to(HALF)
-    use(monkeypatch, dispatch.BY_OVERLAP)
+    use(monkeypatch, "")
     first, blocks = gradients(model, ids, cuts)
     second, _ = gradients(model, ids, cuts, blocks)
     model.gradient_checkpointing_enable()

@@ -218,12 +218,15 @@ def test_the_reference_can_be_asked_for_on_any_device(monkeypatch):
 
 def test_an_unknown_backend_is_an_error(monkeypatch):
     monkeypatch.setenv(dispatch.BACKEND_VARIABLE, "kv")
-    with pytest.raises(RuntimeError, match="set it to 'reference' or 'by-overlap'"):
+    with pytest.raises(RuntimeError, match="set it to one of reference, by-overlap, union"):
         dispatch.operations("cuda")
 
 
-@pytest.mark.parametrize(("backend", "share"), [("", "union tiles"), (dispatch.BY_OVERLAP, "by overlap")])
-def test_kernels_by_overlap_are_asked_for(monkeypatch, backend, share):
+@pytest.mark.parametrize(
+    ("backend", "share"),
+    [("", "by overlap"), (dispatch.BY_OVERLAP, "by overlap"), (dispatch.UNION, "union tiles")],
+)
+def test_kernels_by_overlap_are_the_default(monkeypatch, backend, share):
     """On a GPU the setting changes what sparse layers share. On a CPU the reference runs."""
     kernels = MagicMock(share="union tiles", share_by_overlap="by overlap")
     monkeypatch.setattr(dispatch, "import_module", lambda name: kernels)

@@ -11,10 +11,11 @@ from judgerlvr.config.cards import CARDS
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.engine.policy_passes import head_log_probs
+from judgerlvr.hysparse.presets import preset
 from judgerlvr.planning.constants import HEAD_LOGITS
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import Machine
-from judgerlvr.planning.memory import BUCKET_GIB, phases
+from judgerlvr.planning.memory import BUCKET_GIB, engine_gib, phases
 from judgerlvr.planning.plan import make_plan
 from judgerlvr.planning.proposals import _candidates, change, rollout_share
 from judgerlvr.planning.report import plan_lines
@@ -110,3 +111,27 @@ def test_proposed_engines_fill_the_rollout_s_cards(trainer, rollout, nodes):
         size = candidate.tensor_parallel
         assert candidate.rollout_per_node % size == 0 and candidate.separate
         assert candidate.nodes == 1 or candidate.gpus_per_node % size == 0
+
+
+@pytest.fixture
+def sparse():
+    """Shapes of a HySparse preset, and of the same layers without selection."""
+    shape = shape_of(preset("7b").to_dict())
+    return shape, replace(shape, blocks=0)
+
+
+@pytest.mark.parametrize(("phase", "further"), [("log-prob", 1 / 64), ("update", 1 / 8)])
+def test_scratch_of_sparse_kernels_is_counted(sparse, phase, further):
+    """Scratch of a GiB and ``further``, and 16 bytes for each query, block and KV head. The head is small."""
+    load = replace(load_of("generate", load_config("configs/qwen3_0.6b.yaml")), micro_batch_tokens=32_768, prompts=256)
+    small = [phases(replace(shape, vocabulary=512), load, CARDS["h200"]) for shape in sparse]
+    more, less = ({found.name: found.trainer for found in every}[phase] for every in small)
+    pairs = load.micro_batch * sparse[0].blocks * sparse[0].kv_heads
+    assert more - less == pytest.approx(1 + further + 16 * pairs / 2**30)
+
+
+def test_an_engine_sets_a_prefills_memory_aside(sparse):
+    load = replace(load_of("generate", load_config("configs/qwen3_0.6b.yaml")), kv_cache_bytes=2**30)
+    with_choice, without = (engine_gib(shape, load, CARDS["h200"]) for shape in sparse)
+    copies = 2 * 2 * 2**18 * sparse[0].kv_heads * sparse[0].head_dim
+    assert with_choice - without == pytest.approx(copies / 2**30 + 1.625)

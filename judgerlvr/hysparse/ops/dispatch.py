@@ -23,7 +23,7 @@ from judgerlvr.hysparse.ops.reference import (
 )
 
 BACKEND_VARIABLE = "JUDGERLVR_HYSPARSE_BACKEND"
-REFERENCE, BY_OVERLAP = "reference", "by-overlap"
+REFERENCE, BY_OVERLAP, UNION = KNOWN = "reference", "by-overlap", "union"
 KERNELS = "judgerlvr.hysparse.ops.triton.attention"
 PAGED = "judgerlvr.hysparse.ops.triton.page"
 
@@ -58,13 +58,13 @@ def operations(device_type: str) -> Operations:
     """The implementation for ``device_type``.
 
     Raises RuntimeError that names the missing thing if there is none. JUDGERLVR_HYSPARSE_BACKEND=reference runs the
-    reference on any device, with memory quadratic in the sequence. JUDGERLVR_HYSPARSE_BACKEND=by-overlap lets sparse
-    layers on a GPU take KV-outer kernels too.
+    reference on any device, with memory quadratic in the sequence. JUDGERLVR_HYSPARSE_BACKEND=union keeps sparse layers
+    on a GPU to union tiles. Unset and by-overlap are the same: sparse layers may take KV-outer kernels too.
     """
     chosen = os.environ.get(BACKEND_VARIABLE, "")
-    if chosen not in ("", REFERENCE, BY_OVERLAP):
-        known = f"{REFERENCE!r} or {BY_OVERLAP!r}"
-        raise RuntimeError(f"{BACKEND_VARIABLE}={chosen} is unknown; unset it, or set it to {known}")
+    if chosen and chosen not in KNOWN:
+        known = ", ".join(KNOWN)
+        raise RuntimeError(f"{BACKEND_VARIABLE}={chosen} is unknown; unset it, or set it to one of {known}")
     if device_type == "cpu" or chosen == REFERENCE:
         return REFERENCE_OPERATIONS
     missing = missing_for(device_type)
@@ -73,7 +73,7 @@ def operations(device_type: str) -> Operations:
             f"HySparse cannot run on device {device_type!r}: {missing}; run on CPU, or set "
             f"{BACKEND_VARIABLE}={REFERENCE} (memory grows with the square of the sequence)"
         )
-    return triton_operations(chosen == BY_OVERLAP)
+    return triton_operations(chosen != UNION)
 
 
 def missing_for(device_type: str) -> str:
@@ -88,10 +88,10 @@ def missing_for(device_type: str) -> str:
 
 
 @cache
-def triton_operations(by_overlap: bool = False) -> Operations:
+def triton_operations(by_overlap: bool = True) -> Operations:
     """Operations on Triton kernels. The import is late, because triton exists for GPUs only.
 
-    ``by_overlap``: sparse layers take the kernels that suit the overlap of their choices.
+    ``by_overlap``: sparse layers take the kernels that suit the overlap of their choices, else union tiles alone.
     """
     kernels = import_module(KERNELS)
     return Operations(

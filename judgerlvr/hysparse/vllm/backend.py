@@ -29,12 +29,12 @@ from vllm.v1.attention.backend import (
     MultipleOf,
 )
 
+from judgerlvr.hysparse.kernel_shapes import prefill_reserve
 from judgerlvr.hysparse.ops.dispatch import operations, paged_kernels
 from judgerlvr.hysparse.ops.selection import PADDING, Selection
 from judgerlvr.hysparse.vllm.checks import check_group
 from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape, host_lengths, split_decodes_and_prefills
 from judgerlvr.hysparse.vllm.query_batches import (
-    FOR_KERNELS,
     Piece,
     QueryBatch,
     Shared,
@@ -47,8 +47,6 @@ from judgerlvr.hysparse.vllm.query_batches import (
 
 # FlashAttention serves the window layers on a GPU. It takes only pages of multiples of this number.
 PAGE_STEP = 16
-# Bytes of a prefill beside its copies of K and V: block maxima (``MAXIMA_BYTES`` of the kernels) and smaller things.
-WORKSPACE = 1 << 30
 
 
 @dataclass
@@ -250,7 +248,5 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
     def _reserve(self, query: Tensor, kv_cache: Tensor) -> None:
         """Take the memory of a step's kernels for a moment, while vLLM measures the memory left for the cache."""
         if self.source is None and not kv_cache.numel() and paged_kernels(query.device.type) is not None:
-            # A request longer than the kept copies of a step is still copied, alone.
-            keys = max(FOR_KERNELS.kept, self.longest)
-            copies = keys * self.num_kv_heads * 2 * self.head_size * query.element_size()
-            query.new_empty(copies + WORKSPACE, dtype=torch.uint8)
+            taken = prefill_reserve(self.longest, self.num_kv_heads, self.head_size, query.element_size())
+            query.new_empty(taken, dtype=torch.uint8)

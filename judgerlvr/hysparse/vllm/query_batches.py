@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from judgerlvr.hysparse.kernel_shapes import PREFILL_KEYS
 from judgerlvr.hysparse.ops.dispatch import paged_kernels
 from judgerlvr.hysparse.segments import Segments
 
@@ -37,7 +38,7 @@ class Bounds:
 # The reference materialises products. Kernels materialise only copies of K and V: 1 GB at 8 KV heads of 128 in
 # bfloat16.
 FOR_REFERENCE = Bounds(queries=256, keys=1 << 60, products=1 << 21, packs=False, kept=0)
-FOR_KERNELS = Bounds(queries=1 << 60, keys=1 << 18, products=1 << 60, packs=True, kept=1 << 18)
+FOR_KERNELS = Bounds(queries=1 << 60, keys=1 << 18, products=1 << 60, packs=True, kept=PREFILL_KEYS)
 
 
 def bounds_for(device_type: str) -> Bounds:

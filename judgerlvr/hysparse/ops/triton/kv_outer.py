@@ -15,6 +15,7 @@ import torch
 import triton
 from torch import Tensor
 
+from judgerlvr.hysparse.kernel_shapes import OUTER_MEGABYTES
 from judgerlvr.hysparse.ops.triton.kv_outer_kernels import merge_kernel, partial_kernel
 from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists
 from judgerlvr.hysparse.ops.triton.tile_shapes import rows_of, shape_of
@@ -43,7 +44,7 @@ class OuterOptions:
     programs: int = 48
     merged: int = 32
     registers: int = 168
-    megabytes: int = 1024
+    megabytes: int = OUTER_MEGABYTES
 
     @property
     def launch(self) -> dict[str, int]:

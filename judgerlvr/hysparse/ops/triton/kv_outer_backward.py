@@ -22,6 +22,7 @@ import torch
 import triton
 from torch import Tensor
 
+from judgerlvr.hysparse.kernel_shapes import OUTER_SPAN, OUTER_TASK
 from judgerlvr.hysparse.ops.triton.kv_outer import (
     OuterOptions,
     as_many_as_fit,
@@ -46,8 +47,8 @@ class BackwardOptions(OuterOptions):
     The gradients of further tasks come on top: an eighth of the parts at group 4, head dim 128 and blocks of 64.
     """
 
-    task: int = 512
-    span: int = 16384
+    task: int = OUTER_TASK
+    span: int = OUTER_SPAN
     programs: int = 32
     registers: int = 255
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from judgerlvr.hysparse.kernel_shapes import MOST_GROUP, MOST_HEAD_DIM
+from judgerlvr.hysparse.kernel_shapes import MOST_GROUP, MOST_HEAD_DIM, OUTER_QUERIES
 from judgerlvr.hysparse.ops.triton.gradients import delta_of, sink_gradient
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions, kv_outer_forward, pair_bytes, span_of
 from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions, kv_outer_backward
@@ -48,7 +48,7 @@ class ByOverlap:
     forward: OuterOptions = field(default_factory=OuterOptions)
     backward: BackwardOptions = field(default_factory=BackwardOptions)
     spread: float = 3.2
-    queries: int = 8192
+    queries: int = OUTER_QUERIES
 
     def share(self, indices: Tensor, segments: Segments, block: int, group: int) -> UnionTiles | SharedChoice:
         """Union tiles for short rows and large groups. Else the choice, whose kernels the first sparse layer picks.
