@@ -223,17 +223,22 @@ def test_an_unknown_backend_is_an_error(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("backend", "share"),
-    [("", "by overlap"), (dispatch.BY_OVERLAP, "by overlap"), (dispatch.UNION, "union tiles")],
+    ("backend", "model", "vllm"),
+    [
+        ("", "by overlap", "union tiles"),
+        (dispatch.BY_OVERLAP, "by overlap", "by overlap"),
+        (dispatch.UNION, "union tiles", "union tiles"),
+    ],
 )
-def test_kernels_by_overlap_are_the_default(monkeypatch, backend, share):
+def test_kernels_by_overlap_are_the_models_default_and_must_be_asked_for_in_vllm(monkeypatch, backend, model, vllm):
     """On a GPU the setting changes what sparse layers share. On a CPU the reference runs."""
     kernels = MagicMock(share="union tiles", share_by_overlap="by overlap")
     monkeypatch.setattr(dispatch, "import_module", lambda name: kernels)
     monkeypatch.setattr(dispatch, "find_spec", lambda name: name)
     monkeypatch.setenv(dispatch.BACKEND_VARIABLE, backend)
     dispatch.triton_operations.cache_clear()
-    assert dispatch.operations("cuda").share == share
+    assert dispatch.operations("cuda").share == model
+    assert dispatch.operations("cuda", unasked=False).share == vllm
     dispatch.triton_operations.cache_clear()
     assert dispatch.operations("cpu") is dispatch.REFERENCE_OPERATIONS
 
