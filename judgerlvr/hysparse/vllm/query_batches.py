@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from judgerlvr.hysparse.ops.dispatch import paged_kernels
-from judgerlvr.hysparse.segments import Segments
+from judgerlvr.hysparse.ops.segments import Segments
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import torch
 import triton
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton.kv_outer import (
     OuterOptions,
     as_many_as_fit,
@@ -36,7 +37,6 @@ from judgerlvr.hysparse.ops.triton.kv_outer_backward_kernels import (
 )
 from judgerlvr.hysparse.ops.triton.ordered_lists import OrderedLists
 from judgerlvr.hysparse.ops.triton.tile_shapes import rows_of, shape_of
-from judgerlvr.hysparse.segments import Segments
 
 
 @dataclass(frozen=True)
