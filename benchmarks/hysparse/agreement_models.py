@@ -24,10 +24,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmarks.hysparse.kernels.case import DEVICE
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.presets import preset
-from judgerlvr.hysparse.remote_code import remove_code
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.presets import preset
+from judgerlvr.hysparse.model.remote_code import remove_code
 
 TWIN: dict[str, Any] = {"sparse_ratio": 0, "gate_full": True, "sinks_full": True}
 SLICE: dict[str, Any] = {"num_hidden_layers": 4, "sparse_ratio": 3, "closing_full": False}

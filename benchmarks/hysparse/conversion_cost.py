@@ -143,7 +143,7 @@ class Run:
     def write_texts(self, folder: Path) -> None:
         """Two long texts for the search, and a text a row for the distillation."""
         from data.jsonl import write_jsonl
-        from judgerlvr.hysparse.derived_files import copy_files
+        from judgerlvr.hysparse.conversion.derived_files import copy_files
         from judgerlvr.tinyworld.making.checkpoint import base_path
 
         draw = random.Random(1)
@@ -226,7 +226,7 @@ def compared(name: str, part: str, stored: dict[str, Any]) -> Iterator[str]:
         yield f"| {name} | {part} | {figure} | {ours:.2f} | {theirs:.2f} | {ratio:.3f} | {met} |"
     ran = re.search(r"layers run: ([\d,]+)", stored["run"])
     if ran:
-        from judgerlvr.hysparse.conversion_plan import expected_runs
+        from judgerlvr.hysparse.conversion.conversion_plan import expected_runs
 
         layers = SHAPES[name].layers
         expected, runs = expected_runs(layers) + layers**2, int(ran[1].replace(",", ""))

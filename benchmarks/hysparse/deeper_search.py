@@ -86,8 +86,8 @@ def kept(rows: Sequence[dict[str, str]], most: int, tokenizer: Any) -> list[dict
 
 def searched(options: argparse.Namespace, base: Path, texts: Path, name: str) -> dict[str, Any]:
     """The command's own search, and the plain placements on the same texts."""
+    from judgerlvr.hysparse.conversion.search import CURVE
     from judgerlvr.hysparse.convert import convert
-    from judgerlvr.hysparse.search import CURVE
 
     begun = time.monotonic()
     out = options.work / f"{options.only}-{name}-{time.time_ns()}"
@@ -113,8 +113,8 @@ def plain_placements(base: Path, arguments: list[str], layers: int) -> dict[str,
 
     ``first`` is the layers at the beginning, and ``even`` is the layers at equal distances.
     """
-    from judgerlvr.hysparse.layout import with_full
-    from judgerlvr.hysparse.placements import batches_of, learnt_tokens, loss_of
+    from judgerlvr.hysparse.conversion.placements import batches_of, learnt_tokens, loss_of
+    from judgerlvr.hysparse.model.layout import with_full
 
     stack, held = stack_and_texts(base, arguments)
     batches = batches_of(held, int(arguments[arguments.index("--rows") + 1]))
@@ -134,11 +134,11 @@ def plain(layers: int) -> Iterator[tuple[str, list[int]]]:
 
 def stack_and_texts(base: Path, arguments: list[str]) -> tuple[Any, Any]:
     """The search's own stack of layers and its held-out rows, by the search's own readers."""
-    from judgerlvr.hysparse.conversion import config_from, read_model, read_source
-    from judgerlvr.hysparse.options import InitialValues
-    from judgerlvr.hysparse.placements import Stack
-    from judgerlvr.hysparse.search import usable
-    from judgerlvr.hysparse.texts import on, pack, read_texts, read_tokenizer
+    from judgerlvr.hysparse.conversion.conversion import config_from, read_model, read_source
+    from judgerlvr.hysparse.conversion.options import InitialValues
+    from judgerlvr.hysparse.conversion.placements import Stack
+    from judgerlvr.hysparse.conversion.search import usable
+    from judgerlvr.hysparse.conversion.texts import on, pack, read_texts, read_tokenizer
 
     given = dict(zip(arguments[2::2], arguments[3::2], strict=True))
     changes = {"select_block": BLOCK, "select_tokens": SELECTED, "sliding_window": WINDOW}

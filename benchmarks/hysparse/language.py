@@ -31,8 +31,8 @@ from benchmarks.hysparse.kernels.case import DEVICE
 from benchmarks.hysparse.kernels.index_files import alternating, write_small
 from benchmarks.hysparse.kernels.indices import jaccard
 from benchmarks.hysparse.kernels.table import heading
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.presets import LONG_ROPE, preset
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.presets import LONG_ROPE, preset
 
 HELD_OUT = 20  # one file in so many
 END = 0  # byte between files

@@ -131,7 +131,7 @@ def read(file: Path) -> Any:
 def main() -> int:
     options = parse_arguments()
     if options.only:
-        from judgerlvr.hysparse.conversion import pick_device
+        from judgerlvr.hysparse.conversion.conversion import pick_device
 
         options.device = pick_device(options.device)
         run(options)

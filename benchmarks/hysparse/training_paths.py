@@ -51,7 +51,7 @@ def parse_arguments() -> argparse.Namespace:
 def write_policy(name: str, folder: Path, seed: int = 1) -> Any:
     """Random weights in float32, logits of standard deviation 4, or the shipped weights. Returns the model."""
     from benchmarks.stages.engine_speed.shapes import BASE, spread
-    from judgerlvr.hysparse.modeling import HySparseForCausalLM
+    from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 
     if name == "base":
         shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
@@ -70,8 +70,8 @@ def write_policy(name: str, folder: Path, seed: int = 1) -> Any:
 
 def shape_of(name: str) -> Any:
     """A preset's configuration, or the shipped policy's."""
-    from judgerlvr.hysparse.config import HySparseConfig
-    from judgerlvr.hysparse.presets import preset
+    from judgerlvr.hysparse.model.config import HySparseConfig
+    from judgerlvr.hysparse.model.presets import preset
 
     return HySparseConfig.from_pretrained(SHIPPED) if name == "base" else preset(name)
 
@@ -87,7 +87,7 @@ def full_attention_twin(shape: Any) -> Any:
 
 def choices_of(model: Any, batch: Any, device: str) -> list[Tensor]:
     """The model's own choices in float32 for each sequence, as a sample carries them."""
-    from judgerlvr.hysparse.rollout_choices import carried_sizes, from_parameters, to_parameters
+    from judgerlvr.hysparse.replay.rollout_choices import carried_sizes, from_parameters, to_parameters
 
     model.to(device)
     uncrowded = carried_sizes(model.config).uncrowded

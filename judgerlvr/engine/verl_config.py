@@ -18,7 +18,7 @@ from judgerlvr.engine.devices import ACTOR, GLOO, MODEL, NCCL, ROLLOUT, attentio
 from judgerlvr.engine.flowing import flows, separates
 from judgerlvr.engine.measured_steps import BYPASS, bypasses
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
-from judgerlvr.hysparse.rollout_choices import TRANSFER
+from judgerlvr.hysparse.replay.rollout_choices import TRANSFER
 from judgerlvr.runs.stage import Stage
 
 
@@ -121,7 +121,7 @@ def _policy(stage: Stage) -> dict[str, Any]:
         f"{MODEL}.path": str(stage.init),
         f"{MODEL}.trust_remote_code": stage.config.model.trust_remote_code,
         # Imported before a process reads the model's configuration: registers model type "hysparse" and our engines.
-        f"{MODEL}.external_lib": ["judgerlvr.hysparse.registration", "judgerlvr.engine.private.engines"],
+        f"{MODEL}.external_lib": ["judgerlvr.hysparse.model.registration", "judgerlvr.engine.private.engines"],
         # Our engine computes log-probabilities inside the head. verl would replace the model's forward.
         f"{MODEL}.use_fused_kernels": False,
         f"+{MODEL}.override_config.attn_implementation": attention(cluster, stage.device),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from judgerlvr.hysparse.derived_files import copy_files
-from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
+from judgerlvr.hysparse.conversion.derived_files import copy_files
+from judgerlvr.hysparse.model.remote_code import AUTO_MAP, write_code
 
 # Choices of the process that trained. A reader has its own device, and its own attention.
 RUN_TIME = ("attn_implementation", "experts_implementation", "torch_dtype", "use_cache")

@@ -1,6 +1,6 @@
 """HySparse (arXiv 2602.03560): full layers hand their KV and their selection to the sparse layers after them.
 
-``judgerlvr.hysparse.registration`` registers the model type ``hysparse`` with transformers' Auto classes on import.
+The import of ``judgerlvr.hysparse.model.registration`` registers the model type ``hysparse`` with transformers.
 The names below load at first use. Commands can print their help and kernels can be tested without transformers.
 """
 
@@ -10,14 +10,14 @@ from importlib import import_module
 from typing import Any
 
 LAZY = {
-    "HySparseConfig": "judgerlvr.hysparse.config",
-    "HySparseForCausalLM": "judgerlvr.hysparse.modeling",
-    "register": "judgerlvr.hysparse.registration",
+    "HySparseConfig": "judgerlvr.hysparse.model.config",
+    "HySparseForCausalLM": "judgerlvr.hysparse.model.modeling",
+    "register": "judgerlvr.hysparse.model.registration",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import_module("judgerlvr.hysparse.registration")
+    import_module("judgerlvr.hysparse.model.registration")
     return getattr(import_module(LAZY[name]), name)

@@ -14,7 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import CARD, COSTS, SEARCH, SEARCHING, add, add_conversion
+from judgerlvr.hysparse.conversion.options import CARD, COSTS, SEARCH, SEARCHING, add, add_conversion
 from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
@@ -32,7 +32,7 @@ def convert(arguments: Sequence[str] | None) -> None:
     add(parser.add_argument_group("--search"), SEARCHING)
     add(parser, (CARD,))
     options = parser.parse_args(arguments)
-    from judgerlvr.hysparse.converting import run  # after parsing: --help needs no torch
+    from judgerlvr.hysparse.conversion.converting import run  # after parsing: --help needs no torch
 
     run(options)
 

@@ -17,7 +17,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from judgerlvr.hysparse.options import CARD, STUDENT, SWITCHES, TRAINING, add, add_conversion
+from judgerlvr.hysparse.conversion.options import CARD, STUDENT, SWITCHES, TRAINING, add, add_conversion
 from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
@@ -35,7 +35,7 @@ def distill(arguments: Sequence[str] | None) -> None:
     for flag, text in SWITCHES.items():
         parser.add_argument(flag, action="store_true", help=text)
     options = parser.parse_args(arguments)
-    from judgerlvr.hysparse.distillation import run  # after parsing: --help needs no torch
+    from judgerlvr.hysparse.distillation.distillation import run  # after parsing: --help needs no torch
 
     run(options)
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from judgerlvr.config.domains import PATH
-from judgerlvr.hysparse.options import COSTS, KV_DTYPE, Option, add, reader
+from judgerlvr.hysparse.conversion.options import COSTS, KV_DTYPE, Option, add, reader
 from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
@@ -24,7 +24,7 @@ def size(arguments: Sequence[str] | None) -> None:
     parser.add_argument("config", type=reader(CONFIG), help=CONFIG.text)
     add(parser, (*COSTS, KV_DTYPE))
     options = parser.parse_args(arguments)
-    from judgerlvr.hysparse.sizes import print_report  # after parsing: --help needs no torch
+    from judgerlvr.hysparse.model.sizes import print_report  # after parsing: --help needs no torch
 
     print_report(options)
 

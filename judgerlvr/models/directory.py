@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from judgerlvr.cluster.ray import has_cards
-from judgerlvr.hysparse.served import check_served
+from judgerlvr.hysparse.replay.served import check_served
 from judgerlvr.models.configuration import CONFIG, POINTER, read_config, refuse_pointer
 from judgerlvr.models.generation import check_generation
 from judgerlvr.models.limits import check_context
@@ -77,7 +77,7 @@ def check_architecture(directory: Path, trust_remote_code: bool) -> None:
     _be_quiet()
     from transformers import AutoConfig
 
-    import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+    import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
 
     remedy = "mend the file, use a model that this version of transformers knows, or set model.trust_remote_code=true"
     with reading("transformers cannot read the model's configuration", remedy, file=directory / CONFIG):

@@ -64,7 +64,7 @@ def empty_model(directory: Path, trust_remote_code: bool = False, attention: str
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+    import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
 
     # Tensors on the meta device have shapes and no storage.
     with torch.device("meta"):

@@ -7,7 +7,7 @@ Fused operations (``cluster.compile``) are counted: no float32 copy of a norm's 
 from __future__ import annotations
 
 from judgerlvr.config.choices import Recompute
-from judgerlvr.hysparse.kernel_shapes import sparse_scratch
+from judgerlvr.hysparse.ops.kernel_shapes import sparse_scratch
 from judgerlvr.planning.constants import HYSPARSE_ATTENTION
 from judgerlvr.planning.shapes import HYSPARSE, ModelShape
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from judgerlvr.config.cards import Card
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.sourced import Constant
-from judgerlvr.hysparse.kernel_shapes import prefill_reserve
+from judgerlvr.hysparse.ops.kernel_shapes import prefill_reserve
 from judgerlvr.planning.activations import forward_bytes, kept_bytes, saved_bytes, scratch_bytes, update_bytes
 from judgerlvr.planning.constants import (
     FRAGMENTATION,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from judgerlvr.engine.rollout_experts.sizes import sample_bytes
-from judgerlvr.hysparse.carried_sizes import CarriedSizes
-from judgerlvr.hysparse.layout import FULL, serves_sparse
-from judgerlvr.hysparse.served import check_served
+from judgerlvr.hysparse.model.layout import FULL, serves_sparse
+from judgerlvr.hysparse.replay.carried_sizes import CarriedSizes
+from judgerlvr.hysparse.replay.served import check_served
 from rewards.errors import InputError
 
 KNOWN = DENSE, MIXTURE, HYSPARSE = "qwen3", "qwen3_moe", "hysparse"

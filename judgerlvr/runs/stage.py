@@ -78,7 +78,7 @@ class Stage:
         if self.model_type != "hysparse":
             return False
         # Imported for HySparse policies only, since other policies need none of the room.
-        from judgerlvr.hysparse.config import HySparseConfig
+        from judgerlvr.hysparse.model.config import HySparseConfig
 
         return bool(HySparseConfig.from_pretrained(self.init).selecting_layers)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from judgerlvr.engine.devices import COMPARING, REPLAYING
-from judgerlvr.hysparse.rollout_choices import carried_sizes, from_parameters, to_parameters
+from judgerlvr.hysparse.replay.rollout_choices import carried_sizes, from_parameters, to_parameters
 from tests.helpers.hysparse_models import NAMES, make_model
 from tests.helpers.training_engines import (
     batch_of,

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 from judgerlvr.config.load import ROOT
 from judgerlvr.export.carried import carry
 from judgerlvr.export.policy import export_policy
-from judgerlvr.hysparse.remote_code import MODULES, flat_name
+from judgerlvr.hysparse.model.remote_code import MODULES, flat_name
 from tests.helpers.fsdp_ranks import write_base
 
 BASES = ROOT / "judgerlvr" / "tinyworld" / "base"

@@ -4,8 +4,8 @@ import math
 
 import torch
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.selection import Selection
-from judgerlvr.hysparse.segments import Segments
 
 
 def loop_softmax(logits, values, sink=None):

@@ -2,8 +2,8 @@
 
 import torch
 
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.presets import preset
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.presets import preset
 from tests.helpers.hysparse_loops import crowded_share
 
 # Tensors here are too small to share between threads. With two threads, a busy machine runs these tests ten times

@@ -16,10 +16,16 @@ ROOMS = (
     "judgerlvr.config",
     "judgerlvr.cli",
     "judgerlvr.cluster",
+    "judgerlvr.hysparse.ops",
+    "judgerlvr.hysparse.model",
+    "judgerlvr.hysparse.replay",
+    "judgerlvr.hysparse.vllm",
+    "judgerlvr.hysparse.agreement",
     "judgerlvr.hysparse",
     "judgerlvr.tinyworld",
     "judgerlvr.models",
     "judgerlvr.hysparse.conversion",
+    "judgerlvr.hysparse.distillation",
     "judgerlvr.runs",
     "judgerlvr.export",
     "judgerlvr.sampling",
@@ -32,14 +38,9 @@ ROOMS = (
     "judgerlvr.diagnosis",
 )
 ENTRY_POINTS = len(ROOMS)
-# Modules that convert and distil. The checks of a checkpoint build HySparse models, so these modules lie above both.
-CONVERSION = {
-    f"judgerlvr.hysparse.{name}"
-    for name in (
-        *("conversion", "conversion_plan", "convert", "converting", "placements", "search"),
-        *("distill", "distillation", "distiller"),
-    )
-}
+# Its rooms lie on both sides of other rooms. The checks of a checkpoint build HySparse models, and conversion uses
+# these checks.
+SPLIT = "judgerlvr.hysparse"
 # Packages that a room never imports.
 FORBIDDEN = {
     "rewards": {"torch", "verl", "vllm", "ray", "transformers", "judgerlvr", "benchmarks"},
@@ -51,11 +52,22 @@ FORBIDDEN = {
 def room_of(module: str) -> str | None:
     """The room of a module, the module's own name for an entry point, None for a package from elsewhere."""
     parts = module.split(".")
-    if ".".join(parts[:3]) in CONVERSION:
-        return "judgerlvr.hysparse.conversion"
+    if module.startswith(f"{SPLIT}."):
+        return room_of_split(".".join(parts[:3]))
     if parts[0] in ("rewards", "data"):
         return parts[0]
     return ".".join(parts[:2]) if parts[0] == "judgerlvr" and len(parts) > 1 else None
+
+
+def room_of_split(name: str) -> str:
+    """The folder, or the entry point. Names of the package itself are the package's."""
+    return name if name in ROOMS or name in entries() else SPLIT
+
+
+@cache
+def entries() -> set[str]:
+    """Commands beside the folders of ``SPLIT``."""
+    return {f"{SPLIT}.{path.stem}" for path in (ROOT / SPLIT.replace(".", "/")).glob("[!_]*.py")}
 
 
 def place_of(room: str) -> int:
@@ -143,7 +155,8 @@ def test_no_import_runs_up():
 
 
 def test_every_folder_is_a_room():
-    folders = {f"judgerlvr.{path.parent.name}" for path in (ROOT / "judgerlvr").glob("*/__init__.py")}
+    files = [*(ROOT / "judgerlvr").glob("*/__init__.py"), *(ROOT / SPLIT.replace(".", "/")).glob("*/__init__.py")]
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in files}
     assert folders <= set(ROOMS)
 
 
@@ -158,9 +171,12 @@ def test_every_folder_is_a_room():
         ("judgerlvr.runs.manifest", "from .. import engine"),
         ("judgerlvr.runs.manifest", "importlib.import_module('judgerlvr.engine.runner')"),
         ("rewards.grading.pool", "from judgerlvr import engine"),
-        ("judgerlvr.hysparse.modeling", "from judgerlvr.hysparse.conversion import adopt"),
-        ("judgerlvr.hysparse.modeling", "from judgerlvr.models.tensors import check_tensors"),
-        ("judgerlvr.models.tensors", "from judgerlvr.hysparse.search import find"),
+        ("judgerlvr.hysparse.model.modeling", "from judgerlvr.hysparse.conversion.conversion import adopt"),
+        ("judgerlvr.hysparse.model.modeling", "from judgerlvr.models.tensors import check_tensors"),
+        ("judgerlvr.models.tensors", "from judgerlvr.hysparse.conversion.search import find"),
+        ("judgerlvr.models.tensors", "from judgerlvr.hysparse.convert import main"),
+        ("judgerlvr.hysparse.conversion.search", "from judgerlvr.hysparse import distill"),
+        ("judgerlvr.hysparse.ops.segments", "from judgerlvr.hysparse.model import layout"),
     ],
 )
 def test_a_planted_upward_import_is_found(module, planted):

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from judgerlvr.hysparse.attention import FullAttention, SelectedBlocks, SparseAttention, Step
-from judgerlvr.hysparse.presets import preset
-from judgerlvr.hysparse.segments import from_lengths
+from judgerlvr.hysparse.model.attention import FullAttention, SelectedBlocks, SparseAttention, Step
+from judgerlvr.hysparse.model.presets import preset
+from judgerlvr.hysparse.ops.segments import from_lengths
 from tests.helpers.hysparse_loops import crowded_share, loop_full, loop_selection, loop_sparse, loop_window
 
 SEGMENTS = from_lengths(torch.tensor([0, 20, 45]), 45)

@@ -5,12 +5,12 @@ from itertools import pairwise
 import pytest
 import torch
 
-from judgerlvr.hysparse.buckets import buckets_of
 from judgerlvr.hysparse.ops import reference
+from judgerlvr.hysparse.ops.buckets import buckets_of
 from judgerlvr.hysparse.ops.by_sequence import packing
 from judgerlvr.hysparse.ops.dispatch import REFERENCE_OPERATIONS
+from judgerlvr.hysparse.ops.segments import from_lengths, from_mask, whole
 from judgerlvr.hysparse.ops.selection import Selection
-from judgerlvr.hysparse.segments import from_lengths, from_mask, whole
 from tests.helpers.hysparse_loops import crowded_share
 
 LENGTHS = [70, 1, 200, 33, 64, 2, 63, 16, 127]

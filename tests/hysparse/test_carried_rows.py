@@ -6,9 +6,9 @@ import torch
 
 from judgerlvr.engine.private.block_engine import for_model
 from judgerlvr.hysparse.agreement.measures import crowded_rows
-from judgerlvr.hysparse.carried_sizes import HEADER
 from judgerlvr.hysparse.ops.selection import PADDING, Selection, select_blocks
-from judgerlvr.hysparse.rollout_choices import (
+from judgerlvr.hysparse.replay.carried_sizes import HEADER
+from judgerlvr.hysparse.replay.rollout_choices import (
     blank,
     carried_sizes,
     from_parameters,

@@ -15,7 +15,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from judgerlvr.hysparse.kernel_shapes import MOST_GROUP
+from judgerlvr.hysparse.ops.kernel_shapes import MOST_GROUP
 from judgerlvr.hysparse.ops.triton import attention
 from judgerlvr.hysparse.ops.triton import decode_kernels as decode
 from judgerlvr.hysparse.ops.triton import gate_kernels as gating

@@ -12,9 +12,8 @@ from torch.distributed._tools.mem_tracker import MemTracker
 from transformers import Qwen3Config, Qwen3ForCausalLM, TrainerControl, TrainerState, TrainingArguments
 
 from data.jsonl import write_jsonl
-from judgerlvr.hysparse import conversion_rates as rates
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.conversion_plan import (
+from judgerlvr.hysparse.conversion import conversion_rates as rates
+from judgerlvr.hysparse.conversion.conversion_plan import (
     Distilling,
     Pass,
     cast_weights,
@@ -26,19 +25,20 @@ from judgerlvr.hysparse.conversion_plan import (
     search_bytes,
     search_spending,
 )
+from judgerlvr.hysparse.conversion.derived_files import copy_files
+from judgerlvr.hysparse.conversion.divergence import divergence
+from judgerlvr.hysparse.conversion.layer_work import multiplied, saved_bytes, summed
+from judgerlvr.hysparse.conversion.options import InitialValues
+from judgerlvr.hysparse.conversion.placements import Stack, batches_of, greedy
+from judgerlvr.hysparse.conversion.spent import spending
+from judgerlvr.hysparse.conversion.texts import IGNORED, Packed, Text, pack
 from judgerlvr.hysparse.convert import main as run_convert
-from judgerlvr.hysparse.derived_files import copy_files
 from judgerlvr.hysparse.distill import main as run_distill
-from judgerlvr.hysparse.distiller import NoLastCheckpoint
-from judgerlvr.hysparse.divergence import divergence
-from judgerlvr.hysparse.kernel_shapes import sparse_scratch
-from judgerlvr.hysparse.layer_work import multiplied, saved_bytes, summed
-from judgerlvr.hysparse.layout import FULL, SPARSE
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.options import InitialValues
-from judgerlvr.hysparse.placements import Stack, batches_of, greedy
-from judgerlvr.hysparse.spent import spending
-from judgerlvr.hysparse.texts import IGNORED, Packed, Text, pack
+from judgerlvr.hysparse.distillation.distiller import NoLastCheckpoint
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import FULL, SPARSE
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.ops.kernel_shapes import sparse_scratch
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.counted_kernels import STAND_INS, Traffic, saved
 
@@ -60,7 +60,7 @@ def arguments():
 
 @pytest.fixture
 def stand_ins(monkeypatch):
-    monkeypatch.setattr("judgerlvr.hysparse.attention.operations", lambda _: STAND_INS)
+    monkeypatch.setattr("judgerlvr.hysparse.model.attention.operations", lambda _: STAND_INS)
 
 
 def of_added_layers(measure, sizes):

@@ -11,10 +11,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 from transformers.models.qwen3_moe.modeling_qwen3_moe import apply_rotary_pos_emb
 
-from judgerlvr.hysparse.conversion import convert
+from judgerlvr.hysparse.conversion.conversion import convert
+from judgerlvr.hysparse.conversion.options import InitialValues
 from judgerlvr.hysparse.convert import main
-from judgerlvr.hysparse.layout import source_layer
-from judgerlvr.hysparse.options import InitialValues
+from judgerlvr.hysparse.model.layout import source_layer
 from rewards.errors import InputError
 from tests.helpers.hysparse_models import logits_of, random_ids
 

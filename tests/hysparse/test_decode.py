@@ -9,7 +9,7 @@ from tests.hysparse.test_kernels import CLOSE, DEVICE, SELECTION, case, on_devic
 from judgerlvr.hysparse.ops import reference
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.ops.triton import decode as decoding
-from judgerlvr.hysparse.segments import from_mask, whole
+from judgerlvr.hysparse.ops.segments import from_mask, whole
 # isort: on
 
 SEGMENTS = {

@@ -15,16 +15,16 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
-import judgerlvr.hysparse.registration  # noqa: F401
+import judgerlvr.hysparse.model.registration  # noqa: F401
 from data.jsonl import write_jsonl
-from judgerlvr.hysparse import distiller
-from judgerlvr.hysparse.conversion import convert
+from judgerlvr.hysparse.conversion.conversion import convert
+from judgerlvr.hysparse.conversion.divergence import divergence, heldout_loss
+from judgerlvr.hysparse.conversion.texts import IGNORED, Text, pack, read_texts
 from judgerlvr.hysparse.distill import main
-from judgerlvr.hysparse.distillation_folder import last_checkpoint
-from judgerlvr.hysparse.distiller import Distiller, Rows, packed, share_rows
-from judgerlvr.hysparse.divergence import divergence, heldout_loss
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.texts import IGNORED, Text, pack, read_texts
+from judgerlvr.hysparse.distillation import distiller
+from judgerlvr.hysparse.distillation.distillation_folder import last_checkpoint
+from judgerlvr.hysparse.distillation.distiller import Distiller, Rows, packed, share_rows
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
 from rewards.errors import InputError
 from tests.helpers.hysparse_models import random_ids

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from judgerlvr.hysparse.experts import ChosenExperts
+from judgerlvr.hysparse.model.experts import ChosenExperts
 from tests.helpers.hysparse_models import make_model, random_ids
 
 LENGTH = 60

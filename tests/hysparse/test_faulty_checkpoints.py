@@ -10,8 +10,8 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from data.jsonl import write_jsonl
+from judgerlvr.hysparse.conversion.derived_files import copy_files
 from judgerlvr.hysparse.convert import main as run_convert
-from judgerlvr.hysparse.derived_files import copy_files
 from judgerlvr.hysparse.distill import main as run_distill
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.checkpoint_faults import OF_FOLDERS, OF_TENSORS, change_weights, edit_config, kinds_of_tensors
@@ -78,7 +78,7 @@ def refused(name, source, student, root, out, capsys):
 
 @pytest.fixture
 def no_model(monkeypatch):
-    for module in ("converting", "distillation", "search"):
+    for module in ("conversion.converting", "distillation.distillation", "conversion.search"):
         monkeypatch.setattr(f"judgerlvr.hysparse.{module}.read_model", lambda *_: pytest.fail("a model was loaded"))
 
 

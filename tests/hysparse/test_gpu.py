@@ -14,10 +14,10 @@ pytestmark = [
 ]
 pytest.importorskip("triton")
 
-from judgerlvr.hysparse.kernel_shapes import MOST_GROUP, MOST_HEAD_DIM  # noqa: E402
 from judgerlvr.hysparse.ops import reference  # noqa: E402
+from judgerlvr.hysparse.ops.kernel_shapes import MOST_GROUP, MOST_HEAD_DIM  # noqa: E402
+from judgerlvr.hysparse.ops.segments import from_lengths, whole  # noqa: E402
 from judgerlvr.hysparse.ops.selection import Selection  # noqa: E402
-from judgerlvr.hysparse.segments import from_lengths, whole  # noqa: E402
 
 BLOCK, COUNT, WINDOW = 64, 4, 100
 SHAPES = [(group, dim) for group in (1, 4, 8, MOST_GROUP) for dim in (64, MOST_HEAD_DIM)]

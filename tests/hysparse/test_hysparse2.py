@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
-from judgerlvr.hysparse.attention import FullAttention, SparseAttention
-from judgerlvr.hysparse.modeling import HySparseDecoderLayer
-from judgerlvr.hysparse.presets import preset
-from judgerlvr.hysparse.segments import whole
-from judgerlvr.hysparse.sizes import arrangements
+import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
+from judgerlvr.hysparse.model.attention import FullAttention, SparseAttention
+from judgerlvr.hysparse.model.modeling import HySparseDecoderLayer
+from judgerlvr.hysparse.model.presets import preset
+from judgerlvr.hysparse.model.sizes import arrangements
+from judgerlvr.hysparse.ops.segments import whole
 from tests.helpers.hysparse2_twin import Twin2
 from tests.helpers.hysparse_models import assert_selection_bites, logits_of, make_model, random_ids
 

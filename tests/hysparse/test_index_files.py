@@ -18,8 +18,8 @@ from benchmarks.hysparse.kernels.index_files import (
     write_small,
 )
 from benchmarks.hysparse.kernels.indices import popular
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.presets import LONG_ROPE, preset
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.presets import LONG_ROPE, preset
 
 BLOCK, COUNT, TOKENS = 16, 3, 150
 

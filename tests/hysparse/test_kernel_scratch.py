@@ -2,7 +2,7 @@
 
 import pytest
 
-from judgerlvr.hysparse.kernel_shapes import (
+from judgerlvr.hysparse.ops.kernel_shapes import (
     OUTER_QUERIES,
     PAIR_BYTES,
     PREFILL_BYTES,

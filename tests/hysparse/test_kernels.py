@@ -16,11 +16,11 @@ if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
 from judgerlvr.hysparse.ops import reference  # noqa: E402
+from judgerlvr.hysparse.ops.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 from judgerlvr.hysparse.ops.selection import Selection, group_scores, select_blocks  # noqa: E402
 from judgerlvr.hysparse.ops.triton import attention  # noqa: E402
 from judgerlvr.hysparse.ops.triton import selection as blocks  # noqa: E402
 from judgerlvr.hysparse.ops.triton.union_tiles import queries_a_tile, union_tiles  # noqa: E402
-from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 
 # Triton's interpreter multiplies bfloat16 matrices as if they held integers.
 HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16

@@ -17,9 +17,9 @@ if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
 from judgerlvr.hysparse.ops import reference  # noqa: E402
+from judgerlvr.hysparse.ops.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 from judgerlvr.hysparse.ops.triton import kv_outer  # noqa: E402
 from judgerlvr.hysparse.ops.triton.reader_lists import reader_lists  # noqa: E402
-from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 
 HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}

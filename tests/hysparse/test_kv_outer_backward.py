@@ -14,8 +14,8 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
-from judgerlvr.hysparse import kernel_shapes  # noqa: E402
-from judgerlvr.hysparse.ops import reference  # noqa: E402
+from judgerlvr.hysparse.ops import kernel_shapes, reference  # noqa: E402
+from judgerlvr.hysparse.ops.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 from judgerlvr.hysparse.ops.triton import attention, overlap  # noqa: E402
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions  # noqa: E402
 from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions, Buffers  # noqa: E402
@@ -23,7 +23,6 @@ from judgerlvr.hysparse.ops.triton.ordered_lists import ordered_lists  # noqa: E
 from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice  # noqa: E402
 from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists  # noqa: E402
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles  # noqa: E402
-from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole  # noqa: E402
 
 # Triton's interpreter multiplies bfloat16 matrices as if they held integers.
 HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16

@@ -18,11 +18,11 @@ if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
 pytestmark = pytest.mark.gpu
 
 from judgerlvr.hysparse.ops import dispatch, reference  # noqa: E402
+from judgerlvr.hysparse.ops.segments import from_lengths, whole  # noqa: E402
 from judgerlvr.hysparse.ops.triton import attention, overlap  # noqa: E402
 from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice  # noqa: E402
 from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists  # noqa: E402
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles  # noqa: E402
-from judgerlvr.hysparse.segments import from_lengths, whole  # noqa: E402
 
 # Triton's interpreter multiplies bfloat16 matrices as if they held integers.
 HALF = torch.bfloat16 if ON_GPU else torch.float16
@@ -136,7 +136,7 @@ def use(monkeypatch, backend):
     monkeypatch.setenv(dispatch.BACKEND_VARIABLE, backend)
     if not ON_GPU and backend != dispatch.REFERENCE:
         operations = dispatch.triton_operations(backend != dispatch.UNION)
-        monkeypatch.setattr("judgerlvr.hysparse.attention.operations", lambda device: operations)
+        monkeypatch.setattr("judgerlvr.hysparse.model.attention.operations", lambda device: operations)
 
 
 def gradients(model, ids, cuts, blocks=None):

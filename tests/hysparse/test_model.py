@@ -7,13 +7,13 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-import judgerlvr.hysparse.registration  # noqa: F401
+import judgerlvr.hysparse.model.registration  # noqa: F401
 from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
-from judgerlvr.hysparse.attention import FullAttention
+from judgerlvr.hysparse.model.attention import FullAttention
+from judgerlvr.hysparse.model.presets import preset
 from judgerlvr.hysparse.ops import dispatch, reference
-from judgerlvr.hysparse.presets import preset
-from judgerlvr.hysparse.rollout_choices import Choices
-from judgerlvr.hysparse.segments import from_lengths, from_mask, whole
+from judgerlvr.hysparse.ops.segments import from_lengths, from_mask, whole
+from judgerlvr.hysparse.replay.rollout_choices import Choices
 from tests.helpers.hysparse_models import NAMES, assert_selection_bites, logits_of, make_model, random_ids
 
 LENGTH = 60

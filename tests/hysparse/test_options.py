@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from judgerlvr.config.domains import Range
-from judgerlvr.hysparse import convert, distill, options, size
-from judgerlvr.hysparse.config import LEAST
+from judgerlvr.hysparse import convert, distill, size
+from judgerlvr.hysparse.conversion import options
+from judgerlvr.hysparse.model.config import LEAST
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.bad_values import CONTROL, NOT_NUMBERS, bad_text, outside
 from tests.helpers.commands import exit_code_of
@@ -44,7 +45,7 @@ def good_command(name, tmp_path):
 @pytest.fixture
 def no_model(monkeypatch):
     """Any read of weights fails the test."""
-    for module in ("converting", "distillation", "search"):
+    for module in ("conversion.converting", "distillation.distillation", "conversion.search"):
         monkeypatch.setattr(f"judgerlvr.hysparse.{module}.read_model", lambda *_: pytest.fail("a model was loaded"))
 
 

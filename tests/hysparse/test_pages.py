@@ -10,7 +10,7 @@ from judgerlvr.hysparse.ops import reference
 from judgerlvr.hysparse.ops.selection import PADDING, Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import decode as decoding
 from judgerlvr.hysparse.ops.triton import page as paged
-from judgerlvr.hysparse.segments import whole
+from judgerlvr.hysparse.ops.segments import whole
 # isort: on
 
 KV_HEADS, DIM, BLOCK, COUNT, LONGEST = 2, 16, 16, 3, 160

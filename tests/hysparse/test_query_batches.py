@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from judgerlvr.hysparse.ops.reference import full_attention_with_selection, sparse_attention
+from judgerlvr.hysparse.ops.segments import whole
 from judgerlvr.hysparse.ops.selection import Selection
-from judgerlvr.hysparse.segments import whole
 from judgerlvr.hysparse.vllm import backend
 from judgerlvr.hysparse.vllm.backend import HySparseImpl, HySparseMetadata, HySparseMetadataBuilder
 from judgerlvr.hysparse.vllm.query_batches import (

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from judgerlvr.hysparse.gates import apply_gate
+from judgerlvr.hysparse.model.gates import apply_gate
 from judgerlvr.hysparse.ops import reference
+from judgerlvr.hysparse.ops.segments import Segments, from_lengths, from_mask, whole
 from judgerlvr.hysparse.ops.selection import Selection, group_scores, select_blocks
-from judgerlvr.hysparse.segments import Segments, from_lengths, from_mask, whole
 from tests.helpers.hysparse_loops import crowded_share, loop_full, loop_selection, loop_sparse, loop_window
 
 LENGTH, DIM = 40, 8

@@ -5,7 +5,7 @@ import pytest
 from judgerlvr.hysparse.agreement.comparison import rollout_of
 from judgerlvr.hysparse.agreement.measures import agreement, equal_experts
 from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
-from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER
+from judgerlvr.hysparse.replay.rollout_choices import REQUEST, TRANSFER
 from tests.helpers.hysparse_engines import SHAPE, generate, start, stop
 from tests.helpers.hysparse_models import NAMES, make_model, random_ids
 

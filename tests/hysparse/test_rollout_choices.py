@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from judgerlvr.engine.in_training.block_metrics import Compared, block_metrics, effective_share
-from judgerlvr.hysparse.rollout_choices import from_parameters, to_parameters
+from judgerlvr.hysparse.replay.rollout_choices import from_parameters, to_parameters
 from judgerlvr.hysparse.vllm import choice_store as store_module
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from tests.helpers.hysparse_models import NAMES, make_model, random_ids

@@ -7,13 +7,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
-import judgerlvr.hysparse.registration  # noqa: F401
-from judgerlvr.hysparse.conversion import adopt, check_kernels, config_from, convert
+import judgerlvr.hysparse.model.registration  # noqa: F401
+from judgerlvr.hysparse.conversion.conversion import adopt, check_kernels, config_from, convert
+from judgerlvr.hysparse.conversion.derived_files import copy_files
+from judgerlvr.hysparse.conversion.options import InitialValues
 from judgerlvr.hysparse.convert import main as run_convert
-from judgerlvr.hysparse.derived_files import copy_files
 from judgerlvr.hysparse.distill import main as run_distill
-from judgerlvr.hysparse.kernel_shapes import BLOCKS, refusals
-from judgerlvr.hysparse.options import InitialValues
+from judgerlvr.hysparse.ops.kernel_shapes import BLOCKS, refusals
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 
@@ -148,7 +148,7 @@ def test_conversion_refuses_what_kernels_refuse(monkeypatch):
 def test_a_shape_without_kernel_is_refused_before_weights(shape, options, tmp_path, capsys, monkeypatch):
     source = make_source(**shape)
     source.save_pretrained(tmp_path / "source")
-    monkeypatch.setattr("judgerlvr.hysparse.converting.read_model", None)
+    monkeypatch.setattr("judgerlvr.hysparse.conversion.converting.read_model", None)
     capsys.readouterr()
     assert run_convert([str(tmp_path / "source"), str(tmp_path / "out"), *options]) == 2
     error = capsys.readouterr().err

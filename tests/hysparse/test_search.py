@@ -8,18 +8,18 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 
-import judgerlvr.hysparse.registration  # noqa: F401
+import judgerlvr.hysparse.model.registration  # noqa: F401
 from data.jsonl import write_jsonl
-from judgerlvr.hysparse import placements
-from judgerlvr.hysparse.conversion import config_from, convert
+from judgerlvr.hysparse.conversion import placements
+from judgerlvr.hysparse.conversion.conversion import config_from, convert
+from judgerlvr.hysparse.conversion.derived_files import copy_files
+from judgerlvr.hysparse.conversion.divergence import heldout_loss
+from judgerlvr.hysparse.conversion.options import InitialValues
+from judgerlvr.hysparse.conversion.placements import Stack, batches_of, greedy, layer_runs, loss_of, losses_of_flips
+from judgerlvr.hysparse.conversion.search import crowded_share, usable
+from judgerlvr.hysparse.conversion.texts import IGNORED, Text, pack, read_texts, read_tokenizer
 from judgerlvr.hysparse.convert import main
-from judgerlvr.hysparse.derived_files import copy_files
-from judgerlvr.hysparse.divergence import heldout_loss
-from judgerlvr.hysparse.layout import FULL, SPARSE
-from judgerlvr.hysparse.options import InitialValues
-from judgerlvr.hysparse.placements import Stack, batches_of, greedy, layer_runs, loss_of, losses_of_flips
-from judgerlvr.hysparse.search import crowded_share, usable
-from judgerlvr.hysparse.texts import IGNORED, Text, pack, read_texts, read_tokenizer
+from judgerlvr.hysparse.model.layout import FULL, SPARSE
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
 from tests.helpers.commands import exit_code_of
@@ -225,7 +225,7 @@ def test_a_candidate_whose_loss_is_no_number_is_not_chosen(wrong, monkeypatch):
 def test_a_curve_with_a_loss_that_is_no_number_chooses_nothing(bad, command, tmp_path, capsys, monkeypatch):
     """The held-out loss of one point after another."""
     losses = iter([float("nan") if point == bad else 1.0 for point in range(5)])
-    monkeypatch.setattr("judgerlvr.hysparse.search.loss_of", lambda *_: next(losses))
+    monkeypatch.setattr("judgerlvr.hysparse.conversion.search.loss_of", lambda *_: next(losses))
     assert main(command) == 2
     assert "held-out loss of " in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -241,7 +241,7 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_a_search_that_cannot_run_is_one_line_before_weights(case, command, capsys, monkeypatch):
-    monkeypatch.setattr("judgerlvr.hysparse.search.read_model", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("judgerlvr.hysparse.conversion.search.read_model", lambda *_: pytest.fail("a model was loaded"))
     capsys.readouterr()
     assert exit_code_of(main, [*command, *WRONG[case]]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.hysparse.presets import PRESETS, preset
+from judgerlvr.hysparse.model.presets import PRESETS, preset
+from judgerlvr.hysparse.model.sizes import MIB, arrangements, costs, count_parameters, pairs
 from judgerlvr.hysparse.size import main
-from judgerlvr.hysparse.sizes import MIB, arrangements, costs, count_parameters, pairs
 from tests.helpers.hysparse_models import make_model, random_ids
 
 PAGE = ROOT / "docs" / "hysparse.md"

@@ -9,8 +9,8 @@ from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-from judgerlvr.hysparse import attention
-from judgerlvr.hysparse.segments import whole
+from judgerlvr.hysparse.model import attention
+from judgerlvr.hysparse.ops.segments import whole
 from tests.helpers.fsdp_ranks import fork
 from tests.helpers.hysparse_models import NAMES, assert_selection_bites, make_model, random_ids
 from tests.helpers.ports import free_port

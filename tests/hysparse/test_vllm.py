@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from judgerlvr.hysparse.segments import whole
+from judgerlvr.hysparse.ops.segments import whole
 from tests.helpers.hysparse_engines import ENGINE, NEW_TOKENS, SHAPE, compare, generate, start, stop
 from tests.helpers.hysparse_loops import crowded_share
 from tests.helpers.hysparse_models import make_model, random_ids

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from judgerlvr.cluster.environment import cpu_sampling
-from judgerlvr.hysparse.presets import preset
+from judgerlvr.hysparse.model.presets import preset
 
 pytestmark = pytest.mark.engine
 
@@ -240,7 +240,7 @@ def test_an_engine_says_once_how_much_memory_its_indices_take(good, capfd, tmp_p
     from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorRole
     from vllm.v1.kv_cache_interface import KVCacheConfig, KVCacheGroupSpec
 
-    from judgerlvr.hysparse.rollout_choices import TRANSFER
+    from judgerlvr.hysparse.replay.rollout_choices import TRANSFER
     from judgerlvr.hysparse.vllm.connector import BlockIndexConnector
 
     monkeypatch.setattr("judgerlvr.hysparse.vllm.choice_store.FOLDERS", (tmp_path,))

@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
 pytest.importorskip("vllm")
 
-from judgerlvr.hysparse.modeling import HySparseForCausalLM  # noqa: E402
-from judgerlvr.hysparse.segments import whole  # noqa: E402
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM  # noqa: E402
+from judgerlvr.hysparse.ops.segments import whole  # noqa: E402
 from tests.helpers.hysparse_loops import crowded_share  # noqa: E402
 from tests.helpers.hysparse_models import make_model, random_ids  # noqa: E402
 

@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 import torch
 
-from judgerlvr.hysparse.attention import SparseAttention
-from judgerlvr.hysparse.segments import whole
+from judgerlvr.hysparse.model.attention import SparseAttention
+from judgerlvr.hysparse.ops.segments import whole
 from tests.helpers.hysparse_models import NAMES, assert_selection_bites, make_model, random_ids
 from tests.helpers.hysparse_twin import Twin
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.hysparse.presets import preset
+from judgerlvr.hysparse.model.presets import preset
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.stage1_judge import main as stage1
 from judgerlvr.stage2_generate import main as stage2

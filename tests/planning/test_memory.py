@@ -11,7 +11,7 @@ from judgerlvr.config.cards import CARDS
 from judgerlvr.config.choices import Recompute
 from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.engine.policy_passes import head_log_probs
-from judgerlvr.hysparse.presets import preset
+from judgerlvr.hysparse.model.presets import preset
 from judgerlvr.planning.constants import HEAD_LOGITS
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import Machine

@@ -8,13 +8,13 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
 from judgerlvr.config.load import ROOT, load_config
 from judgerlvr.engine.rollout_experts.rows import packed
-from judgerlvr.hysparse.layout import beyond_kernels
-from judgerlvr.hysparse.presets import PRESETS, preset
-from judgerlvr.hysparse.rollout_choices import carried_sizes
-from judgerlvr.hysparse.sizes import costs, count_parameters
+from judgerlvr.hysparse.model.layout import beyond_kernels
+from judgerlvr.hysparse.model.presets import PRESETS, preset
+from judgerlvr.hysparse.model.sizes import costs, count_parameters
+from judgerlvr.hysparse.replay.rollout_choices import carried_sizes
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.shapes import read_shape, shape_of
 from judgerlvr.planning.storage import host_parts

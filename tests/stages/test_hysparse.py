@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.hysparse.remote_code import MODULES, flat_name
+from judgerlvr.hysparse.model.remote_code import MODULES, flat_name
 from judgerlvr.runs.metrics import read_metrics
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.stage_runs import SMALL

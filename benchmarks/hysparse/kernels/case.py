@@ -13,8 +13,8 @@ from torch import Tensor
 from benchmarks.hysparse.kernels.index_files import stored
 from benchmarks.hysparse.kernels.indices import drifting
 from benchmarks.hysparse.kernels.table import Row, Table, Work
+from judgerlvr.hysparse.ops.segments import Segments, whole
 from judgerlvr.hysparse.ops.selection import Selection
-from judgerlvr.hysparse.segments import Segments, whole
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # Triton's interpreter multiplies bfloat16 matrices as if they held integers.

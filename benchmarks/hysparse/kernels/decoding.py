@@ -12,9 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.hysparse.kernels.case import DEVICE, DTYPE, Case
 from benchmarks.hysparse.kernels.table import Row, Work
+from judgerlvr.hysparse.ops.segments import whole
 from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.ops.triton import decode as kernels
-from judgerlvr.hysparse.segments import whole
 
 # (layers, full layers) of each stack.
 STACKS = ((36, 9), (49, 5))

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from benchmarks.hysparse.kernels.case import Case, sources
 from benchmarks.hysparse.kernels.table import Row, Work
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton import attention
-from judgerlvr.hysparse.segments import Segments
 
 SPARSE = 3
 

@@ -27,9 +27,9 @@ from benchmarks.hysparse.kernels.index_files import alternating, description, re
 from benchmarks.hysparse.kernels.indices import jaccard
 from data.jsonl import read_jsonl
 from data.prompts import as_chat
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.ops.segments import whole
 from judgerlvr.hysparse.ops.triton.union_tiles import mean_union, union_tiles
-from judgerlvr.hysparse.segments import whole
 from judgerlvr.models.prompt_tokens import encode_prompt
 from rewards.errors import InputError
 

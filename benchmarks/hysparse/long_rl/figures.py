@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.hysparse.long_rl.equal import NORMAL
 from data.jsonl import read_jsonl
 from judgerlvr.evaluation.intervals import wilson_ends
-from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.runs.metrics import MEAN_TOKENS, REWARD, StepRow
 
 PARTS = ("gen", "old_log_prob", "update_actor", "update_weights", "save_checkpoint", "step")

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.hysparse.kernels.case import DEVICE
 from benchmarks.hysparse.long_rl.policy import chances_of, heldout_hidden
 from benchmarks.hysparse.long_rl.task import HELDOUT, Task, examples
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 
 # Seeds of the problems of looks, of the landing, and of the accuracies that are reported.
 LOOKS, LANDING, FRESH = HELDOUT, HELDOUT + 1, HELDOUT + 2

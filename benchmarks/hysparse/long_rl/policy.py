@@ -14,7 +14,7 @@ from benchmarks.hysparse.kernels.case import DEVICE
 from benchmarks.hysparse.long_rl.task import Example, Task, response
 from benchmarks.hysparse.long_rl.words import Words, make_tokenizer
 from benchmarks.hysparse.recall.models import EMBEDDING, SymbolLookup, twin
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.tinyworld.making.checkpoint import save_checkpoint
 
 LATER = 0.05  # of the start's scale, for the attention of all layers but the first

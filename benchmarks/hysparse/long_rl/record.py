@@ -26,7 +26,7 @@ from benchmarks.hysparse.long_rl.figures import (
     waits_of,
 )
 from benchmarks.hysparse.long_rl.stages import keys
-from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.runs.metrics import METRICS, merge_steps, read_metrics
 
 LIBRARIES = ("vllm", "verl", "ray", "transformers")

@@ -30,7 +30,7 @@ from benchmarks.hysparse.long_rl.options import Lesson, lessons_of, parse_argume
 from benchmarks.hysparse.long_rl.policy import accuracy, chances_of, heldout_hidden, make_policy, save_policy
 from benchmarks.hysparse.long_rl.task import HELDOUT, Example, Task, draw_example, examples, response
 from benchmarks.hysparse.recall.models import groups
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 
 SHORT_WARMUP = 20  # steps
 # Share of right words at which a lesson ends.

@@ -17,8 +17,8 @@ from benchmarks.hysparse.kernels.index_files import write_small
 from benchmarks.hysparse.kernels.indices import jaccard
 from benchmarks.hysparse.recall.models import embedded, heldout_rows
 from benchmarks.hysparse.recall.task import Task
-from judgerlvr.hysparse.attention import FullAttention
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.attention import FullAttention
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.ops.selection import Selection
 
 

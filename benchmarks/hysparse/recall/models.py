@@ -16,10 +16,10 @@ from torch.nn import functional
 
 from benchmarks.hysparse.kernels.case import DEVICE
 from benchmarks.hysparse.recall.task import Batch, Task, batch
-from judgerlvr.hysparse.attention import Projections
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.presets import preset
+from judgerlvr.hysparse.model.attention import Projections
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.presets import preset
 
 MODELS = ("HySparse", "full attention", "window hybrid")
 AHEAD = 2  # steps that the CPU may queue before it waits for the GPU

@@ -50,7 +50,7 @@ class Cell:
 
 
 def configuration(shape: str, model: str, arguments: argparse.Namespace) -> Any:
-    from judgerlvr.hysparse.presets import preset
+    from judgerlvr.hysparse.model.presets import preset
 
     sizes = LAYOUTS[shape] | {
         "hidden_size": arguments.hidden,

@@ -13,7 +13,7 @@ from judgerlvr.engine.private.single_turn import PromptsOnce
 from judgerlvr.engine.rollout_experts.rows import REQUEST as EXPERT_REQUEST
 from judgerlvr.engine.rollout_experts.rows import from_parameters as chosen_experts
 from judgerlvr.engine.rollout_experts.rows import packed
-from judgerlvr.hysparse.rollout_choices import REQUEST, from_parameters
+from judgerlvr.hysparse.replay.rollout_choices import REQUEST, from_parameters
 
 # vLLM would hand over every response token by token, and as text.
 ONCE = {"output_kind": RequestOutputKind.FINAL_ONLY, "detokenize": False}

@@ -11,8 +11,8 @@ import transfer_queue
 from torch import Tensor
 
 from judgerlvr.hysparse.agreement.measures import crowded_rows, split_difference
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.rollout_choices import carried_sizes
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.replay.rollout_choices import carried_sizes
 
 FIELDS = ["differing_used", "differing_chosen", "old_log_probs", "rollout_log_probs"]
 EXPERTS = "differing_experts"

@@ -30,7 +30,7 @@ from judgerlvr.engine.private.balancing import SameUpdates
 from judgerlvr.engine.private.separate_trainer import OneSync
 from judgerlvr.engine.private.validation import ValidationFigures
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
-from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.runs.checkpoints import Progress, read_seal
 from judgerlvr.runs.manifest import read_manifest, write_manifest
 from judgerlvr.runs.metrics import (

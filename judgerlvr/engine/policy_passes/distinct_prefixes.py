@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from judgerlvr.hysparse.buckets import Buckets
+from judgerlvr.hysparse.ops.buckets import Buckets
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from transformers import AttentionInterface
 from judgerlvr.engine.devices import PACKED
 from judgerlvr.engine.policy_passes.distinct_prefixes import DistinctPrefixes
 from judgerlvr.engine.policy_passes.shared_row import SharedRow
-from judgerlvr.hysparse.buckets import Buckets, buckets_of
+from judgerlvr.hysparse.ops.buckets import Buckets, buckets_of
 
 # Sequences from this length on may be padded. Between the two measured lengths, by interpolation.
 LONG = 16_384

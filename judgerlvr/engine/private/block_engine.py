@@ -15,8 +15,8 @@ from judgerlvr.engine.devices import COMPARING, REPLAYING
 from judgerlvr.engine.private.carried_field import CARRIED
 from judgerlvr.engine.private.training_engine import HeadEngine
 from judgerlvr.hysparse.agreement.measures import equal_experts
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.rollout_choices import blank, joined, unpacked
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.replay.rollout_choices import blank, joined, unpacked
 
 
 def for_model(carried: Tensor, lengths: Tensor, config: HySparseConfig, padding: int) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeTopKRouter
 
-from judgerlvr.hysparse.experts import router_weights
+from judgerlvr.hysparse.model.experts import router_weights
 
 
 class GivenRouter:

@@ -13,13 +13,20 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
+import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.rollout_choices import REQUEST, TRANSFER, Choices, from_parameters, unpacked, without_last
-from judgerlvr.hysparse.served import check_served
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.replay.rollout_choices import (
+    REQUEST,
+    TRANSFER,
+    Choices,
+    from_parameters,
+    unpacked,
+    without_last,
+)
+from judgerlvr.hysparse.replay.served import check_served
 from rewards.errors import InputError
 
 # The first three have options of their own. The comparison rests on the others.

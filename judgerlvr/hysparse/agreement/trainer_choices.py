@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.rollout_choices import Choices
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.replay.rollout_choices import Choices
 
 
 def trainer_choices(

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from judgerlvr.hysparse.buckets import Buckets
-from judgerlvr.hysparse.segments import Segments, whole
+from judgerlvr.hysparse.ops.buckets import Buckets
+from judgerlvr.hysparse.ops.segments import Segments, whole
 
 
 def by_sequence(operation: Callable[..., Any], tensors: int = 3) -> Callable[..., Any]:

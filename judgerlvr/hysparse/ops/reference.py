@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of, group_scores, select_blocks, selected_mask
-from judgerlvr.hysparse.segments import Segments
 
 
 @dataclass(frozen=True)

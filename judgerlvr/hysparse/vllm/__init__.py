@@ -13,7 +13,7 @@ def register() -> None:
     """Make vLLM know the architecture and transformers the model type; repeating it changes nothing."""
     from vllm import ModelRegistry
 
-    import judgerlvr.hysparse.registration  # noqa: F401  (registers the configuration with transformers)
+    import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the configuration with transformers)
     from judgerlvr.hysparse.vllm.compat import register_custom_backend
 
     if ARCHITECTURE not in ModelRegistry.get_supported_archs():

@@ -1,4 +1,4 @@
-"""The attention modules of ``judgerlvr.hysparse.attention`` on vLLM's layers, caches and tensor parallelism."""
+"""The attention modules of ``judgerlvr.hysparse.model.attention`` on vLLM's layers, caches and tensor parallelism."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from vllm.model_executor.layers.linear import ColumnParallelLinear, QKVParallelL
 from vllm.model_executor.layers.rotary_embedding import get_rope
 from vllm.model_executor.model_loader.weight_utils import sharded_weight_loader
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.layout import FULL, source_layer
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import FULL, source_layer
 from judgerlvr.hysparse.vllm.backend import backend_for
 from judgerlvr.hysparse.vllm.compat import schedules_in_the_step, sink_dtype, source_impl, without_window
 

@@ -29,8 +29,8 @@ from vllm.v1.attention.backend import (
     MultipleOf,
 )
 
-from judgerlvr.hysparse.kernel_shapes import prefill_reserve
 from judgerlvr.hysparse.ops.dispatch import operations, paged_kernels
+from judgerlvr.hysparse.ops.kernel_shapes import prefill_reserve
 from judgerlvr.hysparse.ops.selection import PADDING, Selection
 from judgerlvr.hysparse.vllm.checks import check_group
 from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape, host_lengths, split_decodes_and_prefills

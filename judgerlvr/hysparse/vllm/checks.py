@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from judgerlvr.hysparse.layout import ALONE, FULL, beyond_kernels
+from judgerlvr.hysparse.model.layout import ALONE, FULL, beyond_kernels
 from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.vllm.compat import get_pp_indices, merged_window, routes_in_kernel
 

@@ -20,7 +20,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 )
 from vllm.forward_context import get_forward_context
 
-from judgerlvr.hysparse.rollout_choices import KEY, carried_sizes, to_parameters
+from judgerlvr.hysparse.replay.rollout_choices import KEY, carried_sizes, to_parameters
 from judgerlvr.hysparse.vllm.checks import check_carried, check_routers
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from judgerlvr.hysparse.vllm.compat import routing_capture

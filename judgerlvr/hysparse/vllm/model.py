@@ -12,7 +12,7 @@ from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 from vllm.model_executor.models.interfaces import SupportsPP
 from vllm.model_executor.models.utils import AutoWeightsLoader, extract_layer_index, maybe_prefix
 
-from judgerlvr.hysparse.layout import FULL
+from judgerlvr.hysparse.model.layout import FULL
 from judgerlvr.hysparse.vllm.attention import FullAttention, SparseAttention
 from judgerlvr.hysparse.vllm.checks import check_engine
 from judgerlvr.hysparse.vllm.compat import (

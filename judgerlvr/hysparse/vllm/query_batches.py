@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from judgerlvr.hysparse.kernel_shapes import PREFILL_KEYS
 from judgerlvr.hysparse.ops.dispatch import paged_kernels
-from judgerlvr.hysparse.segments import Segments
+from judgerlvr.hysparse.ops.kernel_shapes import PREFILL_KEYS
+from judgerlvr.hysparse.ops.segments import Segments
 
 
 @dataclass(frozen=True)

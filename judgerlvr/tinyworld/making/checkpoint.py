@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from judgerlvr.hysparse.remote_code import remove_code
+from judgerlvr.hysparse.model.remote_code import remove_code
 
 _BASES = Path(__file__).parents[1] / "base"
 

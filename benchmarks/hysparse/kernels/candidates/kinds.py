@@ -10,12 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from benchmarks.hysparse.kernels.hybrid_block import SparseKernels
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton import attention
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions
 from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions
 from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
-from judgerlvr.hysparse.segments import Segments
 
 
 @dataclass(frozen=True)

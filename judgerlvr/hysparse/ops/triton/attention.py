@@ -11,7 +11,8 @@ import torch
 import triton
 from torch import Tensor
 
-from judgerlvr.hysparse.kernel_shapes import refusals
+from judgerlvr.hysparse.ops.kernel_shapes import refusals
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import gate_kernels as gating
 from judgerlvr.hysparse.ops.triton import range_kernels as flash
@@ -23,7 +24,6 @@ from judgerlvr.hysparse.ops.triton.selection import select, share
 from judgerlvr.hysparse.ops.triton.tile_shapes import dense, fitted, rows_of, shape_of
 from judgerlvr.hysparse.ops.triton.union_attention import UnionAttention
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
-from judgerlvr.hysparse.segments import Segments
 
 # Bytes of block maxima that are held at once. At 32 heads and 128k tokens, 2,048 queries fit.
 MAXIMA_BYTES = 2**29

@@ -11,11 +11,11 @@ import torch
 import triton
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import decode_kernels as decode
 from judgerlvr.hysparse.ops.triton.selection import select
 from judgerlvr.hysparse.ops.triton.tile_shapes import TABLE, rows_of
-from judgerlvr.hysparse.segments import Segments
 
 SMALLEST_PRODUCT = 16
 # Programs that keep the memory of an H100's 132 multiprocessors busy, and the most splits that a program merges.

@@ -15,11 +15,11 @@ import torch
 import triton
 from torch import Tensor
 
-from judgerlvr.hysparse.kernel_shapes import OUTER_MEGABYTES
+from judgerlvr.hysparse.ops.kernel_shapes import OUTER_MEGABYTES
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton.kv_outer_kernels import merge_kernel, partial_kernel
 from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists
 from judgerlvr.hysparse.ops.triton.tile_shapes import rows_of, shape_of
-from judgerlvr.hysparse.segments import Segments
 
 Made = TypeVar("Made")
 # Most bytes of partial rows that a span of one KV head takes.

@@ -22,7 +22,8 @@ import torch
 import triton
 from torch import Tensor
 
-from judgerlvr.hysparse.kernel_shapes import OUTER_SPAN, OUTER_TASK
+from judgerlvr.hysparse.ops.kernel_shapes import OUTER_SPAN, OUTER_TASK
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton.kv_outer import (
     OuterOptions,
     as_many_as_fit,
@@ -37,7 +38,6 @@ from judgerlvr.hysparse.ops.triton.kv_outer_backward_kernels import (
 )
 from judgerlvr.hysparse.ops.triton.ordered_lists import OrderedLists
 from judgerlvr.hysparse.ops.triton.tile_shapes import rows_of, shape_of
-from judgerlvr.hysparse.segments import Segments
 
 
 @dataclass(frozen=True)

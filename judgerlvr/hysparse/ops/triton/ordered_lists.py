@@ -8,9 +8,9 @@ import torch
 import triton
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton.list_kernels import slot_kernel
 from judgerlvr.hysparse.ops.triton.reader_lists import STEP, ReaderLists, placed, section_bounds, tasks_of
-from judgerlvr.hysparse.segments import Segments
 
 
 @dataclass(frozen=True)

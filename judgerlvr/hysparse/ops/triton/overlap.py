@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from judgerlvr.hysparse.kernel_shapes import MOST_GROUP, MOST_HEAD_DIM, OUTER_QUERIES
+from judgerlvr.hysparse.ops.kernel_shapes import MOST_GROUP, MOST_HEAD_DIM, OUTER_QUERIES
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton.gradients import delta_of, sink_gradient
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions, kv_outer_forward, pair_bytes, span_of
 from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions, kv_outer_backward
@@ -22,7 +23,6 @@ from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists, reader_lists
 from judgerlvr.hysparse.ops.triton.selection import share
 from judgerlvr.hysparse.ops.triton.union_attention import union_forward
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles, mean_union
-from judgerlvr.hysparse.segments import Segments
 
 # Tests compile half precision alone.
 ITEM_BYTES = 2

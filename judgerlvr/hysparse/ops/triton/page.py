@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import triton
 from torch import Tensor, float32
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.selection import Selection, blocks_of
 from judgerlvr.hysparse.ops.triton import decode as decoding
 from judgerlvr.hysparse.ops.triton import decode_kernels as decode
@@ -18,7 +19,6 @@ from judgerlvr.hysparse.ops.triton import page_kernels as pages
 from judgerlvr.hysparse.ops.triton.attention import check
 from judgerlvr.hysparse.ops.triton.selection import select
 from judgerlvr.hysparse.ops.triton.tile_shapes import TABLE
-from judgerlvr.hysparse.segments import Segments
 
 GATHERED_ROWS = 64
 

@@ -9,8 +9,8 @@ import torch
 import triton
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton.list_kernels import count_kernel, fill_kernel
-from judgerlvr.hysparse.segments import Segments
 
 STEP = 1024
 

@@ -6,11 +6,11 @@ import torch
 import triton
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.selection import Selection
 from judgerlvr.hysparse.ops.triton.selection_kernels import select_kernel, threshold_kernel, union_kernel
 from judgerlvr.hysparse.ops.triton.tile_shapes import TABLE
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles, queries_a_tile
-from judgerlvr.hysparse.segments import Segments
 
 MOST_KEYS = 2**25
 # Blocks whose scores fit in the registers of a program; a row of more is sorted in steps.

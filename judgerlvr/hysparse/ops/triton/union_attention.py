@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.triton import sparse_kernels as sparse
 from judgerlvr.hysparse.ops.triton.gradients import delta_of, sink_gradient
 from judgerlvr.hysparse.ops.triton.tile_shapes import rows_of, shape_of, tiles_of, union_options
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
-from judgerlvr.hysparse.segments import Segments
 
 
 class UnionAttention(torch.autograd.Function):

@@ -12,8 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from judgerlvr.hysparse.ops.segments import Segments
 from judgerlvr.hysparse.ops.selection import PADDING
-from judgerlvr.hysparse.segments import Segments
 
 BITS = 64
 SMALLEST_PRODUCT = 16

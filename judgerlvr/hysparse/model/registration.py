@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 
 
 def register() -> None:

@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from judgerlvr.hysparse.buckets import Buckets, buckets_of
+from judgerlvr.hysparse.ops.buckets import Buckets, buckets_of
 
 
 @dataclass(frozen=True)

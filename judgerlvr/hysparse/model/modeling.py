@@ -21,10 +21,10 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import (
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
-from judgerlvr.hysparse.attention import FullAttention, SelectedBlocks, SparseAttention, Step
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.experts import ChosenExperts, SparseMoeBlock
-from judgerlvr.hysparse.segments import segments_of
+from judgerlvr.hysparse.model.attention import FullAttention, SelectedBlocks, SparseAttention, Step
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.experts import ChosenExperts, SparseMoeBlock
+from judgerlvr.hysparse.ops.segments import segments_of
 
 SINKS = ["sinks", "sinks_sparse", "sinks_swa"]
 

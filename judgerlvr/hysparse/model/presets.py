@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.layout import FULL, SPARSE, WINDOWS
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import FULL, SPARSE, WINDOWS
 
 LONG_ROPE = {"rope_type": "default", "rope_theta": 640_000.0}
 SHORT_ROPE = {"rope_type": "default", "rope_theta": 10_000.0}

@@ -10,15 +10,15 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.conversion import pick_device, read_model, starting_values
-from judgerlvr.hysparse.divergence import check_loss
-from judgerlvr.hysparse.layout import FULL, letters, with_full
-from judgerlvr.hysparse.options import COSTS, DEVICE, SEARCHING, given
-from judgerlvr.hysparse.placements import Stack, batches_of, greedy, loss_of
-from judgerlvr.hysparse.sizes import MIB, arrangements
-from judgerlvr.hysparse.spent import spending
-from judgerlvr.hysparse.texts import Packed, Text, on, pack, read_texts, read_tokenizer
+from judgerlvr.hysparse.conversion.conversion import pick_device, read_model, starting_values
+from judgerlvr.hysparse.conversion.divergence import check_loss
+from judgerlvr.hysparse.conversion.options import COSTS, DEVICE, SEARCHING, given
+from judgerlvr.hysparse.conversion.placements import Stack, batches_of, greedy, loss_of
+from judgerlvr.hysparse.conversion.spent import spending
+from judgerlvr.hysparse.conversion.texts import Packed, Text, on, pack, read_texts, read_tokenizer
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import FULL, letters, with_full
+from judgerlvr.hysparse.model.sizes import MIB, arrangements
 from rewards.errors import InputError
 from rewards.wording import counted
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data.row_files import source_sha256
-from judgerlvr.hysparse.derived_files import check_new
+from judgerlvr.hysparse.conversion.derived_files import check_new
 from rewards.errors import InputError, reading
 
 CURVE, SETTINGS, CHECKPOINTS = "distill.jsonl", "distill.json", "checkpoints"

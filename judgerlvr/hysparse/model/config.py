@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import Qwen3MoeConfig
 
-from judgerlvr.hysparse.layout import (
+from judgerlvr.hysparse.model.layout import (
     EVERY,
     FULL,
     ROTARY,
@@ -18,8 +18,8 @@ from judgerlvr.hysparse.layout import (
     paired,
     source_layer,
 )
+from judgerlvr.hysparse.model.remote_code import AUTO_MAP, write_code
 from judgerlvr.hysparse.ops.selection import Selection
-from judgerlvr.hysparse.remote_code import AUTO_MAP, write_code
 
 # Whole numbers of a configuration by the least that a model can have.
 LEAST = {

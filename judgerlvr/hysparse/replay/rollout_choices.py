@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from judgerlvr.hysparse.carried_sizes import HEADER, PART, CarriedSizes
-from judgerlvr.hysparse.config import HySparseConfig
+from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.ops.selection import PADDING
+from judgerlvr.hysparse.replay.carried_sizes import HEADER, PART, CarriedSizes
 
 KEY = "block_indices"
 # A request asks for its choices with this entry of vLLM's ``SamplingParams.extra_args``.

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from judgerlvr.hysparse.texts import IGNORED, Packed
+from judgerlvr.hysparse.conversion.texts import IGNORED, Packed
 from rewards.errors import InputError
 
 

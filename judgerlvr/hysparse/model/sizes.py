@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.layout import LayerRow, letters
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.presets import INFERRED, PRESETS, preset
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import LayerRow, letters
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.model.presets import INFERRED, PRESETS, preset
 from rewards.errors import InputError, reading
 from rewards.wording import counted
 

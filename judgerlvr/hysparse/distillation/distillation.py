@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.conversion import (
+from judgerlvr.hysparse.conversion.conversion import (
     adopt,
     check_kernels,
     check_stored,
@@ -22,9 +21,18 @@ from judgerlvr.hysparse.conversion import (
     stored_dtype,
     target_config,
 )
-from judgerlvr.hysparse.conversion_plan import Distilling, card_for, check_card, distilling_line, largest_pass
-from judgerlvr.hysparse.derived_files import check_new, copy_files
-from judgerlvr.hysparse.distillation_folder import (
+from judgerlvr.hysparse.conversion.conversion_plan import (
+    Distilling,
+    card_for,
+    check_card,
+    distilling_line,
+    largest_pass,
+)
+from judgerlvr.hysparse.conversion.derived_files import check_new, copy_files
+from judgerlvr.hysparse.conversion.options import SHAPE, given
+from judgerlvr.hysparse.conversion.spent import spending
+from judgerlvr.hysparse.conversion.texts import Packed, read_texts, read_tokenizer, split_texts
+from judgerlvr.hysparse.distillation.distillation_folder import (
     CHECKPOINTS,
     check_folder,
     last_checkpoint,
@@ -32,11 +40,9 @@ from judgerlvr.hysparse.distillation_folder import (
     settings_of,
     write_curve,
 )
-from judgerlvr.hysparse.distiller import Distiller, goal_of, share_rows, trainer_arguments
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.options import SHAPE, given
-from judgerlvr.hysparse.spent import spending
-from judgerlvr.hysparse.texts import Packed, read_texts, read_tokenizer, split_texts
+from judgerlvr.hysparse.distillation.distiller import Distiller, goal_of, share_rows, trainer_arguments
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.models.finite import is_finite
 from rewards.errors import InputError
 

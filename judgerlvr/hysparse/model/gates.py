@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.layout import LayerRow
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import LayerRow
 
 
 def gate_projection(config: HySparseConfig, row: LayerRow) -> nn.Linear:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from judgerlvr.hysparse.layout import ALONE, beyond_kernels
+from judgerlvr.hysparse.model.layout import ALONE, beyond_kernels
 from rewards.errors import InputError
 
 

@@ -21,9 +21,9 @@ from transformers import (
     TrainingArguments,
 )
 
-from judgerlvr.hysparse.divergence import check_loss, divergence, heldout_loss
-from judgerlvr.hysparse.modeling import HySparseDecoderLayer, HySparseForCausalLM
-from judgerlvr.hysparse.texts import Packed, on
+from judgerlvr.hysparse.conversion.divergence import check_loss, divergence, heldout_loss
+from judgerlvr.hysparse.conversion.texts import Packed, on
+from judgerlvr.hysparse.model.modeling import HySparseDecoderLayer, HySparseForCausalLM
 from rewards.errors import InputError
 
 Row = dict[str, Tensor]

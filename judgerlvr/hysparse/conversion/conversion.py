@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRotaryEmbedding
 
-import judgerlvr.hysparse.registration  # noqa: F401  (registers the model type)
-from judgerlvr.hysparse.attention import SparseAttention
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.derived_files import check_new, copy_files, has_weights
-from judgerlvr.hysparse.kernel_shapes import accepted, refusals
-from judgerlvr.hysparse.layout import beyond_kernels, layer_types, with_full
-from judgerlvr.hysparse.modeling import HySparseForCausalLM
-from judgerlvr.hysparse.options import DEFAULT_RATIO, InitialValues
+import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
+from judgerlvr.hysparse.conversion.derived_files import check_new, copy_files, has_weights
+from judgerlvr.hysparse.conversion.options import DEFAULT_RATIO, InitialValues
+from judgerlvr.hysparse.model.attention import SparseAttention
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import beyond_kernels, layer_types, with_full
+from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.ops.kernel_shapes import accepted, refusals
 from judgerlvr.models.configuration import read_config
 from judgerlvr.models.finite import is_finite
 from judgerlvr.models.tensors import QUANTISED, check_tensors

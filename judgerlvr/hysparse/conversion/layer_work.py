@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from judgerlvr.hysparse import conversion_rates as rates
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.layout import FULL
-from judgerlvr.hysparse.sizes import FLOPS_PER_PAIR_AND_DIM, pairs
+from judgerlvr.hysparse.conversion import conversion_rates as rates
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import FULL
+from judgerlvr.hysparse.model.sizes import FLOPS_PER_PAIR_AND_DIM, pairs
 
 TERA, MICRO = 1e12, 1e-6
 

@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from transformers import PreTrainedModel
 
-from judgerlvr.hysparse.attention import SelectedBlocks, Step
-from judgerlvr.hysparse.conversion import adopt, config_from
-from judgerlvr.hysparse.layout import FULL, SPARSE
-from judgerlvr.hysparse.options import InitialValues
-from judgerlvr.hysparse.segments import segments_of
-from judgerlvr.hysparse.texts import IGNORED, Packed
+from judgerlvr.hysparse.conversion.conversion import adopt, config_from
+from judgerlvr.hysparse.conversion.options import InitialValues
+from judgerlvr.hysparse.conversion.texts import IGNORED, Packed
+from judgerlvr.hysparse.model.attention import SelectedBlocks, Step
+from judgerlvr.hysparse.model.layout import FULL, SPARSE
+from judgerlvr.hysparse.ops.segments import segments_of
 
 
 @dataclass(frozen=True)

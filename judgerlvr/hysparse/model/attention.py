@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from transformers import Cache
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRMSNorm, rotate_half
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.gates import apply_gate, gate_projection
-from judgerlvr.hysparse.layout import LayerRow
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.gates import apply_gate, gate_projection
+from judgerlvr.hysparse.model.layout import LayerRow
 from judgerlvr.hysparse.ops.dispatch import REFERENCE_OPERATIONS, Operations, operations
-from judgerlvr.hysparse.segments import Segments
+from judgerlvr.hysparse.ops.segments import Segments
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,23 @@ import argparse
 
 from transformers import PreTrainedModel
 
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.conversion import adopt, read_model, save, starting_values, stored_dtype, target_config
-from judgerlvr.hysparse.conversion_plan import card_for, check_card, largest_pass, search_line
-from judgerlvr.hysparse.conversion_rates import DISK_GB_S
-from judgerlvr.hysparse.derived_files import check_new
-from judgerlvr.hysparse.layout import letters
-from judgerlvr.hysparse.placements import layer_runs
-from judgerlvr.hysparse.search import Point, check_asked, check_count, find, read_parts, write_curve
-from judgerlvr.hysparse.sizes import MIB, count_parameters, report
-from judgerlvr.hysparse.texts import pack
+from judgerlvr.hysparse.conversion.conversion import (
+    adopt,
+    read_model,
+    save,
+    starting_values,
+    stored_dtype,
+    target_config,
+)
+from judgerlvr.hysparse.conversion.conversion_plan import card_for, check_card, largest_pass, search_line
+from judgerlvr.hysparse.conversion.conversion_rates import DISK_GB_S
+from judgerlvr.hysparse.conversion.derived_files import check_new
+from judgerlvr.hysparse.conversion.placements import layer_runs
+from judgerlvr.hysparse.conversion.search import Point, check_asked, check_count, find, read_parts, write_curve
+from judgerlvr.hysparse.conversion.texts import pack
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import letters
+from judgerlvr.hysparse.model.sizes import MIB, count_parameters, report
 from rewards.wording import counted
 
 UNMEASURED = (

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import torch
 
 from judgerlvr.config.cards import CARDS
-from judgerlvr.hysparse import conversion_rates as rates
-from judgerlvr.hysparse.config import HySparseConfig
-from judgerlvr.hysparse.kernel_shapes import sparse_scratch
-from judgerlvr.hysparse.layer_work import TERA, Speeds, elements, layer_seconds, multiplied, saved_bytes
-from judgerlvr.hysparse.layout import FULL, SPARSE
-from judgerlvr.hysparse.placements import batches_of, layer_runs
-from judgerlvr.hysparse.sizes import count_parameters
-from judgerlvr.hysparse.texts import IGNORED, Packed
+from judgerlvr.hysparse.conversion import conversion_rates as rates
+from judgerlvr.hysparse.conversion.layer_work import TERA, Speeds, elements, layer_seconds, multiplied, saved_bytes
+from judgerlvr.hysparse.conversion.placements import batches_of, layer_runs
+from judgerlvr.hysparse.conversion.texts import IGNORED, Packed
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.model.layout import FULL, SPARSE
+from judgerlvr.hysparse.model.sizes import count_parameters
+from judgerlvr.hysparse.ops.kernel_shapes import sparse_scratch
 from rewards.errors import InputError
 
 GIB = 2**30

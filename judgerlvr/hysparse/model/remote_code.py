@@ -14,17 +14,18 @@ AUTO_MAP = {
     "AutoConfig": "hysparse_config.HySparseConfig",
     "AutoModelForCausalLM": "hysparse_modeling.HySparseForCausalLM",
 }
+OWN = "model.remote_code"
 # All files that hysparse_modeling imports, directly or not. A test loads a saved directory without the package.
 MODULES = (
-    "config",
-    "remote_code",
-    "layout",
-    "buckets",
-    "segments",
-    "gates",
-    "attention",
-    "experts",
-    "modeling",
+    "model.config",
+    OWN,
+    "model.layout",
+    "ops.buckets",
+    "ops.segments",
+    "model.gates",
+    "model.attention",
+    "model.experts",
+    "model.modeling",
     "ops.selection",
     "ops.reference",
     "ops.by_sequence",
@@ -35,8 +36,11 @@ PACKAGE_IMPORT = re.compile(r"^from judgerlvr\.hysparse\.([\w.]+) import ", flag
 
 
 def flat_name(module: str) -> str:
-    """Module name inside a saved directory: ``ops.selection`` becomes ``hysparse_ops_selection``."""
-    return PREFIX + module.replace(".", "_")
+    """Module name inside a saved directory: ``ops.selection`` becomes ``hysparse_ops_selection``.
+
+    The folder ``model`` is left out, so that names in saved directories stay as they were.
+    """
+    return PREFIX + module.removeprefix("model.").replace(".", "_")
 
 
 def flatten(source: str) -> str:
@@ -47,13 +51,15 @@ def flatten(source: str) -> str:
 def write_code(folder: str | os.PathLike[str]) -> None:
     """Write the flat copies into ``folder``. A model that was itself loaded as remote code can do so too."""
     here = Path(__file__).parent
-    packaged = {module: here / (module.replace(".", "/") + ".py") for module in MODULES}
-    for module, file in packaged.items():
+    for module in MODULES:
         flat = f"{flat_name(module)}.py"
-        source = flatten(file.read_text()) if file.exists() else (here / flat).read_text()
-        if file.exists() and module == "remote_code":
-            source += keep_together()
-        (Path(folder) / flat).write_text(source)
+        (Path(folder) / flat).write_text((here / flat).read_text() if (here / flat).exists() else packaged(module))
+
+
+def packaged(module: str) -> str:
+    """The source of a module of this package, as it lies in a saved directory."""
+    source = flatten((Path(__file__).parent.parent / (module.replace(".", "/") + ".py")).read_text())
+    return source + keep_together() if module == OWN else source
 
 
 def remove_code(folder: str | os.PathLike[str]) -> None:
@@ -68,5 +74,5 @@ def remove_code(folder: str | os.PathLike[str]) -> None:
 
 def keep_together() -> str:
     """Imports that never run. The loader copies the files that a file names, and a second save needs every file."""
-    lines = [f"    from .{flat_name(module)} import *" for module in MODULES if module != "remote_code"]
+    lines = [f"    from .{flat_name(module)} import *" for module in MODULES if module != OWN]
     return "\n".join(["", "if False:", *lines, ""])

@@ -1,0 +1,1 @@
+"""Distillation of a converted model towards its source."""

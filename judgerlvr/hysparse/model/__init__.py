@@ -1,0 +1,1 @@
+"""The model: configuration, layers, attention, registration with transformers, and sizes."""

@@ -1,0 +1,1 @@
+"""The choices of a rollout on their way to the trainer."""
