@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test the HySparse kernels on a CPU under Triton's interpreter, in an environment of their own. The main environment has no triton.
+# Test the HySparse kernels and the lab's on a CPU under Triton's interpreter, in an environment of their own. The main environment has no triton.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=${JUDGERLVR_KERNELS_VENV:-.venv-kernels}
@@ -19,4 +19,5 @@ fi
 export OMP_NUM_THREADS=1 PYTHONPATH=$PWD
 pytest=("$venv/bin/python" -m pytest -q -c /dev/null --rootdir . --noconftest -p no:cacheprovider)
 "${pytest[@]}" tests/hysparse/test_compile.py tests/hysparse/test_kv_outer_compile.py
+"${pytest[@]}" tests/lab/test_decoding.py -k kernel
 TRITON_INTERPRET=1 "${pytest[@]}" tests/hysparse/test_kernels.py tests/hysparse/test_kv_outer.py tests/hysparse/test_kv_outer_backward.py tests/hysparse/test_kernel_comparison.py tests/hysparse/test_decode.py tests/hysparse/test_pages.py "$@"

@@ -44,3 +44,16 @@ def test_the_kernel_gives_what_the_library_gives(sizes):
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     done = subprocess.run([sys.executable, "-c", CHECK, *sizes], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("places", [32, 256])
+def test_the_kernel_compiles_for_a_hopper_gpu(places):
+    triton = pytest.importorskip("triton")
+    compiler, backends = pytest.importorskip("triton.compiler"), pytest.importorskip("triton.backends.compiler")
+    from benchmarks.lab.decoding_kernel import attend_row
+
+    sizes = {"group": 4, "width": 32, "places": places}
+    types = dict.fromkeys(("query", "keys", "values", "mixed"), "*bf16") | {"at": "*i64", "scale": "fp32"}
+    signature = {name: "constexpr" if name in sizes else types.get(name, "i32") for name in attend_row.arg_names}
+    source = compiler.ASTSource(attend_row, signature, sizes)
+    assert triton.compile(source, target=backends.GPUTarget("cuda", 90, 32)).asm["ptx"]
