@@ -47,6 +47,7 @@ TRY_OTHERS = (
 def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: ProblemSets) -> tuple[Stage, Counts]:
     """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
+    check_held_out(config.judge)
     if not config.judge.data.responses:
         left_out(config.judge.data.prompt, tokenizer, config.max_prompt_tokens, problems.for_candidates)
     candidates, tokens = collect_candidates(request, run_dir, problems)
@@ -74,6 +75,13 @@ def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -
     rows = _sample(request, run_dir, models, problems.for_candidates)
     write_jsonl(run_dir / DATA / SAMPLES, rows)
     return _candidates(rows, problems), sum(row["tokens"] for row in rows)
+
+
+def check_held_out(stage: JudgeStage) -> None:
+    """Raise an InputError where no problem is held out: the stage measures its judge on such problems."""
+    if stage.data.heldout_problems < 1:
+        problem = "no problem is held out, and stage 1 measures its judge on held-out problems"
+        raise InputError(problem, "set it to 1 or more", field="judge.data.heldout_problems")
 
 
 def check_candidates(stage: JudgeStage, problems: ProblemSets) -> None:

@@ -79,6 +79,12 @@ def test_nothing_is_left_to_train_a_judge_on(capsys, more):
     assert "30 problems held out, and there are 30" in line
 
 
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_a_judge_stage_without_held_out_problems_is_refused(capsys, more):
+    line = refused(capsys, stage1, "judge.data.heldout_problems=0", *more)
+    assert "judge.data.heldout_problems" in line and "no problem is held out" in line
+
+
 BATCH = "judge.batch.prompts_per_step="
 # 20 problems are left to train on. Each gives two right and two wrong candidates of four, or fewer by a cap.
 FEW = ["judge.data.problems=30", "judge.data.heldout_problems=10", "judge.data.samples_per_problem=5"]

@@ -15,7 +15,14 @@ from judgerlvr.pipeline.checkup.findings import Check, Finding, ok, warning
 from judgerlvr.pipeline.checkup.subject import Subject
 from judgerlvr.pipeline.export import check_link, check_outside
 from judgerlvr.pipeline.generate_data import shown_data
-from judgerlvr.pipeline.judge_data import check_candidates, left_out, make_judge_set, read_candidates, render_splits
+from judgerlvr.pipeline.judge_data import (
+    check_candidates,
+    check_held_out,
+    left_out,
+    make_judge_set,
+    read_candidates,
+    render_splits,
+)
 from judgerlvr.planning.constraints import check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import free_gib, machine_of
@@ -82,6 +89,7 @@ def _generate_prompt(subject: Subject) -> FirstPrompt:
 def _judge_prompt(subject: Subject) -> FirstPrompt:
     config = subject.config
     judge = config.judge.data
+    check_held_out(config.judge)
     if judge.responses:
         candidates = read_candidates(judge, subject.problems.options)
         judge_set = make_judge_set(config, subject.grading, subject.tokenizer, candidates, judge.heldout_problems)
