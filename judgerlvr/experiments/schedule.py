@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from judgerlvr.experiments.commands import together
@@ -38,11 +39,10 @@ class _Schedule:
     def work(self) -> None:
         """Take jobs until none is left."""
         while job := self._take():
-            try:
+            with ExitStack() as failure:
+                failure.callback(self._give_up)
                 job.run()
-            except BaseException:
-                self._give_up()
-                raise
+                failure.pop_all()
             self._end(job)
 
     def _take(self) -> Job | None:

@@ -238,7 +238,7 @@ def test_kernels_by_overlap_are_the_models_default_and_must_be_asked_for_in_vllm
     monkeypatch.setenv(dispatch.BACKEND_VARIABLE, backend)
     dispatch.triton_operations.cache_clear()
     assert dispatch.operations("cuda").share == model
-    assert dispatch.operations("cuda", unasked=False).share == vllm
+    assert dispatch.operations("cuda", overlap_by_default=False).share == vllm
     dispatch.triton_operations.cache_clear()
     assert dispatch.operations("cpu") is dispatch.REFERENCE_OPERATIONS
 

@@ -54,12 +54,12 @@ REFERENCE_OPERATIONS = Operations(
 )
 
 
-def operations(device_type: str, unasked: bool = True) -> Operations:
-    """The implementation for ``device_type``. ``unasked``: KV-outer kernels need not be asked for.
+def operations(device_type: str, overlap_by_default: bool = True) -> Operations:
+    """The implementation for ``device_type``. ``overlap_by_default``: whether an unset variable means by-overlap.
 
     Raises RuntimeError that names the missing thing if there is none. JUDGERLVR_HYSPARSE_BACKEND=reference runs the
     reference on any device, with memory quadratic in the sequence. JUDGERLVR_HYSPARSE_BACKEND=union keeps sparse layers
-    on a GPU to union tiles. With by-overlap sparse layers may take KV-outer kernels too, and unset if ``unasked``.
+    on a GPU to union tiles. With by-overlap sparse layers may take KV-outer kernels too.
     """
     chosen = os.environ.get(BACKEND_VARIABLE, "")
     if chosen and chosen not in KNOWN:
@@ -73,7 +73,7 @@ def operations(device_type: str, unasked: bool = True) -> Operations:
             f"HySparse cannot run on device {device_type!r}: {missing}; run on CPU, or set "
             f"{BACKEND_VARIABLE}={REFERENCE} (memory grows with the square of the sequence)"
         )
-    return triton_operations(chosen == BY_OVERLAP or (unasked and chosen != UNION))
+    return triton_operations(chosen == BY_OVERLAP or (overlap_by_default and chosen != UNION))
 
 
 def missing_for(device_type: str) -> str:
