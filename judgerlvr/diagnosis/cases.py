@@ -16,6 +16,8 @@ from typing import Any
 
 from scipy.stats import t as student
 
+from judgerlvr.evaluation.permutation import holm
+
 FILE = Path(__file__).with_name("cases.json")
 TIE_ACCURACY, TIE_LOG_TOKENS = 0.015, math.log(1.07)
 LEVEL = 0.95  # of the intervals, and of the tests after the correction
@@ -167,15 +169,6 @@ def corrected(cases: Sequence[Case]) -> list[Case]:
     wins, losses = holm([case.alone.win for case in claims]), holm([case.alone.loss for case in claims])
     tests = iter(map(PValues, wins, losses))
     return [replace(case, corrected=next(tests)) if case.may_claim else case for case in cases]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in the order given."""
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda one: p_values[one])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
 
 
 def case_of(row: Mapping[str, Any]) -> Case:
