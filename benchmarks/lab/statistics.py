@@ -10,8 +10,6 @@ from enum import StrEnum
 import numpy as np
 from scipy.stats import t as student
 
-from judgerlvr.evaluation.permutation import holm
-
 TIE_ACCURACY, TIE_LOG_TOKENS = 0.015, math.log(1.07)
 LEVEL = 0.95
 
@@ -46,6 +44,16 @@ def estimate(differences: Sequence[float]) -> Estimate:
     reach = float(student.ppf(0.5 + LEVEL / 2, n - 1)) * error
     below = float(student.cdf(mean / error, n - 1))
     return Estimate(mean, mean - reach, mean + reach, 1 - below, below, n)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values, in the order given."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
 
 
 def front_tokens(front: Sequence[tuple[float, float]], accuracy: float) -> float:

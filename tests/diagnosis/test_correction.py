@@ -55,10 +55,10 @@ def test_cases_that_can_claim_nothing_cost_the_others_nothing(other):
     assert corrected([LOSS, other])[0].outcome is Outcome.LOSS
 
 
-def test_wins_and_losses_are_corrected_apart():
+def test_wins_and_losses_are_corrected_as_the_lab_corrects_them():
     cases = [one for one in read_cases() if one.may_claim]
-    assert [one.corrected.loss for one in cases] == pytest.approx(holm([one.alone.loss for one in cases]))
-    assert [one.corrected.win for one in cases] == pytest.approx(holm([one.alone.win for one in cases]))
+    assert [one.corrected.loss for one in cases] == pytest.approx(lab.holm([one.alone.loss for one in cases]))
+    assert [one.corrected.win for one in cases] == pytest.approx(lab.holm([one.alone.win for one in cases]))
 
 
 def outcomes_of_the_page():

@@ -14,10 +14,10 @@ from benchmarks.lab.statistics import (
     Outcome,
     estimate,
     front_tokens,
+    holm,
     outcome,
     outcomes,
 )
-from judgerlvr.evaluation.permutation import holm
 
 
 def test_interval_of_a_literal_sample():
