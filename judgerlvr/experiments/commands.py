@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from judgerlvr.cluster.forking.start import forking_python
+from judgerlvr.cluster.forking.start import own_forking_python
 from rewards.errors import CommandFailed
 
 Call = Callable[..., None]
@@ -92,7 +92,7 @@ def _started(words: Sequence[str], stdout: int | None) -> Iterator[subprocess.Po
 
 def _python() -> list[str]:
     """What runs a command as ``python`` does, no longer than this process lives."""
-    program = forking_python()
+    program = own_forking_python()
     return [program] if program else [sys.executable, "-S", "-E", "-c", BOUND, str(os.getpid())]
 
 

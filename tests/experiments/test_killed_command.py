@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from judgerlvr.cluster.forking.start import PYTHON, VARIABLE
+
 # An experiment whose only command sleeps. The command is no module of the product, so that it starts at once.
 EXPERIMENT = """
 from judgerlvr.experiments import commands
@@ -40,3 +42,12 @@ def test_a_command_ends_with_the_killed_experiment():
     if left:
         os.kill(command, signal.SIGKILL)
     assert not left
+
+
+def test_a_command_ends_with_the_killed_experiment_beside_another_process_s_fork_server(tmp_path, monkeypatch):
+    # A fork of that server would outlive the experiment.
+    program = tmp_path / PYTHON
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    program.chmod(0o700)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    test_a_command_ends_with_the_killed_experiment()

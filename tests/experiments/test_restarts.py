@@ -125,7 +125,7 @@ def test_what_never_started_is_not_given_again(run):
 
 @pytest.mark.parametrize(("word", "code"), [("import os; os.kill(os.getpid(), 9)", 137), ("raise SystemExit(3)", 3)])
 def test_a_command_s_end_is_the_experiment_s_exit_code(monkeypatch, word, code):
-    monkeypatch.setattr(commands, "forking_python", lambda: sys.executable)
+    monkeypatch.setattr(commands, "own_forking_python", lambda: sys.executable)
     monkeypatch.setattr(commands, "_words", lambda module, arguments: ["-c", word])
     with pytest.raises(CommandEnded) as ended:
         commands.call("report")

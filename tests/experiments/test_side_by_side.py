@@ -197,7 +197,7 @@ def test_together_runs_at_once():
 
 
 def test_a_failure_ends_the_other_process(monkeypatch):
-    monkeypatch.setattr(commands, "forking_python", lambda: None)
+    monkeypatch.setattr(commands, "own_forking_python", lambda: None)
 
     def fail():
         while not commands._at_work:
@@ -215,7 +215,7 @@ def test_a_failure_ends_the_other_process(monkeypatch):
 @pytest.fixture
 def waits(monkeypatch):
     """Every command waits for a minute."""
-    monkeypatch.setattr(commands, "forking_python", lambda: None)
+    monkeypatch.setattr(commands, "own_forking_python", lambda: None)
     monkeypatch.setattr(commands, "_words", lambda module, arguments: ["-c", "import time; time.sleep(60)"])
     monkeypatch.setattr(commands, "PATIENCE", 0.2)
 
@@ -280,7 +280,7 @@ def test_an_interrupted_wait_ends_all_commands(waits, monkeypatch):
 
 
 def test_labelled_lines(monkeypatch, capfd):
-    monkeypatch.setattr(commands, "forking_python", lambda: None)
+    monkeypatch.setattr(commands, "own_forking_python", lambda: None)
     monkeypatch.setattr(commands, "_words", lambda module, arguments: ["-c", "print('one'); print('two')"])
     call("speaks", label="arm")
     assert capfd.readouterr().out.endswith("     arm | one\n     arm | two\n")

@@ -72,6 +72,11 @@ def forking_python() -> str | None:
     return str(program) if program.exists() else None
 
 
+def own_forking_python() -> str | None:
+    """The same program, if this process started the server itself. Only then do the forks end with this process."""
+    return forking_python() if _own else None
+
+
 def _write_python(folder: Path) -> None:
     words = [sys.executable, "-S", "-E", "-c", LAUNCHER, launch.__file__, str(folder / SOCKET)]
     program = folder / PYTHON
