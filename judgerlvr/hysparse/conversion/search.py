@@ -15,7 +15,7 @@ from judgerlvr.hysparse.conversion.divergence import check_loss
 from judgerlvr.hysparse.conversion.options import COSTS, DEVICE, SEARCHING, given
 from judgerlvr.hysparse.conversion.placements import Stack, batches_of, greedy, loss_of
 from judgerlvr.hysparse.conversion.spent import spending
-from judgerlvr.hysparse.conversion.texts import Packed, Text, on, pack, read_texts, read_tokenizer
+from judgerlvr.hysparse.conversion.texts import Packed, Text, hold_out, on, pack, read_texts, read_tokenizer
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import FULL, letters, with_full
 from judgerlvr.hysparse.model.sizes import MIB, arrangements
@@ -81,9 +81,7 @@ def usable(texts: Sequence[Text], config: HySparseConfig, heldout: int, file: Pa
     """
     least = config.select_tokens + (config.sliding_window or 0)
     long = [text for text in texts if len(text.ids) > least]
-    held = long[:heldout]
-    known = {tuple(text.ids) for text in held}
-    searched = [text for text in long[heldout:] if tuple(text.ids) not in known]
+    held, searched = hold_out(long, heldout)
     remedy = "give more long texts, a larger --length, or smaller --select-tokens and --window"
     if not searched:
         all_of_them = counted(len(texts), "text")

@@ -77,11 +77,24 @@ def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> l
     return texts
 
 
+def hold_out(texts: Sequence[Text], heldout: int) -> tuple[list[Text], list[Text]]:
+    """The first ``heldout`` texts, and those of the others that repeat none of them."""
+    held = list(texts[:heldout])
+    known = {tuple(text.ids) for text in held}
+    return held, [text for text in texts[heldout:] if tuple(text.ids) not in known]
+
+
 def split_texts(texts: Sequence[Text], heldout: int, length: int, file: Path) -> tuple[Packed, Packed]:
-    """Held-out and learnt rows. Raises InputError if one of the two has nothing to learn."""
-    if len(texts) <= heldout:
+    """Held-out and learnt rows. A text that repeats a held-out text is not learnt.
+
+    Raises InputError if one of the two parts has nothing to learn.
+    """
+    parts = hold_out(texts, heldout)
+    if repeated := len(texts) - sum(map(len, parts)):
+        print(f"{repeated} of {counted(len(texts), 'text')} repeat held-out texts, not learnt")
+    if not parts[1]:
         raise InputError(f"{counted(len(texts), 'text')}, all held out", "give more, or a smaller --heldout", file)
-    held, rest = (pack(part, length) for part in (texts[:heldout], texts[heldout:]))
+    held, rest = (pack(part, length) for part in parts)
     if any(bool((part.labels == IGNORED).all()) for part in (held, rest)):
         raise InputError(
             "held-out or learnt texts have no token to learn", "give longer texts, or a larger --length", file
