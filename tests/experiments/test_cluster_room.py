@@ -18,7 +18,8 @@ from rewards.errors import BAD_INPUT, CommandFailed
 from tests.experiments.conftest import Commands
 
 GIB = 2**30
-ONE = Need(machines=1, gpus=1, cpus=3, all_cpus=6, memory_gib=10.0)
+ONE = Need(machines=1, gpus=1, cpus=3, all_cpus=6, memory_gib=10.0, disk_gib=5.0)
+FREE = 1e6  # GiB of a disk that bounds nothing
 
 
 def machine(gpus, cpus=200, memory=2000):
@@ -48,31 +49,36 @@ def test_room_against_the_twin(seed):
     draw = random.Random(seed)
     nodes = [machine(draw.randint(0, 8), draw.randint(1, 100), draw.randint(1, 500)) for _ in range(draw.randint(1, 6))]
     machines, gpus = draw.randint(1, 3), draw.randint(1, 8)
-    need = Need(machines, gpus, 3 * gpus, 3 * gpus * machines + 10, draw.uniform(1, 200))
-    assert arms_with_room(nodes, [need]) == max(1, placed(nodes, need))
+    need = Need(machines, gpus, 3 * gpus, 3 * gpus * machines + 10, draw.uniform(1, 200), draw.uniform(1, 50))
+    assert arms_with_room(nodes, [need], FREE) == max(1, placed(nodes, need))
 
 
 @pytest.mark.parametrize(
     ("nodes", "need", "room"),
     [
-        ([machine(8)] * 4, Need(2, 8, 24, 58, 500.0), 2),
-        ([machine(8)] * 5, Need(2, 8, 24, 58, 500.0), 2),
-        ([machine(8)], Need(1, 4, 12, 22, 500.0), 2),
-        ([machine(8, memory=900)], Need(1, 4, 12, 22, 500.0), 1),
-        ([machine(8, cpus=23)], Need(1, 4, 12, 22, 1.0), 1),
-        ([machine(4)] * 2, Need(1, 8, 24, 34, 1.0), 1),
+        ([machine(8)] * 4, Need(2, 8, 24, 58, 500.0, 5.0), 2),
+        ([machine(8)] * 5, Need(2, 8, 24, 58, 500.0, 5.0), 2),
+        ([machine(8)], Need(1, 4, 12, 22, 500.0, 5.0), 2),
+        ([machine(8, memory=900)], Need(1, 4, 12, 22, 500.0, 5.0), 1),
+        ([machine(8, cpus=23)], Need(1, 4, 12, 22, 1.0, 5.0), 1),
+        ([machine(4)] * 2, Need(1, 8, 24, 34, 1.0, 5.0), 1),
         ([{"CPU": 8.0}, machine(1), machine(1)], ONE, 2),
-        ([machine(8)] * 4, Need(1, 1, 3, 6, None), 1),
+        ([machine(8)] * 4, Need(1, 1, 3, 6, None, None), 1),
     ],
 )
 def test_room_by_hand(nodes, need, room):
-    assert arms_with_room(nodes, [need]) == room
+    assert arms_with_room(nodes, [need], FREE) == room
 
 
 def test_the_largest_stage_decides():
     nodes = [machine(8)] * 2
-    assert arms_with_room(nodes, [ONE]) == 16
-    assert arms_with_room(nodes, [ONE, Need(1, 4, 12, 22, 10.0)]) == 4
+    assert arms_with_room(nodes, [ONE], FREE) == 16
+    assert arms_with_room(nodes, [ONE, Need(1, 4, 12, 22, 10.0, 5.0)], FREE) == 4
+
+
+@pytest.mark.parametrize(("free", "room"), [(4.0, 1), (9.9, 1), (10.0, 2), (52.0, 10)])
+def test_the_free_disk_bounds_the_arms(free, room):
+    assert arms_with_room([machine(8)] * 2, [ONE], free) == room
 
 
 def log_of(jobs, at_once, seconds=0.0):
@@ -218,3 +224,10 @@ def test_needs_of_a_plan_are_those_of_its_stages(tmp_path):
     needs = needs_of(read_plan(path), tmp_path / "out", "gpu")
     assert {(need.machines, need.gpus) for need in needs} == {(2, 4)} and len(needs) == 4
     assert all(need.memory_gib > 0 for need in needs)
+
+
+def test_the_disk_of_an_arm_holds_all_its_stages(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(PLAN))
+    judge, generate, plain, _ = needs_of(read_plan(path), tmp_path / "out", "gpu")
+    assert judge.disk_gib == generate.disk_gib > plain.disk_gib > 0
