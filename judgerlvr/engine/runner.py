@@ -121,6 +121,7 @@ class StageRunner:
 
         from judgerlvr.engine.in_training.trainer import TRAINERS
         from judgerlvr.engine.private.agent_workers import make_loops
+        from judgerlvr.engine.private.interrupting_server import interrupt_queued
         from judgerlvr.engine.private.own_queue import own_queue
         from judgerlvr.engine.private.rollout_server import serve_many
 
@@ -137,7 +138,9 @@ class StageRunner:
             trainer = TRAINERS[self.stage.config.cluster.trainer_mode](config, self.stage)
             threading.Thread(target=_watch, args=(trainer, self.stage), daemon=True).start()
             log_phase(self.stage.run_dir, "loading the trainer and the rollout engine")
-            if self.stage.device == "cpu" and not flows(self.stage):  # gathering was measured there alone
+            if flows(self.stage):
+                interrupt_queued()
+            elif self.stage.device == "cpu":  # gathering was measured there alone
                 serve_many()
             trainer.init()
             log_phase(self.stage.run_dir, "starting the workers that sample and grade")

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.stages.killing.plan import VICTIMS
 from judgerlvr.engine.private.agent_workers import LeanWorker
+from judgerlvr.engine.private.interrupting_server import InterruptingServer
 from judgerlvr.engine.private.rollout_server import ManyServer
 from judgerlvr.engine.runner import StageRunner
 
@@ -14,6 +15,7 @@ from judgerlvr.engine.runner import StageRunner
     ("kind", "name"),
     [
         ("engine", ManyServer.__name__),
+        ("engine", InterruptingServer.__name__),
         ("worker", LeanWorker.__name__),
         ("runner", StageRunner.__ray_metadata__.class_name),
     ],

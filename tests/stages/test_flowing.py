@@ -86,6 +86,12 @@ def test_updates_interrupt_responses_that_then_go_on(whole):
     assert max(values(whole, "response/mean_tokens")) < 160
 
 
+@pytest.mark.parametrize("whole", ["separate_async"], indirect=True)
+def test_new_weights_come_before_queued_responses_have_begun(whole):
+    """Some responses of the second step began with the weights of the first step's update."""
+    assert values(whole, "async/age_mean")[1] < 1
+
+
 def test_weights_of_another_step_explain_the_whole_difference_to_the_trainer(whole):
     """A step that trains on its own weights' samples shows the mismatch of a synchronous run."""
     for age, difference in zip(

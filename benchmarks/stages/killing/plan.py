@@ -17,7 +17,7 @@ OF_A_STEP = ("sampling", "update", "save")
 VICTIMS = {
     "runner": "^ray::StageRunner",
     "trainer": "^ray::WorkerDict",
-    "engine": "^(ray::(ManyServer|vLLM)|VLLM::)",
+    "engine": "^(ray::(ManyServer|InterruptingServer|vLLM)|VLLM::)",
     "worker": "^ray::(LeanWorker|AgentLoop|RewardLoop|SimpleStorage|TransferQueue)",
     "raylet": "/raylet/raylet ",
 }

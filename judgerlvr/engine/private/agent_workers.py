@@ -26,6 +26,8 @@ from judgerlvr.engine.private.own_queue import own_queue
 SEEDS = 2**31  # vLLM takes smaller ones
 # Samples that end within this time go into one call.
 GATHER_SECONDS = 0.05
+ABORTED = ("aborted", "abort")
+QUEUED_AGAIN = 0.1  # seconds until an interrupted request queues again, behind the server's closed gate
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -244,16 +246,23 @@ class GatheringClient(OneServerClient):
 
 
 class SeededParts(LLMServerClient):
-    """Gives each part of an interrupted response a seed of its own. The same seed would draw the same numbers again."""
+    """Gives each part of an interrupted response a seed of its own. The same seed would draw the same numbers again.
+
+    A part that was interrupted in the queue has no token. So it is no part, and is asked for again.
+    """
 
     async def generate(
         self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any], **named: Any
     ) -> Any:
         seed = sampling_params.get("seed")
         own = {} if seed is None else {"seed": (seed + len(prompt_ids)) % SEEDS}
-        return await super().generate(
-            request_id, prompt_ids=prompt_ids, sampling_params={**sampling_params, **own}, **named
-        )
+        while True:
+            # verl's server takes keys out of what it is given.
+            asked = {**sampling_params, **own}
+            part = await super().generate(request_id, prompt_ids=prompt_ids, sampling_params=asked, **named)
+            if part.token_ids or part.stop_reason not in ABORTED:
+                return part
+            await asyncio.sleep(QUEUED_AGAIN)
 
 
 class PartsClient(FullyAsyncLLMServerClient, SeededParts):
