@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from benchmarks.hysparse.kernels.index_files import read
+from benchmarks.hysparse.kernels.index_files import read, stored
+from benchmarks.hysparse.kernels.indices import jaccard_of_all
 from judgerlvr.config.load import ROOT
 
 RECORDS = ROOT / "benchmarks" / "results"
@@ -78,11 +79,20 @@ def test_goals_are_told_as_reached_and_missed():
     assert judged == 5
 
 
-@pytest.mark.parametrize(("what", "column"), [("Jaccard of neighbours", 3), ("union of 16 queries, blocks", 2)])
+@pytest.mark.parametrize(
+    ("what", "column"), [("Jaccard of neighbours, last 2,048 queries", 3), ("union of 16 queries, blocks", 2)]
+)
 def test_overlap_of_the_committed_choices(what, column):
     told = documented("docs/hysparse.md", f"{what} | trained")[2:5]
     found = [cell for context in CONTEXTS for cell in recorded() if cell[:2] == [context, SOURCES["trained"]]]
     assert told == [cell[column] for cell in found]
+
+
+def test_overlap_of_all_queries_that_were_timed():
+    told = documented("docs/hysparse.md", "Jaccard of neighbours, all queries | trained")[2:5]
+    file = KERNELS / "language-131072.zip"
+    found = [jaccard_of_all(stored(file, int(context), 8, 64, "cpu")) for context in CONTEXTS]
+    assert found == [near(shown) for shown in told]
 
 
 def test_the_committed_choices_are_those_that_were_timed():

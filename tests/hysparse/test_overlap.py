@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from benchmarks.hysparse.kernels import overlap
+from benchmarks.hysparse.kernels import indices, overlap
 from benchmarks.hysparse.kernels.index_files import read, write_small
 from benchmarks.hysparse.kernels.indices import popular
 from judgerlvr.tinyworld.making.checkpoint import base_path
@@ -29,6 +29,15 @@ def literal(indices, block):
 def test_overlap_is_that_of_sets(tokens):
     indices = popular(tokens, 2, BLOCK, 3, 1.0, "cpu")
     assert overlap.overlap(indices, BLOCK) == pytest.approx(literal(indices, BLOCK))
+
+
+@pytest.mark.parametrize(("tokens", "chunk"), [(300, 7), (304, 303), (2500, 16384)])
+def test_overlap_of_all_queries_is_that_of_sets(monkeypatch, tokens, chunk):
+    monkeypatch.setattr(indices, "CHUNK", chunk)
+    drawn = indices.popular(tokens, 2, BLOCK, 3, 1.0, "cpu")
+    pairs = [itertools.pairwise([{i for i in row if i >= 0} for row in head]) for head in drawn[0].tolist()]
+    overlaps = [len(a & b) / len(a | b) for head in pairs for a, b in head]
+    assert indices.jaccard_of_all(drawn) == pytest.approx(sum(overlaps) / len(overlaps))
 
 
 @pytest.fixture(scope="module")

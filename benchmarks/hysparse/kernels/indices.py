@@ -7,6 +7,9 @@ from torch import Tensor
 
 from judgerlvr.hysparse.ops.selection import PADDING, selected_mask
 
+LAST = 2048  # queries of ``jaccard``
+CHUNK = 16384  # queries compared at once
+
 
 def drifting(context: int, kv_heads: int, block: int, count: int, overlap: float, device: str) -> Tensor:
     """Indices int32 [1, kv_heads, context, count] in which neighbouring queries' sets have Jaccard ``overlap``.
@@ -54,9 +57,26 @@ def popular(context: int, kv_heads: int, block: int, count: int, exponent: float
 
 
 def jaccard(indices: Tensor, block: int) -> float:
-    """Mean Jaccard overlap of neighbouring queries' sets, over the last 2,048 queries."""
-    tail = indices[:, :, -2048:]
+    """Mean Jaccard overlap of neighbouring queries' sets, over the last 2,048 queries.
+
+    The goals of the kernels name this figure. Earlier queries choose among fewer blocks and are more alike.
+    """
+    tail = indices[:, :, -LAST:]
     mask = selected_mask(tail, int(indices.max()) + 1)
     both = (mask[:, :, 1:] & mask[:, :, :-1]).sum(-1).double()
     either = (mask[:, :, 1:] | mask[:, :, :-1]).sum(-1).double()
     return (both / either).mean().item()
+
+
+def jaccard_of_all(indices: Tensor) -> float:
+    """The same mean over all queries of [batch, kv_heads, tokens, count], and so over all that a kernel is timed on."""
+    total, pairs = 0.0, 0
+    for rows in indices.flatten(0, 1):
+        for first in range(0, len(rows) - 1, CHUNK):
+            part = rows[first : first + CHUNK + 1]
+            size = (part != PADDING).sum(-1)
+            same = (part[1:, :, None] == part[:-1, None, :]) & (part[1:, :, None] != PADDING)
+            both = same.sum((-1, -2)).double()
+            total += (both / (size[1:] + size[:-1] - both)).sum().item()
+            pairs += len(both)
+    return total / pairs

@@ -27,7 +27,8 @@ SLOW_MS, VERY_SLOW_MS = 60.0, 1000.0
 class Row:
     """One timing. ``floor_ms`` is the larger of operations over peak rate and bytes over HBM bandwidth.
 
-    ``union`` is the mean number of blocks that a tile of queries reads, and ``jaccard`` the overlap of neighbours.
+    ``union`` is the mean number of blocks that a tile of queries reads. ``jaccard`` is the overlap of neighbours among
+    the last 2,048 queries.
     ``executed`` counts operations, padded and masked rows included, and ``moved`` bytes through the L2 cache. Both are
     calculated. ``tflops`` counts the useful operations alone.
     """
@@ -177,7 +178,7 @@ def choices(rows: list[Row]) -> list[str]:
     ]
     if not cells:
         return []
-    head = "| context | indices | union of a tile, blocks | Jaccard of neighbours | note |"
+    head = "| context | indices | union of a tile, blocks | Jaccard of neighbours, last 2,048 queries | note |"
     return ["", "## Union size, Jaccard", "", head, "|" + " --- |" * 5, *(f"| {' | '.join(cell)} |" for cell in cells)]
 
 

@@ -93,7 +93,7 @@ def described(case: Case, source: str, indices: Tensor) -> tuple[Tensor, float]:
     o = case.options
     union = attention.share(indices, case.segments, o.block, case.group)
     size = mean_union(union)
-    note = f"union of {union.width} queries" + "".join(
+    note = f"union of {union.width} queries, Jaccard {jaccard_of_all(indices):.2f} of all" + "".join(
         f", {description(path)}" for path in o.indices if trained(path) == source
     )
     row = Row(case.context, case.group, "indices", source, note=note, union=size, jaccard=jaccard(indices, o.block))
