@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from rewards.errors import BAD_INPUT
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage. The exit code is that of bad input."""
+    """A parser whose errors are one line, without the usage. The exit code is that of bad input.
+
+    A path may begin with ``~``, which no shell expands behind ``--out=``.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.register("type", Path, lambda word: Path(word).expanduser())
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"error: {message}; see {self.prog} --help\n")

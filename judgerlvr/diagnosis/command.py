@@ -21,7 +21,8 @@ from judgerlvr.diagnosis.scoring import why_not_scored, why_not_trusted
 from judgerlvr.diagnosis.transfer import transfer_of, why_no_prediction
 from judgerlvr.diagnosis.transfer_page import transfer_page
 from judgerlvr.evaluation.command import check_arguments, engine_options, fill_from_card, read_items, settings_of
-from judgerlvr.evaluation.documents import check_files, to_markdown, write_files
+from judgerlvr.evaluation.documents import check_files, check_new_file, to_markdown, write_files
+from judgerlvr.evaluation.outputs import SAMPLES, SUMMARY
 from judgerlvr.evaluation.run import write_evaluation
 from judgerlvr.models.directory import check_model
 from judgerlvr.models.finite import check_finite
@@ -50,7 +51,7 @@ def diagnose(options: argparse.Namespace) -> None:
     """Measure, predict, print and write.
 
     Raises:
-        InputError: bad options, model, templates or problems, or a folder that holds a diagnosis.
+        InputError: bad options, model, templates or problems, or a folder that holds a diagnosis or an evaluation.
     """
     vars(options).update(FIXED)
     check_arguments(options)
@@ -68,6 +69,8 @@ def diagnose(options: argparse.Namespace) -> None:
     folder = options.out or Path("runs/diagnose") / f"{options.model.name}-{model_hash(options.model)[:8]}"
     files = [folder / PAGE, folder / RECORD]
     check_files([*files, *(folder / name for name in TRANSFER_FILES)])
+    for name in (SUMMARY, SAMPLES):
+        check_new_file(folder / name)
     # Two files may share a problem, whose samples would then count twice.
     question = Question(list({item.id: item for item in items}.values()), settings, judge_template)
     plan = plan_judging(options, question, folder)

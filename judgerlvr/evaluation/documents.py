@@ -67,8 +67,13 @@ def check_files(paths: Sequence[Path]) -> None:
         if path.suffix not in SUFFIXES:
             remedy = f"end the name in {', '.join(SUFFIXES)}"
             raise InputError(f"no format is called {path.suffix!r}", remedy, file=path)
-        if path.exists():
-            raise InputError("this file exists", "remove it, or give another --out", file=path)
+        check_new_file(path)
+
+
+def check_new_file(path: Path) -> None:
+    """Raise InputError if the file exists."""
+    if path.exists():
+        raise InputError("this file exists", "remove it, or give another --out", file=path)
 
 
 def write_files(paths: Sequence[Path], blocks: Sequence[Block], content: Mapping[str, Any], title: str) -> None:

@@ -36,6 +36,7 @@ def check_plan(plan: Plan, out: Path) -> None:
     Raises:
         InputError: the first fault, with the arm or file that holds the fault.
     """
+    _check_own_keys(plan)
     seen: list[tuple[Kind, Config]] = []
     for name, arm in plan.arms.items():
         for stage in arm.stages:
@@ -43,6 +44,14 @@ def check_plan(plan: Plan, out: Path) -> None:
             _check_once(stage.stage, config, seen)
         _check_steps(plan, name, arm, out)
     _check_evaluation(plan, seen)
+
+
+def _check_own_keys(plan: Plan) -> None:
+    """Refuse overrides of all arms that the plan's own names and seeds would replace in silence."""
+    own = {"name": "each stage has the plan's name", **({"seed": "the plan has seeds"} if plan.seeds else {})}
+    for word in plan.overrides:
+        if why := own.get(word.partition("=")[0].strip()):
+            raise InputError(f"{word[:40]}: {why}", "leave it out", field="overrides")
 
 
 def has_heldout(data: Data) -> bool:

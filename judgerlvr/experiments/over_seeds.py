@@ -23,7 +23,7 @@ HEAD = ("arm", "against", "set", "decoding", "pairs", "accuracy, points", "token
 NOTE = (
     "The unit is a pair: two runs of one seed, evaluated on the same problems. In brackets: 95 % interval over pairs "
     "by Student's t, without correction for several tests. The intervals in the report are over problems of one seed. "
-    "One pair has no interval."
+    "One pair has no interval, and neither have differences that are all equal."
 )
 
 

@@ -11,6 +11,8 @@ from scipy.special import stdtrit
 
 from judgerlvr.evaluation.intervals import LEVEL, NOTHING, Estimate
 
+SAME = 1e-9  # differences that rounding alone makes
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -49,12 +51,15 @@ def differences(pairs: Sequence[Pair]) -> Differences:
 
 
 def t_interval(values: Sequence[float]) -> Estimate:
-    """The mean and the ends of its 95 % interval by Student's t. One value has nan for both ends."""
+    """The mean and the ends of its 95 % interval by Student's t.
+
+    One value has nan for both ends. So have equal values, because values without spread bound nothing.
+    """
     count = len(values)
     if not count:
         return NOTHING
     mean = math.fsum(values) / count
-    if count == 1:
+    if count == 1 or math.isclose(min(values), max(values), rel_tol=SAME, abs_tol=SAME):
         return Estimate(mean, math.nan, math.nan)
     error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1) / count)
     reach = float(stdtrit(count - 1, 0.5 + LEVEL / 2)) * error

@@ -16,13 +16,15 @@ from judgerlvr.config.effective import TINY
 from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.options import BOUNDS
 from judgerlvr.experiments.plan_values import BASE as BASE
-from judgerlvr.experiments.plan_values import MOST_STEPS, check_all_differ, check_name, check_number
+from judgerlvr.experiments.plan_values import MOST_STEPS, check_all_differ, check_name, check_number, check_words
 from judgerlvr.experiments.plan_values import PLAN as PLAN
 from judgerlvr.experiments.plan_values import REPORT as REPORT
 from rewards.errors import InputError
 
 # OmegaConf lets YAML's own errors and bad bytes pass through. A file of a lone number is an OSError there.
 UNREADABLE = (OSError, YAMLError, OmegaConfBaseException, UnicodeDecodeError, ValueError)
+
+MOST_STEPS_UNLESS_TOLD = 3.0
 
 
 class Kind(Enum):
@@ -59,7 +61,7 @@ class ArmPlan:
     overrides: list[str] = field(default_factory=list)
     match: str = ""
     by: Budget = Budget.tokens
-    most_steps: float = 3.0
+    most_steps: float = MOST_STEPS_UNLESS_TOLD
 
 
 @dataclass
@@ -170,6 +172,8 @@ def _check(plan: Plan, path: Path) -> None:
     """Refuse what no stage could use, before any stage is at work."""
     if not plan.arms:
         raise InputError("no arm", "name at least one arm", file=path, field="arms")
+    check_words(plan.overrides, path, "overrides")
+    check_words(plan.evaluation.data, path, "evaluation.data")
     check_all_differ([stage.name for stage in plan.stages], "stage", path)
     check_all_differ([BASE, *plan.shown_names], "arm", path)
     for place, seed in enumerate(plan.seeds):
@@ -190,8 +194,18 @@ def _check_arm(name: str, arm: ArmPlan, seen: list[str], path: Path) -> None:
     check_name(name, path, where)
     if not arm.stages:
         raise InputError("no stage", "name at least one stage", file=path, field=where)
+    check_words(arm.overrides, path, f"{where}.overrides")
     for stage in arm.stages:
         check_name(stage.name, path, f"{where}.stages")
+        check_words(stage.overrides, path, f"{where}.stages.overrides")
+    _check_budget(arm, seen, path, where)
+
+
+def _check_budget(arm: ArmPlan, seen: list[str], path: Path, where: str) -> None:
+    """Refuse a budget that no stage could take, and keys of a budget that nothing would read."""
+    if not arm.match and (arm.most_steps != MOST_STEPS_UNLESS_TOLD or arm.by is not Budget.tokens):
+        remedy = "name the arm to match, or leave by and most_steps out"
+        raise InputError("a budget without match", remedy, file=path, field=where)
     if arm.match and arm.match not in seen:
         remedy = f"name an arm that stands before: {', '.join(seen) or 'none'}"
         raise InputError(f"matches {arm.match!r}", remedy, file=path, field=where)

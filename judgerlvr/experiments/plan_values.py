@@ -50,6 +50,18 @@ def check_all_differ(names: Sequence[str], what: str, file: Path) -> None:
         )
 
 
+def check_words(words: Sequence[object], file: Path, field: str) -> None:
+    """Refuse an entry that is no text, such as ``seed: 5`` for ``seed=5`` in a list of overrides.
+
+    Raises:
+        InputError: naming the entry.
+    """
+    # A list may hold anything, whatever its entries are declared to be.
+    wrong = next((word for word in words if not isinstance(word, str)), None)
+    if wrong is not None:
+        raise InputError(f"{str(wrong)[:40]} is no text", "write each entry as text, key=value", file, None, field)
+
+
 def check_number(value: object, bounds: Range, file: Path, field: str) -> None:
     """Refuse a number out of its bounds. NaN lies in no bounds.
 

@@ -231,6 +231,14 @@ def test_a_second_diagnosis_does_not_overwrite_the_first(folder, problems, capsy
     assert "this file exists" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["samples.jsonl", "summary.json"])
+def test_an_evaluation_is_not_overwritten(tmp_path, problems, capsys, name):
+    kept = tmp_path / name
+    kept.write_text("an evaluation's\n")
+    assert main(arguments(problems, tmp_path)) == 2
+    assert "this file exists" in capsys.readouterr().err and kept.read_text() == "an evaluation's\n"
+
+
 class Certain(TinySampler):
     """Solves every problem."""
 

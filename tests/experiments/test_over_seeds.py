@@ -94,6 +94,12 @@ def test_an_interval_against_the_twin(values):
     assert ends(t_interval(values)) == pytest.approx(naive(values), rel=1e-6)
 
 
+@pytest.mark.parametrize("values", [[0.01] * 3, [0.1 + 0.2, 0.3], [0.0, 0.0]])
+def test_values_without_spread_have_no_interval(values):
+    found = t_interval(values)
+    assert found.value == pytest.approx(values[0]) and math.isnan(found.low) and math.isnan(found.high)
+
+
 def test_all_rows_against_the_twin(three):
     folder, _, rows = three
     for row in rows:

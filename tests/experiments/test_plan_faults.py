@@ -37,6 +37,20 @@ NO_NAMES = {
     **{f"own_{name}": name for name in TAKEN},
     "own_capitals": "PLAN.yaml",
 }
+WORDS = {
+    "overrides": ("overrides",),
+    "arm": ("arms", "plain", "overrides"),
+    "stage": ("arms", "plain", "stages", 0, "overrides"),
+    "data": ("evaluation", "data"),
+}
+# What YAML makes of `- seed: 5`, of a list in a list, and of bare words.
+NO_WORDS = {"mapping": {"seed": 5}, "list": ["seed=5"], "number": 5, "truth": True, "nothing": None}
+# Budgets of arms in which a key would be read by nothing.
+UNREAD = {
+    "by steps": {"by": "steps"},
+    "by hours": {"by": "hours"},
+    "most_steps": {"most_steps": 2},
+}
 # Paths of the plan, and paths that only the last arm has.
 PATHS = ("config", "evaluation.data")
 LAST = ("data.train", "data.heldout", "judge.data.responses", "data.prompt", "judge.data.prompt", "model.path")
@@ -88,6 +102,27 @@ def test_no_name_of_an_arm(refused, kind):
     plan = copy.deepcopy(PLAN)
     plan["arms"][NO_NAMES[kind]] = plan["arms"].pop("plain")
     assert "arms" in refused(plan) or kind == "nothing"
+
+
+@pytest.mark.parametrize("kind", NO_WORDS)
+@pytest.mark.parametrize("field", WORDS)
+def test_no_words(refused, field, kind):
+    refused(changed(WORDS[field], [NO_WORDS[kind]]))
+
+
+@pytest.mark.parametrize("budget", UNREAD)
+def test_a_key_of_a_budget_that_nothing_reads(refused, budget):
+    stages = PLAN["arms"]["plain"]["stages"]
+    assert "most_steps" in refused(changed(("arms", "plain"), {"stages": stages, **UNREAD[budget]}))
+
+
+@pytest.mark.parametrize("word", ["seed=5", "name=foo"])
+@pytest.mark.parametrize("where", ["plan", "command"])
+def test_a_key_that_the_plan_itself_decides(tmp_path, commands, capsys, where, word):
+    path, out = tmp_path / "plan.yaml", tmp_path / "out"
+    path.write_text(yaml.safe_dump({**PLAN, "overrides": [word] * (where == "plan")}))
+    assert experiment.main([str(path), "--out", str(out), *[word] * (where == "command")]) == BAD_INPUT
+    assert word in capsys.readouterr().err and not out.exists() and not commands.seen
 
 
 @pytest.mark.parametrize("name", ["base", "Base", "after judge", "BOTH"])

@@ -15,7 +15,7 @@ from benchmarks.hysparse.kernels.candidates.kinds import Kind, told
 from benchmarks.hysparse.kernels.case import DEVICE, Case
 from benchmarks.hysparse.kernels.hybrid_block import SparseKernels, block_rows
 from benchmarks.hysparse.kernels.index_files import description, stored
-from benchmarks.hysparse.kernels.indices import drifting, jaccard, popular
+from benchmarks.hysparse.kernels.indices import drifting, jaccard, jaccard_of_all, popular
 from benchmarks.hysparse.kernels.libraries import SDPA, baselines, fa3, sdpa, token_major
 from benchmarks.hysparse.kernels.table import Row, Work
 from judgerlvr.hysparse.ops.triton import attention
