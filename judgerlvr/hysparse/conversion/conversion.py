@@ -25,7 +25,7 @@ from judgerlvr.hysparse.ops.kernel_shapes import accepted, refusals
 from judgerlvr.models.configuration import read_config
 from judgerlvr.models.finite import is_finite
 from judgerlvr.models.tensors import QUANTISED, check_tensors
-from judgerlvr.models.weights import check_weights
+from judgerlvr.models.weights import check_weights, refuse_adapter
 from rewards.errors import InputError, reading
 
 SOURCES = ("qwen3", "qwen3_moe")
@@ -135,8 +135,9 @@ def set_gate(gate: nn.Linear | None, value: float, like: Tensor) -> None:
 def read_source(directory: Path) -> PretrainedConfig:
     """Configuration of the model in ``directory``. No weight is read, and no code of the directory runs.
 
-    Raises InputError if the directory holds no configuration that transformers reads, or no weights.
+    Raises InputError if the directory holds no configuration that transformers reads, no weights, or an adapter.
     """
+    refuse_adapter(directory)
     if not (directory / "config.json").is_file():
         raise InputError("no model there", "give a directory with config.json and weights", file=directory)
     remedy = f"start from one of {', '.join(SOURCES)}, or download the model again"
@@ -160,14 +161,22 @@ def check_stored(directory: Path) -> None:
 
 
 def read_model(directory: Path, dtype: torch.dtype | str) -> PreTrainedModel:
-    """The model in evaluation mode. Raises InputError for weights that do not load, or that are NaN or infinite."""
+    """The model in evaluation mode.
+
+    Raises InputError for weights that do not load, that are missing, or that are NaN or infinite.
+    """
     with reading("transformers cannot load the weights", "download the model again", file=directory):
-        model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, trust_remote_code=False).eval()
+        model, found = AutoModelForCausalLM.from_pretrained(
+            directory, dtype=dtype, trust_remote_code=False, output_loading_info=True
+        )
+    # transformers has filled these with random numbers.
+    if missing := sorted(found["missing_keys"]):
+        raise InputError(f"transformers found no tensor {missing[0]}", "download the model again", file=directory)
     for name, weight in model.named_parameters():
         if not is_finite(weight):
             remedy = "give a checkpoint from before the weights went wrong"
             raise InputError(f"tensor {name} holds a NaN or an infinity", remedy, file=directory)
-    return model
+    return model.eval()
 
 
 def placement(options: argparse.Namespace, layers: int) -> list[str]:

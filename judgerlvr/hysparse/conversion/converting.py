@@ -23,6 +23,7 @@ from judgerlvr.hysparse.conversion.texts import pack
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import letters
 from judgerlvr.hysparse.model.sizes import MIB, count_parameters, report
+from judgerlvr.models.finite import weight_bytes
 from rewards.wording import counted
 
 UNMEASURED = (
@@ -70,7 +71,7 @@ def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
     counts = (parameters.total - parameters.gates, parameters.gates)
     weights, gates = (count * dtype.itemsize / MIB for count in counts)
     group = config.num_attention_heads // config.num_key_value_heads
-    files = sum(path.stat().st_size for path in options.source.iterdir() if path.suffix == ".safetensors")
+    files = weight_bytes(options.source)
     return "\n".join(
         [
             f"layers {letters(config.kinds)}",
