@@ -5,7 +5,9 @@ transformers fills a missing tensor with random numbers, and says so in a log al
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -168,6 +170,14 @@ def found_tensors(directory: Path) -> dict[str, Any]:
             raise InputError(f"tensor {both[0]} is in another weight file too", AGAIN, file=path)
         entries |= header
     return entries
+
+
+def commonest_type(directory: Path) -> str:
+    """safetensors' name of the type that most numbers of the weight files have. Raises as ``found_tensors``."""
+    numbers: Counter[str] = Counter()
+    for entry in found_tensors(directory).values():
+        numbers[entry["dtype"]] += math.prod(entry["shape"])
+    return numbers.most_common(1)[0][0]
 
 
 def _surplus(model: Any, wanted: Shapes, found: Shapes) -> list[str]:
