@@ -12,7 +12,7 @@ from judgerlvr.models.configuration import CONFIG, POINTER, read_config, refuse_
 from judgerlvr.models.generation import check_generation
 from judgerlvr.models.limits import check_context
 from judgerlvr.models.tensors import check_tensors
-from judgerlvr.models.weights import check_weights
+from judgerlvr.models.weights import check_weights, refuse_adapter
 from rewards.errors import InputError, reading
 
 # Only results and errors that concern a user reach the console.
@@ -31,9 +31,10 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     """The tokenizer of a usable policy.
 
     Raises:
-        InputError: layers that vLLM does not serve, missing files, no chat template, a tokenizer larger than the
-            embedding, or a context shorter than prompt plus response.
+        InputError: an adapter, layers that vLLM does not serve, missing files, no chat template, a tokenizer larger
+            than the embedding, or a context shorter than prompt plus response.
     """
+    refuse_adapter(directory)
     config = read_config(directory)
     check_served(config, directory / CONFIG)
     if not any(directory.glob("*.safetensors")):

@@ -5,12 +5,14 @@ transformers fills a missing tensor with random numbers, and says so in a log al
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from judgerlvr.models.configuration import read_config
+from judgerlvr.models.configuration import CONFIG, read_config
 from judgerlvr.models.weights import AGAIN, read_header, weight_files
 from rewards.errors import InputError, reading
 from rewards.wording import counted
@@ -20,6 +22,10 @@ Shapes = Mapping[str, tuple[int, ...]]
 EXPERTS = re.compile(r"(.*\.experts)\.(gate_up_proj|down_proj)")
 HEAD = "lm_head.weight"
 QUANTISED = "quantization_config"
+# transformers reads the weight file that this key names.
+ELSEWHERE = "transformers_weights"
+# Rows of an embedding that are compared at once.
+ROWS = 4096
 # Names of safetensors for floating point types.
 FLOATS = ("F64", "F32", "F16", "BF16")
 # A tied head, and tables of positions of older checkpoints. No engine reads these.
@@ -28,15 +34,20 @@ OTHER_MODEL = "give the config.json that belongs to these weights"
 
 
 def check_tensors(directory: Path, trust_remote_code: bool) -> None:
-    """Check that the weight files hold the tensors of the model's configuration, and no others. Headers alone are read.
+    """Check that the weight files hold the tensors of the model's configuration, and no others.
 
-    Quantised weights have names and shapes of their own, and are not looked at.
+    Headers alone are read, and both tensors of a tied head that is stored. Quantised weights have names and shapes of
+    their own, and are not looked at.
 
     Raises:
         InputError: transformers cannot build the model, a tensor has another shape or no floating point type, a
-            tensor is missing, or no part of the model is there for a tensor.
+            tensor is missing or in two files, no part of the model is there for a tensor, config.json names other
+            weights, or a tied head differs from the embedding.
     """
     config = read_config(directory)
+    if config.get(ELSEWHERE) is not None:
+        remedy = "leave this key out, or give the model with its weights under their usual names"
+        raise InputError("names weight files of its own", remedy, file=directory / CONFIG, field=ELSEWHERE)
     if config.get(QUANTISED):
         return
     model, entries = _buildable(directory, trust_remote_code), found_tensors(directory)
@@ -57,6 +68,43 @@ def check_tensors(directory: Path, trust_remote_code: bool) -> None:
     if surplus := _surplus(model, wanted, found):
         problem = f"the model has no part for {counted(len(surplus), 'tensor')} of the weight files, first {surplus[0]}"
         raise InputError(problem, "leave out such tensors, for example a value head", file=directory)
+    if HEAD in found and HEAD not in wanted:
+        check_tied(directory, _embedding_of(model))
+
+
+def check_tied(directory: Path, embedding: str) -> None:
+    """Raise an InputError for a stored head other than the embedding that the configuration ties the head to.
+
+    transformers would load such a head untied, and vLLM would leave the head out.
+    """
+    from safetensors import safe_open
+
+    homes = {name: path for path in weight_files(directory) for name in read_header(path)}
+    if embedding not in homes:
+        return
+    with safe_open(homes[HEAD], framework="pt") as one, safe_open(homes[embedding], framework="pt") as other:
+        same = _equal(one.get_slice(HEAD), other.get_slice(embedding))
+    if not same:
+        problem = f"{HEAD} differs from {embedding}, and config.json ties them"
+        raise InputError(problem, "set tie_word_embeddings to false, or take the head out", file=directory)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two stored matrices hold the same numbers. A few rows at once are in memory."""
+    import torch
+
+    if one.get_shape() != other.get_shape():
+        return False
+    starts = range(0, one.get_shape()[0], ROWS)
+    parts = ([stored[at : at + ROWS].to(torch.float32) for stored in (one, other)] for at in starts)
+    # A NaN is to be told as such later.
+    return all(torch.equal(*(part.nan_to_num() for part in pair)) for pair in parts)
+
+
+def _embedding_of(model: Any) -> str:
+    """Name of the embedding's weight in the model."""
+    embedding = model.get_input_embeddings()
+    return next(f"{name}.weight" for name, module in model.named_modules() if module is embedding)
 
 
 def empty_model(directory: Path, trust_remote_code: bool = False, attention: str | None = None) -> Any:
@@ -110,11 +158,26 @@ def _by_expert(name: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
 
 
 def found_tensors(directory: Path) -> dict[str, Any]:
-    """Header entry (shape, dtype) of each tensor in the weight files of a directory. Raises as ``read_header``."""
+    """Header entry (shape, dtype) of each tensor in the weight files of a directory.
+
+    Raises:
+        InputError: as ``read_header`` and ``weight_files``, or two files hold one tensor.
+    """
     entries: dict[str, Any] = {}
     for path in weight_files(directory):
-        entries |= read_header(path)
+        header = read_header(path)
+        if both := sorted(entries.keys() & header.keys()):
+            raise InputError(f"tensor {both[0]} is in another weight file too", AGAIN, file=path)
+        entries |= header
     return entries
+
+
+def commonest_type(directory: Path) -> str:
+    """safetensors' name of the type that most numbers of the weight files have. Raises as ``found_tensors``."""
+    numbers: Counter[str] = Counter()
+    for entry in found_tensors(directory).values():
+        numbers[entry["dtype"]] += math.prod(entry["shape"])
+    return numbers.most_common(1)[0][0]
 
 
 def _surplus(model: Any, wanted: Shapes, found: Shapes) -> list[str]:

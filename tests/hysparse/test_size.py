@@ -1,5 +1,7 @@
 """The size calculator against the paper's figures and against tensors of a real model."""
 
+import json
+
 import pytest
 import torch
 
@@ -146,3 +148,24 @@ def test_a_number_out_of_its_range_is_one_line_and_exit_code_2(capsys):
         main(["tiny", "--context", "0"])
     assert ended.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+ODD = (None, -1, 1.5, 10**9, "x", "nofield", [], [3], ["nofield"], ["x", "layer_types"], [["x"]], {"a": 1})
+# The list of fields, fields that a list may name, and others.
+FIELDS = ("assumed", "layer_types", "gates", "select_tokens", "num_experts", "rope_parameters", "bridges", "v_head_dim")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_an_odd_value_of_a_field_is_one_line(field, tmp_path, capsys):
+    """Or is printed, where a model can have the value."""
+    config = make_model().config.to_dict()
+    for value in ODD:
+        (tmp_path / "config.json").write_text(json.dumps({**config, field: value}))
+        code, told = main([str(tmp_path)]), capsys.readouterr()
+        assert (code, told.err.count("\n")) in ((0, 0), (2, 1)), (value, told.err)
+
+
+@pytest.mark.parametrize("assumed", ["x", ["nofield"], [["x"]], {"a": 1}, 7, ["to_dict"]], ids=str)
+def test_assumed_fields_are_fields(assumed):
+    with pytest.raises(ValueError, match="assumed"):
+        preset("small", assumed=assumed)

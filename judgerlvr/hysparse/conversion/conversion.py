@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Pre
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRotaryEmbedding
 
 import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
-from judgerlvr.hysparse.conversion.derived_files import check_new, copy_files, has_weights
+from judgerlvr.hysparse.conversion.derived_files import check_copied, check_new, copy_files, folders_above, has_weights
 from judgerlvr.hysparse.conversion.options import DEFAULT_RATIO, InitialValues
 from judgerlvr.hysparse.model.attention import SparseAttention
 from judgerlvr.hysparse.model.config import HySparseConfig
@@ -24,11 +24,13 @@ from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.ops.kernel_shapes import accepted, refusals
 from judgerlvr.models.configuration import read_config
 from judgerlvr.models.finite import is_finite
-from judgerlvr.models.tensors import QUANTISED, check_tensors
-from judgerlvr.models.weights import check_weights
+from judgerlvr.models.tensors import QUANTISED, check_tensors, commonest_type
+from judgerlvr.models.weights import check_weights, refuse_adapter
 from rewards.errors import InputError, reading
 
 SOURCES = ("qwen3", "qwen3_moe")
+# torch's names by those of safetensors.
+DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Beyond this logit a float32 sigmoid is 0 or 1 to its last bit.
 SATURATED = 20.0
 COPIED = (
@@ -135,8 +137,10 @@ def set_gate(gate: nn.Linear | None, value: float, like: Tensor) -> None:
 def read_source(directory: Path) -> PretrainedConfig:
     """Configuration of the model in ``directory``. No weight is read, and no code of the directory runs.
 
-    Raises InputError if the directory holds no configuration that transformers reads, or no weights.
+    Raises InputError if the directory holds no configuration that transformers reads, no weights, an adapter, or what
+    ``check_copied`` refuses.
     """
+    refuse_adapter(directory)
     if not (directory / "config.json").is_file():
         raise InputError("no model there", "give a directory with config.json and weights", file=directory)
     remedy = f"start from one of {', '.join(SOURCES)}, or download the model again"
@@ -144,6 +148,7 @@ def read_source(directory: Path) -> PretrainedConfig:
         config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     if not has_weights(directory):
         raise InputError("no *.safetensors there", "download the model again, in safetensors", file=directory)
+    check_copied(directory)
     return config
 
 
@@ -160,14 +165,22 @@ def check_stored(directory: Path) -> None:
 
 
 def read_model(directory: Path, dtype: torch.dtype | str) -> PreTrainedModel:
-    """The model in evaluation mode. Raises InputError for weights that do not load, or that are NaN or infinite."""
+    """The model in evaluation mode.
+
+    Raises InputError for weights that do not load, that are missing, or that are NaN or infinite.
+    """
     with reading("transformers cannot load the weights", "download the model again", file=directory):
-        model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, trust_remote_code=False).eval()
+        model, found = AutoModelForCausalLM.from_pretrained(
+            directory, dtype=dtype, trust_remote_code=False, output_loading_info=True
+        )
+    # transformers has filled these with random numbers.
+    if missing := sorted(found["missing_keys"]):
+        raise InputError(f"transformers found no tensor {missing[0]}", "download the model again", file=directory)
     for name, weight in model.named_parameters():
         if not is_finite(weight):
             remedy = "give a checkpoint from before the weights went wrong"
             raise InputError(f"tensor {name} holds a NaN or an infinity", remedy, file=directory)
-    return model
+    return model.eval()
 
 
 def placement(options: argparse.Namespace, layers: int) -> list[str]:
@@ -202,6 +215,7 @@ def target_config(options: argparse.Namespace) -> HySparseConfig:
         raise InputError(str(error), remedy, file=options.source) from error
     check_kernels(config)
     check_stored(options.source)
+    name_dtype(config, options.source)
     return config
 
 
@@ -232,17 +246,35 @@ def pick_device(wanted: str | None) -> str:
 
 
 def stored_dtype(config: HySparseConfig) -> torch.dtype:
-    """The dtype that the source's configuration names, float32 if none."""
-    dtype: torch.dtype = getattr(torch, str(config.dtype or torch.float32).removeprefix("torch."))
+    """The dtype of the result. The configuration is one that ``name_dtype`` has completed."""
+    dtype: torch.dtype = getattr(torch, str(config.dtype).removeprefix("torch."))
     return dtype
 
 
-def save(model: HySparseForCausalLM, source: Path, out: Path) -> None:
-    """Write model, code and the source's further files to the new folder ``out``, whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+def name_dtype(config: HySparseConfig, directory: Path) -> None:
+    """Let ``config`` name the dtype of the weights in ``directory`` if the configuration there names none.
+
+    Raises InputError for a dtype that is none of torch's floating point types.
+    """
+    name = str(config.dtype or DTYPES[commonest_type(directory)]).removeprefix("torch.")
+    if name not in DTYPES.values():
+        remedy = f"write one of {', '.join(DTYPES.values())}"
+        raise InputError(f"dtype is {name}", remedy, file=directory / "config.json", field="dtype")
+    config.dtype = getattr(torch, name)
+
+
+def save(
+    model: HySparseForCausalLM, source: Path, out: Path, add: Callable[[Path], None] = lambda folder: None
+) -> None:
+    """Write model, code and the source's further files to the new folder ``out``, whole or not at all.
+
+    ``add`` gets the folder before the folder has its name.
+    """
+    # The prefix is short, because a name may be as long as the file system takes.
+    with folders_above(out), tempfile.TemporaryDirectory(dir=out.parent, prefix=".new-") as scratch:
         made = Path(scratch) / out.name
         model.save_pretrained(made)
         copy_files(source, made)
+        add(made)
         check_new(out)
         made.rename(out)

@@ -23,6 +23,8 @@ from judgerlvr.hysparse.conversion.texts import pack
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import letters
 from judgerlvr.hysparse.model.sizes import MIB, count_parameters, report
+from judgerlvr.models.finite import weight_bytes
+from judgerlvr.models.tokenizer_files import has_tokenizer
 from rewards.wording import counted
 
 UNMEASURED = (
@@ -40,11 +42,13 @@ def run(options: argparse.Namespace) -> None:
     check_count(options, config.num_hidden_layers)
     if options.full_layers is None and options.search is None:
         print(f"note: {UNMEASURED}")
+    if not has_tokenizer(options.source):
+        print(f"warning: {options.source} has no tokenizer, so {options.out} gets none; add the tokenizer's files")
     if options.plan:
         print(plan(options, config))
         return
     if options.search is None:
-        write(options, config, read_model(options.source, "auto"), [])
+        write(options, config, read_model(options.source, stored_dtype(config)), [])
     else:
         found = find(options, config)
         write(options, found.config, found.source, found.curve)
@@ -54,9 +58,7 @@ def write(options: argparse.Namespace, config: HySparseConfig, source: PreTraine
     """Convert and save, with the curve if there is one."""
     # The model takes the source's tensors, so the weights are in memory once.
     model = adopt(source.state_dict(), config, starting_values(options))
-    save(model, options.source, options.out)
-    if curve:
-        write_curve(curve, options.out)
+    save(model, options.source, options.out, lambda folder: write_curve(curve, folder) if curve else None)
     print(f"{options.out}: {model.num_parameters() / 1e6:,.1f} M parameters, layers {letters(config.kinds)}")
 
 
@@ -70,7 +72,7 @@ def plan(options: argparse.Namespace, config: HySparseConfig) -> str:
     counts = (parameters.total - parameters.gates, parameters.gates)
     weights, gates = (count * dtype.itemsize / MIB for count in counts)
     group = config.num_attention_heads // config.num_key_value_heads
-    files = sum(path.stat().st_size for path in options.source.iterdir() if path.suffix == ".safetensors")
+    files = weight_bytes(options.source)
     return "\n".join(
         [
             f"layers {letters(config.kinds)}",

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from judgerlvr.models.configuration import POINTER, refuse_pointer
 from rewards.errors import InputError
 
 WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx", ".ot"}
 # The folder where transformers keeps a tokenizer's further chat templates.
 FOLDERS = ("additional_chat_templates",)
+
+
+# Bytes of a path that files and folders below a derived directory may take.
+BELOW = 300
 
 
 def check_new(out: Path) -> None:
@@ -20,11 +27,47 @@ def check_new(out: Path) -> None:
     above = next((parent for parent in out.absolute().parents if os.path.lexists(parent)), Path("/"))
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise InputError(f"no folder can be made in {above}", "give a place that you may write to", file=out)
+    names = out.absolute().relative_to(above).parts
+    if ".." in names:
+        raise InputError("goes back from a folder that is not there", "leave .. out of the path", file=out)
+    longest, whole = os.pathconf(above, "PC_NAME_MAX"), os.pathconf(above, "PC_PATH_MAX") - BELOW
+    if any(len(os.fsencode(name)) > longest for name in names) or len(os.fsencode(out.absolute())) > whole:
+        problem = f"a name of more than {longest} bytes, or a path of more than {whole}"
+        raise InputError(problem, "give a shorter name", file=out)
+
+
+@contextmanager
+def folders_above(out: Path) -> Iterator[None]:
+    """Make the folders above ``out``. If the block raises, new folders go, unless somebody filled them."""
+    new = [parent for parent in out.parents if not os.path.lexists(parent)]
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for parent in new:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
 
 
 def has_weights(directory: Path) -> bool:
     """Whether the directory holds safetensors, the only weight files whose headers tell what is in them."""
     return any(directory.glob("*.safetensors"))
+
+
+def check_copied(base: Path) -> None:
+    """Raise InputError for what ``copy_files`` would leave out or copy in vain.
+
+    These are links that lead nowhere, pipes and devices, and files that Git LFS did not download.
+    """
+    folders = [path for path in base.iterdir() if path.name in FOLDERS and path.is_dir()]
+    for path in sorted([*base.iterdir(), *(inner for folder in folders for inner in folder.rglob("*"))]):
+        if path.is_dir() or (path.parent == base and _left_behind(path)):
+            continue
+        if not path.is_file():
+            raise InputError("no file behind this name", "download the model again, or remove the name", file=path)
+        with path.open("rb") as file:
+            refuse_pointer(file.read(len(POINTER)), path)
 
 
 def copy_files(base: Path, derived: Path) -> None:

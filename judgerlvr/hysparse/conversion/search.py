@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from judgerlvr.hysparse.conversion.conversion import pick_device, read_model, starting_values
+from judgerlvr.hysparse.conversion.conversion import pick_device, read_model, starting_values, stored_dtype
 from judgerlvr.hysparse.conversion.divergence import check_loss
 from judgerlvr.hysparse.conversion.options import COSTS, DEVICE, SEARCHING, given
 from judgerlvr.hysparse.conversion.placements import Stack, batches_of, greedy, loss_of
@@ -109,7 +109,7 @@ def find(options: argparse.Namespace, config: HySparseConfig) -> Found:
     device = pick_device(options.device)
     parts = read_parts(options, config)
     held, searched = (on(pack(part, options.length), device) for part in parts)
-    source = read_model(options.source, "auto").to(device)
+    source = read_model(options.source, stored_dtype(config)).to(device)
     changes = {name: getattr(config, name) for name in ("select_block", "select_tokens", "sliding_window")}
     stack = Stack(source, starting_values(options), **changes)
     with spending("search", device):

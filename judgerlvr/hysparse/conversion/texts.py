@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from data.row_files import read_rows
+from judgerlvr.models.tokenizer_files import has_tokenizer
 from rewards.errors import InputError, reading
 from rewards.wording import counted
 
@@ -104,6 +105,8 @@ def split_texts(texts: Sequence[Text], heldout: int, length: int, file: Path) ->
 
 def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """The source's tokenizer. Raises InputError if the tokenizer is missing or does not load."""
+    if not has_tokenizer(directory):
+        raise InputError("no tokenizer there", "add the tokenizer's files", file=directory)
     with reading("transformers cannot load the tokenizer", "add the tokenizer's files", file=directory):
         return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 

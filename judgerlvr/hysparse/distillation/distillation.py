@@ -14,6 +14,7 @@ from judgerlvr.hysparse.conversion.conversion import (
     adopt,
     check_kernels,
     check_stored,
+    name_dtype,
     pick_device,
     read_model,
     read_source,
@@ -114,6 +115,7 @@ def student_config(options: argparse.Namespace) -> HySparseConfig:
     if not isinstance(config, HySparseConfig):
         raise InputError("not a HySparse model", "convert it with judgerlvr.hysparse.convert", options.student)
     check_stored(options.student)
+    name_dtype(config, options.student)
     for name in SHARED:
         if getattr(source, name, None) != getattr(config, name):
             problem = f"{name} is {getattr(config, name)}, and {getattr(source, name, None)} in the source"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from typing import Any
 
 from transformers import Qwen3MoeConfig
@@ -81,6 +82,7 @@ class HySparseConfig(Qwen3MoeConfig):
         if self.layer_types is None:
             self.layer_types = layer_types(self.num_hidden_layers, self.sparse_ratio, self.closing_full)
         self.assumed = self.assumed or []
+        self._check_assumed()
         if self.bridges is None and self.self_decoder_layers:
             self.bridges = paired(self.layer_types, self.self_decoder_layers)
         super().__post_init__(**kwargs)
@@ -171,6 +173,13 @@ class HySparseConfig(Qwen3MoeConfig):
                 raise ValueError(f"{field} must be a whole number from {least}, not {value!r}")
         if 0 < self.num_experts < self.num_experts_per_tok:
             raise ValueError(f"a token cannot use {self.num_experts_per_tok} of {self.num_experts} experts")
+
+    def _check_assumed(self) -> None:
+        if not isinstance(self.assumed, list):
+            raise ValueError(f"assumed must be a list of fields, not {self.assumed!r}")
+        known = [field.name for field in fields(self)]
+        if unknown := [name for name in self.assumed if name not in known]:
+            raise ValueError(f"assumed names {unknown[0]!r}, which is no field")
 
     def _check_rotation(self) -> None:
         factor = (self.rope_parameters or {}).get("partial_rotary_factor", 1.0)
