@@ -40,7 +40,13 @@ from judgerlvr.hysparse.distillation.distillation_folder import (
     settings_of,
     write_curve,
 )
-from judgerlvr.hysparse.distillation.distiller import Distiller, goal_of, share_rows, trainer_arguments
+from judgerlvr.hysparse.distillation.distiller import (
+    Distiller,
+    check_schedule,
+    goal_of,
+    share_rows,
+    trainer_arguments,
+)
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.models.finite import is_finite
@@ -54,6 +60,7 @@ def run(options: argparse.Namespace) -> None:
     """Convert or load, distil, save. Raises InputError for a missing model, bad texts and impossible settings."""
     first = int(os.environ.get("RANK", 0)) == 0
     check_card(options)
+    check_schedule(options)
     if first and not options.resume:
         check_new(options.out)
     config = target_config(options) if options.student is None else student_config(options)
