@@ -29,9 +29,11 @@ from judgerlvr.hysparse.conversion.conversion_plan import (
     largest_pass,
 )
 from judgerlvr.hysparse.conversion.derived_files import check_new, copy_files
+from judgerlvr.hysparse.conversion.model_limits import check_texts, reach_notes
 from judgerlvr.hysparse.conversion.options import SHAPE, given
+from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
 from judgerlvr.hysparse.conversion.spent import spending
-from judgerlvr.hysparse.conversion.texts import Packed, read_texts, read_tokenizer, split_texts
+from judgerlvr.hysparse.conversion.texts import Packed, read_texts, split_texts
 from judgerlvr.hysparse.distillation.distillation_folder import (
     CHECKPOINTS,
     check_folder,
@@ -64,10 +66,11 @@ def run(options: argparse.Namespace) -> None:
     if first and not options.resume:
         check_new(options.out)
     config = target_config(options) if options.student is None else student_config(options)
+    if first:
+        print("".join(f"{note}\n" for note in reach_notes(config)), end="")
     device = pick_device(options.device)
     halves = (options.precision or ("bf16" if device == "cuda" else "fp32")) == "bf16"
-    texts = read_texts(options.texts, read_tokenizer(options.source), options.length)
-    heldout, rest = split_texts(texts, options.heldout, options.length, options.texts)
+    heldout, rest = read_parts(options, config)
     if options.plan:
         print(plan(options, config, heldout, rest))
         return
@@ -85,6 +88,20 @@ def run(options: argparse.Namespace) -> None:
     with spending("distillation", device, shown=first):
         trainer.train(resume_from_checkpoint=last_checkpoint(options.out) if options.resume else None)
     store(trainer, options, dtype)
+
+
+def read_parts(options: argparse.Namespace, config: HySparseConfig) -> tuple[Packed, Packed]:
+    """Held-out and learnt rows of ``--texts``.
+
+    Raises InputError as ``read_tokenizer``, ``read_texts``, ``split_texts``, and as ``check_texts`` for either model.
+    """
+    texts = read_texts(options.texts, read_tokenizer(options.source), options.length)
+    models = [(config, options.source)]
+    if options.student is not None:
+        models = [(read_source(options.source), options.source), (config, options.student)]
+    for model, directory in models:
+        check_texts(texts, model, options.texts, directory)
+    return split_texts(texts, options.heldout, options.length, options.texts)
 
 
 def plan(options: argparse.Namespace, config: HySparseConfig, heldout: Packed, rest: Packed) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 
 from data.row_files import source_sha256
 from judgerlvr.hysparse.conversion.derived_files import check_new
+from judgerlvr.hysparse.conversion.options import GIVEN
 from rewards.errors import InputError, reading
 
 CURVE, SETTINGS, CHECKPOINTS = "distill.jsonl", "distill.json", "checkpoints"
 # transformers writes this file of a checkpoint last.
 LAST_WRITTEN = "trainer_state.json"
-FREE = ("out", "resume", "device", "card", "plan")  # Options that may differ between two starts.
+FREE = ("out", "resume", "device", "card", "plan", GIVEN)  # Options that may differ between two starts.
 
 
 def settings_of(options: argparse.Namespace, processes: int) -> dict[str, Any]:
