@@ -138,7 +138,8 @@ def stack_and_texts(base: Path, arguments: list[str]) -> tuple[Any, Any]:
     from judgerlvr.hysparse.conversion.options import InitialValues
     from judgerlvr.hysparse.conversion.placements import Stack
     from judgerlvr.hysparse.conversion.search import usable
-    from judgerlvr.hysparse.conversion.texts import on, pack, read_texts, read_tokenizer
+    from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
+    from judgerlvr.hysparse.conversion.texts import on, pack, read_texts
 
     given = dict(zip(arguments[2::2], arguments[3::2], strict=True))
     changes = {"select_block": BLOCK, "select_tokens": SELECTED, "sliding_window": WINDOW}

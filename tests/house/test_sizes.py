@@ -17,7 +17,7 @@ DOORS = {
     # Texts need no chat template, and ``hysparse`` and ``tinyworld`` lie below ``models``.
     "AutoTokenizer.from_pretrained": (
         "judgerlvr/models/directory.py",
-        "judgerlvr/hysparse/conversion/texts.py",
+        "judgerlvr/hysparse/conversion/source_tokenizer.py",
         "judgerlvr/tinyworld/making/trace_texts.py",
     ),
     # The others read a pipe, or a shard at offsets in bytes.

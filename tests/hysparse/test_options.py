@@ -85,6 +85,8 @@ COMBINED = {
         ["--plan", "--precision", "fp32"],
         ["--plan", "--hidden", "1"],
         ["--plan", "--device", "cpu"],
+        ["--steps", "2", "--warmup", "3"],
+        ["--warmup", "201"],
     ],
     "size": [["more"], ["--context"]],
 }
@@ -107,6 +109,32 @@ def test_an_option_that_a_conversion_would_not_read_is_one_line(option, tmp_path
     assert exit_code_of(convert.main, command) == 2
     error = capsys.readouterr().err
     assert option.flag in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [*options.SEARCHING, *options.COSTS], ids=lambda option: option.flag)
+def test_an_unread_option_is_refused_also_with_its_default_written_out(option, tmp_path, capsys, no_model):
+    text = OTHER[option.flag] if option.default is None else str(option.default)
+    assert exit_code_of(convert.main, [*good_command("convert", tmp_path), option.flag, text]) == 2
+    error = capsys.readouterr().err
+    assert option.flag in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", options.SHAPE, ids=lambda option: option.flag)
+def test_a_student_takes_no_option_of_a_conversion_also_with_its_default_written_out(
+    option, tmp_path, capsys, no_model
+):
+    command = [word for word in good_command("distill", tmp_path) if word not in ("--select-block", "16")]
+    command += ["--student", str(base_path("hysparse")), option.flag, str(option.default)]
+    assert exit_code_of(distill.main, command) == 2
+    error = capsys.readouterr().err
+    assert f"{option.flag} is for a conversion" in error and error.count("\n") == 1
+
+
+def test_a_warmup_that_ends_with_the_last_step_is_taken(tmp_path, capsys, no_model):
+    """The plan reads no weight."""
+    command = [*good_command("distill", tmp_path), "--heldout", "1", "--steps", "3", "--warmup", "3", "--plan"]
+    (tmp_path / "texts.jsonl").write_text("".join(f'{{"text": "{n} + 1"}}\n' for n in range(3)))
+    assert exit_code_of(distill.main, command) == 0, capsys.readouterr().err
 
 
 def test_a_plan_names_the_device_that_it_would_not_read(tmp_path, capsys, no_model):

@@ -17,7 +17,8 @@ from judgerlvr.hysparse.conversion.divergence import heldout_loss
 from judgerlvr.hysparse.conversion.options import InitialValues
 from judgerlvr.hysparse.conversion.placements import Stack, batches_of, greedy, layer_runs, loss_of, losses_of_flips
 from judgerlvr.hysparse.conversion.search import crowded_share, usable
-from judgerlvr.hysparse.conversion.texts import IGNORED, Text, pack, read_texts, read_tokenizer
+from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
+from judgerlvr.hysparse.conversion.texts import IGNORED, Text, pack, read_texts
 from judgerlvr.hysparse.convert import main
 from judgerlvr.hysparse.model.layout import FULL, SPARSE
 from judgerlvr.tinyworld.making.checkpoint import base_path

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.hysparse.deeper_base import deeper
 from benchmarks.hysparse.deeper_search import kept, part_file, plain, store
 from benchmarks.hysparse.second_shape import write_page
-from judgerlvr.hysparse.conversion.texts import read_tokenizer
+from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
 from judgerlvr.hysparse.model.layout import FULL, with_full
 from judgerlvr.tinyworld.making.checkpoint import base_path
 

@@ -17,6 +17,7 @@ from judgerlvr.hysparse.conversion.conversion import (
 from judgerlvr.hysparse.conversion.conversion_plan import card_for, check_card, largest_pass, search_line
 from judgerlvr.hysparse.conversion.conversion_rates import DISK_GB_S
 from judgerlvr.hysparse.conversion.derived_files import check_new
+from judgerlvr.hysparse.conversion.model_limits import reach_notes
 from judgerlvr.hysparse.conversion.placements import layer_runs
 from judgerlvr.hysparse.conversion.search import Point, check_asked, check_count, find, read_parts, write_curve
 from judgerlvr.hysparse.conversion.texts import pack
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"note: {UNMEASURED}")
     if not has_tokenizer(options.source):
         print(f"warning: {options.source} has no tokenizer, so {options.out} gets none; add the tokenizer's files")
+    print("".join(f"{note}\n" for note in reach_notes(config)), end="")
     if options.plan:
         print(plan(options, config))
         return

@@ -13,6 +13,7 @@ from judgerlvr.config.domains import COUNT, PATH, SHARE, Choice, Domain, Pattern
 from judgerlvr.config.values import BadValue, from_text, shown
 
 DEFAULT_RATIO = 3
+GIVEN = "given"  # The attribute with the flags that a command line has.
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,17 @@ def reader(option: Option) -> Callable[[str], Any]:
     return read
 
 
+class Noted(argparse.Action):
+    """Stores a value, and notes the flag in the namespace's ``given``. A default that is written out is given too."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.given = {*getattr(namespace, GIVEN, ()), self.option_strings[0]}
+
+
 def given(options: argparse.Namespace, declared: Iterable[Option]) -> list[str]:
-    """Flags of the declared options that have another value than their default."""
-    return [option.flag for option in declared if getattr(options, option.name) != option.default]
+    """Flags of the declared options that the command line has, whatever their value."""
+    return [option.flag for option in declared if option.flag in getattr(options, GIVEN, ())]
 
 
 def add(parser: Any, options: Iterable[Option], required: Iterable[str] = ()) -> None:
@@ -134,7 +143,12 @@ def add(parser: Any, options: Iterable[Option], required: Iterable[str] = ()) ->
         needed = {"required": True} if option.flag in required else {}
         default = "" if option.default is None else " (default %(default)s)"
         parser.add_argument(
-            option.flag, type=reader(option), default=option.default, help=option.text + default, **needed
+            option.flag,
+            action=Noted,
+            type=reader(option),
+            default=option.default,
+            help=option.text + default,
+            **needed,
         )
 
 

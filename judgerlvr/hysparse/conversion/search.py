@@ -12,10 +12,12 @@ from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.conversion.conversion import pick_device, read_model, starting_values, stored_dtype
 from judgerlvr.hysparse.conversion.divergence import check_loss
+from judgerlvr.hysparse.conversion.model_limits import check_texts
 from judgerlvr.hysparse.conversion.options import COSTS, DEVICE, SEARCHING, given
 from judgerlvr.hysparse.conversion.placements import Stack, batches_of, greedy, loss_of
+from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
 from judgerlvr.hysparse.conversion.spent import spending
-from judgerlvr.hysparse.conversion.texts import Packed, Text, hold_out, on, pack, read_texts, read_tokenizer
+from judgerlvr.hysparse.conversion.texts import Packed, Text, hold_out, on, pack, read_texts
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import FULL, letters, with_full
 from judgerlvr.hysparse.model.sizes import MIB, arrangements
@@ -96,8 +98,12 @@ def usable(texts: Sequence[Text], config: HySparseConfig, heldout: int, file: Pa
 
 
 def read_parts(options: argparse.Namespace, config: HySparseConfig) -> tuple[list[Text], list[Text]]:
-    """Held-out texts and other texts of ``--search``. Raises InputError as ``usable``."""
+    """Held-out texts and other texts of ``--search``.
+
+    Raises InputError as ``read_tokenizer``, ``read_texts``, ``check_texts`` and ``usable``.
+    """
     texts = read_texts(options.search, read_tokenizer(options.source), options.length)
+    check_texts(texts, config, options.search, options.source)
     return usable(texts, config, options.heldout, options.search)
 
 

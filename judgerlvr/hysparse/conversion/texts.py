@@ -8,14 +8,19 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from data.jsonl import Row
 from data.row_files import read_rows
-from judgerlvr.models.tokenizer_files import has_tokenizer
-from rewards.errors import InputError, reading
+from rewards.errors import InputError
 from rewards.wording import counted
 
 IGNORED = -100  # the label that cross_entropy leaves out
+# Problem and remedy of a field that holds no text.
+TEXT_FIELDS = {
+    "text": ("no text in the row", "put the text to learn there"),
+    "prompt": ("not a text", "write the prompt as text, or leave it out"),
+}
 
 
 @dataclass(frozen=True)
@@ -59,23 +64,42 @@ def pack(texts: Sequence[Text], length: int) -> Packed:
 
 
 def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> list[Text]:
-    """Texts of the file, cut to ``length`` tokens. Prints how many were cut.
+    """Texts of the file, cut to ``length`` tokens. Prints how many were cut, and how many are blank and left out.
 
-    All checks of texts see what is computed later, and no more. Raises InputError for a row without a text.
+    All checks of texts see what is computed later, and no more. Raises InputError for a row without a text, and for a
+    file of blank texts.
     """
-    texts, cut = [], 0
-    for number, row in enumerate(read_rows(file), start=1):
-        if not isinstance(row.get("text"), str):
-            raise InputError("no text in the row", "put the text to learn there", file, number, "text")
-        if not isinstance(row.get("prompt", ""), str):
-            raise InputError("not a text", "write the prompt as text, or leave it out", file, number, "prompt")
-        context = tokenizer(row.get("prompt", ""), add_special_tokens=False)["input_ids"]
-        learnt = tokenizer(row["text"], add_special_tokens=False)["input_ids"]
+    texts, cut, rows = [], 0, read_rows(file)
+    for number, row in enumerate(rows, start=1):
+        context, learnt = (_ids(row, name, tokenizer, file, number) for name in ("prompt", "text"))
+        if not learnt:
+            continue
         cut += len(context) + len(learnt) > length
         texts.append(Text((context + learnt)[:length], min(len(context), length)))
+    if blank := len(rows) - len(texts):
+        print(f"{blank} of {counted(len(rows), 'text')} blank, left out")
+    if not texts:
+        raise InputError("every text is blank", "give texts to learn", file, field="text")
     if cut:
         print(f"{cut} of {counted(len(texts), 'text')} longer than {length} tokens, cut there")
     return texts
+
+
+def _ids(row: Row, name: str, tokenizer: PreTrainedTokenizerBase, file: Path, number: int) -> list[int]:
+    """Token ids of a field. A prompt may be missing or null.
+
+    Raises InputError for a field that is no text, and for visible characters that the tokenizer turns into nothing.
+    """
+    value = row.get(name)
+    if name == "prompt" and value is None:
+        return []
+    if not isinstance(value, str):
+        problem, remedy = TEXT_FIELDS[name]
+        raise InputError(problem, remedy, file, number, name)
+    ids: list[int] = tokenizer(value, add_special_tokens=False)["input_ids"]
+    if not ids and value.strip():
+        raise InputError("the tokenizer makes no token of it", "add the tokenizer's files", file, number, name)
+    return ids
 
 
 def hold_out(texts: Sequence[Text], heldout: int) -> tuple[list[Text], list[Text]]:
@@ -101,14 +125,6 @@ def split_texts(texts: Sequence[Text], heldout: int, length: int, file: Path) ->
             "held-out or learnt texts have no token to learn", "give longer texts, or a larger --length", file
         )
     return held, rest
-
-
-def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
-    """The source's tokenizer. Raises InputError if the tokenizer is missing or does not load."""
-    if not has_tokenizer(directory):
-        raise InputError("no tokenizer there", "add the tokenizer's files", file=directory)
-    with reading("transformers cannot load the tokenizer", "add the tokenizer's files", file=directory):
-        return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 
 
 def on(texts: Packed, device: str) -> Packed:

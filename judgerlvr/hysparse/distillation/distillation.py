@@ -7,6 +7,7 @@ import os
 import shutil
 
 import torch
+from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -30,18 +31,20 @@ from judgerlvr.hysparse.conversion.conversion_plan import (
     largest_pass,
 )
 from judgerlvr.hysparse.conversion.derived_files import check_new, copy_files
+from judgerlvr.hysparse.conversion.model_limits import check_texts, reach_notes
 from judgerlvr.hysparse.conversion.options import SHAPE, given
+from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
 from judgerlvr.hysparse.conversion.spent import spending
-from judgerlvr.hysparse.conversion.texts import Packed, read_texts, read_tokenizer, split_texts
-from judgerlvr.hysparse.distillation.distillation_folder import (
-    CHECKPOINTS,
-    check_folder,
-    last_checkpoint,
-    make_folder,
-    settings_of,
-    write_curve,
+from judgerlvr.hysparse.conversion.texts import Packed, read_texts, split_texts
+from judgerlvr.hysparse.distillation.checkpoints import CHECKPOINTS, Sealing, Settings, last_checkpoint
+from judgerlvr.hysparse.distillation.distillation_folder import check_folder, make_folder, settings_of, write_curve
+from judgerlvr.hysparse.distillation.distiller import (
+    Distiller,
+    check_schedule,
+    goal_of,
+    share_rows,
+    trainer_arguments,
 )
-from judgerlvr.hysparse.distillation.distiller import Distiller, goal_of, share_rows, trainer_arguments
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.models.finite import is_finite
@@ -52,23 +55,28 @@ SHARED = ("vocab_size", "num_hidden_layers", "hidden_size")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Convert or load, distil, save. Raises InputError for a missing model, bad texts and impossible settings."""
+    """Convert or load, distil, save.
+
+    Raises InputError for a missing model, bad texts, impossible settings, and a folder that cannot go on.
+    """
     first = int(os.environ.get("RANK", 0)) == 0
     check_card(options)
+    check_schedule(options)
     if first and not options.resume:
         check_new(options.out)
     config = target_config(options) if options.student is None else student_config(options)
+    if first:
+        print("".join(f"{note}\n" for note in reach_notes(config)), end="")
     device = pick_device(options.device)
-    halves = (options.precision or ("bf16" if device == "cuda" else "fp32")) == "bf16"
-    texts = read_texts(options.texts, read_tokenizer(options.source), options.length)
-    heldout, rest = split_texts(texts, options.heldout, options.length, options.texts)
+    precision = options.precision or ("bf16" if device == "cuda" else "fp32")
+    heldout, rest = read_parts(options, config)
     if options.plan:
         print(plan(options, config, heldout, rest))
         return
+    halves = precision == "bf16"
     arguments = trainer_arguments(options, options.out / CHECKPOINTS, device, halves)
-    settings = settings_of(options, arguments.world_size)
-    if first:
-        check_folder(options, settings)
+    settings = settings_of(options, precision, arguments.world_size, (heldout, rest)) if first else {}
+    checkpoint = place_to_begin(options, settings, first)
     dtype = stored_dtype(config)  # Saving a checkpoint changes the configuration's.
     source = read_model(options.source, "auto" if halves else torch.float32)
     student = make_student(options, config, source)
@@ -76,9 +84,38 @@ def run(options: argparse.Namespace) -> None:
     if first:
         make_folder(options, settings)
     trainer = Distiller(student, goal, rest, arguments, options.hidden, lambda c: write_curve(options.out, c))
+    trainer.add_callback(Sealing(settings))
     with spending("distillation", device, shown=first):
-        trainer.train(resume_from_checkpoint=last_checkpoint(options.out) if options.resume else None)
+        trainer.train(resume_from_checkpoint=checkpoint)
     store(trainer, options, dtype)
+
+
+def place_to_begin(options: argparse.Namespace, settings: Settings, first: bool) -> str | None:
+    """The checkpoint from which all processes go on, None for a start from the beginning.
+
+    The first process looks, so that one process reads the files. Raises InputError as ``check_folder`` and
+    ``last_checkpoint``.
+    """
+    found = None
+    if first:
+        check_folder(options, settings)
+        found = last_checkpoint(options.out, settings) if options.resume else None
+    (checkpoint,) = broadcast_object_list([found])
+    return str(checkpoint) if checkpoint else None
+
+
+def read_parts(options: argparse.Namespace, config: HySparseConfig) -> tuple[Packed, Packed]:
+    """Held-out and learnt rows of ``--texts``.
+
+    Raises InputError as ``read_tokenizer``, ``read_texts``, ``split_texts``, and as ``check_texts`` for either model.
+    """
+    texts = read_texts(options.texts, read_tokenizer(options.source), options.length)
+    models = [(config, options.source)]
+    if options.student is not None:
+        models = [(read_source(options.source), options.source), (config, options.student)]
+    for model, directory in models:
+        check_texts(texts, model, options.texts, directory)
+    return split_texts(texts, options.heldout, options.length, options.texts)
 
 
 def plan(options: argparse.Namespace, config: HySparseConfig, heldout: Packed, rest: Packed) -> str:
@@ -148,10 +185,15 @@ def store(trainer: Distiller, options: argparse.Namespace, dtype: torch.dtype) -
         remedy = "begin in a new folder with a smaller --lr"
         raise InputError(f"training made {wrong[0]} NaN or infinite, so no model is stored", remedy, file=options.out)
     made = options.out / CHECKPOINTS / "result"
+    # A start that was killed here leaves parts.
+    shutil.rmtree(made, ignore_errors=True)
     whole(trainer.student_config, cast, dtype).save_pretrained(made)
     copy_files(options.source, made)
     for path in sorted(made.iterdir(), key=lambda path: path.name == "config.json"):
-        path.replace(options.out / path.name)
+        place = options.out / path.name
+        if place.is_dir():
+            shutil.rmtree(place)
+        path.replace(place)
     shutil.rmtree(options.out / CHECKPOINTS)
 
 

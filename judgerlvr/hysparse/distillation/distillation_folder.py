@@ -1,31 +1,64 @@
-"""The folder of a distillation: its settings, its curve, and the checkpoints from which it goes on."""
+"""The folder of a distillation: its curve, and the settings and files of its first start, which a resumed run needs."""
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.hashing import file_sha256
+from data.replacing import replacing
 from data.row_files import source_sha256
-from judgerlvr.hysparse.conversion.derived_files import check_new
-from rewards.errors import InputError, reading
+from judgerlvr.hysparse.conversion.derived_files import FOLDERS, WEIGHTS, check_new
+from judgerlvr.hysparse.conversion.options import GIVEN
+from judgerlvr.hysparse.conversion.texts import Packed
+from judgerlvr.hysparse.distillation.checkpoints import Settings
+from judgerlvr.models.configuration import read_keys
+from rewards.errors import InputError
 
-CURVE, SETTINGS, CHECKPOINTS = "distill.jsonl", "distill.json", "checkpoints"
-# transformers writes this file of a checkpoint last.
-LAST_WRITTEN = "trainer_state.json"
-FREE = ("out", "resume", "device", "card", "plan")  # Options that may differ between two starts.
+CURVE, SETTINGS = "distill.jsonl", "distill.json"
+FREE = ("out", "resume", "device", "card", "plan", GIVEN)  # Options that may differ between two starts.
+MODELS = ("source", "student")
+NOT_READ = WEIGHTS - {".safetensors"}
+BEGIN_AGAIN = "begin again in a new folder"
 
 
-def settings_of(options: argparse.Namespace, processes: int) -> dict[str, Any]:
-    """All that decides the weights: options, the hash of the texts, and the number of processes."""
+def settings_of(options: argparse.Namespace, precision: str, processes: int, rows: Sequence[Packed]) -> dict[str, Any]:
+    """All that decides the weights.
+
+    Options with the precision that was chosen, the number of processes, and hashes: of the texts, of their tokens, and
+    of each file of the models.
+    """
     named = {name: value for name, value in vars(options).items() if name not in FREE}
     paths = {name: str(value.resolve()) for name, value in named.items() if isinstance(value, Path)}
-    return {**named, **paths, "texts_sha256": source_sha256(options.texts), "processes": processes}
+    hashes = {"texts_sha256": source_sha256(options.texts), "tokens_sha256": _tokens_sha256(rows)}
+    files = {f"{name}_files": model_files(named[name]) for name in MODELS if named[name] is not None}
+    return {**named, **paths, **hashes, **files, "precision": precision, "processes": processes}
 
 
-def check_folder(options: argparse.Namespace, settings: dict[str, Any]) -> None:
+def model_files(directory: Path) -> dict[str, str]:
+    """SHA-256 of each file of a model's folder that a distillation may read or copy, by name."""
+    inner = [path for name in FOLDERS for path in (directory / name).glob("*")]
+    files = [path for path in (*directory.iterdir(), *inner) if path.is_file() and not _unread(path)]
+    return {str(path.relative_to(directory)): file_sha256(path) for path in sorted(files)}
+
+
+def _unread(path: Path) -> bool:
+    return path.name.startswith(".") or path.name.lower() == "readme.md" or path.suffix in NOT_READ
+
+
+def _tokens_sha256(rows: Sequence[Packed]) -> str:
+    digest = hashlib.sha256()
+    for part in rows:
+        for tensor in (part.ids, part.positions, part.labels):
+            digest.update(f"{tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_folder(options: argparse.Namespace, settings: Settings) -> None:
     """Check that this run may make the folder, or may go on with it.
 
     Raises InputError for a folder that is there without ``--resume``. With ``--resume``, raises InputError for a folder
@@ -35,33 +68,50 @@ def check_folder(options: argparse.Namespace, settings: dict[str, Any]) -> None:
     if not options.resume:
         check_new(options.out)
         return
-    if not file.is_file():
+    if not file.exists():
         raise InputError("no distillation to go on with", "leave --resume out", file=options.out)
     if (options.out / "config.json").exists():
         raise InputError("this distillation is finished", "train it further with --student", file=options.out)
-    with reading("not the settings of a distillation", "start again in a new folder", file=file):
-        before = json.loads(file.read_text(encoding="utf-8"))
+    before = read_before(file)
     for name, value in settings.items():
-        if before.get(name) != value:
-            problem = f"{name} is {value}, and was {before.get(name)} at the first start"
+        if name not in before:
+            problem = f"no {name} is noted there, so another version of this program began the distillation"
+            raise InputError(problem, BEGIN_AGAIN, file=file)
+        if isinstance(value, Mapping):
+            _check_files(value, before[name], getattr(options, name.removesuffix("_files")))
+        elif before[name] != value:
+            problem = f"{name} is {value}, and was {before[name]} at the first start"
             raise InputError(problem, "give the options of the first start", file=options.out)
 
 
-def make_folder(options: argparse.Namespace, settings: dict[str, Any]) -> None:
+def read_before(file: Path) -> dict[str, Any]:
+    """Settings of the first start. Raises InputError for a file that holds none."""
+    try:
+        return read_keys(file)
+    except InputError as error:
+        raise InputError(f"not the settings of a distillation: {error.problem}", BEGIN_AGAIN, file=file) from error
+
+
+def _check_files(now: Mapping[str, str], before: Any, directory: Path) -> None:
+    """Raise InputError for the first file of a model that is not as at the first start."""
+    known = before if isinstance(before, Mapping) else {}
+    for name in sorted(now.keys() | known.keys()):
+        if now.get(name) != known.get(name):
+            change = "has changed" if name in now and name in known else "is new" if name in now else "is gone"
+            remedy = f"put back what was there at the first start, or {BEGIN_AGAIN}"
+            raise InputError(f"the file {change} since the first start", remedy, file=directory / name)
+
+
+def make_folder(options: argparse.Namespace, settings: Settings) -> None:
     """Make the folder with the settings of a first start. Raises InputError as ``check_folder``."""
     check_folder(options, settings)
     if not options.resume:
         options.out.mkdir(parents=True)
-        (options.out / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
-
-
-def last_checkpoint(out: Path) -> str | None:
-    """The newest whole checkpoint. None if the run ended before its first checkpoint."""
-    whole = [path.parent for path in (out / CHECKPOINTS).glob(f"checkpoint-*/{LAST_WRITTEN}")]
-    return str(max(whole, key=lambda path: int(path.name.partition("-")[2]))) if whole else None
+        with replacing(options.out / SETTINGS) as part:
+            part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def write_curve(out: Path, curve: Sequence[dict[str, float]]) -> None:
     """All evaluations so far, one a line."""
-    lines = [json.dumps(point) for point in curve]
-    (out / CURVE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with replacing(out / CURVE) as part:
+        part.write_text("".join(json.dumps(point) + "\n" for point in curve), encoding="utf-8")

@@ -100,6 +100,13 @@ def trainer_arguments(options: argparse.Namespace, folder: Path, device: str, ha
     )
 
 
+def check_schedule(options: argparse.Namespace) -> None:
+    """Raise InputError for a warmup that the steps would not end, because no step would have the rate ``--lr``."""
+    if options.warmup > options.steps:
+        problem = f"--warmup {options.warmup} is above --steps {options.steps}, so the rate never comes to --lr"
+        raise InputError(problem, "give more steps, or a shorter warmup")
+
+
 def share_rows(options: argparse.Namespace, processes: int) -> tuple[int, int]:
     """Rows of a pass, and passes of a step. Raises InputError as ``trainer_arguments``."""
     at_once = options.rows_at_once or max(1, options.rows // processes)
