@@ -2,7 +2,7 @@
 
 A run of chain-92-05 either leaves the rechecks or ends as vanilla does. The dose is the share of unreliable facts
 that solving writes right at the hand-over, above the share by the base's beliefs. Every committed run counts.
-The bounds were set on chain-92-05, so another cell tests them.
+The bounds were set on chain-92-05, so another cell tests them. The runs of chain-95-05 broke the bound of .25.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from benchmarks.lab.command import BadInput, Parser, one_line
 from benchmarks.lab.records import LABEL
 
 DOCS = Path(__file__).parents[2] / "docs"
-DOSES = (dose.CELL, "chain-92-15")  # cells with a table of doses, in the order of the page
+DOSES = (dose.CELL, "chain-92-15", "chain-95-05")  # cells with a table of doses, in the order of the page
 
 
 def dose_table(cell: str) -> Callable[[], list[str]]:
