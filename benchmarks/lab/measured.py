@@ -44,6 +44,7 @@ def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
         "shortening": _bounds(row.comparison.shortening),
         "tokens": round(row.comparison.arm_tokens, 4),
         "front_tokens": _front(row.comparison.front),
+        "at_entropy": None if row.comparison.at_entropy is None else _bounds(row.comparison.at_entropy),
         "failed_checks": row.failed_checks,
     }
 

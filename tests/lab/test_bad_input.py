@@ -14,7 +14,18 @@ from benchmarks.lab.records import describe
 LAB = Path(draw.__file__).parent
 COMMANDS = sorted(file.stem for file in LAB.glob("*.py") if '__name__ == "__main__"' in file.read_text())
 CELL = measured.RESULTS / "2026-11-30-h200-sixth" / "chain-95-05"
-OF_RECORDS = ["bases", "between_bases", "contrasts", "coverage", "dose", "ends", "equal_tokens", "measured", "page"]
+OF_RECORDS = [
+    "bases",
+    "between_bases",
+    "contrasts",
+    "coverage",
+    "decoded",
+    "dose",
+    "ends",
+    "equal_tokens",
+    "measured",
+    "page",
+]
 BROKEN = {
     "half a file": "{",
     "no object": "[]",
