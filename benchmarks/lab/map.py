@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks.lab.belonging import check_together
 from benchmarks.lab.cells import all_cells
 from benchmarks.lab.checks import LEAST_ENTROPY, Check, octet_checks
 from benchmarks.lab.command import BadInput, Parser, made_folder, one_line, read_object
@@ -61,22 +63,32 @@ class Row:
 
 
 def read_cell(folder: Path) -> CellResults:
-    """Complete octets only: a cut one is named on standard error and left out."""
-    octets = {}
+    """Complete octets only. ``BadInput`` if the files of the folder do not belong together."""
+    files, checks = complete_octets(folder), folder / "checks.json"
+    if files:
+        base = {checks: read_object(checks, "cell", "settings", "checks")} if checks.exists() else {}
+        check_together(files, base)
+    octets = {content["arm"]["name"]: content for content in files.values()}
+    first = octets.get("vanilla") or next(iter(octets.values()), {"cell": folder.name})
+    registration = first.get("registration_sha256", "")
+    failed = failed_checks_of_base(checks)
+    if registration:
+        failed += missing_arms(first["cell"], octets)
+    return CellResults(first["cell"], failed, octets, registration)
+
+
+def complete_octets(folder: Path) -> dict[Path, dict[str, Any]]:
+    """A cut octet is named on standard error and left out."""
+    files = {}
     for file in sorted(folder.glob("octet-*.json")):
         content = read_object(file, *OCTET)
         if content["complete"] and not content["runs"]:
             raise BadInput(f"{file} is complete without a run, so the lab did not write it")
         if content["complete"]:
-            octets[content["arm"]["name"]] = content
+            files[file] = content
         else:
             print(f"{file}: incomplete, left out", file=sys.stderr)
-    first = octets.get("vanilla") or next(iter(octets.values()), {"cell": folder.name})
-    registration = first.get("registration_sha256", "")
-    failed = failed_checks_of_base(folder / "checks.json")
-    if registration:
-        failed += missing_arms(first["cell"], octets)
-    return CellResults(first["cell"], failed, octets, registration)
+    return files
 
 
 def failed_checks_of_base(file: Path) -> list[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.lab import belonging, run
 from benchmarks.lab import map as draw
-from benchmarks.lab import run
 from benchmarks.lab.arms import main_arms
 from benchmarks.lab.cells import all_cells, registered_cells
 from benchmarks.lab.checks import Check, octet_checks, shortcut_accuracy
@@ -106,14 +106,21 @@ def test_the_map_of_a_cell(folder, tmp_path):
 
 @pytest.fixture
 def two_instances(folder, tmp_path, monkeypatch):
-    cells = {name: replace(all_cells()["smoke"], name=name) for name in ("one", "two")}
-    monkeypatch.setattr(draw, "all_cells", lambda: cells)
+    know(monkeypatch, 2)
     for name in ("one", "two"):
         shutil.copytree(folder, tmp_path / name)
-        for file in (tmp_path / name).glob("octet-*.json"):
+        for file in [*(tmp_path / name).glob("octet-*.json"), tmp_path / name / "checks.json"]:
             stored = json.loads(file.read_text())
-            file.write_text(json.dumps(stored | {"cell": name, "registration_sha256": "same"}))
+            file.write_text(json.dumps(stored | describe(draw.all_cells()[name])))
     return [tmp_path / "one", tmp_path / "two"]
+
+
+def know(monkeypatch, arms):
+    """The lab has two instances of the smoke cell, registered in one file, with so many arms."""
+    smoke, file = replace(all_cells()["smoke"], arms=main_arms(6)[:arms]), registered_cells()[0].registration
+    cells = {name: replace(smoke, name=name, registration=file) for name in ("one", "two")}
+    for module in (draw, belonging):
+        monkeypatch.setattr(module, "all_cells", lambda: cells)
 
 
 def test_instances_of_one_registration_are_pooled(two_instances):
@@ -129,14 +136,14 @@ def test_an_arm_that_one_instance_lacks_is_not_pooled(two_instances):
 
 def test_a_pool_fails_where_an_arm_of_one_instance_is_missing(two_instances, monkeypatch):
     """The record names two arms, and the registration three."""
-    cells = {name: replace(all_cells()["smoke"], arms=main_arms(6)[:3]) for name in ("one", "two")}
-    monkeypatch.setattr(draw, "all_cells", lambda: cells)
+    know(monkeypatch, 3)
     pool = with_pools([read_cell(path) for path in two_instances])[-1]
     assert "incomplete arm: judge-40" in failed_checks(pool, "judge-20")
 
 
 def test_a_registered_record_of_an_unknown_cell_fails(two_instances, monkeypatch):
-    monkeypatch.setattr(draw, "all_cells", dict)
+    for module in (draw, belonging):
+        monkeypatch.setattr(module, "all_cells", dict)
     assert read_cell(two_instances[0]).failed[-1] == "no registered cell: one"
 
 
