@@ -77,6 +77,12 @@ def test_a_plot_in_no_folder(capsys, tmp_path):
     assert "folder that exists" in refused(capsys, "dose", "--plot", tmp_path / "none" / "plot.png")
 
 
+@pytest.mark.parametrize("name", ["x.zzz", "plot", "plot.png.txt"])
+def test_a_plot_of_no_kind(capsys, tmp_path, name):
+    assert ".png, .pdf, .svg" in refused(capsys, "dose", "--plot", tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("text", ["nan", "-1", "0", "soon"])
 def test_seconds_that_are_none(capsys, tmp_path, text):
     assert "--seconds" in refused(capsys, "run", "smoke", "--out", tmp_path, f"--seconds={text}")

@@ -70,6 +70,16 @@ def test_a_second_call_does_only_what_is_missing(folder, capsys):
     assert without_time[:5] == without_time[5:]
 
 
+def test_a_second_call_repeats_the_first_verdict(folder, tmp_path, monkeypatch, capsys):
+    copy_base(folder, tmp_path)
+    shutil.copy(folder / "checks.json", tmp_path)
+    before = (tmp_path / "checks.json").read_bytes()
+    monkeypatch.setattr(run, "base_checks", lambda *_: [Check("any", 1.0)])
+    assert run.main(["smoke", "--out", str(tmp_path), "--base-only"]) == 1
+    assert "checks: measured before" in capsys.readouterr().out
+    assert (tmp_path / "checks.json").read_bytes() == before
+
+
 def test_no_arm_begins_after_the_time_limit(folder, tmp_path, monkeypatch):
     copy_base(folder, tmp_path)
     monkeypatch.setattr(run, "BEGAN", run.BEGAN - 1e6)
@@ -256,6 +266,22 @@ def imports(file):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
+
+
+def private_names():
+    """Private functions and methods of the lab, and every other use of a name."""
+    trees = [ast.parse(file.read_text()) for file in (ROOT / "benchmarks/lab").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    made = {node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("_")}
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    used |= {node.id for node in nodes if isinstance(node, ast.Name)}
+    return {name for name in made if not name.endswith("__")}, used
+
+
+def test_every_private_function_of_the_lab_is_used():
+    made, used = private_names()
+    assert len(made) > 50
+    assert made <= used
 
 
 def test_the_lab_imports_nothing_of_the_product():
