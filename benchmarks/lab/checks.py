@@ -37,6 +37,12 @@ class Check:
         finite = {name: value for name, value in asdict(self).items() if value not in (float("-inf"), float("inf"))}
         return finite | {"passed": self.passed}
 
+    @staticmethod
+    def of(row: dict) -> Check:
+        """The check of a stored row, in which null stands for a value that is not a number."""
+        figures = {name: row[name] for name in ("least", "most") if name in row}
+        return Check(row["name"], float("nan") if row.get("value") is None else row["value"], **figures)
+
 
 def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, float]) -> list[Check]:
     """Checks of a base from one full point a run. All runs are the same base, so their mean is more exact."""

@@ -71,8 +71,10 @@ def made_folder(path: Path) -> Path:
     return path
 
 
-def writable_file(path: Path) -> Path:
-    """``path``, whose folder must exist."""
+def writable_file(path: Path, kinds: Sequence[str] = ()) -> Path:
+    """``path``, whose folder must exist. Its name must end with one of ``kinds``, such as ``.png``, if any."""
+    if kinds and path.suffix.lower() not in kinds:
+        raise BadInput(f"{path} cannot be written: its name must end with {', '.join(kinds)}")
     if path.is_dir() or not path.parent.is_dir():
         raise BadInput(f"{path} cannot be written: name a file in a folder that exists")
     return path

@@ -2,7 +2,7 @@
 
 A run of chain-92-05 either leaves the rechecks or ends as vanilla does. The dose is the share of unreliable facts
 that solving writes right at the hand-over, above the share by the base's beliefs. Every committed run counts.
-The bounds were set on chain-92-05, so another cell tests them.
+The bounds were set on chain-92-05, so another cell tests them. The runs of chain-95-05 broke the bound of .25.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from benchmarks.lab.tables import markdown_table
 CELL = "chain-92-05"  # and its instances
 # Runs of these doses were first looked at before the bounds were set.
 HEAD = ("facts learnt at the hand-over", "runs", "left the rechecks", "end accuracy", "end tokens")
+PLOTS = (".png", ".pdf", ".svg")
 BOUNDS = (-math.inf, 0.15, 0.2, 0.25, 0.3, 0.4, math.inf)
 
 
@@ -123,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = sorted({octet["cell"].partition(FRESH)[0] for _, octet in judged()})
         raise BadInput(f"--cell: no judge-first run of {options.cell!r} is committed, only of {', '.join(known)}")
     if options.plot:
-        plot(runs, options.cell, writable_file(options.plot))
+        plot(runs, options.cell, writable_file(options.plot, PLOTS))
     print("\n".join(table(runs)))
     return 0
 

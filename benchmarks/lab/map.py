@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks.lab.belonging import check_together
 from benchmarks.lab.cells import all_cells
 from benchmarks.lab.checks import LEAST_ENTROPY, Check, octet_checks
 from benchmarks.lab.command import BadInput, Parser, made_folder, one_line, read_object
@@ -24,7 +25,7 @@ from benchmarks.lab.pairs import (
     penalty_front,
     shortening,
 )
-from benchmarks.lab.records import LABEL
+from benchmarks.lab.records import LABEL, as_json
 from benchmarks.lab.statistics import Comparison, Estimate, Outcome, estimate, front_tokens, outcomes
 
 MAIN_ARMS = ("judge-20", "judge-40", "judge-until", "judge-most")
@@ -61,22 +62,32 @@ class Row:
 
 
 def read_cell(folder: Path) -> CellResults:
-    """Complete octets only: a cut one is named on standard error and left out."""
-    octets = {}
+    """Complete octets only. ``BadInput`` if the files of the folder do not belong together."""
+    files, checks = complete_octets(folder), folder / "checks.json"
+    if files:
+        base = {checks: read_object(checks, "cell", "settings", "checks")} if checks.exists() else {}
+        check_together(files, base)
+    octets = {content["arm"]["name"]: content for content in files.values()}
+    first = octets.get("vanilla") or next(iter(octets.values()), {"cell": folder.name})
+    registration = first.get("registration_sha256", "")
+    failed = failed_checks_of_base(checks)
+    if registration:
+        failed += missing_arms(first["cell"], octets)
+    return CellResults(first["cell"], failed, octets, registration)
+
+
+def complete_octets(folder: Path) -> dict[Path, dict[str, Any]]:
+    """A cut octet is named on standard error and left out."""
+    files = {}
     for file in sorted(folder.glob("octet-*.json")):
         content = read_object(file, *OCTET)
         if content["complete"] and not content["runs"]:
             raise BadInput(f"{file} is complete without a run, so the lab did not write it")
         if content["complete"]:
-            octets[content["arm"]["name"]] = content
+            files[file] = content
         else:
             print(f"{file}: incomplete, left out", file=sys.stderr)
-    first = octets.get("vanilla") or next(iter(octets.values()), {"cell": folder.name})
-    registration = first.get("registration_sha256", "")
-    failed = failed_checks_of_base(folder / "checks.json")
-    if registration:
-        failed += missing_arms(first["cell"], octets)
-    return CellResults(first["cell"], failed, octets, registration)
+    return files
 
 
 def failed_checks_of_base(file: Path) -> list[str]:
@@ -225,7 +236,7 @@ def cells(row: Row, outcome: str) -> list[str]:
         f"{points(row.greedy[0])}; {percent(row.greedy[1])}",
         f"{points(row.at_entropy[0])}; {percent(row.at_entropy[1])}",
         f"{c.arm_tokens:.1f}",
-        {math.inf: "none as accurate"}.get(c.front, "not run" if math.isnan(c.front) else f"{c.front:.1f}"),
+        front_word(c.front) or f"{c.front:.1f}",
         f"{row.sampled_tokens:.1f}",
         f"{row.candidate_tokens:.1f}",
         f"{row.seconds:.0f}",
@@ -244,6 +255,20 @@ def percent(value: Estimate) -> str:
         for x in (value.mean, value.high, value.low)
     ]
     return f"{change[0]:+.1f} % [{change[1]:+.1f}, {change[2]:+.1f}]"
+
+
+def content_of(row: Row) -> dict[str, Any]:
+    """A front without tokens is a word, since null stands for a bound that does not exist."""
+    made = asdict(row)
+    made["comparison"]["front"] = front_word(row.comparison.front) or row.comparison.front
+    return made
+
+
+def front_word(tokens: float) -> str:
+    """Empty where the penalty front has tokens."""
+    if math.isnan(tokens):
+        return "not run"
+    return "none as accurate" if math.isinf(tokens) else ""
 
 
 @one_line
@@ -279,7 +304,20 @@ def read_cells(folders: list[Path]) -> list[CellResults]:
     registered = [cell.name for cell in cells if cell.registration]
     if twice := sorted({name for name in registered if registered.count(name) > 1}):
         raise BadInput(f"two folders hold the registered cell {twice[0]}: name one of them")
-    return cells
+    return numbered(cells)
+
+
+def numbered(cells: list[CellResults]) -> list[CellResults]:
+    """Cells of one name are told apart by their place in the command, in the table and in the names of plots."""
+    names = [cell.name for cell in cells]
+    made = [
+        replace(cell, name=f"{cell.name}-{names[:index].count(cell.name) + 1}") if names.count(cell.name) > 1 else cell
+        for index, cell in enumerate(cells)
+    ]
+    taken = [cell.name for cell in made]
+    if twice := next((name for name in taken if taken.count(name) > 1), None):
+        raise BadInput(f"two folders would be named {twice}: map one of them apart")
+    return made
 
 
 def write_table(rows: list[Row], out: Path) -> None:
@@ -287,8 +325,8 @@ def write_table(rows: list[Row], out: Path) -> None:
     found = outcomes([row.comparison for row in covered])
     decided = {id(row): outcome for row, outcome in zip(covered, found, strict=True)}
     (out / "map.md").write_text(markdown(rows, decided))
-    content = [asdict(row) | {"outcome": decided.get(id(row))} for row in rows]
-    (out / "map.json").write_text(json.dumps({"lab": LABEL, "rows": content}, indent=1))
+    content = [content_of(row) | {"outcome": decided.get(id(row))} for row in rows]
+    (out / "map.json").write_text(as_json({"lab": LABEL, "rows": content}, indent=1))
     print((out / "map.md").read_text())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from benchmarks.lab.checks import mean_point
 from benchmarks.lab.map import MAIN_ARMS, CellResults, Row, read_cell, rows_of
-from benchmarks.lab.records import LABEL
+from benchmarks.lab.records import LABEL, as_json
 from benchmarks.lab.statistics import Estimate
 from benchmarks.lab.tables import printer
 
@@ -44,6 +43,7 @@ def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
         "shortening": _bounds(row.comparison.shortening),
         "tokens": round(row.comparison.arm_tokens, 4),
         "front_tokens": _front(row.comparison.front),
+        "at_entropy": None if row.comparison.at_entropy is None else _bounds(row.comparison.at_entropy),
         "failed_checks": row.failed_checks,
     }
 
@@ -85,7 +85,7 @@ def cell_folders() -> list[Path]:
 
 
 def text() -> list[str]:
-    return [json.dumps([case for folder in cell_folders() for case in cases_of(folder)], indent=1)]
+    return [as_json([case for folder in cell_folders() for case in cases_of(folder)], indent=1)]
 
 
 main = printer("measured", "measured cases", text)

@@ -5,10 +5,11 @@ A test holds the page against these lines.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 from benchmarks.lab.command import Parser, made_folder, one_line
@@ -39,9 +40,8 @@ def results() -> list[tuple[str, CellResults]]:
 
 
 def _with_controls(record: str, cell: CellResults) -> CellResults:
-    files = [file for folder in CONTROLS.get(record, ()) for file in sorted((RESULTS / folder).glob("octet-*.json"))]
-    more = {content["arm"]["name"]: content for content in map(json.loads, (file.read_text() for file in files))}
-    return replace(cell, octets=cell.octets | more)
+    more = [read_cell(RESULTS / folder).octets for folder in CONTROLS.get(record, ())]
+    return replace(cell, octets=reduce(or_, more, cell.octets))
 
 
 def table() -> list[str]:

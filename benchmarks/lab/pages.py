@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.lab import bases, between_bases, contrasts, coverage, dose, ends, equal_tokens, page
+from benchmarks.lab import bases, between_bases, contrasts, coverage, decoded, dose, ends, equal_tokens, page
 from benchmarks.lab.command import BadInput, Parser, one_line
 from benchmarks.lab.records import LABEL
 
 DOCS = Path(__file__).parents[2] / "docs"
-DOSES = (dose.CELL, "chain-92-15")  # cells with a table of doses, in the order of the page
+DOSES = (dose.CELL, "chain-92-15", "chain-95-05")  # cells with a table of doses, in the order of the page
 
 
 def dose_table(cell: str) -> Callable[[], list[str]]:
@@ -26,6 +26,7 @@ TABLES: dict[str, tuple[Callable[[], list[str]], ...]] = {
     "when-it-pays.md": (
         *map(dose_table, DOSES),
         ends.table,
+        decoded.table,
         equal_tokens.table,
         contrasts.table,
         between_bases.table,

@@ -23,6 +23,7 @@ from benchmarks.lab.training import Octet
 LABEL = "lab simulation, 4.5 M parameters, not verl"
 REGISTRATIONS = Path(__file__).parent / "registrations"
 BASE = "base.pt"
+CHECKS = "checks.json"
 CLAIM = "cell.json"  # written before anything else, so that no other cell takes the folder
 
 
@@ -60,15 +61,41 @@ class CellFolder:
     def write_claim(self, cell: Cell) -> None:
         """Settings of the cell, unless the folder has a claim."""
         if not (self.path / CLAIM).exists():
-            self._write_once(CLAIM, json.dumps(without_nan(describe(cell))).encode())
+            self._write_once(CLAIM, as_json(describe(cell)).encode())
 
     def finished(self, arm: Arm) -> bool:
         file = self._octet(arm)
         return file.exists() and bool(read_object(file, "complete")["complete"])
 
-    def save_checks(self, cell: Cell, checks: list[Check], points: list[dict], facts: dict) -> None:
-        rows = [check.row() for check in checks]
-        self._write("checks.json", {**describe(cell), "checks": rows, "base": points[0], **facts})
+    def save_checks(self, cell: Cell, checks: list[Check], points: list[dict], facts: dict) -> list[Check]:
+        """Stores the verdict on the base, and returns the verdict that counts: the first one on these weights.
+
+        A verdict on other weights stays in the file, under ``earlier``, so that a second try leaves a trace.
+        """
+        if (known := self.load_checks()) is not None:
+            return known
+        made = {**describe(cell), **self._base_hash(), "checks": [check.row() for check in checks]}
+        made |= {"base": points[0], **facts}
+        if not (self.path / CHECKS).exists():
+            self._write_once(CHECKS, as_json(made).encode())
+        else:
+            before = read_object(self.path / CHECKS, "checks")
+            self._write(CHECKS, made | {"earlier": [*before.pop("earlier", []), before]})
+        return self.load_checks() or checks
+
+    def load_checks(self) -> list[Check] | None:
+        """The stored verdict on the stored base. None where there is none, or where a file tells of other weights."""
+        if not (file := self.path / CHECKS).exists():
+            return None
+        stored = read_object(file, "checks")
+        if stored.get("base_sha256") != self._base_hash().get("base_sha256"):
+            return None
+        return [Check.of(row) for row in stored["checks"]]
+
+    def _base_hash(self) -> dict[str, str]:
+        """The base as a field of a record. Empty where the folder has no base."""
+        file = self.path / BASE
+        return {"base_sha256": hashlib.sha256(file.read_bytes()).hexdigest()} if file.exists() else {}
 
     def save_octet(self, cell: Cell, arm: Arm, octet: Octet, facts: dict) -> None:
         rates = [rate for rate in cell.rates for _ in range(cell.seeds)]
@@ -78,6 +105,7 @@ class CellFolder:
         ]
         content = {
             **describe(cell),
+            **self._base_hash(),
             "arm": asdict(arm),
             "complete": octet.complete,
             "seconds": round(octet.seconds, 1),
@@ -91,7 +119,7 @@ class CellFolder:
         return self.path / f"octet-{arm.name}.json"
 
     def _write(self, name: str, content: dict) -> None:
-        self._part(name, json.dumps(without_nan(content)).encode()).rename(self.path / name)
+        self._part(name, as_json(content).encode()).rename(self.path / name)
 
     def _write_once(self, name: str, content: bytes) -> None:
         """A link fails where the name is taken, and a rename would replace the file."""
@@ -110,13 +138,17 @@ class CellFolder:
         return part
 
 
-def without_nan(value: Any) -> Any:
-    """The same content with null for each number that is not one, as JSON demands."""
+def as_json(content: Any, indent: int | None = None) -> str:
+    """JSON with null for each number that is infinite or not a number, since JSON has neither."""
+    return json.dumps(finite(content), indent=indent, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: without_nan(inner) for name, inner in value.items()}
+        return {name: finite(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def describe(cell: Cell) -> dict:

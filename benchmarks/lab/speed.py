@@ -5,7 +5,6 @@ Weights are untrained. Their responses run to their limit, so these seconds are 
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from benchmarks.lab.model import (
     trainable,
 )
 from benchmarks.lab.objective import token_logprobs
-from benchmarks.lab.records import LABEL, machine
+from benchmarks.lab.records import LABEL, as_json, machine
 from benchmarks.lab.sampler import Samples
 from benchmarks.lab.sft import Written, batch_loss, draw_batches
 from benchmarks.lab.training import Batch, Trainer
@@ -104,9 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compile_pieces()
         began = time.perf_counter()
         results[mode] = measure(options.cell, device) | {"all_seconds": time.perf_counter() - began}
-        print(mode, json.dumps(results[mode]), flush=True)
+        print(mode, as_json(results[mode]), flush=True)
     if options.out:
-        options.out.write_text(json.dumps(results, indent=1))
+        options.out.write_text(as_json(results, indent=1))
     return 0
 
 

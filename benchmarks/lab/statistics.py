@@ -12,6 +12,7 @@ from scipy.stats import t as student
 
 TIE_ACCURACY, TIE_LOG_TOKENS = 0.015, math.log(1.07)
 LEVEL = 0.95
+ROUNDING = 1e-12  # of shares and logarithms. Records have five digits
 
 
 class Outcome(StrEnum):
@@ -34,11 +35,11 @@ class Estimate:
 
 
 def estimate(differences: Sequence[float]) -> Estimate:
-    """Student's t over pairs. A single pair, or pairs without spread, bound nothing."""
+    """Student's t over pairs. A single pair, or pairs that only rounding tells apart, bound nothing."""
     n = len(differences)
     mean = float(np.mean(differences))
     spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
-    if spread == 0.0:
+    if spread <= ROUNDING * max(1.0, *map(abs, differences)):
         return Estimate(mean, -math.inf, math.inf, 0.5, 0.5, n)
     error = spread / math.sqrt(n)
     reach = float(student.ppf(0.5 + LEVEL / 2, n - 1)) * error

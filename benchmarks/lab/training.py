@@ -201,9 +201,7 @@ class Trainer:
         self, weights: Weights, adam: Adam, batches: Sequence[Batch], draw: torch.Generator
     ) -> dict[str, Tensor]:
         """``updates`` optimiser steps over the used rows of all batches, each row once. Returns figures [R]."""
-        orders = [
-            (torch.rand(b.used.shape, generator=draw, device=self.device) + 2.0 * ~b.used).argsort(1) for b in batches
-        ]
+        orders = [self._order(batch.used, draw) for batch in batches]
         most = [int(batch.used.sum(1).max()) for batch in batches]
         figures = {
             "gradient": torch.zeros(self.runs, device=self.device),

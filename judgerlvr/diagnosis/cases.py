@@ -92,7 +92,8 @@ class Case:
 
     ``shortening`` is the log of vanilla's tokens over judge-first's, at matched accuracy where ``condition`` says so.
     ``tokens`` and ``front_tokens`` are of judge-first and of the penalty arms at its accuracy. The latter is None while
-    no penalty arm has run, and infinite where none is as accurate. ``failed_checks`` are go / no-go checks that failed.
+    no penalty arm has run, and infinite where none is as accurate. ``at_entropy`` is the accuracy difference at matched
+    entropy where the record's rules ask a win for that too. ``failed_checks`` are go / no-go checks that failed.
     ``corrected`` are p values after Holm's correction. Without a correction the case is judged by itself.
     """
 
@@ -107,6 +108,7 @@ class Case:
     tokens: float
     front_tokens: float | None
     failed_checks: tuple[str, ...] = ()
+    at_entropy: Bounds | None = None
     corrected: PValues | None = None
 
     @property
@@ -121,8 +123,13 @@ class Case:
         return self.pairs > 1 and not self.failed_checks
 
     @property
+    def sharper(self) -> bool:
+        """Whether a win is denied, since policies that are equally unsure may be equally accurate."""
+        return self.at_entropy is not None and self.at_entropy.low <= 0
+
+    @property
     def outcome(self) -> Outcome:
-        """A win has both lower bounds above 0 and fewer tokens than the penalty arms. A tie lies in 1.5 points, 7 %."""
+        """A win has its lower bounds above 0 and fewer tokens than the penalty arms. A tie lies in 1.5 points, 7 %."""
         return self._outcome(self.corrected or self.alone)
 
     def _outcome(self, tests: PValues) -> Outcome:
@@ -130,7 +137,7 @@ class Case:
         if self.failed_checks:
             return Outcome.UNDECIDED
         if min(self.accuracy.low, self.shortening.low) > 0 and tests.win < 1 - LEVEL and shorter:
-            return Outcome.WIN
+            return Outcome.UNDECIDED if self.sharper else Outcome.WIN
         if self.accuracy.high < 0 and tests.loss < 1 - LEVEL:
             return Outcome.LOSS
         tie = self.accuracy.within(TIE_ACCURACY) and self.shortening.within(TIE_LOG_TOKENS)
@@ -154,6 +161,7 @@ class Case:
         reasons = ["a single pair of runs"] if self.pairs < 2 else []
         reasons += ["no penalty arm"] if self.front_tokens is None else []
         reasons += [f"failed: {', '.join(self.failed_checks)}"] if self.failed_checks else []
+        reasons += ["accuracy at matched entropy may be no higher"] if self.sharper and self.accuracy.low > 0 else []
         if (by_itself := self._outcome(self.alone)) in DECIDED:
             reasons.append(f"a {by_itself} by itself, but not after Holm's correction")
         return "; ".join(reasons) or "intervals too wide"
@@ -172,10 +180,11 @@ def corrected(cases: Sequence[Case]) -> list[Case]:
 
 
 def case_of(row: Mapping[str, Any]) -> Case:
-    """A row of the file. A bound that does not exist is null there."""
+    """A row of the file. A bound that does not exist is null there, and ``at_entropy`` may be null or absent."""
     front = math.inf if row["front_tokens"] == UNREACHED else row["front_tokens"]
     bounds = {
         name: Bounds(**{key: value for key, value in row[name].items() if value is not None})
-        for name in ("accuracy", "shortening")
+        for name in ("accuracy", "shortening", "at_entropy")
+        if row.get(name) is not None
     }
     return Case(**{**row, **bounds, "front_tokens": front, "failed_checks": tuple(row["failed_checks"])})

@@ -40,23 +40,38 @@ def measured(*at, half=0.5):
 SQUARE = [case("a", "win", 0, 0), case("a", "loss", 10, 0), case("b", "win", 0, 10), case("b", "loss", 10, 10)]
 
 
+@pytest.mark.parametrize("asked", [False, True], ids=["", "at matched entropy too"])
 @pytest.mark.parametrize("seed", range(40))
-def test_the_outcome_is_that_of_the_lab(seed):
+def test_the_outcome_is_that_of_the_lab(seed, asked):
     """The lab decides a single comparison by the same rule. Bounds and p values go together there."""
     draw = np.random.default_rng(seed)
     made = []
-    for scale in (0.05, 0.2):
+    for scale in (0.05, 0.2, 0.1):
         mean, half = draw.normal() * scale, abs(draw.normal()) * scale / 2
-        made.append((Bounds(mean, mean - half, mean + half), half))
-    (accuracy, _), (shortening, _) = made
+        made.append(Bounds(mean, mean - half, mean + half))
     tokens, front = draw.uniform(40, 60, 2)
-    lab = [
-        LabEstimate(b.mean, b.low, b.high, 0.0 if b.low > 0 else 1.0, 0.0 if b.high < 0 else 1.0, 4)
-        for b in (accuracy, shortening)
-    ]
-    compared = Comparison(*lab, arm_accuracy=0.5, arm_tokens=tokens, front=front)
-    ours = case("f", "win", accuracy=accuracy, shortening=shortening, tokens=tokens, front_tokens=front)
+    accuracy, shortening, at_entropy = (
+        LabEstimate(b.mean, b.low, b.high, 0.0 if b.low > 0 else 1.0, 0.0 if b.high < 0 else 1.0, 4) for b in made
+    )
+    compared = Comparison(accuracy, shortening, 0.5, tokens, front, at_entropy if asked else None)
+    figures = dict(zip(("accuracy", "shortening", "at_entropy"), made[: 2 + asked], strict=False))
+    ours = case("f", "win", **figures, tokens=tokens, front_tokens=front)
     assert str(ours.outcome) == str(lab_outcome(compared, compared.p_win, compared.p_loss))
+
+
+@pytest.mark.parametrize(("low", "outcome"), [(-0.01, "undecided"), (0.0, "undecided"), (0.01, "win")])
+def test_a_win_needs_the_accuracy_at_matched_entropy_where_its_record_asks(low, outcome):
+    """The case was a win here, and undecided in the lab."""
+    found = case("f", "win", at_entropy=Bounds(0.05, low, 0.1))
+    assert found.outcome == outcome
+    assert ("at matched entropy" in found.open_because) is (outcome == "undecided")
+
+
+@pytest.mark.parametrize("name", ["chain-92-05-fresh-10 judge-most", "chain-92-05-fresh-6 judge-20"])
+def test_the_file_holds_the_accuracy_at_matched_entropy(name):
+    (found,) = [one for one in read_cases() if one.name.startswith(name)]
+    assert found.at_entropy is not None
+    assert math.isfinite(found.at_entropy.low)
 
 
 @pytest.mark.parametrize("outcome", KINDS)

@@ -14,7 +14,18 @@ from benchmarks.lab.records import describe
 LAB = Path(draw.__file__).parent
 COMMANDS = sorted(file.stem for file in LAB.glob("*.py") if '__name__ == "__main__"' in file.read_text())
 CELL = measured.RESULTS / "2026-11-30-h200-sixth" / "chain-95-05"
-OF_RECORDS = ["bases", "between_bases", "contrasts", "coverage", "dose", "ends", "equal_tokens", "measured", "page"]
+OF_RECORDS = [
+    "bases",
+    "between_bases",
+    "contrasts",
+    "coverage",
+    "decoded",
+    "dose",
+    "ends",
+    "equal_tokens",
+    "measured",
+    "page",
+]
 BROKEN = {
     "half a file": "{",
     "no object": "[]",
@@ -64,6 +75,12 @@ def test_a_place_that_cannot_be_written(capsys, tmp_path, module, before):
 
 def test_a_plot_in_no_folder(capsys, tmp_path):
     assert "folder that exists" in refused(capsys, "dose", "--plot", tmp_path / "none" / "plot.png")
+
+
+@pytest.mark.parametrize("name", ["x.zzz", "plot", "plot.png.txt"])
+def test_a_plot_of_no_kind(capsys, tmp_path, name):
+    assert ".png, .pdf, .svg" in refused(capsys, "dose", "--plot", tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", ["nan", "-1", "0", "soon"])

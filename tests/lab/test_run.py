@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.lab import belonging, run
 from benchmarks.lab import map as draw
-from benchmarks.lab import run
 from benchmarks.lab.arms import main_arms
 from benchmarks.lab.cells import all_cells, registered_cells
 from benchmarks.lab.checks import Check, octet_checks, shortcut_accuracy
@@ -70,6 +70,16 @@ def test_a_second_call_does_only_what_is_missing(folder, capsys):
     assert without_time[:5] == without_time[5:]
 
 
+def test_a_second_call_repeats_the_first_verdict(folder, tmp_path, monkeypatch, capsys):
+    copy_base(folder, tmp_path)
+    shutil.copy(folder / "checks.json", tmp_path)
+    before = (tmp_path / "checks.json").read_bytes()
+    monkeypatch.setattr(run, "base_checks", lambda *_: [Check("any", 1.0)])
+    assert run.main(["smoke", "--out", str(tmp_path), "--base-only"]) == 1
+    assert "checks: measured before" in capsys.readouterr().out
+    assert (tmp_path / "checks.json").read_bytes() == before
+
+
 def test_no_arm_begins_after_the_time_limit(folder, tmp_path, monkeypatch):
     copy_base(folder, tmp_path)
     monkeypatch.setattr(run, "BEGAN", run.BEGAN - 1e6)
@@ -106,14 +116,21 @@ def test_the_map_of_a_cell(folder, tmp_path):
 
 @pytest.fixture
 def two_instances(folder, tmp_path, monkeypatch):
-    cells = {name: replace(all_cells()["smoke"], name=name) for name in ("one", "two")}
-    monkeypatch.setattr(draw, "all_cells", lambda: cells)
+    know(monkeypatch, 2)
     for name in ("one", "two"):
         shutil.copytree(folder, tmp_path / name)
-        for file in (tmp_path / name).glob("octet-*.json"):
+        for file in [*(tmp_path / name).glob("octet-*.json"), tmp_path / name / "checks.json"]:
             stored = json.loads(file.read_text())
-            file.write_text(json.dumps(stored | {"cell": name, "registration_sha256": "same"}))
+            file.write_text(json.dumps(stored | describe(draw.all_cells()[name])))
     return [tmp_path / "one", tmp_path / "two"]
+
+
+def know(monkeypatch, arms):
+    """The lab has two instances of the smoke cell, registered in one file, with so many arms."""
+    smoke, file = replace(all_cells()["smoke"], arms=main_arms(6)[:arms]), registered_cells()[0].registration
+    cells = {name: replace(smoke, name=name, registration=file) for name in ("one", "two")}
+    for module in (draw, belonging):
+        monkeypatch.setattr(module, "all_cells", lambda: cells)
 
 
 def test_instances_of_one_registration_are_pooled(two_instances):
@@ -129,14 +146,14 @@ def test_an_arm_that_one_instance_lacks_is_not_pooled(two_instances):
 
 def test_a_pool_fails_where_an_arm_of_one_instance_is_missing(two_instances, monkeypatch):
     """The record names two arms, and the registration three."""
-    cells = {name: replace(all_cells()["smoke"], arms=main_arms(6)[:3]) for name in ("one", "two")}
-    monkeypatch.setattr(draw, "all_cells", lambda: cells)
+    know(monkeypatch, 3)
     pool = with_pools([read_cell(path) for path in two_instances])[-1]
     assert "incomplete arm: judge-40" in failed_checks(pool, "judge-20")
 
 
 def test_a_registered_record_of_an_unknown_cell_fails(two_instances, monkeypatch):
-    monkeypatch.setattr(draw, "all_cells", dict)
+    for module in (draw, belonging):
+        monkeypatch.setattr(module, "all_cells", dict)
     assert read_cell(two_instances[0]).failed[-1] == "no registered cell: one"
 
 
@@ -249,6 +266,22 @@ def imports(file):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
+
+
+def private_names():
+    """Private functions and methods of the lab, and every other use of a name."""
+    trees = [ast.parse(file.read_text()) for file in (ROOT / "benchmarks/lab").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    made = {node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("_")}
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    used |= {node.id for node in nodes if isinstance(node, ast.Name)}
+    return {name for name in made if not name.endswith("__")}, used
+
+
+def test_every_private_function_of_the_lab_is_used():
+    made, used = private_names()
+    assert len(made) > 50
+    assert made <= used
 
 
 def test_the_lab_imports_nothing_of_the_product():

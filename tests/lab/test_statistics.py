@@ -30,6 +30,19 @@ def test_one_pair_bounds_nothing():
     assert estimate([0.3]).low == -math.inf
 
 
+@pytest.mark.parametrize(
+    "differences", [[0.1 + 0.2, 0.3], [0.3] * 3, [1e-17, 0.0, -1e-17], [-0.1 - 0.2, -0.3]], ids=str
+)
+def test_pairs_that_only_rounding_tells_apart_bound_nothing(differences):
+    """Two pairs of .3 were above zero for sure."""
+    found = estimate(differences)
+    assert (found.low, found.high, found.p_above, found.p_below) == (-math.inf, math.inf, 0.5, 0.5)
+
+
+def test_a_spread_in_the_last_recorded_digit_is_a_spread():
+    assert math.isfinite(estimate([0.00001, 0.00002]).low)
+
+
 def naive_holm(p_values):
     adjusted = []
     for p in p_values:
