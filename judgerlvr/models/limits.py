@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from judgerlvr.config.schema import Cluster
-from judgerlvr.models.configuration import ENGINE, model_context, read_config
+from judgerlvr.hysparse.replay.served import check_kernels
+from judgerlvr.models.configuration import CONFIG, ENGINE, model_context, read_config
 from judgerlvr.models.tensors import QUANTISED
 from rewards.errors import InputError
 
@@ -51,10 +52,15 @@ def check_trainable(directory: Path) -> None:
         raise InputError("quantised weights are not trained", remedy, file=directory, field=QUANTISED)
 
 
-def check_hysparse(directory: Path, cluster: Cluster) -> None:
-    """Raise an InputError for settings under which a HySparse policy's block indices would not reach the trainer."""
-    if read_config(directory).get("model_type") != "hysparse":
+def check_hysparse(directory: Path, cluster: Cluster, device: str) -> None:
+    """Raise an InputError for settings under which a HySparse policy's block indices would not reach the trainer.
+
+    Layers without kernels are refused too, unless ``device`` is cpu.
+    """
+    config = read_config(directory)
+    if config.get("model_type") != "hysparse":
         return
+    check_kernels(config, directory / CONFIG, device)
     for name in CARRIERS:
         if name in cluster.rollout_engine:
             problem = "HySparse rollouts return their block indices through it"

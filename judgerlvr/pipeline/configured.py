@@ -27,7 +27,7 @@ def check_policy(request: Request) -> None:
         check_context(request.init, config.max_prompt_tokens + config.generate.max_response_tokens)
     check_engine_context(request.init, config.cluster)
     check_trainable(request.init)
-    check_hysparse(request.init, config.cluster)
+    check_hysparse(request.init, config.cluster, request.device)
 
 
 def check_stage_settings(request: Request, cluster: bool = True) -> None:

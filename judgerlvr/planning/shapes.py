@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from judgerlvr.engine.rollout_experts.sizes import sample_bytes
-from judgerlvr.hysparse.model.layout import FULL, serves_sparse
+from judgerlvr.hysparse.model.layout import FULL, beyond_kernels, serves_sparse
 from judgerlvr.hysparse.replay.carried_sizes import CarriedSizes
-from judgerlvr.hysparse.replay.served import check_served
 from rewards.errors import InputError
 
 KNOWN = DENSE, MIXTURE, HYSPARSE = "qwen3", "qwen3_moe", "hysparse"
@@ -149,8 +148,9 @@ def read_shape(directory: Path) -> ModelShape:
 
 def known_shape(directory: Path) -> ModelShape | None:
     """The policy's shape, None for an architecture that the planner does not know."""
-    kind = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("model_type")
-    return read_shape(directory) if kind in KNOWN else None
+    fields = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    known = fields.get("model_type") in KNOWN and not _second(fields)
+    return read_shape(directory) if known else None
 
 
 def shape_of(fields: Mapping[str, Any], source: str = "config.json") -> ModelShape:
@@ -159,8 +159,10 @@ def shape_of(fields: Mapping[str, Any], source: str = "config.json") -> ModelSha
     Raises:
         InputError: an architecture that the planner does not know, HySparse2 among them, or a field is missing.
     """
-    check_served(fields, source)
     kind = fields.get("model_type")
+    if _second(fields):
+        remedy = "give a HySparse or Qwen3 model, or run a stage of this one on a CPU without a plan"
+        raise InputError("the planner does not know layers of HySparse2", remedy, file=source, field=_second(fields)[0])
     if kind not in KNOWN:
         remedy = f"give a policy of type {DENSE}, {MIXTURE} or {HYSPARSE}"
         raise InputError(f"the planner does not know models of type {kind!r}", remedy, file=source)
@@ -168,6 +170,11 @@ def shape_of(fields: Mapping[str, Any], source: str = "config.json") -> ModelSha
         return _shape({**ABSENT, "head_dim": 128, **fields})
     except KeyError as error:
         raise InputError(f"{error.args[0]} is missing", "download the checkpoint again", file=source) from error
+
+
+def _second(fields: Mapping[str, Any]) -> list[str]:
+    """Fields that ask for HySparse2."""
+    return beyond_kernels(fields) if fields.get("model_type") == HYSPARSE else []
 
 
 def _shape(c: dict[str, Any]) -> ModelShape:

@@ -5,6 +5,10 @@ import os
 import torch
 
 from judgerlvr.cluster.environment import cpu_sampling
+from judgerlvr.hysparse.agreement.comparison import rollout_of
+from judgerlvr.hysparse.agreement.measures import agreement, equal_experts
+from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
+from tests.helpers.hysparse_models import random_ids
 
 # CPU_ATTN takes head dims from 32 on. 16 blocks of four tokens are two cache pages of the shared pool.
 SHAPE = {"head_dim": 32, "select_block": 16, "select_tokens": 64, "sliding_window": 32, "max_position_embeddings": 8192}
@@ -23,6 +27,8 @@ ENGINE = {
     "seed": 0,
 }
 NEW_TOKENS = 150
+TOLERANCE = 1e-4
+PREEMPTED = "vllm:num_preemptions"
 
 
 def start(model, folder, **changes):
@@ -58,3 +64,51 @@ def compare(model, prompt, output):
     expected = logits.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None])[:, 0]
     found = torch.tensor([step[token].logprob for step, token in zip(output.logprobs, ids, strict=True)])
     return (expected - found).abs().max().item(), int((logits.argmax(-1) != torch.tensor(ids)).sum())
+
+
+def prompts_of(*lengths, shared=()):
+    """Random prompts. Those of ``shared`` begin with the same 130 tokens."""
+    common = random_ids(1, 130, seed=99)[0].tolist()
+    plain = [random_ids(1, length, seed=length)[0].tolist() for length in lengths]
+    return plain + [common + random_ids(1, length, seed=length)[0].tolist() for length in shared]
+
+
+def assert_equal_to(model, prompts, results):
+    compared = [
+        compare(model, prompt, output)
+        for prompt, result in zip(prompts, results, strict=True)
+        for output in result.outputs
+    ]
+    assert sum(wrong for _, wrong in compared) == 0
+    assert max(worst for worst, _ in compared) <= TOLERANCE
+
+
+def metric(llm, name):
+    return next(metric.value for metric in llm.get_metrics() if metric.name == name)
+
+
+def disturb(model, seed):
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * parameter.std() * torch.randn(parameter.shape, generator=draw)
+
+
+def update(llm, weights):
+    from judgerlvr.engine.private.weights import reload_cpu_weights
+
+    llm.collective_rpc(lambda worker: reload_cpu_weights(worker.model_runner, weights))
+    assert llm.reset_prefix_cache()
+
+
+def assert_every_choice_is_the_models(model, prompts, results):
+    for prompt, result in zip(prompts, results, strict=True):
+        rollout = rollout_of(prompt, result, model.config)
+        expected, log_probs = trainer_choices(model, rollout.ids)
+        found = agreement(rollout.choices.blocks, expected.blocks, model.config.selection)
+        assert found.equal == 1.0 and not found.differing.any()
+        if model.config.expert_layers:
+            assert rollout.choices.experts.shape == (len(model.config.expert_layers), len(rollout.ids), 2)
+            assert rollout.choices.experts.unique().tolist() == [0, 1, 2, 3]
+            assert equal_experts(rollout.choices.experts, expected.experts).all()
+        assert (log_probs[len(prompt) - 1 :] - rollout.log_probs).abs().max() <= TOLERANCE

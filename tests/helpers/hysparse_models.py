@@ -12,6 +12,26 @@ torch.set_num_threads(1)
 
 NAMES = ["tiny", "tiny-moe"]
 SELECTIVE = {"select_block": 4, "select_tokens": 16, "sliding_window": 12, "initializer_range": 0.08}
+KINDS = {"w": "sliding_attention", "s": "sliding_attention", "f": "full_attention"}
+# HySparse2 with other pairs, heads, experts and rotation than the preset. "w" is a window layer, "s" a sparse layer.
+CROSSED = {
+    "num_hidden_layers": 13,
+    "layer_types": [KINDS[letter] for letter in "wfwfwwwfsfssf"],
+    "self_decoder_layers": 7,
+    "bridges": [3, 1, 3],
+    "num_key_value_heads": 2,
+    "rotary_layers": "every",
+    "qk_norm": True,
+    "attention_bias": True,
+    "gates": "head",
+    "gate_bias": True,
+    "gate_full": True,
+    "sinks_full": True,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "norm_topk_prob": True,
+}
 PEAKED = 4.0  # factor on query weights
 
 

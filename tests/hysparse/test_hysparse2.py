@@ -15,36 +15,13 @@ from judgerlvr.hysparse.model.presets import preset
 from judgerlvr.hysparse.model.sizes import arrangements
 from judgerlvr.hysparse.ops.segments import whole
 from tests.helpers.hysparse2_twin import Twin2
-from tests.helpers.hysparse_models import assert_selection_bites, logits_of, make_model, random_ids
+from tests.helpers.hysparse_models import CROSSED, KINDS, assert_selection_bites, logits_of, make_model, random_ids
 
 LENGTH, TOLERANCE = 40, 1e-5
 TIGHT = {"rtol": TOLERANCE, "atol": TOLERANCE}
 BITE = {"select_block": 1, "select_tokens": 10, "forced_local_blocks": 4, "sliding_window": 6}
-KINDS = {"w": "sliding_attention", "s": "sliding_attention", "f": "full_attention"}
-# Shapes differ in layers, pairing, heads, experts and rotation. "w" is a window layer, "s" a sparse layer.
-SHAPES = {
-    "tiny": BITE,
-    "crossed pairs": BITE
-    | {
-        "num_hidden_layers": 13,
-        "layer_types": [KINDS[letter] for letter in "wfwfwwwfsfssf"],
-        "self_decoder_layers": 7,
-        "bridges": [3, 1, 3],
-        "num_key_value_heads": 2,
-        "v_head_dim": 24,
-        "rotary_layers": "every",
-        "qk_norm": True,
-        "attention_bias": True,
-        "gates": "head",
-        "gate_bias": True,
-        "gate_full": True,
-        "sinks_full": True,
-        "num_experts": 4,
-        "num_experts_per_tok": 2,
-        "moe_intermediate_size": 32,
-        "norm_topk_prob": True,
-    },
-}
+# Shapes differ in layers, pairing, heads, experts and rotation.
+SHAPES = {"tiny": BITE, "crossed pairs": BITE | CROSSED | {"v_head_dim": 24}}
 
 
 @cache

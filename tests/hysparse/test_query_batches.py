@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from judgerlvr.hysparse.model.presets import preset
 from judgerlvr.hysparse.ops.reference import full_attention_with_selection, sparse_attention
 from judgerlvr.hysparse.ops.segments import whole
 from judgerlvr.hysparse.ops.selection import Selection
@@ -19,7 +20,7 @@ from judgerlvr.hysparse.vllm.query_batches import (
     query_batches,
     write,
 )
-from judgerlvr.hysparse.vllm.weights import split_experts
+from judgerlvr.hysparse.vllm.weights import apart, split_experts
 
 HEADS, KV_HEADS, DIM, PAGE = 4, 2, 8, 8
 SELECTION = Selection(block=4, count=3)
@@ -202,3 +203,14 @@ def test_fused_experts_become_single_ones_and_back():
 def test_other_names_pass_unchanged():
     given = [("lm_head.weight", torch.ones(1)), ("model.layers.0.mlp.experts.0.up_proj.weight", torch.ones(2))]
     assert list(split_experts(given)) == given
+
+
+def test_projections_of_lent_inputs_get_names_of_their_own():
+    """A full layer of the cross-decoder has all three, and a sparse layer has queries alone."""
+    config = preset("hysparse2-tiny")
+    joint, lent, alone = (f"model.layers.{layer}.self_attn" for layer in (1, 5, 10))
+    given = [(f"{joint}.k_proj.weight", 1), (f"{lent}.q_proj.weight", 2), (f"{lent}.v_proj.bias", 3)]
+    given += [(f"{alone}.q_proj.weight", 4), (f"{alone}.o_proj.weight", 5)]
+    named = [f"{joint}.k_proj.weight", f"{lent}.apart.query.weight", f"{lent}.apart.value.bias"]
+    named += [f"{alone}.apart.query.weight", f"{alone}.o_proj.weight"]
+    assert list(apart(given, config.rows)) == list(zip(named, range(1, 6), strict=True))

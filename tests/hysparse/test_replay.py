@@ -2,11 +2,16 @@
 
 import pytest
 
-from judgerlvr.hysparse.agreement.comparison import rollout_of
-from judgerlvr.hysparse.agreement.measures import agreement, equal_experts
-from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
 from judgerlvr.hysparse.replay.rollout_choices import REQUEST, TRANSFER
-from tests.helpers.hysparse_engines import SHAPE, generate, start, stop
+from tests.helpers.hysparse_engines import (
+    PREEMPTED,
+    SHAPE,
+    assert_every_choice_is_the_models,
+    generate,
+    metric,
+    start,
+    stop,
+)
 from tests.helpers.hysparse_models import NAMES, make_model, random_ids
 
 pytestmark = pytest.mark.engine
@@ -30,35 +35,18 @@ def served(request, tmp_path_factory):
     stop(llm)
 
 
-def assert_every_choice_is_the_models(model, prompts, results):
-    for prompt, result in zip(prompts, results, strict=True):
-        rollout = rollout_of(prompt, result, model.config)
-        expected, log_probs = trainer_choices(model, rollout.ids)
-        found = agreement(rollout.choices.blocks, expected.blocks, model.config.selection)
-        assert found.equal == 1.0 and not found.differing.any()
-        if model.config.expert_layers:
-            assert rollout.choices.experts.shape == (7, len(rollout.ids), 2)
-            assert rollout.choices.experts.unique().tolist() == [0, 1, 2, 3]
-            assert equal_experts(rollout.choices.experts, expected.experts).all()
-        assert (log_probs[len(prompt) - 1 :] - rollout.log_probs).abs().max() <= 1e-4
-
-
-def preemptions(llm):
-    return next(metric.value for metric in llm.get_metrics() if metric.name == "vllm:num_preemptions")
-
-
 def test_eight_samples_of_one_prompt_others_with_its_prefix_and_preempted_ones(served):
     """Twice: in the second round prompts are in the cache, whose slots hold what the first round chose."""
     model, llm = served
     prompt = random_ids(1, 200, seed=5)[0].tolist()
     prompts = [prompt] * 8 + [prompt[:130] + random_ids(1, 40, seed=7)[0].tolist(), prompt[:70]]
-    before, cached = preemptions(llm), 0
+    before, cached = metric(llm, PREEMPTED), 0
     for _ in range(2):
         results = generate(llm, prompts, temperature=1.0, max_tokens=NEW, extra_args=REQUEST)
         assert len({tuple(result.outputs[0].token_ids) for result in results}) == len(prompts)
         assert_every_choice_is_the_models(model, prompts, results)
         cached += sum(result.num_cached_tokens > 0 for result in results)
-    assert preemptions(llm) > before
+    assert metric(llm, PREEMPTED) > before
     assert cached >= len(prompts)
 
 

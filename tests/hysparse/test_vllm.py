@@ -5,15 +5,28 @@ tests.
 import random
 
 import pytest
-import torch
 
 from judgerlvr.hysparse.ops.segments import whole
-from tests.helpers.hysparse_engines import ENGINE, NEW_TOKENS, SHAPE, compare, generate, start, stop
+from tests.helpers.hysparse_engines import (
+    ENGINE,
+    NEW_TOKENS,
+    PREEMPTED,
+    SHAPE,
+    TOLERANCE,
+    assert_equal_to,
+    compare,
+    disturb,
+    generate,
+    metric,
+    prompts_of,
+    start,
+    stop,
+    update,
+)
 from tests.helpers.hysparse_loops import crowded_share
-from tests.helpers.hysparse_models import make_model, random_ids
+from tests.helpers.hysparse_models import make_model
 
 pytestmark = pytest.mark.engine
-TOLERANCE = 1e-4
 
 
 # Model, its options, and the engine's options. 24 pages make requests preempt other requests.
@@ -38,31 +51,10 @@ def only(name):
     return pytest.mark.parametrize("served", [name], indirect=True)
 
 
-def prompts_of(*lengths, shared=()):
-    """Random prompts. Those of ``shared`` begin with the same 130 tokens."""
-    common = random_ids(1, 130, seed=99)[0].tolist()
-    plain = [random_ids(1, length, seed=length)[0].tolist() for length in lengths]
-    return plain + [common + random_ids(1, length, seed=length)[0].tolist() for length in shared]
-
-
-def assert_equal_to(model, prompts, results):
-    compared = [
-        compare(model, prompt, output)
-        for prompt, result in zip(prompts, results, strict=True)
-        for output in result.outputs
-    ]
-    assert sum(wrong for _, wrong in compared) == 0
-    assert max(worst for worst, _ in compared) <= TOLERANCE
-
-
 def assert_selection_bites(model, prompts, new=NEW_TOKENS):
     lengths = [len(prompt) + new for prompt in prompts]
     crowded = [length * crowded_share(whole(1, length), model.config.selection) for length in lengths]
     assert sum(crowded) / sum(lengths) >= 0.5
-
-
-def metric(llm, name):
-    return next(metric.value for metric in llm.get_metrics() if metric.name == name)
 
 
 @only("dense")
@@ -93,9 +85,9 @@ def test_samples_of_one_prompt_have_the_models_log_probabilities(served):
 def test_preempted_requests_go_on_as_before(served):
     model, llm = served
     prompts = prompts_of(60, 61, 62, 63, 64, 65)
-    before = metric(llm, "vllm:num_preemptions")
+    before = metric(llm, PREEMPTED)
     results = generate(llm, prompts)
-    assert metric(llm, "vllm:num_preemptions") > before
+    assert metric(llm, PREEMPTED) > before
     assert_equal_to(model, prompts, results)
 
 
@@ -109,20 +101,6 @@ def test_two_weight_updates_reach_every_tensor(served):
         disturb(model, seed)
         update(llm, list(unfuse_moe_params(model.state_dict().items(), model.config.model_type)))
         assert_equal_to(model, prompts, generate(llm, prompts, max_tokens=60))
-
-
-def disturb(model, seed):
-    draw = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.3 * parameter.std() * torch.randn(parameter.shape, generator=draw)
-
-
-def update(llm, weights):
-    from judgerlvr.engine.private.weights import reload_cpu_weights
-
-    llm.collective_rpc(lambda worker: reload_cpu_weights(worker.model_runner, weights))
-    assert llm.reset_prefix_cache()
 
 
 @only("dense")

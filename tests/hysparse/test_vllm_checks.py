@@ -51,9 +51,8 @@ WRONG = {
     "two batches": ("parallel_config.enable_dbo", True, "set enable_dbo=False"),
     "split context": ("parallel_config.decode_context_parallel_size", 2, "set decode_context_parallel_size=1"),
     "quantised": ("quant_config", object(), "load a bf16 or fp32 checkpoint"),
-    "bridges": ("model_config.hf_text_config.self_decoder_layers", 3, "HySparse2.*serve a HySparse model"),
-    "unturned heads": ("model_config.hf_text_config.rotary_layers", "windows", "HySparse2.*serve a HySparse model"),
-    "no window": ("model_config.hf_text_config.branches", "sparse", "branches='both'"),
+    "narrow values": ("model_config.hf_text_config.v_head_dim", 16, "v_head_dim.*run this one with transformers"),
+    "no window": ("model_config.hf_text_config.branches", "sparse", "no layer has a window.*serve another model"),
     "speculation": ("speculative_config", object(), "drop speculative_config"),
 }
 
@@ -78,6 +77,42 @@ def test_wrong_set_up_is_one_line_with_a_remedy(good, case):
     with pytest.raises(ValueError, match=f"^HySparse: .*{remedy}") as caught:
         check_engine(changed(good, path, value))
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def second(good):
+    """vLLM's configuration of an engine for HySparse2."""
+    return changed(good, "model_config.hf_text_config", preset("hysparse2-tiny", head_dim=32))
+
+
+def test_hysparse2_passes_on_a_cpu(second):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    check_engine(second)
+
+
+def test_hysparse2_on_a_gpu_is_one_line_without_the_reference(second, monkeypatch):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    on_a_gpu = changed(second, "device_config.device_type", "cuda")
+    with pytest.raises(ValueError, match=r"^HySparse: no kernel takes block 1; .* set JUDGERLVR_HYSPARSE_BACKEND=ref"):
+        check_engine(on_a_gpu)
+    monkeypatch.setenv("JUDGERLVR_HYSPARSE_BACKEND", "reference")
+    check_engine(on_a_gpu)
+
+
+def test_a_shape_that_kernels_take_passes_on_a_gpu(good):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    check_engine(changed(good, "device_config.device_type", "cuda"))
+
+
+def test_bridges_between_stages_are_one_line(second, monkeypatch):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    monkeypatch.setenv("VLLM_PP_LAYER_PARTITION", "4,7")
+    with pytest.raises(ValueError, match=r"^HySparse: .*cross-decoder.* set pipeline_parallel_size=1$"):
+        check_engine(changed(second, "parallel_config.pipeline_parallel_size", 2))
 
 
 def test_a_full_layer_takes_no_window_of_the_configuration(good):

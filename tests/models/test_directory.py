@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from judgerlvr.config.load import ROOT
+from judgerlvr.hysparse.model.layout import FULL, SPARSE
 from judgerlvr.models.configuration import read_config
 from judgerlvr.models.directory import check_model, load_tokenizer
 from judgerlvr.models.weights import check_weights, read_header
@@ -55,9 +56,13 @@ DAMAGE = {
         lambda m: edit(m / "config.json", architectures=["Qwen3ForSequenceClassification"]),
         "Qwen3ForSequenceClassification writes no text",
     ),
-    "HySparse2": (
-        lambda m: edit(m / "config.json", model_type="hysparse", self_decoder_layers=2),
-        "its layers run in transformers only",
+    "narrow values": (
+        lambda m: edit(m / "config.json", model_type="hysparse", head_dim=32, v_head_dim=16),
+        "no values of another width than the keys' 32",
+    ),
+    "no windows": (
+        lambda m: edit(m / "config.json", model_type="hysparse", branches="sparse", layer_types=[FULL, SPARSE]),
+        "no layer has a window",
     ),
     "size is a word": (lambda m: edit(m / "config.json", hidden_size="big"), "cannot read the model's config"),
     "context is a word": (lambda m: edit(m / "config.json", max_position_embeddings="long"), "write a whole number"),

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from judgerlvr.config.load import ROOT
-from judgerlvr.hysparse.model.presets import preset
+from judgerlvr.models.configuration import read_config
 from judgerlvr.runs.checkpoints import SEAL
 from judgerlvr.stage1_judge import main as stage1
 from judgerlvr.stage2_generate import main as stage2
+from tests.helpers.hysparse_models import make_model
 
 BASE = ROOT / "judgerlvr" / "tinyworld" / "base" / "qwen3"
 
@@ -153,10 +154,25 @@ def test_override_that_would_lose_block_indices_is_refused(capsys, overrides):
     assert HYSPARSE[overrides] in refused(capsys, stage2, policy, *overrides.split())
 
 
+@pytest.fixture
+def second(tmp_path, capsys):
+    """HySparse2 with the vocabulary and the tokenizer of the tiny world's bases."""
+    folder = tmp_path / "second"
+    shutil.copytree(BASE, folder, ignore=shutil.ignore_patterns("*.safetensors", "config.json"))
+    sizes = {name: read_config(BASE)[name] for name in ("vocab_size", "max_position_embeddings")}
+    make_model("hysparse2-tiny", select_block=1, select_tokens=40, **sizes).save_pretrained(folder)
+    capsys.readouterr()  # a bar that tells the progress of the save
+    return folder
+
+
 @pytest.mark.parametrize("main", [stage1, stage2])
-def test_layers_that_only_transformers_has_are_refused(capsys, model, main):
-    preset("hysparse2-tiny").save_pretrained(model)
-    assert "its layers run in transformers only" in refused(capsys, main, f"model.path={model}")
+def test_layers_without_kernels_are_refused_on_gpus(capsys, second, main):
+    line = refused(capsys, main, f"model.path={second}", "cluster.device=gpu", "--dry-run")
+    assert "self_decoder_layers" in line and "no kernel takes its layers; set cluster.device=cpu" in line
+
+
+def test_a_start_on_a_cpu_takes_them(second):
+    assert stage2(["--dry-run", "--config", "configs/tiny.yaml", f"model.path={second}"]) == 0
 
 
 def test_missing_config_file(capsys):

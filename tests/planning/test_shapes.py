@@ -16,7 +16,7 @@ from judgerlvr.hysparse.model.presets import PRESETS, preset
 from judgerlvr.hysparse.model.sizes import costs, count_parameters
 from judgerlvr.hysparse.replay.rollout_choices import carried_sizes
 from judgerlvr.planning.load import load_of
-from judgerlvr.planning.shapes import read_shape, shape_of
+from judgerlvr.planning.shapes import known_shape, read_shape, shape_of
 from judgerlvr.planning.storage import host_parts
 from rewards.errors import InputError
 
@@ -65,10 +65,11 @@ def test_parameters_of_hysparse_presets(name, changes, tmp_path):
     assert read_shape(tmp_path).parameters == count_parameters(config).total
 
 
-def test_layers_that_only_transformers_has_are_refused(tmp_path):
+def test_layers_of_hysparse2_are_refused(tmp_path):
     preset("hysparse2-tiny").save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="its layers run in transformers only"):
+    with pytest.raises(InputError, match="the planner does not know layers of HySparse2"):
         read_shape(tmp_path)
+    assert known_shape(tmp_path) is None
 
 
 @pytest.mark.parametrize("tokens", [64, 8192])

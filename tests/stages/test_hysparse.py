@@ -10,6 +10,7 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.hysparse.model.remote_code import MODULES, flat_name
 from judgerlvr.runs.metrics import read_metrics
 from judgerlvr.tinyworld.making.checkpoint import base_path
+from tests.helpers.hysparse2_policy import write_policy
 from tests.helpers.stage_runs import SMALL
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -34,18 +35,23 @@ def run(module, *arguments):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def train(source, folder, *settings):
-    """Metrics of each step, and the run's folder."""
-    run("hysparse.convert", base_path(source), folder / "model", *SHAPE)
+def convert(source, folder):
+    run("hysparse.convert", base_path(source), folder, *SHAPE)
+
+
+def train(folder, *settings):
+    """Metrics of each step of the policy in ``folder``, and the run's folder."""
     where = [f"model.path={folder / 'model'}", f"runs={folder / 'runs'}", "--out", folder / "ckpt"]
     run("stage2_generate", *SETTINGS, *settings, *where)
     found = folder / "runs" / "generate"
-    return [row for row in read_metrics(found / "metrics.jsonl") if "response/mean_tokens" in row], found
+    return [row.values for row in read_metrics(found / "metrics.jsonl") if row.is_training], found
 
 
 @pytest.mark.parametrize("source", ["qwen3", "qwen3_moe"])
-def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
-    steps, folder = train(source, tmp_path, f"generate.stop.steps={STEPS}")
+@pytest.mark.parametrize("make", [convert, write_policy], ids=["HySparse", "HySparse2"])
+def test_two_steps_whose_rollouts_are_the_trainers(make, source, tmp_path):
+    make(source, tmp_path / "model")
+    steps, folder = train(tmp_path, f"generate.stop.steps={STEPS}")
     assert len(steps) == STEPS
     assert any(row["actor/grad_norm"] > 0 for row in steps)
     assert max(row["training/rollout_probs_diff_max"] for row in steps) <= 2e-4
@@ -65,7 +71,8 @@ def test_two_steps_whose_rollouts_are_the_trainers(source, tmp_path):
 def test_rollouts_in_bf16_choose_otherwise_and_replay_uses_it(replay, tmp_path):
     """The trainer stays in fp32. In either case it is told how its own choices differ."""
     precision = "cluster.rollout_engine.dtype=bfloat16"
-    (step,), _ = train("qwen3_moe", tmp_path, "generate.stop.steps=1", precision, f"hysparse.replay={replay}")
+    convert("qwen3_moe", tmp_path / "model")
+    (step,), _ = train(tmp_path, "generate.stop.steps=1", precision, f"hysparse.replay={replay}")
     assert 0.9 < step["hysparse/equal_choices"] < 1
     assert 0.9 < step["hysparse/equal_experts"] < 1
     assert step["hysparse/mismatch_differing"] > step["hysparse/mismatch_agreeing"] or replay

@@ -11,6 +11,7 @@ from transformers import Qwen3MoeConfig
 from judgerlvr.hysparse.model.layout import (
     EVERY,
     FULL,
+    HEAD_DIM,
     ROTARY,
     LayerRow,
     check_bridges,
@@ -53,7 +54,7 @@ class HySparseConfig(Qwen3MoeConfig):
     base_model_ep_plan = None
     base_model_pp_plan = None
 
-    head_dim: int = 128
+    head_dim: int = HEAD_DIM
     num_experts: int = 0
     use_sliding_window: bool = True
     sliding_window: int | None = 128

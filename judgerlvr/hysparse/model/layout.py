@@ -12,11 +12,11 @@ from typing import Any
 # transformers' caches and vLLM's cache groups understand these names. A sparse layer owns a window cache only.
 FULL = "full_attention"
 SPARSE = "sliding_attention"
+HEAD_DIM = 128  # unless a configuration says otherwise
 # Layers whose heads turn with the position: all layers, or those that have a window and nothing else.
 ROTARY = EVERY, WINDOWS = "every", "windows"
-# Fields that ask for layers of HySparse2, with the values that do not.
+# Fields that ask for layers of HySparse2, with the values that do not. No kernel and no plan knows such layers.
 BEYOND = {"self_decoder_layers": 0, "rotary_layers": EVERY, "v_head_dim": None}
-ALONE = "its layers run in transformers only, without kernels, vLLM or training by RL"
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,20 @@ def check_bridges(kinds: Sequence[str], self_decoder: int, bridges: Sequence[int
 
 
 def beyond_kernels(fields: Mapping[str, Any]) -> list[str]:
-    """Names of the fields by which a configuration asks for layers that only the transformers model has."""
+    """Names of the fields by which a configuration asks for layers of HySparse2, which run in PyTorch alone."""
     partial = (fields.get("rope_parameters") or {}).get("partial_rotary_factor", 1.0) != 1.0
     return [name for name, plain in BEYOND.items() if fields.get(name, plain) != plain] + ["rope_parameters"] * partial
+
+
+def unserved(fields: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The field by which a configuration asks for layers that vLLM does not serve on any device, and the reason."""
+    dim, early = fields.get("head_dim", HEAD_DIM), fields.get("self_decoder_layers", 0)
+    if (fields.get("v_head_dim") or dim) != dim:
+        return "v_head_dim", f"vLLM's window layers take no values of another width than the keys' {dim}"
+    kinds = fields.get("layer_types") or ()
+    if fields.get("branches") == "sparse" and SPARSE in kinds[early:] and SPARSE not in kinds[:early]:
+        return "branches", "no layer has a window, and vLLM 0.24 does not start without one"
+    return None
 
 
 def serves_sparse(kinds: Sequence[str], layer: int) -> bool:

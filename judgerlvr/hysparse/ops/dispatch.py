@@ -65,7 +65,7 @@ def operations(device_type: str, overlap_by_default: bool = True) -> Operations:
     if chosen and chosen not in KNOWN:
         known = ", ".join(KNOWN)
         raise RuntimeError(f"{BACKEND_VARIABLE}={chosen} is unknown; unset it, or set it to one of {known}")
-    if device_type == "cpu" or chosen == REFERENCE:
+    if runs_reference(device_type):
         return REFERENCE_OPERATIONS
     missing = missing_for(device_type)
     if missing:
@@ -74,6 +74,11 @@ def operations(device_type: str, overlap_by_default: bool = True) -> Operations:
             f"{BACKEND_VARIABLE}={REFERENCE} (memory grows with the square of the sequence)"
         )
     return triton_operations(chosen == BY_OVERLAP or (overlap_by_default and chosen != UNION))
+
+
+def runs_reference(device_type: str) -> bool:
+    """Whether the reference runs on ``device_type``: on a CPU, and elsewhere if the variable asks for the reference."""
+    return device_type == "cpu" or os.environ.get(BACKEND_VARIABLE) == REFERENCE
 
 
 def missing_for(device_type: str) -> str:

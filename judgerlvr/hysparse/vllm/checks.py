@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from judgerlvr.hysparse.model.layout import ALONE, FULL, beyond_kernels
+from judgerlvr.hysparse.model.layout import FULL, unserved
+from judgerlvr.hysparse.ops.dispatch import BACKEND_VARIABLE, REFERENCE, runs_reference
+from judgerlvr.hysparse.ops.kernel_shapes import refusals
 from judgerlvr.hysparse.ops.selection import blocks_of
 from judgerlvr.hysparse.vllm.compat import get_pp_indices, merged_window, routes_in_kernel
 
@@ -16,9 +18,8 @@ MOST_BLOCKS = (1 << 15) - 1
 def check_engine(vllm_config: Any) -> None:
     """Raise ValueError with one line for a vLLM configuration that HySparse cannot serve."""
     config = vllm_config.model_config.hf_text_config
-    if beyond_kernels(config.to_dict()):
-        raise ValueError(f"HySparse: this is HySparse2, and {ALONE}; serve a HySparse model")
-    _check_branches(config)
+    _check_layers(config)
+    _check_kernels(vllm_config.device_config.device_type, config)
     _check_cache(vllm_config, config)
     _check_parallel(vllm_config.parallel_config, config)
     _check_features(vllm_config)
@@ -64,11 +65,22 @@ def check_routers(runners: Iterable[Any]) -> None:
         )
 
 
-def _check_branches(config: Any) -> None:
-    if config.branches == "sparse" and len(set(config.kinds)) > 1:
+def _check_layers(config: Any) -> None:
+    found = unserved(config.to_dict())
+    if found is not None:
+        raise ValueError(f"HySparse: {found[0]}: {found[1]}; serve another model, or run this one with transformers")
+
+
+def _check_kernels(device_type: str, config: Any) -> None:
+    """Shapes that no kernel takes would stop the first step, after the weights were read."""
+    if runs_reference(device_type) or not config.selecting_layers:
+        return
+    group = config.num_attention_heads // config.num_key_value_heads
+    wrong = refusals(group, config.head_dim, config.select_block)
+    if wrong:
         raise ValueError(
-            "HySparse: branches='sparse' leaves layers without a cache of their own, which vLLM 0.24 does not start "
-            "with; serve a model with branches='both' or 'window'"
+            f"HySparse: no kernel takes {', '.join(wrong)}; serve the model on a CPU, or set "
+            f"{BACKEND_VARIABLE}={REFERENCE}, which is slow"
         )
 
 
@@ -107,6 +119,11 @@ def _check_parallel(parallel: Any, config: Any) -> None:
         raise ValueError(
             f"HySparse: tensor_parallel_size {ranks} splits the query heads of a KV head, whose selection is their "
             f"joint maximum; set tensor_parallel_size to at most {config.num_key_value_heads}"
+        )
+    if config.lenders and parallel.pipeline_parallel_size > 1:
+        raise ValueError(
+            "HySparse: full layers of the cross-decoder read the input of layers of the self-decoder, which is not "
+            "sent between pipeline stages; set pipeline_parallel_size=1"
         )
     _check_stages(parallel.pipeline_parallel_size, config)
     if parallel.use_ubatching:

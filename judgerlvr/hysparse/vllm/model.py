@@ -12,7 +12,6 @@ from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 from vllm.model_executor.models.interfaces import SupportsPP
 from vllm.model_executor.models.utils import AutoWeightsLoader, extract_layer_index, maybe_prefix
 
-from judgerlvr.hysparse.model.layout import FULL
 from judgerlvr.hysparse.vllm.attention import FullAttention, SparseAttention
 from judgerlvr.hysparse.vllm.checks import check_engine
 from judgerlvr.hysparse.vllm.compat import (
@@ -23,7 +22,7 @@ from judgerlvr.hysparse.vllm.compat import (
     restore_expert_loaders,
 )
 from judgerlvr.hysparse.vllm.routing import ExpertCapture
-from judgerlvr.hysparse.vllm.weights import head_from_embedding, split_experts
+from judgerlvr.hysparse.vllm.weights import apart, head_from_embedding, split_experts
 
 
 def feed_forward(vllm_config: Any, layer: int, prefix: str) -> nn.Module:
@@ -43,20 +42,53 @@ class HySparseDecoderLayer(nn.Module):
     def __init__(self, vllm_config: Any, prefix: str = "") -> None:
         super().__init__()
         config, layer = vllm_config.model_config.hf_text_config, extract_layer_index(prefix)
-        kind = FullAttention if config.kinds[layer] == FULL else SparseAttention
+        row = config.rows[layer]
+        # A layer of the cross-decoder makes its keys of what the layer ``borrows`` lends.
+        self.layer, self.lends = layer, layer in config.lenders
+        self.borrows = None if row.projects == layer else row.projects
+        kind = FullAttention if row.full else SparseAttention
         self.self_attn = kind(vllm_config, layer, f"{prefix}.self_attn")
         self.mlp = feed_forward(vllm_config, layer, f"{prefix}.mlp")
         self.input_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
 
-    def forward(self, positions: Tensor, hidden: Tensor, residual: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, positions: Tensor, hidden: Tensor, residual: Tensor | None, lent: dict[int, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """``lent`` holds the normalised inputs of the layers that lend theirs to the cross-decoder."""
+        lent = {} if lent is None else lent
         if residual is None:
             residual, hidden = hidden, self.input_layernorm(hidden)
         else:
             hidden, residual = self.input_layernorm(hidden, residual)
-        hidden = self.self_attn(positions, hidden)
+        if self.lends:
+            lent[self.layer] = hidden
+        hidden = self.self_attn(positions, hidden, None if self.borrows is None else lent[self.borrows])
         hidden, residual = self.post_attention_layernorm(hidden, residual)
         return self.mlp(hidden), residual
+
+
+class BridgedModel(Qwen3MoeModel):
+    """The stock body, in which layers of the cross-decoder also get what layers of the self-decoder lend.
+
+    vLLM compiles what the stock body compiles, the method ``forward``. There is one pipeline stage.
+    """
+
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        positions: Tensor,
+        intermediate_tensors: Any = None,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        """Final hidden states [tokens, hidden_size]."""
+        hidden = self.embed_input_ids(input_ids) if inputs_embeds is None else inputs_embeds
+        residual: Tensor | None = None
+        lent: dict[int, Tensor] = {}
+        for layer in self.layers:
+            hidden, residual = layer(positions, hidden, residual, lent)
+        final: Tensor = self.norm(hidden, residual)[0]
+        return final
 
 
 class HySparseForCausalLM(nn.Module, SupportsPP):
@@ -68,7 +100,8 @@ class HySparseForCausalLM(nn.Module, SupportsPP):
         super().__init__()
         check_engine(vllm_config)
         config = self.config = vllm_config.model_config.hf_text_config
-        self.model = Qwen3MoeModel(
+        body = BridgedModel if config.lenders else Qwen3MoeModel
+        self.model = body(
             vllm_config=vllm_config, prefix=maybe_prefix(prefix, "model"), decoder_layer_type=HySparseDecoderLayer
         )
         self.lm_head = ParallelLMHead(config.vocab_size, config.hidden_size, prefix=maybe_prefix(prefix, "lm_head"))
@@ -103,5 +136,6 @@ class HySparseForCausalLM(nn.Module, SupportsPP):
         restore_expert_loaders(self)
         if self.config.tie_word_embeddings:
             weights = head_from_embedding(weights)
-        loaded: set[str] = AutoWeightsLoader(self).load_weights(split_experts(weights))
+        named = apart(split_experts(weights), self.config.rows)
+        loaded: set[str] = AutoWeightsLoader(self).load_weights(named)
         return loaded
