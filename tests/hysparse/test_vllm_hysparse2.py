@@ -44,7 +44,7 @@ def served(request, tmp_path_factory):
 def test_greedy_tokens_and_choices_are_the_models(served):
     """Prompts cut into chunks, batches of prefill and decode, shared prefixes, cached prefixes, and preemption."""
     model, llm = served
-    prompts = prompts_of(65, 300, shared=(40, 41))
+    prompts = prompts_of(65, 200, 300, shared=(40, 41))
     assert_selection_bites(model, whole(1, 65 + NEW))
     assert max(map(len, prompts)) > 3 * ENGINE["max_num_batched_tokens"]
     for _ in range(2):
