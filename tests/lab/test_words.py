@@ -68,6 +68,11 @@ def test_the_two_parts_exchanged():
     assert (first, last) == (StepKind.GENERATE, StepKind.JUDGE)
 
 
+def test_the_rates():
+    assert chain_cell("chain", "92", "05").rates == (5e-5, 1e-4)
+    assert "5e-5 or 1e-4" in MEANINGS["rate"]
+
+
 def test_a_refused_value_is_replaced_in_the_chain_alone():
     assert [chain_cell(kind, "92", "05").world.replaces for kind in ("chain", "twin")] == [True, False]
     assert [round(100 * chain_cell("chain", check, "05").world.check_right) for check in ("88", "92", "95")] == [
@@ -89,7 +94,7 @@ def test_how_often_measured_bases_are_right():
 @pytest.mark.parametrize(
     "word",
     [
-        *(names for names, _ in ROWS if "`" not in names and names not in ("equal steps", "check", "facts learnt")),
+        *(names for names, _ in ROWS if "`" not in names and names not in ("equal steps", "check", "facts learnt", "rate")),
         "dose",
         "matched entropy",
     ],
