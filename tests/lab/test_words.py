@@ -94,7 +94,11 @@ def test_how_often_measured_bases_are_right():
 @pytest.mark.parametrize(
     "word",
     [
-        *(names for names, _ in ROWS if "`" not in names and names not in ("equal steps", "check", "facts learnt", "rate")),
+        *(
+            names
+            for names, _ in ROWS
+            if "`" not in names and names not in ("equal steps", "check", "facts learnt", "rate")
+        ),
         "dose",
         "matched entropy",
     ],
