@@ -1,6 +1,7 @@
 """Two sets of weights in a folder: a stage and a conversion refuse each way, and take a single set in each form."""
 
 import shutil
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from judgerlvr.config.load import ROOT
+from judgerlvr.hysparse.agreement import comparison
 from judgerlvr.hysparse.conversion.conversion import read_model
 from judgerlvr.hysparse.convert import main as run_convert
 from judgerlvr.models.directory import check_model
@@ -43,6 +45,14 @@ def test_a_conversion_refuses_two_sets_of_weights(way, extra, model, tmp_path, c
     WAYS[way](model, LOST)
     assert run_convert([str(model), str(tmp_path / "out"), *SHAPE, *extra]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_comparison_of_engines_refuses_two_sets_of_weights(way, model, monkeypatch):
+    monkeypatch.setattr(comparison, "roll_out", lambda *_: pytest.fail("an engine was started"))
+    WAYS[way](model, LOST)
+    with pytest.raises(InputError):
+        comparison.run(Namespace(model=model))
 
 
 @pytest.mark.parametrize("form", ONE_SET)

@@ -27,6 +27,8 @@ from judgerlvr.hysparse.replay.rollout_choices import (
     without_last,
 )
 from judgerlvr.hysparse.replay.served import check_served
+from judgerlvr.models.tensors import check_tensors
+from judgerlvr.models.weights import check_weights
 from rewards.errors import InputError
 
 # The first three have options of their own. The comparison rests on the others.
@@ -174,7 +176,11 @@ def mismatch(rollout: Tensor, log_probs: Tensor, how: str) -> dict[str, float]:
 
 
 def run(options: argparse.Namespace) -> None:
-    rollouts = roll_out(options, selects(options.model))
+    """Print the comparison. Raises InputError as ``selects``, and for weight files that do not fit config.json."""
+    choosing = selects(options.model)
+    check_weights(options.model)
+    check_tensors(options.model, trust_remote_code=False)
+    rollouts = roll_out(options, choosing)
     gc.collect()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = AutoModelForCausalLM.from_pretrained(options.model, dtype=options.dtype).to(device).eval()
