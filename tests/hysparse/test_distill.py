@@ -22,7 +22,7 @@ from judgerlvr.hysparse.conversion.divergence import divergence, heldout_loss
 from judgerlvr.hysparse.conversion.texts import IGNORED, Text, pack, read_texts
 from judgerlvr.hysparse.distill import main
 from judgerlvr.hysparse.distillation import distiller
-from judgerlvr.hysparse.distillation.distillation_folder import last_checkpoint
+from judgerlvr.hysparse.distillation.checkpoints import SEAL, last_checkpoint
 from judgerlvr.hysparse.distillation.distiller import Distiller, Rows, packed, share_rows
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
@@ -155,6 +155,24 @@ def test_tokens_of_the_curve_are_the_learnt_ones(command, tmp_path, monkeypatch)
     assert [line["tokens"] for line in curve(tmp_path / "out")] == [sum(seen[: 2 * step]) for step in (0, 2, 4, 6)]
 
 
+def test_a_prompt_is_read_and_not_learnt(command, tmp_path):
+    """A step of all learnt rows counts each token of their texts, and none of their prompts."""
+    assert main([*command, "--length", "64", "--rows", "64", "--steps", "1"]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
+    learnt = [tokenizer()(row["text"], add_special_tokens=False)["input_ids"] for row in rows[2:]]
+    assert curve(tmp_path / "out")[-1]["tokens"] == sum(map(len, learnt))
+
+
+def test_sinks_are_stored_in_float32_as_they_were_trained(command, tmp_path):
+    """Steps of 3e-4 at -10 are less than bfloat16 tells apart."""
+    assert main(command) == 0
+    weights = load_file(tmp_path / "out" / "model.safetensors")
+    assert {name for name in weights if weights[name].dtype != torch.bfloat16} == {n for n in weights if "sinks" in n}
+    sinks = torch.cat([weight for name, weight in weights.items() if "sinks" in name])
+    assert sinks.dtype == torch.float32
+    assert not torch.equal(sinks, sinks.to(torch.bfloat16).float())
+
+
 def weights_of(command, out, *extra):
     assert main([*elsewhere(command, out), "--precision", "fp32", *extra]) == 0
     return load_file(out / "model.safetensors")
@@ -189,7 +207,7 @@ def test_a_run_that_ended_early_goes_on_to_the_same_weights(family, command, tmp
     with monkeypatch.context() as patch:
         patch.setattr(Distiller, "compute_loss", dying)
         assert main(elsewhere(command, cut)) == 1
-    assert last_checkpoint(cut).endswith("checkpoint-4")
+    assert last_checkpoint(cut, json.loads((cut / "distill.json").read_text())).endswith("checkpoint-4")
     assert main([*elsewhere(command, cut), "--resume"]) == 0
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert curve(cut) == curve(whole)
@@ -202,7 +220,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(command, tmp_path):
     start = [sys.executable, "-m", "judgerlvr.hysparse.distill"]
     subprocess.run([*start, *elsewhere(command, whole)], check=True)
     process = subprocess.Popen([*start, *elsewhere(command, cut)])
-    while last_checkpoint(cut) is None:
+    while not list(cut.glob(f"checkpoints/*/{SEAL}")):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -234,16 +252,6 @@ def test_two_processes_make_the_steps_of_one(device, command, tmp_path, monkeypa
     assert one.keys() == two.keys()
     assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one)
     assert [line["tokens"] for line in curve(tmp_path / "1")] == [line["tokens"] for line in curve(tmp_path / "2")]
-
-
-def test_a_checkpoint_that_was_being_written_is_passed_over(tmp_path):
-    for step, files in ((2, ["trainer_state.json"]), (10, ["trainer_state.json"]), (12, ["model.safetensors"])):
-        folder = tmp_path / "checkpoints" / f"checkpoint-{step}"
-        folder.mkdir(parents=True)
-        for name in files:
-            (folder / name).touch()
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoints" / "checkpoint-10")
-    assert last_checkpoint(tmp_path / "elsewhere") is None
 
 
 def test_a_converted_model_is_trained_further(command, tmp_path):

@@ -179,6 +179,13 @@ class Distiller(Trainer):
         self.state.num_input_tokens_seen += int(tokens)
         return passes, tokens
 
+    def _run_epoch(self, *given: Any, **named: Any) -> None:
+        """The Trainer would take one step more from a checkpoint of the last step."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*given, **named)
+
     def compute_loss(
         self, model: nn.Module, inputs: Row, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
