@@ -16,19 +16,9 @@ from judgerlvr.hysparse.distill import main as run_distill
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.checkpoint_faults import OF_FOLDERS, OF_TENSORS, change_weights, edit_config, kinds_of_tensors
 from tests.helpers.commands import exit_code_of
+from tests.helpers.tiny_sources import SHAPE, SIZES
 
-SIZES = {
-    "vocab_size": 512,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "initializer_range": 0.2,
-}
 EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
-SHAPE = ["--select-block", "16", "--select-tokens", "16", "--window", "6"]
 FAMILIES = ("qwen3", "qwen3_moe")
 
 

@@ -16,16 +16,8 @@ from judgerlvr.hysparse.distill import main as run_distill
 from judgerlvr.hysparse.ops.kernel_shapes import BLOCKS, refusals
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
+from tests.helpers.tiny_sources import SIZES
 
-SIZES = {
-    "vocab_size": 512,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-}
 GENERATION = {"eos_token_id": [1, 7], "temperature": 0.6, "top_k": 20, "do_sample": True}
 
 
