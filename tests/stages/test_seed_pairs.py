@@ -75,6 +75,12 @@ def test_sharpening_compares_with_the_base_at_the_same_entropy():
     assert (pair.ours.accuracy, pair.theirs.accuracy) == pytest.approx((0.70, 0.55))
 
 
+def test_a_seed_without_a_search_is_left_out():
+    """The curve of seed 6 has temperature 1 alone, at three times the entropy."""
+    without = dataclasses.replace(SEEDS[2], curves={"base": [BASE.point], "vanilla": [BASE.point]})
+    assert [pair.seed for pair in page.pairs_of([*SEEDS[:2], without], *page.SHARPENING[1][1:])] == [4, 5]
+
+
 def test_the_case_has_the_saving_with_its_bounds_in_order():
     case = page.measured_case(SEEDS)
     saving = case["shortening"]

@@ -31,11 +31,16 @@ def search(measure: Callable[[float], Point], known: Sequence[Point], target: fl
     """
     points = list(known)
     for number in range(MOST_TRIES):
-        if min(abs(math.log(point.entropy / target)) for point in points) <= TOLERANCE:
+        if reached(points, target):
             break
         begin = bool(first) and not number and all(point.temperature != first for point in points)
         points.append(measure(first if begin else next_temperature(points, target)))
     return points
+
+
+def reached(points: Sequence[Point], target: float) -> bool:
+    """Whether the nearest point is near enough."""
+    return min(abs(math.log(point.entropy / target)) for point in points) <= TOLERANCE
 
 
 def next_temperature(points: Sequence[Point], target: float) -> float:

@@ -15,15 +15,15 @@ from typing import Any
 
 from benchmarks.lab.statistics import front_tokens
 from benchmarks.lab.tables import markdown_table
-from benchmarks.stages.seed_pairs.entropy_search import Point, at_entropy
-from benchmarks.stages.seed_pairs.policies import PAIR, Figures
+from benchmarks.stages.seed_pairs.entropy_search import Point, at_entropy, reached
+from benchmarks.stages.seed_pairs.policies import EVALUATIONS, PAIR, Figures
 from benchmarks.stages.seed_pairs.record import Seed, read_seeds
+from benchmarks.stages.seed_pairs.sharpening import SEARCHES
 from judgerlvr.diagnosis.cases import UNREACHED, case_of
 from judgerlvr.evaluation.intervals import Estimate
 from judgerlvr.experiments.pairs import Differences, Numbers, Pair, differences, t_interval
 
 Reader = Callable[[Seed], Numbers]
-POLICIES = ("base", "after judge", "JudgeRLVR", "vanilla", "penalty")
 # Column, field of the figures, scale and digits.
 COLUMNS = (
     ("accuracy", "accuracy", 100, 1),
@@ -47,13 +47,26 @@ def greedy(name: str) -> Reader:
 
 def sharpened(name: str, target: str) -> Reader:
     """A policy at the temperature where its entropy is that of ``target`` at temperature 1."""
-    return lambda seed: _numbers(at_entropy(seed.curves[name], seed.figures[target].entropy))
+    return lambda seed: _numbers(matched(seed, name, target))
+
+
+def matched(seed: Seed, name: str, target: str) -> Point:
+    """The policy's figures at that temperature.
+
+    Raises:
+        LookupError: no such policy, or its search has not come near.
+    """
+    points, entropy = seed.curves[name], seed.figures[target].entropy
+    if not reached(points, entropy):
+        raise LookupError(f"seed {seed.seed}: {name} was not sampled near the entropy of {target}")
+    return at_entropy(points, entropy)
 
 
 def _numbers(point: Point) -> Numbers:
     return Numbers(point.accuracy, point.tokens)
 
 
+ARMS_SHOWN = (*PAIR, "penalty", "shuffled")
 # What is compared, ours and theirs.
 ARMS: tuple[tuple[str, Reader, Reader], ...] = (
     ("JudgeRLVR less vanilla", free("JudgeRLVR"), free("vanilla")),
@@ -62,6 +75,8 @@ ARMS: tuple[tuple[str, Reader, Reader], ...] = (
     ("penalty less vanilla", free("penalty"), free("vanilla")),
     ("penalty less vanilla, greedy", greedy("penalty"), greedy("vanilla")),
     ("JudgeRLVR less penalty", free("JudgeRLVR"), free("penalty")),
+    ("shuffled less vanilla", free("shuffled"), free("vanilla")),
+    ("JudgeRLVR less shuffled", free("JudgeRLVR"), free("shuffled")),
 )
 SHARPENING: tuple[tuple[str, Reader, Reader], ...] = (
     ("JudgeRLVR less base", free("JudgeRLVR"), free("base")),
@@ -79,7 +94,7 @@ def pairs_of(seeds: Sequence[Seed], ours: Reader, theirs: Reader) -> list[Pair]:
     for seed in seeds:
         try:
             found.append(Pair(seed.seed, ours(seed), theirs(seed)))
-        except KeyError:  # an arm that did not end
+        except LookupError:  # an arm or a search that did not end
             continue
     return found
 
@@ -109,13 +124,13 @@ def shown(value: Estimate, scale: float) -> str:
 
 def by_seed(seeds: Sequence[Seed]) -> list[str]:
     """Accuracy and tokens of each arm, seed by seed."""
-    arms = [f"{arm}: accuracy, tokens" for arm in (*PAIR, "penalty")]
+    arms = [f"{arm}: accuracy, tokens" for arm in ARMS_SHOWN]
     head = ("seed", *arms, "JudgeRLVR less vanilla: points", "tokens, %")
     return markdown_table(head, [_of_seed(seed) for seed in seeds])
 
 
 def _of_seed(seed: Seed) -> list[str]:
-    found = [seed.figures.get(arm) for arm in (*PAIR, "penalty")]
+    found = [seed.figures.get(arm) for arm in ARMS_SHOWN]
     cells = [f"{100 * one.accuracy:.1f}, {one.tokens:.1f}" if one else "-" for one in found]
     ours, theirs = (seed.figures[arm] for arm in PAIR)
     points, share = 100 * (ours.accuracy - theirs.accuracy), 100 * (ours.tokens / theirs.tokens - 1)
@@ -125,7 +140,9 @@ def _of_seed(seed: Seed) -> list[str]:
 def policies(seeds: Sequence[Seed]) -> list[str]:
     """Mean over seeds of each policy's figures, with the smallest and the largest in brackets."""
     head = ("policy", "seeds", *(name for name, *_ in COLUMNS), "sampled in training, thousand tokens")
-    return markdown_table(head, [_policy(seeds, name) for name in POLICIES])
+    return markdown_table(
+        head, [_policy(seeds, name) for name in EVALUATIONS if any(name in seed.figures for seed in seeds)]
+    )
 
 
 def _policy(seeds: Sequence[Seed], name: str) -> list[str]:
@@ -146,14 +163,16 @@ def _spread(values: Sequence[float], digits: int) -> str:
 
 def temperatures(seeds: Sequence[Seed]) -> list[str]:
     """Temperatures at which a policy has the entropy of another."""
-    rows = [("base", "JudgeRLVR"), ("base", "vanilla"), ("vanilla", "JudgeRLVR")]
-    made = [
-        (one, other, [at_entropy(seed.curves[one], seed.figures[other].entropy).temperature for seed in seeds])
-        for one, other in rows
-    ]
+    head = ("policy", "with the entropy of", "seeds", "temperature")
+    rows = [(name, target) for name, targets in SEARCHES.items() for target in targets]
+    found = {row: [matched(seed, *row).temperature for seed in seeds if _searched(seed, *row)] for row in rows}
     return markdown_table(
-        ("policy", "with the entropy of", "temperature"), [(one, other, _spread(all_, 2)) for one, other, all_ in made]
+        head, [(*row, str(len(values)), _spread(values, 2)) for row, values in found.items() if values]
     )
+
+
+def _searched(seed: Seed, name: str, target: str) -> bool:
+    return reached(seed.curves[name], seed.figures[target].entropy)
 
 
 def front_of(seeds: Sequence[Seed]) -> list[tuple[float, float]]:

@@ -1,8 +1,11 @@
-"""Evaluated policies of one seed of the plan ``tiny_pairs.yaml``, and the figures of each."""
+"""Evaluated policies of one seed, and the figures of each.
+
+The arms are those of ``configs/experiments/tiny_pairs.yaml``. The arm ``shuffled`` has a plan and folders of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,9 +22,15 @@ EVALUATIONS = {
     "JudgeRLVR": "generate/eval/final",
     "vanilla": "vanilla/eval/final",
     "penalty": "penalty/eval/final",
+    "shuffled": "generate-shuffled/eval/final",
 }
 # The runs of which an arm consists.
-RUNS = {"JudgeRLVR": ("judge", "generate"), "vanilla": ("vanilla",), "penalty": ("penalty",)}
+RUNS = {
+    "JudgeRLVR": ("judge", "generate"),
+    "vanilla": ("vanilla",),
+    "penalty": ("penalty",),
+    "shuffled": ("judge-shuffled", "generate-shuffled"),
+}
 PAIR = ("JudgeRLVR", "vanilla")
 
 
@@ -42,17 +51,31 @@ class Figures:
         return Point(1.0, self.entropy, self.accuracy, self.tokens)
 
 
-def seed_folders(experiments: Sequence[Path]) -> Iterator[tuple[int, Path]]:
-    """(seed, folder) of all seeds whose pair is evaluated, by seed."""
-    found = [(int(place.name.split("-")[1]), place) for out in experiments for place in out.glob("seed-*")]
-    for seed, place in sorted(found):
-        if all((place / EVALUATIONS[name] / SUMMARY).is_file() for name in PAIR):
-            yield seed, place
+@dataclass(frozen=True)
+class Place:
+    """Where a seed lies: the folder of its pair, and the folder of its shuffled arm if that has run."""
+
+    pair: Path
+    shuffled: Path | None = None
+
+    def evaluation(self, name: str) -> Path | None:
+        """The folder of a policy's evaluation, None unless the evaluation has ended."""
+        within = self.shuffled if name == "shuffled" else self.pair
+        folder = within and within / EVALUATIONS[name]
+        return folder if folder and (folder / SUMMARY).is_file() else None
 
 
-def figures_of(place: Path) -> dict[str, Figures]:
+def places(experiments: Sequence[Path]) -> dict[int, Place]:
+    """The seeds whose pair is evaluated, in order."""
+    found = [(int(folder.name.split("-")[1]), folder) for out in experiments for folder in out.glob("seed-*")]
+    pairs = {seed: folder for seed, folder in sorted(found) if all(Place(folder).evaluation(name) for name in PAIR)}
+    shuffled = {seed: folder for seed, folder in found if Place(folder, folder).evaluation("shuffled")}
+    return {seed: Place(folder, shuffled.get(seed)) for seed, folder in pairs.items()}
+
+
+def figures_of(place: Place) -> dict[str, Figures]:
     """Figures of the policies that are evaluated."""
-    return {name: _figures(place / path) for name, path in EVALUATIONS.items() if (place / path / SUMMARY).is_file()}
+    return {name: _figures(folder) for name in EVALUATIONS if (folder := place.evaluation(name))}
 
 
 def _figures(folder: Path) -> Figures:
@@ -81,7 +104,8 @@ def mean_tokens(row: Result) -> float:
     return mean.value
 
 
-def spent_of(place: Path) -> dict[str, dict[str, float]]:
+def spent_of(place: Place) -> dict[str, dict[str, float]]:
     """Steps, generated tokens (candidates included) and seconds of each arm that has ended."""
-    ended = {arm: runs for arm, runs in RUNS.items() if (place / EVALUATIONS[arm] / SUMMARY).is_file()}
-    return {arm: asdict(total(place / run for run in runs)) for arm, runs in ended.items()}
+    ended = {arm: folder for arm in RUNS if (folder := place.evaluation(arm))}
+    # RUN/eval/final lies three folders below the seed.
+    return {arm: asdict(total(folder.parents[2] / run for run in RUNS[arm])) for arm, folder in ended.items()}

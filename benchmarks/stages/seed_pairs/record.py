@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.stages.seed_pairs.entropy_search import Point
-from benchmarks.stages.seed_pairs.policies import Figures, figures_of, seed_folders, spent_of
+from benchmarks.stages.seed_pairs.policies import Figures, figures_of, places, spent_of
 from benchmarks.stages.seed_pairs.sharpening import PLAN, curves_of
 from judgerlvr.experiments.over_seeds import write_over_seeds
 from judgerlvr.experiments.plan import read_plan
@@ -39,7 +39,7 @@ class Seed:
 def collect(experiments: Sequence[Path]) -> list[Seed]:
     return [
         Seed(number, figures_of(place), spent_of(place), curves_of(place))
-        for number, place in seed_folders(experiments)
+        for number, place in places(experiments).items()
     ]
 
 
@@ -70,11 +70,11 @@ def _rounded(value: Any) -> Any:
 
 def copy_over_seeds(experiments: Sequence[Path], record: Path) -> None:
     """The product's own summary over the seeds of all experiments."""
-    found = list(seed_folders(experiments))
-    plan = replace(read_plan(PLAN), seeds=[seed for seed, _ in found])
+    found = places(experiments)
+    plan = replace(read_plan(PLAN), seeds=list(found))
     with TemporaryDirectory() as joined:
-        for seed, place in found:
-            (Path(joined) / f"seed-{seed}").symlink_to(place.absolute())
+        for seed, place in found.items():
+            (Path(joined) / f"seed-{seed}").symlink_to(place.pair.absolute())
         write_over_seeds(plan, Path(joined))
         for name in OVER_SEEDS:
             (record / name).write_text((Path(joined) / name).read_text(encoding="utf-8"), encoding="utf-8")

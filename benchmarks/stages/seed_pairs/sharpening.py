@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.stages.seed_pairs.entropy_search import Point, at_entropy, search
-from benchmarks.stages.seed_pairs.policies import figures_of, mean_tokens, seed_folders
+from benchmarks.stages.seed_pairs.policies import Place, figures_of, mean_tokens, places
 from judgerlvr.config.load import ROOT, load_config
+from judgerlvr.engine.forked_imports import import_once
 from judgerlvr.evaluation.outputs import SUMMARY
 from judgerlvr.experiments.commands import call
 from judgerlvr.experiments.plan import Plan, read_plan
@@ -29,14 +30,14 @@ FOLDER = "sharpening"
 SEARCHES = {"base": ("JudgeRLVR", "vanilla"), "vanilla": ("JudgeRLVR",)}
 
 
-def curves_of(place: Path) -> dict[str, list[Point]]:
+def curves_of(place: Place) -> dict[str, list[Point]]:
     """All points of each searched policy: temperature 1, and the temperatures tried so far."""
     known = figures_of(place)
     return {name: [known[name].point, *_tried(place, name)] for name in SEARCHES}
 
 
-def _tried(place: Path, name: str) -> list[Point]:
-    folders = sorted((place / FOLDER).glob(f"{name}-*"))
+def _tried(place: Place, name: str) -> list[Point]:
+    folders = sorted((place.pair / FOLDER).glob(f"{name}-*"))
     return [point_of(folder) for folder in folders if (folder / SUMMARY).is_file()]
 
 
@@ -45,14 +46,14 @@ def point_of(folder: Path) -> Point:
     return Point(row.decoding.temperature, row.entropy or 0.0, row.accuracy.value, mean_tokens(row))
 
 
-def measure(place: Path, plan: Plan, name: str, temperature: float) -> Point:
+def measure(place: Place, plan: Plan, name: str, temperature: float) -> Point:
     """Evaluate the base or a trained policy at a temperature, on the seed's held-out problems."""
     config = load_config(plan.config)
-    model = config.model.path if name == "base" else place / "ckpt" / name
-    out = place / FOLDER / f"{name}-{temperature:.4f}"
+    model = config.model.path if name == "base" else place.pair / "ckpt" / name
+    out = place.pair / FOLDER / f"{name}-{temperature:.4f}"
     call(
         "evaluate",
-        *("--model", model, "--data", place / "generate" / "data" / "heldout.jsonl", "--out", out),
+        *("--model", model, "--data", place.pair / "generate" / "data" / "heldout.jsonl", "--out", out),
         *("--limit", plan.evaluation.problems, "--n", plan.evaluation.samples),
         *("--temperature", f"{temperature:.4f}", "--max-tokens", config.generate.max_response_tokens),
         *("--prompt", config.data.prompt, "--verifier", config.reward.verifier),
@@ -61,7 +62,7 @@ def measure(place: Path, plan: Plan, name: str, temperature: float) -> Point:
     return point_of(out)
 
 
-def control(place: Path, plan: Plan, before: dict[str, list[Point]]) -> None:
+def control(place: Place, plan: Plan, before: dict[str, list[Point]]) -> None:
     """All searches of one seed. ``before`` holds points of earlier seeds, which say where to begin."""
     known = figures_of(place)
     for name, targets in SEARCHES.items():
@@ -76,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("experiments", type=Path, nargs="+", help="folders of experiments with seeds")
     options = parser.parse_args(arguments)
     plan = read_plan(PLAN)
+    import_once("cpu", None)
     before: dict[str, list[Point]] = {}
-    for _, place in seed_folders(options.experiments):
+    for place in places(options.experiments).values():
         control(place, plan, before)
     return 0
 

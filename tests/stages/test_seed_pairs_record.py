@@ -1,0 +1,84 @@
+"""The record of eight seeds of the tiny world: its page, the docs and the diagnosis's case against its figures."""
+
+import json
+import re
+
+import pytest
+
+from benchmarks.stages.seed_pairs import page
+from benchmarks.stages.seed_pairs.record import read_seeds
+from judgerlvr.config.load import ROOT
+from judgerlvr.diagnosis.cases import FILE, read_cases
+
+RECORD = ROOT / "benchmarks" / "results" / "tiny-pairs-cpu-2026-11-30"
+SEEDS = read_seeds(RECORD)
+TABLES = {
+    "by seed": page.by_seed(SEEDS),
+    "arms": page.comparisons(SEEDS, page.ARMS),
+    "sharpening": page.comparisons(SEEDS, page.SHARPENING),
+    "policies": page.policies(SEEDS),
+    "temperatures": page.temperatures(SEEDS),
+}
+NUMBER = r"([-+]?\d+\.\d)"
+INTERVAL = re.compile(rf"{NUMBER}(?: points| %)? \[{NUMBER}, {NUMBER}\]")
+
+
+def section():
+    """The docs' section about this record."""
+    text = (ROOT / "docs" / "tiny-world.md").read_text()
+    return text[text.index("## Judge-first over seeds") : text.index("## Room for RL")]
+
+
+def intervals(text):
+    return {tuple(map(float, found)) for found in INTERVAL.findall(text)}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_record_has_the_table(name):
+    assert "\n".join(["", *TABLES[name], ""]) in (RECORD / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["arms", "sharpening", "policies"])
+def test_the_docs_have_the_table(name):
+    assert "\n".join(["", *TABLES[name], ""]) in section()
+
+
+@pytest.mark.parametrize("where", ["docs", "record"])
+def test_every_interval_of_the_prose_stands_in_a_table(where):
+    text = section() if where == "docs" else (RECORD / "README.md").read_text()
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    known = intervals("\n".join(line for table in TABLES.values() for line in table))
+    assert intervals(prose)
+    assert intervals(prose) <= known
+
+
+def test_the_record_has_the_outcome():
+    assert page.verdict(SEEDS) in (RECORD / "README.md").read_text()
+
+
+def test_the_docs_name_the_outcome():
+    assert f"**{page.outcome(SEEDS).capitalize()}**" in section()
+
+
+@pytest.mark.parametrize("field", ["accuracy", "tokens"])
+def test_the_products_summary_has_the_same_pairs(field):
+    """``over-seeds.json`` is written by the experiment itself."""
+    rows = json.loads((RECORD / "over-seeds.json").read_text())["rows"]
+    row = next(
+        row for row in rows if (row["arm"], row["against"], row["decoding"]) == ("JudgeRLVR", "vanilla", "sampled")
+    )
+    ours = {pair["seed"]: (pair["ours"][field], pair["theirs"][field]) for pair in row["pairs"]}
+    figures = {seed.seed: [getattr(seed.figures[arm], field) for arm in page.PAIR] for seed in SEEDS}
+    assert {seed: pytest.approx(values, abs=1e-6) for seed, values in figures.items()} == ours
+
+
+def test_the_case_of_the_diagnosis_is_the_record():
+    rows = json.loads(FILE.read_text())["cases"]
+    row = next(row for row in rows if row["record"] == str(RECORD.relative_to(ROOT)))
+    assert row | page.measured_case(SEEDS) == row
+
+
+def test_the_outcome_of_the_case_is_that_of_the_record():
+    """Holm's correction over all cases changes nothing here."""
+    case = next(case for case in read_cases() if case.record == str(RECORD.relative_to(ROOT)))
+    assert case.outcome == page.outcome(SEEDS)
