@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from benchmarks.lab.coverage import NOT_BUILT
 from benchmarks.stages.seed_pairs import page
 from benchmarks.stages.seed_pairs.record import read_seeds
 from judgerlvr.config.load import ROOT
@@ -20,7 +21,7 @@ TABLES = {
     "temperatures": page.temperatures(SEEDS),
 }
 NUMBER = r"([-+]?\d+\.\d)"
-INTERVAL = re.compile(rf"{NUMBER}(?: points| %)? \[{NUMBER}, {NUMBER}\]")
+INTERVAL = re.compile(rf"{NUMBER}(?: points| %)?(?: tokens)? \[{NUMBER}, {NUMBER}\]")
 
 
 def section():
@@ -54,6 +55,54 @@ def test_every_interval_of_the_prose_stands_in_a_table(where):
 
 def test_the_record_has_the_outcome():
     assert page.verdict(SEEDS) in (RECORD / "README.md").read_text()
+
+
+def gains():
+    """Points of JudgeRLVR less vanilla, by seed."""
+    return {seed.seed: 100 * (seed.figures["JudgeRLVR"].accuracy - seed.figures["vanilla"].accuracy) for seed in SEEDS}
+
+
+def test_the_docs_tell_the_seed_that_moves_the_mean():
+    others = [gain for seed, gain in gains().items() if seed != 8]
+    level = 100 * next(seed for seed in SEEDS if seed.seed == 8).figures["vanilla"].accuracy
+    assert f"its vanilla run ended at {level:.1f} %" in section()
+    assert f"gained {gains()[8]:.1f} points there, and between {min(others):+.1f} and {max(others):+.1f}" in section()
+
+
+def test_the_record_tells_the_tokens_sampled():
+    sampled = {arm: sum(seed.spent[arm]["tokens"] for seed in SEEDS) / len(SEEDS) / 1000 for arm in SEEDS[0].spent}
+    told = "vanilla {vanilla:.0f} and penalty {penalty:.0f}"
+    told = f"JudgeRLVR sampled {{JudgeRLVR:.0f}} thousand tokens on average, candidates included, {told}"
+    assert told.format(**sampled) in (RECORD / "README.md").read_text()
+    assert sampled["JudgeRLVR"] / sampled["vanilla"] == pytest.approx(1.2, abs=0.05)  # "a fifth more"
+
+
+def test_about_half_of_the_gain_is_left_at_equal_entropy():
+    for at in (0, 3):
+        whole, left = (
+            page.differences(page.pairs_of(SEEDS, *row[1:])).accuracy for row in page.SHARPENING[at : at + 2]
+        )
+        assert left.value / whole.value == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_greedy_base_beats_both_trained_arms_at_temperature_1():
+    for arm in page.PAIR:
+        assert all(seed.figures["base"].greedy > seed.figures[arm].accuracy for seed in SEEDS)
+
+
+def test_the_readme_has_the_comparison():
+    pair, penalty = (page.differences(page.pairs_of(SEEDS, *page.ARMS[row][1:])) for row in (0, 3))
+    bullet = next(part for part in (ROOT / "README.md").read_text().split("\n- ") if part.startswith("**Over eight"))
+    assert intervals(bullet) == {rounded(one) for one in (pair.accuracy, pair.tokens_share, penalty.accuracy)}
+    assert f"has {-100 * penalty.tokens_share.value:.0f} % fewer tokens than vanilla" in bullet
+
+
+def rounded(found):
+    return tuple(round(100 * value, 1) for value in (found.value, found.low, found.high))
+
+
+def test_the_lab_says_truly_that_judge_first_did_not_win_here():
+    assert ("without a win" in NOT_BUILT[1]) == (page.outcome(SEEDS) != "win")
 
 
 def test_the_docs_name_the_outcome():

@@ -124,13 +124,13 @@ def shown(value: Estimate, scale: float) -> str:
 
 def by_seed(seeds: Sequence[Seed]) -> list[str]:
     """Accuracy and tokens of each arm, seed by seed."""
-    arms = [f"{arm}: accuracy, tokens" for arm in ARMS_SHOWN]
-    head = ("seed", *arms, "JudgeRLVR less vanilla: points", "tokens, %")
-    return markdown_table(head, [_of_seed(seed) for seed in seeds])
+    arms = [arm for arm in ARMS_SHOWN if any(arm in seed.figures for seed in seeds)]
+    head = ("seed", *(f"{arm}: accuracy, tokens" for arm in arms), "JudgeRLVR less vanilla: points", "tokens, %")
+    return markdown_table(head, [_of_seed(seed, arms) for seed in seeds])
 
 
-def _of_seed(seed: Seed) -> list[str]:
-    found = [seed.figures.get(arm) for arm in ARMS_SHOWN]
+def _of_seed(seed: Seed, arms: Sequence[str]) -> list[str]:
+    found = [seed.figures.get(arm) for arm in arms]
     cells = [f"{100 * one.accuracy:.1f}, {one.tokens:.1f}" if one else "-" for one in found]
     ours, theirs = (seed.figures[arm] for arm in PAIR)
     points, share = 100 * (ours.accuracy - theirs.accuracy), 100 * (ours.tokens / theirs.tokens - 1)
