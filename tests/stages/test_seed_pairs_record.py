@@ -4,12 +4,14 @@ import json
 import re
 
 import pytest
+from scipy.stats import ttest_rel
 
 from benchmarks.lab.coverage import NOT_BUILT
 from benchmarks.stages.seed_pairs import page
 from benchmarks.stages.seed_pairs.record import read_seeds
 from judgerlvr.config.load import ROOT
 from judgerlvr.diagnosis.cases import FILE, read_cases
+from judgerlvr.evaluation.permutation import holm
 
 RECORD = ROOT / "benchmarks" / "results" / "tiny-pairs-cpu-2026-11-30"
 SEEDS = read_seeds(RECORD)
@@ -83,6 +85,18 @@ def test_about_half_of_the_gain_is_left_at_equal_entropy():
             page.differences(page.pairs_of(SEEDS, *row[1:])).accuracy for row in page.SHARPENING[at : at + 2]
         )
         assert left.value / whole.value == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("where", ["docs", "record"])
+def test_the_p_value_at_one_entropy_is_told_with_its_correction(where):
+    made = [pairs for row in page.ARMS if (pairs := page.pairs_of(SEEDS, *row[1:]))]
+    sides = [[[side.accuracy for side in (one.ours, one.theirs)] for one in pairs] for pairs in made]
+    p_values = [float(ttest_rel(*zip(*rows, strict=True)).pvalue) for rows in sides]
+    told = [f"{value:.3f}" for value in (p_values[2], holm(p_values)[2])]
+    text = section() if where == "docs" else (RECORD / "README.md").read_text()
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    assert re.findall(r"\b0\.\d{3}\b", prose) == told
+    assert len(p_values) == 6  # "the six rows"
 
 
 def test_the_greedy_base_beats_both_trained_arms_at_temperature_1():
