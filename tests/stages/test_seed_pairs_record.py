@@ -1,0 +1,147 @@
+"""The record of eight seeds of the tiny world: its page, the docs and the diagnosis's case against its figures."""
+
+import json
+import re
+
+import pytest
+from scipy.stats import ttest_rel
+
+from benchmarks.lab.coverage import NOT_BUILT
+from benchmarks.stages.seed_pairs import page
+from benchmarks.stages.seed_pairs.record import read_seeds
+from judgerlvr.config.load import ROOT
+from judgerlvr.diagnosis.cases import FILE, read_cases
+from judgerlvr.evaluation.permutation import holm
+
+RECORD = ROOT / "benchmarks" / "results" / "tiny-pairs-cpu-2026-11-30"
+SEEDS = read_seeds(RECORD)
+TABLES = {
+    "by seed": page.by_seed(SEEDS),
+    "arms": page.comparisons(SEEDS, page.ARMS),
+    "sharpening": page.comparisons(SEEDS, page.SHARPENING),
+    "policies": page.policies(SEEDS),
+    "temperatures": page.temperatures(SEEDS),
+}
+NUMBER = r"([-+]?\d+\.\d)"
+INTERVAL = re.compile(rf"{NUMBER}(?: points| %)?(?: tokens)? \[{NUMBER}, {NUMBER}\]")
+
+
+def section():
+    """The docs' section about this record."""
+    text = (ROOT / "docs" / "tiny-world.md").read_text()
+    return text[text.index("## Judge-first over seeds") : text.index("## Room for RL")]
+
+
+def intervals(text):
+    return {tuple(map(float, found)) for found in INTERVAL.findall(text)}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_record_has_the_table(name):
+    assert "\n".join(["", *TABLES[name], ""]) in (RECORD / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["arms", "sharpening", "policies"])
+def test_the_docs_have_the_table(name):
+    assert "\n".join(["", *TABLES[name], ""]) in section()
+
+
+@pytest.mark.parametrize("where", ["docs", "record"])
+def test_every_interval_of_the_prose_stands_in_a_table(where):
+    text = section() if where == "docs" else (RECORD / "README.md").read_text()
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    known = intervals("\n".join(line for table in TABLES.values() for line in table))
+    assert intervals(prose)
+    assert intervals(prose) <= known
+
+
+def test_the_record_has_the_outcome():
+    assert page.verdict(SEEDS) in (RECORD / "README.md").read_text()
+
+
+def gains():
+    """Points of JudgeRLVR less vanilla, by seed."""
+    return {seed.seed: 100 * (seed.figures["JudgeRLVR"].accuracy - seed.figures["vanilla"].accuracy) for seed in SEEDS}
+
+
+def test_the_docs_tell_the_seed_that_moves_the_mean():
+    others = [gain for seed, gain in gains().items() if seed != 8]
+    level = 100 * next(seed for seed in SEEDS if seed.seed == 8).figures["vanilla"].accuracy
+    assert f"its vanilla run ended at {level:.1f} %" in section()
+    assert f"gained {gains()[8]:.1f} points there, and between {min(others):+.1f} and {max(others):+.1f}" in section()
+
+
+def test_the_record_tells_the_tokens_sampled():
+    sampled = {arm: sum(seed.spent[arm]["tokens"] for seed in SEEDS) / len(SEEDS) / 1000 for arm in SEEDS[0].spent}
+    told = "vanilla {vanilla:.0f} and penalty {penalty:.0f}"
+    told = f"JudgeRLVR sampled {{JudgeRLVR:.0f}} thousand tokens on average, candidates included, {told}"
+    assert told.format(**sampled) in (RECORD / "README.md").read_text()
+    assert sampled["JudgeRLVR"] / sampled["vanilla"] == pytest.approx(1.2, abs=0.05)  # "a fifth more"
+
+
+def test_about_half_of_the_gain_is_left_at_equal_entropy():
+    for at in (0, 3):
+        whole, left = (
+            page.differences(page.pairs_of(SEEDS, *row[1:])).accuracy for row in page.SHARPENING[at : at + 2]
+        )
+        assert left.value / whole.value == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("where", ["docs", "record"])
+def test_the_p_value_at_one_entropy_is_told_with_its_correction(where):
+    made = [pairs for row in page.ARMS if (pairs := page.pairs_of(SEEDS, *row[1:]))]
+    sides = [[[side.accuracy for side in (one.ours, one.theirs)] for one in pairs] for pairs in made]
+    p_values = [float(ttest_rel(*zip(*rows, strict=True)).pvalue) for rows in sides]
+    told = [f"{value:.3f}" for value in (p_values[2], holm(p_values)[2])]
+    text = section() if where == "docs" else (RECORD / "README.md").read_text()
+    prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    assert re.findall(r"\b0\.\d{3}\b", prose) == told
+    assert len(p_values) == 6  # "the six rows"
+
+
+def test_the_greedy_base_beats_both_trained_arms_at_temperature_1():
+    for arm in page.PAIR:
+        assert all(seed.figures["base"].greedy > seed.figures[arm].accuracy for seed in SEEDS)
+
+
+def test_the_readme_has_the_comparison():
+    pair, penalty = (page.differences(page.pairs_of(SEEDS, *page.ARMS[row][1:])) for row in (0, 3))
+    bullet = next(part for part in (ROOT / "README.md").read_text().split("\n- ") if part.startswith("**Over eight"))
+    assert intervals(bullet) == {rounded(one) for one in (pair.accuracy, pair.tokens_share, penalty.accuracy)}
+    assert f"has {-100 * penalty.tokens_share.value:.0f} % fewer tokens than vanilla" in bullet
+
+
+def rounded(found):
+    return tuple(round(100 * value, 1) for value in (found.value, found.low, found.high))
+
+
+def test_the_lab_says_truly_that_judge_first_did_not_win_here():
+    assert ("without a win" in NOT_BUILT[1]) == (page.outcome(SEEDS) != "win")
+
+
+def test_the_docs_name_the_outcome():
+    assert f"**{page.outcome(SEEDS).capitalize()}**" in section()
+
+
+@pytest.mark.parametrize("field", ["accuracy", "tokens"])
+def test_the_products_summary_has_the_same_pairs(field):
+    """``over-seeds.json`` is written by the experiment itself."""
+    rows = json.loads((RECORD / "over-seeds.json").read_text())["rows"]
+    row = next(
+        row for row in rows if (row["arm"], row["against"], row["decoding"]) == ("JudgeRLVR", "vanilla", "sampled")
+    )
+    ours = {pair["seed"]: (pair["ours"][field], pair["theirs"][field]) for pair in row["pairs"]}
+    figures = {seed.seed: [getattr(seed.figures[arm], field) for arm in page.PAIR] for seed in SEEDS}
+    assert {seed: pytest.approx(values, abs=1e-6) for seed, values in figures.items()} == ours
+
+
+def test_the_case_of_the_diagnosis_is_the_record():
+    rows = json.loads(FILE.read_text())["cases"]
+    row = next(row for row in rows if row["record"] == str(RECORD.relative_to(ROOT)))
+    assert row | page.measured_case(SEEDS) == row
+
+
+def test_the_outcome_of_the_case_is_that_of_the_record():
+    """Holm's correction over all cases changes nothing here."""
+    case = next(case for case in read_cases() if case.record == str(RECORD.relative_to(ROOT)))
+    assert case.outcome == page.outcome(SEEDS)
