@@ -124,7 +124,7 @@ def test_texts_without_tokenizer_are_one_line(name, lose, source, made, tmp_path
     main, arguments = command_of(name, source, made, tmp_path / "out")
     assert exit_code_of(main, arguments) == 2
     error = capsys.readouterr().err
-    assert "no tokenizer there" in error and error.count("\n") == 1
+    assert "the tokenizer's files" in error and error.count("\n") == 1
     assert contents(tmp_path) == before
 
 
