@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from judgerlvr.models.configuration import POINTER, refuse_pointer
@@ -14,8 +14,6 @@ from rewards.errors import InputError
 WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx", ".ot"}
 # The folder where transformers keeps a tokenizer's further chat templates.
 FOLDERS = ("additional_chat_templates",)
-
-
 # Bytes of a path that files and folders below a derived directory may take.
 BELOW = 300
 
@@ -39,15 +37,18 @@ def check_new(out: Path) -> None:
 @contextmanager
 def folders_above(out: Path) -> Iterator[None]:
     """Make the folders above ``out``. If the block raises, new folders go, unless somebody filled them."""
-    new = [parent for parent in out.parents if not os.path.lexists(parent)]
-    try:
+    with ExitStack() as undo:
+        # The last of these is undone first, and that is the innermost folder.
+        for parent in reversed([parent for parent in out.parents if not os.path.lexists(parent)]):
+            undo.callback(_remove_empty, parent)
         out.parent.mkdir(parents=True, exist_ok=True)
         yield
-    except BaseException:
-        for parent in new:
-            with suppress(OSError):
-                parent.rmdir()
-        raise
+        undo.pop_all()
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def has_weights(directory: Path) -> bool:

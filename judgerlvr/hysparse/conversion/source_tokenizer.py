@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from judgerlvr.models.configuration import POINTER, refuse_pointer
-from judgerlvr.models.tokenizer_files import VOCABULARIES
+from judgerlvr.models.tokenizer_files import VOCABULARIES, has_tokenizer
 from rewards.errors import InputError, reading
 
 # Without this file, transformers takes the tokenizer class of the model type, which may split texts elsewhere.
@@ -21,11 +21,11 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """The source's tokenizer. Raises InputError if a file of the tokenizer is missing, empty or broken."""
     if not (directory / SETTINGS).exists():
         raise InputError(f"no {SETTINGS} there, so nobody can tell how texts are split", REMEDY, file=directory)
-    if not any(all((directory / name).exists() for name in names) for names in VOCABULARIES):
-        wanted = ", ".join(" and ".join(names) for names in VOCABULARIES)
-        raise InputError(f"no vocabulary of a tokenizer there, which is one of {wanted}", REMEDY, file=directory)
     for path in (directory / name for name in FILES):
         _check_file(path)
+    if not has_tokenizer(directory):
+        wanted = ", ".join(" and ".join(names) for names in VOCABULARIES)
+        raise InputError(f"no vocabulary of a tokenizer there, which is one of {wanted}", REMEDY, file=directory)
     with reading("transformers cannot load the tokenizer", REMEDY, file=directory):
         return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 
