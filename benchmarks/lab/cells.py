@@ -91,6 +91,7 @@ def registered_cells() -> list[Cell]:
         *(trained_longer(fresh_instance(chain, number, "judge-20-chain-third-2026-11-30.md")) for number in (6, 7)),
         *(dosed(fresh_instance(chain, number, "judge-until-chain-2026-11-30.md")) for number in (8, 9)),
         *(dosed_by_most(fresh_instance(chain, number, "judge-most-chain-2026-11-30.md")) for number in (10, 11)),
+        *(dosed_by_most(fresh_instance(chain, number, "judge-most-chain-second-2026-11-30.md")) for number in (12, 13)),
     ]
 
 

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from judgerlvr.hysparse import HySparseConfig, HySparseForCausalLM
+from judgerlvr.hysparse.model.layout import FULL, SPARSE, WINDOWS
 
 _COMMON: dict[str, Any] = {
     "hidden_size": 192,
@@ -46,18 +47,35 @@ _HYSPARSE: dict[str, Any] = {
     "sliding_window": 32,
     "qk_norm": True,  # The Qwen3 bases have QK norm too.
 }
-# Keys are transformers' names of the architectures. The name of HySparse with experts is ours.
+# HySparse2 chooses tokens. Two window layers and a full layer come first. The second full layer reads the first one's
+# input and serves two sparse layers. Rotation and forced tokens are in the proportion of the `hysparse2` preset.
+_HYSPARSE2: dict[str, Any] = {
+    "num_key_value_heads": 1,
+    "self_decoder_layers": 3,
+    "layer_types": [SPARSE, SPARSE, FULL, FULL, SPARSE, SPARSE],
+    "branches": "sparse",
+    "select_block": 1,
+    "select_tokens": 32 + 4,
+    "forced_local_blocks": 4,
+    "sliding_window": 32,
+    "rotary_layers": WINDOWS,
+    "rope_parameters": _COMMON["rope_parameters"] | {"partial_rotary_factor": 0.25},
+    "qk_norm": True,
+}
+# Keys are transformers' names of the architectures. The names of HySparse with experts and of HySparse2 are ours.
 SHAPES: dict[str, dict[str, Any]] = {
     "qwen3_moe": _COMMON | _EXPERTS,
     "qwen3": _COMMON | _DENSE,
     "hysparse_moe": _COMMON | _EXPERTS | _HYSPARSE,
     "hysparse": _COMMON | _DENSE | _HYSPARSE,
+    "hysparse2": _COMMON | _DENSE | _HYSPARSE2,
 }
 _CONFIGS: dict[str, type[PreTrainedConfig]] = {
     "qwen3_moe": Qwen3MoeConfig,
     "qwen3": Qwen3Config,
     "hysparse_moe": HySparseConfig,
     "hysparse": HySparseConfig,
+    "hysparse2": HySparseConfig,
 }
 _MODELS: dict[str, type[PreTrainedModel]] = {
     "qwen3_moe": Qwen3MoeForCausalLM,
