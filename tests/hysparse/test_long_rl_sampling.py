@@ -3,16 +3,17 @@
 import pytest
 
 from benchmarks.hysparse.long_rl.record import row
+from benchmarks.hysparse.long_rl.sampling import call_of
 from benchmarks.hysparse.long_rl.sampling_engine import PROBLEMS, group_of, grouped
-from benchmarks.hysparse.long_rl.sampling_rounds import HEAD, Event, Part, Result, split, table
+from benchmarks.hysparse.long_rl.sampling_rounds import HEAD, Event, Part, Result, chunks_of, split, table
 from benchmarks.hysparse.long_rl.sampling_variants import in_turn, variants
 from benchmarks.hysparse.long_rl.stages import TRAINING
 from judgerlvr.hysparse.ops.dispatch import UNION
 
 EVENTS = [
-    Event(1.0, frozenset(), 80),
+    Event(1.0, frozenset(), 80, chunk=True),
     Event(2.0, frozenset({0}), 60),
-    Event(2.5, frozenset({0, 1}), 3),
+    Event(2.5, frozenset({0, 1}), 3, chunk=True),
     Event(2.7, frozenset({0, 1}), 4),
     Event(2.8, frozenset({1}), 0),
 ]
@@ -25,6 +26,10 @@ def test_prefill_ends_with_the_first_token_of_the_last_prompt():
 def test_the_rest_is_decoding_and_a_step_without_tokens_is_none():
     decoding = split(EVENTS, 2)[1]
     assert (decoding.seconds, decoding.steps, decoding.tokens) == (pytest.approx(0.3), 1, 4)
+
+
+def test_steps_with_prompts_are_counted_wherever_they_lie():
+    assert chunks_of(EVENTS) == Part(1.5, 2, 83)
 
 
 def test_a_round_may_have_no_decoding():
@@ -87,28 +92,32 @@ def test_groups_hold_all_seconds():
 
 
 def a_round(seconds):
-    parts = {name: {"seconds": seconds / 2, "steps": 3, "tokens": 10} for name in ("prefill", "decoding")}
-    return {"seconds": seconds, "adding": 0.1, **parts, "tokens": 40, "mib": 0.0, "connector": {}}
+    parts = {name: {"seconds": seconds / 2, "steps": 3, "tokens": 10} for name in ("prefill", "decoding", "chunks")}
+    return {"seconds": seconds, "adding": 0.1, **parts, "tokens": 40, "most": 8, "mib": 0.0, "connector": {}}
 
 
 def shown(result):
-    return table([result], {1: "one"})
+    return table([result])
 
 
 def test_a_row_has_a_cell_for_each_heading():
-    rows = [shown(Result(1, rounds=[a_round(2.0)]))[2], shown(Result(1, note="failed"))[2]]
+    rows = [shown(Result(1, "one", rounds=[a_round(2.0)]))[2], shown(Result(1, "one", note="failed"))[2]]
     assert {line.count("|") for line in rows} == {row(HEAD).count("|")}
 
 
 def test_a_row_shows_the_median_of_its_rounds():
-    cells = shown(Result(1, rounds=[a_round(seconds) for seconds in (2.0, 9.0, 4.0)]))[2].split(" | ")
-    assert cells[1:3] == ["2.00 9.00 4.00", "4.000"]
+    cells = shown(Result(1, "one", rounds=[a_round(seconds) for seconds in (2.0, 9.0, 4.0)]))[2].split(" | ")
+    assert cells[2:4] == ["2.00 9.00 4.00", "4.000"]
 
 
 def test_a_failed_variant_shows_its_note():
-    assert "out of memory" in shown(Result(1, note="out of memory"))[2]
+    assert "out of memory" in shown(Result(1, "one", note="out of memory"))[2]
 
 
 def test_kernels_have_a_row_for_each_part():
-    result = Result(1, gpu={"prefill": {"attention": 0.5, "other": 0.25}}, top={"prefill": {"flash": 0.5}})
+    result = Result(1, "one", gpu={"prefill": {"attention": 0.5, "other": 0.25}}, top={"prefill": {"flash": 0.5}})
     assert "| one | prefill | 0.500 | 0.000 | 0.000 | 0.000 | 0.250 | 0.750 |  |" in shown(result)
+
+
+def test_an_engine_names_the_options_of_the_whole_call():
+    assert call_of(["sampling.py", "OUT", "--rounds", "2", "--engine", "full-async"]) == "--rounds 2"

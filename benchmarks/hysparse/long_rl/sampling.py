@@ -5,7 +5,8 @@
 OUT/policies holds the policies that `run.py` made, and the options are those of `run.py`. Each engine has a process of
 its own. All processes import at once and then take the GPU in turn. A round samples the prompts of one step, all fresh,
 from an empty prefix cache. The engine lives in the process that times it. The way of the choices from the engine to the
-trainer is therefore no part of a round, and neither is the server's. OUT/sampling.json and .md hold what has ended.
+trainer is therefore no part of a round, and neither is the server's. OUT/sampling.json and .md hold what has ended, of
+earlier calls too.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.hysparse.long_rl.options import make_parser, parsed
 from benchmarks.hysparse.long_rl.sampling_rounds import Result, table
-from benchmarks.hysparse.long_rl.sampling_variants import Engine, Variant, in_turn, variants, wanted
+from benchmarks.hysparse.long_rl.sampling_variants import Engine, Variant, in_turn, wanted
 from judgerlvr.cluster.environment import COMMON, prepare_environment
 from judgerlvr.hysparse.ops.dispatch import BACKEND_VARIABLE, BY_OVERLAP, UNION
 
@@ -42,8 +45,11 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = parse_arguments()
-    (options.out / "sampling").mkdir(parents=True, exist_ok=True)
     engines = {engine.name: engine for engine in in_turn(wanted(options))}
+    if error := missing(options, engines.values()):
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    (options.out / "sampling").mkdir(parents=True, exist_ok=True)
     if options.engine:
         measure_engine(engines[options.engine], options)
         return 0
@@ -53,6 +59,15 @@ def main() -> int:
         write(options)
     print((options.out / "sampling.md").read_text(), flush=True)
     return 0
+
+
+def missing(options: argparse.Namespace, engines: Iterable[Engine]) -> str:
+    """What keeps the call from its work, or ""."""
+    folders = [options.out / "policies" / policy for policy in dict.fromkeys(engine.policy for engine in engines)]
+    if not folders:
+        return f"--only {' '.join(map(str, options.only))} names no variant; give numbers from 1 to 7"
+    absent = [folder for folder in folders if not (folder / "config.json").is_file()]
+    return f"{absent[0]} holds no policy; train policies with benchmarks.hysparse.long_rl.run" if absent else ""
 
 
 def file_of(engine: Engine, options: argparse.Namespace) -> Path:
@@ -78,10 +93,10 @@ def finish(engine: Engine, process: subprocess.Popen[str], until: float, options
         process.kill()
         process.communicate()
         reason = "the engine's process took too long"
-    seen = {result.number for result in results_of(options)}
+    seen = {result.number for result in results_in(file_of(engine, options))}
     for variant in variants_of(engine, options):
         if variant.number not in seen:
-            keep(engine, Result(variant.number, note=reason), options)
+            keep(engine, blank(variant, reason), options)
 
 
 def variants_of(engine: Engine, options: argparse.Namespace) -> list[Variant]:
@@ -93,32 +108,62 @@ def keep(engine: Engine, result: Result, options: argparse.Namespace) -> None:
         file.write(json.dumps(asdict(result)) + "\n")
 
 
+def call_of(words: Sequence[str]) -> str:
+    """The options of a command, without the folder and what the parent process adds."""
+    given = list(words[2:])
+    return " ".join(given[: given.index("--engine")] if "--engine" in given else given)
+
+
+def results_in(file: Path) -> list[Result]:
+    """The last row of each variant."""
+    found = [Result(**json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+    return list({result.number: result for result in found}.values())
+
+
 def results_of(options: argparse.Namespace) -> list[Result]:
-    """Of the wanted variants that have ended, by number."""
-    files = [file_of(engine, options) for engine in in_turn(wanted(options))]
-    rows = [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
-    return sorted((Result(**row) for row in rows), key=lambda result: result.number)
+    """Of all calls with this folder, by number. A later call replaces what it measures again."""
+    files = sorted((options.out / "sampling").glob("*.jsonl"))
+    found = [result for file in files for result in results_in(file)]
+    return sorted(found, key=lambda result: (result.number, result.name))
 
 
 def measure_engine(engine: Engine, options: argparse.Namespace) -> None:
     """Import, wait for a line on stdin, which says until when the GPU is free, and measure the engine's variants."""
     prepare_environment()
-    from benchmarks.hysparse.long_rl.sampling_engine import Sampler, Spent, measure, register_policies, start
+    from benchmarks.hysparse.long_rl.sampling_engine import Sampler, Spent, measure, profile, register_policies, start
 
     register_policies()
     spent = Spent() if engine.connector else None
     if not (line := sys.stdin.readline()):
         return
-    begun, sampler = time.time(), Sampler(start(engine, options), options, spent)
+    begun, results = time.time(), [blank(variant) for variant in variants_of(engine, options)]
+    with kept(engine, results, options):
+        sampler = Sampler(start(engine, options), options, spent)
     started = time.time() - begun
-    for variant in variants_of(engine, options):
-        result = Result(variant.number, start=started)
-        try:
-            measure(sampler, variant, result, float(line))
-        except Exception as error:  # noqa: BLE001 - whatever one variant raises must not lose the others
+    for variant, result in zip(variants_of(engine, options), results, strict=True):
+        for work in (measure, profile):
+            if not result.note:
+                result.start, result.asynchronous = started, sampler.asynchronous
+                with kept(engine, [result], options):
+                    work(sampler, variant, result, float(line))
+
+
+def blank(variant: Variant, note: str = "") -> Result:
+    return Result(variant.number, variant.name, call_of(sys.argv), note=note)
+
+
+@contextmanager
+def kept(engine: Engine, results: list[Result], options: argparse.Namespace) -> Iterator[None]:
+    """Write what ``results`` hold at the end of a work. An error becomes a note, and does not leave the context."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever one variant raises must not lose the others
+        for result in results:
             result.note = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        keep(engine, result, options)
-        write(options)
+    for result in results:
+        if result.note or result.rounds:
+            keep(engine, result, options)
+    write(options)
 
 
 def write(options: argparse.Namespace) -> None:
@@ -126,12 +171,12 @@ def write(options: argparse.Namespace) -> None:
     from benchmarks.hysparse.kernels.table import heading
     from benchmarks.hysparse.long_rl.record import versions
 
-    results, names = results_of(options), {found.number: found.name for found in variants(options.backend)}
+    results = results_of(options)
     facts: dict[str, Any] = heading() | versions()
     sizes = {name: str(value) for name, value in vars(options).items()}
-    record = facts | {"options": sizes, "variants": names, "results": [asdict(result) for result in results]}
+    record = facts | {"options": sizes, "results": [asdict(result) for result in results]}
     (options.out / "sampling.json").write_text(json.dumps(record, indent=1) + "\n")
-    lines = [*(f"{name}: {value}  " for name, value in facts.items()), "", *table(results, names)]
+    lines = [*(f"{name}: {value}  " for name, value in facts.items()), "", *table(results)]
     (options.out / "sampling.md").write_text("\n".join(lines) + "\n")
 
 

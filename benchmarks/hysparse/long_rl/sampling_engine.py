@@ -6,7 +6,7 @@ import argparse
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from benchmarks.hysparse.long_rl.options import rl_task
-from benchmarks.hysparse.long_rl.sampling_rounds import Event, Result, Round, split
+from benchmarks.hysparse.long_rl.sampling_rounds import Event, Result, Round, chunks_of, split
 from benchmarks.hysparse.long_rl.sampling_variants import Engine, Variant
 from benchmarks.hysparse.long_rl.stages import SLACK
 from benchmarks.hysparse.long_rl.task import HELDOUT, examples
@@ -26,9 +26,9 @@ PREFILL, DECODING = PARTS = "prefill", "decoding"
 TOP = 8  # kernels that are named
 # The first group whose pattern a kernel's name has. FlashAttention serves the twin and the windows of HySparse.
 GROUPS = {
+    "cache": "cache|write_kernel|gather_kernel",
     "attention": "flash|fmha|varlen|combine|forward_kernel|decode_kernel|split_kernel|partial_kernel|merge_kernel",
     "choice": "select_kernel|threshold_kernel|union_kernel|count_kernel|fill_kernel|slot_kernel|sort",
-    "cache": "cache|write_kernel|gather_kernel",
     "copies": "memcpy|memset",
 }
 
@@ -116,21 +116,36 @@ class Spent:
         return taken
 
 
-class Sampler:
-    """An engine and its rounds."""
+class Planned:
+    """What a scheduler has planned since the last look: tokens, whether prompts had a part, and most requests."""
 
-    def __init__(self, llm: Any, options: argparse.Namespace, spent: Spent | None) -> None:
-        self.engine, self.options, self.spent = llm.llm_engine, options, spent
-        self.made = self.scheduled = 0
-        scheduler = self.engine.engine_core.engine_core.scheduler
+    def __init__(self, scheduler: Any) -> None:
+        self.tokens, self.chunk, self.most = 0, False, 0
         schedule = scheduler.schedule
 
         def counted(*arguments: Any, **named: Any) -> Any:
             planned = schedule(*arguments, **named)
-            self.scheduled += planned.total_num_scheduled_tokens
+            requests = len(planned.num_scheduled_tokens)
+            self.tokens += planned.total_num_scheduled_tokens
+            # A request that decodes has one token in a step.
+            self.chunk |= planned.total_num_scheduled_tokens > requests
+            self.most = max(self.most, requests)
             return planned
 
         scheduler.schedule = counted
+
+    def take(self) -> tuple[int, bool]:
+        taken, self.tokens, self.chunk = (self.tokens, self.chunk), 0, False
+        return taken
+
+
+class Sampler:
+    """An engine and its rounds."""
+
+    def __init__(self, llm: Any, options: argparse.Namespace, spent: Spent | None) -> None:
+        self.engine, self.options, self.spent, self.made = llm.llm_engine, options, spent, 0
+        self.asynchronous = bool(self.engine.vllm_config.scheduler_config.async_scheduling)
+        self.planned = Planned(self.engine.engine_core.engine_core.scheduler)
 
     def add(self, prompts: list[list[int]], asks: bool) -> None:
         """A request for each sample. As in training, each has a seed, and gets scores of its tokens and no text."""
@@ -154,26 +169,37 @@ class Sampler:
 
     def sample(self, prompts: list[list[int]], asks: bool, between: Callable[[], None] = lambda: None) -> Round:
         """One round. ``between`` is called once each prompt has a token."""
-        self.engine.reset_prefix_cache()
-        if self.spent:
-            self.spent.take()
-        synchronize()
-        begun, tokens, size, events = time.perf_counter(), 0, 0, []
+        self.clear()
+        begun, ended, events = time.perf_counter(), list[Any](), list[Event]()
         self.add(prompts, asks)
         adding, seen = time.perf_counter() - begun, set[int]()
         while self.engine.has_unfinished_requests():
-            before, self.scheduled = len(seen), 0
             outputs = self.engine.step()
-            answered = frozenset(number_of(output) for output in outputs if output.outputs[0].token_ids)
-            events.append(Event(time.perf_counter() - begun, answered, self.scheduled))
-            seen |= answered
-            if before < len(prompts) == len(seen):
-                between()
-            ended = [output for output in outputs if output.finished]
-            tokens += sum(len(output.outputs[0].token_ids) for output in ended)
-            size += sum(len((output.kv_transfer_params or {}).get(KEY, b"")) for output in ended)
-        parts = split(events, len(prompts))
-        return Round(adding, *parts, tokens, size / 2**20, self.spent.take() if self.spent else {})
+            events.append(Event(time.perf_counter() - begun, answered_in(outputs), *self.planned.take()))
+            if not events[-1].answered <= seen:
+                seen |= events[-1].answered
+                if len(seen) == len(prompts):
+                    between()
+            ended += [output for output in outputs if output.finished]
+        tokens = sum(len(output.outputs[0].token_ids) for output in ended)
+        size = sum(len((output.kv_transfer_params or {}).get(KEY, b"")) for output in ended) / 2**20
+        connector = self.spent.take() if self.spent else {}
+        return Round(
+            adding, *split(events, len(prompts)), chunks_of(events), tokens, self.planned.most, size, connector
+        )
+
+    def clear(self) -> None:
+        """Forget the round before."""
+        self.engine.reset_prefix_cache()
+        self.planned.take()
+        self.planned.most = 0
+        if self.spent:
+            self.spent.take()
+        synchronize()
+
+
+def answered_in(outputs: Iterable[Any]) -> frozenset[int]:
+    return frozenset(number_of(output) for output in outputs if output.outputs[0].token_ids)
 
 
 def number_of(output: Any) -> int:
@@ -185,20 +211,24 @@ def record_of(found: Round) -> dict[str, Any]:
 
 
 def measure(sampler: Sampler, variant: Variant, result: Result, until: float) -> None:
-    """A first round, timed rounds, and a round under the profiler. ``result`` is filled in as rounds end."""
+    """A first round and timed rounds. ``result`` is filled in as rounds end."""
     rounds = steps_of_prompts(sampler.options)
     result.warming = sampler.sample(next(rounds), variant.asks).seconds
     for _ in range(sampler.options.rounds):
         if time.time() > until:
             result.note = f"out of time after {len(result.rounds)} rounds"
-            return
+            break
         result.rounds.append(record_of(sampler.sample(next(rounds), variant.asks)))
-    if torch.cuda.is_available():
-        profile(sampler, next(rounds), variant, result)
 
 
-def profile(sampler: Sampler, prompts: list[list[int]], variant: Variant, result: Result) -> None:
-    """GPU seconds of one round by kernel. A profiler for prefill ends when a second begins, which sees decoding."""
+def profile(sampler: Sampler, variant: Variant, result: Result, until: float) -> None:
+    """GPU seconds of one further round by kernel. The profiler of prefill stops when the profiler of decoding starts.
+
+    Nothing without a GPU, or once the time is over.
+    """
+    if not torch.cuda.is_available() or time.time() > until:
+        return
+    rounds = islice(steps_of_prompts(sampler.options), 1 + sampler.options.rounds, None)
     profilers = {name: torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) for name in PARTS}
 
     def change() -> None:
@@ -207,7 +237,7 @@ def profile(sampler: Sampler, prompts: list[list[int]], variant: Variant, result
         profilers[DECODING].start()
 
     profilers[PREFILL].start()
-    result.profiled = sampler.sample(prompts, variant.asks, change).seconds
+    result.profiled = sampler.sample(next(rounds), variant.asks, change).seconds
     synchronize()
     profilers[DECODING].stop()
     for name, seen in profilers.items():

@@ -14,12 +14,14 @@ from benchmarks.hysparse.long_rl.record import row
 class Event:
     """The end of one engine step. ``answered`` are the prompts of which the step returned tokens.
 
-    ``end`` counts seconds from before the first request. ``tokens`` were scheduled since the event before.
+    ``end`` counts seconds from before the first request. ``tokens`` were scheduled since the event before. ``chunk``
+    says that a part of a prompt was among them. With asynchronous scheduling a step waits for tokens of the step before.
     """
 
     end: float
     answered: frozenset[int]
     tokens: int
+    chunk: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,16 @@ class Part:
 class Round:
     """``adding`` seconds of requests, in which no step ran, are a part of ``prefill``.
 
-    ``tokens`` were sampled. ``mib`` of choices came with the outputs. ``connector`` has the seconds of its methods.
+    ``chunks`` are the steps that held a part of a prompt, wherever the steps lie. ``tokens`` were sampled, and ``most``
+    requests ran in a step. ``mib`` of choices came with the outputs. ``connector`` has the seconds of its methods.
     """
 
     adding: float
     prefill: Part
     decoding: Part
+    chunks: Part
     tokens: int
+    most: int
     mib: float = 0.0
     connector: dict[str, float] = field(default_factory=dict)
 
@@ -66,15 +71,25 @@ def part_of(events: Sequence[Event], begun: float) -> Part:
     return Part(seconds, sum(event.tokens > 0 for event in events), sum(event.tokens for event in events))
 
 
+def chunks_of(events: Sequence[Event]) -> Part:
+    """The steps that held a part of a prompt."""
+    begins = [0.0, *(event.end for event in events)]
+    held = [(event, event.end - begin) for event, begin in zip(events, begins, strict=False) if event.chunk]
+    return Part(sum(seconds for _, seconds in held), len(held), sum(event.tokens for event, _ in held))
+
+
 @dataclass
 class Result:
-    """One variant. ``start`` seconds made the engine, ``warming`` seconds took the first round.
+    """One variant, and the options of the call that timed it.
 
-    ``gpu`` holds, for prefill and decoding of one profiled round, seconds by group of kernels. ``top`` holds, for both,
-    the kernels with most seconds.
+    ``asynchronous`` is what vLLM did, which refuses on a CPU. ``start`` seconds made the engine, ``warming`` seconds took the first round. ``gpu`` holds, for prefill and decoding
+    of one profiled round, seconds by group of kernels. ``top`` holds, for both, the kernels with most seconds.
     """
 
     number: int
+    name: str
+    call: str = ""
+    asynchronous: bool | None = None
     start: float | None = None
     warming: float | None = None
     rounds: list[dict[str, Any]] = field(default_factory=list)
@@ -86,6 +101,7 @@ class Result:
 
 HEAD = [
     "variant",
+    "asynchronous",
     "seconds a round",
     "median, s",
     "adding, s",
@@ -95,27 +111,31 @@ HEAD = [
     "decoding, s",
     "steps",
     "tokens sampled",
+    "steps with prompts, s",
+    "steps",
+    "most requests",
     "in wait_for_save, s",
     "of that waiting for the GPU, s",
     "in request_finished_all_groups, s",
     "choices, MiB",
     "engine's start, s",
     "first round, s",
+    "options",
     "note",
 ]
 SHARES = ["attention", "choice", "cache", "copies", "other"]
 
 
-def table(results: Sequence[Result], names: dict[int, str]) -> list[str]:
+def table(results: Sequence[Result]) -> list[str]:
     """Lines of Markdown: medians of the rounds by variant, GPU seconds by group of kernels, and costly kernels."""
     lines = [row(HEAD), ruler(HEAD)]
-    lines += [row([names[result.number], *cells(result)]) for result in results]
+    lines += [row([result.name, *cells(result)]) for result in results]
     parts = [(result, part) for result in results for part in result.gpu]
     if parts:
         head = ["variant", "part", *(f"{share}, GPU s" for share in SHARES), "all, GPU s", "round under profiler, s"]
         lines += ["", row(head), ruler(head)]
-        lines += [row([names[result.number], part, *gpu_cells(result, part)]) for result, part in parts]
-        lines += [""] + [top_line(f"{names[result.number]}, {part}", result.top[part]) for result, part in parts]
+        lines += [row([result.name, part, *gpu_cells(result, part)]) for result, part in parts]
+        lines += [""] + [top_line(f"{result.name}, {part}", result.top[part]) for result, part in parts]
     return lines
 
 
@@ -124,16 +144,19 @@ def ruler(head: Sequence[str]) -> str:
 
 
 def cells(result: Result) -> list[str]:
-    ends = [shown(result.start, 1), shown(result.warming, 2), result.note.replace("|", "/")]
+    ends = [shown(result.start, 1), shown(result.warming, 2), result.call, result.note.replace("|", "/")]
     if not result.rounds:
         return [*[""] * (len(HEAD) - 1 - len(ends)), *ends]
+    runs = {True: "yes", False: "no", None: ""}[result.asynchronous]
     each = " ".join(f"{found['seconds']:.2f}" for found in result.rounds)
     values = [middle(result, "seconds"), middle(result, "adding")]
     values += [middle(result, "prefill", "seconds"), middle(result, "prefill", "steps", decimals=0)]
     values += [middle(result, "prefill", "tokens", decimals=0), middle(result, "decoding", "seconds")]
     values += [middle(result, "decoding", "steps", decimals=0), middle(result, "tokens", decimals=0)]
+    values += [middle(result, "chunks", "seconds"), middle(result, "chunks", "steps", decimals=0)]
+    values += [middle(result, "most", decimals=0)]
     values += [middle(result, "connector", name) for name in ("wait_for_save", "waiting", "request_finished")]
-    return [each, *values, middle(result, "mib", decimals=1), *ends]
+    return [runs, each, *values, middle(result, "mib", decimals=1), *ends]
 
 
 def middle(result: Result, *path: str, decimals: int = 3) -> str:
