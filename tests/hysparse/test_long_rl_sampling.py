@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.hysparse.long_rl.record import row
-from benchmarks.hysparse.long_rl.sampling import call_of
+from benchmarks.hysparse.long_rl.sampling import call_of, share
 from benchmarks.hysparse.long_rl.sampling_engine import PROBLEMS, group_of, grouped
 from benchmarks.hysparse.long_rl.sampling_rounds import HEAD, Event, Part, Result, chunks_of, split, table
 from benchmarks.hysparse.long_rl.sampling_variants import in_turn, variants
@@ -121,3 +121,8 @@ def test_kernels_have_a_row_for_each_part():
 
 def test_an_engine_names_the_options_of_the_whole_call():
     assert call_of(["sampling.py", "OUT", "--rounds", "2", "--engine", "full-async"]) == "--rounds 2"
+
+
+@pytest.mark.parametrize(("left", "later", "seconds"), [(560, 5, 335), (200, 5, 200 / 6), (60, 0, 60)])
+def test_an_engine_leaves_seconds_to_later_engines(left, later, seconds):
+    assert share(left, later) == pytest.approx(seconds)

@@ -29,7 +29,7 @@ from benchmarks.hysparse.long_rl.sampling_variants import Engine, Variant, in_tu
 from judgerlvr.cluster.environment import COMMON, prepare_environment
 from judgerlvr.hysparse.ops.dispatch import BACKEND_VARIABLE, BY_OVERLAP, UNION
 
-RESERVE = 45.0  # seconds that an engine leaves to each that comes later
+RESERVE = 45.0  # seconds that an engine leaves to each later engine, where there are so many
 SPARE = 30.0  # seconds past its time after which a process is ended
 
 
@@ -55,10 +55,16 @@ def main() -> int:
         return 0
     end, processes = time.time() + options.seconds, [begin(engine, options) for engine in engines.values()]
     for number, (engine, process) in enumerate(zip(engines.values(), processes, strict=True), 1):
-        finish(engine, process, end - RESERVE * (len(engines) - number), options)
+        now = time.time()
+        finish(engine, process, now + share(end - now, len(engines) - number), options)
         write(options)
     print((options.out / "sampling.md").read_text(), flush=True)
     return 0
+
+
+def share(left: float, later: int) -> float:
+    """Seconds of ``left`` that an engine may take which ``later`` others follow. An equal part is the least."""
+    return max(left / (later + 1), left - RESERVE * later)
 
 
 def missing(options: argparse.Namespace, engines: Iterable[Engine]) -> str:

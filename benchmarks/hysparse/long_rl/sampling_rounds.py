@@ -14,8 +14,8 @@ from benchmarks.hysparse.long_rl.record import row
 class Event:
     """The end of one engine step. ``answered`` are the prompts of which the step returned tokens.
 
-    ``end`` counts seconds from before the first request. ``tokens`` were scheduled since the event before. ``chunk``
-    says that a part of a prompt was among them. With asynchronous scheduling a step waits for tokens of the step before.
+    ``end`` counts seconds from before the first request. ``tokens`` were scheduled since the event before, and
+    ``chunk`` says that a part of a prompt was among the tokens. An asynchronous step waits for the step before.
     """
 
     end: float
@@ -82,8 +82,9 @@ def chunks_of(events: Sequence[Event]) -> Part:
 class Result:
     """One variant, and the options of the call that timed it.
 
-    ``asynchronous`` is what vLLM did, which refuses on a CPU. ``start`` seconds made the engine, ``warming`` seconds took the first round. ``gpu`` holds, for prefill and decoding
-    of one profiled round, seconds by group of kernels. ``top`` holds, for both, the kernels with most seconds.
+    ``asynchronous`` is what vLLM did, which refuses on a CPU. ``start`` seconds made the engine, and ``warming`` seconds
+    took the first round. ``gpu`` holds seconds by group of kernels, for prefill and decoding of one profiled round.
+    ``top`` holds, for both, the kernels with most seconds.
     """
 
     number: int
