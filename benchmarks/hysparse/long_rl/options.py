@@ -78,6 +78,11 @@ def parse_arguments(description: str, arguments: Sequence[str] | None = None) ->
     """Options, and in ``overrides`` the keys of the stages. Raises ValueError for sizes without room."""
     parser = make_parser(description)
     parser.add_argument("overrides", nargs="*", metavar="key=value")
+    return parsed(parser, arguments)
+
+
+def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options of a parser that `make_parser` began. Raises ValueError for sizes without room."""
     if parser.parse_intermixed_args(arguments).tiny:
         parser.set_defaults(**TINY)
     options = parser.parse_intermixed_args(arguments)
