@@ -82,8 +82,8 @@ def chunks_of(events: Sequence[Event]) -> Part:
 class Result:
     """One variant, and the options of the call that timed it.
 
-    ``asynchronous`` is what vLLM did, which refuses on a CPU. ``start`` seconds made the engine, and ``warming`` seconds
-    took the first round. ``gpu`` holds seconds by group of kernels, for prefill and decoding of one profiled round.
+    ``asynchronous`` is what vLLM did, which refuses on a CPU. ``start`` seconds made the engine, and the first round
+    took ``warming`` seconds. ``gpu`` holds seconds by group of kernels, for prefill and decoding of one profiled round.
     ``top`` holds, for both, the kernels with most seconds.
     """
 
