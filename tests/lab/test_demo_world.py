@@ -17,7 +17,8 @@ from benchmarks.lab.map import read_cell
 from benchmarks.lab.worlds.base import repeat
 from benchmarks.lab.worlds.demo_facts import DemoConfig
 from benchmarks.lab.worlds.making import make_world, stored_world
-from judgerlvr.tinyworld.problems import World as ProductWorld
+from judgerlvr.config.load import ROOT
+from judgerlvr.tinyworld.task import World as ProductWorld
 from judgerlvr.tinyworld.task import WorldConfig
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
 from judgerlvr.tinyworld.trace_parsing import read_response
@@ -158,6 +159,40 @@ def test_verdicts_follow_checks(sampled):
     counted = world.judge_counts(problems, candidate, world.judge_traces(problems, candidate, draw))
     assert int(counted["verdict_follows"].sum()) == int(counted["checked"].sum())
     assert counted["checked"].float().mean().item() == pytest.approx(0.7, abs=0.03)
+
+
+README = (ROOT / "benchmarks" / "lab" / "README.md").read_text()
+
+
+def told(row, seed):
+    """A figure of the README's table on this world."""
+    lines = README.partition("## The demo's chain")[2].split("\n")
+    cells = next(line for line in lines if line.startswith(f"| {row} |")).strip("| ").split(" | ")
+    return float(cells[1 + seed])
+
+
+def test_the_readme_has_the_figures_of_the_traces(sampled):
+    seed, world, problems, traces = sampled
+    draw = torch.Generator().manual_seed(6)
+    plain = world.plain_traces(problems, draw)
+    cold = world_of(seed, 0.5)
+    found = {
+        "accuracy of the base": accuracy(world, problems, traces),
+        "accuracy without rechecks": accuracy(world, problems, plain),
+        "the same, values at temperature .5": accuracy(world, problems, cold.plain_traces(problems, draw)),
+    }
+    for row, value in found.items():
+        assert told(row, seed) == pytest.approx(value, abs=0.025), row
+    for row, written in (("tokens", traces), ("tokens without rechecks", plain)):
+        assert told(row, seed) == pytest.approx(written.lengths.float().mean().item(), rel=0.03), row
+
+
+def test_the_readme_has_the_products_measured_base():
+    record = ROOT / "benchmarks" / "results" / "tiny-pairs-cpu-2026-11-30" / "seeds.json"
+    bases = [seed["figures"]["base"] for seed in json.loads(record.read_text())["seeds"]]
+    mean = {name: sum(base[name] for base in bases) / len(bases) for name in ("accuracy", "tokens", "greedy")}
+    stated = f"accuracy {mean['accuracy']:.3f}, {mean['tokens']:.1f} tokens and greedy {mean['greedy']:.3f}"
+    assert stated.replace(" 0.", " .") in README
 
 
 @pytest.fixture(scope="module")
