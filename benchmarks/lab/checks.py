@@ -110,8 +110,11 @@ def agreement(curves: list[list[CurvePoint]]) -> float:
 
 
 def answers_right(curves: list[list[CurvePoint]]) -> float:
-    """Share of the world's answers that are right. Not a number below ``FEWEST`` answers a sample of all points."""
-    points = [point for curve in curves for point in curve]
+    """Share of the world's answers that are right. Not a number below ``FEWEST`` answers a sample of all points.
+
+    Nor in a world that never answers.
+    """
+    points = [point for curve in curves for point in curve if "answered" in point]
     answered = sum(point["answered"] for point in points)
     right: float = sum(point["answers_right"] for point in points)
     return right / answered if answered > FEWEST * len(points) else float("nan")
