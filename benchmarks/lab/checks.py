@@ -18,6 +18,7 @@ LAST = 3  # evaluations at the end of a curve
 LEAST_ENTROPY = 0.70  # after judging, as a share of the base's: less may be sharpening alone
 SOLVING = {"false_yes": "false yes in solving", "false_no": "false no in solving"}  # of unreliable facts
 FEWEST = 0.05  # rechecks a sample below which their agreement is noise
+GREEDY_GAINS, COLD_GAINS = "greedy less temperature 1, no rechecks", "temperature 0.5 less temperature 1"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def base_checks(points: list[Point], shortcut: float, accuracy: tuple[float, flo
         Check("accuracy", mean["accuracy"], *accuracy),
         Check("groups with spread", mean["mixed_groups"], least=0.20),
         Check("premium of rechecking", mean["accuracy"] - mean["none_accuracy"]),
-        Check("greedy less temperature 1, no rechecks", mean["greedy_accuracy"] - mean["none_accuracy"], -0.05, 0.05),
-        Check("temperature 0.5 less temperature 1", mean["t0.5_accuracy"] - mean["accuracy"], most=0.05),
+        Check(GREEDY_GAINS, mean["greedy_accuracy"] - mean["none_accuracy"], -0.05, 0.05),
+        Check(COLD_GAINS, mean["t0.5_accuracy"] - mean["accuracy"], most=0.05),
         Check("unreliable facts over belief: solving less judging", facts, -0.02, 0.02),
         Check("reliable facts: solving less judging", firm, -0.02, 0.02),
         Check("judge shortcut accuracy", shortcut, most=0.55),
@@ -109,8 +110,11 @@ def agreement(curves: list[list[CurvePoint]]) -> float:
 
 
 def answers_right(curves: list[list[CurvePoint]]) -> float:
-    """Share of the world's answers that are right. Not a number below ``FEWEST`` answers a sample of all points."""
-    points = [point for curve in curves for point in curve]
+    """Share of the world's answers that are right. Not a number below ``FEWEST`` answers a sample of all points.
+
+    Nor in a world that never answers.
+    """
+    points = [point for curve in curves for point in curve if "answered" in point]
     answered = sum(point["answered"] for point in points)
     right: float = sum(point["answers_right"] for point in points)
     return right / answered if answered > FEWEST * len(points) else float("nan")

@@ -22,6 +22,7 @@ HEAD = (
     "matched entropy: points",
     "matched entropy: tokens",
     "a win needs the points at matched entropy",
+    "failed checks",
 )
 
 
@@ -41,6 +42,7 @@ def _cells(record: str, row: Row) -> tuple[str, ...]:
         points(row.at_entropy[0]),
         percent(row.at_entropy[1]),
         "no" if row.comparison.at_entropy is None else "yes",
+        "; ".join(row.failed_checks) or "none",
     )
 
 

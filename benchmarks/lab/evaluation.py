@@ -13,8 +13,9 @@ from benchmarks.lab.model import Weights
 from benchmarks.lab.sampler import Sampler, Samples, Style
 from benchmarks.lab.worlds.base import Problems, Traces, World, grade_verdicts, repeat, said_right
 
-HELD_OUT_SEED = 777
+HELD_OUT_SEED, COLD_SEED = 777, 778
 TEMPERATURES = (0.5, 0.7, 0.85, 1.15)  # for comparisons at matched entropy
+COLD_TEMPERATURES = (0.1, 0.2, 0.3, 0.4)  # of a base alone, since trained runs are surer than a base at .5
 
 Point = dict[str, float]
 CurvePoint = dict[str, Any]  # a point with its step, stage, sampled tokens and seconds
@@ -44,10 +45,16 @@ class Evaluator:
         table["mixed_groups"] = self.mixed_groups(weights, draw)
         if full:
             for temperature in TEMPERATURES:
-                table |= self.solve(weights, draw, f"t{temperature}_", temperature=temperature)
+                table |= self.solve(weights, draw, prefix_of(temperature), temperature=temperature)
         if self.heldout is not None:
             table |= self.judge(weights, draw)
-        return [{name: round(float(values[run]), 5) for name, values in table.items()} for run in range(runs)]
+        return by_run(table, runs)
+
+    def cold_points(self, weights: Weights) -> list[Point]:
+        """Accuracy, tokens and entropy of each run at the cold temperatures. Other draws stay as they are."""
+        draw = torch.Generator(device=self.solver.device).manual_seed(COLD_SEED)
+        tables = [self.solve(weights, draw, prefix_of(cold), temperature=cold) for cold in COLD_TEMPERATURES]
+        return by_run({name: values for table in tables for name, values in table.items()}, self.solver.runs)
 
     def solve(
         self,
@@ -122,6 +129,16 @@ class Evaluator:
             "truncated": 1 - samples.ended.float().mean(1),
             **ratios(self.world.counts(problems, traces), samples),
         }
+
+
+def by_run(table: dict[str, Tensor], runs: int) -> list[Point]:
+    """Figures [R] as one point a run."""
+    return [{name: round(float(values[run]), 5) for name, values in table.items()} for run in range(runs)]
+
+
+def prefix_of(temperature: float) -> str:
+    """What stands before the figures of a temperature other than 1."""
+    return f"t{temperature}_"
 
 
 DENOMINATORS = {

@@ -17,6 +17,7 @@ RESULTS = Path(__file__).parent / "results"
 # By the kind of the world: whether a refused value must be replaced by another one.
 FAMILIES = {True: "lab: chain with frozen rechecks", False: "lab: twin, whose rechecks always pay"}
 GATES = "lab: gates, whose checks the policy learns"
+DEMO = "lab: the demo's chain, which sharpening alone solves"
 UNREACHED = "none as accurate"  # the word of judgerlvr.diagnosis.cases, which the lab cannot import
 
 
@@ -49,7 +50,9 @@ def _case(folder: Path, cell: CellResults, row: Row) -> dict[str, Any]:
 
 
 def family(world: dict[str, Any]) -> str:
-    """By the world's settings: only a chain says whether a refused value is replaced."""
+    """By the world's settings: only a chain says whether a refused value is replaced, and only the demo's has tries."""
+    if "tries" in world:
+        return DEMO
     return FAMILIES[world["replaces"]] if "replaces" in world else GATES
 
 

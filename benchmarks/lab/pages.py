@@ -10,7 +10,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.lab import bases, between_bases, contrasts, coverage, decoded, dose, ends, equal_tokens, page
+from benchmarks.lab import (
+    bases,
+    between_bases,
+    contrasts,
+    coverage,
+    decoded,
+    dose,
+    ends,
+    equal_tokens,
+    page,
+    sharpening,
+)
 from benchmarks.lab.command import BadInput, Parser, one_line
 from benchmarks.lab.records import LABEL
 
@@ -27,6 +38,7 @@ TABLES: dict[str, tuple[Callable[[], list[str]], ...]] = {
         *map(dose_table, DOSES),
         ends.table,
         decoded.table,
+        sharpening.table,
         equal_tokens.table,
         contrasts.table,
         between_bases.table,

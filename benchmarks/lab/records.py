@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.lab.arms import Arm
 from benchmarks.lab.cells import Cell
-from benchmarks.lab.checks import Check
+from benchmarks.lab.checks import Check, mean_point
 from benchmarks.lab.command import BadInput, read_object, told
 from benchmarks.lab.model import Weights
 from benchmarks.lab.training import Octet
@@ -75,7 +75,7 @@ class CellFolder:
         if (known := self.load_checks()) is not None:
             return known
         made = {**describe(cell), **self._base_hash(), "checks": [check.row() for check in checks]}
-        made |= {"base": points[0], **facts}
+        made |= {"base": points[0], "base_mean": mean_point(points), **facts}
         if not (self.path / CHECKS).exists():
             self._write_once(CHECKS, as_json(made).encode())
         else:

@@ -58,7 +58,8 @@ class CellRun:
         return checks
 
     def _measured(self) -> list[Check]:
-        points = self.evaluator.points(self.base, full=True)
+        free, cold = self.evaluator.points(self.base, full=True), self.evaluator.cold_points(self.base)
+        points = [one | other for one, other in zip(free, cold, strict=True)]
         checks = base_checks(points, shortcut_accuracy(self.world, self.pool), self.cell.base_accuracy)
         facts = {"pairs": len(self.pool), "candidate_tokens": self.pool.tokens, **machine(self.device)}
         return self.folder.save_checks(self.cell, checks, points, facts)
@@ -148,6 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"no go: {problem}")
         return 1
     failed = [check.name for check in run.check_base() if not check.passed]
+    if cell.known_to_fail:
+        say(f"no arm of {cell.name} has an outcome, since every base fails: {'; '.join(cell.known_to_fail)}")
     if failed and not options.despite_checks:
         say(f"no go: {'; '.join(failed)}. Change the world, or pass --despite-checks")
         return 1

@@ -25,6 +25,7 @@ OF_RECORDS = [
     "equal_tokens",
     "measured",
     "page",
+    "sharpening",
 ]
 BROKEN = {
     "half a file": "{",

@@ -85,7 +85,7 @@ def test_a_cell_has_run_once_an_arm_of_an_instance_is_complete(tmp_path, monkeyp
         text = f'{{"cell": "twin-92-05-fresh-4", "arm": {{"name": "{arm}"}}, "complete": {complete}}}'
         (tmp_path / f"octet-{arm}.json").write_text(text)
     assert coverage.state("twin-92-05") == "run: judge-20"
-    assert coverage.sentence() == "Of 14 planned cells 1 have run and 13 have not."
+    assert coverage.sentence() == "Of 15 planned cells 1 have run and 14 have not."
 
 
 def test_a_base_that_failed_names_its_checks(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.lab.cells import all_cells
-from benchmarks.lab.measured import FAMILIES, GATES, family
+from benchmarks.lab.measured import DEMO, FAMILIES, GATES, family
 from benchmarks.lab.model import Shape, initial_weights
 from benchmarks.lab.records import describe
 from benchmarks.lab.sampler import Sampler, Style
@@ -24,6 +24,7 @@ WORLDS = {
     "gate-s-05": "gate-s",
     "gate-a-polarity-05": "gate-a-polarity",
     "gate-s-polarity-05": "gate-s-polarity",
+    "demo-05": "demo",
 }
 
 
@@ -82,3 +83,4 @@ def test_a_case_of_the_diagnosis_names_the_family_of_its_world():
     assert families["chain-92-05"] == FAMILIES[True]
     assert families["twin-92-05"] == FAMILIES[False]
     assert families["gate-a-05"] == families["gate-s-polarity-05"] == GATES
+    assert families["demo-05"] == DEMO

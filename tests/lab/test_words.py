@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.lab import bases, coverage
 from benchmarks.lab.arms import StepKind, control_arms, dose_arms, main_arms, most_arms
-from benchmarks.lab.cells import FRESH, STEPS, chain_cell
+from benchmarks.lab.cells import DEMO, FRESH, STEPS, chain_cell, demo_cell
 from benchmarks.lab.page import table
 from judgerlvr.config.load import ROOT
 
@@ -83,12 +83,20 @@ def test_a_refused_value_is_replaced_in_the_chain_alone():
 
 
 def test_how_often_measured_bases_are_right():
-    rows = [line.strip("| ").split(" | ") for line in bases.table()[2:]]
+    rows = [row for line in bases.table()[2:] if (row := line.strip("| ").split(" | "))[1] != DEMO]
     right = {start: [] for start in ("05", "15")}
     for _, cell, accuracy, *_ in rows:
         right[cell.partition(FRESH)[0][-2:]].append(round(100 * float(accuracy)))
     told = f"{min(right['05'])} to {max(right['05'])} % for `05`, and {right['15'][0]} % for `15`"
     assert (len(set(right["15"])), told in MEANINGS["05"]) == (1, True)
+
+
+def test_the_number_of_the_demos_cell_is_no_accuracy():
+    least, most = demo_cell().base_accuracy
+    assert (
+        f"accepted from {100 * least:.0f} to {100 * most:.0f} %, whatever the number in `{DEMO}` says"
+        in MEANINGS["demo"]
+    )
 
 
 @pytest.mark.parametrize(

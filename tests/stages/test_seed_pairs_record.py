@@ -6,7 +6,8 @@ import re
 import pytest
 from scipy.stats import ttest_rel
 
-from benchmarks.lab.coverage import NOT_BUILT
+from benchmarks.lab.cells import DEMO
+from benchmarks.lab.coverage import BY_VERL
 from benchmarks.stages.seed_pairs import page
 from benchmarks.stages.seed_pairs.record import read_seeds
 from judgerlvr.config.load import ROOT
@@ -118,7 +119,7 @@ def rounded(found):
 
 
 def test_the_lab_says_truly_that_judge_first_did_not_win_here():
-    assert ("without a win" in NOT_BUILT[1]) == (page.outcome(SEEDS) != "win")
+    assert ("without a win" in BY_VERL[DEMO]) == (page.outcome(SEEDS) != "win")
 
 
 def test_the_docs_name_the_outcome():
