@@ -88,16 +88,16 @@ class World(ABC):
     def candidates(self, problems: Problems, draw: torch.Generator) -> Tensor:
         """Candidates for supervised judging: about half of them right."""
 
-    @abstractmethod
     def reply(self, window: Tensor, noise: Tensor) -> Tensor:
         """The token that the world writes after ``window`` [..., window], or -1 where the policy writes.
 
-        ``noise`` [...] is uniform in [0, 1) and fresh at each token.
+        ``noise`` [...] is uniform in [0, 1) and fresh at each token. By default the policy itself writes all.
         """
+        return torch.full_like(window[..., -1], -1)
 
-    @abstractmethod
     def by_world(self, tokens: Tensor) -> Tensor:
         """True where a token of solving responses [..., T] came from ``reply``: such tokens carry no loss."""
+        return torch.zeros_like(tokens, dtype=torch.bool)
 
     @abstractmethod
     def recheck_due(self, window: Tensor) -> Tensor:
@@ -116,6 +116,26 @@ class World(ABC):
     @abstractmethod
     def shortcut_features(self, problems: Problems, candidate: Tensor) -> Tensor:
         """Float features [N, F] that need no knowledge of facts. A classifier on them must stay near chance."""
+
+
+def half_gold(gold: Tensor, shown: Tensor, draw: torch.Generator) -> Tensor:
+    """Candidates [N, slots] of which about half are ``gold``, and the others what the base has ``shown``."""
+    return torch.where(uniform(len(shown), draw)[:, None] < 0.5, gold, shown)
+
+
+def value_features(candidate: Tensor, steps: Tensor, modulus: int) -> Tensor:
+    """Number of steps, final value (one-hot), distinct values, repeats of the value before, mean value.
+
+    ``candidate`` [N, most steps] has a value for each step, of which the first ``steps`` [N] count.
+    """
+    present = torch.arange(candidate.shape[1], device=candidate.device) < steps[:, None]
+    last = candidate.gather(1, steps[:, None] - 1)[:, 0]
+    seen = torch.zeros(len(candidate), modulus, device=candidate.device)
+    seen.scatter_add_(1, candidate, present.float())
+    repeats = ((candidate[:, 1:] == candidate[:, :-1]) & present[:, 1:]).float().sum(-1)
+    mean = (candidate * present).sum(-1) / present.sum(-1)
+    scalars = torch.stack((steps.float(), (seen > 0).float().sum(-1), repeats, mean), -1)
+    return torch.cat((scalars, torch.nn.functional.one_hot(last, modulus).float(), seen), -1)
 
 
 def said_right(traces: Traces) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ from benchmarks.lab.worlds.base import (
     from_end,
     shifted,
     uniform,
+    value_features,
 )
 
 LABELS, OPERATIONS, VALUES = TOKENS.first_own, 25, 31  # first tokens of each kind
@@ -233,15 +234,7 @@ class ChainWorld(World):
         return {**lines.counts(), "checked": checked, "verdict_follows": checked & (said == all_agree)}
 
     def shortcut_features(self, problems: Problems, candidate: Tensor) -> Tensor:
-        """Number of steps, final value (one-hot), distinct values, repeats of the value before, mean value."""
-        present = torch.arange(self.steps, device=self.device) < problems["steps"][:, None]
-        last = candidate.gather(1, problems["steps"][:, None] - 1)[:, 0]
-        seen = torch.zeros(len(candidate), self.config.modulus, device=self.device)
-        seen.scatter_add_(1, candidate, present.float())
-        repeats = ((candidate[:, 1:] == candidate[:, :-1]) & present[:, 1:]).float().sum(-1)
-        mean = (candidate * present).sum(-1) / present.sum(-1)
-        scalars = torch.stack((problems["steps"].float(), (seen > 0).float().sum(-1), repeats, mean), -1)
-        return torch.cat((scalars, torch.nn.functional.one_hot(last, self.config.modulus).float(), seen), -1)
+        return value_features(candidate, problems["steps"], self.config.modulus)
 
     def _slots(self, problems: Problems) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         steps = torch.arange(self.steps, device=self.device)

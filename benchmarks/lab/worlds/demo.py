@@ -12,7 +12,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.lab.worlds.base import TOKENS, Grades, Problems, Traces, World, below, from_end, shifted, uniform
+from benchmarks.lab.worlds.base import (
+    TOKENS,
+    Grades,
+    Problems,
+    Traces,
+    World,
+    below,
+    from_end,
+    half_gold,
+    shifted,
+    uniform,
+    value_features,
+)
 from benchmarks.lab.worlds.demo_facts import (
     CLOSE,
     HUM,
@@ -88,14 +100,7 @@ class DemoWorld(World):
     def candidates(self, problems: Problems, draw: torch.Generator) -> Tensor:
         """Half the true values, half what a direct pass of the base writes."""
         shown = self.grade(problems, self.plain_traces(problems, draw)).candidate
-        return torch.where(uniform(len(shown), draw)[:, None] < 0.5, problems["gold"], shown)
-
-    def reply(self, window: Tensor, noise: Tensor) -> Tensor:
-        """Never a reply: the policy itself writes the step that follows a recheck."""
-        return torch.full_like(window[..., -1], -1)
-
-    def by_world(self, tokens: Tensor) -> Tensor:
-        return torch.zeros_like(tokens, dtype=torch.bool)
+        return half_gold(problems["gold"], shown, draw)
 
     def recheck_due(self, window: Tensor) -> Tensor:
         """After each line of the thinking part that does not follow a recheck itself."""
@@ -137,15 +142,7 @@ class DemoWorld(World):
         return {**self._lines(problems, tokens), "checked": starts.any(-1), "verdict_follows": follows}
 
     def shortcut_features(self, problems: Problems, candidate: Tensor) -> Tensor:
-        """Number of steps, final value (one-hot), distinct values, repeats of the value before, mean value."""
-        present = self._present(problems)
-        last = candidate.gather(1, problems["steps"][:, None] - 1)[:, 0]
-        seen = torch.zeros(len(candidate), self.config.modulus, device=self.device)
-        seen.scatter_add_(1, candidate, present.float())
-        repeats = ((candidate[:, 1:] == candidate[:, :-1]) & present[:, 1:]).float().sum(-1)
-        mean = (candidate * present).sum(-1) / present.sum(-1)
-        scalars = torch.stack((problems["steps"].float(), (seen > 0).float().sum(-1), repeats, mean), -1)
-        return torch.cat((scalars, torch.nn.functional.one_hot(last, self.config.modulus).float(), seen), -1)
+        return value_features(candidate, problems["steps"], self.config.modulus)
 
     def _present(self, problems: Problems) -> Tensor:
         return torch.arange(self.steps, device=self.device) < problems["steps"][:, None]

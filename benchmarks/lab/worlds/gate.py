@@ -12,7 +12,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.lab.worlds.base import TOKENS, Grades, Problems, Traces, World, below, from_end, shifted, uniform
+from benchmarks.lab.worlds.base import (
+    TOKENS,
+    Grades,
+    Problems,
+    Traces,
+    World,
+    below,
+    from_end,
+    half_gold,
+    shifted,
+    uniform,
+)
 from benchmarks.lab.worlds.gate_facts import (
     CHOICES,
     KEYS,
@@ -86,14 +97,7 @@ class GateWorld(World):
     def candidates(self, problems: Problems, draw: torch.Generator) -> Tensor:
         """Half the gold, half what a direct pass of the base takes."""
         shown = self.grade(problems, self.plain_traces(problems, draw)).candidate
-        return torch.where(uniform(len(shown), draw)[:, None] < 0.5, problems["gold"], shown)
-
-    def reply(self, window: Tensor, noise: Tensor) -> Tensor:
-        """Never a reply: the policy itself writes the checks that follow a recheck."""
-        return torch.full_like(window[..., -1], -1)
-
-    def by_world(self, tokens: Tensor) -> Tensor:
-        return torch.zeros_like(tokens, dtype=torch.bool)
+        return half_gold(problems["gold"], shown, draw)
 
     def recheck_due(self, window: Tensor) -> Tensor:
         """After a line that takes a key (A), or three lines of a gate that do not take a single key (S). Once each."""
