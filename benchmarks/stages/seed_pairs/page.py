@@ -76,7 +76,9 @@ ARMS: tuple[tuple[str, Reader, Reader], ...] = (
     ("penalty less vanilla, greedy", greedy("penalty"), greedy("vanilla")),
     ("JudgeRLVR less penalty", free("JudgeRLVR"), free("penalty")),
     ("shuffled less vanilla", free("shuffled"), free("vanilla")),
+    ("shuffled less vanilla, greedy", greedy("shuffled"), greedy("vanilla")),
     ("JudgeRLVR less shuffled", free("JudgeRLVR"), free("shuffled")),
+    ("JudgeRLVR less shuffled, greedy", greedy("JudgeRLVR"), greedy("shuffled")),
 )
 SHARPENING: tuple[tuple[str, Reader, Reader], ...] = (
     ("JudgeRLVR less base", free("JudgeRLVR"), free("base")),
