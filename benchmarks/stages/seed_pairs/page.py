@@ -87,6 +87,8 @@ SHARPENING: tuple[tuple[str, Reader, Reader], ...] = (
     ("vanilla less base", free("vanilla"), free("base")),
     ("vanilla less base at vanilla's entropy", free("vanilla"), sharpened("base", "vanilla")),
     ("vanilla less base, greedy", greedy("vanilla"), greedy("base")),
+    ("shuffled less base", free("shuffled"), free("base")),
+    ("shuffled less base, greedy", greedy("shuffled"), greedy("base")),
 )
 
 
