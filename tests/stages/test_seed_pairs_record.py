@@ -1,5 +1,6 @@
 """The record of eight seeds of the tiny world: its page, the docs and the diagnosis's case against its figures."""
 
+import dataclasses
 import json
 import re
 
@@ -97,7 +98,7 @@ def test_the_p_value_at_one_entropy_is_told_with_its_correction(where):
     text = section() if where == "docs" else (RECORD / "README.md").read_text()
     prose = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
     assert re.findall(r"\b0\.\d{3}\b", prose) == told
-    assert len(p_values) == 6  # "the six rows"
+    assert len(p_values) == 10  # "the ten rows"
 
 
 def test_the_greedy_base_beats_both_trained_arms_at_temperature_1():
@@ -148,3 +149,84 @@ def test_the_outcome_of_the_case_is_that_of_the_record():
     """Holm's correction over all cases changes nothing here."""
     case = next(case for case in read_cases() if case.record == str(RECORD.relative_to(ROOT)))
     assert case.outcome == page.outcome(SEEDS)
+
+
+STYLES = json.loads((RECORD / "styles.json").read_text())["seeds"]
+
+
+def first_words():
+    """The first word of the greedy responses of ``shuffled``, by seed."""
+    return {row["seed"]: row["policies"]["shuffled"]["first"] for row in STYLES}
+
+
+@pytest.mark.parametrize("arm", SEEDS[0].spent)
+def test_all_arms_have_equal_steps_in_all_seeds(arm):
+    assert {seed.spent[arm]["steps"] for seed in SEEDS} == {22}
+
+
+def test_the_exploratory_arm_is_not_in_the_outcome():
+    without = [
+        dataclasses.replace(seed, figures={name: one for name, one in seed.figures.items() if name != "shuffled"})
+        for seed in SEEDS
+    ]
+    assert page.measured_case(without) == page.measured_case(SEEDS)
+
+
+@pytest.mark.parametrize("name", ["docs/tiny-world.md", "docs/when-it-pays.md", "CHANGELOG.md"])
+def test_a_page_tells_what_labels_do(name):
+    row = next(row for row in page.ARMS if row[0] == "JudgeRLVR less shuffled")
+    value, low, high = rounded(page.differences(page.pairs_of(SEEDS, *row[1:])).accuracy)
+    text = (ROOT / name).read_text().replace("+", "")
+    assert re.search(rf"JudgeRLVR less shuffled(:| is)? {value} points \[{low}, {high}\]", text)
+
+
+def mean(policy, field):
+    return f"{100 * sum(getattr(seed.figures[policy], field) for seed in SEEDS) / len(SEEDS):.1f} %"
+
+
+def test_the_record_tells_what_permuted_labels_did():
+    after = [mean("after shuffled judge", field) for field in ("accuracy", "greedy", "judging")]
+    base = [mean("base", field) for field in ("accuracy", "greedy", "judging")]
+    told = (
+        f"solving has {after[0]} and greedily {after[1]}. The base has {base[0]} and {base[1]}.",
+        f"left judging at {after[2]}, and the base has {base[2]}.",
+    )
+    text = (RECORD / "README.md").read_text()
+    assert [one in text for one in told] == [True, True]
+    assert f"{after[0]} behind the judge stage, and {base[0]} before" in section()
+
+
+def test_the_styles_are_those_of_the_records_policies():
+    """Each count is over 400 greedy responses and 1600 sampled ones of a seed of the record."""
+    counts = {
+        (sum(one["sampled"].values()), sum(one["greedy"].values()))
+        for row in STYLES
+        for one in row["policies"].values()
+    }
+    assert (counts, [row["seed"] for row in STYLES]) == ({(1600, 400)}, [seed.seed for seed in SEEDS])
+
+
+def test_greedy_responses_open_with_the_likelier_word():
+    """ "All 3200" of the arm, "exactly these 117", and no careful response."""
+    found = {row["seed"]: row["policies"]["shuffled"]["greedy"] for row in STYLES}
+    assert sum(first["as_likelier"] for first in first_words().values()) == 3200
+    assert {seed: one["rambling"] for seed, one in found.items() if one["rambling"]} == {11: 117}
+    assert first_words()[11]["hmm_likelier"] == 117
+    assert not any(one["careful"] for one in found.values())
+
+
+@pytest.mark.parametrize("where", ["docs", "record"])
+def test_the_pages_tell_the_first_word(where):
+    text = section() if where == "docs" else (RECORD / "README.md").read_text()
+    others = [100 * first["hmm"] for seed, first in first_words().items() if seed != 11]
+    assert f"In seven seeds `hmm` has {min(others):.0f} % to {max(others):.0f} %" in text
+    assert f"In seed 11 `hmm` has {100 * first_words()[11]['hmm']:.1f} %" in text
+
+
+@pytest.mark.parametrize("where", ["docs", "record"])
+def test_the_pages_tell_two_lengths_of_greedy_responses(where):
+    text = section() if where == "docs" else (RECORD / "README.md").read_text()
+    found = [seed.figures[arm].greedy_tokens for seed in SEEDS for arm in page.PAIR]
+    short, long = ([one for one in found if (one > 60) == above] for above in (False, True))
+    told = [f"{min(part):.0f} to {max(part):.0f}" for part in (short, long)]
+    assert [one in text for one in told] == [True, True]

@@ -76,7 +76,9 @@ ARMS: tuple[tuple[str, Reader, Reader], ...] = (
     ("penalty less vanilla, greedy", greedy("penalty"), greedy("vanilla")),
     ("JudgeRLVR less penalty", free("JudgeRLVR"), free("penalty")),
     ("shuffled less vanilla", free("shuffled"), free("vanilla")),
+    ("shuffled less vanilla, greedy", greedy("shuffled"), greedy("vanilla")),
     ("JudgeRLVR less shuffled", free("JudgeRLVR"), free("shuffled")),
+    ("JudgeRLVR less shuffled, greedy", greedy("JudgeRLVR"), greedy("shuffled")),
 )
 SHARPENING: tuple[tuple[str, Reader, Reader], ...] = (
     ("JudgeRLVR less base", free("JudgeRLVR"), free("base")),
@@ -85,6 +87,8 @@ SHARPENING: tuple[tuple[str, Reader, Reader], ...] = (
     ("vanilla less base", free("vanilla"), free("base")),
     ("vanilla less base at vanilla's entropy", free("vanilla"), sharpened("base", "vanilla")),
     ("vanilla less base, greedy", greedy("vanilla"), greedy("base")),
+    ("shuffled less base", free("shuffled"), free("base")),
+    ("shuffled less base, greedy", greedy("shuffled"), greedy("base")),
 )
 
 

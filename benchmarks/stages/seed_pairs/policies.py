@@ -22,6 +22,7 @@ EVALUATIONS = {
     "JudgeRLVR": "generate/eval/final",
     "vanilla": "vanilla/eval/final",
     "penalty": "penalty/eval/final",
+    "after shuffled judge": "judge-shuffled/eval/final",
     "shuffled": "generate-shuffled/eval/final",
 }
 # The runs of which an arm consists.
@@ -32,6 +33,8 @@ RUNS = {
     "shuffled": ("judge-shuffled", "generate-shuffled"),
 }
 PAIR = ("JudgeRLVR", "vanilla")
+# Policies of the plan ``configs/experiments/tiny_pairs_shuffled.yaml``.
+OF_SHUFFLED = ("after shuffled judge", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Place:
 
     def evaluation(self, name: str) -> Path | None:
         """The folder of a policy's evaluation, None unless the evaluation has ended."""
-        within = self.shuffled if name == "shuffled" else self.pair
+        within = self.shuffled if name in OF_SHUFFLED else self.pair
         folder = within and within / EVALUATIONS[name]
         return folder if folder and (folder / SUMMARY).is_file() else None
 
@@ -75,10 +78,11 @@ def places(experiments: Sequence[Path]) -> dict[int, Place]:
 
 def figures_of(place: Place) -> dict[str, Figures]:
     """Figures of the policies that are evaluated."""
-    return {name: _figures(folder) for name in EVALUATIONS if (folder := place.evaluation(name))}
+    return {name: figures(folder) for name in EVALUATIONS if (folder := place.evaluation(name))}
 
 
-def _figures(folder: Path) -> Figures:
+def figures(folder: Path) -> Figures:
+    """Figures of one evaluation."""
     found = read_evaluation(folder, with_samples=False)
     (sampled,), (greedy,) = found.rows("generate", greedy=False), found.rows("generate", greedy=True)
     judge = found.row("judge")

@@ -55,16 +55,16 @@ def _seed(row: Mapping[str, Any]) -> Seed:
 
 
 def write_seeds(seeds: Sequence[Seed], record: Path) -> None:
-    rounded = _rounded({"seeds": [asdict(seed) for seed in seeds]})
-    (record / SEEDS).write_text(json.dumps(rounded, indent=1) + "\n", encoding="utf-8")
+    rows = rounded({"seeds": [asdict(seed) for seed in seeds]})
+    (record / SEEDS).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-def _rounded(value: Any) -> Any:
-    """Six digits behind the point, which are far below the noise of any figure."""
+def rounded(value: Any) -> Any:
+    """A record's digits: six behind the point, which are far below the noise of any figure."""
     if isinstance(value, dict):
-        return {name: _rounded(inner) for name, inner in value.items()}
+        return {name: rounded(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_rounded(inner) for inner in value]
+        return [rounded(inner) for inner in value]
     return round(value, 6) if isinstance(value, float) else value
 
 
