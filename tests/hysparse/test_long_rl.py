@@ -24,6 +24,7 @@ from benchmarks.hysparse.long_rl.figures import (
 from benchmarks.hysparse.long_rl.landing import bracket, crossing, move_between, snapshot
 from benchmarks.hysparse.long_rl.options import lessons_of, parse_arguments, rl_task
 from benchmarks.hysparse.long_rl.policy import accuracy, chances_of, make_policy
+from benchmarks.hysparse.long_rl.record import paired_lines
 from benchmarks.hysparse.long_rl.sft import batch, row_tokens
 from benchmarks.hysparse.long_rl.stages import TRAINING
 from benchmarks.hysparse.long_rl.task import HELDOUT, examples, response, row_of, same_walk
@@ -290,6 +291,12 @@ def test_intervals_of_a_paired_rate_hold_the_truth():
 def test_a_single_pair_bounds_nothing():
     found = paired_rate(pairs(timed([9.0, 2.0]), timed([9.0, 4.0]), 1), "step")
     assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+def test_the_page_gives_both_counts_of_steps_that_compile(monkeypatch):
+    monkeypatch.setattr("benchmarks.hysparse.long_rl.record.RATES", {"step": "whole step"})
+    lines = paired_lines({"a": timed([9.0, 8.0, 2.0, 2.0]), "b": timed([9.0, 4.0, 2.0, 2.0])})
+    assert lines[-2:] == ["| 2, 3, 4 | 0.67 [-0.05, 1.38] |", "| 3, 4 | 1.00 [1.00, 1.00] |"]
 
 
 def test_the_wait_for_a_turn_is_no_part_of_a_step():
