@@ -145,3 +145,14 @@ def test_accuracy_before_long_prompts():
     assert told[1:3] == [f"{one['sampled']:.3f} ± {1.96 * one['sampled_error']:.3f}" for one in found]
     apart = 100 * (found[0]["sampled"] - found[1]["sampled"])
     assert told[3].startswith(f"{apart:.1f} points apart (± ")
+
+
+def test_gaps_of_kv_outer_kernels_inside_vllm():
+    record = (RECORDS / "hysparse-vllm-kv-outer-h200-2026-11-30.md").read_text()
+    gaps = re.findall(r"^\| (?:mean|the same) gap .*\| ([\d.]+) \|$", record, re.MULTILINE)
+    page = " ".join((ROOT / "docs" / "hysparse-vllm.md").read_text().split())
+    told = "gap of log-probabilities to float32 was {}, and transformers in bfloat16 has {} ([record]"
+    assert told.format(*gaps) in page
+    assert float(re.search(r"^\| limit.*\| ([\d.]+) \|$", record, re.MULTILINE)[1]) == round(
+        1.5 * float(gaps[1]) + 0.01, 4
+    )

@@ -14,6 +14,8 @@ from benchmarks.hysparse.long_rl.figures import (
     Wait,
     agreement_of,
     held,
+    paired_rate,
+    pairs,
     rate,
     slope,
     steps_of,
@@ -22,6 +24,7 @@ from benchmarks.hysparse.long_rl.figures import (
 from benchmarks.hysparse.long_rl.landing import bracket, crossing, move_between, snapshot
 from benchmarks.hysparse.long_rl.options import lessons_of, parse_arguments, rl_task
 from benchmarks.hysparse.long_rl.policy import accuracy, chances_of, make_policy
+from benchmarks.hysparse.long_rl.record import paired_lines
 from benchmarks.hysparse.long_rl.sft import batch, row_tokens
 from benchmarks.hysparse.long_rl.stages import TRAINING
 from benchmarks.hysparse.long_rl.task import HELDOUT, examples, response, row_of, same_walk
@@ -242,6 +245,60 @@ def test_speed_leaves_out_the_first_step():
     assert rate([slow, *later], "step") == 50
 
 
+def timed(seconds, tokens=100.0, save=0.0):
+    """A step of each number of seconds, the first of which begins a process."""
+    parts = {"gen": 1.0, "save_checkpoint": save}
+    return [
+        Step(n, 0, 0.5, 0, 1, 8, tokens, {**parts, "step": taken + save}, n == 1) for n, taken in enumerate(seconds, 1)
+    ]
+
+
+def test_pairs_leave_out_the_first_steps_of_both_and_the_steps_behind():
+    one, two = timed([9.0, 5.0, 1.0, 1.0]), timed([2.0] * 3)
+    assert [(a.number, b.number) for a, b in pairs(one, two, 2)] == [(3, 3)]
+
+
+def test_a_paired_rate_is_that_of_all_tokens():
+    one, two = timed([9.0, 4.0, 2.0, 6.0], 120.0), timed([9.0, 2.0, 5.0, 3.0], 90.0)
+    expected = (360 / 12) / (270 / 10)
+    assert paired_rate(pairs(one, two, 1), "step").value == pytest.approx(expected)
+
+
+def test_a_paired_rate_leaves_checkpoints_out():
+    one, two = timed([9.0, 4.0, 2.0], save=3.0), timed([9.0, 4.0, 2.0])
+    assert paired_rate(pairs(one, two, 1), "step").value == 1
+
+
+def test_the_interval_of_a_paired_rate_is_that_of_its_residuals():
+    one, two = [4.0, 2.0, 6.0], [2.0, 5.0, 3.0]
+    ratio = sum(two) / sum(one)
+    misses = [b - ratio * a for a, b in zip(one, two, strict=True)]
+    error = math.sqrt(sum(miss**2 for miss in misses) / 2 / 3) / (sum(one) / 3)
+    found = paired_rate(pairs(timed([9.0, *one]), timed([9.0, *two]), 1), "step")
+    assert (found.high - found.value, found.value - found.low) == pytest.approx((4.302653 * error,) * 2)
+
+
+def test_intervals_of_a_paired_rate_hold_the_truth():
+    draw, hits = np.random.default_rng(0), 0
+    for _ in range(400):
+        common = draw.normal(10, 1, 6)
+        one, two = (list(common * scale + draw.normal(0, 0.5, 6)) for scale in (1.0, 0.9))
+        found = paired_rate(pairs(timed([9.0, *one]), timed([9.0, *two]), 1), "step")
+        hits += found.low <= 0.9 <= found.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_a_single_pair_bounds_nothing():
+    found = paired_rate(pairs(timed([9.0, 2.0]), timed([9.0, 4.0]), 1), "step")
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+def test_the_page_gives_both_counts_of_steps_that_compile(monkeypatch):
+    monkeypatch.setattr("benchmarks.hysparse.long_rl.record.RATES", {"step": "whole step"})
+    lines = paired_lines({"a": timed([9.0, 8.0, 2.0, 2.0]), "b": timed([9.0, 4.0, 2.0, 2.0])})
+    assert lines[-2:] == ["| 2, 3, 4 | 0.67 [-0.05, 1.38] |", "| 3, 4 | 1.00 [1.00, 1.00] |"]
+
+
 def test_the_wait_for_a_turn_is_no_part_of_a_step():
     values = {"response/mean_tokens": 8.0, "critic/score/mean": 0.5, "timing_s/step": 30.0}
     (step,) = steps_of([StepRow(1, "generate", 30.0, values)], GROUP, {1: Wait(25.0, True)})
@@ -299,4 +356,4 @@ def test_equal_bytes_hold_more_prompts_of_hysparse():
     full = twin("full attention", num_hidden_layers=13)
     assert (token_bytes(hysparse), token_bytes(full)) == (4 * 1024, 13 * 1024)
     assert held(full, 16_384, 13 * 1024 * 16_384 * 4) == 4
-    assert held(hysparse, 16_384, 4 * 1024 * (16_384 + 3 * 128)) == 1
+    assert held(hysparse, 16_384, 1024 * (4 * 16_384 + 9 * 128)) == 1

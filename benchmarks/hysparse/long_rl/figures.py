@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
+from benchmarks.hysparse.cache_groups import cache_groups
 from benchmarks.hysparse.long_rl.equal import NORMAL
 from data.jsonl import read_jsonl
 from judgerlvr.evaluation.intervals import wilson_ends
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.runs.metrics import MEAN_TOKENS, REWARD, StepRow
 
-PARTS = ("gen", "old_log_prob", "update_actor", "update_weights", "save_checkpoint", "step")
+SAVE = "save_checkpoint"
+PARTS = ("gen", "old_log_prob", "update_actor", "update_weights", SAVE, "step")
 BYTES = 2  # of a cached number
 
 
@@ -96,6 +99,49 @@ def mean_seconds(steps: Sequence[Step], part: str) -> float:
     return float(np.mean(later)) if later else math.nan
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """Tokens per second of one run over another, with the bounds of its interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def pairs(one: Sequence[Step], two: Sequence[Step], left_out: int) -> list[tuple[Step, Step]]:
+    """Steps of one number. A first step of a process is left out, and so are the steps behind it up to ``left_out``."""
+    firsts = {step.number for step in (*one, *two) if step.first}
+    others = {step.number: step for step in two}
+    return [
+        (step, others[step.number])
+        for step in one
+        if step.number in others and firsts.isdisjoint(range(step.number - left_out + 1, step.number + 1))
+    ]
+
+
+def spent(step: Step, part: str) -> float:
+    """Seconds of a part. The whole step comes without its checkpoint, because few steps have one."""
+    return step.seconds[part] - (step.seconds[SAVE] if part == "step" else 0.0)
+
+
+def paired_rate(found: Sequence[tuple[Step, Step]], part: str) -> Ratio:
+    """Tokens per second of all first steps of the pairs over those of all second steps.
+
+    The interval is Student's t over pairs, of what a pair's seconds miss the common ratio by.
+    """
+    tokens = sum(one.tokens for one, _ in found) / sum(two.tokens for _, two in found)
+    mine, other = (np.array([spent(pair[side], part) for pair in found]) for side in (0, 1))
+    value = float(tokens * other.sum() / mine.sum())
+    if len(found) < 2:
+        return Ratio(value, -math.inf, math.inf)
+    error = float((tokens * other - value * mine).std(ddof=1) / mine.mean()) / math.sqrt(len(found))
+    half = float(student.ppf(0.975, len(found) - 1)) * error
+    return Ratio(value, value - half, value + half)
+
+
 def slope(steps: Sequence[Step], group: Group) -> tuple[float, float]:
     """Reward gained in a step, and the half width of its interval, by least squares.
 
@@ -122,13 +168,7 @@ def token_bytes(config: HySparseConfig) -> int:
 
 
 def held(config: HySparseConfig, tokens: int, cache: int) -> float:
-    """Prompts of ``tokens`` tokens that ``cache`` bytes hold, by arithmetic. Samples of a prompt share its cache.
-
-    vLLM gives window layers groups of as many layers as are full. Each group keeps a window of each request, and a
-    group that is not filled takes as much room.
-    """
-    full = len(config.full_layers)
-    windows = len(config.kinds) - full
-    groups = -(-windows // full) if windows else 0
-    kept = tokens + groups * (config.sliding_window or 0)
-    return cache / (token_bytes(config) * kept)
+    """Prompts of ``tokens`` tokens that ``cache`` bytes hold, by arithmetic. Samples of a prompt share its cache."""
+    groups = cache_groups(config)
+    kept = groups.full * tokens + groups.windows * (config.sliding_window or 0)
+    return cache / (groups.layers * token_bytes(config) / len(config.full_layers) * kept)

@@ -18,6 +18,8 @@ from benchmarks.hysparse.long_rl.figures import (
     agreement_of,
     held,
     mean_seconds,
+    paired_rate,
+    pairs,
     rate,
     seconds_of,
     slope,
@@ -173,8 +175,21 @@ def speed_lines(runs: dict[str, list[Step]]) -> list[str]:
     if len(runs) == 2:
         one, two = runs.values()
         ratios = [f"{part} {rate(one, key) / rate(two, key):.2f}" for key, part in RATES.items()]
-        lines += ["", f"Tokens per second of {' over '.join(runs)}: {', '.join(ratios)}."]
+        lines += ["", f"Tokens per second of {' over '.join(runs)}: {', '.join(ratios)}.", *paired_lines(runs)]
     return [*lines, ""]
+
+
+def paired_lines(runs: dict[str, list[Step]]) -> list[str]:
+    """Ratios with intervals over steps, behind the first step and behind the second, which may compile kernels too."""
+    lines = []
+    for left_out in (1, 2):
+        found = pairs(*runs.values(), left_out)
+        if len(found) > 1:
+            steps = ", ".join(str(one.number) for one, _ in found)
+            lines.append(row([steps, *(str(paired_rate(found, part)) for part in RATES)]))
+    heading = row(["steps", *RATES.values()])
+    told = f"The same with intervals of 95 % over steps of one number, checkpoints left out ({' over '.join(runs)}):"
+    return ["", told, "", heading, "|" + " --- |" * (1 + len(RATES)), *lines] if lines else []
 
 
 def step_table(name: str, steps: list[Step]) -> str:

@@ -226,7 +226,7 @@ class HySparseImpl(AttentionImpl[HySparseMetadata]):
 
     def _select(self, q: Tensor, kv_cache: Tensor, batch: QueryBatch) -> Tensor:
         """A full layer's attention [rows, heads, queries, dim]. The choice of blocks goes to ``selected``."""
-        # No GPU has run the KV-outer kernels inside vLLM yet, so they must be asked for here.
+        # The speed of KV-outer kernels inside vLLM is not measured, so the kernels must be asked for here.
         run, selection = operations(q.device.type, overlap_by_default=False), self.selection
         batch.shared = None  # The hybrid block before has read its own.
         k, v = keys_and_values(kv_cache, batch.slots)
