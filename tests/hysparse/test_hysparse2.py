@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from judgerlvr.hysparse.model.attention import FullAttention, SparseAttention
@@ -204,6 +205,20 @@ def test_every_gradient_equals_the_twins(shape, checkpointed):
     assert set(wanted) == {key for key, _ in model.named_parameters()}
     assert model(ids, labels=ids, use_cache=False).loss.item() == pytest.approx(loss, rel=TOLERANCE)
     assert wrong_parameters(model, shape) == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_replayed_choices_in_packed_rows_give_the_twins_gradients(shape):
+    """The trainer's pass: the same row twice in one packed row, with choices that were given."""
+    model, ids, _, wanted = gradients_of(shape)
+    model, length = copy.deepcopy(model), length_of(shape)
+    packed = {"input_ids": ids.repeat(1, 2), "cu_seqlens": torch.tensor([0, length, 2 * length], dtype=torch.int32)}
+    with torch.no_grad():
+        chosen = model(**packed, use_cache=False, output_blocks=True).chosen_blocks
+    logits = model(**packed, use_cache=False, block_indices=chosen).logits[0].unflatten(0, (2, length))[:, :-1]
+    cross_entropy(logits.flatten(0, 1), ids[0, 1:].repeat(2)).backward()
+    found = {key: parameter.grad for key, parameter in model.named_parameters()}
+    assert [key for key in found if (found[key] - wanted[key]).norm() > TOLERANCE * wanted[key].norm()] == []
 
 
 def with_lent(change):

@@ -23,7 +23,7 @@ from rewards.errors import InputError
 SHAPES = Path(__file__).parent / "shapes"
 TINY = ROOT / "judgerlvr" / "tinyworld" / "base"
 LARGE = "configs/qwen3_30b_a3b.yaml"
-SECOND = TINY / "hysparse2"  # the planner refuses its layers
+SECOND = TINY / "hysparse2"  # The planner refuses HySparse2.
 MODELS = [*sorted(SHAPES.iterdir()), *sorted(set(TINY.iterdir()) - {SECOND})]
 
 
