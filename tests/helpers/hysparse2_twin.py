@@ -28,7 +28,8 @@ class Twin2(Twin):
                 attended = self.far(normed, f"{name}.self_attn", *cache)
             stream = stream + attended
             stream = stream + self.feed(self.norm(stream, f"{name}.post_attention_layernorm"), f"{name}.mlp")
-        return self.project(self.norm(stream, "model.norm"), "lm_head")
+        head = "model.embed_tokens" if self.config.tie_word_embeddings else "lm_head"
+        return self.project(self.norm(stream, "model.norm"), head)
 
     def turn(self, heads):
         """RoPE of the first part of each head. The rest of the head keeps its direction."""

@@ -66,11 +66,11 @@ def compare(model, prompt, output):
     return (expected - found).abs().max().item(), int((logits.argmax(-1) != torch.tensor(ids)).sum())
 
 
-def prompts_of(*lengths, shared=()):
-    """Random prompts. Those of ``shared`` begin with the same 130 tokens."""
-    common = random_ids(1, 130, seed=99)[0].tolist()
-    plain = [random_ids(1, length, seed=length)[0].tolist() for length in lengths]
-    return plain + [common + random_ids(1, length, seed=length)[0].tolist() for length in shared]
+def prompts_of(*lengths, shared=(), ids=random_ids):
+    """Prompts of ``ids``. Those of ``shared`` begin with the same 130 tokens."""
+    common = ids(1, 130, seed=99)[0].tolist()
+    plain = [ids(1, length, seed=length)[0].tolist() for length in lengths]
+    return plain + [common + ids(1, length, seed=length)[0].tolist() for length in shared]
 
 
 def assert_equal_to(model, prompts, results):

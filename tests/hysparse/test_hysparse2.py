@@ -6,28 +6,41 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
-import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
 from judgerlvr.hysparse.model.attention import FullAttention, SparseAttention
 from judgerlvr.hysparse.model.modeling import HySparseDecoderLayer
 from judgerlvr.hysparse.model.presets import preset
 from judgerlvr.hysparse.model.sizes import arrangements
 from judgerlvr.hysparse.ops.segments import whole
+from tests.helpers.hysparse2_base import trace_ids, trained_base
 from tests.helpers.hysparse2_twin import Twin2
 from tests.helpers.hysparse_models import CROSSED, KINDS, assert_selection_bites, logits_of, make_model, random_ids
 
-LENGTH, TOLERANCE = 40, 1e-5
+TOLERANCE = 1e-5
 TIGHT = {"rtol": TOLERANCE, "atol": TOLERANCE}
 BITE = {"select_block": 1, "select_tokens": 10, "forced_local_blocks": 4, "sliding_window": 6}
-# Shapes differ in layers, pairing, heads, experts and rotation.
-SHAPES = {"tiny": BITE, "crossed pairs": BITE | CROSSED | {"v_head_dim": 24}}
+# Random models differ in layers, pairing, heads, experts and rotation. The shipped base has weights that were trained.
+RANDOM = {"tiny": BITE, "crossed pairs": BITE | CROSSED | {"v_head_dim": 24}}
+TRAINED = "trained"
+SHAPES = [*RANDOM, TRAINED]
+
+
+@cache
+def ids_of(shape):
+    """Two rows of token ids. The trained base reads solutions of its world and selects more tokens."""
+    return trace_ids(2, 100) if shape == TRAINED else random_ids(2, 40)
+
+
+def length_of(shape):
+    return ids_of(shape).shape[1]
 
 
 @cache
 def model_of(shape):
-    model = make_model("hysparse2-tiny", **SHAPES[shape])
-    assert_selection_bites(model, whole(1, LENGTH))
+    model = trained_base() if shape == TRAINED else make_model("hysparse2-tiny", **RANDOM[shape])
+    assert_selection_bites(model, whole(1, length_of(shape)))
     return model
 
 
@@ -37,14 +50,20 @@ def twin_of(model):
 
 
 @cache
-def expected(shape, row, first=0, last=LENGTH):
-    """The twin's logits of a part of a row of ``random_ids``."""
+def expected(shape, row, first=0, last=None):
+    """The twin's logits of a part of a row of ``ids_of``."""
     with torch.no_grad():
-        return twin_of(model_of(shape)).logits(random_ids(2, LENGTH)[row, first:last]).float()
+        return twin_of(model_of(shape)).logits(ids_of(shape)[row, first:last]).float()
 
 
 def rows(shape):
     return torch.stack([expected(shape, 0), expected(shape, 1)])
+
+
+def assert_twins(shape, found, wanted):
+    """The trained base has logits up to 16, so its differences are held to the largest logit."""
+    trained = {"rtol": 0, "atol": TOLERANCE * wanted.abs().max().item()}
+    torch.testing.assert_close(found, wanted, **(trained if shape == TRAINED else TIGHT))
 
 
 def fed_in_parts(model, ids, lengths):
@@ -60,41 +79,44 @@ def fed_in_parts(model, ids, lengths):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_full(shape):
-    torch.testing.assert_close(logits_of(model_of(shape), random_ids(2, LENGTH)), rows(shape), **TIGHT)
+    assert_twins(shape, logits_of(model_of(shape), ids_of(shape)), rows(shape))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("lengths", [[1] * LENGTH, [17, 1, 14, 5, 3]], ids=["cached", "chunked"])
-def test_cached_and_chunked(shape, lengths):
-    found, _ = fed_in_parts(model_of(shape), random_ids(2, LENGTH), lengths)
-    torch.testing.assert_close(found, rows(shape), **TIGHT)
+@pytest.mark.parametrize("how", ["cached", "chunked"])
+def test_cached_and_chunked(shape, how):
+    length = length_of(shape)
+    lengths = [1] * length if how == "cached" else [17, 1, 14, 5, length - 37]
+    found, _ = fed_in_parts(model_of(shape), ids_of(shape), lengths)
+    assert_twins(shape, found, rows(shape))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("how", ["position_ids", "cu_seqlens"])
 def test_packed(shape, how):
-    cuts = [0, 18, 19, LENGTH]
+    cuts = [0, 18, 19, length_of(shape)]
     arguments = {"position_ids": torch.cat([torch.arange(last - first) for first, last in pairwise(cuts)])[None]}
     if how == "cu_seqlens":
         arguments = {"cu_seqlens": torch.tensor(cuts, dtype=torch.int32)}
-    found = logits_of(model_of(shape), random_ids(2, LENGTH)[:1], **arguments)[0]
+    found = logits_of(model_of(shape), ids_of(shape)[:1], **arguments)[0]
     separate = torch.cat([expected(shape, 0, first, last) for first, last in pairwise(cuts)])
-    torch.testing.assert_close(found, separate, **TIGHT)
+    assert_twins(shape, found, separate)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_left_padding(shape):
-    ids, mask = random_ids(2, LENGTH), torch.ones(2, LENGTH, dtype=torch.long)
+    ids = ids_of(shape)
+    mask = torch.ones_like(ids)
     mask[0, :13] = 0
     found = logits_of(model_of(shape), ids, attention_mask=mask)
-    torch.testing.assert_close(found[0, 13:], expected(shape, 0, 13), **TIGHT)
-    torch.testing.assert_close(found[1], expected(shape, 1), **TIGHT)
+    assert_twins(shape, found[0, 13:], expected(shape, 0, 13))
+    assert_twins(shape, found[1], expected(shape, 1))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_prefill_stops_half_way(shape, monkeypatch):
     """The prompt's tokens but the last pass the self-decoder only, and decoding goes on as if all had passed."""
-    model, ids, passed = model_of(shape), random_ids(2, LENGTH), []
+    model, ids, passed = model_of(shape), ids_of(shape), []
     honest = HySparseDecoderLayer.forward
     monkeypatch.setattr(
         HySparseDecoderLayer,
@@ -106,43 +128,44 @@ def test_prefill_stops_half_way(shape, monkeypatch):
         after = model(ids[:, -1:], use_cache=True, past_key_values=out.past_key_values)
     early = model.config.self_decoder_layers
     late = model.config.num_hidden_layers - early
-    assert passed == [LENGTH - 1] * early + [1] * late + [1] * (early + late)
+    assert passed == [length_of(shape) - 1] * early + [1] * late + [1] * (early + late)
     found = torch.cat([out.logits, after.logits], dim=1)
-    torch.testing.assert_close(found, rows(shape)[:, -2:], **TIGHT)
+    assert_twins(shape, found, rows(shape)[:, -2:])
 
 
-def test_generate_repeats_the_twins_argmax():
-    model, ids = model_of("tiny"), random_ids(1, LENGTH)
+@pytest.mark.parametrize("shape", ["tiny", TRAINED])
+def test_generate_repeats_the_twins_argmax(shape):
+    model, ids, length = model_of(shape), ids_of(shape)[:1], length_of(shape)
     made = model.generate(ids, max_new_tokens=4, do_sample=False, use_cache=True)[0]
     with torch.no_grad():
         best = twin_of(model).logits(made).argmax(-1)
-    assert made[LENGTH:].tolist() == best[LENGTH - 1 : -1].tolist()
+    assert made[length:].tolist() == best[length - 1 : -1].tolist()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_only_full_and_window_layers_keep_a_cache(shape):
-    model = model_of(shape)
-    _, kept = fed_in_parts(model, random_ids(1, LENGTH), [30, 10])
+    model, length = model_of(shape), length_of(shape)
+    _, kept = fed_in_parts(model, ids_of(shape)[:1], [30, length - 30])
     held = [layer.keys.shape[2] if layer.is_initialized else 0 for layer in kept.layers]
     early, window = model.config.self_decoder_layers, model.config.sliding_window - 1
     kinds = enumerate(model.config.layer_types)
-    assert held == [LENGTH if kind == KINDS["f"] else window if n < early else 0 for n, kind in kinds]
+    assert held == [length if kind == KINDS["f"] else window if n < early else 0 for n, kind in kinds]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_kv_bytes_of_the_size_command_are_those_of_a_cache(shape):
-    config = model_of(shape).config
-    _, kept = fed_in_parts(model_of(shape), random_ids(2, LENGTH), [LENGTH])
+    config, length = model_of(shape).config, length_of(shape)
+    _, kept = fed_in_parts(model_of(shape), ids_of(shape), [length])
     held = sum(layer.keys.numel() + layer.values.numel() for layer in kept.layers if layer.is_initialized)
     # The cache keeps window - 1 tokens, because the query brings its own.
     windows = sum(row.window is not None for row in config.rows)
     missing = 2 * windows * config.num_key_value_heads * (config.head_dim + (config.v_head_dim or config.head_dim))
-    own = arrangements(config, LENGTH, batch=2)["HySparse2"]
+    own = arrangements(config, length, batch=2)["HySparse2"]
     assert own.kv_bytes == 2 * (held + missing)
 
 
 def test_a_saved_model_gives_the_same_logits(tmp_path):
-    model, ids = model_of("crossed pairs"), random_ids(1, LENGTH)
+    model, ids = model_of("crossed pairs"), ids_of("crossed pairs")
     model.save_pretrained(tmp_path)
     again = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert again.config.bridges == [3, 1, 3]
@@ -152,7 +175,7 @@ def test_a_saved_model_gives_the_same_logits(tmp_path):
 @cache
 def gradients_of(shape):
     """(model in float64, ids, loss and gradients of the twin)."""
-    model, ids = copy.deepcopy(model_of(shape)).double().train(), random_ids(1, LENGTH)
+    model, ids = copy.deepcopy(model_of(shape)).double().train(), ids_of(shape)[:1]
     twin = twin_of(model)
     loss = twin.loss(ids[0])
     loss.backward()
@@ -182,6 +205,20 @@ def test_every_gradient_equals_the_twins(shape, checkpointed):
     assert set(wanted) == {key for key, _ in model.named_parameters()}
     assert model(ids, labels=ids, use_cache=False).loss.item() == pytest.approx(loss, rel=TOLERANCE)
     assert wrong_parameters(model, shape) == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_replayed_choices_in_packed_rows_give_the_twins_gradients(shape):
+    """The trainer's pass: the same row twice in one packed row, with choices that were given."""
+    model, ids, _, wanted = gradients_of(shape)
+    model, length = copy.deepcopy(model), length_of(shape)
+    packed = {"input_ids": ids.repeat(1, 2), "cu_seqlens": torch.tensor([0, length, 2 * length], dtype=torch.int32)}
+    with torch.no_grad():
+        chosen = model(**packed, use_cache=False, output_blocks=True).chosen_blocks
+    logits = model(**packed, use_cache=False, block_indices=chosen).logits[0].unflatten(0, (2, length))[:, :-1]
+    cross_entropy(logits.flatten(0, 1), ids[0, 1:].repeat(2)).backward()
+    found = {key: parameter.grad for key, parameter in model.named_parameters()}
+    assert [key for key in found if (found[key] - wanted[key]).norm() > TOLERANCE * wanted[key].norm()] == []
 
 
 def with_lent(change):
@@ -249,9 +286,9 @@ WIRING = {
 def test_another_wiring_gives_other_logits(case):
     """The same weights in another table: were the field without effect, the tests above would not see it."""
     shape, change = WIRING[case]
-    other = make_model("hysparse2-tiny", **SHAPES[shape] | change)
+    other = make_model("hysparse2-tiny", **RANDOM[shape] | change)
     other.load_state_dict(model_of(shape).state_dict())
-    assert (logits_of(other, random_ids(2, LENGTH)) - rows(shape)).abs().max() > 1e-2
+    assert (logits_of(other, ids_of(shape)) - rows(shape)).abs().max() > 1e-2
 
 
 WRONG = {

@@ -9,6 +9,7 @@ from judgerlvr.config.load import ROOT
 from judgerlvr.hysparse.model.presets import PRESETS, preset
 from judgerlvr.hysparse.model.sizes import MIB, arrangements, costs, count_parameters, pairs
 from judgerlvr.hysparse.size import main
+from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.hysparse_models import make_model, random_ids
 
 PAGE = ROOT / "docs" / "hysparse.md"
@@ -69,6 +70,14 @@ def test_the_command_prints_the_cache_in_8_bits(capsys):
         assert main(["hysparse2-tiny", "--context", "65536", "--kv-dtype", dtype]) == 0
     own = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines() if line.startswith("HySparse2")]
     assert own[0] == 2 * own[1] == 16.0
+
+
+def test_the_command_counts_the_cache_of_the_shipped_base(capsys):
+    """Two full layers of 512 tokens and two windows of 32 tokens, 64 numbers a token, two bytes each. 1,024 rows."""
+    assert main([str(base_path("hysparse2")), "--context", "512", "--batch", "1024"]) == 0
+    mib = next(line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("HySparse2"))
+    assert float(mib) * MIB == 2 * (512 + 32) * 64 * 2 * 1024
+    assert "takes 139,264 bytes of cache at 512 tokens" in PAGE.read_text()
 
 
 @pytest.mark.parametrize("most", [1, 5, 30])

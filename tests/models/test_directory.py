@@ -107,7 +107,7 @@ def test_a_name_of_the_hub_is_told_how_to_get_it(tmp_path, monkeypatch, folder):
         read_config(Path(folder.format(here=tmp_path)))
 
 
-@pytest.mark.parametrize("name", ["qwen3", "qwen3_moe", "hysparse", "hysparse_moe"])
+@pytest.mark.parametrize("name", ["qwen3", "qwen3_moe", "hysparse", "hysparse_moe", "hysparse2"])
 def test_shipped_bases_are_whole(name):
     check_weights(BASE / name)
     check_model(BASE / name, 64)

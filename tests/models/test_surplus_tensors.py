@@ -9,7 +9,7 @@ from judgerlvr.models.tensors import check_tensors
 from rewards.errors import InputError
 from tests.helpers.model_damage import WEIGHTS, copy_base
 
-BASES = ("qwen3", "qwen3_moe", "hysparse", "hysparse_moe")
+BASES = ("qwen3", "qwen3_moe", "hysparse", "hysparse_moe", "hysparse2")
 DENSE = "model.layers.0.mlp.down_proj.weight"
 
 

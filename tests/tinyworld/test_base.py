@@ -101,7 +101,7 @@ def test_a_base_of_each_shape_is_committed():
     assert set(BASES) == set(SHAPES)
 
 
-@pytest.mark.parametrize("architecture", ["hysparse", "hysparse_moe"])
+@pytest.mark.parametrize("architecture", ["hysparse", "hysparse_moe", "hysparse2"])
 def test_half_of_the_queries_must_choose(architecture):
     tokenizer = AutoTokenizer.from_pretrained(base_path())
     selection = make_config(architecture, tokenizer).selection
