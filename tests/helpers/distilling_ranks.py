@@ -1,8 +1,9 @@
-"""Gloo ranks on the CPU that distil, and what kills them. Forks of one server spare each rank its imports."""
+"""Gloo ranks on the CPU that distil, and ways to kill ranks. Forks of one server spare each rank its imports."""
 
 import os
 import signal
 import sys
+import time
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -46,19 +47,26 @@ class Sharding(OneDevice):
         PartialState._shared_state["distributed_type"] = DistributedType.MULTI_XPU
 
 
-def dies(*_, **__):
+def power_fails():
+    """Rank 0 is killed, and ``distil`` kills the others then. A rank that died earlier would be an error for rank 0."""
+    if os.environ["RANK"] != "0":
+        time.sleep(60)
+    dies()
+
+
+def dies():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def power_cut_behind_a_checkpoint(rank):
     """In step 5, behind the checkpoint of step 4."""
-    _before(Distiller, "compute_loss", lambda trainer: trainer.state.global_step == 4)
+    _before(Distiller, "compute_loss", lambda trainer: trainer.state.global_step == 4, power_fails)
 
 
 def power_cut_within_a_checkpoint(rank):
-    """While step 4 is stored: rank 0 has written its weights, rank 1 its state, and nobody sealed."""
-    method = "_save_optimizer_and_scheduler" if rank == 0 else "save_model"
-    _before(Trainer, method, lambda trainer: trainer.state.global_step == 4)
+    """While step 4 is stored: the weights are written, and no other file."""
+    method = "_save_optimizer_and_scheduler"
+    _before(Trainer, method, lambda trainer: trainer.state.global_step == 4, power_fails)
 
 
 def power_cut_before_the_seal(rank):
@@ -67,7 +75,7 @@ def power_cut_before_the_seal(rank):
 
     def cut(self, args, state, control, **named):
         if state.global_step == 4:
-            dies()
+            power_fails()
         honest(self, args, state, control, **named)
 
     Sealing.on_save = cut
@@ -75,20 +83,20 @@ def power_cut_before_the_seal(rank):
 
 def rank_1_is_killed_before_the_first_step(rank):
     if rank == 1:
-        _before(Distiller, "compute_loss", lambda trainer: True)
+        _before(Distiller, "compute_loss", lambda trainer: True, dies)
 
 
-def _before(owner, method, is_time):
+def _before(owner, method, is_time, end):
     honest = getattr(owner, method)
 
     def cut(trainer, *given, **named):
-        return dies() if is_time(trainer) else honest(trainer, *given, **named)
+        return end() if is_time(trainer) else honest(trainer, *given, **named)
 
     setattr(owner, method, cut)
 
 
 def distil(folder: Path, arguments, world=2, fault=None, sharded=False) -> Ended:
-    """The command in ``world`` ranks. As torchrun does, the first rank to fail ends the others."""
+    """The command in ``world`` ranks. The first rank to fail ends the others, as by torchrun or as by a power cut."""
     folder.mkdir(parents=True, exist_ok=True)
     context = get_context(METHOD)
     context.set_forkserver_preload(LIBRARIES + PARTS)
@@ -108,7 +116,7 @@ def _end_together(ranks):
         assert wait([rank.sentinel for rank in left], timeout=120), "the ranks hang"
         if any(rank.exitcode for rank in left):
             for rank in left:
-                rank.terminate()
+                rank.kill() if ranks[0].exitcode == -signal.SIGKILL else rank.terminate()
         left = [rank for rank in left if rank.exitcode is None]
 
 
