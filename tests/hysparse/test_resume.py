@@ -167,6 +167,15 @@ def test_a_run_without_a_finished_checkpoint_begins_again_to_the_same_weights(be
     assert contents(out) == contents(begun / "whole-conversion")
 
 
+def test_a_start_that_was_killed_before_its_settings_goes_on_to_the_same_weights(begun):
+    """The folder is there, with a part of the settings at most."""
+    out = begun / "new"
+    out.mkdir()
+    (out / ".distill.json.7").write_text("{")
+    assert main([*command(begun, out), "--resume"]) == 0
+    assert contents(out) == contents(begun / "whole-conversion")
+
+
 @pytest.mark.parametrize("name", ["checkpoint-x", "checkpoint-", "checkpoint-9.old", "checkpoint--1", "notes"])
 def test_a_folder_with_another_name_is_no_checkpoint(name, made, tmp_path):
     out = shutil.copytree(made / "cut-conversion", tmp_path / "out")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 
 import torch
@@ -45,6 +44,7 @@ from judgerlvr.hysparse.distillation.distiller import (
     share_rows,
     trainer_arguments,
 )
+from judgerlvr.hysparse.distillation.processes import agree, is_first, same
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.models.finite import is_finite
@@ -59,35 +59,38 @@ def run(options: argparse.Namespace) -> None:
 
     Raises InputError for a missing model, bad texts, impossible settings, and a folder that cannot go on.
     """
-    first = int(os.environ.get("RANK", 0)) == 0
-    check_card(options)
-    check_schedule(options)
-    if first and not options.resume:
-        check_new(options.out)
-    config = target_config(options) if options.student is None else student_config(options)
-    if first:
-        print("".join(f"{note}\n" for note in reach_notes(config)), end="")
-    device = pick_device(options.device)
+    same(lambda: check_card(options))
+    same(lambda: check_schedule(options))
+    device = same(lambda: pick_device(options.device))
     precision = options.precision or ("bf16" if device == "cuda" else "fp32")
-    heldout, rest = read_parts(options, config)
     if options.plan:
-        print(plan(options, config, heldout, rest))
+        same(lambda: print(plan(options, *read_all(options))))
         return
     halves = precision == "bf16"
-    arguments = trainer_arguments(options, options.out / CHECKPOINTS, device, halves)
-    settings = settings_of(options, precision, arguments.world_size, (heldout, rest)) if first else {}
+    arguments = same(lambda: trainer_arguments(options, options.out / CHECKPOINTS, device, halves))
+    first = is_first()
+    agree(lambda: check_new(options.out) if first and not options.resume else None)
+    config, heldout, rest = agree(lambda: read_all(options))
+    rows = heldout, rest
+    settings = agree(lambda: settings_of(options, precision, arguments.world_size, rows) if first else {})
     checkpoint = place_to_begin(options, settings, first)
     dtype = stored_dtype(config)  # Saving a checkpoint changes the configuration's.
-    source = read_model(options.source, "auto" if halves else torch.float32)
-    student = make_student(options, config, source)
-    goal = goal_of(source, heldout, arguments, options.source)
-    if first:
-        make_folder(options, settings)
+    source = agree(lambda: read_model(options.source, "auto" if halves else torch.float32))
+    student = agree(lambda: make_student(options, config, source))
+    goal = agree(lambda: goal_of(source, heldout, arguments, options.source))
+    agree(lambda: make_folder(options, settings) if first else None)
     trainer = Distiller(student, goal, rest, arguments, options.hidden, lambda c: write_curve(options.out, c))
     trainer.add_callback(Sealing(settings))
     with spending("distillation", device, shown=first):
         trainer.train(resume_from_checkpoint=checkpoint)
     store(trainer, options, dtype)
+
+
+def read_all(options: argparse.Namespace) -> tuple[HySparseConfig, Packed, Packed]:
+    """The student's configuration, held-out rows and learnt rows. Raises InputError as the functions called."""
+    config = target_config(options) if options.student is None else student_config(options)
+    print("".join(f"{note}\n" for note in reach_notes(config)), end="")
+    return config, *read_parts(options, config)
 
 
 def place_to_begin(options: argparse.Namespace, settings: Settings, first: bool) -> str | None:
@@ -96,11 +99,12 @@ def place_to_begin(options: argparse.Namespace, settings: Settings, first: bool)
     The first process looks, so that one process reads the files. Raises InputError as ``check_folder`` and
     ``last_checkpoint``.
     """
-    found = None
-    if first:
+
+    def look() -> str | None:
         check_folder(options, settings)
-        found = last_checkpoint(options.out, settings) if options.resume else None
-    (checkpoint,) = broadcast_object_list([found])
+        return last_checkpoint(options.out, settings) if options.resume else None
+
+    (checkpoint,) = broadcast_object_list([agree(lambda: look() if first else None)])
     return str(checkpoint) if checkpoint else None
 
 

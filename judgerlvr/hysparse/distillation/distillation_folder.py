@@ -69,6 +69,8 @@ def check_folder(options: argparse.Namespace, settings: Settings) -> None:
         check_new(options.out)
         return
     if not file.exists():
+        if _is_blank(options.out):
+            return
         raise InputError("no distillation to go on with", "leave --resume out", file=options.out)
     if (options.out / "config.json").exists():
         raise InputError("this distillation is finished", "train it further with --student", file=options.out)
@@ -82,6 +84,11 @@ def check_folder(options: argparse.Namespace, settings: Settings) -> None:
         elif before[name] != value:
             problem = f"{name} is {value}, and was {before[name]} at the first start"
             raise InputError(problem, "give the options of the first start", file=options.out)
+
+
+def _is_blank(out: Path) -> bool:
+    """Whether a first start made this folder and was killed before the folder had its settings."""
+    return out.is_dir() and all(path.name.startswith(f".{SETTINGS}.") for path in out.iterdir())
 
 
 def read_before(file: Path) -> dict[str, Any]:
@@ -103,10 +110,16 @@ def _check_files(now: Mapping[str, str], before: Any, directory: Path) -> None:
 
 
 def make_folder(options: argparse.Namespace, settings: Settings) -> None:
-    """Make the folder with the settings of a first start. Raises InputError as ``check_folder``."""
+    """Make the folder with the settings of a first start, or what a killed start left undone.
+
+    Raises InputError as ``check_folder``.
+    """
     check_folder(options, settings)
     if not options.resume:
         options.out.mkdir(parents=True)
+    for part in options.out.glob(".distill.json*"):  # A kill in the midst of a write leaves the part.
+        part.unlink()
+    if not (options.out / SETTINGS).exists():
         with replacing(options.out / SETTINGS) as part:
             part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 

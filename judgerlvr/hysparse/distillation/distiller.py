@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 from transformers import (
@@ -23,6 +24,7 @@ from transformers import (
 
 from judgerlvr.hysparse.conversion.divergence import check_loss, divergence, heldout_loss
 from judgerlvr.hysparse.conversion.texts import Packed, on
+from judgerlvr.hysparse.distillation.processes import agree
 from judgerlvr.hysparse.model.modeling import HySparseDecoderLayer, HySparseForCausalLM
 from rewards.errors import InputError
 
@@ -60,6 +62,12 @@ class OneDevice(TrainingArguments):
     def n_gpu(self) -> int:
         """GPUs of this process."""
         return min(1, super().n_gpu)
+
+    @property
+    def device(self) -> torch.device:
+        """The device without a number on a CPU. Of several processes, ``torch.load`` would refuse ``cpu:0``."""
+        found = super().device
+        return torch.device("cpu") if found.type == "cpu" else found
 
 
 def trainer_arguments(options: argparse.Namespace, folder: Path, device: str, halves: bool) -> TrainingArguments:
@@ -200,7 +208,8 @@ class Distiller(Trainer):
         self.model_wrapped.train()
         step = self.state.global_step
         remedy = "begin in a new folder with a smaller --lr" if step else "give another source, student or start"
-        check_loss(loss, f"held-out loss at step {step}", Path(str(self.args.output_dir)).parent, remedy)
+        place = Path(str(self.args.output_dir)).parent
+        agree(lambda: check_loss(loss, f"held-out loss at step {step}", place, remedy))
         point = {"step": step, "tokens": self.state.num_input_tokens_seen, "heldout": loss}
         point |= {"source": self.goal.loss, "ratio": loss / self.goal.loss}
         self.log(dict(point))

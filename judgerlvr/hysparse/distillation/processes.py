@@ -1,0 +1,87 @@
+"""What the processes of one distillation tell and decide together. torchrun numbers the processes from 0.
+
+torchrun ends all processes when one has failed. The process that tells the reason must be the one that fails.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import TypeVar
+
+from rewards.errors import BAD_INPUT, InputError
+
+Found = TypeVar("Found")
+WAIT = 60.0  # Seconds within which torchrun ends the other processes.
+
+
+def is_first() -> bool:
+    """Whether this process is the only one, or the first of several."""
+    return _number() == 0
+
+
+@contextmanager
+def printed_once() -> Iterator[None]:
+    """Print what the block prints in the first process alone."""
+    if is_first():
+        yield
+        return
+    with redirect_stdout(io.StringIO()):
+        yield
+
+
+def same(work: Callable[[], Found]) -> Found:
+    """Work on the command line alone, which ends alike in every process. The first process tells an error.
+
+    Raises what ``work`` raises in the first process. The others wait to be ended.
+    """
+    if is_first():
+        return work()
+    try:
+        with redirect_stderr(io.StringIO()):
+            return work()
+    except (InputError, SystemExit) as error:
+        if not isinstance(error, SystemExit) or error.code:  # --help is no error.
+            _wait_for_the_end()
+        raise
+
+
+def agree(work: Callable[[], Found]) -> Found:
+    """Work that every process does. An error in any of the processes ends all, and one process tells the error.
+
+    Raises the InputError in the first process that met one, and SystemExit in the others. All processes must call.
+    """
+    from accelerate.utils import gather_object
+
+    found: list[Found] = []
+    problem: InputError | None = None
+    try:
+        found.append(work())
+    except InputError as error:
+        problem = error
+    failed = gather_object([problem is not None])
+    if not any(failed):
+        return found[0]
+    alone = len(failed) == 1
+    if problem is not None and (alone or failed.index(True) == _number()):
+        raise problem
+    _wait_for_the_end()
+    raise SystemExit(BAD_INPUT)
+
+
+def _number() -> int:
+    return int(os.environ.get("RANK", 0))
+
+
+def _wait_for_the_end() -> None:
+    """Wait until torchrun ends this process. An earlier end would end the process that tells the reason.
+
+    Raises SystemExit when torchrun does so. Returns if nothing came, so that an error of this process alone is told.
+    """
+    try:
+        time.sleep(WAIT)
+    except KeyboardInterrupt:
+        raise SystemExit(BAD_INPUT) from None

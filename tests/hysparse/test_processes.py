@@ -1,0 +1,103 @@
+"""Errors of several processes: one process tells a reason, and no reason is lost."""
+
+import accelerate.utils
+import pytest
+
+from judgerlvr.hysparse.distill import main
+from judgerlvr.hysparse.distillation import processes
+from judgerlvr.hysparse.distillation.processes import agree, printed_once, same
+from rewards.errors import InputError
+
+
+def wrong():
+    raise InputError("a fault", "a remedy")
+
+
+@pytest.fixture
+def second(monkeypatch):
+    """This process is the second of two."""
+    monkeypatch.setenv("RANK", "1")
+    return monkeypatch
+
+
+def ended(_):
+    raise KeyboardInterrupt
+
+
+def answers(monkeypatch, *failed):
+    monkeypatch.setattr(accelerate.utils, "gather_object", lambda _: list(failed))
+
+
+@pytest.mark.parametrize("way", [same, agree])
+def test_work_without_a_fault_is_done(way):
+    assert way(lambda: 3) == 3
+
+
+@pytest.mark.parametrize("way", [same, agree])
+def test_a_process_alone_tells_its_fault(way):
+    with pytest.raises(InputError, match="a fault"):
+        way(wrong)
+
+
+def test_the_second_process_is_silent_when_torchrun_ends_it(second):
+    second.setattr(processes.time, "sleep", ended)
+    with pytest.raises(SystemExit, match="2"):
+        same(wrong)
+
+
+def test_a_fault_of_the_second_process_alone_is_told_after_the_wait(second):
+    second.setattr(processes.time, "sleep", lambda _: None)
+    with pytest.raises(InputError, match="a fault"):
+        same(wrong)
+
+
+def test_a_wrong_option_is_no_line_of_the_second_process(second, capsys):
+    second.setattr(processes.time, "sleep", ended)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--bogus"])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_help_ends_the_second_process_at_once(second, capsys):
+    second.setattr(processes.time, "sleep", lambda _: pytest.fail("waits"))
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_fault_that_all_met_is_told_by_the_first(monkeypatch):
+    answers(monkeypatch, True, True)
+    with pytest.raises(InputError, match="a fault"):
+        agree(wrong)
+
+
+def test_a_fault_that_all_met_is_not_told_by_the_second(second):
+    answers(second, True, True)
+    second.setattr(processes.time, "sleep", lambda _: None)
+    with pytest.raises(SystemExit, match="2"):
+        agree(wrong)
+
+
+def test_a_fault_of_the_second_alone_is_told_by_it(second):
+    answers(second, False, True)
+    with pytest.raises(InputError, match="a fault"):
+        agree(wrong)
+
+
+def test_a_fault_of_another_process_ends_this_one(monkeypatch):
+    answers(monkeypatch, False, True)
+    monkeypatch.setattr(processes.time, "sleep", lambda _: None)
+    with pytest.raises(SystemExit, match="2"):
+        agree(lambda: 3)
+
+
+def test_the_second_process_prints_nothing(second, capsys):
+    with printed_once():
+        print("a note")
+    assert capsys.readouterr().out == ""
+
+
+def test_the_first_process_prints(capsys):
+    with printed_once():
+        print("a note")
+    assert capsys.readouterr().out == "a note\n"
