@@ -148,7 +148,7 @@ def test_the_page_counts_the_truncated_runs_of_instance_12():
         for arm in arms
     )
     told = f"{vanilla} of 8 vanilla runs, {high + low} of 16 penalty runs and {most} of 8 judge-most runs"
-    assert f"In instance 12 {told} end with more than 5 % truncated" in when_it_pays()
+    assert f"In instance 12, {told} end with more than 5 % truncated" in when_it_pays()
 
 
 def test_the_tenth_record_counts_the_runs_that_left_without_judging():
