@@ -37,14 +37,13 @@ TABLES: dict[str, tuple[Callable[[], list[str]], ...]] = {
     "when-it-pays.md": (
         *map(dose_table, DOSES),
         ends.table,
-        decoded.table,
-        sharpening.table,
         equal_tokens.table,
         contrasts.table,
         between_bases.table,
         page.table,
         coverage.table,
     ),
+    "when-it-pays-tables.md": (decoded.table, sharpening.table),
     "diagnosis.md": (bases.table,),
 }
 

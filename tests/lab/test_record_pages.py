@@ -6,12 +6,14 @@ import re
 import pytest
 
 from benchmarks.lab import dose
-from benchmarks.lab.checks import LAST, learnt
+from benchmarks.lab.checks import FEWEST, LAST, learnt
 from benchmarks.lab.measured import RESULTS
 from benchmarks.lab.pairs import end
 from judgerlvr.config.load import ROOT
 
 TURNS = "chain-92-05-fresh-"
+LATER = {f"2026-11-30-h200-{record}" for record in ("eighth", "ninth", "tenth")}
+UNJUDGED = ("vanilla", "penalty-high", "penalty-low")
 # Record, first cell of the row on its page, octet. A row has the ranges of accuracy and tokens over all runs.
 RANGES = [
     ("2026-11-29-h200-fifth", "vanilla, instance 1", "fresh-1/octet-vanilla"),
@@ -25,6 +27,7 @@ RANGES = [
             ("seventh", 6, ("vanilla", "judge-20", "penalty-high", "penalty-low")),
             ("eighth", 8, ("vanilla", "judge-until", "penalty-high", "penalty-low")),
             ("ninth", 10, ("vanilla", "penalty-high", "penalty-low")),
+            ("tenth", 12, ("vanilla", "penalty-high", "penalty-low")),
         )
         for arm in arms
     ),
@@ -94,9 +97,7 @@ def test_the_page_has_the_rechecks_of_instance_8():
 
 
 def test_the_page_counts_truncated_vanilla_runs_before_instance_8():
-    files = [
-        file for file in RESULTS.rglob("octet-vanilla.json") if "eighth" not in str(file) and "ninth" not in str(file)
-    ]
+    files = [file for file in RESULTS.rglob("octet-vanilla.json") if not set(file.parts) & LATER]
     octets = [json.loads(file.read_text()) for file in files]
     cut = [
         end(run["curve"], "truncated") > 0.05
@@ -110,7 +111,7 @@ def test_the_page_counts_truncated_vanilla_runs_before_instance_8():
 
 
 def test_the_seventh_record_counts_the_doses():
-    runs = [run for run in dose.doses() if not run.record.endswith(("eighth", "ninth"))]
+    runs = [run for run in dose.doses() if run.record not in LATER]
     low, high = ([run.left for run in runs if (run.learnt >= 0.25) is above] for above in (False, True))
     text = page("2026-11-30-h200-seventh")
     assert f"{len(runs)} runs, both arms, both rates" in text
@@ -129,14 +130,36 @@ def test_the_eighth_record_has_the_doses_by_step():
     assert round(formed[30][0], 2) == 0.98
 
 
-def test_the_ninth_record_has_each_run_of_instance_10():
-    octet = json.loads((RESULTS / f"2026-11-30-h200-ninth/{TURNS}10/octet-judge-most.json").read_text())
-    text = page("2026-11-30-h200-ninth")
+@pytest.mark.parametrize(("record", "number", "step"), [("ninth", 10, 25), ("tenth", 12, 35)])
+def test_a_record_has_each_run_of_judge_most(record, number, step):
+    octet = json.loads((RESULTS / f"2026-11-30-h200-{record}/{TURNS}{number}/octet-judge-most.json").read_text())
+    text = page(f"2026-11-30-h200-{record}")
     for run in octet["runs"]:
         curve = run["curve"]
         last = [f"{sum(point[name] for point in curve[-LAST:]) / LAST:.2f}" for name in ("rechecks", "accuracy")]
-        row = f"| {run['seed']} | {learnt(at(curve, 25)):.3f} | {last[0]} | {last[1]} |"
+        row = f"| {run['seed']} | {learnt(at(curve, step)):.3f} | {last[0]} | {last[1]} |"
         assert row.replace(" 0.", " .") in text
+
+
+def test_the_page_counts_the_truncated_runs_of_instance_12():
+    arms = ("vanilla", "penalty-high", "penalty-low", "judge-most")
+    vanilla, high, low, most = (
+        sum(end(curve, "truncated") > 0.05 for curve in curves("2026-11-30-h200-tenth", f"{TURNS}12/octet-{arm}"))
+        for arm in arms
+    )
+    told = f"{vanilla} of 8 vanilla runs, {high + low} of 16 penalty runs and {most} of 8 judge-most runs"
+    assert f"In instance 12, {told} end with more than 5 % truncated" in when_it_pays()
+
+
+def test_the_tenth_record_counts_the_runs_that_left_without_judging():
+    arms = {arm: curves("2026-11-30-h200-tenth", f"chain-92-15/octet-{arm}") for arm in UNJUDGED}
+    gone = {arm: [curve for curve in runs if end(curve, "rechecks") < FEWEST] for arm, runs in arms.items()}
+    assert [len(runs) for runs in gone.values()] == [1, 1, 3]
+    short = [end(curve, "accuracy") for runs in arms.values() for curve in runs if end(curve, "tokens") < 44]
+    assert (len(short), round(min(short), 2), round(max(short), 2)) == (6, 0.86, 0.95)
+    assert "These six end at 43 tokens and .86 to .95." in page("2026-11-30-h200-tenth")
+    every = sum(map(len, arms.values()))
+    assert f"five of {every} vanilla and penalty runs left without judging" in when_it_pays()
 
 
 def test_the_pages_count_the_runs_that_left_after_twenty_steps():
