@@ -24,7 +24,7 @@ WORLDS = {
     "gate-s-05": "gate-s",
     "gate-a-polarity-05": "gate-a-polarity",
     "gate-s-polarity-05": "gate-s-polarity",
-    "demo-05": "demo",
+    "demo-40": "demo",
 }
 
 
@@ -83,4 +83,4 @@ def test_a_case_of_the_diagnosis_names_the_family_of_its_world():
     assert families["chain-92-05"] == FAMILIES[True]
     assert families["twin-92-05"] == FAMILIES[False]
     assert families["gate-a-05"] == families["gate-s-polarity-05"] == GATES
-    assert families["demo-05"] == DEMO
+    assert families["demo-40"] == DEMO
