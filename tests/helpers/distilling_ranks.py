@@ -38,7 +38,7 @@ class Ended(NamedTuple):
 class Sharding(OneDevice):
     """The Trainer's settings with FSDP2, which the command chooses on GPUs alone.
 
-    Accelerate shards on each kind of device but a CPU, so the processes pass for those of another kind.
+    Accelerate shards on each kind of device but a CPU, so each process passes for one of another kind.
     """
 
     def __init__(self, **settings):
@@ -48,7 +48,7 @@ class Sharding(OneDevice):
 
 
 def power_fails():
-    """Rank 0 is killed, and ``distil`` kills the others then. A rank that died earlier would be an error for rank 0."""
+    """Rank 0 is killed, and then ``distil`` kills the other ranks. A rank that died earlier would be an error for rank 0."""
     if os.environ["RANK"] != "0":
         time.sleep(60)
     dies()

@@ -1,4 +1,4 @@
-"""The trained HySparse2 base, and texts of the tiny world that it was trained on."""
+"""The trained HySparse2 base, and texts of its tiny world."""
 
 import random
 
