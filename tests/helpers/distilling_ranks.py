@@ -1,4 +1,4 @@
-"""Gloo ranks on the CPU that distil, and ways to kill ranks. Forks of one server spare each rank its imports."""
+"""Gloo ranks on the CPU that distil, and ways to kill ranks. Forks of one server spare all ranks the imports."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ class Sharding(OneDevice):
 
 
 def power_fails():
-    """Rank 0 is killed, and then ``distil`` kills the other ranks. A rank that died earlier would be an error for rank 0."""
+    """Rank 0 is killed first, since the death of another rank is an error there. ``distil`` kills the others."""
     if os.environ["RANK"] != "0":
         time.sleep(60)
     dies()

@@ -1,4 +1,4 @@
-"""The trained HySparse2 base, and texts of its tiny world."""
+"""The trained HySparse2 base, and texts of the tiny world."""
 
 import random
 
@@ -15,7 +15,7 @@ BASE = base_path("hysparse2")
 
 
 def trained_base():
-    """The base in evaluation mode, its weights in float32."""
+    """The base in evaluation mode, with weights in float32."""
     return AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32).eval()
 
 
