@@ -103,7 +103,9 @@ def distil(folder: Path, arguments, world=2, fault=None, sharded=False) -> Ended
     port = free_port()
     given = [(rank, world, port, folder, arguments, fault, sharded) for rank in range(world)]
     ranks = [context.Process(target=_rank, args=one) for one in given]
-    for rank in ranks:
+    for number, rank in enumerate(ranks):
+        for name in ("out", "err"):
+            (folder / f"{number}.{name}").touch()
         rank.start()
     _end_together(ranks)
     texts = [[(folder / f"{rank}.{name}").read_text() for rank in range(world)] for name in ("out", "err")]
@@ -122,7 +124,7 @@ def _end_together(ranks):
 
 def _rank(rank, world, port, folder, arguments, fault, sharded):
     for number, name in ((1, "out"), (2, "err")):
-        os.dup2(os.open(folder / f"{rank}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+        os.dup2(os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_TRUNC), number)
     # A fork of the server need not write to the server's own streams.
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

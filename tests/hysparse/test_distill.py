@@ -274,7 +274,8 @@ def test_what_cannot_go_on_is_one_line(command, tmp_path, capsys):
     wrong["was 0.0003 at the first start"] = [*command, "--resume", "--lr", "1e-3"]
     wrong["finished"] = [*elsewhere(command, done), "--resume"]
     wrong["no distillation"] = [*elsewhere(command, tmp_path / "source"), "--resume"]
-    wrong["something is there already"] = command
+    wrong["a distillation that did not end; go on with --resume"] = command
+    wrong["something is there already; give a name"] = elsewhere(command, done)
     wrong["not a HySparse model"] = [*elsewhere(command[: -len(SMALL)], tmp_path / "x"), "--student", command[0]]
     wrong["--window is for a conversion"] = [*elsewhere(command[: -len(SMALL)], tmp_path / "x"), "--student", str(done)]
     wrong["--window is for a conversion"] += ["--window", "6"]

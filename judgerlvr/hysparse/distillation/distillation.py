@@ -29,14 +29,20 @@ from judgerlvr.hysparse.conversion.conversion_plan import (
     distilling_line,
     largest_pass,
 )
-from judgerlvr.hysparse.conversion.derived_files import check_new, copy_files
+from judgerlvr.hysparse.conversion.derived_files import copy_files
 from judgerlvr.hysparse.conversion.model_limits import check_texts, reach_notes
 from judgerlvr.hysparse.conversion.options import SHAPE, given
 from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
 from judgerlvr.hysparse.conversion.spent import spending
 from judgerlvr.hysparse.conversion.texts import Packed, read_texts, split_texts
 from judgerlvr.hysparse.distillation.checkpoints import CHECKPOINTS, Sealing, Settings, last_checkpoint
-from judgerlvr.hysparse.distillation.distillation_folder import check_folder, make_folder, settings_of, write_curve
+from judgerlvr.hysparse.distillation.distillation_folder import (
+    check_folder,
+    check_free,
+    make_folder,
+    settings_of,
+    write_curve,
+)
 from judgerlvr.hysparse.distillation.distiller import (
     Distiller,
     check_schedule,
@@ -69,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     halves = precision == "bf16"
     arguments = same(lambda: trainer_arguments(options, options.out / CHECKPOINTS, device, halves))
     first = is_first()
-    agree(lambda: check_new(options.out) if first and not options.resume else None)
+    agree(lambda: check_free(options.out) if first and not options.resume else None)
     config, heldout, rest = agree(lambda: read_all(options))
     rows = heldout, rest
     settings = agree(lambda: settings_of(options, precision, arguments.world_size, rows) if first else {})

@@ -58,6 +58,14 @@ def _tokens_sha256(rows: Sequence[Packed]) -> str:
     return digest.hexdigest()
 
 
+def check_free(out: Path) -> None:
+    """Raise InputError as ``check_new``. For a distillation that did not end, the line names ``--resume``."""
+    if (out / SETTINGS).is_file() and not (out / "config.json").exists():
+        problem = "something is there already, a distillation that did not end"
+        raise InputError(problem, "go on with --resume, or give a name that is free", file=out)
+    check_new(out)
+
+
 def check_folder(options: argparse.Namespace, settings: Settings) -> None:
     """Check that this run may make the folder, or may go on with it.
 
@@ -66,7 +74,7 @@ def check_folder(options: argparse.Namespace, settings: Settings) -> None:
     """
     file = options.out / SETTINGS
     if not options.resume:
-        check_new(options.out)
+        check_free(options.out)
         return
     if not file.exists():
         if _is_blank(options.out):
