@@ -24,6 +24,7 @@ from judgerlvr.tinyworld.task import WorldConfig
 from judgerlvr.tinyworld.tokenizer import train_tokenizer
 from judgerlvr.tinyworld.trace_parsing import read_response
 from judgerlvr.tinyworld.traces import Style, Tracer
+from tests.lab.reliability import check_facts
 
 CPU = torch.device("cpu")
 GROUP, SEEDS = 16, (0, 1)
@@ -142,15 +143,7 @@ def test_traces_of_the_base_are_usable_and_copied(sampled):
 
 def test_facts_are_as_reliable_in_judging_as_in_solving(sampled):
     _, world, problems, traces = sampled
-    draw = torch.Generator().manual_seed(4)
-    candidate = world.candidates(problems, draw)
-    judging = world.judge_counts(problems, candidate, world.judge_traces(problems, candidate, draw))
-    over = []
-    for counted in (world.counts(problems, traces), judging):
-        total = {name: float(value.sum()) for name, value in counted.items()}
-        over.append((total["unreliable_right"] - total["unreliable_belief"]) / total["unreliable"])
-        assert total["reliable_right"] / total["reliable"] == pytest.approx(0.98, abs=0.01)
-    assert over == pytest.approx([0.0, 0.0], abs=0.015)
+    check_facts(world, problems, traces)
 
 
 def test_verdicts_follow_checks(sampled):

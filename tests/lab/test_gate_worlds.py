@@ -14,6 +14,7 @@ from benchmarks.lab.judge_pool import Pool, pairs_of
 from benchmarks.lab.map import main as draw_map
 from benchmarks.lab.worlds.base import repeat
 from benchmarks.lab.worlds.making import make_world
+from tests.lab.reliability import check_facts
 
 CPU = torch.device("cpu")
 CELLS = [cell.name for cell in gate_cells()]
@@ -112,15 +113,7 @@ def test_greedy_decoding_would_not_recheck(sampled):
 
 def test_facts_are_as_reliable_in_judging_as_in_solving(sampled):
     _, world, problems, traces = sampled
-    draw = torch.Generator().manual_seed(4)
-    candidate = world.candidates(problems, draw)
-    judging = world.judge_counts(problems, candidate, world.judge_traces(problems, candidate, draw))
-    over = []
-    for counted in (world.counts(problems, traces), judging):
-        total = {name: float(value.sum()) for name, value in counted.items()}
-        over.append((total["unreliable_right"] - total["unreliable_belief"]) / total["unreliable"])
-        assert total["reliable_right"] / total["reliable"] == pytest.approx(0.98, abs=0.01)
-    assert over == pytest.approx([0.0, 0.0], abs=0.015)
+    check_facts(world, problems, traces)
 
 
 def test_candidates_are_right_in_half_and_verdicts_follow_checks(sampled):
