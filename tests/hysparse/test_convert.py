@@ -114,7 +114,7 @@ OTHERS = {
     "num_hidden_layers": 5,
     "num_attention_heads": 64,
     "num_key_value_heads": 2,
-    "head_dim": 64,
+    "head_dim": 32,
     "hidden_act": "gelu",
     "max_position_embeddings": 4096,
     "initializer_range": 0.1,
