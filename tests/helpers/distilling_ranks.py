@@ -9,7 +9,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import NamedTuple
 
-from accelerate import DistributedType, PartialState
+from accelerate import Accelerator, DistributedType, PartialState
 from transformers import Trainer
 
 from judgerlvr.hysparse.distill import main
@@ -84,6 +84,18 @@ def power_cut_before_the_seal(rank):
 def rank_1_is_killed_before_the_first_step(rank):
     if rank == 1:
         _before(Distiller, "compute_loss", lambda trainer: True, dies)
+
+
+def tells_gradient_norms(rank):
+    """No fault: each step prints the norm before clipping, of which ranks with shards may hold a part each."""
+    honest = Accelerator.clip_grad_norm_
+
+    def telling(*given, **named):
+        norm = honest(*given, **named)
+        print("gradient norm", float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm), flush=True)
+        return norm
+
+    Accelerator.clip_grad_norm_ = telling
 
 
 def _before(owner, method, is_time, end):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import fields
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 from transformers.models.qwen3_moe.modeling_qwen3_moe import apply_rotary_pos_emb
 
-from judgerlvr.hysparse.conversion.conversion import convert
+from judgerlvr.hysparse.conversion.conversion import config_from, convert
 from judgerlvr.hysparse.conversion.options import InitialValues
 from judgerlvr.hysparse.convert import main
+from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import source_layer
 from rewards.errors import InputError
 from tests.helpers.hysparse_models import logits_of, random_ids
@@ -33,12 +35,32 @@ CLOSED, OPEN, NO_SINK = 0.0, 1.0, -float("inf")
 WIDE = {"sparse_ratio": 2, "select_block": 8, "select_tokens": 64}
 
 
-def make_source(family):
+CONFIGS = {"qwen3": Qwen3Config, "qwen3_moe": Qwen3MoeConfig}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
+# Released models differ in these from the defaults of transformers.
+SETTINGS = {
+    "defaults": {},
+    "theta": {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0}},
+    "yarn": {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0}},
+    "eps": {"rms_norm_eps": 0.1},
+    "bias": {"attention_bias": True},
+    "norm_topk_prob": {"norm_topk_prob": True},
+}
+SOURCES = [(family, name) for family in CONFIGS for name in SETTINGS if "moe" in family or "topk" not in name]
+
+
+def make_source(family, setting="defaults"):
     torch.manual_seed(0)
+    sizes = SIZES | SETTINGS[setting]
     if family == "qwen3":
-        return Qwen3ForCausalLM(Qwen3Config(**SIZES)).eval()
-    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64}
-    return Qwen3MoeForCausalLM(Qwen3MoeConfig(**SIZES, **experts)).eval()
+        model = Qwen3ForCausalLM(Qwen3Config(**sizes)).eval()
+    else:
+        model = Qwen3MoeForCausalLM(Qwen3MoeConfig(**sizes, **EXPERTS)).eval()
+    with torch.no_grad():
+        # transformers begins with biases of 0.
+        for bias in [tensor for name, tensor in model.named_parameters() if name.endswith("bias")]:
+            bias.normal_(std=0.1)
+    return model
 
 
 @torch.no_grad()
@@ -70,11 +92,93 @@ def test_all_blocks_through_the_sparse_gate_equal_a_hand_built_twin(family):
     assert (expected - logits_of(source, ids)).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("family", ["qwen3", "qwen3_moe"])
-def test_a_window_over_everything_through_its_gate_equals_the_source(family):
-    source, ids = make_source(family), random_ids(2, LENGTH)
+@pytest.mark.parametrize(("family", "setting"), SOURCES)
+def test_a_window_over_everything_through_its_gate_equals_the_source(family, setting):
+    source, ids = make_source(family, setting), random_ids(2, LENGTH)
     model = convert(source, InitialValues(CLOSED, OPEN, NO_SINK), sliding_window=LENGTH, **WIDE)
     torch.testing.assert_close(logits_of(model, ids), logits_of(source, ids), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("family", "setting"), [pair for pair in SOURCES if pair[1] != "defaults"])
+def test_each_setting_of_a_source_changes_its_logits(family, setting):
+    """Else the identity could not tell a lost setting."""
+    ids = random_ids(2, LENGTH)
+    assert (logits_of(make_source(family, setting), ids) - logits_of(make_source(family), ids)).abs().max() > 1e-3
+
+
+# A value of each field that a source has and a conversion carries, other than the source's default.
+OTHERS = {
+    "vocab_size": 512,
+    "hidden_size": 512,
+    "intermediate_size": 128,
+    "num_hidden_layers": 5,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "hidden_act": "gelu",
+    "max_position_embeddings": 4096,
+    "initializer_range": 0.1,
+    "rms_norm_eps": 1e-5,
+    "tie_word_embeddings": True,
+    "rope_parameters": {"rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0},
+    "attention_bias": True,
+    "pad_token_id": 5,
+    "bos_token_id": 6,
+    "eos_token_id": [7, 8],
+    "dtype": "bfloat16",
+    "num_experts": 16,
+    "num_experts_per_tok": 4,
+    "moe_intermediate_size": 96,
+    "norm_topk_prob": True,
+    "decoder_sparse_step": 2,
+    "mlp_only_layers": [1],
+    "output_router_logits": True,
+    "router_aux_loss_coef": 0.01,
+}
+CALL = "a choice of a call, and not of the model"
+CLASSES = "only a classifier reads the field"
+# Fields that both configurations have and a conversion leaves, with the reason.
+LEFT = {
+    "transformers_version": "written at each save",
+    "architectures": "written at each save, and the class is another",
+    "output_hidden_states": CALL,
+    "return_dict": CALL,
+    "use_cache": CALL,
+    "chunk_size_feed_forward": "neither model reads the field",
+    "is_encoder_decoder": "neither model has an encoder",
+    "id2label": CLASSES,
+    "label2id": CLASSES,
+    "problem_type": CLASSES,
+    "use_sliding_window": "a source with windows is refused",
+    "sliding_window": "the window is HySparse's own, and a source with windows is refused",
+    "layer_types": "the placement of full layers is HySparse's own",
+    "attention_dropout": "HySparse has no dropout",
+}
+# A Qwen3-MoE configuration has a head dim where config.json names one, and no such field.
+SHARED = {("qwen3_moe", "head_dim")} | {
+    (family, field.name)
+    for family, config in CONFIGS.items()
+    for field in fields(config)
+    if field.name in {own.name for own in fields(HySparseConfig)}
+}
+
+
+@pytest.mark.parametrize(("family", "field"), sorted(pair for pair in SHARED if pair[1] not in LEFT))
+def test_a_field_of_the_source_is_carried(family, field):
+    plain, source = CONFIGS[family](), CONFIGS[family](**{field: OTHERS[field]})
+    assert getattr(source, field) != getattr(plain, field, None)
+    assert getattr(config_from(source), field) == getattr(source, field)
+
+
+def test_a_source_that_names_no_head_dim_splits_its_hidden_size():
+    config = Qwen3MoeConfig(num_hidden_layers=1)
+    with torch.device("meta"):
+        model = Qwen3MoeForCausalLM(config)
+    assert config_from(config).head_dim == model.model.layers[0].self_attn.head_dim == 64
+
+
+def test_a_field_that_is_left_is_one_of_both_configurations_and_is_not_carried():
+    assert LEFT.keys() <= {field for _, field in SHARED} - OTHERS.keys()
 
 
 def test_default_start_gives_new_parts_a_gradient():

@@ -78,6 +78,19 @@ def goes_on_to(whole, root, out, tmp_path, sharded):
     return ended
 
 
+def test_two_ranks_make_the_gradients_of_one(root, tmp_path, sharded):
+    """Before clipping and Adam, which hide a factor. The rows of the first four steps lie within an epoch."""
+    norms = []
+    for world in (1, 2):
+        given = command(root, tmp_path / str(world))
+        fault, shards = ranks.tells_gradient_norms, sharded and world > 1
+        ended = distil(tmp_path / f"log-{world}", given, world, fault=fault, sharded=shards)
+        told = [line.split() for line in ended.out[0].splitlines() if line.startswith("gradient norm")]
+        norms.append([float(words[-1]) for words in told])
+    assert len(norms[0]) == 6
+    assert norms[1][:4] == pytest.approx(norms[0][:4], rel=1e-3)
+
+
 def test_the_seal_holds_for_the_files_of_both_ranks(cut, root):
     folders = sorted((cut / "checkpoints").iterdir())
     assert [folder.name for folder in folders] == ["checkpoint-2", "checkpoint-4"]

@@ -156,3 +156,13 @@ def test_gaps_of_kv_outer_kernels_inside_vllm():
     assert float(re.search(r"^\| limit.*\| ([\d.]+) \|$", record, re.MULTILINE)[1]) == round(
         1.5 * float(gaps[1]) + 0.01, 4
     )
+
+
+def test_the_documented_union_is_the_one_at_which_the_kernel_changes():
+    """In blocks too, at the page's blocks a query. The source is read as text, since a CPU may lack Triton."""
+    code = (ROOT / "judgerlvr/hysparse/ops/triton/overlap.py").read_text()
+    [spread] = map(float, re.findall(r"^    spread: float = (\S+)$", code, re.MULTILINE))
+    page = " ".join((ROOT / "docs/hysparse.md").read_text().split())
+    told = re.search(r"From ([\d.]+) times on, .*? That is (\d+) blocks of 16 queries at (\d+) blocks a query", page)
+    assert told is not None
+    assert (float(told[1]), int(told[2])) == (spread, int(spread * int(told[3])))

@@ -105,6 +105,14 @@ def test_greedy_takes_the_cheapest_layer_at_each_step():
     assert kinds == kinds_of("fssss")
 
 
+def test_of_equal_losses_the_lower_layer_wins(monkeypatch):
+    """The losses come with the highest layer first, so that their order decides nothing."""
+    honest = placements.losses_of_flips
+    monkeypatch.setattr(placements, "losses_of_flips", lambda *given: dict.fromkeys(sorted(honest(*given))[::-1], 1.0))
+    path = greedy(Stack(make_source(), START, **BITE), batches_of(packed_texts(1), 1))
+    assert [kinds for kinds, _ in path] == [kinds_of(row) for row in ("fffff", "fsfff", "fssff", "fsssf", "fssss")]
+
+
 @pytest.mark.parametrize("layers", [3, 6])
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_search_adds_gates_and_sinks_and_no_weight(layers, tied):

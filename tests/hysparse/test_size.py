@@ -39,6 +39,17 @@ def test_kv_bytes_match_a_real_cache():
     assert arrangements(model.config, context, batch=2)["HySparse"].kv_bytes == 2 * (held + missing)
 
 
+@pytest.mark.parametrize("context", [1, 50, 10_000])
+def test_a_window_layer_keeps_no_more_than_the_context(context):
+    """With fewer tokens than the window, the window hybrid keeps what full attention keeps."""
+    config = preset("small")
+    assert 50 < config.sliding_window < 10_000
+    _, full, near = (row.kv_bytes for row in arrangements(config, context, 1).values())
+    share = min(context, config.sliding_window) / context
+    fulls, layers = len(config.full_layers), config.num_hidden_layers
+    assert near == full * (fulls + (layers - fulls) * share) / layers
+
+
 # FP8 without scales, 2^20 tokens, gigabytes of 10^9 bytes: the figures of arXiv 2609.26368.
 SECOND_PAPER = {"hysparse2-vs-window": 12.09, "hysparse2-vs-hysparse": 6.72, "hysparse2": 2.69}
 

@@ -40,7 +40,6 @@ COPIED = (
     "num_hidden_layers",
     "num_attention_heads",
     "num_key_value_heads",
-    "head_dim",
     "hidden_act",
     "max_position_embeddings",
     "initializer_range",
@@ -60,6 +59,7 @@ COPIED_EXPERTS = (
     "norm_topk_prob",
     "decoder_sparse_step",
     "mlp_only_layers",
+    "output_router_logits",
     "router_aux_loss_coef",
 )
 
@@ -77,7 +77,14 @@ def config_from(source: PretrainedConfig, **changes: Any) -> HySparseConfig:
         raise InputError("the source turns a part of each head", "start from a model that turns whole heads")
     names = COPIED + (COPIED_EXPERTS if source.model_type == "qwen3_moe" else ())
     fields = {name: getattr(source, name) for name in names}
+    fields["head_dim"] = head_dim_of(source)
     return HySparseConfig(**{**fields, "qk_norm": True, "gate_bias": True, **changes})
+
+
+def head_dim_of(source: PretrainedConfig) -> int:
+    """Head dim of the source. A Qwen3-MoE configuration may name none, and transformers then splits the hidden size."""
+    dims: int = getattr(source, "head_dim", None) or source.hidden_size // source.num_attention_heads
+    return dims
 
 
 def convert(source: PreTrainedModel, start: InitialValues | None = None, **changes: Any) -> HySparseForCausalLM:
