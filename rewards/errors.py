@@ -31,6 +31,7 @@ ENDING = (signal.SIGTERM, signal.SIGUSR1)
 MACHINE = {
     errno.ENOSPC: ("no space left on the device", "free some space, then give the same command again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, then give the same command again"),
+    errno.EFBIG: ("a file grew over the largest size allowed", "raise the limit (ulimit -f), or write elsewhere"),
     errno.EMFILE: ("too many open files", "raise the limit (ulimit -n), then give the same command again"),
 }
 

@@ -8,20 +8,22 @@ from typing import Any
 
 from data.importing.faults import RowFault
 
+# Problem and remedy.
+HALF_PAIR = ("holds half of a surrogate pair, which is no character", "write the whole character")
 _HALF = re.compile(r"[\ud800-\udfff]")
 
 
 def refuse_half_pairs(row: Mapping[str, Any]) -> None:
     """Raises RowFault for a column whose text, at any depth, holds half of a surrogate pair."""
     for name, value in row.items():
-        if not _is_whole(value):
-            problem = "holds half of a surrogate pair, which is no character"
-            raise RowFault(problem, "write the whole character", name if _is_whole(name) else "")
+        if not is_whole(value):
+            raise RowFault(*HALF_PAIR, name if is_whole(name) else "")
 
 
-def _is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
+    """Whether every text in a value, at any depth, is free of half surrogate pairs."""
     if isinstance(value, str):
         return value.isascii() or _HALF.search(value) is None
     if isinstance(value, Mapping):
-        return all(_is_whole(part) for pair in value.items() for part in pair)
-    return all(map(_is_whole, value)) if isinstance(value, list | tuple) else True
+        return all(is_whole(part) for pair in value.items() for part in pair)
+    return all(map(is_whole, value)) if isinstance(value, list | tuple) else True

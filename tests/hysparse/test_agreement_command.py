@@ -1,13 +1,26 @@
 """The comparison outside training: figures over tokens, and arguments of vLLM's engine from the command line."""
 
+import shutil
+
 import pytest
 import torch
 
 from judgerlvr.cli import parse_engine_options
-from judgerlvr.hysparse.agreement.__main__ import parse_arguments
-from judgerlvr.hysparse.agreement.comparison import SequenceComparison, engine_settings, figures
+from judgerlvr.hysparse.agreement import comparison
+from judgerlvr.hysparse.agreement.__main__ import main, parse_arguments
+from judgerlvr.hysparse.agreement.comparison import (
+    SequenceComparison,
+    check_tokens,
+    engine_settings,
+    figures,
+    read_model_config,
+)
 from judgerlvr.hysparse.agreement.measures import Agreement
+from judgerlvr.tinyworld.making.checkpoint import base_path
 from rewards.errors import InputError
+from tests.helpers.checkpoint_faults import edit_config
+
+BASE = base_path("hysparse")
 
 
 def compared(gaps, differing, must):
@@ -97,3 +110,38 @@ def test_an_engine_argument_that_would_spoil_the_comparison_is_refused(name):
 )
 def test_values_of_engine_arguments(value, expected):
     assert parse_engine_options([f"key={value}"]) == {"key": expected}
+
+
+@pytest.mark.parametrize("prompt", [1, 2, 100, 382, 509, 510])
+def test_prompt_and_response_may_fill_the_context_and_no_more(prompt):
+    """The base's context is 512 tokens."""
+    config = read_model_config(BASE)
+    words = [str(BASE), "--prompt-tokens", str(prompt), "--new-tokens"]
+    check_tokens(parse_arguments([*words, str(512 - prompt)]), config)
+    with pytest.raises(InputError, match="are 513 together, and the model's context is 512 tokens"):
+        check_tokens(parse_arguments([*words, str(513 - prompt)]), config)
+
+
+def test_a_stretched_context_is_the_limit(tmp_path):
+    model = shutil.copytree(BASE, tmp_path / "model")
+    edit_config(model, rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4})
+    check_tokens(
+        parse_arguments([str(model), "--prompt-tokens", "1000", "--new-tokens", "24"]), read_model_config(model)
+    )
+
+
+@pytest.mark.parametrize("value", ["long", 0, -1, 1.5, [512], True])
+def test_a_context_that_is_no_number_is_one_line(value, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(comparison, "roll_out", lambda *_: pytest.fail("an engine was started"))
+    model = shutil.copytree(BASE, tmp_path / "model")
+    edit_config(model, max_position_embeddings=value)
+    assert main([str(model)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_place_without_a_model_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder" / "config.json").mkdir(parents=True)
+    for name in ("nowhere", "file", "folder", "file/deeper"):
+        assert main([str(tmp_path / name)]) == 2
+        assert capsys.readouterr().err.count("\n") == 1

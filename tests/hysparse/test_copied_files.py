@@ -116,6 +116,40 @@ def test_a_conversion_with_tokenizer_has_no_such_line(name, source, made, tmp_pa
     assert WARNING not in capsys.readouterr().out
 
 
+BROKEN = {
+    "half": lambda content: content[: len(content) // 2],
+    "garbage": lambda content: b"\xff\x00garbage",
+    "no JSON": lambda content: b"{{",
+    "a list": lambda content: b"[]",
+    "a word": lambda content: b'"word"',
+    "more": lambda content: content + b"}",
+}
+READ = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
+
+
+@pytest.mark.parametrize("file", READ)
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_is_one_line_in_every_command(case, file, source, made, tmp_path, capsys, monkeypatch):
+    """Each file is copied, and transformers would take something else in the place of some."""
+    for module in ("conversion.converting", "distillation.distillation"):
+        monkeypatch.setattr(f"judgerlvr.hysparse.{module}.read_model", lambda *_: pytest.fail("a model was loaded"))
+    (source / file).write_bytes(BROKEN[case]((source / file).read_bytes()))
+    for command in ("convert", "plan", "search", "distill", "distill plan"):
+        main, arguments = command_of(command, source, made, tmp_path / "out")
+        assert exit_code_of(main, arguments) == 2, command
+        error = capsys.readouterr().err
+        assert str(source) in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_vocabulary_without_settings_is_converted_or_refused_by_its_content(source, made, tmp_path):
+    (source / "tokenizer_config.json").unlink()
+    main, arguments = command_of("convert", source, made, tmp_path / "out")
+    assert main(arguments) == 0
+    (source / "tokenizer.json").write_text("{}")
+    assert exit_code_of(main, [arguments[0], str(tmp_path / "other"), *arguments[2:]]) == 2
+
+
 @pytest.mark.parametrize("lose", LOSSES)
 @pytest.mark.parametrize("name", ["search", "distill", "distill plan"])
 def test_texts_without_tokenizer_are_one_line(name, lose, source, made, tmp_path, capsys):

@@ -2,17 +2,20 @@
 
 import errno
 import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from judgerlvr.hysparse.conversion import conversion
+from judgerlvr.hysparse.conversion import conversion, derived_files
 from judgerlvr.hysparse.conversion.conversion import adopt, config_from, save
-from judgerlvr.hysparse.conversion.derived_files import check_new
+from judgerlvr.hysparse.conversion.derived_files import check_new, check_outside
 from judgerlvr.hysparse.conversion.options import InitialValues
 from judgerlvr.hysparse.convert import main as run_convert
 from judgerlvr.hysparse.distill import main as run_distill
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
-from rewards.errors import InputError
+from rewards.errors import MACHINE, InputError
 from tests.helpers.commands import exit_code_of
 from tests.helpers.tiny_sources import SHAPE, contents, distilling, searching, write_source, write_texts
 
@@ -21,6 +24,7 @@ from tests.helpers.tiny_sources import SHAPE, contents, distilling, searching, w
 def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("made")
     write_source(root / "source")
+    assert run_convert([str(root / "source"), str(root / "student"), *SHAPE]) == 0
     write_texts(root / "texts.jsonl")
     return root
 
@@ -83,6 +87,75 @@ def test_a_command_tells_a_bad_name_before_the_work(command, name, made, tmp_pat
     assert exit_code_of(main, [str(made / "source"), f"{tmp_path}/{name}", *extra]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert contents(tmp_path) == {}
+
+
+FOLDER = "additional_chat_templates"
+# From the folder with "source", "student", "elsewhere" and the link "to" to "source". Templates of the source link to
+# "elsewhere".
+INSIDE = ("source/out", f"source/{FOLDER}/out", "source/new/deep/out", "to/out", f"to/{FOLDER}/new/out")
+INSIDE += ("source/../to/out", "elsewhere/out", "elsewhere/new/out", f"source/{FOLDER}/more/out")
+
+
+@pytest.fixture
+def linked(made, tmp_path):
+    for name in ("source", "student"):
+        shutil.copytree(made / name, tmp_path / name)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "source" / FOLDER).mkdir()
+    (tmp_path / "source" / FOLDER / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "to").symlink_to("source")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.parametrize("command", ["convert", "plan", "search", "distill", "distill plan", "resume", "student"])
+def test_a_place_inside_a_folder_that_is_read_is_one_line(command, name, made, linked, capsys, monkeypatch):
+    for module in ("conversion.converting", "distillation.distillation", "conversion.search"):
+        monkeypatch.setattr(f"judgerlvr.hysparse.{module}.read_model", lambda *_: pytest.fail("a model was loaded"))
+    texts, before = made / "texts.jsonl", contents(linked)
+    extra = {"convert": SHAPE, "plan": [*SHAPE, "--plan"], "search": searching(texts)}
+    extra |= {"distill": distilling(texts, *SHAPE), "distill plan": distilling(texts, *SHAPE, "--plan")}
+    extra |= {"resume": distilling(texts, *SHAPE, "--resume")}
+    extra |= {"student": distilling(texts, "--student", str(linked / "student"))}
+    main = run_convert if command in ("convert", "plan", "search") else run_distill
+    assert exit_code_of(main, [str(linked / "source"), f"{linked}/{name}", *extra[command]]) == 2
+    error = capsys.readouterr().err
+    assert "give a place outside the models" in error and error.count("\n") == 1
+    assert contents(linked) == before
+
+
+def test_a_place_inside_the_student_is_refused(linked):
+    with pytest.raises(InputError, match="student, which is read"):
+        check_outside(linked / "student" / "out", [linked / "source", linked / "student"])
+
+
+@pytest.mark.parametrize("name", ["out", "source-2/out", "new/out", "source/../out"])
+def test_a_place_beside_the_models_is_taken(name, linked):
+    check_outside(linked / name, [linked / "source", linked / "student", None])
+
+
+@pytest.mark.parametrize("name", ["a", "new/a", "a" * 256, "new/.."])
+def test_a_check_of_a_place_leaves_nothing(name, tmp_path):
+    with suppress(InputError):
+        check_new(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+# As root, permissions allow what these file systems do not.
+@pytest.mark.parametrize("place", ["/proc/out", "/proc/new/out", "/sys/out"])
+def test_a_file_system_that_takes_no_folder_is_told_before_the_work(place):
+    with pytest.raises(InputError, match="give a place that you may write to"):
+        check_new(Path(place))
+
+
+@pytest.mark.parametrize("number", MACHINE)
+def test_a_fault_of_the_machine_is_not_called_a_bad_place(number, tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(derived_files.tempfile, "mkdtemp", fails)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        check_new(tmp_path / "out")
 
 
 @pytest.mark.parametrize("length", [240, 250, 255])

@@ -8,6 +8,8 @@ import pytest
 
 from judgerlvr.config.domains import Range
 from judgerlvr.hysparse import convert, distill, size
+from judgerlvr.hysparse.agreement import __main__ as agreement
+from judgerlvr.hysparse.agreement import comparison
 from judgerlvr.hysparse.conversion import options
 from judgerlvr.hysparse.model.config import LEAST
 from judgerlvr.tinyworld.making.checkpoint import base_path
@@ -21,6 +23,7 @@ COMMANDS = {
     "convert": (convert.main, (*PLACES, *options.SHAPE, *options.COSTS, *options.SEARCHING)),
     "distill": (distill.main, (*PLACES, *options.SHAPE, *options.TRAINING)),
     "size": (size.main, (*options.COSTS, options.KV_DTYPE)),
+    "agreement": (agreement.main, agreement.OPTIONS),
 }
 
 
@@ -37,6 +40,8 @@ def bad_texts(option, draw):
 def good_command(name, tmp_path):
     if name == "size":
         return ["tiny"]
+    if name == "agreement":
+        return [str(base_path("hysparse"))]
     paths = [str(base_path("qwen3")), str(tmp_path / "out")]
     (tmp_path / "texts.jsonl").write_text('{"text": "1"}\n' * 3)
     return [*paths, "--select-block", "16", *(["--texts", str(tmp_path / "texts.jsonl")] if name == "distill" else [])]
@@ -47,6 +52,7 @@ def no_model(monkeypatch):
     """Any read of weights fails the test."""
     for module in ("conversion.converting", "distillation.distillation", "conversion.search"):
         monkeypatch.setattr(f"judgerlvr.hysparse.{module}.read_model", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(comparison, "roll_out", lambda *_: pytest.fail("an engine was started"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -89,6 +95,15 @@ COMBINED = {
         ["--warmup", "201"],
     ],
     "size": [["more"], ["--context"]],
+    "agreement": [
+        ["more"],
+        ["--seed", "9" * 23],
+        ["--engine", "enforce_eager"],
+        ["--engine", "dtype=float32"],
+        ["--prompt-tokens", "600"],
+        ["--new-tokens", "600"],
+        ["--prompt-tokens", "384", "--new-tokens", "129"],
+    ],
 }
 
 
@@ -206,11 +221,16 @@ BROKEN = {
     "not JSON": "{",
     "a list": "[1]",
     "no type": "{}",
+    "empty": "",
+    "two braces": "{{",
+    "a number": "3",
+    "a type that nobody knows": '{"model_type": "mine"}',
+    "a type that is no text": '{"model_type": [1]}',
     "text for a number": '{"model_type": "qwen3", "head_dim": "x"}',
 }
 
 
-@pytest.mark.parametrize("name", ["convert", "distill", "size"])
+@pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_configuration_is_one_line(name, case, tmp_path, capsys, no_model):
     source = tmp_path / "source"

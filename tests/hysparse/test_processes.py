@@ -17,6 +17,7 @@ def wrong():
 def second(monkeypatch):
     """This process is the second of two."""
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     return monkeypatch
 
 
@@ -101,3 +102,29 @@ def test_the_first_process_prints(capsys):
     with printed_once():
         print("a note")
     assert capsys.readouterr().out == "a note\n"
+
+
+NO_NUMBERS = ("abc", "", "-1", "1.5", " 1", "1e3", "0x1", "²", "9" * 30)
+WRONG = [{name: text} for name in processes.NUMBERS for text in NO_NUMBERS]
+WRONG += [{"RANK": "1"}, {"RANK": "2", "WORLD_SIZE": "2"}, {"WORLD_SIZE": "0"}, {"LOCAL_RANK": "3"}]
+
+
+@pytest.mark.parametrize("numbers", WRONG, ids=str)
+def test_a_number_of_a_process_that_torchrun_would_not_give_is_one_line(numbers, monkeypatch, capsys, tmp_path):
+    for name in processes.NUMBERS:
+        monkeypatch.delenv(name, raising=False)
+    for name, text in numbers.items():
+        monkeypatch.setenv(name, text)
+    assert main(["source", str(tmp_path / "out"), "--texts", "texts.jsonl"]) == 2
+    error = capsys.readouterr().err
+    assert "start with torchrun" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("rank", range(4))
+@pytest.mark.parametrize("machines", [1, 2])
+def test_numbers_of_torchrun_are_taken(rank, machines, monkeypatch):
+    here = 4 // machines
+    given = {"RANK": rank, "WORLD_SIZE": 4, "LOCAL_RANK": rank % here, "LOCAL_WORLD_SIZE": here}
+    for name, number in given.items():
+        monkeypatch.setenv(name, str(number))
+    processes.check_numbers()

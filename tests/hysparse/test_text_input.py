@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 import shutil
 
 import pytest
@@ -13,7 +14,7 @@ from judgerlvr.hysparse.conversion.conversion import config_from
 from judgerlvr.hysparse.conversion.derived_files import copy_files
 from judgerlvr.hysparse.conversion.model_limits import check_texts, context_of, reach_notes
 from judgerlvr.hysparse.conversion.source_tokenizer import FILES, read_tokenizer
-from judgerlvr.hysparse.conversion.texts import Text, read_texts
+from judgerlvr.hysparse.conversion.texts import Text, pack, read_texts
 from judgerlvr.hysparse.convert import main as run_convert
 from judgerlvr.hysparse.distill import main as run_distill
 from judgerlvr.tinyworld.making.checkpoint import base_path
@@ -183,6 +184,17 @@ def test_characters_that_become_no_token_are_refused_by_row_and_field(field, tmp
         read_texts(tmp_path / "texts.jsonl", losing, 8)
 
 
+@pytest.mark.parametrize("half", ["\ud800", "\udfff", "a \udc00 b"], ids=ascii)
+@pytest.mark.parametrize("field", ["text", "prompt"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_half_of_a_surrogate_pair_is_one_line(name, field, half, made, tmp_path, refused):
+    rows = [{"text": f"{n}+{n}=" * 14, "prompt": "1"} for n in range(9)]
+    rows[4][field] = half
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    error = refused(name, made / "source", tmp_path / "texts.jsonl")
+    assert f"row 5, field '{field}': holds half of a surrogate pair" in error and "write the whole character" in error
+
+
 def test_a_prompt_that_is_null_is_absent(made, tmp_path):
     write_jsonl(tmp_path / "null.jsonl", [{"text": "1+1=2", "prompt": None}])
     write_jsonl(tmp_path / "absent.jsonl", [{"text": "1+1=2"}])
@@ -255,6 +267,25 @@ def test_a_student_with_a_smaller_context_is_one_line(made, tmp_path, refused):
 def test_a_long_row_of_short_texts_is_taken(made, tmp_path, capsys):
     code = run("distill plan", made / "source", made / "texts.jsonl", made, tmp_path / "out", "--length", "1000")
     assert code == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["search", "search plan", "distill", "distill plan"])
+@pytest.mark.parametrize("length", [10**6, 10**9])
+def test_memory_goes_by_the_texts_and_not_by_the_length(length, name, made, tmp_path, capsys):
+    code = run(name, made / "source", made / "texts.jsonl", made, tmp_path / "out", "--length", str(length))
+    assert code == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_longer_row_than_the_texts_changes_the_padding_alone(seed):
+    draw = random.Random(seed)
+    texts = [Text([draw.randrange(1, 9) for _ in range(draw.randrange(1, 9))]) for _ in range(draw.randrange(1, 9))]
+    total = sum(len(text.ids) for text in texts)
+    whole = pack(texts, total)
+    assert whole.ids.tolist() == [[token for text in texts for token in text.ids]]
+    for length in (total + 1, 2 * total, 10**12):
+        found = pack(texts, length)
+        assert all(torch.equal(getattr(found, name), getattr(whole, name)) for name in ("ids", "positions", "labels"))
 
 
 @pytest.mark.parametrize("window", [63, 64, 10**6])

@@ -1,7 +1,6 @@
 """Two sets of weights in a folder: a stage and a conversion refuse each way, and take a single set in each form."""
 
 import shutil
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from judgerlvr.config.load import ROOT
 from judgerlvr.hysparse.agreement import comparison
+from judgerlvr.hysparse.agreement.__main__ import parse_arguments
 from judgerlvr.hysparse.conversion.conversion import read_model
 from judgerlvr.hysparse.convert import main as run_convert
 from judgerlvr.models.directory import check_model
@@ -52,7 +52,7 @@ def test_a_comparison_of_engines_refuses_two_sets_of_weights(way, model, monkeyp
     monkeypatch.setattr(comparison, "roll_out", lambda *_: pytest.fail("an engine was started"))
     WAYS[way](model, LOST)
     with pytest.raises(InputError):
-        comparison.run(Namespace(model=model))
+        comparison.run(parse_arguments([str(model)]))
 
 
 @pytest.mark.parametrize("form", ONE_SET)

@@ -10,9 +10,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from judgerlvr.config.load import ROOT
-from rewards.errors import READER_GONE, CommandFailed, InputError, exit_code, reading
+from rewards.errors import MACHINE, READER_GONE, CommandFailed, InputError, exit_code, reading
 from tests.helpers.forks import until
 
 
@@ -57,6 +58,29 @@ ENDS = {
 def test_every_end_is_one_line(capsys, case):
     error, code = ENDS[case]
     assert ended(capsys, error)[0] == code
+
+
+@pytest.mark.parametrize("number", MACHINE)
+@pytest.mark.parametrize("form", ["of Python", "of Rust"])
+def test_a_fault_of_the_machine_is_one_line_without_a_traceback(number, form, capsys):
+    """safetensors, written in Rust, gives a text alone."""
+    text = f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})"
+    error = OSError(number, os.strerror(number), "x") if form == "of Python" else SafetensorError(text)
+    code, line = ended(capsys, error)
+    assert code == 1 and "; ".join(MACHINE[number]) in line and "traceback" not in line
+
+
+def test_a_file_size_limit_is_one_line_from_the_library_itself(tmp_path):
+    """The limit is for a process of its own."""
+    program = f"""
+import resource, torch
+from safetensors.torch import save_file
+from rewards.errors import exit_code
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+exit(exit_code(lambda: save_file({{"a": torch.zeros(9000)}}, {str(tmp_path / "a.safetensors")!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and MACHINE[errno.EFBIG][0] in done.stderr
 
 
 WAITS = """

@@ -13,21 +13,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from judgerlvr.config.domains import COUNT, PATH, SEED, Choice, Range
+from judgerlvr.hysparse.conversion.options import Option, add, reader
 from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
+
+MODEL = Option("model", Path, None, PATH, "directory of a HySparse model")
+OPTIONS = (
+    Option("--prompts", int, 8, Range(least=1, most=10**5), "prompts, which are sampled all at once"),
+    Option("--prompt-tokens", int, 256, COUNT, "tokens of a prompt"),
+    # The last token is sampled and never computed, so that one token leaves nothing to compare.
+    Option("--new-tokens", int, 128, Range(least=2, most=10**9), "tokens of a response"),
+    Option("--dtype", str, "float32", Choice(("float32", "bfloat16")), "dtype of both models"),
+    Option("--memory", float, 0.4, Range(above=0, most=1), "share of a GPU for the engine"),
+    Option("--seed", int, 0, SEED, "seed of the prompts"),
+)
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = OneLineParser(prog="python -m judgerlvr.hysparse.agreement", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("model", type=Path, help="directory of a HySparse model")
-    parser.add_argument("--prompts", type=int, default=8, help="default %(default)s")
-    parser.add_argument("--prompt-tokens", type=int, default=256, help="default %(default)s")
-    parser.add_argument("--new-tokens", type=int, default=128, help="default %(default)s")
-    parser.add_argument(
-        "--dtype", choices=["float32", "bfloat16"], default="float32", help="dtype of both models (default %(default)s)"
-    )
-    parser.add_argument("--memory", type=float, default=0.4, help="share of a GPU for the engine (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the prompts (default %(default)s)")
+    parser.add_argument("model", type=reader(MODEL), help=MODEL.text)
+    add(parser, OPTIONS)
     parser.add_argument(
         "--engine", action="append", default=[], metavar="KEY=VALUE", help="argument of vllm.LLM (repeatable)"
     )

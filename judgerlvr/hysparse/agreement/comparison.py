@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
 from judgerlvr.cli import parse_engine_options
 from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
+from judgerlvr.hysparse.conversion.model_limits import context_of
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.replay.rollout_choices import (
     REQUEST,
@@ -27,9 +28,10 @@ from judgerlvr.hysparse.replay.rollout_choices import (
     without_last,
 )
 from judgerlvr.hysparse.replay.served import check_served
+from judgerlvr.models.configuration import CONFIG, model_context, read_config
 from judgerlvr.models.tensors import check_tensors
 from judgerlvr.models.weights import check_weights
-from rewards.errors import InputError
+from rewards.errors import InputError, reading
 
 # The first three have options of their own. The comparison rests on the others.
 FIXED = ("model", "dtype", "max_model_len", "skip_tokenizer_init", "kv_transfer_config", "async_scheduling")
@@ -63,13 +65,27 @@ class SequenceComparison:
     experts: Tensor | None = None
 
 
-def selects(directory: Path) -> bool:
-    """Whether the model has layers that select. Raises InputError if there is no model that vLLM serves."""
-    if not (directory / "config.json").is_file():
-        raise InputError("no model there", "give a directory with config.json and weights", file=directory)
-    config = AutoConfig.from_pretrained(directory)
-    check_served(config.to_dict(), directory)
-    return bool(getattr(config, "selecting_layers", ()))
+def read_model_config(directory: Path) -> PretrainedConfig:
+    """The model's configuration. No weight is read, and no code of the directory runs.
+
+    Raises InputError if the directory holds no configuration that transformers reads, or one that vLLM does not serve.
+    """
+    check_served(read_config(directory), directory)
+    with reading("transformers cannot read the configuration", "give a HySparse or Qwen3 model", directory / CONFIG):
+        config: PretrainedConfig = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    return config
+
+
+def check_tokens(options: argparse.Namespace, config: PretrainedConfig) -> None:
+    """Raise InputError if prompt and response are together longer than the model's context."""
+    if model_context(options.model) is None:
+        return
+    with reading("no context can be read", "give the config.json that belongs to the weights", options.model / CONFIG):
+        context = context_of(config.get_text_config())
+    tokens = options.prompt_tokens + options.new_tokens
+    if tokens > context:
+        problem = f"--prompt-tokens and --new-tokens are {tokens} together, and the model's context is {context} tokens"
+        raise InputError(problem, "give fewer tokens", file=options.model)
 
 
 def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -> dict[str, Any]:
@@ -176,8 +192,16 @@ def mismatch(rollout: Tensor, log_probs: Tensor, how: str) -> dict[str, float]:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the comparison. Raises InputError as ``selects``, and for weight files that do not fit config.json."""
-    choosing = selects(options.model)
+    """Print the comparison.
+
+    Raises InputError as ``read_model_config``, ``engine_settings`` and ``check_tokens``, and for weight files that do
+    not fit config.json.
+    """
+    config = read_model_config(options.model)
+    # Whether the model has layers that select.
+    choosing = bool(getattr(config, "selecting_layers", ()))
+    engine_settings(options, on_cpu=True, choosing=choosing)
+    check_tokens(options, config)
     check_weights(options.model)
     check_tensors(options.model, trust_remote_code=False)
     rollouts = roll_out(options, choosing)

@@ -22,8 +22,9 @@ from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import beyond_kernels, layer_types, with_full
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.ops.kernel_shapes import accepted, refusals
-from judgerlvr.models.configuration import read_config
+from judgerlvr.models.configuration import read_config, read_keys
 from judgerlvr.models.finite import is_finite
+from judgerlvr.models.generation import GENERATION
 from judgerlvr.models.tensors import QUANTISED, check_tensors, commonest_type
 from judgerlvr.models.weights import check_weights, refuse_adapter
 from rewards.errors import InputError, reading
@@ -144,8 +145,8 @@ def set_gate(gate: nn.Linear | None, value: float, like: Tensor) -> None:
 def read_source(directory: Path) -> PretrainedConfig:
     """Configuration of the model in ``directory``. No weight is read, and no code of the directory runs.
 
-    Raises InputError if the directory holds no configuration that transformers reads, no weights, an adapter, or what
-    ``check_copied`` refuses.
+    Raises InputError if the directory holds no configuration that transformers reads, no weights, an adapter, broken
+    generation settings, or what ``check_copied`` refuses.
     """
     refuse_adapter(directory)
     if not (directory / "config.json").is_file():
@@ -156,6 +157,9 @@ def read_source(directory: Path) -> PretrainedConfig:
     if not has_weights(directory):
         raise InputError("no *.safetensors there", "download the model again, in safetensors", file=directory)
     check_copied(directory)
+    # transformers takes its own settings in the place of a broken file.
+    if (directory / GENERATION).exists():
+        read_keys(directory / GENERATION)
     return config
 
 

@@ -16,10 +16,11 @@ from judgerlvr.hysparse.conversion.conversion import (
 )
 from judgerlvr.hysparse.conversion.conversion_plan import card_for, check_card, largest_pass, search_line
 from judgerlvr.hysparse.conversion.conversion_rates import DISK_GB_S
-from judgerlvr.hysparse.conversion.derived_files import check_new
+from judgerlvr.hysparse.conversion.derived_files import check_new, check_outside
 from judgerlvr.hysparse.conversion.model_limits import reach_notes
 from judgerlvr.hysparse.conversion.placements import layer_runs
 from judgerlvr.hysparse.conversion.search import Point, check_asked, check_count, find, read_parts, write_curve
+from judgerlvr.hysparse.conversion.source_tokenizer import check_tokenizer
 from judgerlvr.hysparse.conversion.texts import pack
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import letters
@@ -35,14 +36,19 @@ UNMEASURED = (
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the plan, or convert and save. Raises InputError as ``check_new``, ``target_config`` and ``find``."""
+    """Print the plan, or convert and save.
+
+    Raises InputError as ``check_new``, ``check_outside``, ``check_tokenizer``, ``target_config`` and ``find``.
+    """
     check_new(options.out)
+    check_outside(options.out, [options.source])
     check_asked(options)
     check_card(options)
     config = target_config(options)
     check_count(options, config.num_hidden_layers)
     if options.full_layers is None and options.search is None:
         print(f"note: {UNMEASURED}")
+    check_tokenizer(options.source)
     if not has_tokenizer(options.source):
         print(f"warning: {options.source} has no tokenizer, so {options.out} gets none; add the tokenizer's files")
     print("".join(f"{note}\n" for note in reach_notes(config)), end="")

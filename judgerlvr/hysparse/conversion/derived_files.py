@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from judgerlvr.models.configuration import POINTER, refuse_pointer
-from rewards.errors import InputError
+from rewards.errors import InputError, machine_fault
 
 WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx", ".ot"}
 # The folder where transformers keeps a tokenizer's further chat templates.
@@ -23,8 +24,7 @@ def check_new(out: Path) -> None:
     if os.path.lexists(out):
         raise InputError("something is there already", "give a name that is free; nothing is overwritten", file=out)
     above = next((parent for parent in out.absolute().parents if os.path.lexists(parent)), Path("/"))
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise InputError(f"no folder can be made in {above}", "give a place that you may write to", file=out)
+    _check_writable(above, out)
     names = out.absolute().relative_to(above).parts
     if ".." in names:
         raise InputError("goes back from a folder that is not there", "leave .. out of the path", file=out)
@@ -32,6 +32,33 @@ def check_new(out: Path) -> None:
     if any(len(os.fsencode(name)) > longest for name in names) or len(os.fsencode(out.absolute())) > whole:
         problem = f"a name of more than {longest} bytes, or a path of more than {whole}"
         raise InputError(problem, "give a shorter name", file=out)
+
+
+def _check_writable(above: Path, out: Path) -> None:
+    """Raise InputError if no folder can be made in ``above``. A folder is made and removed.
+
+    Permissions alone tell nothing of a file system such as that of processes. Faults of the machine pass unchanged.
+    """
+    try:
+        Path(tempfile.mkdtemp(dir=above, prefix=".new-")).rmdir()
+    except OSError as error:
+        if machine_fault(error):
+            raise
+        remedy = "give a place that you may write to"
+        raise InputError(f"no folder can be made in {above}", remedy, file=out) from error
+
+
+def check_outside(out: Path, models: Iterable[Path | None]) -> None:
+    """Raise InputError if ``out`` lies in the folder of a model, or in a folder that is copied from there.
+
+    Links are followed. A copy of such a folder would hold itself.
+    """
+    above = Path(os.path.realpath(out)).parents
+    for model in models:
+        inner = [folder for name in FOLDERS for folder in (model / name, *(model / name).rglob("*"))] if model else []
+        for folder in (model, *inner):
+            if folder is not None and folder.is_dir() and folder.resolve() in above:
+                raise InputError(f"lies in {folder}, which is read", "give a place outside the models", file=out)
 
 
 @contextmanager

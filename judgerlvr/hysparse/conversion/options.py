@@ -89,7 +89,7 @@ STUDENT = Option(
 TRAINING = (
     Option("--texts", Path, None, PATH, "file with a text a row"),
     Option("--heldout", int, 64, COUNT, "rows held out"),
-    Option("--length", int, 1024, Range(least=2, most=10**9), "tokens a packed row"),
+    Option("--length", int, 1024, Range(least=2, most=10**9), "most tokens of a packed row"),
     Option("--device", str, None, Pattern(r"cpu|cuda", "cpu or cuda"), "default: cuda if any"),
     Option("--precision", str, None, Pattern(r"bf16|fp32", "bf16 or fp32"), "of products; default: bf16 on a GPU"),
     Option("--steps", int, 200, COUNT, "optimiser steps"),

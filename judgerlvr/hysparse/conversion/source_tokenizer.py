@@ -26,6 +26,18 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     if not has_tokenizer(directory):
         wanted = ", ".join(" and ".join(names) for names in VOCABULARIES)
         raise InputError(f"no vocabulary of a tokenizer there, which is one of {wanted}", REMEDY, file=directory)
+    return _load(directory)
+
+
+def check_tokenizer(directory: Path) -> None:
+    """Raise InputError for a tokenizer that is broken. A directory without a vocabulary passes."""
+    if has_tokenizer(directory):
+        for path in (directory / name for name in FILES):
+            _check_file(path)
+        _load(directory)
+
+
+def _load(directory: Path) -> PreTrainedTokenizerBase:
     with reading("transformers cannot load the tokenizer", REMEDY, file=directory):
         return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 

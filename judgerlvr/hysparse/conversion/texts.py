@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from data.importing.whole_texts import HALF_PAIR, is_whole
 from data.jsonl import Row
 from data.row_files import read_rows
 from rewards.errors import InputError
@@ -45,7 +46,11 @@ class Packed:
 
 
 def pack(texts: Sequence[Text], length: int) -> Packed:
-    """Fill rows with whole texts in order. A text longer than a row is cut, and the rest of a row is padding."""
+    """Fill rows with whole texts in order. A text longer than a row is cut, and the rest of a row is padding.
+
+    Rows are no longer than all texts together, whatever ``length`` asks for.
+    """
+    length = min(length, max(1, sum(len(text.ids) for text in texts)))
     places, row, at = [], 0, 0
     for text in texts:
         size = min(len(text.ids), length)
@@ -88,7 +93,8 @@ def read_texts(file: Path, tokenizer: PreTrainedTokenizerBase, length: int) -> l
 def _ids(row: Row, name: str, tokenizer: PreTrainedTokenizerBase, file: Path, number: int) -> list[int]:
     """Token ids of a field. A prompt may be missing or null.
 
-    Raises InputError for a field that is no text, and for visible characters that the tokenizer turns into nothing.
+    Raises InputError for a field that is no text, for half of a surrogate pair, and for visible characters that the
+    tokenizer turns into nothing.
     """
     value = row.get(name)
     if name == "prompt" and value is None:
@@ -96,6 +102,8 @@ def _ids(row: Row, name: str, tokenizer: PreTrainedTokenizerBase, file: Path, nu
     if not isinstance(value, str):
         problem, remedy = TEXT_FIELDS[name]
         raise InputError(problem, remedy, file, number, name)
+    if not is_whole(value):
+        raise InputError(*HALF_PAIR, file, number, name)
     ids: list[int] = tokenizer(value, add_special_tokens=False)["input_ids"]
     if not ids and value.strip():
         raise InputError("the tokenizer makes no token of it", "add the tokenizer's files", file, number, name)

@@ -29,7 +29,7 @@ from judgerlvr.hysparse.conversion.conversion_plan import (
     distilling_line,
     largest_pass,
 )
-from judgerlvr.hysparse.conversion.derived_files import copy_files
+from judgerlvr.hysparse.conversion.derived_files import check_outside, copy_files
 from judgerlvr.hysparse.conversion.model_limits import check_texts, reach_notes
 from judgerlvr.hysparse.conversion.options import SHAPE, given
 from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
@@ -67,6 +67,7 @@ def run(options: argparse.Namespace) -> None:
     """
     same(lambda: check_card(options))
     same(lambda: check_schedule(options))
+    same(lambda: check_outside(options.out, [options.source, options.student]))
     device = same(lambda: pick_device(options.device))
     precision = options.precision or ("bf16" if device == "cuda" else "fp32")
     if options.plan:

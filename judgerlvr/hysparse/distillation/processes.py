@@ -15,7 +15,21 @@ from typing import TypeVar
 from rewards.errors import BAD_INPUT, InputError
 
 Found = TypeVar("Found")
+# Number and count of processes on all machines, and on this one.
+NUMBERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+START = "start with torchrun, or unset it"
 WAIT = 60.0  # Seconds within which torchrun ends the other processes.
+
+
+def check_numbers() -> None:
+    """Raise InputError for numbers of processes in the environment that torchrun would not give."""
+    for name in NUMBERS:
+        if (text := os.environ.get(name)) is not None and not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise InputError(f"is {text!r} in the environment, and no number of a process", START, field=name)
+    for number, count in (NUMBERS[:2], NUMBERS[2:]):
+        if int(os.environ.get(number, 0)) >= (processes := int(os.environ.get(count, 1))):
+            problem = f"is {os.environ.get(number, 0)} in the environment, where {count} is {processes}"
+            raise InputError(problem, START, field=number)
 
 
 def is_first() -> bool:
