@@ -79,6 +79,15 @@ def test_goals_are_told_as_reached_and_missed():
     assert judged == 5
 
 
+def test_goals_by_trained_choices_name_the_contexts_whose_choices_are_as_the_goals_ask():
+    shown = documented("docs/hysparse.md", "Jaccard of neighbours, last 2,048 queries | trained")[2:5]
+    alike = [context for context, value in zip(("32k", "64k", "128k"), shown, strict=True) if float(value) > 0.28]
+    text = (ROOT / "docs" / "hysparse.md").read_text()
+    goals = [told for told in re.findall(r"\| trained \|.*?: (reached[^|]*) \|", text)]
+    assert alike == ["32k", "64k"] and len(goals) == 3
+    assert all(told.startswith("reached at 128k, and at 32k and 64k by choices more alike") for told in goals)
+
+
 @pytest.mark.parametrize(
     ("what", "column"), [("Jaccard of neighbours, last 2,048 queries", 3), ("union of 16 queries, blocks", 2)]
 )

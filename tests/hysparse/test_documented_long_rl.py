@@ -12,6 +12,7 @@ from benchmarks.hysparse.long_rl.policy import SMALL
 from benchmarks.hysparse.recall.models import twin
 from data.jsonl import read_jsonl
 from judgerlvr.config.load import ROOT
+from judgerlvr.hysparse.ops.kernel_shapes import prefill_reserve
 
 FOLDER = ROOT / "benchmarks" / "results" / "hysparse-long-rl-second-h200-2026-11-30"
 NAMES = ("hysparse", "full")
@@ -133,6 +134,21 @@ def test_prompts_that_the_cache_holds(page):
     configs = [twin("HySparse", **SMALL), twin("full attention", **SMALL | {"sparse_ratio": 0})]
     assert [token_bytes(config) for config in configs] == [STORED["cache"][name]["bytes a token"] for name in NAMES]
     assert row(page, "longest prompts")[:2] == [f"{held(config, 20_480, 10**9):.1f}" for config in configs]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_prompts_that_the_twin_would_hold_in_the_bytes_set_aside(page):
+    config = twin("full attention", **SMALL | {"sparse_ratio": 0})
+    reserve = prefill_reserve(20_480 + 56, config.num_key_value_heads, config.head_dim)
+    assert f"sets aside {reserve / 2**30:.3f} GiB" in said(page)
+    assert f"{(10**9 + reserve) / 1e9:.2f} GB and hold {held(config, 20_480, 10**9 + reserve):.1f} of" in said(page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_shares_of_the_way_between_the_last_two_looks(page):
+    shares = [f"{STORED['sft'][name]['share']:.3f}" for name in NAMES]
+    told = re.search(r"([\d.]+) (?:of the way|for HySparse)\D+?(0\.\d+)", said(page).partition("averaged weights")[2])
+    assert told and list(told.groups()) == shares
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,12 +1,13 @@
-"""RL on prompts of 16k to 32k tokens: a `small` HySparse policy against its full-attention twin, at equal memory.
+"""RL on prompts of 16k to 32k tokens: a `small` HySparse policy against its full-attention twin, at equal KV cache.
 
     python -m benchmarks.hysparse.long_rl.run OUT [--tiny] [--seconds 460] [key=value ...]
 
 Both policies learn long recall (`task.py`) side by side, up to one accuracy (`landing.py`). Stage 2 then
-trains each policy through the product's command, with the same keys, seeds and bytes of KV cache. Both stages start at
-once and step in turn (`turns.py`), or with --apart one after the other. OUT/long-rl.md and OUT/long-rl.json give tokens
-per second, accuracies before and after RL (`equal.py`), and reward over wall-clock time. A second call with the same
-OUT goes on, and with `--seconds 0` writes the record alone. Given keys go to both stages.
+trains each policy through the product's command, with the same keys, seeds and bytes of KV cache. HySparse's engine
+sets aside 1.875 GiB more for its prefill (`prefill_reserve`), and the twin's engine sets none aside. Both stages start
+at once and step in turn (`turns.py`), or with --apart one after the other. OUT/long-rl.md and OUT/long-rl.json give
+tokens per second, accuracies before and after RL (`equal.py`), and reward over wall-clock time. A second call with
+the same OUT goes on, and with `--seconds 0` writes the record alone. Given keys go to both stages.
 """
 
 from __future__ import annotations
