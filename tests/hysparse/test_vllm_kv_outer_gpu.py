@@ -13,6 +13,7 @@ import torch
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
 pytest.importorskip("vllm")
+pytest.importorskip("triton")
 
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM  # noqa: E402
 from judgerlvr.hysparse.ops.dispatch import BACKEND_VARIABLE, BY_OVERLAP, UNION  # noqa: E402
