@@ -200,6 +200,7 @@ def run(options: argparse.Namespace) -> None:
     config = read_model_config(options.model)
     # Whether the model has layers that select.
     choosing = bool(getattr(config, "selecting_layers", ()))
+    # For what the call refuses. The engine asks again, for its own device.
     engine_settings(options, on_cpu=True, choosing=choosing)
     check_tokens(options, config)
     check_weights(options.model)

@@ -20,6 +20,7 @@ from judgerlvr.models.configuration import read_keys
 from rewards.errors import InputError
 
 CURVE, SETTINGS = "distill.jsonl", "distill.json"
+PART = f".{SETTINGS}."  # begins the name of a file of settings while the file is written
 FREE = ("out", "resume", "device", "card", "plan", GIVEN)  # Options that may differ between two starts.
 MODELS = ("source", "student")
 NOT_READ = WEIGHTS - {".safetensors"}
@@ -96,7 +97,7 @@ def check_folder(options: argparse.Namespace, settings: Settings) -> None:
 
 def _is_blank(out: Path) -> bool:
     """Whether a first start made this folder and was killed before the folder had its settings."""
-    return out.is_dir() and all(path.name.startswith(f".{SETTINGS}.") for path in out.iterdir())
+    return out.is_dir() and all(path.name.startswith(PART) for path in out.iterdir())
 
 
 def read_before(file: Path) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def make_folder(options: argparse.Namespace, settings: Settings) -> None:
     check_folder(options, settings)
     if not options.resume:
         options.out.mkdir(parents=True)
-    for part in options.out.glob(".distill.json*"):  # A kill in the midst of a write leaves the part.
+    for part in options.out.glob(f"{PART}*"):  # A kill in the midst of a write leaves the part.
         part.unlink()
     if not (options.out / SETTINGS).exists():
         with replacing(options.out / SETTINGS) as part:

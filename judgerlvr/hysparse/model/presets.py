@@ -74,39 +74,45 @@ PRESETS["tiny-moe"] = PRESETS["tiny"] | {
     "moe_intermediate_size": 64,
     "norm_topk_prob": True,
 }
-# HySparse2 (arXiv 2609.26368), and the two models that its paper compares with it.
-PRESETS["hysparse2"] = PRESETS["80b-a3b"] | {
+# What HySparse2 models of every size share: tokens are chosen, and window layers alone turn a quarter of each head.
+HYSPARSE2: dict[str, Any] = {
     "num_key_value_heads": 1,
-    "head_dim": 256,
-    "self_decoder_layers": 25,
-    "layer_types": [SPARSE] * 24 + [FULL] + ([FULL] + [SPARSE] * 5) * 4,
     "branches": "sparse",
     "select_block": 1,
-    "select_tokens": 1024 + 128,
-    "forced_local_blocks": 128,
     "rotary_layers": WINDOWS,
     "rope_parameters": SHORT_ROPE | {"partial_rotary_factor": 0.25},
-    "assumed": [
-        *("hidden_size", "num_experts", "num_experts_per_tok", "moe_intermediate_size", "norm_topk_prob"),
-        *("vocab_size", "layer_types", "bridges", "gates", "gate_full", "qk_norm"),
-    ],
 }
+# HySparse2 (arXiv 2609.26368), and the two models that its paper compares with it.
+PRESETS["hysparse2"] = (
+    PRESETS["80b-a3b"]
+    | HYSPARSE2
+    | {
+        "head_dim": 256,
+        "self_decoder_layers": 25,
+        "layer_types": [SPARSE] * 24 + [FULL] + ([FULL] + [SPARSE] * 5) * 4,
+        "select_tokens": 1024 + 128,
+        "forced_local_blocks": 128,
+        "assumed": [
+            *("hidden_size", "num_experts", "num_experts_per_tok", "moe_intermediate_size", "norm_topk_prob"),
+            *("vocab_size", "layer_types", "bridges", "gates", "gate_full", "qk_norm"),
+        ],
+    }
+)
 _COMPARED = PRESETS["80b-a3b"] | {"head_dim": 192, "v_head_dim": 128}
 _UNSAID = ["hidden_size", "num_experts", "num_experts_per_tok", *PRESETS["80b-a3b"]["assumed"], "layer_types"]
 PRESETS["hysparse2-vs-hysparse"] = _COMPARED | {"assumed": _UNSAID}
 PRESETS["hysparse2-vs-window"] = _COMPARED | {"sparse_ratio": 5, "branches": "window", "assumed": _UNSAID}
-PRESETS["hysparse2-tiny"] = PRESETS["tiny"] | {
-    "num_hidden_layers": 11,
-    "num_key_value_heads": 1,
-    "self_decoder_layers": 5,
-    "layer_types": [SPARSE, FULL, SPARSE, SPARSE, FULL, FULL, SPARSE, SPARSE, FULL, SPARSE, SPARSE],
-    "branches": "sparse",
-    "select_block": 1,
-    "select_tokens": 32 + 8,
-    "forced_local_blocks": 8,
-    "rotary_layers": WINDOWS,
-    "rope_parameters": SHORT_ROPE | {"partial_rotary_factor": 0.25},
-}
+PRESETS["hysparse2-tiny"] = (
+    PRESETS["tiny"]
+    | HYSPARSE2
+    | {
+        "num_hidden_layers": 11,
+        "self_decoder_layers": 5,
+        "layer_types": [SPARSE, FULL, SPARSE, SPARSE, FULL, FULL, SPARSE, SPARSE, FULL, SPARSE, SPARSE],
+        "select_tokens": 32 + 8,
+        "forced_local_blocks": 8,
+    }
+)
 
 
 def preset(name: str, **changes: Any) -> HySparseConfig:

@@ -17,7 +17,8 @@ from transformers import (
 )
 
 from judgerlvr.hysparse import HySparseConfig, HySparseForCausalLM
-from judgerlvr.hysparse.model.layout import FULL, SPARSE, WINDOWS
+from judgerlvr.hysparse.model.layout import FULL, SPARSE
+from judgerlvr.hysparse.model.presets import HYSPARSE2
 
 _COMMON: dict[str, Any] = {
     "hidden_size": 192,
@@ -48,18 +49,13 @@ _HYSPARSE: dict[str, Any] = {
     "qk_norm": True,  # The Qwen3 bases have QK norm too.
 }
 # HySparse2 chooses tokens. Two window layers and a full layer come first. The second full layer reads the first one's
-# input and serves two sparse layers. Rotation and forced tokens are in the proportion of the `hysparse2` preset.
-_HYSPARSE2: dict[str, Any] = {
-    "num_key_value_heads": 1,
+# input and serves two sparse layers. Forced tokens are in the proportion of the `hysparse2` preset.
+_HYSPARSE2: dict[str, Any] = HYSPARSE2 | {
     "self_decoder_layers": 3,
     "layer_types": [SPARSE, SPARSE, FULL, FULL, SPARSE, SPARSE],
-    "branches": "sparse",
-    "select_block": 1,
     "select_tokens": 32 + 4,
     "forced_local_blocks": 4,
     "sliding_window": 32,
-    "rotary_layers": WINDOWS,
-    "rope_parameters": _COMMON["rope_parameters"] | {"partial_rotary_factor": 0.25},
     "qk_norm": True,
 }
 # Keys are transformers' names of the architectures. The names of HySparse with experts and of HySparse2 are ours.
