@@ -1,4 +1,4 @@
-"""Which cells of the plan have run: ``python -m benchmarks.lab.coverage`` prints a line a cell, and the count.
+"""Which cells of the plan have run, and at what price: ``python -m benchmarks.lab.coverage`` prints a line a cell.
 
 An instance of a cell counts for its cell. verl's own run of the demo's chain is named beside the lab's cell.
 """
@@ -6,6 +6,7 @@ An instance of a cell counts for its cell. verl's own run of the demo's chain is
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from benchmarks.lab.cells import CONTROLS, DEMO, FRESH, chain_cells, demo_cell, gate_cells
 from benchmarks.lab.command import read_object
@@ -21,11 +22,21 @@ def planned() -> list[str]:
     return [cell.name for cell in [*chain_cells(), *gate_cells(), demo_cell()]]
 
 
+def octets(cell: str) -> list[dict[str, Any]]:
+    """Octets of the cell, of instances and of controls, by file. Octets that were cut are among these."""
+    every = [read_object(file, "cell", "arm", "complete", "seconds") for file in sorted(RESULTS.rglob("octet-*.json"))]
+    return [octet for octet in every if _is_of(octet["cell"], cell)]
+
+
 def arms_run(cell: str) -> list[str]:
-    """Complete arms of the cell, of instances and of controls, by file."""
-    octets = [read_object(file, "cell", "arm", "complete") for file in sorted(RESULTS.rglob("octet-*.json"))]
-    own = [octet["arm"]["name"] for octet in octets if octet["complete"] and _is_of(octet["cell"], cell)]
-    return list(dict.fromkeys(own))
+    """Complete arms of the cell, by file."""
+    return list(dict.fromkeys(octet["arm"]["name"] for octet in octets(cell) if octet["complete"]))
+
+
+def price(cell: str) -> tuple[int, float]:
+    """Octets of the cell, and their seconds. Octets that share a card count in full."""
+    own = octets(cell)
+    return len(own), sum(octet["seconds"] for octet in own)
 
 
 def state(cell: str) -> str:
@@ -41,7 +52,13 @@ def _is_of(name: str, cell: str) -> bool:
 
 
 def table() -> list[str]:
-    return markdown_table(("cell", "state"), [(cell, state(cell) + BY_VERL.get(cell, "")) for cell in planned()])
+    rows = [(cell, *_price_columns(cell), state(cell) + BY_VERL.get(cell, "")) for cell in planned()]
+    return markdown_table(("cell", "octets", "their seconds", "state"), rows)
+
+
+def _price_columns(cell: str) -> tuple[str, str]:
+    count, seconds = price(cell)
+    return (str(count), f"{seconds:,.0f}") if count else ("", "")
 
 
 def sentence() -> str:
@@ -49,7 +66,13 @@ def sentence() -> str:
     return f"Of {len(planned())} planned cells {ran} have run and {len(planned()) - ran} have not."
 
 
-main = printer("coverage", "planned cells and their runs", lambda: [*table(), "", sentence()])
+def price_sentence() -> str:
+    prices = [price(cell) for cell in planned()]
+    count, seconds = sum(count for count, _ in prices), sum(seconds for _, seconds in prices)
+    return f"{count} octets took {seconds:,.0f} s, {seconds / count:,.0f} s each." if count else "No octet has run."
+
+
+main = printer("coverage", "planned cells and their runs", lambda: [*table(), "", sentence(), price_sentence()])
 
 if __name__ == "__main__":
     sys.exit(main())

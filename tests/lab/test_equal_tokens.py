@@ -82,10 +82,20 @@ def test_records_of_one_cell_are_one_base_and_pools_are_none(monkeypatch):
 def test_a_cell_has_run_once_an_arm_of_an_instance_is_complete(tmp_path, monkeypatch):
     monkeypatch.setattr(coverage, "RESULTS", tmp_path)
     for arm, complete in (("vanilla", "false"), ("judge-20", "true")):
-        text = f'{{"cell": "twin-92-05-fresh-4", "arm": {{"name": "{arm}"}}, "complete": {complete}}}'
+        text = f'{{"cell": "twin-92-05-fresh-4", "arm": {{"name": "{arm}"}}, "complete": {complete}, "seconds": 600.5}}'
         (tmp_path / f"octet-{arm}.json").write_text(text)
     assert coverage.state("twin-92-05") == "run: judge-20"
     assert coverage.sentence() == "Of 15 planned cells 1 have run and 14 have not."
+
+
+def test_an_octet_that_was_cut_counts_in_the_price(tmp_path, monkeypatch):
+    monkeypatch.setattr(coverage, "RESULTS", tmp_path)
+    assert coverage.price_sentence() == "No octet has run."
+    for arm, complete in (("vanilla", "false"), ("judge-20", "true")):
+        text = f'{{"cell": "twin-92-05", "arm": {{"name": "{arm}"}}, "complete": {complete}, "seconds": 600.5}}'
+        (tmp_path / f"octet-{arm}.json").write_text(text)
+    assert coverage.price("twin-92-05") == (2, 1201.0)
+    assert coverage.price_sentence() == "2 octets took 1,201 s, 600 s each."
 
 
 def test_a_base_that_failed_names_its_checks(tmp_path, monkeypatch):

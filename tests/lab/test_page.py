@@ -169,6 +169,9 @@ def test_the_pages_sentence_on_doses_counts_the_runs():
 
 def test_the_pages_sentence_on_cells_counts_them():
     assert coverage.sentence() in page()
+    assert coverage.price_sentence() in page()
+    total, most = (sum(coverage.price(cell)[0] for cell in cells) for cells in (coverage.planned(), [dose.CELL]))
+    assert f"{most} of the {total} octets went to chain-92-05" in page()
     ran = sum(bool(coverage.arms_run(cell)) for cell in coverage.planned())
     assert f"has run {ran} of {len(coverage.planned())} planned cells" in (ROOT / "README.md").read_text()
 
