@@ -215,7 +215,7 @@ def _blocks(stage: Stage) -> dict[str, Any]:
         return {}
     return {
         f"+{ROLLOUT}.engine_kwargs.vllm.kv_transfer_config": TRANSFER,
-        # A step waits for its indices, so there is nothing to overlap.
+        # vLLM 0.24 would free a preempted request's blocks while its last step runs.
         f"+{ROLLOUT}.engine_kwargs.vllm.async_scheduling": False,
     }
 
