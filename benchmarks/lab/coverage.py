@@ -6,6 +6,7 @@ An instance of a cell counts for its cell. verl's own run of the demo's chain is
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from benchmarks.lab.cells import CONTROLS, DEMO, FRESH, chain_cells, demo_cell, gate_cells
@@ -22,10 +23,15 @@ def planned() -> list[str]:
     return [cell.name for cell in [*chain_cells(), *gate_cells(), demo_cell()]]
 
 
+def every_octet() -> dict[Path, dict[str, Any]]:
+    """Every octet that left a file. Octets that were cut are among these."""
+    files = sorted(RESULTS.rglob("octet-*.json"))
+    return {file: read_object(file, "cell", "arm", "complete", "seconds") for file in files}
+
+
 def octets(cell: str) -> list[dict[str, Any]]:
-    """Octets of the cell, of instances and of controls, by file. Octets that were cut are among these."""
-    every = [read_object(file, "cell", "arm", "complete", "seconds") for file in sorted(RESULTS.rglob("octet-*.json"))]
-    return [octet for octet in every if _is_of(octet["cell"], cell)]
+    """Octets of the cell, of instances and of controls, by file."""
+    return [octet for octet in every_octet().values() if is_of(octet["cell"], cell)]
 
 
 def arms_run(cell: str) -> list[str]:
@@ -42,12 +48,12 @@ def price(cell: str) -> tuple[int, float]:
 def state(cell: str) -> str:
     if arms := arms_run(cell):
         return f"run: {', '.join(arms)}"
-    files = [f for f in sorted(RESULTS.rglob("checks.json")) if _is_of(read_object(f, "cell")["cell"], cell)]
+    files = [f for f in sorted(RESULTS.rglob("checks.json")) if is_of(read_object(f, "cell")["cell"], cell)]
     failed = list(dict.fromkeys(check for file in files for check in failed_checks_of_base(file)))
     return f"no arm has run. Checks of the base that failed: {', '.join(failed)}" if failed else "not run"
 
 
-def _is_of(name: str, cell: str) -> bool:
+def is_of(name: str, cell: str) -> bool:
     return name.partition(FRESH)[0].removesuffix(CONTROLS) == cell
 
 
@@ -66,10 +72,18 @@ def sentence() -> str:
     return f"Of {len(planned())} planned cells {ran} have run and {len(planned()) - ran} have not."
 
 
+def octet_count() -> int:
+    return sum(price(cell)[0] for cell in planned())
+
+
+def seconds() -> float:
+    """Of all octets that left a file."""
+    return sum(price(cell)[1] for cell in planned())
+
+
 def price_sentence() -> str:
-    prices = [price(cell) for cell in planned()]
-    count, seconds = sum(count for count, _ in prices), sum(seconds for _, seconds in prices)
-    return f"{count} octets took {seconds:,.0f} s, {seconds / count:,.0f} s each." if count else "No octet has run."
+    count = octet_count()
+    return f"{count} octets took {seconds():,.0f} s, {seconds() / count:,.0f} s each." if count else "No octet has run."
 
 
 main = printer("coverage", "planned cells and their runs", lambda: [*table(), "", sentence(), price_sentence()])

@@ -47,11 +47,16 @@ def _with_controls(record: str, cell: CellResults) -> CellResults:
 def table() -> list[str]:
     """A line for each arm beside its vanilla. Holm's correction is over every line that a claim could rest on."""
     rows = [(record, row) for record, cell in results() for row in rows_of(cell)]
-    claimed = [row for _, row in rows if row.arm in MAIN_ARMS and row.decides and not row.failed_checks]
+    decisive = [row for _, row in rows if could_win(row)]
     decided = {
-        id(row): str(found) for row, found in zip(claimed, outcomes([r.comparison for r in claimed]), strict=True)
+        id(row): str(found) for row, found in zip(decisive, outcomes([r.comparison for r in decisive]), strict=True)
     }
     return markdown_table(HEAD, [_cells(record, row, decided.get(id(row), _why_none(row))) for record, row in rows])
+
+
+def could_win(row: Row) -> bool:
+    """Whether a claim could rest on the line. Holm's correction is over these."""
+    return row.arm in MAIN_ARMS and row.decides and not row.failed_checks
 
 
 def labels(record: str, cell: CellResults | Row) -> tuple[str, str]:

@@ -19,8 +19,11 @@ from benchmarks.lab import (
     dose,
     ends,
     equal_tokens,
+    handover,
     page,
     sharpening,
+    sign_flips,
+    spent,
 )
 from benchmarks.lab.command import BadInput, Parser, one_line
 from benchmarks.lab.records import LABEL
@@ -40,10 +43,17 @@ TABLES: dict[str, tuple[Callable[[], list[str]], ...]] = {
         equal_tokens.table,
         contrasts.table,
         between_bases.table,
+        handover.table,
         page.table,
-        coverage.table,
     ),
-    "when-it-pays-tables.md": (decoded.table, sharpening.table),
+    "when-it-pays-tables.md": (
+        decoded.table,
+        sharpening.table,
+        sign_flips.table,
+        coverage.table,
+        spent.seconds_table,
+        spent.unlisted_table,
+    ),
     "diagnosis.md": (bases.table,),
 }
 

@@ -47,6 +47,17 @@ def estimate(differences: Sequence[float]) -> Estimate:
     return Estimate(mean, mean - reach, mean + reach, 1 - below, below, n)
 
 
+def sign_flip(differences: Sequence[float]) -> float:
+    """One-sided p value of "above 0", exact: the share of all 2^n sign changes whose mean is at least as large.
+
+    The signs of n pairs are exchangeable if nothing differs. ``n`` equal signs give 2^-n, the least value there is.
+    """
+    sums = np.zeros(1)
+    for size in map(abs, differences):
+        sums = np.concatenate([sums + size, sums - size])
+    return float(np.mean(sums >= sum(differences) - ROUNDING * max(1.0, *map(abs, differences))))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p values, in the order given."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])

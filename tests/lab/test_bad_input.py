@@ -23,9 +23,12 @@ OF_RECORDS = [
     "dose",
     "ends",
     "equal_tokens",
+    "handover",
     "measured",
     "page",
     "sharpening",
+    "sign_flips",
+    "spent",
 ]
 BROKEN = {
     "half a file": "{",

@@ -17,6 +17,7 @@ from benchmarks.lab.statistics import (
     holm,
     outcome,
     outcomes,
+    sign_flip,
 )
 
 
@@ -41,6 +42,29 @@ def test_pairs_that_only_rounding_tells_apart_bound_nothing(differences):
 
 def test_a_spread_in_the_last_recorded_digit_is_a_spread():
     assert math.isfinite(estimate([0.00001, 0.00002]).low)
+
+
+def naive_sign_flip(differences):
+    """Each change of signs written out, and counted in whole thousandths."""
+    whole = [round(1000 * one) for one in differences]
+    flips = list(itertools.product((1, -1), repeat=len(whole)))
+    reached = [sum(sign * one for sign, one in zip(flip, whole, strict=True)) >= sum(whole) for flip in flips]
+    return sum(reached) / len(flips)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_sign_flip_is_its_naive_twin(seed):
+    """Rounded differences make ties, which count."""
+    differences = list(np.round(np.random.default_rng(seed).normal(0.1, 0.2, 7), 1))
+    assert sign_flip(differences) == pytest.approx(naive_sign_flip(differences))
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"), [([0.1] * 4, 1 / 16), ([0.1 + 0.2, -0.3], 0.75), ([-0.1, -0.2], 1.0)], ids=str
+)
+def test_literal_sign_flips(differences, expected):
+    """Of the signs of .3 and -.3 three of four reach a sum of 0, whatever the rounding."""
+    assert sign_flip(differences) == expected
 
 
 def naive_holm(p_values):
