@@ -1,4 +1,4 @@
-"""The docs pages and the README against the records of the lab."""
+"""The docs pages against the records of the lab."""
 
 import math
 import re
@@ -10,9 +10,9 @@ from benchmarks.lab import bases, coverage, dose, pages
 from benchmarks.lab.ends import log_ratio, tokens_that_end
 from benchmarks.lab.measured import RESULTS
 from benchmarks.lab.page import results
-from benchmarks.lab.pairs import accuracy_difference, at_rate, end, paired_curves
-from benchmarks.lab.statistics import estimate
+from benchmarks.lab.pairs import accuracy_difference, end, paired_curves
 from judgerlvr.config.load import ROOT
+from tests.lab.headlines import gate_at
 
 NUMBER = r"([-+]?\d+\.\d)"
 INTERVAL = re.compile(rf"{NUMBER}(?: points| %)?(?: tokens)? \[{NUMBER}, {NUMBER}\]")
@@ -56,29 +56,21 @@ def rounded(found):
     return tuple(round(value, 1) for value in (found.mean, found.low, found.high))
 
 
-def gate_at(step, rate):
-    """Points of judge-20 less vanilla in gate world A at a step, over seeds, both at one rate."""
-    octets = next(found for _, found in results() if found.name == "gate-a-05").octets
-    mine, theirs = (
-        {run["seed"]: next(p["accuracy"] for p in run["curve"] if p["step"] == step) for run in at_rate(octet, rate)}
-        for octet in (octets["judge-20"], octets["vanilla"])
-    )
-    return rounded(estimate([100 * (mine[seed] - theirs[seed]) for seed in mine]))
+def gate(step, rate):
+    found = gate_at(step, rate)
+    return tuple(round(100 * value, 1) for value in (found.mean, found.low, found.high))
 
 
 GATE_STEPS = [(50, 5e-5)]  # which the page names
 
 
-@pytest.mark.parametrize("file", ["docs/when-it-pays.md", "README.md"])
-def test_every_interval_of_the_prose_stands_in_a_table(tables, file):
+def test_every_interval_of_the_prose_stands_in_a_table(tables):
+    """``test_headlines.py`` says in which line, and has the README."""
     known = intervals("\n".join(line for made in tables.values() for table in made for line in table))
-    text = (ROOT / file).read_text()
-    # Sentences on verl have tests beside their own record.
-    about = re.sub("By the product's own engine [^|]*", "", text)
-    about = about if file.startswith("docs") else about.split("With verl, ")[0]
-    found = intervals(prose(about))
-    assert found, file
-    assert found <= known | {gate_at(*at) for at in GATE_STEPS}
+    # The sentence on verl has a test beside its own record.
+    found = intervals(prose(re.sub("By the product's own engine [^|]*", "", page())))
+    assert found
+    assert found <= known | {gate(*at) for at in GATE_STEPS}
 
 
 def test_four_runs_of_the_twin_save_a_third():
@@ -93,7 +85,7 @@ def test_the_ninth_record_has_the_gate_world_at_a_step(step):
     text = (RESULTS / "2026-11-30-h200-ninth" / "README.md").read_text()
     (line,) = [line for line in text.split("\n") if line.startswith(f"| {step} |")]
     found = [tuple(map(float, values)) for values in INTERVAL.findall(line)]
-    assert found == [gate_at(step, rate) for rate in (5e-5, 1e-4)]
+    assert found == [gate(step, rate) for rate in (5e-5, 1e-4)]
 
 
 @pytest.mark.parametrize(
