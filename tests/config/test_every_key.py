@@ -8,8 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from judgerlvr.config.choices import Action
+from judgerlvr.config.guards import Guard, Guards
 from judgerlvr.config.load import keys, load_config
-from judgerlvr.config.schema import Guard, Guards
 from judgerlvr.engine import runner
 from judgerlvr.engine.devices import SHARE_PREFIXES, stage_environment
 from judgerlvr.engine.in_training.canary import Canary
