@@ -218,8 +218,26 @@ class StageSettings:
 
 
 @dataclass
+class Solving:
+    problems: int = doc(
+        0,
+        "Held-out problems that the judge's policy solves too, at each validation and before the first step; 0: none. "
+        "Ours, not the paper's.",
+        COUNT_OR_OFF,
+    )
+    samples: int = doc(1, "Solutions sampled for each of them.", COUNT)
+    stop_gain: float = doc(
+        0.0,
+        "Stop once the accuracy of solving lies so far above the starting policy's, at most 1; 0: off. Ours, not the "
+        "paper's.",
+        SHARE,
+    )
+
+
+@dataclass
 class JudgeStage(StageSettings):
     data: JudgeData = section(JudgeData)
+    solving: Solving = section(Solving)
 
 
 @dataclass
@@ -365,3 +383,12 @@ class Config:
     def settings(self, kind: Kind) -> JudgeStage | GenerateStage:
         """The settings of one stage."""
         return self.judge if kind == "judge" else self.generate
+
+    def solves(self, kind: Kind) -> bool:
+        """Whether a stage judges, and measures solving beside."""
+        return kind == "judge" and self.judge.solving.problems > 0
+
+    def longest_sampled(self, kind: Kind) -> int:
+        """Tokens of the longest response that the engine of a stage samples, in training or validation."""
+        own = self.settings(kind).max_response_tokens
+        return max(own, self.generate.max_response_tokens) if self.solves(kind) else own

@@ -51,6 +51,9 @@ def write_agent_loops(stage: Stage) -> None:
         "experts": expert_count(stage) if stage.replays_experts else 0,
         "parts": flows(stage),
     }
+    if stage.solves:
+        settings = (stage.config.judge, stage.config.generate)
+        loop["limits"] = dict(zip(("judge", "generate"), (one.max_response_tokens for one in settings), strict=True))
     agent_loops_file(stage).write_text(OmegaConf.to_yaml([loop]), encoding="utf-8")
 
 
@@ -100,14 +103,14 @@ def all_settings(stage: Stage) -> dict[str, Any]:
 def _data(stage: Stage) -> dict[str, Any]:
     return {
         "data.train_files": str(stage.train),
-        "data.val_files": str(stage.heldout),
+        "data.val_files": str(stage.validated),
         "data.train_batch_size": stage.prompts_per_step,
         # Replacements of uniform groups are drawn one by one. verl fetches whole loader batches.
         "data.gen_batch_size": 1 if stage.settings.algorithm.dynamic_sampling else None,
         "data.max_prompt_length": stage.config.max_prompt_tokens,
         "data.max_response_length": stage.settings.max_response_tokens,
-        # verl reads -1 as all rows.
-        "data.val_max_samples": stage.settings.validation.prompts or -1,
+        # verl reads -1 as all rows. Where solving is measured, the rows were chosen as the file was written.
+        "data.val_max_samples": -1 if stage.solves else stage.settings.validation.prompts or -1,
         "data.seed": stage.config.seed,
         "data.dataloader_num_workers": 0,
         "data.trust_remote_code": stage.config.model.trust_remote_code,
@@ -171,8 +174,8 @@ WIDER = 4
 def _rollout(stage: Stage) -> dict[str, Any]:
     validation, cluster = stage.settings.validation, stage.config.cluster
     width = cluster.micro_batch_tokens * (WIDER if shares_prefixes(stage) else 1)
-    longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
-    return {
+    longest = stage.config.max_prompt_tokens + stage.config.longest_sampled(stage.kind)
+    return _solving(stage) | {
         f"{ROLLOUT}.name": "vllm",
         f"{ROLLOUT}.n": stage.settings.batch.samples_per_prompt,
         f"{ROLLOUT}.temperature": stage.config.temperature,
@@ -188,9 +191,14 @@ def _rollout(stage: Stage) -> dict[str, Any]:
     }
 
 
+def _solving(stage: Stage) -> dict[str, Any]:
+    """Room for the solutions of a judge that also solves. The agent loop holds verdicts to the stage's own limit."""
+    return {f"{ROLLOUT}.response_length": stage.config.longest_sampled(stage.kind)} if stage.solves else {}
+
+
 def _flow(stage: Stage) -> dict[str, Any]:
     """A response that an update may interrupt: vLLM hands over its first token, and the rest at its end."""
-    longest = stage.settings.max_response_tokens
+    longest = stage.config.longest_sampled(stage.kind)
     return {f"+{ROLLOUT}.engine_kwargs.vllm.stream_interval": longest + 1} if flows(stage) else {}
 
 

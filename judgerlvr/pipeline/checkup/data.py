@@ -18,11 +18,13 @@ from judgerlvr.pipeline.generate_data import shown_data
 from judgerlvr.pipeline.judge_data import (
     check_candidates,
     check_held_out,
+    judged_problems,
     left_out,
     make_judge_set,
     read_candidates,
     render_splits,
 )
+from judgerlvr.pipeline.solving_data import check_unjudged, solving_rows
 from judgerlvr.planning.constraints import check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import free_gib, machine_of
@@ -90,9 +92,11 @@ def _judge_prompt(subject: Subject) -> FirstPrompt:
     config = subject.config
     judge = config.judge.data
     check_held_out(config.judge)
+    solving = solving_rows(config, subject.tokenizer, subject.problems)
     if judge.responses:
         candidates = read_candidates(judge, subject.problems.options)
         judge_set = make_judge_set(config, subject.grading, subject.tokenizer, candidates, judge.heldout_problems)
+        check_unjudged(solving, subject.problems, judged_problems(judge_set))
         first = list(next(render_splits(judge, judge_set)["train"])["prompt"])
         note = f"; judge set: {json.dumps(dict(judge_set.card.counts))}"
         return FirstPrompt(first, len(judge_set.train), note=note)
