@@ -29,6 +29,7 @@ READ = {
     "model.replay_experts": "true",
     "judge.data.responses": "[nowhere.jsonl]",
     "judge.data.sample_from": "[nowhere]",
+    "judge.solving.problems": "1",
     "cluster.device": "cpu",
     "cluster.nodes": "4",
     "cluster.gpus_per_node": "16",
@@ -55,6 +56,12 @@ READ = {
 BESIDE = {
     "judge.data.responses": ["generate.max_response_tokens=60000"],
     "judge.data.sample_from": ["generate.max_response_tokens=60000"],
+    # The base alone would be refused as well, for its candidates.
+    "judge.solving.problems": [
+        "generate.max_response_tokens=60000",
+        "judge.data.sample_from=[elsewhere]",
+        "judge.validation.every=1",
+    ],
 }
 # Read, and tested elsewhere: on a CPU, or for the disk of the machine that has the cards.
 ELSEWHERE = {"cluster.rollout_cpu_gib", "runs"}
@@ -86,6 +93,8 @@ NEED_NOT = {
             "checkpoint.upload": "another disk",
         }.items()
     },
+    "judge.solving.samples": "validation is not counted, as the plan says",
+    "judge.solving.stop_gain": "ends a run before stop.steps",
     **{
         f"judge.data.{key}": "decides which rows there are"
         for key in (
