@@ -10,7 +10,7 @@ from typing import NamedTuple
 from data.importing.problem_rows import ROLES
 from judgerlvr.config.choices import Overlong, TrainerMode
 from judgerlvr.config.schema import MATCH_TOKENS as MATCH_TOKENS
-from judgerlvr.config.schema import PACKED, Cluster, Config, Model, StageSettings
+from judgerlvr.config.schema import PACKED, Cluster, Config, Data, JudgeStage, Model, StageSettings
 from rewards.errors import InputError
 from rewards.wording import counted
 
@@ -81,14 +81,13 @@ def _general(config: Config) -> Iterator[Fault]:
     if config.data.train and config.generate.validation.every and not config.data.heldout:
         problem = "validation needs held-out problems of your own"
         yield Fault("data.heldout", problem, "give data.heldout, or set generate.validation.every=0")
-    yield from _solving(config)
+    yield from _solving(config.judge, config.data)
     yield from _rollout_gpus(cluster)
     yield from _sequence_parallel(cluster, config.model)
 
 
-def _solving(config: Config) -> Iterator[Fault]:
+def _solving(judge: JudgeStage, data: Data) -> Iterator[Fault]:
     """Measurements of solving that nothing makes, or that lack held-out problems of the training problems' kind."""
-    judge, data = config.judge, config.data
     solving, field = judge.solving, "judge.solving"
     if not solving.problems:
         problem, remedy = "nothing is solved while judging", f"set {field}.problems to 1 or more"

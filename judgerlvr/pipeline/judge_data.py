@@ -49,7 +49,8 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
     check_held_out(config.judge)
-    solving = solving_rows(config, tokenizer, problems)
+    usable = PromptFilter(tokenizer, config.max_prompt_tokens)
+    solving = solving_rows(config.judge.solving.problems, config.data.prompt, usable, problems)
     if not config.judge.data.responses:
         left_out(config.judge.data.prompt, tokenizer, config.max_prompt_tokens, problems.for_candidates)
     candidates, tokens = collect_candidates(request, run_dir, problems)

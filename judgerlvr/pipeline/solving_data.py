@@ -12,7 +12,6 @@ from data.problems import check_apart
 from data.prompts import GENERATE_FIELDS, load_template
 from data.row_files import read_rows
 from data.verl_rows import OWN_FIELDS, render_generate_rows, write_parquet
-from judgerlvr.config.schema import Config
 from judgerlvr.engine.in_training.validation import SOLVING
 from judgerlvr.models.prompt_tokens import PromptFilter, drop_unusable
 from judgerlvr.pipeline.generate_data import shown_data
@@ -27,18 +26,18 @@ SAMPLES = "__rollout_n__"
 FIELD = "judge.solving.problems"
 
 
-def solving_rows(config: Config, tokenizer: Any, problems: ProblemSets) -> list[dict[str, Any]]:
-    """The first held-out problems whose generation prompt can be used. Empty where the stage solves none.
+def solving_rows(wanted: int, prompt: str, prompts: PromptFilter, problems: ProblemSets) -> list[dict[str, Any]]:
+    """The first ``wanted`` held-out problems whose prompt can be used. With 0 the problems are not read.
+
+    ``prompt`` is the path of the generation template.
 
     Raises:
-        InputError: fewer held-out problems than ``judge.solving.problems`` asks for, or too many unusable prompts.
+        InputError: fewer held-out problems than are wanted, or too many unusable prompts.
     """
-    wanted = config.judge.solving.problems
     if not wanted:
         return []
-    template = load_template(Path(config.data.prompt), GENERATE_FIELDS)
-    rows = render_generate_rows(problems.heldout, template)
-    kept, _ = drop_unusable(rows, PromptFilter(tokenizer, config.max_prompt_tokens), shown_data)
+    template = load_template(Path(prompt), GENERATE_FIELDS)
+    kept, _ = drop_unusable(render_generate_rows(problems.heldout, template), prompts, shown_data)
     if len(kept) < wanted:
         problem = f"{counted(wanted, 'problem')} to solve, and {len(kept)} held-out problems can be used"
         raise InputError(problem, f"set at most {len(kept)}, or hold out more problems", field=FIELD)
@@ -67,7 +66,7 @@ def write_validated(stage: Stage, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def chosen(rows: Sequence[dict[str, Any]], most: int, seed: int) -> list[dict[str, Any]]:
-    """The rows that verl would validate on by ``data.val_max_samples`` and ``data.seed``. 0: all rows."""
+    """The rows that verl would choose by its own limit of ``most`` rows and its seed. 0: all rows."""
     if not 0 < most < len(rows):
         return list(rows)
     return [rows[place] for place in np.random.default_rng(seed).choice(len(rows), size=most, replace=False)]

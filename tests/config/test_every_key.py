@@ -310,6 +310,9 @@ def test_replay(make_stage, monkeypatch):
 
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
+    "judge.solving.problems": "tests/pipeline/test_solving_data.py::test_validation_prompts_count_judge_rows_alone",
+    "judge.solving.samples": "tests/pipeline/test_solving_data.py::test_judge_rows_have_samples_of_their_own",
+    "judge.solving.stop_gain": "tests/engine/test_solving.py::test_the_trainer_stops_by_the_gain_of_its_stage",
     "cluster.sequence_parallel": "tests/engine/test_shared_row.py::test_each_rank_has_half_of_the_row",
     "engine": "tests/engine/test_engine_section.py::test_a_key_of_verl_reaches_its_configuration",
     "model.replay_experts": "tests/engine/test_rollout_experts.py::test_a_cpu_rollout_returns_experts_by_our_connector",

@@ -10,6 +10,7 @@ import hydra
 import pytest
 from omegaconf import OmegaConf
 from verl.experimental.agent_loop import agent_loop
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.dataset.rl_dataset import RLHFDataset
 from verl.workers.rollout.replica import TokenOutput
 
@@ -208,6 +209,14 @@ def trainer_of(stage, rules):
     trainer.replay_buffer = SimpleNamespace(generated_tokens=7)
     trainer.guard_state = SimpleNamespace(zero_steps=0)
     return trainer
+
+
+@pytest.mark.parametrize(("kind", "gain"), [("judge", 0.25), ("generate", 0.0)])
+def test_the_trainer_stops_by_the_gain_of_its_stage(make_stage, monkeypatch, kind, gain):
+    """Stage 2 reads the same file, and measures no solving beside itself."""
+    stage = make_stage(kind, overrides=[*SOLVES, "judge.solving.stop_gain=0.25", "reward.canary_every=0"])
+    monkeypatch.setattr(PPOTrainer, "__init__", lambda self, config: None)
+    assert StageTrainer(render(stage), stage).rules.solving_gain == gain
 
 
 def test_the_seal_carries_the_base(make_stage, tmp_path):

@@ -73,7 +73,7 @@ def test_the_first_held_out_problems_are_solved_with_the_generation_prompt(files
     assert {row["extra_info"]["kind"] for row in solved(stage)} == {"generate"}
 
 
-def test_judge_rows_stand_beside_with_samples_of_their_own(files, tmp_path, tokenizer):
+def test_judge_rows_have_samples_of_their_own(files, tmp_path, tokenizer):
     stage = prepared(tmp_path / "run", tokenizer, *files(), *SOLVES, "judge.validation.samples=2")
     counts = {row["data_source"]: row[SAMPLES] for row in read_rows(stage.validated)}
     assert counts == {"judge_right": 2, "judge_wrong": 2, "solving": 3}

@@ -56,7 +56,7 @@ READ = {
 BESIDE = {
     "judge.data.responses": ["generate.max_response_tokens=60000"],
     "judge.data.sample_from": ["generate.max_response_tokens=60000"],
-    # The base alone would be refused as well, for its candidates.
+    # Own candidates of the base would need the same context.
     "judge.solving.problems": [
         "generate.max_response_tokens=60000",
         "judge.data.sample_from=[elsewhere]",

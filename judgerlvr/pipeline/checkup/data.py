@@ -92,7 +92,8 @@ def _judge_prompt(subject: Subject) -> FirstPrompt:
     config = subject.config
     judge = config.judge.data
     check_held_out(config.judge)
-    solving = solving_rows(config, subject.tokenizer, subject.problems)
+    usable = PromptFilter(subject.tokenizer, config.max_prompt_tokens)
+    solving = solving_rows(config.judge.solving.problems, config.data.prompt, usable, subject.problems)
     if judge.responses:
         candidates = read_candidates(judge, subject.problems.options)
         judge_set = make_judge_set(config, subject.grading, subject.tokenizer, candidates, judge.heldout_problems)
