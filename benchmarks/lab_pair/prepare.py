@@ -118,6 +118,7 @@ def settings(cell: Cell, world: ChainWorld, folder: Path) -> dict[str, Any]:
             **{"importance_cap": 0, "dynamic_sampling": False, "overlong": "mask"},
         },
         "validation": {"every": rl.evaluate_every, "prompts": 0},
+        "checkpoint": {"every": rl.evaluate_every},
     }
     batch = {"samples_per_prompt": rl.group, "updates_per_step": rl.updates}
     return {
