@@ -24,13 +24,14 @@ class CacheGroups:
         return self.full + self.windows
 
 
-def cache_groups(config: HySparseConfig) -> CacheGroups:
+def cache_groups(config: HySparseConfig, two_kinds: bool = False) -> CacheGroups:
     """All groups have as many layers as the rarest kind of layer. Kinds of nearly one size take the commonest's count.
 
-    A full layer with sparse layers behind it runs on a backend of its own. vLLM 0.24 notes for each cache how its
-    backend finds a page, so the full layers of two backends are two kinds. vLLM 0.31 has no such note.
+    ``two_kinds`` gives the groups of the records up to 2026-11-30. A full layer with sparse layers behind it runs on a
+    backend of its own. vLLM 0.24 notes for each cache whether its backend finds a page by its stride. Our backend did
+    not say so then, and full layers of the two backends were two kinds.
     """
-    selecting = len(config.selecting_layers)
+    selecting = len(config.selecting_layers) if two_kinds else 0
     others = len(config.full_layers) - selecting
     windows = sum(row.window is not None for row in config.rows)
     kinds = [count for count in (selecting, others, windows) if count]

@@ -215,6 +215,12 @@ class StageSettings:
     validation: Validation = section(Validation)
     checkpoint: Checkpoint = section(Checkpoint)
     max_response_tokens: int = doc(8192, "Longest response sampled.", COUNT)
+    agent_loop: str = doc(
+        "",
+        "package.module:Class, an agent loop of your own for the samples of training (docs/training.md); empty: one "
+        "request a response.",
+        Pattern(r"|[\w.]+:\w+", "package.module:Class, or nothing"),
+    )
 
 
 @dataclass

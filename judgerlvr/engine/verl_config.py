@@ -16,6 +16,7 @@ from judgerlvr.config.choices import Loss, Overlong
 from judgerlvr.config.load import engine_keys
 from judgerlvr.engine.devices import ACTOR, GLOO, MODEL, NCCL, ROLLOUT, attention, profile, ray_init, shares_prefixes
 from judgerlvr.engine.flowing import flows, separates
+from judgerlvr.engine.loop_of_your_own import loop_target
 from judgerlvr.engine.measured_steps import BYPASS, bypasses
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.replay.rollout_choices import TRANSFER
@@ -45,7 +46,7 @@ def write_agent_loops(stage: Stage) -> None:
     """The agent-loop registry that verl's workers read (verl's public way to name one's own loop)."""
     loop = {
         "name": "judgerlvr",
-        "_target_": "judgerlvr.engine.in_training.agent_loop.SeededSingleTurn",
+        "_target_": loop_target(stage),
         "mask_truncated": stage.settings.algorithm.overlong is Overlong.mask,
         "block_indices": stage.chooses_blocks,
         "experts": expert_count(stage) if stage.replays_experts else 0,
@@ -223,7 +224,7 @@ def _blocks(stage: Stage) -> dict[str, Any]:
         return {}
     return {
         f"+{ROLLOUT}.engine_kwargs.vllm.kv_transfer_config": TRANSFER,
-        # A step waits for its indices, so there is nothing to overlap.
+        # vLLM 0.24 would free a preempted request's blocks while its last step runs.
         f"+{ROLLOUT}.engine_kwargs.vllm.async_scheduling": False,
     }
 

@@ -16,6 +16,7 @@ from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.guards import FIRST, GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.in_training.trainer import StageTrainer
+from judgerlvr.engine.loop_of_your_own import OURS
 from judgerlvr.engine.signals import SignalHandlers
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.pipeline import requests
@@ -78,6 +79,14 @@ def test_overlong(make_stage, stage):
         made = make_stage(stage, overrides=[f"{stage}.algorithm.overlong={choice}"])
         write_agent_loops(made)
         assert OmegaConf.load(agent_loops_file(made))[0].mask_truncated is masked
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_agent_loop(make_stage, stage):
+    for overrides, target in (([], OURS), ([f"{stage}.agent_loop=mine.loops:Tool"], "mine.loops:Tool")):
+        made = make_stage(stage, overrides=overrides)
+        write_agent_loops(made)
+        assert OmegaConf.load(agent_loops_file(made))[0]["_target_"] == target.replace(":", ".")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -350,6 +359,7 @@ def test_no_key_is_left_out():
 
 # Tried above for both stages by code that serves both.
 SHARED = (
+    "agent_loop",
     "algorithm.importance_level",
     "algorithm.overlong",
     "algorithm.overlong_buffer",

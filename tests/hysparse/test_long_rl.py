@@ -356,4 +356,5 @@ def test_equal_bytes_hold_more_prompts_of_hysparse():
     full = twin("full attention", num_hidden_layers=13)
     assert (token_bytes(hysparse), token_bytes(full)) == (4 * 1024, 13 * 1024)
     assert held(full, 16_384, 13 * 1024 * 16_384 * 4) == 4
-    assert held(hysparse, 16_384, 1024 * (4 * 16_384 + 9 * 128)) == 1
+    assert held(hysparse, 16_384, 1024 * (4 * 16_384 + 12 * 128)) == 1
+    assert held(hysparse, 16_384, 1024 * (4 * 16_384 + 9 * 128), two_kinds=True) == 1

@@ -1,5 +1,7 @@
 """Kernels over a paged cache against the reference. ``tests/hysparse/test_kernels.py`` says where they run."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -130,3 +132,34 @@ def test_written_rows_are_gathered(kv_heads):
     for found, tokens in ((k, key), (v, value)):
         assert torch.equal(found.transpose(1, 2).flatten(0, 1), tokens[:6][kept])
     assert cache.ne(0).any(dim=-1).sum() == 4 * kv_heads
+
+
+def apart(cache):
+    """The cache as one layer of a tensor whose pages hold three layers, NaN elsewhere."""
+    layers = torch.full((len(cache), 3, *cache.shape[1:]), torch.nan, device=DEVICE)
+    layers[:, 1] = cache
+    assert not layers[:, 1].is_contiguous()
+    return layers[:, 1]
+
+
+def test_pages_may_lie_apart():
+    """vLLM may put other things between pages, so every kernel steps by the strides."""
+    near, far = Case(), Case()
+    far.pages = replace(far.pages, cache=apart(far.pages.cache))
+    for case in (near, far):
+        paged.full_decode(case.q, case.pages, SELECTION, case.selected, case.out, case.sinks)
+    assert torch.equal(near.out, far.out) and torch.equal(near.selected, far.selected)
+    for case in (near, far):
+        case.out.fill_(torch.nan)
+        paged.sparse_decode(case.q, case.pages, BLOCK, case.selected, case.out, case.sinks)
+    assert torch.equal(near.out, far.out)
+
+
+def test_rows_are_written_and_gathered_apart():
+    keys = torch.randn(2, 3, KV_HEADS, DIM, device=DEVICE)
+    cache = apart(torch.zeros(4, KV_HEADS, BLOCK, 2 * DIM, device=DEVICE))
+    slots = torch.tensor([63, 0, 17], device=DEVICE)
+    paged.write(*keys, cache, slots)
+    for found, written in zip(paged.gather(cache, slots[None]), keys, strict=True):
+        assert torch.equal(found[0].transpose(0, 1), written)
+    assert cache.ne(0).any(dim=-1).sum() == 3 * KV_HEADS

@@ -153,6 +153,17 @@ def test_padded_tokens_are_not_written():
     assert cache.ne(0).any(dim=-1).sum() == 2 * KV_HEADS
 
 
+def test_pages_may_lie_apart():
+    """vLLM may put other things between pages: the caches of two layers here, NaN."""
+    key, value = torch.randn(2, 3, KV_HEADS, DIM)
+    cache = torch.full((3, 2, KV_HEADS, PAGE, 2 * DIM), torch.nan)[:, 1]
+    slots = torch.tensor([17, 0, 8])
+    write(key, value, cache, slots)
+    k, v = keys_and_values(cache, slots[None])
+    assert torch.equal(k[0], key.transpose(0, 1)) and torch.equal(v[0], value.transpose(0, 1))
+    assert cache.isfinite().all(dim=-1).sum() == 3 * KV_HEADS
+
+
 def common_metadata(new, lengths):
     """What vLLM says of a step: requests with one new token come first."""
     starts = torch.tensor([0, *torch.tensor(new).cumsum(0).tolist()], dtype=torch.int32)

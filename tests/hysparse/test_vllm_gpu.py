@@ -101,6 +101,7 @@ class Answers:
         llm = LLM(model=str(folder), **ENGINE, **MODES[mode])
         self.decodes_as = llm.collective_rpc(decode_mode)[0]
         self.plans_ahead = llm.collective_rpc(plans_ahead)[0]
+        self.groups = llm.collective_rpc(cache_groups)[0]
         sampling = SamplingParams(temperature=0.0, max_tokens=NEW_TOKENS, logprobs=0, ignore_eos=True, detokenize=False)
         given = [TokensPrompt(prompt_token_ids=prompt) for prompt in prompts()]
         results = llm.generate(given, sampling, use_tqdm=False)
@@ -116,6 +117,10 @@ class Answers:
 
 def decode_mode(worker):
     return worker.model_runner.compilation_config.cudagraph_mode.decode_mode().name
+
+
+def cache_groups(worker):
+    return len(worker.model_runner.kv_cache_config.kv_cache_groups)
 
 
 def plans_ahead(worker):
@@ -176,6 +181,11 @@ def check_logprobs(found, model, folder):
 @pytest.mark.parametrize("mode", MODES)
 def test_log_probabilities_are_the_models(model, folder, answers, mode):
     check_logprobs(answers(mode), model, folder)
+
+
+def test_full_layers_of_both_backends_are_one_kind(answers):
+    """Three full layers, the last of them FlashAttention's, are one cache group, and four windows are another."""
+    assert answers("eager").groups == 2
 
 
 def test_windows_do_not_reach_a_model_of_full_layers(tmp_path):

@@ -21,6 +21,7 @@ OF_A_STAGE = {
     "checkpoint.every": "0",
     "checkpoint.keep": "0",
     "max_response_tokens": "1024",
+    "agent_loop": "nowhere:Tool",
 }
 READ = {
     **{f"{stage}.{key}": value for stage in ("judge", "generate") for key, value in OF_A_STAGE.items()},

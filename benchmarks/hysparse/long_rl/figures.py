@@ -167,8 +167,11 @@ def token_bytes(config: HySparseConfig) -> int:
     return sum(row.kv_heads * (row.key_dim + row.value_dim) * BYTES for row in rows)
 
 
-def held(config: HySparseConfig, tokens: int, cache: int) -> float:
-    """Prompts of ``tokens`` tokens that ``cache`` bytes hold, by arithmetic. Samples of a prompt share its cache."""
-    groups = cache_groups(config)
+def held(config: HySparseConfig, tokens: int, cache: int, two_kinds: bool = False) -> float:
+    """Prompts of ``tokens`` tokens that ``cache`` bytes hold, by arithmetic. Samples of a prompt share its cache.
+
+    ``two_kinds`` counts by the groups of the records up to 2026-11-30, see ``cache_groups``.
+    """
+    groups = cache_groups(config, two_kinds)
     kept = groups.full * tokens + groups.windows * (config.sliding_window or 0)
     return cache / (groups.layers * token_bytes(config) / len(config.full_layers) * kept)

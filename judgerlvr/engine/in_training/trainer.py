@@ -140,7 +140,7 @@ class StageHooks(SameUpdates, ValidationFigures, PPOTrainer):
 
     def _compared(self, batch: Any) -> dict[str, float]:
         """Metrics of the trainer's old log-probabilities and choices beside the rollout's."""
-        samples = read_samples(batch, self.stage.replays_experts)
+        samples = read_samples(batch, self.stage.replays_experts, bool(self.stage.settings.agent_loop))
         found = mismatch_metrics(samples, self.workers.get("router_layers", 0))
         if self.block_config:
             found |= block_metrics(read_compared(batch, self.block_config), self.block_config)

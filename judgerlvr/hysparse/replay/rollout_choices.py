@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,16 +46,34 @@ def carried_sizes(config: HySparseConfig) -> CarriedSizes:
     )
 
 
+class Values:
+    """Choices of a sequence of ``computed`` rows that are filled in place, because long sequences carry many bytes.
+
+    ``crowded`` [crowded rows, layers, kv_heads, count] and ``experts`` [computed, MoE layers, top_k] are parts of one
+    array. The shapes are of these parts.
+    """
+
+    def __init__(self, computed: int, crowded: tuple[int, ...], experts: tuple[int, ...] = (0,)) -> None:
+        self.computed = computed
+        routed = HEADER + math.prod(experts)
+        self._all = np.empty(routed + math.prod(crowded), dtype=np.int16)
+        self._all[:HEADER] = divmod(computed, PART)[::-1]
+        self.experts, self.crowded = self._all[HEADER:routed].reshape(experts), self._all[routed:].reshape(crowded)
+
+    def parameters(self) -> dict[str, Any]:
+        """The form that a request's output carries."""
+        return {KEY: self._all.tobytes(), "rows": self.computed}
+
+
 def to_parameters(
     crowded: NDArray[np.int16], computed: int, experts: NDArray[np.int16] | None = None
 ) -> dict[str, Any]:
-    """Choices of a sequence of ``computed`` rows in the form that a request's output carries.
-
-    ``crowded`` [crowded rows, layers, kv_heads, count] and ``experts`` [computed, MoE layers, top_k].
-    """
-    header = np.array(divmod(computed, PART)[::-1], dtype=np.int16)
-    parts = [header, *(part.ravel() for part in (experts, crowded) if part is not None)]
-    return {KEY: np.concatenate(parts).tobytes(), "rows": computed}
+    """The ``parameters`` of ``Values`` with these parts."""
+    values = Values(computed, crowded.shape, (0,) if experts is None else experts.shape)
+    values.crowded[...] = crowded
+    if experts is not None:
+        values.experts[...] = experts
+    return values.parameters()
 
 
 def from_parameters(parameters: dict[str, Any] | None, tokens: int) -> NDArray[np.int16]:

@@ -33,7 +33,13 @@ from judgerlvr.hysparse.ops.dispatch import operations, paged_kernels
 from judgerlvr.hysparse.ops.kernel_shapes import prefill_reserve
 from judgerlvr.hysparse.ops.selection import PADDING, Selection
 from judgerlvr.hysparse.vllm.checks import check_group
-from judgerlvr.hysparse.vllm.compat import BACKEND_NAME, cache_shape, host_lengths, split_decodes_and_prefills
+from judgerlvr.hysparse.vllm.compat import (
+    BACKEND_NAME,
+    cache_order,
+    cache_shape,
+    host_lengths,
+    split_decodes_and_prefills,
+)
 from judgerlvr.hysparse.vllm.query_batches import (
     Piece,
     QueryBatch,
@@ -138,6 +144,10 @@ class HySparseBackend(AttentionBackend):
         num_blocks: int, block_size: int, num_kv_heads: int, head_size: int, cache_dtype_str: str = "auto"
     ) -> tuple[int, ...]:
         return cache_shape(num_blocks, block_size, num_kv_heads, head_size)
+
+    @staticmethod
+    def get_kv_cache_stride_order(include_num_layers_dimension: bool = False) -> tuple[int, ...]:
+        return cache_order(include_num_layers_dimension)
 
 
 @cache

@@ -24,6 +24,8 @@ from judgerlvr.hysparse.ops.selection import PADDING
 # Memory first. The system caches files in the second folder.
 FOLDERS = (Path("/dev/shm"), Path(tempfile.gettempdir()))
 Indices = NDArray[np.int16]
+# Rows that are read at once, so that what lies between the store and its reader stays in the processor's cache.
+ROWS = 1024
 
 
 class IndexStore:
@@ -55,18 +57,27 @@ class IndexStore:
 
     def write(self, layer: int, slots: Tensor, first_head: int, indices: Tensor) -> None:
         """``indices`` [tokens, heads, count] of one layer at ``slots`` [tokens], on the host. -1 is no slot."""
-        kept = slots >= 0
-        rows = (indices[kept] + 1).to(torch.int16).numpy()
-        self.rows[layer, slots[kept].numpy(), first_head : first_head + rows.shape[1]] = rows
+        rows, where = indices.to(torch.int16).numpy(), slots.numpy()
+        kept = where >= 0
+        if not kept.all():
+            rows, where = rows[kept], where[kept]
+        self.rows[layer, where, first_head : first_head + rows.shape[1]] = rows - np.int16(PADDING)
 
     def read(self, layer: int, slots: NDArray[np.int64]) -> Indices:
         """[tokens, kv_heads, count], padded with -1. Raises RuntimeError for a slot that was never written."""
-        rows = self.rows[layer, slots]
-        missing = int((rows[..., 0] == 0).any(axis=-1).sum())
+        found: Indices = np.empty((len(slots), *self.rows.shape[2:]), dtype=np.int16)
+        self.read_into(found, layer, slots)
+        return found
+
+    def read_into(self, found: Indices, layer: int, slots: NDArray[np.int64]) -> None:
+        """``read`` into memory of the caller, which need not be contiguous. A part of the slots is copied at a time."""
+        missing = 0
+        for begin in range(0, len(slots), ROWS):
+            rows = self.rows[layer, slots[begin : begin + ROWS]]
+            missing += int((rows[..., 0] == 0).any(axis=-1).sum())
+            np.add(rows, np.int16(PADDING), out=found[begin : begin + ROWS])
         if missing:
             raise RuntimeError(f"the rollout has no choices for {missing} of {len(slots)} tokens")
-        found: Indices = rows + np.int16(PADDING)
-        return found
 
 
 def slots_of(blocks: list[int], page: int, tokens: int) -> NDArray[np.int64]:

@@ -53,6 +53,16 @@ def cache_shape(pages: int, page: int, kv_heads: int, head_dim: int) -> tuple[in
     return pages, kv_heads, page, 2 * head_dim
 
 
+def cache_order(layered: bool) -> tuple[int, ...]:
+    """Dimensions of ``cache_shape`` in the order of memory. ``layered``: with layers as a further first dimension.
+
+    Pages lie outermost, before layers too. Everything that reads or writes a cache steps by the strides of pages, heads
+    and tokens, and needs only K beside V. 0.24 reads from this order that the backend finds a page by its stride, as
+    FlashAttention does, and full layers of both backends share cache groups. 0.31 does not ask.
+    """
+    return (1, 0, 2, 3, 4) if layered else (0, 1, 2, 3)
+
+
 def without_window(cache_config: Any) -> Any:
     """The cache configuration of a layer that sees everything.
 

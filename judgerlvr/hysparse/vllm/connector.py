@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from vllm.distributed import get_tensor_model_parallel_rank
 from vllm.distributed.kv_transfer.kv_connector.v1.base import (
@@ -20,7 +19,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 )
 from vllm.forward_context import get_forward_context
 
-from judgerlvr.hysparse.replay.rollout_choices import KEY, carried_sizes, to_parameters
+from judgerlvr.hysparse.replay.rollout_choices import KEY, Values, carried_sizes
 from judgerlvr.hysparse.vllm.checks import check_carried, check_routers
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from judgerlvr.hysparse.vllm.compat import routing_capture
@@ -69,17 +68,21 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         context = get_forward_context()
         if context.attn_metadata is None:
             return
-        slots = [context.attn_metadata[name].slots for name in self.names]
+        # Layers of a group share their slots. One copy from the device for each group, and one for all choices.
+        of_group = {
+            group: context.attn_metadata[name].slots for group, name in zip(self.groups, self.names, strict=True)
+        }
+        slots = {group: where.cpu() for group, where in of_group.items()}
+        tokens = len(slots[self.groups[0]])
         selected = [context.no_compile_layers[name].impl.selected for name in self.names]
-        # One copy from the device for all layers.
-        indices = torch.stack([rows[: len(slots[0])] for rows in selected]).to(torch.int16).cpu()
+        indices = torch.stack([rows[:tokens] for rows in selected]).to(torch.int16).cpu()
         first = get_tensor_model_parallel_rank() * indices.shape[2]
-        for layer, where in enumerate(slots):
-            self.store.write(layer, where.cpu(), first, indices[layer])
+        for layer, group in enumerate(self.groups):
+            self.store.write(layer, slots[group], first, indices[layer])
         if self.experts is not None and first == 0:  # All ranks route alike.
             captured = [routing_capture(context.no_compile_layers[name]).chosen for name in self.routers]
-            experts = torch.stack([rows[: len(slots[0])] for rows in captured], dim=1).to(torch.int16).cpu()
-            self.experts.write(0, slots[0].cpu(), 0, experts)
+            experts = torch.stack([rows[:tokens] for rows in captured], dim=1).to(torch.int16).cpu()
+            self.experts.write(0, slots[self.groups[0]], 0, experts)
 
     def request_finished_all_groups(
         self, request: Any, block_ids: tuple[list[int], ...]
@@ -90,11 +93,16 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         # The second case is a request that was aborted before its prompt was computed.
         if not asked or request.num_computed_tokens < tokens:
             return False, None
-        slots = [slots_of(block_ids[group], page, tokens) for group, page in zip(self.groups, self.pages, strict=True)]
+        pages = dict(zip(self.groups, self.pages, strict=True))
+        slots = {group: slots_of(block_ids[group], page, tokens) for group, page in pages.items()}
+        shape = (max(0, tokens - self.uncrowded), len(self.groups), *self.store.rows.shape[2:])
+        values = Values(tokens, shape, (0,) if self.experts is None else (tokens, *self.experts.rows.shape[2:]))
         # Rows before the first crowded row choose every block that they see, so the trainer knows their choices.
-        crowded = [self.store.read(layer, where[self.uncrowded :]) for layer, where in enumerate(slots)]
-        experts = None if self.experts is None else self.experts.read(0, slots[0])
-        return False, to_parameters(np.stack(crowded, axis=1), tokens, experts)
+        for layer, group in enumerate(self.groups):
+            self.store.read_into(values.crowded[:, layer], layer, slots[group][self.uncrowded :])
+        if self.experts is not None:
+            self.experts.read_into(values.experts, 0, slots[self.groups[0]])
+        return False, values.parameters()
 
     def get_num_new_matched_tokens(self, request: Any, num_computed_tokens: int) -> tuple[int, bool]:
         return 0, False
