@@ -8,27 +8,37 @@ from __future__ import annotations
 import importlib
 import os
 
+from judgerlvr.config.schema import StageSettings
 from judgerlvr.engine.devices import stage_environment
 from judgerlvr.engine.flowing import flows
 from judgerlvr.runs.stage import Stage
 from rewards.errors import InputError, reading
 
+# Names of the loops in verl's registry: the stage's own, and the one of problems that a judge also solves.
+LOOP, SOLVING_LOOP = "judgerlvr", "judgerlvr_solving"
 OURS = "judgerlvr.engine.in_training.agent_loop:SeededSingleTurn"
 
 
-def loop_target(stage: Stage) -> str:
+def loop_target(settings: StageSettings) -> str:
     """The class of a stage's agent loop, as verl's registry names a class."""
-    return (stage.settings.agent_loop or OURS).replace(":", ".")
+    return (settings.agent_loop or OURS).replace(":", ".")
 
 
 def check_agent_loop(stage: Stage) -> None:
-    """Check the agent loop that a configuration names. verl is imported only where one is named.
+    """Check the agent loops that a configuration names. verl is imported only where one is named.
+
+    A judge that also solves does so by the loop of stage 2.
 
     Raises:
         InputError: a module that cannot be imported, a class that does not extend the product's loop, or a stage whose
             responses must be one request.
     """
-    path, field = stage.settings.agent_loop, f"{stage.kind}.agent_loop"
+    _check_loop(stage, stage.settings.agent_loop, f"{stage.kind}.agent_loop")
+    if stage.solves:
+        _check_loop(stage, stage.config.generate.agent_loop, "generate.agent_loop")
+
+
+def _check_loop(stage: Stage, path: str, field: str) -> None:
     if not path:
         return
     for one_request, why in {

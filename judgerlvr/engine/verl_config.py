@@ -16,7 +16,7 @@ from judgerlvr.config.choices import Loss, Overlong
 from judgerlvr.config.load import engine_keys
 from judgerlvr.engine.devices import ACTOR, GLOO, MODEL, NCCL, ROLLOUT, attention, profile, ray_init, shares_prefixes
 from judgerlvr.engine.flowing import flows, separates
-from judgerlvr.engine.loop_of_your_own import loop_target
+from judgerlvr.engine.loop_of_your_own import LOOP, SOLVING_LOOP, loop_target
 from judgerlvr.engine.measured_steps import BYPASS, bypasses
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.replay.rollout_choices import TRANSFER
@@ -45,17 +45,19 @@ def agent_loops_file(stage: Stage) -> Path:
 def write_agent_loops(stage: Stage) -> None:
     """The agent-loop registry that verl's workers read (verl's public way to name one's own loop)."""
     loop = {
-        "name": "judgerlvr",
-        "_target_": loop_target(stage),
+        "name": LOOP,
+        "_target_": loop_target(stage.settings),
         "mask_truncated": stage.settings.algorithm.overlong is Overlong.mask,
         "block_indices": stage.chooses_blocks,
         "experts": expert_count(stage) if stage.replays_experts else 0,
         "parts": flows(stage),
     }
+    loops = [loop]
     if stage.solves:
-        settings = (stage.config.judge, stage.config.generate)
-        loop["limits"] = dict(zip(("judge", "generate"), (one.max_response_tokens for one in settings), strict=True))
-    agent_loops_file(stage).write_text(OmegaConf.to_yaml([loop]), encoding="utf-8")
+        generate = stage.config.generate
+        solving = {"name": SOLVING_LOOP, "_target_": loop_target(generate), "longest": generate.max_response_tokens}
+        loops = [loop | {"longest": stage.settings.max_response_tokens}, loop | solving]
+    agent_loops_file(stage).write_text(OmegaConf.to_yaml(loops), encoding="utf-8")
 
 
 def compose() -> DictConfig:
@@ -184,7 +186,7 @@ def _rollout(stage: Stage) -> dict[str, Any]:
         f"{ROLLOUT}.seed": stage.config.seed,
         f"{ROLLOUT}.log_prob_max_token_len_per_gpu": width,
         f"{ROLLOUT}.tensor_model_parallel_size": 1,
-        f"{ROLLOUT}.agent.default_agent_loop": "judgerlvr",
+        f"{ROLLOUT}.agent.default_agent_loop": LOOP,
         f"{ROLLOUT}.agent.agent_loop_config_path": str(agent_loops_file(stage)),
         f"{ROLLOUT}.val_kwargs.n": validation.samples,
         f"{ROLLOUT}.val_kwargs.temperature": validation.temperature,
@@ -193,7 +195,7 @@ def _rollout(stage: Stage) -> dict[str, Any]:
 
 
 def _solving(stage: Stage) -> dict[str, Any]:
-    """Room for the solutions of a judge that also solves. The agent loop holds verdicts to the stage's own limit."""
+    """Room for the solutions of a judge that also solves. Each agent loop holds its responses to a limit of its own."""
     return {f"{ROLLOUT}.response_length": stage.config.longest_sampled(stage.kind)} if stage.solves else {}
 
 

@@ -13,6 +13,7 @@ from data.prompts import GENERATE_FIELDS, load_template
 from data.row_files import read_rows
 from data.verl_rows import OWN_FIELDS, render_generate_rows, write_parquet
 from judgerlvr.engine.in_training.validation import SOLVING
+from judgerlvr.engine.loop_of_your_own import LOOP, SOLVING_LOOP
 from judgerlvr.models.prompt_tokens import PromptFilter, drop_unusable
 from judgerlvr.pipeline.generate_data import shown_data
 from judgerlvr.pipeline.problems import ProblemSets
@@ -21,8 +22,8 @@ from rewards.errors import InputError
 from rewards.types import Problem
 from rewards.wording import counted
 
-# verl's column for the number of samples of a row.
-SAMPLES = "__rollout_n__"
+# verl's columns for the number of samples of a row, and for the row's agent loop.
+SAMPLES, BY = "__rollout_n__", "agent_name"
 FIELD = "judge.solving.problems"
 
 
@@ -61,8 +62,11 @@ def write_validated(stage: Stage, rows: Sequence[dict[str, Any]]) -> None:
         return
     judge = stage.config.judge
     judged = chosen(read_rows(stage.heldout), judge.validation.prompts, stage.config.seed)
-    numbered = [_plain(row) | {SAMPLES: judge.validation.samples} for row in judged]
-    write_parquet(stage.validated, [*numbered, *(row | {SAMPLES: judge.solving.samples} for row in rows)])
+    as_judge, as_solver = (
+        {SAMPLES: samples, BY: loop}
+        for samples, loop in ((judge.validation.samples, LOOP), (judge.solving.samples, SOLVING_LOOP))
+    )
+    write_parquet(stage.validated, [*(_plain(row) | as_judge for row in judged), *(row | as_solver for row in rows)])
 
 
 def chosen(rows: Sequence[dict[str, Any]], most: int, seed: int) -> list[dict[str, Any]]:

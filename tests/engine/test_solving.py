@@ -18,9 +18,11 @@ from data.judge_row import judge_schema
 from data.row_files import read_rows
 from data.verl_rows import write_parquet
 from judgerlvr.config.schema import Stop
+from judgerlvr.engine.in_training.agent_loop import SeededSingleTurn
 from judgerlvr.engine.in_training.step_log import StepLog
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.in_training.trainer import StageTrainer
+from judgerlvr.engine.loop_of_your_own import LOOP, SOLVING_LOOP, check_agent_loop
 from judgerlvr.engine.private.agent_workers import LeanWorker
 from judgerlvr.engine.verl_config import agent_loops_file, all_settings, render, write_agent_loops
 from judgerlvr.models.directory import load_tokenizer
@@ -28,6 +30,7 @@ from judgerlvr.pipeline.solving_data import chosen
 from judgerlvr.runs.checkpoints import Progress, read_seal
 from judgerlvr.runs.metrics import METRICS, PROGRESS, SOLVING_ACCURACY, read_metrics
 from judgerlvr.tinyworld.making.checkpoint import base_path
+from rewards.errors import InputError
 from tests.helpers.run_folders import HEALTHY
 
 SOLVES = ["judge.solving.problems=4", "judge.validation.every=1"]
@@ -45,16 +48,21 @@ class Server:
         return TokenOutput(token_ids=[5] * sampling_params.get("max_tokens", self.response_length), extra_fields={})
 
 
-def sampled(stage, *kinds):
-    """(outputs, what the server was asked) of one sample of each kind of row."""
+def sampled(stage, *names):
+    """(outputs, what the server was asked) of one sample by each loop."""
     write_agent_loops(stage)
     config, tokenizer = render(stage), load_tokenizer(base_path("qwen3_moe"))
     OmegaConf.resolve(config)
     server = Server(config.actor_rollout_ref.rollout.response_length)
 
     async def go():
-        loop = hydra.utils.instantiate(
-            OmegaConf.load(agent_loops_file(stage))[0],
+        made = {loop.name: made_of(loop) for loop in OmegaConf.load(agent_loops_file(stage))}
+        row = {"raw_prompt": [{"role": "user", "content": "a"}], "extra_info": {"id": "p"}, "global_steps": 1}
+        return await asyncio.gather(*(made[name].run({"temperature": 1.0}, **row, session_id=0) for name in names))
+
+    def made_of(loop):
+        return hydra.utils.instantiate(
+            loop,
             trainer_config=agent_loop.DictConfigWrap(config=config),
             server_manager=server,
             tokenizer=tokenizer,
@@ -62,16 +70,6 @@ def sampled(stage, *kinds):
             dataset_cls=RLHFDataset,
             data_config=agent_loop.DictConfigWrap(config.data),
         )
-        rows = [
-            {
-                "raw_prompt": [{"role": "user", "content": "a"}],
-                "extra_info": {"id": kind, "kind": kind},
-                "global_steps": 1,
-                "session_id": 0,
-            }
-            for kind in kinds
-        ]
-        return await asyncio.gather(*(loop.run({"temperature": 1.0}, **row) for row in rows))
 
     return asyncio.run(go()), server.asked
 
@@ -82,13 +80,13 @@ def solving(make_stage):
 
 
 def test_each_kind_of_response_has_its_own_limit(solving):
-    (verdict, solution), asked = sampled(solving, "judge", "generate")
+    (verdict, solution), asked = sampled(solving, LOOP, SOLVING_LOOP)
     assert (len(verdict.response_ids), len(solution.response_ids)) == (7, 19)
     assert [one["max_tokens"] for one in asked] == [7, 19]
 
 
 def test_each_kind_is_truncated_at_its_own_limit(solving):
-    (verdict, solution), _ = sampled(solving, "judge", "generate")
+    (verdict, solution), _ = sampled(solving, LOOP, SOLVING_LOOP)
     assert verdict.extra_fields["truncated"] and solution.extra_fields["truncated"]
 
 
@@ -97,13 +95,39 @@ def test_a_solution_longer_than_a_verdict_is_not_truncated(solving, monkeypatch)
         return TokenOutput(token_ids=[5] * 9, extra_fields={})
 
     monkeypatch.setattr(Server, "generate", short)
-    (solution,), _ = sampled(solving, "generate")
+    (solution,), _ = sampled(solving, SOLVING_LOOP)
     assert len(solution.response_ids) == 9 and not solution.extra_fields["truncated"]
+
+
+class Own(SeededSingleTurn):
+    """A loop of stage 2's own."""
+
+
+OWN = f"{__name__}:Own"
+
+
+def test_problems_are_solved_by_the_loop_of_stage_2(make_stage):
+    stage = make_stage("judge", overrides=[*SOLVES, f"generate.agent_loop={OWN}"])
+    write_agent_loops(stage)
+    targets = {loop.name: loop["_target_"] for loop in OmegaConf.load(agent_loops_file(stage))}
+    ours = "judgerlvr.engine.in_training.agent_loop.SeededSingleTurn"
+    assert targets == {LOOP: ours, SOLVING_LOOP: OWN.replace(":", ".")}
+
+
+@pytest.mark.parametrize(("overrides", "refused"), [(SOLVES, True), (SOLVES[1:], False)])
+def test_a_faulty_loop_of_stage_2_is_refused_where_it_is_used(make_stage, overrides, refused):
+    stage = make_stage("judge", overrides=[*overrides, "generate.agent_loop=nowhere:Tool"])
+    if not refused:
+        return check_agent_loop(stage)
+    with pytest.raises(InputError, match="'nowhere' cannot be imported") as caught:
+        check_agent_loop(stage)
+    assert caught.value.field == "generate.agent_loop"
+    return None
 
 
 def test_a_judge_that_does_not_solve_asks_as_before(make_stage):
     stage = make_stage("judge", overrides=LIMITS, init=base_path("qwen3_moe"))
-    (verdict,), (asked,) = sampled(stage, "judge")
+    (verdict,), (asked,) = sampled(stage, LOOP)
     assert "max_tokens" not in asked
     assert len(verdict.response_ids) == 7 and verdict.extra_fields["truncated"]
 
@@ -137,7 +161,7 @@ def test_without_the_key_nothing_is_added(make_stage, kind):
     stage = make_stage(kind, overrides=SOLVES if kind == "generate" else SOLVES[1:])
     write_agent_loops(stage)
     (loop,) = OmegaConf.load(agent_loops_file(stage))
-    assert "limits" not in loop and stage.validated == stage.heldout
+    assert "longest" not in loop and stage.validated == stage.heldout
 
 
 class Graded:

@@ -9,7 +9,7 @@ from judgerlvr.config.load import load_config
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.pipeline.judge_data import prepare_judge
 from judgerlvr.pipeline.problems import ProblemSets
-from judgerlvr.pipeline.solving_data import FIELD, SAMPLES
+from judgerlvr.pipeline.solving_data import BY, FIELD, SAMPLES
 from judgerlvr.runs.policy_card import used_facts
 from judgerlvr.runs.request import Request
 from judgerlvr.runs.stage import BOTH
@@ -75,8 +75,9 @@ def test_the_first_held_out_problems_are_solved_with_the_generation_prompt(files
 
 def test_judge_rows_have_samples_of_their_own(files, tmp_path, tokenizer):
     stage = prepared(tmp_path / "run", tokenizer, *files(), *SOLVES, "judge.validation.samples=2")
-    counts = {row["data_source"]: row[SAMPLES] for row in read_rows(stage.validated)}
-    assert counts == {"judge_right": 2, "judge_wrong": 2, "solving": 3}
+    counts = {row["data_source"]: (row[SAMPLES], row[BY]) for row in read_rows(stage.validated)}
+    judged = (2, "judgerlvr")
+    assert counts == {"judge_right": judged, "judge_wrong": judged, "solving": (3, "judgerlvr_solving")}
     judged = [row for row in read_rows(stage.validated) if row["data_source"] != "solving"]
     kept = read_rows(stage.heldout)
     assert [row["prompt"] for row in judged] == [row["prompt"] for row in kept]
