@@ -38,6 +38,7 @@ from judgerlvr.config.domains import (
     Text,
 )
 from judgerlvr.config.guards import Guards
+from judgerlvr.config.solving import Solving
 
 Kind = Literal["judge", "generate"]
 MATCH_TOKENS = "match_tokens"
@@ -220,23 +221,6 @@ class StageSettings:
         "package.module:Class, an agent loop of your own for the samples of training (docs/training.md); empty: one "
         "request a response.",
         Pattern(r"|[\w.]+:\w+", "package.module:Class, or nothing"),
-    )
-
-
-@dataclass
-class Solving:
-    problems: int = doc(
-        0,
-        "Held-out problems that the judge's policy solves too, at each validation and before the first step; 0: none. "
-        "Ours, not the paper's.",
-        COUNT_OR_OFF,
-    )
-    samples: int = doc(1, "Solutions sampled for each of them.", COUNT)
-    stop_gain: float = doc(
-        0.0,
-        "Stop once the accuracy of solving lies so far above the starting policy's, at most 1; 0: off. Ours, not the "
-        "paper's.",
-        SHARE,
     )
 
 

@@ -139,6 +139,17 @@ def test_the_engine_has_room_for_a_solution(solving):
     assert config.actor_rollout_ref.rollout.max_model_len == longest
 
 
+def test_a_flowing_engine_hands_over_a_whole_solution_at_its_end(make_stage):
+    overrides = [*SOLVES, *LIMITS, "cluster.trainer_mode=colocate_async"]
+    config = render(make_stage("judge", overrides=overrides))
+    assert config.actor_rollout_ref.rollout.engine_kwargs.vllm.stream_interval == 20
+
+
+def test_a_cpu_engine_takes_a_whole_solution_in_one_batch(make_stage):
+    overrides = [*SOLVES, "generate.max_response_tokens=9000", "max_prompt_tokens=100"]
+    assert render(make_stage("judge", overrides=overrides)).actor_rollout_ref.rollout.max_num_batched_tokens == 9100
+
+
 def test_a_judge_with_the_longer_limit_keeps_it(make_stage):
     stage = make_stage("judge", overrides=[*SOLVES, "judge.max_response_tokens=190", "generate.max_response_tokens=19"])
     assert render(stage).actor_rollout_ref.rollout.response_length == 190

@@ -139,6 +139,13 @@ def test_a_key_that_is_read_changes_the_plan_or_is_refused(key, capsys):
     assert printed(capsys, stage, beside) != printed(capsys, stage, [*beside, f"{key}={READ[key]}"])
 
 
+@pytest.mark.parametrize(("kind", "problems", "context"), [("judge", 1, 80), ("judge", 0, 0), ("generate", 1, 0)])
+def test_the_engine_of_a_judge_that_solves_must_hold_a_solution(kind, problems, context):
+    lengths = ["max_prompt_tokens=50", "judge.max_response_tokens=10", "generate.max_response_tokens=30"]
+    config = load_config("configs/tiny.yaml", [*lengths, f"judge.solving.problems={problems}"])
+    assert load_of(kind, config).engine_context == context
+
+
 def test_the_cache_of_a_cpu_is_read():
     config = load_config(None)
     shape, load = read_shape(Path(config.model.path)), load_of("generate", config)
