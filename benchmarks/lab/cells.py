@@ -160,6 +160,14 @@ def smoke_cell() -> Cell:
     return tiny_cell("smoke", ChainConfig(modulus=4, operations=1, least_steps=1, most_steps=2, unreliable=0.5))
 
 
+def pair_smoke_cell() -> Cell:
+    """As ``smoke``, with heads that vLLM serves and more problems, for ``benchmarks.lab_pair`` on a CPU."""
+    world = ChainConfig(modulus=5, operations=2, least_steps=1, most_steps=3, unreliable=0.5)
+    rl = RlConfig(8, 8, 4, 4, 2, pool=48, pool_rounds=40, heldout_pairs=8)
+    small = {"width": 64, "layers": 2, "heads": 2, "key_heads": 1, "head_width": 32, "hidden": 128}
+    return Cell("pair-smoke", world, main_arms(6)[:2], (0.0, 1.0), SftConfig(240, 64, 1e-2), rl, small, (1e-4,), 2)
+
+
 def gate_smoke_cell() -> Cell:
     """As ``smoke``, in the gate world with the longer window."""
     tiny = GateConfig(lists_all=True, polarity=True, keys=4, gates=1, allowed=2, unreliable=0.5, most_rechecks=1)
@@ -181,6 +189,6 @@ def tiny_cell(name: str, world: WorldConfig) -> Cell:
 def all_cells() -> dict[str, Cell]:
     cells = chain_cells()
     controls = [with_controls(cell) for cell in cells if cell.name in ("chain-92-05", "chain-92-40")]
-    smoke = (smoke_cell(), gate_smoke_cell(), demo_smoke_cell())
+    smoke = (smoke_cell(), pair_smoke_cell(), gate_smoke_cell(), demo_smoke_cell())
     every = [*cells, *controls, *registered_cells(), recipe_cell(), *gate_cells(), demo_cell(), *smoke]
     return {cell.name: cell for cell in every}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from data.importing.problem_rows import ROLES
 from judgerlvr.config.choices import Overlong, TrainerMode
 from judgerlvr.config.schema import MATCH_TOKENS as MATCH_TOKENS
-from judgerlvr.config.schema import PACKED, Cluster, Config, Model, StageSettings
+from judgerlvr.config.schema import PACKED, Cluster, Config, Data, JudgeStage, Model, StageSettings
 from rewards.errors import InputError
 from rewards.wording import counted
 
@@ -81,8 +81,27 @@ def _general(config: Config) -> Iterator[Fault]:
     if config.data.train and config.generate.validation.every and not config.data.heldout:
         problem = "validation needs held-out problems of your own"
         yield Fault("data.heldout", problem, "give data.heldout, or set generate.validation.every=0")
+    yield from _solving(config.judge, config.data)
     yield from _rollout_gpus(cluster)
     yield from _sequence_parallel(cluster, config.model)
+
+
+def _solving(judge: JudgeStage, data: Data) -> Iterator[Fault]:
+    """Measurements of solving that nothing makes, or that lack held-out problems of the training problems' kind."""
+    solving, field = judge.solving, "judge.solving"
+    if not solving.problems:
+        problem, remedy = "nothing is solved while judging", f"set {field}.problems to 1 or more"
+        if solving.stop_gain:
+            yield Fault(f"{field}.stop_gain", problem, f"{remedy}, or {field}.stop_gain to 0")
+        if solving.samples > 1:
+            yield Fault(f"{field}.samples", problem, f"{remedy}, or {field}.samples to 1")
+        return
+    if not judge.validation.every:
+        problem = "without validation solving is never measured"
+        yield Fault(f"{field}.problems", problem, "set judge.validation.every to 1 or more")
+    if (data.train or judge.data.responses) and not data.heldout:
+        problem = "solving is measured on held-out problems of your own, and there are none"
+        yield Fault("data.heldout", problem, f"give data.heldout, or set {field}.problems to 0")
 
 
 def _rollout_gpus(cluster: Cluster) -> Iterator[Fault]:

@@ -6,11 +6,10 @@ mini- and micro-batches, worker counts and verl's settings follow from these and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from judgerlvr.config.choices import (
-    Action,
     Device,
     Extraction,
     Importance,
@@ -38,6 +37,8 @@ from judgerlvr.config.domains import (
     Range,
     Text,
 )
+from judgerlvr.config.guards import Guards
+from judgerlvr.config.solving import Solving
 
 Kind = Literal["judge", "generate"]
 MATCH_TOKENS = "match_tokens"
@@ -215,40 +216,23 @@ class StageSettings:
     validation: Validation = section(Validation)
     checkpoint: Checkpoint = section(Checkpoint)
     max_response_tokens: int = doc(8192, "Longest response sampled.", COUNT)
+    agent_loop: str = doc(
+        "",
+        "package.module:Class, an agent loop of your own for the samples of training (docs/training.md); empty: one "
+        "request a response.",
+        Pattern(r"|[\w.]+:\w+", "package.module:Class, or nothing"),
+    )
 
 
 @dataclass
 class JudgeStage(StageSettings):
     data: JudgeData = section(JudgeData)
+    solving: Solving = section(Solving)
 
 
 @dataclass
 class GenerateStage(StageSettings):
     pass
-
-
-@dataclass
-class Guard:
-    action: Action = doc(Action.stop, "stop | warn")
-    limit: float = doc(0.0, "Threshold; see docs/training.md.", NOT_NEGATIVE)
-
-
-def guard(action: Action, limit: float, text: str) -> Any:
-    return field(default_factory=lambda: Guard(action, limit), metadata={"help": text})
-
-
-@dataclass
-class Guards:
-    mismatch: Guard = guard(Action.stop, 0.2, "Mean |p_rollout - p_trainer| over a step's tokens above the limit.")
-    start_minutes: Guard = guard(Action.stop, 60.0, "Minutes from the start to the first step's beginning.")
-    hang_minutes: Guard = guard(Action.stop, 60.0, "Minutes without a finished step (a hung weight sync).")
-    constant_verdicts: Guard = guard(Action.stop, 0.02, "Share of the rarer verdict in a judge step below the limit.")
-    zero_rewards: Guard = guard(Action.stop, 3, "Steps in a row whose rewards are all zero reach the limit.")
-    truncation: Guard = guard(Action.warn, 0.5, "Share of truncated responses above the limit.")
-    entropy_floor: Guard = guard(Action.warn, 0.01, "Mean token entropy (nats) below the limit.")
-    entropy_ceiling: Guard = guard(Action.warn, 5.0, "Mean token entropy (nats) above the limit.")
-    length_drift: Guard = guard(Action.warn, 3.0, "Mean response over or under the run's first 5 steps by this factor.")
-    reward_drop: Guard = guard(Action.warn, 0.5, "Mean reward below this share of the run's first 5 steps.")
 
 
 @dataclass
@@ -389,3 +373,12 @@ class Config:
     def settings(self, kind: Kind) -> JudgeStage | GenerateStage:
         """The settings of one stage."""
         return self.judge if kind == "judge" else self.generate
+
+    def solves(self, kind: Kind) -> bool:
+        """Whether a stage judges, and measures solving beside."""
+        return kind == "judge" and self.judge.solving.problems > 0
+
+    def longest_sampled(self, kind: Kind) -> int:
+        """Tokens of the longest response that the engine of a stage samples, in training or validation."""
+        own = self.settings(kind).max_response_tokens
+        return max(own, self.generate.max_response_tokens) if self.solves(kind) else own

@@ -44,6 +44,9 @@ DECIDED = {
     "judge.data.heldout_problems": "the measured problems",
     "judge.validation.every": "the measured problems",
     "judge.stop.plateau.steps": "--judge-steps",
+    "judge.solving.problems": "the measured problems",
+    "judge.solving.samples": "the measured problems",
+    "judge.solving.stop_gain": "--judge-steps",
 }
 
 
@@ -136,6 +139,9 @@ def _decided(options: argparse.Namespace, folder: Path, responses: Sequence[Path
         "judge.data.heldout_problems": HELDOUT,
         "judge.validation.every": 0,
         "judge.stop.plateau.steps": 0,
+        "judge.solving.problems": 0,
+        "judge.solving.samples": 1,
+        "judge.solving.stop_gain": 0,
     }
     return [f"{name}={value}" for name, value in values.items()]
 

@@ -93,7 +93,7 @@ def attention(cluster: Cluster, device: str) -> str:
 
 
 def _cpu(stage: Stage) -> dict[str, Any]:
-    longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
+    longest = stage.config.max_prompt_tokens + stage.config.longest_sampled(stage.kind)
     fp32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
     page = {} if stage.model_type == "hysparse" else {f"+{ROLLOUT}.engine_kwargs.vllm.block_size": CPU_PAGE}
     return page | {

@@ -61,7 +61,7 @@ DISTRIBUTION = Closed(
 ENDS = Closed("a response must be able to end, and be sampled", "set {kind}.max_response_tokens")
 HELD_OUT = Closed("held-out figures are of the whole distribution", "set {kind}.validation.temperature")
 SCORES = Closed("each step compares the rollout's log-probabilities with the trainer's")
-SINGLE_TURN = Closed("a response is a single turn of our own agent loop")
+LOOP = Closed("an agent loop of the product gives the samples", "set {kind}.agent_loop")
 SYNCED = Closed("the rollout takes its weights from the trainer")
 ROLLED = Closed("weights are published in the number format in which rollouts ran")
 REPLAYED = Closed("the routes of experts follow a key of ours", "set model.replay_experts")
@@ -147,7 +147,7 @@ _CLOSED: tuple[tuple[Closed, list[str]], ...] = (
     (SEEDED, _under(ROLLOUT, "full_determinism")),
     (NO_EFFECT, _under(ROLLOUT, "over_sample_rate", "skip_tokenizer_init")),
     (ARGUMENTS, _under(ROLLOUT, "engine_kwargs")),
-    (SINGLE_TURN, _under(ROLLOUT, "multi_turn", "agent")),
+    (LOOP, _under(ROLLOUT, "multi_turn", "agent")),
     (LOGGED, _under(ROLLOUT, "trace")),
     (REPLAYED, _under(ROLLOUT, "enable_rollout_routing_replay", "moe_load_balance_metrics_interval")),
     # The model.

@@ -16,6 +16,7 @@ from judgerlvr.config.choices import Loss, Overlong
 from judgerlvr.config.load import engine_keys
 from judgerlvr.engine.devices import ACTOR, GLOO, MODEL, NCCL, ROLLOUT, attention, profile, ray_init, shares_prefixes
 from judgerlvr.engine.flowing import flows, separates
+from judgerlvr.engine.loop_of_your_own import LOOP, SOLVING_LOOP, loop_target
 from judgerlvr.engine.measured_steps import BYPASS, bypasses
 from judgerlvr.engine.rollout_experts.rows import TRANSFER as CHOSEN_EXPERTS
 from judgerlvr.hysparse.replay.rollout_choices import TRANSFER
@@ -44,14 +45,19 @@ def agent_loops_file(stage: Stage) -> Path:
 def write_agent_loops(stage: Stage) -> None:
     """The agent-loop registry that verl's workers read (verl's public way to name one's own loop)."""
     loop = {
-        "name": "judgerlvr",
-        "_target_": "judgerlvr.engine.in_training.agent_loop.SeededSingleTurn",
+        "name": LOOP,
+        "_target_": loop_target(stage.settings),
         "mask_truncated": stage.settings.algorithm.overlong is Overlong.mask,
         "block_indices": stage.chooses_blocks,
         "experts": expert_count(stage) if stage.replays_experts else 0,
         "parts": flows(stage),
     }
-    agent_loops_file(stage).write_text(OmegaConf.to_yaml([loop]), encoding="utf-8")
+    loops = [loop]
+    if stage.solves:
+        generate = stage.config.generate
+        solving = {"name": SOLVING_LOOP, "_target_": loop_target(generate), "longest": generate.max_response_tokens}
+        loops = [loop | {"longest": stage.settings.max_response_tokens}, loop | solving]
+    agent_loops_file(stage).write_text(OmegaConf.to_yaml(loops), encoding="utf-8")
 
 
 def compose() -> DictConfig:
@@ -100,14 +106,14 @@ def all_settings(stage: Stage) -> dict[str, Any]:
 def _data(stage: Stage) -> dict[str, Any]:
     return {
         "data.train_files": str(stage.train),
-        "data.val_files": str(stage.heldout),
+        "data.val_files": str(stage.validated),
         "data.train_batch_size": stage.prompts_per_step,
         # Replacements of uniform groups are drawn one by one. verl fetches whole loader batches.
         "data.gen_batch_size": 1 if stage.settings.algorithm.dynamic_sampling else None,
         "data.max_prompt_length": stage.config.max_prompt_tokens,
         "data.max_response_length": stage.settings.max_response_tokens,
-        # verl reads -1 as all rows.
-        "data.val_max_samples": stage.settings.validation.prompts or -1,
+        # verl reads -1 as all rows. Where solving is measured, the rows were chosen as the file was written.
+        "data.val_max_samples": -1 if stage.solves else stage.settings.validation.prompts or -1,
         "data.seed": stage.config.seed,
         "data.dataloader_num_workers": 0,
         "data.trust_remote_code": stage.config.model.trust_remote_code,
@@ -171,8 +177,8 @@ WIDER = 4
 def _rollout(stage: Stage) -> dict[str, Any]:
     validation, cluster = stage.settings.validation, stage.config.cluster
     width = cluster.micro_batch_tokens * (WIDER if shares_prefixes(stage) else 1)
-    longest = stage.config.max_prompt_tokens + stage.settings.max_response_tokens
-    return {
+    longest = stage.config.max_prompt_tokens + stage.config.longest_sampled(stage.kind)
+    return _solving(stage) | {
         f"{ROLLOUT}.name": "vllm",
         f"{ROLLOUT}.n": stage.settings.batch.samples_per_prompt,
         f"{ROLLOUT}.temperature": stage.config.temperature,
@@ -180,7 +186,7 @@ def _rollout(stage: Stage) -> dict[str, Any]:
         f"{ROLLOUT}.seed": stage.config.seed,
         f"{ROLLOUT}.log_prob_max_token_len_per_gpu": width,
         f"{ROLLOUT}.tensor_model_parallel_size": 1,
-        f"{ROLLOUT}.agent.default_agent_loop": "judgerlvr",
+        f"{ROLLOUT}.agent.default_agent_loop": LOOP,
         f"{ROLLOUT}.agent.agent_loop_config_path": str(agent_loops_file(stage)),
         f"{ROLLOUT}.val_kwargs.n": validation.samples,
         f"{ROLLOUT}.val_kwargs.temperature": validation.temperature,
@@ -188,9 +194,14 @@ def _rollout(stage: Stage) -> dict[str, Any]:
     }
 
 
+def _solving(stage: Stage) -> dict[str, Any]:
+    """Room for the solutions of a judge that also solves. Each agent loop holds its responses to a limit of its own."""
+    return {f"{ROLLOUT}.response_length": stage.config.longest_sampled(stage.kind)} if stage.solves else {}
+
+
 def _flow(stage: Stage) -> dict[str, Any]:
     """A response that an update may interrupt: vLLM hands over its first token, and the rest at its end."""
-    longest = stage.settings.max_response_tokens
+    longest = stage.config.longest_sampled(stage.kind)
     return {f"+{ROLLOUT}.engine_kwargs.vllm.stream_interval": longest + 1} if flows(stage) else {}
 
 

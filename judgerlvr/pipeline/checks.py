@@ -10,6 +10,7 @@ import pyarrow.parquet
 from judgerlvr.cluster.ray import cluster_arguments, resources_of
 from judgerlvr.config.check import gpus_of_machine
 from judgerlvr.engine.flowing import check_flow
+from judgerlvr.engine.loop_of_your_own import check_agent_loop
 from judgerlvr.engine.measured_steps import check_bypass
 from judgerlvr.planning.constraints import Node, check_constraints
 from judgerlvr.planning.load import load_of
@@ -38,15 +39,17 @@ def check_start(request: Request) -> None:
 
 
 def check_keys(stage: Stage) -> None:
-    """Check keys that need or exclude each other, as far as the policy decides, and the section ``engine``.
+    """Check keys that need or exclude each other, as far as the policy decides, agent loop and section ``engine``.
 
     Raises:
-        InputError: router replay of another policy, a setting that needs old log-probabilities, or an unknown key.
+        InputError: router replay of another policy, a setting that needs old log-probabilities, an unknown key, or an
+            agent loop that cannot run.
     """
     # Reading the property checks the policy's type.
     _ = stage.replays_experts
     check_bypass(stage)
     check_flow(stage)
+    check_agent_loop(stage)
     if stage.config.engine:
         # The module brings torch, and a plan without such keys needs none.
         from judgerlvr.pipeline.engine_keys import check_section

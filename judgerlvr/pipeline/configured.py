@@ -21,7 +21,7 @@ def check_policy(request: Request) -> None:
         InputError: a context that is too short, quantised weights, or settings under which replay would fail.
     """
     config, data = request.config, request.config.judge.data
-    check_context(request.init, config.max_prompt_tokens + request.settings.max_response_tokens)
+    check_context(request.init, config.max_prompt_tokens + config.longest_sampled(request.kind))
     if request.kind == "judge" and not data.responses and not data.sample_from:
         # The starting policy samples the candidates.
         check_context(request.init, config.max_prompt_tokens + config.generate.max_response_tokens)

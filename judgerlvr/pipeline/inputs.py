@@ -52,7 +52,7 @@ def check_libraries(request: Request) -> None:
         InputError: the engines would end at their start.
     """
     cluster, where = request.config.cluster, "cluster.rollout_engine"
-    longest = request.config.max_prompt_tokens + request.settings.max_response_tokens
+    longest = request.config.max_prompt_tokens + request.config.longest_sampled(request.kind)
     check_engine_arguments(cluster.rollout_engine, f"{where}.")
     check_decided(cluster.rollout_engine, f"{where}.")
     check_room_for(longest, cluster.rollout_engine, f"{where}.")

@@ -25,6 +25,7 @@ from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.models.prompt_tokens import PromptFilter, check_left, refuse_judge_prompts
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.pipeline.reward_settings import reward_settings
+from judgerlvr.pipeline.solving_data import check_unjudged, solving_rows, write_validated
 from judgerlvr.runs.metrics import log_phase, log_progress
 from judgerlvr.runs.request import Place, Request, make_stage
 from judgerlvr.runs.stage import DATA, Counts, Stage, training_file
@@ -48,6 +49,8 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     """Write candidates, judge set, data card and parquet files of a judge run. Returns the stage and the counts."""
     config = request.config
     check_held_out(config.judge)
+    usable = PromptFilter(tokenizer, config.max_prompt_tokens)
+    solving = solving_rows(config.judge.solving.problems, config.data.prompt, usable, problems)
     if not config.judge.data.responses:
         left_out(config.judge.data.prompt, tokenizer, config.max_prompt_tokens, problems.for_candidates)
     candidates, tokens = collect_candidates(request, run_dir, problems)
@@ -55,12 +58,14 @@ def prepare_judge(request: Request, run_dir: Path, tokenizer: Any, problems: Pro
     heldout = config.judge.data.heldout_problems
     with _samples_of(None if config.judge.data.responses else run_dir / DATA / SAMPLES):
         judge_set = make_judge_set(config, problems.grading, tokenizer, candidates, heldout, run_dir)
+    check_unjudged(solving, problems, judged_problems(judge_set))
     write_judge_set(config.judge.data, run_dir / DATA, judge_set)
     prompts = config.judge.batch.prompts_per_step
     if not isinstance(prompts, int):
         log_phase(run_dir, "measuring the tokens of both kinds of prompt (match_tokens)")
         prompts = matched_prompts(request, request.init, judge_set.train, len(judge_set.train))
     stage = make_stage(request, run_dir, prompts, tokens_before=tokens, **reward_settings(request, tokenizer, run_dir))
+    write_validated(stage, solving)
     counts = judge_set.card.counts["candidates"]
     return stage, {"candidates": counts, "candidate_tokens": tokens, "set_aside": dict(judge_set.card.dropped)}
 
@@ -75,6 +80,11 @@ def collect_candidates(request: Request, run_dir: Path, problems: ProblemSets) -
     rows = _sample(request, run_dir, models, problems.for_candidates)
     write_jsonl(run_dir / DATA / SAMPLES, rows)
     return _candidates(rows, problems), sum(row["tokens"] for row in rows)
+
+
+def judged_problems(judge_set: JudgeSet) -> Iterator[Problem]:
+    """The problems whose solutions a judge set trains on, each as often as a solution is shown."""
+    return (triplet.problem for triplet in judge_set.train)
 
 
 def check_held_out(stage: JudgeStage) -> None:

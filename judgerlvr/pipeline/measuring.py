@@ -11,7 +11,8 @@ from judgerlvr.cluster.own_folder import own_folder
 from judgerlvr.config.check import data_ranks, prompt_multiple
 from judgerlvr.config.choices import Action, Overlong, TrainerMode
 from judgerlvr.config.effective import configure
-from judgerlvr.config.schema import Config, Guard
+from judgerlvr.config.guards import Guard
+from judgerlvr.config.schema import Config
 from judgerlvr.engine.runner import StageFailed, train_stage
 from judgerlvr.models.directory import load_tokenizer
 from judgerlvr.pipeline.generate_data import prepare_generate

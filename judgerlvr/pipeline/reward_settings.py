@@ -17,13 +17,14 @@ def reward_settings(request: Request, tokenizer: Any, run_dir: Path) -> dict[str
     """``reward_function`` and ``reward_kwargs`` of a Stage. Slow and disputed gradings go to ``run_dir/disputed``."""
     grading = grading_settings(request.config.reward, tokenizer)
     kwargs: dict[str, Any] = {"thinking_open": grading.thinking_open}
+    solves = request.config.solves(request.kind)
     if request.kind == "judge":
         kwargs["words"] = list(request.config.judge.data.verdicts)
-    else:
+    if request.kind == "generate" or solves:
         kwargs |= {"verifier": grading.verifier, "extraction": grading.mode, "workers": grading.workers}
         # Judging compares words and has nothing slow or disputed to keep.
         kwargs["dump_dir"] = str(run_dir / DISPUTED)
-    return {"reward_function": reward_function(request.kind), "reward_kwargs": kwargs}
+    return {"reward_function": reward_function(request.kind, solves), "reward_kwargs": kwargs}
 
 
 def grading_settings(reward: Reward, tokenizer: Any) -> GradingSettings:

@@ -100,7 +100,10 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
 
     Before match_tokens has measured, a judge step is planned with the prompts of a generate step.
     """
-    settings = config.settings(kind)
+    settings, rollout = config.settings(kind), rollout_fields(config.cluster, config.engine)
+    if config.solves(kind):
+        solution = config.max_prompt_tokens + config.longest_sampled(kind)
+        rollout["engine_context"] = max(rollout["engine_context"], solution)
     cluster, batch = config.cluster, settings.batch
     given = config.generate.batch.prompts_per_step if batch.prompts_per_step == MATCH_TOKENS else batch.prompts_per_step
     return Load(
@@ -121,5 +124,5 @@ def load_of(kind: Kind, config: Config, prompts: int | None = None) -> Load:
         sequence_parallel=cluster.sequence_parallel,
         rollout_gpus_per_node=cluster.rollout_gpus_per_node,
         replay_experts=config.model.replay_experts,
-        **rollout_fields(cluster, config.engine),
+        **rollout,
     )

@@ -91,6 +91,25 @@ JUDGING = (
         "Samples of the training steps.",
     ),
     Curve(
+        "Solving while judging",
+        reader(metrics.SOLVING_ACCURACY),
+        "accuracy, share",
+        "Held-out problems that the judge's policy solved, at steps with validation. The first point is the starting "
+        "policy.",
+    ),
+    Curve(
+        "Length of solutions while judging",
+        reader(metrics.SOLVING_TOKENS),
+        "mean tokens",
+        "These solutions, truncated ones included.",
+    ),
+    Curve(
+        "Truncated solutions while judging",
+        reader(metrics.SOLVING_TRUNCATED),
+        "share of solutions",
+        "These solutions, where cut at the longest length of solving.",
+    ),
+    Curve(
         "Accepting verdicts",
         reader(metrics.ACCEPTED),
         "share of verdicts",

@@ -52,6 +52,14 @@ class Plateau:
 
 
 @dataclass(frozen=True)
+class Solved:
+    """What the rule on solving has seen: accuracies of the starting policy and of the last validation."""
+
+    base: float
+    now: float
+
+
+@dataclass(frozen=True)
 class Counted:
     """What a seal says of a run's budget: response tokens sampled since the run began, candidates included."""
 
@@ -60,12 +68,16 @@ class Counted:
 
 @dataclass(frozen=True)
 class Progress(Counted):
-    """What a seal holds: state that verl does not keep and a resumed run needs."""
+    """What a seal holds: state that verl does not keep and a resumed run needs.
+
+    ``solving`` stands in seals of judge stages that also solve.
+    """
 
     step: int
     seconds: float
     zero_steps: int
     plateau: Plateau
+    solving: Solved | None = None
 
 
 def read_seal(checkpoint: Path, holds: type[Any] = Counted) -> Mapping[str, Any]:

@@ -38,7 +38,7 @@ class Parent:
 class Manifest:
     """``manifest.json`` of a run folder.
 
-    ``data`` holds SHA-256 of the files ``train`` and ``heldout``.
+    ``data`` holds SHA-256 of the files ``train`` and ``heldout``, and ``validated`` where a judge also solves.
     ``length_term`` is ``yes`` where a reward depends on length, else ``no``.
     ``resumes_to_the_bit`` says whether a resumed run ends with the bits of an undisturbed one, None where unknown.
     ``engine_keys`` are the settings that the run gave to verl by verl's own names.
@@ -115,7 +115,8 @@ def make_manifest(stage: Stage, counts: Mapping[str, Any]) -> Manifest:
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         length_term=length_term(stage.settings),
         parent=Parent(str(stage.init), model_hash(stage.init), parent_run(stage.init)),
-        data={"train": file_sha256(stage.train), "heldout": file_sha256(stage.heldout)},
+        data={"train": file_sha256(stage.train), "heldout": file_sha256(stage.heldout)}
+        | ({"validated": file_sha256(stage.validated)} if stage.solves else {}),
         device=stage.device,
         machine=platform.platform(),
         versions=versions(),

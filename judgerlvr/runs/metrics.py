@@ -29,6 +29,7 @@ class When(StrEnum):
     training = "every training step"
     judging = "every training step of a judge stage"
     validation = "steps with validation"
+    solving = "steps with validation of a judge that also solves"
     outcome = "training steps with a response of that kind"
     measured = "training steps on which the trainer computes old log-probabilities"
     hysparse = "such steps of a HySparse policy"
@@ -90,6 +91,15 @@ MISMATCH = Metric(
 HELDOUT_ACCURACY = Metric("validation/accuracy/{}", "share", "Held-out accuracy of one data source.", When.validation)
 HELDOUT_BALANCED = Metric(
     "validation/balanced_accuracy", "share", "Held-out balanced accuracy of judging.", When.validation
+)
+SOLVING_ACCURACY = Metric(
+    "validation/solving/accuracy", "share", "Held-out problems that the judge's policy solves.", When.solving
+)
+SOLVING_TOKENS = Metric(
+    "validation/solving/mean_tokens", "tokens", "Mean length of these solutions, truncated ones included.", When.solving
+)
+SOLVING_TRUNCATED = Metric(
+    "validation/solving/truncated", "share", "Solutions cut at generate.max_response_tokens.", When.solving
 )
 DIFFERENCE = Metric(
     "mismatch/{}",

@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from data.prompts import GENERATE_FIELDS, JUDGE_FIELDS, load_template, render
 from judgerlvr.config.choices import Extraction
-from judgerlvr.config.schema import Config, JudgeData, Kind
+from judgerlvr.config.schema import Config, JudgeStage, Kind
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.manifest import read_manifest
 from judgerlvr.runs.stage import Stage
@@ -98,15 +98,15 @@ def card_of(stage: Stage) -> PolicyCard:
     )
 
 
-def asks_to_generate(kind: Kind, judge: JudgeData) -> bool:
-    """Whether a stage samples with the generation prompt. A judge stage on response files does not."""
-    return kind == "generate" or not judge.responses
+def asks_to_generate(kind: Kind, judge: JudgeStage) -> bool:
+    """Whether a stage samples with the generation prompt. A judge stage on response files need not."""
+    return kind == "generate" or not judge.data.responses or judge.solving.problems > 0
 
 
 def used_facts(kind: Kind, config: Config) -> dict[str, Any]:
     """The binding facts of a configuration that a stage uses."""
     facts: dict[str, Any] = {"extraction": config.reward.extraction.value, "verifier": config.reward.verifier}
-    if asks_to_generate(kind, config.judge.data):
+    if asks_to_generate(kind, config.judge):
         facts["generation_prompt"] = load_template(Path(config.data.prompt), GENERATE_FIELDS)
     if kind == "judge":
         facts["judge_prompt"] = load_template(Path(config.judge.data.prompt), JUDGE_FIELDS)

@@ -17,13 +17,15 @@ from judgerlvr.runs.checkpoints import step_of
 from judgerlvr.runs.files import write_atomically
 from judgerlvr.runs.folder import OpenedRun
 from judgerlvr.runs.metrics import METRICS, read_metrics
-from judgerlvr.runs.stage import STATE, TENSORBOARD, Stage, reward_function
+from judgerlvr.runs.stage import DATA, STATE, TENSORBOARD, VALIDATED, Stage, reward_function
 from judgerlvr.runs.tensorboard_files import cut_events
 from rewards.errors import InputError, reading
 
 DISPUTED = "disputed"
 PATHS = ("init", "train", "heldout")
 HASHED = ("train", "heldout")
+# One more where a judge also solves.
+SOLVED = "validated"
 # The starting policy's place seen from the run folder, for runs that move together.
 BESIDE = "init_beside"
 VALUES = ("kind", "device", "prompts_per_step", "reward_function", "reward_kwargs", "tokens_before")
@@ -78,7 +80,8 @@ def save_stage(stage: Stage) -> None:
     # Checkpoints after the save count the candidates' tokens, earlier checkpoints do not.
     values["saved_at"] = step_of(stage.resume_from) if stage.resume_from else -1
     # Here as well as in the manifest: new data and its hash must change in one write.
-    values["hashes"] = {name: file_sha256(getattr(stage, name)) for name in HASHED}
+    hashed = (*HASHED, SOLVED) if stage.solves else HASHED
+    values["hashes"] = {name: file_sha256(getattr(stage, name)) for name in hashed}
     write_atomically(stage.run_dir / STATE, json.dumps(paths | values, indent=2))
 
 
@@ -128,19 +131,19 @@ def load_stage(run: OpenedRun, ray_address: str | None, init: Path | None = None
     paths: dict[str, Any] = {name: run_dir / getattr(stored, name) for name in PATHS}
     beside = stored.init_beside
     hashes = run.manifest.data if stored.hashes is None else stored.hashes
-    for name in HASHED:
-        if not paths[name].is_file():
-            raise InputError("the data of the run is gone", "restore the file, or start anew", file=paths[name])
+    solves = run.config.solves(stored.kind)
+    data = {name: paths[name] for name in HASHED} | ({SOLVED: run_dir / DATA / VALIDATED} if solves else {})
+    for name, file in data.items():
+        if not file.is_file():
+            raise InputError("the data of the run is gone", "restore the file, or start anew", file=file)
         # The data order is resumed by place, so changed rows would be skipped or read twice.
-        if file_sha256(paths[name]) != hashes.get(name):
-            raise InputError(
-                "differs from what the run began with", "restore the file, or start anew", file=paths[name]
-            )
+        if file_sha256(file) != hashes.get(name):
+            raise InputError("differs from what the run began with", "restore the file, or start anew", file=file)
     paths["init"] = init or find_init(paths["init"], run_dir / beside if beside else None, run)
     if checkpoint and step_of(checkpoint) > stored.saved_at:
         saved["tokens_before"] = 0  # the checkpoint has counted them
     # The run may have begun in another checkout.
-    saved["reward_function"] = reward_function(saved["kind"])
+    saved["reward_function"] = reward_function(saved["kind"], solves)
     if "dump_dir" in saved["reward_kwargs"]:
         # The stored path is absolute, and the folder may have been moved.
         saved["reward_kwargs"] = {**stored.reward_kwargs, "dump_dir": str(run_dir / DISPUTED)}

@@ -19,6 +19,10 @@ STOP = "STOP"
 DATA = "data"
 Counts = dict[str, Any]
 REWARDS = {"judge": "judge_score", "generate": "generate_score"}
+# Grades verdicts and answers alike, by the kind of the row.
+BOTH = "compute_score"
+# What a judge stage that also solves validates on: its held-out rows, and problems to solve.
+VALIDATED = "validated.parquet"
 
 
 def training_file(step: int) -> str:
@@ -26,9 +30,9 @@ def training_file(step: int) -> str:
     return f"train-{step}.parquet"
 
 
-def reward_function(kind: Kind) -> str:
-    """The reward of a stage as ``FILE:NAME``, which is how verl loads a reward."""
-    return f"{ROOT / 'rewards' / 'verl_adapter.py'}:{REWARDS[kind]}"
+def reward_function(kind: Kind, solves: bool = False) -> str:
+    """The reward of a stage as ``FILE:NAME``, which is how verl loads a reward. ``solves``: the judge also solves."""
+    return f"{ROOT / 'rewards' / 'verl_adapter.py'}:{BOTH if solves else REWARDS[kind]}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,16 @@ class Stage:
     @property
     def data(self) -> Path:
         return self.run_dir / DATA
+
+    @property
+    def solves(self) -> bool:
+        """The stage judges, and measures solving on held-out problems at each validation."""
+        return self.config.solves(self.kind)
+
+    @property
+    def validated(self) -> Path:
+        """The verl parquet file of validation."""
+        return self.data / VALIDATED if self.solves else self.heldout
 
     @property
     def model_type(self) -> str:

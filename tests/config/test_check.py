@@ -81,6 +81,52 @@ def test_what_would_see_a_part_of_a_shared_row_is_refused(override, says):
     assert "field 'cluster.sequence_parallel'" in str(caught.value)
 
 
+SOLVED = ("judge.solving.problems=4", "judge.validation.every=2")
+OWN = ("data.train=[a.jsonl]", "generate.validation.every=0")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        (["judge.solving.stop_gain=0.1"], "judge.solving.stop_gain"),
+        (["judge.solving.stop_gain=0.1", "judge.validation.every=2"], "judge.solving.stop_gain"),
+        (["judge.solving.samples=2"], "judge.solving.samples"),
+        (["judge.solving.problems=4"], "judge.solving.problems"),
+        (["judge.solving.problems=4", "judge.solving.stop_gain=0.1"], "judge.solving.problems"),
+        (["judge.solving.problems=4", "generate.validation.every=2"], "judge.solving.problems"),
+        ([*SOLVED, *OWN], "data.heldout"),
+        ([*SOLVED, "judge.data.responses=[a.jsonl]"], "data.heldout"),
+        ([*SOLVED, "judge.solving.stop_gain=1.01"], "judge.solving.stop_gain"),
+        ([*SOLVED, "judge.solving.stop_gain=-0.1"], "judge.solving.stop_gain"),
+        ([*SOLVED, "judge.solving.stop_gain=nan"], "judge.solving.stop_gain"),
+        ([*SOLVED, "judge.solving.samples=0"], "judge.solving.samples"),
+        (["judge.solving.problems=-1"], "judge.solving.problems"),
+    ],
+)
+def test_a_measurement_of_solving_that_cannot_be_made_is_refused(overrides, field):
+    with pytest.raises(InputError) as caught:
+        check_config(load_config("configs/tiny.yaml", overrides))
+    assert f"field {field!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        SOLVED,
+        (*SOLVED, "judge.solving.stop_gain=1", "judge.solving.samples=8"),
+        (*SOLVED, *OWN, "data.heldout=[b.jsonl]", "judge.data.responses=[c.jsonl]"),
+        (*SOLVED, "judge.data.sample_from=[judgerlvr/tinyworld/base/qwen3]"),
+    ],
+)
+def test_a_measurement_of_solving_that_can_be_made_passes(overrides):
+    check_config(load_config("configs/tiny.yaml", overrides))
+
+
+def test_stage_2_has_no_keys_of_solving():
+    with pytest.raises(InputError, match=r"generate\.solving"):
+        load_config("configs/tiny.yaml", ["generate.solving.problems=4"])
+
+
 def test_refresh_interval_is_read_from_the_candidates_key():
     assert refresh_every("refresh_every:7") == 7
     assert refresh_every(load_config("configs/tiny.yaml").judge.data.candidates) == 0

@@ -8,14 +8,15 @@ import pytest
 from omegaconf import OmegaConf
 
 from judgerlvr.config.choices import Action
+from judgerlvr.config.guards import Guard, Guards
 from judgerlvr.config.load import keys, load_config
-from judgerlvr.config.schema import Guard, Guards
 from judgerlvr.engine import runner
 from judgerlvr.engine.devices import SHARE_PREFIXES, stage_environment
 from judgerlvr.engine.in_training.canary import Canary
 from judgerlvr.engine.in_training.guards import FIRST, GuardState, GuardTripped
 from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.in_training.trainer import StageTrainer
+from judgerlvr.engine.loop_of_your_own import OURS
 from judgerlvr.engine.signals import SignalHandlers
 from judgerlvr.engine.verl_config import agent_loops_file, render, write_agent_loops
 from judgerlvr.pipeline import requests
@@ -78,6 +79,14 @@ def test_overlong(make_stage, stage):
         made = make_stage(stage, overrides=[f"{stage}.algorithm.overlong={choice}"])
         write_agent_loops(made)
         assert OmegaConf.load(agent_loops_file(made))[0].mask_truncated is masked
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_agent_loop(make_stage, stage):
+    for overrides, target in (([], OURS), ([f"{stage}.agent_loop=mine.loops:Tool"], "mine.loops:Tool")):
+        made = make_stage(stage, overrides=overrides)
+        write_agent_loops(made)
+        assert OmegaConf.load(agent_loops_file(made))[0]["_target_"] == target.replace(":", ".")
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -310,6 +319,9 @@ def test_replay(make_stage, monkeypatch):
 
 # Keys whose effect another test asserts by training or sampling: file and test.
 ELSEWHERE = {
+    "judge.solving.problems": "tests/pipeline/test_solving_data.py::test_validation_prompts_count_judge_rows_alone",
+    "judge.solving.samples": "tests/pipeline/test_solving_data.py::test_judge_rows_have_samples_of_their_own",
+    "judge.solving.stop_gain": "tests/engine/test_solving.py::test_the_trainer_stops_by_the_gain_of_its_stage",
     "cluster.sequence_parallel": "tests/engine/test_shared_row.py::test_each_rank_has_half_of_the_row",
     "engine": "tests/engine/test_engine_section.py::test_a_key_of_verl_reaches_its_configuration",
     "model.replay_experts": "tests/engine/test_rollout_experts.py::test_a_cpu_rollout_returns_experts_by_our_connector",
@@ -347,6 +359,7 @@ def test_no_key_is_left_out():
 
 # Tried above for both stages by code that serves both.
 SHARED = (
+    "agent_loop",
     "algorithm.importance_level",
     "algorithm.overlong",
     "algorithm.overlong_buffer",

@@ -3,7 +3,7 @@
 import pytest
 
 from judgerlvr.config.choices import Action
-from judgerlvr.config.schema import Guard, Guards
+from judgerlvr.config.guards import Guard, Guards
 from judgerlvr.engine.in_training.guards import FIRST, GuardState, GuardTripped
 from judgerlvr.runs.metrics import MetricMissing, StepRow
 from tests.helpers.guard_checks import check

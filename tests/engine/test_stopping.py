@@ -6,7 +6,7 @@ import pytest
 
 from judgerlvr.config.schema import Plateau, Stop
 from judgerlvr.engine.in_training.stopping import StopRules
-from judgerlvr.runs.metrics import HELDOUT_BALANCED, StepRow
+from judgerlvr.runs.metrics import HELDOUT_BALANCED, SOLVING_ACCURACY, StepRow
 
 
 def validated(step, accuracy):
@@ -45,6 +45,87 @@ def test_plateau_survives_a_resume():
     second.restore(0.0, first.plateau_state())
     second.observe(validated(5, 0.8))
     assert second.reason_to_stop(0) is not None
+
+
+def solved(accuracy, step=0):
+    return StepRow(step, "judge", 0.0, {SOLVING_ACCURACY.name: accuracy})
+
+
+def solving_rules(gain, base, *accuracies):
+    """Rules of a judge run whose starting policy solved ``base``, and which was validated once a step."""
+    rules = StopRules(Stop(), gain)
+    rules.observe_start(solved(base))
+    for step, accuracy in enumerate(accuracies, start=1):
+        rules.observe(solved(accuracy, step))
+    return rules
+
+
+# A gain in binary fractions that falls short by rounding: .35 - .25 < .1.
+@pytest.mark.parametrize(
+    ("base", "now", "gain"), [(0.25, 0.35, 0.1), (0.1, 0.4, 0.3), (0.0, 1.0, 1.0), (0.5, 0.75, 0.25)]
+)
+def test_a_gain_that_is_reached_exactly_stops(base, now, gain):
+    assert solving_rules(gain, base, now).reason_to_stop(0) is not None
+
+
+@pytest.mark.parametrize(("base", "now", "gain"), [(0.25, 0.3499, 0.1), (0.5, 0.4, 0.1), (0.25, 0.25, 1e-6)])
+def test_a_gain_that_is_not_reached_does_not(base, now, gain):
+    assert solving_rules(gain, base, now).reason_to_stop(0) is None
+
+
+def test_the_reason_says_base_accuracy_and_gain():
+    reason = solving_rules(0.1, 0.25, 0.3, 0.4).reason_to_stop(0)
+    for part in ("0.250", "0.400", "judge.solving.stop_gain 0.1"):
+        assert part in reason
+
+
+def test_a_gain_that_is_lost_again_before_the_next_step_does_not_stop():
+    assert solving_rules(0.1, 0.25, 0.4, 0.3).reason_to_stop(0) is None
+
+
+def test_no_gain_is_asked_for_by_default():
+    assert solving_rules(0.0, 0.0, 1.0).reason_to_stop(0) is None
+
+
+def test_steps_without_validation_keep_the_last_accuracy():
+    rules = solving_rules(0.1, 0.25, 0.4)
+    rules.observe(StepRow(2, "judge", 0.0, {}))
+    assert rules.reason_to_stop(0) is not None
+
+
+def test_a_base_that_was_never_measured_does_not_stop():
+    rules = StopRules(Stop(), 0.1)
+    rules.observe(solved(1.0, 1))
+    assert rules.reason_to_stop(0) is None
+
+
+def test_an_accuracy_that_is_no_number_does_not_stop():
+    assert solving_rules(0.1, 0.25, float("nan")).reason_to_stop(0) is None
+
+
+def test_the_base_survives_a_resume():
+    """Validation before the first step is off in a resumed run."""
+    first = solving_rules(0.1, 0.25, 0.3)
+    second = StopRules(Stop(), 0.1)
+    second.restore(0.0, first.plateau_state(), first.solving_state())
+    assert second.reason_to_stop(0) is None
+    second.observe(solved(0.36, 2))
+    assert "0.250 to 0.360" in second.reason_to_stop(0)
+
+
+def test_a_reached_gain_survives_a_resume():
+    """The uninterrupted run ends with its next step, and so does a run that was killed before that step."""
+    first = solving_rules(0.1, 0.25, 0.4)
+    second = StopRules(Stop(), 0.1)
+    second.restore(0.0, first.plateau_state(), first.solving_state())
+    assert second.reason_to_stop(0) == first.reason_to_stop(0) is not None
+
+
+@pytest.mark.parametrize(
+    ("base", "gain", "told"), [(0.9, 0.1, False), (0.95, 0.1, True), (0.95, 0.0, False), (0.7, 0.3, False)]
+)
+def test_a_gain_beyond_1_is_told(base, gain, told):
+    assert bool(solving_rules(gain, base).out_of_reach()) is told
 
 
 class Waited(Exception):

@@ -8,7 +8,7 @@ import pytest
 from data.judge_row import write_label
 from judgerlvr.engine.in_training import validation
 from judgerlvr.engine.in_training.trainer import StageTrainer
-from judgerlvr.engine.in_training.validation import RIGHT, WRONG, held_out
+from judgerlvr.engine.in_training.validation import RIGHT, SOLVING, WRONG, held_out, with_sizes
 from judgerlvr.evaluation import metrics
 from judgerlvr.evaluation.grading import grade_samples, summarise_sets
 from judgerlvr.evaluation.run import Settings, open_grader
@@ -78,6 +78,64 @@ def test_a_sample_that_never_came_is_wrong_and_no_verdict():
     figures = held_out([RIGHT, WRONG, WRONG], ["p", "q", "q"], infos, expected)
     assert figures["validation/accuracy/judge_right"] == 0.5
     assert figures["validation/balanced_accuracy"] == 0.75
+
+
+def solutions(scores, tokens=None, truncated=None):
+    """Records of solutions, beside one record of judging that has no sizes."""
+    count = len(scores)
+    infos = {
+        "acc": [1.0, *scores],
+        "verdict": [1.0, *[-1.0] * count],
+        "tokens": [None, *(tokens or [5] * count)],
+        "truncated": [None, *(truncated or [0.0] * count)],
+    }
+    return [RIGHT, *[SOLVING] * count], infos
+
+
+def test_solutions_have_figures_of_their_own():
+    sources, infos = solutions([1.0, 0.0, 0.0], tokens=[4, 8, 9], truncated=[0.0, 0.0, 1.0])
+    figures = held_out(sources, ["j", "p", "p", "q"], infos, {})
+    assert figures == {
+        "validation/accuracy/judge_right": 1.0,
+        "validation/solving/accuracy": 0.25,  # problems weigh the same
+        "validation/solving/mean_tokens": 7.0,
+        "validation/solving/truncated": pytest.approx(1 / 3),
+    }
+
+
+def test_a_solution_that_never_came_is_wrong_and_has_no_length():
+    sources, infos = solutions([1.0], tokens=[6])
+    figures = held_out(sources, ["j", "p"], infos, {(SOLVING, "p"): 2, (SOLVING, "q"): 2})
+    assert figures["validation/solving/accuracy"] == 0.25
+    assert figures["validation/solving/mean_tokens"] == 6.0
+
+
+@pytest.mark.parametrize("score", [float("nan"), None])
+def test_a_score_that_is_no_number_is_wrong(score):
+    sources, infos = solutions([score, 1.0])
+    assert held_out(sources, ["j", "p", "q"], infos, {})["validation/solving/accuracy"] == 0.5
+
+
+def test_no_solution_at_all_is_accuracy_0():
+    sources, infos = solutions([])
+    figures = held_out(sources, ["j"], infos, {(SOLVING, "p"): 1})
+    assert figures["validation/solving/accuracy"] == 0.0
+    assert "validation/solving/mean_tokens" not in figures
+
+
+def test_solutions_leave_the_figures_of_judging_alone():
+    infos = {"acc": [1.0, 0.0], "verdict": [1.0, 1.0]}
+    alone = held_out([RIGHT, WRONG], ["a", "b"], infos, {})
+    sources, more = solutions([0.0, 0.0])
+    both = {name: [*infos.get(name, [None] * 2), *values[1:]] for name, values in more.items()}
+    figures = held_out([RIGHT, WRONG, *sources[1:]], ["a", "b", "p", "q"], both, {})
+    assert {name: figures[name] for name in alone} == alone
+
+
+def test_records_of_other_samples_get_no_sizes():
+    graded = {"acc": 1.0}
+    assert with_sizes(graded, RIGHT, 5, True) == graded
+    assert with_sizes(graded, SOLVING, 5, True) == {"acc": 1.0, "tokens": 5, "truncated": 1.0}
 
 
 def test_one_class_alone_has_no_balanced_accuracy():

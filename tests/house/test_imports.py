@@ -195,6 +195,14 @@ def test_packages_stay_out_of_rooms(top):
     assert found == set()
 
 
+def test_the_lab_imports_nothing_of_the_pair():
+    """``benchmarks.lab_pair`` joins the lab with the product, of which the lab imports nothing (``tests/lab``)."""
+    files = sorted((ROOT / "benchmarks" / "lab").rglob("*.py"))
+    found = {(path.name, name) for path in files for name, _ in imported(path.read_text())}
+    assert len(files) > 20
+    assert {pair for pair in found if pair[1].startswith("benchmarks.lab_pair")} == set()
+
+
 def test_only_private_rooms_reach_private_names_of_verl():
     """A module or attribute of verl or vLLM whose name starts with one underscore."""
     allowed = ("judgerlvr.engine.private", "judgerlvr.hysparse.vllm.compat")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from benchmarks.lab.model import Shape, initial_weights, next_token_logits, rotary_table, trainable
 from benchmarks.lab.objective import Clip, group_advantages, policy_loss, token_logprobs
+from benchmarks.lab_pair.qwen3 import qwen3, state
 
 PROMPT, RESPONSE, GROUPS, GROUP = 7, 9, 3, 4
 
@@ -29,48 +29,8 @@ def weights(shape):
     }
 
 
-def qwen3(shape, weights, run):
-    """The product's architecture with the weights of a run of the ensemble."""
-    config = Qwen3Config(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.key_heads,
-        head_dim=shape.head_width,
-        intermediate_size=shape.hidden,
-        rms_norm_eps=1e-6,
-        rope_theta=10000.0,
-        tie_word_embeddings=True,
-        attention_bias=False,
-    )
-    model = Qwen3ForCausalLM(config).float().eval()
-    model.load_state_dict(state(shape, {name: value[run] for name, value in weights.items()}), strict=False)
-    return model
-
-
-def state(shape, weights):
-    inner, keys = shape.heads * shape.head_width, shape.key_heads * shape.head_width
-    named = {"model.embed_tokens.weight": weights["embedding"], "model.norm.weight": weights["norm_last"]}
-    named["lm_head.weight"] = weights["embedding"]
-    for layer in range(shape.layers):
-        at = f"model.layers.{layer}."
-        query, key, value = weights["qkv"][layer].split((inner, keys, keys), 1)
-        gate, up = weights["gate_up"][layer].chunk(2, 1)
-        named |= {
-            at + "self_attn.q_proj.weight": query.T,
-            at + "self_attn.k_proj.weight": key.T,
-            at + "self_attn.v_proj.weight": value.T,
-            at + "self_attn.o_proj.weight": weights["out"][layer].T,
-            at + "self_attn.q_norm.weight": weights["norm_query"][layer],
-            at + "self_attn.k_norm.weight": weights["norm_key"][layer],
-            at + "mlp.gate_proj.weight": gate.T,
-            at + "mlp.up_proj.weight": up.T,
-            at + "mlp.down_proj.weight": weights["down"][layer].T,
-            at + "input_layernorm.weight": weights["norm_attention"][layer],
-            at + "post_attention_layernorm.weight": weights["norm_mlp"][layer],
-        }
-    return {name: value.detach().clone() for name, value in named.items()}
+def of_run(weights, run):
+    return {name: value[run] for name, value in weights.items()}
 
 
 def batch(shape, seed):
@@ -120,7 +80,7 @@ def test_log_probabilities_are_qwen3s(shape, weights, seed):
     ids, *_ = batch(shape, seed)
     with torch.no_grad():
         lab = lab_logprobs(shape, weights, ids)
-        product = torch.stack([product_logprobs(qwen3(shape, weights, run), ids[run]) for run in (0, 1)])
+        product = torch.stack([product_logprobs(qwen3(shape, of_run(weights, run)), ids[run]) for run in (0, 1)])
     assert (lab - product).abs().max() < 1e-3
 
 
@@ -134,7 +94,7 @@ def test_loss_and_gradient_are_verls(shape, weights, seed):
     losses = policy_loss(new, old, advantages, mask, mask.sum((1, 2)), Clip())
     losses.sum().backward()
     for run in (0, 1):
-        model = qwen3(shape, weights, run)
+        model = qwen3(shape, of_run(weights, run))
         loss, theirs = verl_loss(old[run], product_logprobs(model, ids[run]), rewards[run], mask[run])
         loss.backward()
         assert torch.allclose(theirs, advantages[run][:, None] * mask[run], atol=1e-5)

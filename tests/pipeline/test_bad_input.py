@@ -86,6 +86,37 @@ def test_a_judge_stage_without_held_out_problems_is_refused(capsys, more):
     assert "judge.data.heldout_problems" in line and "no problem is held out" in line
 
 
+SOLVES = ["judge.validation.every=1", "judge.solving.problems=4"]
+SOLVING = {
+    "judge.solving.stop_gain=0.1": "nothing is solved while judging; set judge.solving.problems to 1 or more",
+    "judge.solving.samples=2": "nothing is solved while judging",
+    "judge.solving.problems=4": "without validation solving is never measured; set judge.validation.every to 1 or more",
+    **{
+        " ".join([*SOLVES, more]): says
+        for more, says in {
+            "judge.solving.stop_gain=2": "give a number at least 0 and at most 1",
+            "judge.solving.problems=401": "401 problems to solve, and 400 held-out problems can be used",
+            "data.train=[train.jsonl] generate.validation.every=0": "held-out problems of your own, and there are none",
+            "judge.data.responses=[train.jsonl]": "held-out problems of your own, and there are none",
+            "generate.max_response_tokens=500 judge.data.sample_from=[elsewhere]": "context of 512 tokens < 596 needed",
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["run", "dry run"])
+@pytest.mark.parametrize("overrides", SOLVING)
+def test_a_measurement_of_solving_that_cannot_be_made_is_one_line(capsys, tmp_path, overrides, more):
+    (tmp_path / "train.jsonl").write_text('{"problem": "1+1?", "gold": "2"}\n')
+    assert SOLVING[overrides] in refused(capsys, stage1, *overrides.split(), *more)
+    assert not (tmp_path / "runs" / "judge" / "data" / "candidates.jsonl").exists()
+
+
+def test_a_dry_run_says_how_many_problems_are_solved(capsys):
+    assert stage1(["--config", "configs/tiny.yaml", *SOLVES, "--dry-run"]) == 0
+    assert "4 held-out problems to solve at each validation" in capsys.readouterr().out
+
+
 BATCH = "judge.batch.prompts_per_step="
 # 20 problems are left to train on. Each gives two right and two wrong candidates of four, or fewer by a cap.
 FEW = ["judge.data.problems=30", "judge.data.heldout_problems=10", "judge.data.samples_per_problem=5"]

@@ -145,6 +145,38 @@ def test_changed_training_data_is_refused(make_stage, tmp_path, older):
         load_stage(OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None), None)
 
 
+def solving_run(make_stage, tmp_path):
+    """A prepared judge run that also solves, as its resume opens the run."""
+    stage = make_stage("judge", overrides=["judge.validation.every=1", "judge.solving.problems=4"], init=BASE)
+    stage.data.mkdir()
+    for path in (stage.train, stage.heldout, stage.validated):
+        path.write_text("old")
+    (tmp_path / MANIFEST).write_text(json.dumps({"data": {}}))
+    save_stage(stage)
+    return stage, OpenedRun(tmp_path, stage.config, read_manifest(tmp_path), None)
+
+
+def test_a_resumed_judge_that_solves_grades_both_kinds(make_stage, tmp_path):
+    stage, opened = solving_run(make_stage, tmp_path)
+    again = load_stage(opened, None)
+    assert again.reward_function.endswith(":compute_score") and again.validated == stage.validated
+
+
+def test_changed_problems_to_solve_are_refused(make_stage, tmp_path):
+    stage, opened = solving_run(make_stage, tmp_path)
+    stage.validated.write_text("new")
+    with pytest.raises(InputError, match="differs from what the run began with"):
+        load_stage(opened, None)
+
+
+def test_a_run_that_was_prepared_without_problems_to_solve_is_not_given_any(make_stage, tmp_path):
+    """An older run's config.yaml may be given newer keys by hand."""
+    stage, opened = solving_run(make_stage, tmp_path)
+    stage.validated.unlink()
+    with pytest.raises(InputError, match="the data of the run is gone"):
+        load_stage(opened, None)
+
+
 def run_of(folder, export):
     """A run folder with two sealed checkpoints whose manifest names ``export``."""
     for step in (1, 2):

@@ -17,7 +17,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 from judgerlvr.cluster import remains
 from judgerlvr.cluster.session import PREFIX, session
 from judgerlvr.config.effective import configure
-from judgerlvr.config.schema import Guards
+from judgerlvr.config.guards import Guards
 from judgerlvr.engine.in_training.guards import GuardState, GuardTripped
 from judgerlvr.engine.signals import Interrupted, SignalHandlers
 from judgerlvr.models.directory import pick_device

@@ -21,6 +21,7 @@ OF_A_STAGE = {
     "checkpoint.every": "0",
     "checkpoint.keep": "0",
     "max_response_tokens": "1024",
+    "agent_loop": "nowhere:Tool",
 }
 READ = {
     **{f"{stage}.{key}": value for stage in ("judge", "generate") for key, value in OF_A_STAGE.items()},
@@ -29,6 +30,7 @@ READ = {
     "model.replay_experts": "true",
     "judge.data.responses": "[nowhere.jsonl]",
     "judge.data.sample_from": "[nowhere]",
+    "judge.solving.problems": "1",
     "cluster.device": "cpu",
     "cluster.nodes": "4",
     "cluster.gpus_per_node": "16",
@@ -55,6 +57,12 @@ READ = {
 BESIDE = {
     "judge.data.responses": ["generate.max_response_tokens=60000"],
     "judge.data.sample_from": ["generate.max_response_tokens=60000"],
+    # Own candidates of the base would need the same context.
+    "judge.solving.problems": [
+        "generate.max_response_tokens=60000",
+        "judge.data.sample_from=[elsewhere]",
+        "judge.validation.every=1",
+    ],
 }
 # Read, and tested elsewhere: on a CPU, or for the disk of the machine that has the cards.
 ELSEWHERE = {"cluster.rollout_cpu_gib", "runs"}
@@ -86,6 +94,8 @@ NEED_NOT = {
             "checkpoint.upload": "another disk",
         }.items()
     },
+    "judge.solving.samples": "validation is not counted, as the plan says",
+    "judge.solving.stop_gain": "ends a run before stop.steps",
     **{
         f"judge.data.{key}": "decides which rows there are"
         for key in (
@@ -127,6 +137,13 @@ def printed(capsys, stage, words):
 def test_a_key_that_is_read_changes_the_plan_or_is_refused(key, capsys):
     stage, beside = "judge" if key.startswith("judge.") else "generate", BESIDE.get(key, [])
     assert printed(capsys, stage, beside) != printed(capsys, stage, [*beside, f"{key}={READ[key]}"])
+
+
+@pytest.mark.parametrize(("kind", "problems", "context"), [("judge", 1, 80), ("judge", 0, 0), ("generate", 1, 0)])
+def test_the_engine_of_a_judge_that_solves_must_hold_a_solution(kind, problems, context):
+    lengths = ["max_prompt_tokens=50", "judge.max_response_tokens=10", "generate.max_response_tokens=30"]
+    config = load_config("configs/tiny.yaml", [*lengths, f"judge.solving.problems={problems}"])
+    assert load_of(kind, config).engine_context == context
 
 
 def test_the_cache_of_a_cpu_is_read():

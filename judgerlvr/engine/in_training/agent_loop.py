@@ -33,6 +33,7 @@ class SeededSingleTurn(PromptsOnce):
     ``block_indices``: the policy is a HySparse one, and what the rollout chose goes with the sample.
     ``parts``: an update may interrupt a response, and verl's server then waits for the first token of each request.
     ``experts``: number of the policy's experts, where the rollout's choice goes with the sample, else 0.
+    ``longest``: most tokens of a response where the stage has a second loop with another limit, else 0.
     """
 
     def __init__(
@@ -42,10 +43,14 @@ class SeededSingleTurn(PromptsOnce):
         block_indices: bool = False,
         experts: int = 0,
         parts: bool = False,
+        longest: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.mask_truncated, self.block_indices, self.experts = mask_truncated, block_indices, experts
+        self.longest = longest
+        if longest:
+            self.response_length = longest
         self.output = {"detokenize": False} if parts else ONCE
         # Where vLLM itself returns experts, verl asks for them.
         asks = not self.rollout_config.enable_rollout_routing_replay
@@ -59,6 +64,8 @@ class SeededSingleTurn(PromptsOnce):
             int(kwargs["session_id"]),
         )
         asked = self.output | {"seed": seed} | ({"extra_args": self.asked} if self.asked else {})
+        if self.longest:
+            asked["max_tokens"] = self.longest
         output = await super().run({**sampling_params, **asked}, priority, **kwargs)
         output = self._with_choices(output)
         full = len(output.response_ids) >= self.response_length

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from judgerlvr.config.choices import Action
-from judgerlvr.config.schema import Guards
+from judgerlvr.config.guards import Guards
 from judgerlvr.runs import metrics
 from judgerlvr.runs.metrics import StepRow
 from rewards.errors import CommandFailed

@@ -13,6 +13,7 @@ from torch import Tensor
 from judgerlvr.engine.in_training.block_metrics import effective_share
 
 FIELDS = ["old_log_probs", "rollout_log_probs"]
+OWN = "response_mask"
 EXPERTS = "differing_experts"
 
 
@@ -26,12 +27,22 @@ class Sample:
     experts: Tensor | None = None
 
 
-def read_samples(batch: Any, replays_experts: bool) -> list[Sample]:
-    """The samples of a step's batch in verl's transfer queue, without padding samples."""
+def read_samples(batch: Any, replays_experts: bool, own_loop: bool = False) -> list[Sample]:
+    """The samples of a step's batch in verl's transfer queue, without padding samples.
+
+    Under an agent loop of the user's (``own_loop``) only tokens that carry loss are kept: the policy wrote no others.
+    """
     keys = [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
-    fields = [*FIELDS, EXPERTS] if replays_experts else FIELDS
+    extra = [OWN] if own_loop else [EXPERTS] if replays_experts else []
+    fields = [*FIELDS, *extra]
     data = transfer_queue.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
-    return [Sample(*row) for row in zip(*(data[name].unbind() for name in fields), strict=True)]
+    rows = list(zip(*(data[name].unbind() for name in fields), strict=True))
+    return [of_policy(*row) for row in rows if row[2].any()] if own_loop else [Sample(*row) for row in rows]
+
+
+def of_policy(trainer: Tensor, rollout: Tensor, mask: Tensor) -> Sample:
+    """A sample [response tokens] without the tokens that an environment wrote."""
+    return Sample(trainer[mask.bool()], rollout[mask.bool()])
 
 
 def mismatch_metrics(samples: Sequence[Sample], layers: int = 0) -> dict[str, float]:
@@ -43,6 +54,8 @@ def mismatch_metrics(samples: Sequence[Sample], layers: int = 0) -> dict[str, fl
     out of ``layers`` a token.
     """
     gaps = [(sample.trainer - sample.rollout).double() for sample in samples]
+    if not gaps:
+        return {}
     metrics = {
         "kl": -torch.cat(gaps).mean().item(),
         "ess": effective_share(torch.cat(gaps)),

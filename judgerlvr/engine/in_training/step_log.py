@@ -33,7 +33,11 @@ def _plain(value: Any) -> float | None:
 
 def _measured(row: StepRow) -> list[str]:
     """Parts of the line that only some steps have."""
-    parts = (("entropy {:.3f}", metrics.ENTROPY), ("mismatch {:.1e}", metrics.MISMATCH))
+    parts = (
+        ("solving {:.3f}", metrics.SOLVING_ACCURACY),
+        ("entropy {:.3f}", metrics.ENTROPY),
+        ("mismatch {:.1e}", metrics.MISMATCH),
+    )
     return [form.format(value) for form, metric in parts if (value := row.get(metric)) is not None]
 
 
@@ -76,6 +80,16 @@ class StepLog:
             self.last = now
             log_progress(self.path.parent, self._line(row))
             self.on_step(row)
+        else:
+            self._begin(row)
+
+    def _begin(self, row: StepRow) -> None:
+        """The validation before the first step."""
+        self.rules.observe_start(row)
+        if (solved := row.get(metrics.SOLVING_ACCURACY)) is not None:
+            log_progress(self.path.parent, f"the starting policy solves {solved:.3f} of the held-out problems")
+        if why := self.rules.out_of_reach():
+            log_progress(self.path.parent, f"warning: {why}")
 
     def _step_tokens(self, row: StepRow) -> float:
         """Tokens that the step sampled, dropped groups included."""

@@ -60,7 +60,8 @@ class StageHooks(SameUpdates, ValidationFigures, PPOTrainer):
         self.stage = stage
         self.saved: Path | None = None  # the step's checkpoint, until the checkpoint is sealed
         self.logger: Any = None  # verl sets its tracker when training starts
-        self.rules = StopRules(stage.settings.stop)
+        gain = stage.config.judge.solving.stop_gain if stage.solves else 0.0
+        self.rules = StopRules(stage.settings.stop, gain)
         self.guard_state = guards.GuardState.after(read_metrics(stage.run_dir / METRICS))
         self.canary = Canary(stage)
         # Until training begins the watchdog counts from here, by a limit of its own.
@@ -139,7 +140,7 @@ class StageHooks(SameUpdates, ValidationFigures, PPOTrainer):
 
     def _compared(self, batch: Any) -> dict[str, float]:
         """Metrics of the trainer's old log-probabilities and choices beside the rollout's."""
-        samples = read_samples(batch, self.stage.replays_experts)
+        samples = read_samples(batch, self.stage.replays_experts, bool(self.stage.settings.agent_loop))
         found = mismatch_metrics(samples, self.workers.get("router_layers", 0))
         if self.block_config:
             found |= block_metrics(read_compared(batch, self.block_config), self.block_config)
@@ -199,11 +200,12 @@ class StageHooks(SameUpdates, ValidationFigures, PPOTrainer):
             "seconds": self.rules.seconds(),
             "zero_steps": self.guard_state.zero_steps,
             "plateau": self.rules.plateau_state(),
+            **({"solving": solving} if (solving := self.rules.solving_state()) else {}),
         }
 
     def restore(self, progress: Mapping[str, Any]) -> None:
         self.replay_buffer.generated_tokens += progress["generated_tokens"]
-        self.rules.restore(progress["seconds"], progress["plateau"])
+        self.rules.restore(progress["seconds"], progress["plateau"], progress.get("solving"))
         self.guard_state.zero_steps = progress["zero_steps"]
 
 

@@ -5,15 +5,26 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from data.balanced_accuracy import balanced_accuracy_of
 from data.problem_means import problem_means
-from judgerlvr.runs.metrics import HELDOUT_ACCURACY, HELDOUT_BALANCED
+from judgerlvr.runs.metrics import (
+    HELDOUT_ACCURACY,
+    HELDOUT_BALANCED,
+    SOLVING_ACCURACY,
+    SOLVING_TOKENS,
+    SOLVING_TRUNCATED,
+)
 from rewards.verdict import NO_VERDICT
 
 # Data sources of held-out judge prompts, by label.
 RIGHT, WRONG = "judge_right", "judge_wrong"
+# Data source of the problems that a judge solves at validation.
+SOLVING = "solving"
+# Parts of a solution's record that no grader knows.
+TOKENS, TRUNCATED = "tokens", "truncated"
 
 
 def held_out(
@@ -24,6 +35,7 @@ def held_out(
 ) -> dict[str, float]:
     """Accuracy of each data source, and the balanced accuracy of judging where both classes are present.
 
+    Problems that a judge solves have figures of their own, since their accuracy is none of judging.
     ``sources``, ``prompts`` and the lists in ``infos`` are by sample, as verl collects them. ``infos`` has what the
     reward function returns. ``expected`` is the number of samples of each (source, prompt). A sample that never came
     counts as wrong and as a missing verdict.
@@ -32,8 +44,29 @@ def held_out(
     missing = list((Counter(expected) - Counter(keys)).elements())
     keys += missing
     scores = [float(score or 0.0) for score in infos["acc" if "acc" in infos else "reward"]] + [0.0] * len(missing)
+    scores = [
+        0.0 if source == SOLVING and math.isnan(score) else score
+        for (source, _), score in zip(keys, scores, strict=True)
+    ]
     verdicts = [*infos.get("verdict", [None] * len(sources)), *[None] * len(missing)]
-    return accuracies(keys, scores) | balanced(keys, verdicts)
+    figures = accuracies(keys, scores)
+    solved = figures.pop(HELDOUT_ACCURACY.name.format(SOLVING), None)
+    sizes = {} if solved is None else {SOLVING_ACCURACY.name: solved} | solution_sizes(sources, infos)
+    return figures | balanced(keys, verdicts) | sizes
+
+
+def solution_sizes(sources: Sequence[str], infos: Mapping[str, Sequence[Any]]) -> dict[str, float]:
+    """Mean tokens and truncated share of the solutions that came. Empty where none came."""
+    found: dict[str, float] = {}
+    for name, metric in ((TOKENS, SOLVING_TOKENS), (TRUNCATED, SOLVING_TRUNCATED)):
+        values = [float(size) for source, size in zip(sources, infos.get(name, ()), strict=False) if source == SOLVING]
+        found |= {metric.name: fmean(values)} if values else {}
+    return found
+
+
+def with_sizes(graded: Mapping[str, Any], source: str, tokens: int, truncated: bool) -> dict[str, Any]:
+    """The grader's record of a sample. Records of other samples than solutions stay as they are."""
+    return dict(graded) | ({TOKENS: tokens, TRUNCATED: float(truncated)} if source == SOLVING else {})
 
 
 def accuracies(keys: Sequence[tuple[str, str]], scores: Sequence[float]) -> dict[str, float]:

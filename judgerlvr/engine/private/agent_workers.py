@@ -21,6 +21,7 @@ from verl.trainer.ppo.v1 import AgentLoopManagerTQ, agent_loop_tq
 from verl.utils.profiler import simple_timer
 from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient, LLMServerClient
 
+from judgerlvr.engine.in_training.validation import with_sizes
 from judgerlvr.engine.private.own_queue import own_queue
 
 SEEDS = 2**31  # vLLM takes smaller ones
@@ -150,7 +151,12 @@ class LeanWorker(Worker):
         with simple_timer("compute_score", timing):
             graded = await self.grade((final, kwargs))
         final.reward_score = graded["reward_score"]
-        final.extra_fields["reward_extra_info"] = graded["reward_extra_info"]
+        final.extra_fields["reward_extra_info"] = with_sizes(
+            graded["reward_extra_info"],
+            str(kwargs.get("data_source")),
+            len(final.response_ids),
+            bool(final.extra_fields.get("truncated")),
+        )
         final.metrics.compute_score = timing["compute_score"]
 
     async def _grade(self, samples: list[tuple[Any, dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +18,13 @@ from judgerlvr.pipeline.generate_data import shown_data
 from judgerlvr.pipeline.judge_data import (
     check_candidates,
     check_held_out,
+    judged_problems,
     left_out,
     make_judge_set,
     read_candidates,
     render_splits,
 )
+from judgerlvr.pipeline.solving_data import check_unjudged, solving_rows
 from judgerlvr.planning.constraints import check_constraints
 from judgerlvr.planning.load import load_of
 from judgerlvr.planning.machine import free_gib, machine_of
@@ -90,18 +92,26 @@ def _judge_prompt(subject: Subject) -> FirstPrompt:
     config = subject.config
     judge = config.judge.data
     check_held_out(config.judge)
+    usable = PromptFilter(subject.tokenizer, config.max_prompt_tokens)
+    solving = solving_rows(config.judge.solving.problems, config.data.prompt, usable, subject.problems)
     if judge.responses:
         candidates = read_candidates(judge, subject.problems.options)
         judge_set = make_judge_set(config, subject.grading, subject.tokenizer, candidates, judge.heldout_problems)
+        check_unjudged(solving, subject.problems, judged_problems(judge_set))
         first = list(next(render_splits(judge, judge_set)["train"])["prompt"])
-        note = f"; judge set: {json.dumps(dict(judge_set.card.counts))}"
+        note = f"; judge set: {json.dumps(dict(judge_set.card.counts))}{_solved(solving)}"
         return FirstPrompt(first, len(judge_set.train), note=note)
     check_candidates(config.judge, subject.problems)
     template = load_template(Path(judge.prompt), JUDGE_FIELDS)
     shown = {"problem": shown_text(subject.problems.train[0]), "response": PLACEHOLDER}
     problems = subject.problems.for_candidates
     dropped = left_out(judge.prompt, subject.tokenizer, config.max_prompt_tokens, problems)
-    return FirstPrompt(as_chat(render(template, shown)), left_out=dropped)
+    return FirstPrompt(as_chat(render(template, shown)), left_out=dropped, note=_solved(solving))
+
+
+def _solved(rows: Sequence[object]) -> str:
+    """A note on the held-out problems that the judge's policy solves."""
+    return f"; {counted(len(rows), 'held-out problem')} to solve at each validation" if rows else ""
 
 
 def first_gold(subject: Subject) -> Iterator[Finding]:

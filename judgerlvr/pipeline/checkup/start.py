@@ -93,7 +93,7 @@ def _check_cache(gib: float) -> None:
 def model(subject: Subject) -> Iterator[Finding]:
     """The files of the starting policy, and of the models that candidates are sampled from."""
     request, config = subject.request, subject.config
-    longest = config.max_prompt_tokens + request.settings.max_response_tokens
+    longest = config.max_prompt_tokens + config.longest_sampled(request.kind)
     subject.tokenizer = check_model(request.init, longest, config.model.trust_remote_code)
     check_policy(request)
     shape = subject.shape
@@ -136,7 +136,7 @@ def prompt(subject: Subject) -> Iterator[Finding]:
     """Templates and verdict words."""
     config, kind = subject.config, subject.request.kind
     load_template(Path(config.data.prompt), GENERATE_FIELDS)
-    if asks_to_generate(kind, config.judge.data):
+    if asks_to_generate(kind, config.judge):
         yield ok(f"generation prompt {config.data.prompt}")
         if problem := unasked_box(Path(config.data.prompt), config.reward):
             yield warning(problem, "ask for the box in the template, or set reward.extraction=lenient")
@@ -160,7 +160,7 @@ def asked(subject: Subject) -> Iterator[Finding]:
 def _special_in_templates(subject: Subject) -> Iterator[Finding]:
     """A template that writes a special token ends or begins a turn within the turn."""
     config, kind = subject.config, subject.request.kind
-    paths = [config.data.prompt] if asks_to_generate(kind, config.judge.data) else []
+    paths = [config.data.prompt] if asks_to_generate(kind, config.judge) else []
     for path in map(Path, [*paths, *([config.judge.data.prompt] if kind == "judge" else [])]):
         text = path.read_text(encoding="utf-8")
         for token in sorted(special_texts(subject.tokenizer)):
@@ -174,7 +174,7 @@ def _check_room(subject: Subject) -> None:
     if kind == "judge":
         limit = config.judge.max_response_tokens
         check_room(subject.tokenizer, config.judge.data.verdicts, limit, "judge.max_response_tokens")
-    asks = asks_to_generate(kind, config.judge.data)
+    asks = asks_to_generate(kind, config.judge)
     if (
         asks
         and config.reward.extraction is Extraction.strict
