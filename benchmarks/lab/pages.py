@@ -40,7 +40,6 @@ TABLES: dict[str, tuple[Callable[[], list[str]], ...]] = {
     "when-it-pays.md": (
         *map(dose_table, DOSES),
         ends.table,
-        equal_tokens.table,
         contrasts.table,
         between_bases.table,
         handover.table,
@@ -49,6 +48,7 @@ TABLES: dict[str, tuple[Callable[[], list[str]], ...]] = {
     "when-it-pays-tables.md": (
         decoded.table,
         sharpening.table,
+        equal_tokens.table,
         sign_flips.table,
         coverage.table,
         spent.seconds_table,
