@@ -141,6 +141,8 @@ def _run(value: Any, name: str) -> Iterator[Fault]:
 
 def _runs(value: Any, name: str) -> Iterator[Fault]:
     """All runs of an octet are evaluated at the same steps."""
+    if value == []:
+        yield name, "empty, though the octet is complete"
     found = list(list_of(_run)(value, name))
     yield from found
     steps = [[point["step"] for point in run["curve"]] for run in value] if not found else []
