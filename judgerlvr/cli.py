@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from judgerlvr.config.documents import TooLarge, load_yaml
 from judgerlvr.config.effective import TINY
 from judgerlvr.config.reference import key_facts
 from rewards.command_line import OneLineParser
@@ -63,9 +64,11 @@ def _value(text: str) -> Any:
     """JSON where it parses (YAML would take 2e9 for text), else YAML (True, {mode: 0}), else the text."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # YAML refuses what is nested too deeply
         pass
     try:
-        return yaml.safe_load(text) if text else text
+        return load_yaml(text) if text else text
+    except TooLarge as error:
+        raise InputError(f"--engine: {error}", "write a flatter value") from error
     except yaml.YAMLError:
         return text

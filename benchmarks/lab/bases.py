@@ -54,6 +54,8 @@ def _counted(names: set[str]) -> str:
 
 
 def _range(values: list[float], form: str) -> str:
+    if not values:
+        return "none"
     ends = [f"{value:{form}}" for value in (min(values), max(values))]
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 

@@ -114,7 +114,7 @@ def answers_right(curves: list[list[CurvePoint]]) -> float:
 
     Nor in a world that never answers.
     """
-    points = [point for curve in curves for point in curve if "answered" in point]
+    points = [point for curve in curves for point in curve if {"answered", "answers_right"} <= point.keys()]
     answered = sum(point["answered"] for point in points)
     right: float = sum(point["answers_right"] for point in points)
     return right / answered if answered > FEWEST * len(points) else float("nan")
@@ -134,7 +134,7 @@ def end_of_judging(curve: list[CurvePoint]) -> int | None:
 def mean_point(points: list[CurvePoint]) -> Point:
     """Mean of each number over runs. A figure that one run lacks is not a number."""
     numbers = [name for name, value in points[0].items() if not isinstance(value, str)]
-    values = {name: [point[name] for point in points] for name in numbers}
+    values = {name: [point.get(name) for point in points] for name in numbers}
     return {n: float("nan") if None in value else sum(value) / len(value) for n, value in values.items()}
 
 
@@ -144,12 +144,19 @@ def transfer(base: Point, after: Point) -> float:
     return (learnt(after) - learnt(base)) / judged if abs(judged) > 0.005 else float("nan")
 
 
+def figure(point: Point, name: str) -> float:
+    """A figure of a stored point. Not a number where nothing was counted, or where an older record lacks the figure."""
+    value = point.get(name)
+    return float("nan") if value is None else value
+
+
 def learnt(point: Point, mode: str = "") -> float:
     """Share of unreliable facts written right, less the share that the base's beliefs give for the same facts.
 
     The facts met in the two modes differ: judge candidates come from problems that the base solves sometimes.
     """
-    return point[mode + "unreliable_right"] - point[mode + "unreliable_belief"]
+    right, belief = (figure(point, f"{mode}unreliable_{name}") for name in ("right", "belief"))
+    return right - belief
 
 
 def shortcut_accuracy(world: World, pool: Pool, rows: int = 4096, steps: int = 300) -> float:

@@ -23,7 +23,7 @@ def claimed(path: Path, cell: Cell) -> CellFolder:
 
 
 def check_claim(path: Path, cell: Cell) -> None:
-    """Refuse a folder whose files tell of another cell, or whose base tells of none. Nothing is written."""
+    """Refuse a folder whose files tell of another cell or base, or whose base tells of none. Nothing is written."""
     files = [path / CLAIM, path / "checks.json", *sorted(path.glob("octet-*.json"))]
     known = [file for file in files if file.exists()]
     for file in known:
@@ -31,6 +31,7 @@ def check_claim(path: Path, cell: Cell) -> None:
             raise BadInput(f"{file} is not of {cell.name}, other {', '.join(different)}: name another folder")
     if not known and (path / BASE).exists():
         raise BadInput(f"{path / BASE} has no {CLAIM} or checks.json that names the cell: name another folder")
+    CellFolder(path).check_octets()
 
 
 def differences(stored: dict[str, Any], cell: Cell) -> list[str]:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from benchmarks.lab.stored import faults
+
 Main = Callable[[Sequence[str] | None], int]
 
 
@@ -20,7 +22,11 @@ class BadInput(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are a single line, without the usage."""
+    """A parser whose errors are a single line, without the usage. An empty path is refused."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.register("type", Path, path_of)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
@@ -42,6 +48,13 @@ def one_line(main: Main) -> Callable[..., int]:
         return 2
 
     return guarded
+
+
+def path_of(text: str) -> Path:
+    """The path of a word. An empty word would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path, which would be the current folder")
+    return Path(text)
 
 
 def seconds(text: str) -> float:
@@ -81,14 +94,16 @@ def writable_file(path: Path, kinds: Sequence[str] = ()) -> Path:
 
 
 def read_object(file: Path, *fields: str) -> dict[str, Any]:
-    """The JSON object of a file, which must have ``fields``."""
+    """The JSON object of a file, which must have ``fields``. Every known field must be of its kind."""
     try:
         with told(f"{file} cannot be read"):
             content = json.loads(file.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{file} is not JSON, so copy the file anew or delete it: {error}") from error
     if not isinstance(content, dict):
         raise BadInput(f"{file} holds no JSON object, so the lab did not write it")
     if lacking := [name for name in fields if name not in content]:
         raise BadInput(f"{file} lacks {', '.join(lacking)}, so the lab did not write it")
+    for field, fault in faults(content, "runs" in fields):
+        raise BadInput(f"{file}: {field} is {fault}: copy the file anew, or move it to another folder")
     return content

@@ -66,7 +66,8 @@ def judged() -> Iterator[tuple[Path, dict[str, Any]]]:
 def _dose(file: Path, arm: str, run: dict[str, Any]) -> Dose:
     curve = run["curve"]
     at = end_of_judging(curve)
-    assert at is not None, file
+    if at is None:
+        raise BadInput(f"{file}: no stage of judging hands over to solving in a run of {arm}: copy the file anew")
     end = mean_point(curve[-LAST:])
     record = file.relative_to(RESULTS).parts[0]
     return Dose(record, arm, run["rate"], learnt(curve[at]), end["accuracy"], end["tokens"], end["rechecks"])

@@ -43,7 +43,8 @@ class CellFolder:
         try:
             stored = torch.load(file, map_location=device, weights_only=True)
         except Exception as problem:  # torch names no error for a file that is not its own
-            raise BadInput(f"{file} cannot be read, so delete it to train the base anew") from problem
+            remedy = "put the file back, or delete it, move the octet files away and train the base anew"
+            raise BadInput(f"{file} cannot be read: {remedy}") from problem
         return {name: value.float() for name, value in stored.items()}
 
     def save_base(self, weights: Weights) -> Weights:
@@ -64,8 +65,22 @@ class CellFolder:
             self._write_once(CLAIM, as_json(describe(cell)).encode())
 
     def finished(self, arm: Arm) -> bool:
+        """Whether the arm has run in full. Raises ``BadInput`` where it has run from another base."""
         file = self._octet(arm)
-        return file.exists() and bool(read_object(file, "complete")["complete"])
+        return file.exists() and self._complete(file)
+
+    def check_octets(self) -> None:
+        """``BadInput`` if an arm has run in full from another base than the one that is stored, or was stored."""
+        for file in sorted(self.path.glob("octet-*.json")):
+            self._complete(file)
+
+    def _complete(self, file: Path) -> bool:
+        """Older octets do not tell their base. An incomplete octet is trained anew, so its base does not matter."""
+        octet = read_object(file, "complete")
+        if octet["complete"] and octet.get("base_sha256") not in (None, self._base_hash().get("base_sha256")):
+            remedy = f"put that {BASE} back, or move the octet files away and train every arm anew"
+            raise BadInput(f"{file} has run from another base than {self.path / BASE}: {remedy}")
+        return bool(octet["complete"])
 
     def save_checks(self, cell: Cell, checks: list[Check], points: list[dict], facts: dict) -> list[Check]:
         """Stores the verdict on the base, and returns the verdict that counts: the first one on these weights.

@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from data.importing.sources import hub_name
+from judgerlvr.config.documents import compose
 from judgerlvr.config.schema import Config
-from judgerlvr.config.values import BadValue, compose, from_node, from_text, open_value, shown
+from judgerlvr.config.values import BadValue, from_node, from_text, open_value, shown
 from rewards.errors import InputError
 
 # Keys of version 0.1.0 that have other names now, by device.
@@ -116,9 +117,8 @@ def _read_yaml(path: Path) -> list[Given]:
         tree = compose(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 (byte {error.start})", "convert the file to UTF-8", file=path) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        problem = " ".join(str(error).split()) or "nested too deeply"
-        raise InputError(f"not YAML: {problem}", "mend the file", file=path) from error
+    except yaml.YAMLError as error:
+        raise InputError(f"not YAML: {' '.join(str(error).split())}", "mend the file", file=path) from error
     if not isinstance(tree, yaml.MappingNode):
         raise InputError("holds no keys", "write `key: value` lines", file=path)
     return list(_leaves(tree, str(path), set()))
@@ -188,7 +188,7 @@ def _open_entry(given: Given, inside: str) -> Any:
             node = compose(given.value) if kind is Any else None
             return open_value(node) if node is not None else from_text(given.value, str)
         return open_value(given.value)
-    except (BadValue, yaml.YAMLError, RecursionError) as error:
+    except (BadValue, yaml.YAMLError) as error:
         raise given.error(f"{shown(given.value)} cannot be read", "write a plain value") from error
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from judgerlvr.config.documents import TooLarge, compose
 from judgerlvr.config.domains import printable
 
 # Python raises for numbers of over 4,300 digits, so the pattern bounds the digits.
@@ -41,16 +42,6 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
-def compose(text: str) -> yaml.Node | None:
-    """The tree of a YAML document, None for an empty document.
-
-    Raises:
-        yaml.YAMLError: not YAML, or several documents.
-        RecursionError: nested too deeply.
-    """
-    return yaml.compose(text, Loader=yaml.SafeLoader)
-
-
 def from_text(text: str, kind: Any) -> Any:
     """The value of an override. Only lists, mappings and quoted words are read as YAML.
 
@@ -62,7 +53,9 @@ def from_text(text: str, kind: Any) -> Any:
         return _scalar(text, kind)
     try:
         node = compose(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except TooLarge as error:
+        raise BadValue(f"{shown(text)}: {error}", "write a flatter value") from error
+    except yaml.YAMLError as error:
         raise BadValue(f"{shown(text)} is not YAML", "close every bracket and quote") from error
     return from_node(node, kind) if node is not None else from_node(yaml.ScalarNode("", "", style=None), kind)
 

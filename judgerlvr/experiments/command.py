@@ -21,7 +21,8 @@ from judgerlvr.experiments.room import room_here
 from judgerlvr.experiments.schedule import carry_out
 from judgerlvr.models.directory import check_model, pick_device
 from judgerlvr.models.finite import check_finite
-from rewards.errors import InputError
+from judgerlvr.models.places import check_apart
+from rewards.errors import InputError, reading
 
 
 def run_experiment(plan: Plan, out: Path, restarts: int = 0, at_once: int = 1) -> None:
@@ -41,6 +42,7 @@ def run_experiment(plan: Plan, out: Path, restarts: int = 0, at_once: int = 1) -
         # Before the folder is taken: no stage has begun, so that a wrong model is bad input.
         check_model(policy, 1, config.model.trust_remote_code)
         check_finite(policy)
+    check_apart(out, policies)
     check_plan(plan, out)
     arms = arms_at_once(at_once, plan, out, device, address)
     runs = seeds_of(plan, out, room_here(device, address, policies), Restarts(call, restarts))
@@ -71,7 +73,9 @@ def take_folder(plan: Plan, out: Path) -> None:
     """Make the folder, or find the same plan in the folder."""
     kept, text = out / PLAN, OmegaConf.to_yaml(OmegaConf.structured(plan))
     if kept.is_file():
-        if (before := kept.read_text(encoding="utf-8")) != text:
+        with reading("holds a plan that cannot be read", "give another --out", file=kept):
+            before = kept.read_text(encoding="utf-8")
+        if before != text:
             remedy = "give these as they were, or another --out"
             raise InputError(f"holds another plan ({first_difference(before, text)})", remedy, file=kept)
         return

@@ -11,6 +11,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from judgerlvr.config.documents import load_tree
 from judgerlvr.config.domains import SEED
 from judgerlvr.config.effective import TINY
 from judgerlvr.config.load import resolve_path
@@ -119,7 +120,7 @@ def plan_or_pipeline(path: Path) -> Plan:
 def _is_plan(found: Path) -> bool:
     """Whether a file has a key of a plan. A file that cannot be read is a plan too, whose reader names the fault."""
     try:
-        tree = OmegaConf.load(found)
+        tree = load_tree(found)
     except UNREADABLE:
         return True
     return not isinstance(tree, DictConfig) or any(one.name in tree for one in fields(Plan))
@@ -140,7 +141,7 @@ def read_plan(path: Path) -> Plan:
     if not found.is_file():
         raise InputError("no such plan", "give a YAML file, such as configs/experiments/demo.yaml", file=path)
     try:
-        tree = OmegaConf.merge(OmegaConf.structured(Plan), OmegaConf.load(found))
+        tree = OmegaConf.merge(OmegaConf.structured(Plan), load_tree(found))
         plan = OmegaConf.to_object(tree)
     except UNREADABLE as error:
         raise InputError(" ".join(str(error).split()), "mend the plan", file=path) from error

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
+from judgerlvr.config.documents import load_tree
 from rewards.errors import InputError, reading
 
 # vLLM's names beside torch's own.
@@ -34,7 +34,7 @@ def source_of(checkpoint: Path) -> Source:
     if not path.is_file() or not (checkpoint / "actor").is_dir():
         raise InputError("no checkpoint of a run", "give RUN/checkpoints/global_step_N", file=checkpoint)
     with reading("not the configuration that a run gave to verl", "restore the file", file=path):
-        verl = OmegaConf.load(path).actor_rollout_ref
+        verl = load_tree(path).actor_rollout_ref
         base = Path(verl.model.path)
     if not (base / "config.json").is_file():
         raise InputError("the model that the run began with is gone", "put the model back", file=base)

@@ -77,6 +77,16 @@ def test_a_folder_keeps_its_plan(tmp_path, commands):
         command.run_experiment(read_plan(write_plan(tmp_path, TWO_ARMS.replace("BY", "tokens"))), tmp_path / "out")
 
 
+def test_a_folder_whose_plan_is_no_text_is_one_line(tmp_path, commands, capsys):
+    plan, out = write_plan(tmp_path, TWO_ARMS.replace("BY", "steps")), tmp_path / "out"
+    out.mkdir()
+    (out / "plan.yaml").write_bytes(b"\xff\xfea")
+    assert experiment.main([str(plan), "--out", str(out)]) == BAD_INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(out / "plan.yaml") in line and "give another --out" in line
+    assert (out / "plan.yaml").read_bytes() == b"\xff\xfea"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

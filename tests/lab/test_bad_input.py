@@ -117,9 +117,9 @@ def test_a_broken_file_of_the_map(capsys, tmp_path, broken, name):
 
 
 def test_an_octet_without_runs(capsys, tmp_path):
-    lacking = {name: [] for name in draw.OCTET} | {"arm": {"name": "vanilla"}, "complete": True}
-    write(tmp_path / "octet-vanilla.json", json.dumps(lacking))
-    assert "without a run" in refused(capsys, "map", tmp_path, "--out", tmp_path / "map")
+    content = json.loads((CELL / "octet-vanilla.json").read_text())
+    write(tmp_path / "octet-vanilla.json", json.dumps(content | {"runs": []}))
+    assert "runs is empty" in refused(capsys, "map", tmp_path, "--out", tmp_path / "map")
 
 
 @pytest.mark.parametrize("folder", ["none", "empty"])

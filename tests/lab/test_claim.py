@@ -120,3 +120,54 @@ def test_processes_of_one_cell_agree_on_a_base(tmp_path):
         process.join(120)
     assert len({(tmp_path / f"saw-{value}").read_text() for value in (1, 2)}) == 1
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A folder with a base and a complete vanilla octet from that base."""
+    folder = claimed(tmp_path, CELL)
+    folder.save_base({"a": torch.ones(2)})
+    folder.save_octet(CELL, CELL.arms[0], Octet([[], []], [], True), {})
+    return folder
+
+
+def replaced(folder):
+    (folder.path / "base.pt").unlink()
+    folder.save_base({"a": torch.zeros(2)})
+
+
+def test_an_arm_of_the_base_is_done(trained):
+    assert claimed(trained.path, CELL).finished(CELL.arms[0])
+
+
+@pytest.mark.parametrize("lost", [replaced, lambda folder: (folder.path / "base.pt").unlink()], ids=["other", "gone"])
+def test_an_arm_of_another_base_is_refused_before_anything_is_trained(trained, capsys, monkeypatch, lost):
+    """The arm stayed, another arm was trained from the new base, and the map refused both."""
+    lost(trained)
+    monkeypatch.setattr(run, "CellRun", lambda *rest: pytest.fail("a run began"))
+    before = {file.name: file.read_bytes() for file in trained.path.iterdir()}
+    assert run.main(["smoke", "--out", str(trained.path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "octet-vanilla.json has run from another base" in line and "move the octet files away" in line
+    assert {file.name: file.read_bytes() for file in trained.path.iterdir()} == before
+
+
+def test_an_arm_of_another_base_is_not_done(trained):
+    """Another process may replace the base while this one trains."""
+    replaced(trained)
+    with pytest.raises(BadInput, match="another base"):
+        trained.finished(CELL.arms[0])
+
+
+def test_an_older_octet_that_tells_no_base_is_done(trained):
+    file = trained.path / "octet-vanilla.json"
+    old = {name: value for name, value in json.loads(file.read_text()).items() if name != "base_sha256"}
+    file.write_text(json.dumps(old))
+    replaced(trained)
+    assert claimed(trained.path, CELL).finished(CELL.arms[0])
+
+
+def test_a_cut_octet_of_another_base_is_trained_anew(trained):
+    trained.save_octet(CELL, CELL.arms[0], Octet([[], []], [], False), {})
+    replaced(trained)
+    assert not claimed(trained.path, CELL).finished(CELL.arms[0])

@@ -24,6 +24,7 @@ from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
 from judgerlvr.models.directory import pick_device
 from judgerlvr.models.hub import model_directory
 from judgerlvr.models.identity import model_hash
+from judgerlvr.models.places import check_apart
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.engines import Engines, EngineSettings
 from rewards.errors import InputError
@@ -37,11 +38,12 @@ def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = No
     labels = model_labels(paths)
     engine = engine_settings(options.engine)
     suite = resolve_path(options.suite)
+    folder = options.out or Path("runs/benchmark") / suite.stem
+    check_apart(folder, paths)
     loaded, not_run = load_entries(read_suite(suite), options.allow_unsandboxed_code)
     jobs = make_jobs(loaded, options)
     hashes = [model_hash(path) for path in paths]
     models = [make_model(*each, jobs, engine) for each in zip(paths, labels, hashes, strict=True)]
-    folder = options.out or Path("runs/benchmark") / suite.stem
     settings = Settings(folder, engine, options.workers, options.allow_unsandboxed_code)
     for model in models:
         refuse_other_samples(model, jobs, settings)

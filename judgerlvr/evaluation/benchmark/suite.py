@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.importing.options import ReadOptions
 from data.problems import read_problem_set
 from data.prompts import GENERATE_FIELDS, load_template
+from judgerlvr.config.documents import load_yaml
 from judgerlvr.config.load import resolve_path
 from judgerlvr.evaluation.tasks import TASKS
 from judgerlvr.evaluation.tasks.files import TaskData, files_hash, load_task
@@ -53,7 +52,7 @@ def read_suite(path: Path) -> list[Entry]:
         InputError: the file is no suite, a task or key is unknown, or two entries have one name.
     """
     with reading("not a suite", "write a YAML file with a list `tasks`", file=path):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
         listed = content["tasks"]
         if not isinstance(listed, list) or not listed:
             raise TypeError("tasks is no list of entries")

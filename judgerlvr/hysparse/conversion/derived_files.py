@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from judgerlvr.models.configuration import POINTER, refuse_pointer
+from judgerlvr.models.places import standing
 from rewards.errors import InputError, machine_fault
 
 WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx", ".ot"}
@@ -53,11 +54,10 @@ def check_outside(out: Path, models: Iterable[Path | None]) -> None:
 
     Links are followed. A copy of such a folder would hold itself.
     """
-    above = Path(os.path.realpath(out)).parents
     for model in models:
         inner = [folder for name in FOLDERS for folder in (model / name, *(model / name).rglob("*"))] if model else []
         for folder in (model, *inner):
-            if folder is not None and folder.is_dir() and folder.resolve() in above:
+            if folder is not None and folder.is_dir() and standing(out, folder) == "lies in":
                 raise InputError(f"lies in {folder}, which is read", "give a place outside the models", file=out)
 
 
