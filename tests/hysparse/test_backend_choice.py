@@ -1,5 +1,7 @@
 """An unknown JUDGERLVR_HYSPARSE_BACKEND is one line in every command that would use it, before a model is loaded."""
 
+from argparse import Namespace
+
 import pytest
 
 from judgerlvr.hysparse.agreement import comparison
@@ -70,3 +72,19 @@ def test_a_device_that_lacks_its_kernels_is_refused(monkeypatch):
     monkeypatch.setattr(dispatch, "missing_for", lambda _: "the package triton is not installed")
     with pytest.raises(InputError, match="cannot run on device 'cuda': the package triton is not installed"):
         check_backend("cuda:1")
+
+
+def test_a_distillation_on_a_device_that_lacks_its_kernels_is_one_line(tmp_path, monkeypatch, capsys):
+    """Nothing is read or made on a GPU without triton."""
+    monkeypatch.delenv("JUDGERLVR_HYSPARSE_BACKEND", raising=False)
+    monkeypatch.setattr(dispatch, "missing_for", lambda _: "the package triton is not installed")
+    for name, stub in {
+        "pick_device": lambda _: "cuda",
+        "read_model": lambda *_: pytest.fail("a model was loaded"),
+    }.items():
+        monkeypatch.setattr(f"judgerlvr.hysparse.distillation.distillation.{name}", stub)
+    arguments = Namespace(world_size=1)
+    monkeypatch.setattr("judgerlvr.hysparse.distillation.distillation.trainer_arguments", lambda *_: arguments)
+    assert started("distill", tmp_path) == 2
+    assert "the package triton is not installed; run on CPU" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
     same(lambda: check_outside(options.out, [options.source, options.student]))
     device = same(lambda: pick_device(options.device))
     precision = options.precision or ("bf16" if device == "cuda" else "fp32")
-    same(lambda: check_backend("cpu" if options.plan else device))
+    same(check_backend)
     if options.plan:
         same(lambda: None if options.resume else check_free(options.out))
         same(lambda: print(plan(options, *read_all(options))))
@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> None:
     settings = agree(lambda: settings_of(options, precision, arguments.world_size, rows) if first else {})
     checkpoint = place_to_begin(options, settings, first)
     dtype = stored_dtype(config)  # Saving a checkpoint changes the configuration's.
+    agree(lambda: check_backend(device))
     source = agree(lambda: read_model(options.source, "auto" if halves else torch.float32))
     student = agree(lambda: make_student(options, config, source))
     goal = agree(lambda: goal_of(source, heldout, arguments, options.source))
