@@ -86,6 +86,14 @@ def test_what_could_not_be_stored_at_the_end_is_refused(fault, word, tmp_path):
         check_writable(config, tmp_path)
 
 
+def test_a_students_source_without_a_context_is_refused(source, answer, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("judgerlvr.hysparse.conversion.converting.read_model", read_model)
+        assert run_convert([str(source), str(tmp_path / "student"), *SHAPE]) == 0
+    edit_config(source, rope_parameters=YARN | {"factor": math.inf})
+    assert_refused(answer("distill plan", source, "--student", str(tmp_path / "student")), "rotary settings")
+
+
 @pytest.mark.parametrize("command", ["distill", "distill plan"])
 def test_a_student_that_could_not_be_stored_is_refused(command, source, answer, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
