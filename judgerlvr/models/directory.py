@@ -31,12 +31,16 @@ def check_model(directory: Path, longest: int, trust_remote_code: bool = False) 
     """The tokenizer of a usable policy.
 
     Raises:
-        InputError: an adapter, layers that vLLM does not serve, missing files, no chat template, a tokenizer larger
-            than the embedding, or a context shorter than prompt plus response.
+        InputError: an adapter, layers that vLLM does not serve, an unknown backend of HySparse, missing files, no chat
+            template, a tokenizer larger than the embedding, or a context shorter than prompt plus response.
     """
     refuse_adapter(directory)
     config = read_config(directory)
     check_served(config, directory / CONFIG)
+    if config.get("model_type") == "hysparse":
+        from judgerlvr.hysparse.ops.available import check_backend  # torch is for these models only
+
+        check_backend()
     if not any(directory.glob("*.safetensors")):
         raise InputError("no *.safetensors in the model directory", _remedy(directory), file=directory)
     check_context(directory, longest)

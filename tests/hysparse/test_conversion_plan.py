@@ -7,7 +7,6 @@ from statistics import fmean
 
 import pytest
 import torch
-from torch import nn
 from torch.distributed._tools.mem_tracker import MemTracker
 from transformers import Qwen3Config, Qwen3ForCausalLM, TrainerControl, TrainerState, TrainingArguments
 
@@ -24,6 +23,7 @@ from judgerlvr.hysparse.conversion.conversion_plan import (
     logit_bytes,
     search_bytes,
     search_spending,
+    source_parameters,
 )
 from judgerlvr.hysparse.conversion.derived_files import copy_files
 from judgerlvr.hysparse.conversion.divergence import divergence
@@ -73,7 +73,9 @@ def trained_saves(sizes, letters):
     model = HySparseForCausalLM(config_of(sizes, letters))
     with torch.autocast("cpu", torch.bfloat16):
         found = saved(model, lambda: model.model(**arguments(), use_cache=False))
-    return found - rates.CAST * sum(multiplied(model.config, kind, "element") for kind in model.config.kinds)
+    return found - rates.CAST * sum(
+        multiplied(model.config, *layer, "element") for layer in enumerate(model.config.kinds)
+    )
 
 
 def trained_traffic(sizes, letters):
@@ -82,7 +84,7 @@ def trained_traffic(sizes, letters):
         with torch.autocast("cpu", torch.bfloat16):
             out = model.model(**arguments(), use_cache=False).last_hidden_state
         out.backward(torch.ones_like(out))
-    weights = sum(multiplied(model.config, kind, "element") for kind in model.config.kinds)
+    weights = sum(multiplied(model.config, *layer, "element") for layer in enumerate(model.config.kinds))
     return traffic.bytes - rates.CAST_TRAFFIC * weights
 
 
@@ -97,7 +99,7 @@ def searched_traffic(sizes, letters):
 @pytest.mark.parametrize("sizes", [SIZES, WIDER], ids=["narrow", "wide"])
 def test_what_a_trained_layer_saves(sizes, stand_ins):
     sparse, both = of_added_layers(trained_saves, sizes)
-    planned = [saved_bytes(config_of(sizes), kind) for kind in (SPARSE, FULL)]
+    planned = [saved_bytes(config_of(sizes), 0, kind) for kind in (SPARSE, FULL)]
     assert sparse == pytest.approx(planned[0], rel=0.03)
     assert both == pytest.approx(sum(planned), rel=0.03)
 
@@ -105,7 +107,7 @@ def test_what_a_trained_layer_saves(sizes, stand_ins):
 @pytest.mark.parametrize("sizes", [SIZES, WIDER], ids=["narrow", "wide"])
 def test_bytes_that_a_trained_layer_moves(sizes, stand_ins):
     sparse, both = of_added_layers(trained_traffic, sizes)
-    planned = summed(rates.TRAINED_TRAFFIC, config_of(sizes))
+    planned = summed(rates.TRAINED_TRAFFIC, config_of(sizes), 0)
     assert sparse == pytest.approx(planned, rel=0.06)
     assert both == pytest.approx(2 * planned, rel=0.08)
 
@@ -113,24 +115,61 @@ def test_bytes_that_a_trained_layer_moves(sizes, stand_ins):
 @pytest.mark.parametrize("sizes", [SIZES, WIDER], ids=["narrow", "wide"])
 def test_bytes_that_a_searched_layer_moves(sizes, stand_ins):
     sparse, both = of_added_layers(searched_traffic, sizes)
-    planned = summed(rates.SEARCH_TRAFFIC, config_of(sizes))
+    planned = summed(rates.SEARCH_TRAFFIC, config_of(sizes), 0)
     assert sparse == pytest.approx(planned, rel=0.05)
     assert both == pytest.approx(2 * planned, rel=0.05)
 
 
+MIXED = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+MIXTURES = [{}, MIXED, MIXED | {"mlp_only_layers": [0, 2]}, MIXED | {"decoder_sparse_step": 3}]
+
+
+def used_share(name, config):
+    """The share of a weight that a token is multiplied with."""
+    return config.num_experts_per_tok / config.num_experts if ".experts." in name else 1
+
+
 @pytest.mark.parametrize("gates", ["element", "head"])
 @pytest.mark.parametrize("sizes", [SIZES, WIDER], ids=["narrow", "wide"])
-def test_multiplied_weights_are_the_layers_linear_weights(sizes, gates):
-    config = config_of(sizes, gates=gates)
-    for kind, layer in zip(config.kinds, HySparseForCausalLM(config).model.layers, strict=True):
-        weights = sum(module.weight.numel() for module in layer.modules() if isinstance(module, nn.Linear))
-        assert multiplied(config, kind, gates) == weights
+@pytest.mark.parametrize("mixture", MIXTURES, ids=["dense", "mixture", "two dense layers", "a mixture every 3"])
+def test_multiplied_weights_are_those_that_each_layers_token_uses(mixture, sizes, gates):
+    """The matrices of the layer itself. Gates may have a bias, and norms are no products."""
+    config = config_of(sizes, "fsfsss", gates=gates, **mixture)
+    for number, layer in enumerate(HySparseForCausalLM(config).model.layers):
+        weights = {name: weight.numel() for name, weight in layer.named_parameters() if weight.dim() > 1}
+        used = sum(size * used_share(name, config) for name, size in weights.items())
+        assert multiplied(config, number, config.kinds[number], gates) == used
 
 
-def test_a_mixture_multiplies_with_the_experts_that_a_token_uses():
-    config = config_of(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32)
-    dense = multiplied(config_of(), SPARSE, "element") - 3 * 64 * 160
-    assert multiplied(config, SPARSE, "element") == dense + 4 * 64 + 2 * 3 * 64 * 32
+@pytest.mark.parametrize("figure", ["seconds", "gib"])
+def test_a_distillation_of_a_mixture_is_planned_by_its_layers(figure):
+    """Seven dense layers of eight, much wider than the experts."""
+    fields, letters = {"sizes": SIZES | {"intermediate_size": 12_288}, "letters": "fsssfsss"}, range(1, 8)
+    part = Pass(8, 1024, 8 * 1024)
+    whole, mostly, none = (
+        getattr(distilling_spending(config_of(**fields, **mixture), part, distilling(), "h200"), figure)
+        for mixture in (MIXED, MIXED | {"mlp_only_layers": list(letters)}, {})
+    )
+    assert mostly - whole == pytest.approx(7 / 8 * (none - whole), rel=1e-3)
+
+
+@pytest.mark.parametrize("figure", ["seconds", "gib"])
+def test_a_search_of_a_mixture_is_planned_by_its_layers(figure):
+    """The mean of the layers takes the time, and the widest layer the memory."""
+    sizes, part = SIZES | {"intermediate_size": 12_288}, Pass(8, 4096, 8)
+    whole, mostly, none = (
+        getattr(search_spending(config_of(sizes, "fsssfsss", **mixture), part, 3, 1, "h200"), figure)
+        for mixture in (MIXED, MIXED | {"mlp_only_layers": list(range(1, 8))}, {})
+    )
+    weights = (
+        2
+        * 7
+        / 8
+        * (source_parameters(config_of(sizes, "fsssfsss")) - source_parameters(config_of(sizes, "fsssfsss", **MIXED)))
+    )
+    scratch = 8 * 4096 * rates.HELD_BY_LAYER[1] * (12_288 - 2 * (32 + 64))
+    share = 7 / 8 * (none - whole) if figure == "seconds" else (weights + scratch) / 2**30
+    assert mostly - whole == pytest.approx(share, rel=1e-3)
 
 
 def peak_of_a_pass(vocabulary, tokens=128, ignored=0):
@@ -211,7 +250,7 @@ def test_memory_of_a_distillation_is_that_of_the_larger_moment():
     gates = 2 * (64 * 128 + 128)
     end = 2 * (total - gates) + 16 * total
     assert distilling_bytes(config, Pass(1, 1, 0), distilling()) == end
-    saves = sum(saved_bytes(config, kind) for kind in (FULL, SPARSE))
+    saves = sum(saved_bytes(config, *layer) for layer in enumerate((FULL, SPARSE)))
     loss = end - 4 * total + 2 * cast_weights(config) + 10**5 * saves + 64 * (10**5 * 8 + 10**4 * 4)
     assert distilling_bytes(config, Pass(100, 10**3, 10**4), distilling()) == loss
     assert distilling_bytes(config, Pass(100, 10**3, 10**4), distilling(passes=2)) == loss + 4 * total
@@ -244,6 +283,19 @@ def test_a_step_more_costs_its_passes_and_an_evaluation_its_own():
     step, look = (seconds["steps"] - seconds["all"]) / 10, (seconds["looks"] - seconds["all"]) / 2
     assert seconds["all"] == pytest.approx(rates.DISTILLATION_START_S.value + 10 * step + 2 * look)
     assert 0 < look < step
+
+
+def test_checkpoints_passes_and_held_out_rows_cost_their_own():
+    config, part = config_of(letters="fsss"), Pass(8, 4096, 8 * 4096)
+
+    def seconds(**changes):
+        return distilling_spending(config, part, distilling(**changes), "h200").seconds
+
+    total = sum(parameter.numel() for parameter in HySparseForCausalLM(config).parameters())
+    assert seconds(checkpoints=3) - seconds() == pytest.approx(3 * 12 * total / 1.5e9)
+    assert seconds(heldout=3) - seconds() == pytest.approx(2 * (seconds(evaluations=3) - seconds()) * 2)
+    assert seconds(passes=3) - seconds() == pytest.approx(2 * (seconds(passes=2) - seconds()))
+    assert seconds(passes=2) > seconds()
 
 
 def test_a_search_takes_longer_on_a_slower_card_and_with_more_texts():

@@ -90,9 +90,10 @@ def gradient_norm(source, batches):
     return norm_of(student.parameters())
 
 
+@pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("at_once", [ROWS, 1])
-def test_a_step_takes_the_gradient_of_the_mean_over_its_tokens(at_once, distil, source):
-    steps = distil(rows_at_once=at_once)
+def test_a_step_takes_the_gradient_of_the_mean_over_its_tokens(at_once, recompute, distil, source):
+    steps = distil(rows_at_once=at_once, recompute=recompute)
     assert len(steps.first) == ROWS // at_once
     assert steps.norms[0] == pytest.approx(gradient_norm(source, steps.first), rel=1e-4)
 

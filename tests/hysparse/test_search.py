@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from argparse import Namespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from judgerlvr.hysparse.conversion.derived_files import copy_files
 from judgerlvr.hysparse.conversion.divergence import heldout_loss
 from judgerlvr.hysparse.conversion.options import InitialValues
 from judgerlvr.hysparse.conversion.placements import Stack, batches_of, greedy, layer_runs, loss_of, losses_of_flips
-from judgerlvr.hysparse.conversion.search import crowded_share, usable
+from judgerlvr.hysparse.conversion.search import crowded_share, curve, usable
 from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
 from judgerlvr.hysparse.conversion.texts import IGNORED, Text, pack, read_texts
 from judgerlvr.hysparse.convert import main
@@ -54,8 +55,8 @@ def make_source(family="qwen3", layers=5, tied=False):
     return model
 
 
-def packed_texts(count=5, length=30):
-    return pack([Text(row.tolist(), context=4) for row in random_ids(count, length)], 64)
+def packed_texts(count=5, length=30, seed=1):
+    return pack([Text(row.tolist(), context=4) for row in random_ids(count, length, seed)], 64)
 
 
 def converted_loss(source, kinds, texts):
@@ -202,6 +203,39 @@ def test_the_command_prints_the_curve_and_writes_its_choice(command, tmp_path, c
     assert [layer for layer, kind in enumerate(kinds) if kind == FULL] == points[3]["full_layers"]
     assert all(f"  {','.join(map(str, point['full_layers']))}\n" in shown for point in points)
     assert "nobody measured" not in shown
+
+
+def test_the_search_learns_from_the_searched_texts_alone():
+    """Two parts with other losses. The curve has the placements of the searched part, and the losses of both."""
+    source, parts = make_source(), [packed_texts(seed=seed) for seed in (1, 2)]
+    settings = config_from(source.config, layer_types=kinds_of("fffff"), **BITE)
+    options = Namespace(rows=2, source="a source", context=64, batch=1)
+    points = curve(Stack(source, START, **BITE), *parts, settings, options)
+    path = list(greedy(Stack(source, START, **BITE), batches_of(parts[0], 2)))
+    assert [kinds for kinds, _ in path] != [
+        kinds for kinds, _ in greedy(Stack(source, START, **BITE), batches_of(parts[1], 2))
+    ]
+    assert [point.full_layers for point in points] == [
+        [n for n, kind in enumerate(kinds) if kind == FULL] for kinds, _ in path
+    ]
+    for name, part in zip(("searched", "heldout"), parts, strict=True):
+        losses = [converted_loss(source, kinds, part) for kinds, _ in path]
+        assert [getattr(point, name) for point in points] == pytest.approx(
+            [loss / losses[0] for loss in losses], **CLOSE
+        )
+
+
+def test_the_command_searches_the_texts_behind_the_held_out_ones(command, monkeypatch):
+    """Three of nine texts are held out."""
+    seen = []
+
+    def stop(stack, searched, held, *rest):
+        seen.extend((len(searched.ids), len(held.ids)))
+        raise InputError("seen", "go on")
+
+    monkeypatch.setattr("judgerlvr.hysparse.conversion.search.curve", stop)
+    assert main(command) == 2
+    assert seen == [6, 3]
 
 
 def test_a_length_below_selection_and_window_leaves_no_text(command, capsys):

@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         from judgerlvr.hysparse.agreement.comparison import run  # after parsing: --help needs no torch
+        from judgerlvr.hysparse.ops.available import check_backend
 
+        check_backend()
         run(options)
 
     return exit_code(work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,14 +18,15 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRotaryEmbed
 import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
 from judgerlvr.hysparse.conversion.derived_files import check_copied, check_new, copy_files, folders_above, has_weights
 from judgerlvr.hysparse.conversion.options import DEFAULT_RATIO, InitialValues
+from judgerlvr.hysparse.conversion.writable import REMEDY, check_writable
 from judgerlvr.hysparse.model.attention import SparseAttention
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import beyond_kernels, layer_types, with_full
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.ops.kernel_shapes import accepted, refusals
-from judgerlvr.models.configuration import read_config, read_keys
+from judgerlvr.models.configuration import CONFIG, read_config
 from judgerlvr.models.finite import is_finite
-from judgerlvr.models.generation import GENERATION
+from judgerlvr.models.generation import check_generation
 from judgerlvr.models.tensors import QUANTISED, check_tensors, commonest_type
 from judgerlvr.models.weights import check_weights, refuse_adapter
 from rewards.errors import InputError, reading
@@ -145,8 +147,8 @@ def set_gate(gate: nn.Linear | None, value: float, like: Tensor) -> None:
 def read_source(directory: Path) -> PretrainedConfig:
     """Configuration of the model in ``directory``. No weight is read, and no code of the directory runs.
 
-    Raises InputError if the directory holds no configuration that transformers reads, no weights, an adapter, broken
-    generation settings, or what ``check_copied`` refuses.
+    Raises InputError if the directory holds no configuration that transformers reads, no weights, an adapter, or what
+    ``check_copied`` and ``check_generation`` refuse.
     """
     refuse_adapter(directory)
     if not (directory / "config.json").is_file():
@@ -157,9 +159,9 @@ def read_source(directory: Path) -> PretrainedConfig:
     if not has_weights(directory):
         raise InputError("no *.safetensors there", "download the model again, in safetensors", file=directory)
     check_copied(directory)
-    # transformers takes its own settings in the place of a broken file.
-    if (directory / GENERATION).exists():
-        read_keys(directory / GENERATION)
+    # transformers takes its own settings in the place of a broken file, and the result would carry bad ones.
+    vocabulary = getattr(config, "vocab_size", None)
+    check_generation(directory, vocabulary if isinstance(vocabulary, int) else sys.maxsize)
     return config
 
 
@@ -209,8 +211,8 @@ def placement(options: argparse.Namespace, layers: int) -> list[str]:
 def target_config(options: argparse.Namespace) -> HySparseConfig:
     """Configuration of the conversion that the options ask for. No weight is read.
 
-    Raises InputError for a source that does not convert, settings that no model can have, shapes that no kernel
-    takes, and weight files that hold other tensors than the configuration asks for.
+    Raises InputError for a source that does not convert, settings that no model can have or that could not be stored,
+    shapes that no kernel takes, and weight files that hold other tensors than the configuration asks for.
     """
     source = read_source(options.source)
     changes = {
@@ -218,15 +220,17 @@ def target_config(options: argparse.Namespace) -> HySparseConfig:
         "select_tokens": options.select_tokens,
         "sliding_window": options.window,
     }
-    try:
-        kinds = placement(options, getattr(source, "num_hidden_layers", 0))
-        config = config_from(source, layer_types=kinds, **changes)
-    except ValueError as error:
-        remedy = "change the options, or give the config.json that belongs to the weights"
-        raise InputError(str(error), remedy, file=options.source) from error
+    # Checks of transformers raise errors of their own class.
+    with reading("no model can have these settings", REMEDY, options.source / CONFIG):
+        try:
+            kinds = placement(options, getattr(source, "num_hidden_layers", 0))
+            config = config_from(source, layer_types=kinds, **changes)
+        except ValueError as error:
+            raise InputError(str(error), f"change the options, or {REMEDY}", file=options.source) from error
     check_kernels(config)
     check_stored(options.source)
     name_dtype(config, options.source)
+    check_writable(config, options.source)
     return config
 
 

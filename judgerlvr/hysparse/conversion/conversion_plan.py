@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 
@@ -117,9 +118,9 @@ def head_seconds(config: HySparseConfig, part: Pass, speeds: Speeds, traffic: in
 def search_spending(config: HySparseConfig, part: Pass, batches: int, heldout: int, card: str) -> Spending:
     """A search over ``batches`` passes, each placement of the curve also over ``heldout`` passes."""
     speeds, layers = speeds_of(card, config.hidden_size), config.num_hidden_layers
-    kinds = [layer_seconds(config, kind, part.rows, part.length, speeds) for kind in (FULL, SPARSE)]
+    ways = list(product(range(layers), (FULL, SPARSE)))
     # Over the whole path, half of the layers that run are full.
-    layer = sum(kinds) / len(kinds)
+    layer = sum(layer_seconds(config, *way, part.rows, part.length, speeds) for way in ways) / len(ways)
     heads = batches * (1 + layers * (layers - 1) // 2) + heldout * layers
     runs = batches * expected_runs(layers) + heldout * layers**2
     seconds = runs * layer + heads * head_seconds(config, part, speeds, rates.SEARCH_LOGIT_TRAFFIC)
@@ -127,8 +128,9 @@ def search_spending(config: HySparseConfig, part: Pass, batches: int, heldout: i
 
 
 def search_bytes(config: HySparseConfig, part: Pass) -> float:
-    """Weights once, two streams of hidden states with the keys that each shares, and a layer or the logits."""
-    hidden, _, _, width = elements(config)
+    """Weights once, two streams of hidden states with the keys that each shares, and the widest layer or the logits."""
+    hidden = config.hidden_size
+    width = max(elements(config, layer)[-1] for layer in range(config.num_hidden_layers))
     stream = 2 * (hidden + 2 * config.num_key_value_heads * config.head_dim)
     layer = part.tokens * (rates.HELD_BY_LAYER[0] * hidden + rates.HELD_BY_LAYER[1] * width)
     layer += kernel_scratch(config, part, grad=False)
@@ -146,9 +148,14 @@ def kernel_scratch(config: HySparseConfig, part: Pass, grad: bool) -> int:
 def distilling_spending(config: HySparseConfig, part: Pass, plan: Distilling, card: str) -> Spending:
     """A distillation with passes like ``part``, its evaluations and its checkpoints included."""
     speeds = speeds_of(card, config.hidden_size)
-    source = sum(layer_seconds(config, FULL, part.rows, part.length, speeds) for _ in config.kinds)
-    forward = [layer_seconds(config, kind, part.rows, part.length, speeds) for kind in config.kinds]
-    trained = [layer_seconds(config, kind, part.rows, part.length, speeds, backward=True) for kind in config.kinds]
+    layers = list(enumerate(config.kinds))
+
+    def seconds_of(layer: int, kind: str, backward: bool = False) -> float:
+        return layer_seconds(config, layer, kind, part.rows, part.length, speeds, backward)
+
+    source = sum(seconds_of(layer, FULL) for layer, _ in layers)
+    forward = [seconds_of(*layer) for layer in layers]
+    trained = [seconds_of(*layer, backward=True) for layer in layers]
     parameters, again = count_parameters(config).total, sum(forward) if plan.recompute else 0.0
     # Both models have a head, and the student's has a backward pass.
     heads = head_seconds(config, part, speeds, rates.TRAINED_LOGIT_TRAFFIC, products=2 + 6)
@@ -163,7 +170,8 @@ def distilling_spending(config: HySparseConfig, part: Pass, plan: Distilling, ca
 
 def cast_weights(config: HySparseConfig) -> int:
     """Weights that autocast turns into bf16, the head's included."""
-    return sum(multiplied(config, kind, config.gates) for kind in config.kinds) + config.vocab_size * config.hidden_size
+    layers = sum(multiplied(config, *layer, config.gates) for layer in enumerate(config.kinds))
+    return layers + config.vocab_size * config.hidden_size
 
 
 def distilling_bytes(config: HySparseConfig, part: Pass, plan: Distilling) -> float:
@@ -190,7 +198,7 @@ def kept_bytes(config: HySparseConfig, plan: Distilling) -> int:
     Recomputing keeps each layer's input in float32, and the float32 keys and values of full layers.
     """
     if not plan.recompute:
-        return sum(saved_bytes(config, kind) for kind in config.kinds)
+        return sum(saved_bytes(config, *layer) for layer in enumerate(config.kinds))
     shared = 2 * 4 * config.num_key_value_heads * config.head_dim
     return sum(4 * config.hidden_size + shared * (kind == FULL) for kind in config.kinds)
 

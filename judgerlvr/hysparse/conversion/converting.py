@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from judgerlvr.hysparse.conversion.conversion import (
     adopt,
+    pick_device,
     read_model,
     save,
     starting_values,
@@ -25,6 +26,7 @@ from judgerlvr.hysparse.conversion.texts import pack
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import letters
 from judgerlvr.hysparse.model.sizes import MIB, count_parameters, report
+from judgerlvr.hysparse.ops.available import check_backend
 from judgerlvr.models.finite import weight_bytes
 from judgerlvr.models.tokenizer_files import has_tokenizer
 from rewards.wording import counted
@@ -38,12 +40,15 @@ UNMEASURED = (
 def run(options: argparse.Namespace) -> None:
     """Print the plan, or convert and save.
 
-    Raises InputError as ``check_new``, ``check_outside``, ``check_tokenizer``, ``target_config`` and ``find``.
+    Raises InputError as ``check_new``, ``check_outside``, ``check_tokenizer``, ``target_config``, ``check_backend`` and
+    ``find``.
     """
     check_new(options.out)
     check_outside(options.out, [options.source])
     check_asked(options)
     check_card(options)
+    if options.search is not None:
+        check_backend("cpu" if options.plan else pick_device(options.device))
     config = target_config(options)
     check_count(options, config.num_hidden_layers)
     if options.full_layers is None and options.search is None:

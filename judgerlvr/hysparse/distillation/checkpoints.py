@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,6 +92,22 @@ def _difference(wanted: Mapping[str, tuple[int, int]], found: Mapping[str, Path]
             return f"{name} has other bytes than were written"
     surplus = sorted(found.keys() - wanted.keys())
     return f"{surplus[0]} was added" if surplus else None
+
+
+def remove_checkpoints(out: Path) -> None:
+    """Remove the checkpoints of a finished run. Of a linked folder, other files than checkpoints stay."""
+    folder = out / CHECKPOINTS
+    for checkpoint in _newest_first(out):
+        remove(checkpoint)
+    remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with its files, or a link to a folder without them. Nothing there is well, too."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
 
 
 def _newest_first(out: Path) -> list[Path]:

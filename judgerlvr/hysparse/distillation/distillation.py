@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 
 import torch
 from accelerate.utils import broadcast_object_list
@@ -35,7 +34,15 @@ from judgerlvr.hysparse.conversion.options import SHAPE, given
 from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
 from judgerlvr.hysparse.conversion.spent import spending
 from judgerlvr.hysparse.conversion.texts import Packed, read_texts, split_texts
-from judgerlvr.hysparse.distillation.checkpoints import CHECKPOINTS, Sealing, Settings, last_checkpoint
+from judgerlvr.hysparse.conversion.writable import check_context, check_writable
+from judgerlvr.hysparse.distillation.checkpoints import (
+    CHECKPOINTS,
+    Sealing,
+    Settings,
+    last_checkpoint,
+    remove,
+    remove_checkpoints,
+)
 from judgerlvr.hysparse.distillation.distillation_folder import (
     check_folder,
     check_free,
@@ -53,24 +60,29 @@ from judgerlvr.hysparse.distillation.distiller import (
 from judgerlvr.hysparse.distillation.processes import agree, is_first, same
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
+from judgerlvr.hysparse.ops.available import check_backend
 from judgerlvr.models.finite import is_finite
 from rewards.errors import InputError
 
 # Fields in which a student must equal its source, so that logits and layers can be compared.
 SHARED = ("vocab_size", "num_hidden_layers", "hidden_size")
+RESULT = ".result"  # in OUT, until each file has its place
 
 
 def run(options: argparse.Namespace) -> None:
     """Convert or load, distil, save.
 
-    Raises InputError for a missing model, bad texts, impossible settings, and a folder that cannot go on.
+    Raises InputError for a missing model, bad texts, impossible settings, a device that HySparse cannot run on, and a
+    folder that cannot go on.
     """
     same(lambda: check_card(options))
     same(lambda: check_schedule(options))
     same(lambda: check_outside(options.out, [options.source, options.student]))
     device = same(lambda: pick_device(options.device))
     precision = options.precision or ("bf16" if device == "cuda" else "fp32")
+    same(check_backend)
     if options.plan:
+        same(lambda: None if options.resume else check_free(options.out))
         same(lambda: print(plan(options, *read_all(options))))
         return
     halves = precision == "bf16"
@@ -82,6 +94,7 @@ def run(options: argparse.Namespace) -> None:
     settings = agree(lambda: settings_of(options, precision, arguments.world_size, rows) if first else {})
     checkpoint = place_to_begin(options, settings, first)
     dtype = stored_dtype(config)  # Saving a checkpoint changes the configuration's.
+    agree(lambda: check_backend(device))
     source = agree(lambda: read_model(options.source, "auto" if halves else torch.float32))
     student = agree(lambda: make_student(options, config, source))
     goal = agree(lambda: goal_of(source, heldout, arguments, options.source))
@@ -153,8 +166,8 @@ def plan(options: argparse.Namespace, config: HySparseConfig, heldout: Packed, r
 def student_config(options: argparse.Namespace) -> HySparseConfig:
     """Configuration of the model in ``--student``. No weight is read.
 
-    Raises InputError for another family, another size than the source's, options of a conversion, and weight files of
-    either that hold other tensors than their configuration asks for.
+    Raises InputError for another family, another size than the source's, options of a conversion, weight files of
+    either that hold other tensors than their configuration asks for, and what ``check_writable`` refuses.
     """
     if shaped := given(options, SHAPE):
         raise InputError(f"{shaped[0]} is for a conversion", "leave it out: the student has its own", options.student)
@@ -169,6 +182,8 @@ def student_config(options: argparse.Namespace) -> HySparseConfig:
             problem = f"{name} is {getattr(config, name)}, and {getattr(source, name, None)} in the source"
             raise InputError(problem, "give the source that the student was made from", options.student)
     check_kernels(config)
+    check_writable(config, options.student)
+    check_context(source, options.source)
     return config
 
 
@@ -195,17 +210,19 @@ def store(trainer: Distiller, options: argparse.Namespace, dtype: torch.dtype) -
     if wrong := [name for name, weight in cast.items() if not is_finite(weight)]:
         remedy = "begin in a new folder with a smaller --lr"
         raise InputError(f"training made {wrong[0]} NaN or infinite, so no model is stored", remedy, file=options.out)
-    made = options.out / CHECKPOINTS / "result"
+    # Checkpoints may be a link to another disk, and files are renamed within one disk alone.
+    made = options.out / RESULT
     # A start that was killed here leaves parts.
-    shutil.rmtree(made, ignore_errors=True)
+    remove(made)
     whole(trainer.student_config, cast, dtype).save_pretrained(made)
     copy_files(options.source, made)
     for path in sorted(made.iterdir(), key=lambda path: path.name == "config.json"):
         place = options.out / path.name
         if place.is_dir():
-            shutil.rmtree(place)
+            remove(place)
         path.replace(place)
-    shutil.rmtree(options.out / CHECKPOINTS)
+    made.rmdir()
+    remove_checkpoints(options.out)
 
 
 def whole(config: HySparseConfig, weights: dict[str, Tensor], dtype: torch.dtype) -> HySparseForCausalLM:

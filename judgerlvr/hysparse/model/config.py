@@ -31,6 +31,7 @@ LEAST = {
     **dict.fromkeys(("sparse_ratio", "num_experts", "self_decoder_layers"), 0),
     **dict.fromkeys(("forced_first_blocks", "forced_local_blocks"), 0),
 }
+SWITCHES = ("closing_full", "gate_bias", "gate_full", "sinks", "sinks_full", "qk_norm")
 GATES = ("element", "head", "none")
 BRANCHES = ("both", "sparse", "window")
 
@@ -80,6 +81,7 @@ class HySparseConfig(Qwen3MoeConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self._check_sizes()
+        self._check_switches()
         if self.layer_types is None:
             self.layer_types = layer_types(self.num_hidden_layers, self.sparse_ratio, self.closing_full)
         self.assumed = self.assumed or []
@@ -174,6 +176,11 @@ class HySparseConfig(Qwen3MoeConfig):
                 raise ValueError(f"{field} must be a whole number from {least}, not {value!r}")
         if 0 < self.num_experts < self.num_experts_per_tok:
             raise ValueError(f"a token cannot use {self.num_experts_per_tok} of {self.num_experts} experts")
+
+    def _check_switches(self) -> None:
+        for field in SWITCHES:
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(f"{field} must be true or false, not {getattr(self, field)!r}")
 
     def _check_assumed(self) -> None:
         if not isinstance(self.assumed, list):
