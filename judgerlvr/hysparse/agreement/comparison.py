@@ -186,8 +186,9 @@ def mismatch(rollout: Tensor, log_probs: Tensor, how: str) -> dict[str, float]:
 
     The estimate of KL is r - 1 - log r with r = trainer / rollout. No token makes this estimate negative.
     """
-    log_ratio = log_probs - rollout
-    kl = (log_ratio.exp() - 1 - log_ratio).mean().item()
+    # A ratio near 1 loses all digits of the estimate in float32.
+    log_ratio = log_probs.double() - rollout.double()
+    kl = (log_ratio.expm1() - log_ratio).mean().item()
     return {f"gap{how}": log_ratio.abs().mean().item(), f"KL{how}": kl}
 
 
