@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 
 from judgerlvr.hysparse.conversion.options import CARD, STUDENT, SWITCHES, TRAINING, add, add_conversion
-from judgerlvr.hysparse.distillation.processes import check_numbers, printed_once, same
+from judgerlvr.hysparse.distillation.processes import check_numbers, ended_without_a_word, printed_once, same
 from rewards.command_line import OneLineParser
 from rewards.errors import exit_code
 
@@ -36,7 +36,7 @@ def distill(arguments: Sequence[str] | None) -> None:
     for flag, text in SWITCHES.items():
         parser.add_argument(flag, action="store_true", help=text)
     check_numbers()
-    with printed_once():
+    with ended_without_a_word(), printed_once():
         options = same(lambda: parser.parse_args(arguments))
         from judgerlvr.hysparse.distillation.distillation import run  # after parsing: --help needs no torch
 

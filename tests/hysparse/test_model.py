@@ -6,9 +6,11 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeTopKRouter
 
 import judgerlvr.hysparse.model.registration  # noqa: F401
 from judgerlvr.hysparse.agreement.trainer_choices import trainer_choices
+from judgerlvr.hysparse.model import modeling
 from judgerlvr.hysparse.model.attention import FullAttention
 from judgerlvr.hysparse.model.presets import preset
 from judgerlvr.hysparse.ops import dispatch, reference
@@ -92,6 +94,27 @@ def test_padded_batch_generates_as_its_rows_do():
     assert made[0, LENGTH:].tolist() == alone[0, LENGTH - 13 :].tolist()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_in_training_with_checkpointing_generates_as_in_evaluation(name):
+    model, ids = make_model(name), random_ids(1, LENGTH)
+    expected = model.generate(ids, max_new_tokens=8, do_sample=False)
+    model.train().gradient_checkpointing_enable()
+    assert model.generate(ids, max_new_tokens=8, do_sample=False).tolist() == expected.tolist()
+
+
+def test_checkpointing_with_gradients_warns_of_a_cache_and_drops_it(monkeypatch):
+    """As transformers' Qwen3. A mask that covers cached tokens, too, is cut to the new tokens."""
+    model, ids, warned = make_model().train(), random_ids(1, LENGTH), []
+    monkeypatch.setattr(modeling.logger, "warning_once", warned.append)
+    with torch.no_grad():
+        cache = model(ids[:, :20], use_cache=True).past_key_values
+    model.gradient_checkpointing_enable()
+    mask = torch.ones(1, LENGTH, dtype=torch.long)
+    found = model(ids[:, 20:], past_key_values=cache, attention_mask=mask)
+    assert any("the given cache is unused" in line for line in warned) and found.past_key_values is None
+    torch.testing.assert_close(found.logits, logits_of(model, ids[:, 20:]), **TIGHT)
+
+
 def test_selection_matters_to_these_models():
     """Guards the tests above: were selection without effect, they would pass on a model without it."""
     ids = random_ids(1, LENGTH)
@@ -135,6 +158,25 @@ def test_mixture_loss_includes_the_router_balance():
     torch.testing.assert_close(out.loss, plain + model.config.router_aux_loss_coef * out.aux_loss)
 
 
+def test_router_balance_equals_loops_over_the_tokens_that_are_no_padding():
+    """Switch Transformer, equations 4-6, over the tokens of all layers together and each of the top k apart."""
+    model, ids, config = make_model("tiny-moe"), random_ids(2, LENGTH), preset("tiny-moe")
+    mask, seen = torch.ones(2, LENGTH, dtype=torch.long), []
+    mask[0, :13] = 0
+    for router in (module for module in model.modules() if isinstance(module, Qwen3MoeTopKRouter)):
+        router.register_forward_hook(lambda router, given, _: seen.append(given[0] @ router.weight.T))
+    balance = model(ids, attention_mask=mask, output_router_logits=True).aux_loss.item()
+    real = mask.flatten().bool()
+    rows = [row for layer in seen for row in layer.reshape(2 * LENGTH, -1)[real].double().softmax(-1).tolist()]
+    chosen = [sorted(range(len(row)), key=lambda expert: -row[expert])[: config.num_experts_per_tok] for row in rows]
+    expected, tokens = 0.0, len(rows)
+    for expert in range(config.num_experts):
+        taken = sum(expert in experts for experts in chosen) / tokens
+        expected += config.num_experts * taken * sum(row[expert] for row in rows) / tokens
+    assert len(seen) == len(config.expert_layers) and tokens == len(seen) * (2 * LENGTH - 13)
+    assert balance == pytest.approx(expected, rel=1e-5)
+
+
 def test_auto_classes_know_the_model(tmp_path):
     make_model().save_pretrained(tmp_path)
     assert type(AutoConfig.from_pretrained(tmp_path)).__name__ == "HySparseConfig"
@@ -158,6 +200,21 @@ def test_half_precision_sums_shared_gradients_in_float32(monkeypatch):
     assert all(grad.isfinite().all() for grad in gradients(model, ids).values())
     logits_of(model, ids)
     assert seen == [(torch.bfloat16, torch.float32), (torch.bfloat16, torch.bfloat16)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("trained", [("q", "v"), ("v",), ("k",), ("q",)], ids="".join)
+def test_frozen_projections_change_no_bit_of_the_other_gradients(name, trained):
+    """In half precision. A first full layer without k among the trained still sums v's gradient in float32."""
+    ids, found = random_ids(2, LENGTH), []
+    for frozen in (False, True):
+        model = make_model(name).to(torch.bfloat16).train()
+        for key, parameter in model.named_parameters():
+            parameter.requires_grad_(not frozen or key.endswith(tuple(f"{part}_proj.weight" for part in trained)))
+        found.append(gradients(model, ids))
+    full, part = found
+    assert len(part) == len(trained) * model.config.num_hidden_layers
+    assert [key for key, gradient in part.items() if not torch.equal(gradient, full[key])] == []
 
 
 def test_closing_layer_is_full_and_selects_nothing():

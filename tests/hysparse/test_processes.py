@@ -1,5 +1,10 @@
 """Errors of several processes: one process tells a reason, and no reason is lost."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import accelerate.utils
 import pytest
 
@@ -44,6 +49,57 @@ def test_the_second_process_is_silent_when_torchrun_ends_it(second):
     second.setattr(processes.time, "sleep", ended)
     with pytest.raises(SystemExit, match="2"):
         same(wrong)
+
+
+# A process that gets a signal before it waits for its end, and one that gets the signal before it finds its fault.
+SIGNALLED = """
+import os, sys
+from judgerlvr.hysparse import distill
+from judgerlvr.hysparse.distillation import processes
+owner, name = {"wait": (processes, "_wait_for_the_end"), "start": (distill.OneLineParser, "parse_args")}[sys.argv[1]]
+setattr(owner, name, lambda *_: os.kill(os.getpid(), int(sys.argv[2])))
+sys.exit(distill.main(["--bogus"]))
+"""
+
+
+def signalled(rank, place, number):
+    environment = os.environ | {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2"}
+    command = [sys.executable, "-c", SIGNALLED, place, str(int(number))]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+@pytest.mark.parametrize("place", ["wait", "start"])
+def test_the_second_process_is_silent_wherever_a_signal_meets_it(place, number):
+    ended = signalled(1, place, number)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-number, "", "")
+
+
+def test_the_first_process_tells_a_signal():
+    ended = signalled(0, "start", signal.SIGTERM)
+    assert (ended.returncode, ended.stderr) == (143, "failed: SIGTERM; give the same command again\n")
+
+
+def test_handlers_are_as_before_once_the_second_process_has_ended(second):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.parametrize("place", ["accelerate.utils.gather_object", f"{processes.__name__}._wait_for_the_end"])
+def test_the_first_process_is_silent_when_torchrun_ends_it_for_anothers_fault(place, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    answers(monkeypatch, False, True)
+    monkeypatch.setattr(place, lambda *_: ended(None))
+    with pytest.raises(SystemExit, match="2"):
+        agree(lambda: 3)
+
+
+def test_a_process_alone_hears_a_signal_in_any_place(monkeypatch):
+    monkeypatch.setattr(accelerate.utils, "gather_object", ended)
+    with pytest.raises(KeyboardInterrupt):
+        agree(lambda: 3)
 
 
 def test_a_fault_of_the_second_process_alone_is_told_after_the_wait(second):

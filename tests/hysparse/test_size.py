@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
+import judgerlvr.hysparse.model.registration  # noqa: F401
 from judgerlvr.config.load import ROOT
 from judgerlvr.hysparse.model.presets import PRESETS, preset
-from judgerlvr.hysparse.model.sizes import MIB, arrangements, costs, count_parameters, pairs
+from judgerlvr.hysparse.model.sizes import KIB, MIB, arrangements, costs, count_parameters, pairs
 from judgerlvr.hysparse.size import main
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from tests.helpers.hysparse_models import make_model, random_ids
@@ -83,12 +85,26 @@ def test_the_command_prints_the_cache_in_8_bits(capsys):
     assert own[0] == 2 * own[1] == 16.0
 
 
-def test_the_command_counts_the_cache_of_the_shipped_base(capsys):
-    """Two full layers of 512 tokens and two windows of 32 tokens, 64 numbers a token, two bytes each. 1,024 rows."""
-    assert main([str(base_path("hysparse2")), "--context", "512", "--batch", "1024"]) == 0
-    mib = next(line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("HySparse2"))
-    assert float(mib) * MIB == 2 * (512 + 32) * 64 * 2 * 1024
-    assert "takes 139,264 bytes of cache at 512 tokens" in PAGE.read_text()
+@pytest.mark.parametrize(("batch", "unit"), [(1, KIB), (7, KIB), (8, MIB), (1024, MIB)])
+def test_the_command_counts_the_cache_of_the_shipped_base(batch, unit, capsys):
+    """Two full layers of 512 tokens and two windows of 32 tokens, 64 numbers a token, two bytes each."""
+    assert main([str(base_path("hysparse2")), "--context", "512", "--batch", str(batch)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = float(next(line.split()[1] for line in lines if line.startswith("HySparse2")))
+    assert shown == round(2 * (512 + 32) * 64 * 2 * batch / unit, 1)
+    assert sum("KV KiB" in line for line in lines) == (unit == KIB)
+
+
+def test_the_documented_bytes_of_the_shipped_base_are_those_of_the_caches():
+    """The cache of transformers is a real one, and has a token less of each window."""
+    text = " ".join(PAGE.read_text().split())
+    assert "takes 136.0 KiB of cache, 139,264 bytes, at 512 tokens in bf16" in text
+    assert 2 * (512 + 32) * 64 * 2 == 139_264 == 136.0 * KIB
+    model = AutoModelForCausalLM.from_pretrained(base_path("hysparse2"), dtype=torch.bfloat16)
+    with torch.no_grad():
+        layers = model(random_ids(1, 512) % model.config.vocab_size, use_cache=True).past_key_values.layers
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in layers if layer.is_initialized)
+    assert "The cache of transformers holds 139,008" in text and held == 139_008
 
 
 @pytest.mark.parametrize("most", [1, 5, 30])

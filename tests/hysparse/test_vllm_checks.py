@@ -79,6 +79,15 @@ def test_wrong_set_up_is_one_line_with_a_remedy(good, case):
     assert "\n" not in str(caught.value)
 
 
+def test_ranks_that_do_not_divide_the_dense_layers_are_one_line(good):
+    from judgerlvr.hysparse.vllm.checks import check_engine
+
+    two = changed(good, "parallel_config.tensor_parallel_size", 2)
+    check_engine(two)
+    with pytest.raises(ValueError, match=r"^HySparse: tensor_parallel_size 2 does not divide intermediate_size 63"):
+        check_engine(changed(two, "model_config.hf_text_config.intermediate_size", 63))
+
+
 @pytest.fixture
 def second(good):
     """vLLM's configuration of an engine for HySparse2."""

@@ -14,14 +14,13 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
 
 import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
-from judgerlvr.cli import parse_engine_options
+from judgerlvr.hysparse.agreement.engine_start import engine_settings, started
 from judgerlvr.hysparse.agreement.measures import Agreement, agreement, equal_experts, pooled, split_difference
 from judgerlvr.hysparse.agreement.trainer_choices import forward, trainer_choices
 from judgerlvr.hysparse.conversion.model_limits import context_of
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.replay.rollout_choices import (
     REQUEST,
-    TRANSFER,
     Choices,
     from_parameters,
     unpacked,
@@ -32,9 +31,6 @@ from judgerlvr.models.configuration import CONFIG, model_context, read_config
 from judgerlvr.models.tensors import check_tensors
 from judgerlvr.models.weights import check_weights
 from rewards.errors import InputError, reading
-
-# The first three have options of their own. The comparison rests on the others.
-FIXED = ("model", "dtype", "max_model_len", "skip_tokenizer_init", "kv_transfer_config", "async_scheduling")
 
 
 @dataclass(frozen=True)
@@ -88,31 +84,14 @@ def check_tokens(options: argparse.Namespace, config: PretrainedConfig) -> None:
         raise InputError(problem, "give fewer tokens", file=options.model)
 
 
-def engine_settings(options: argparse.Namespace, on_cpu: bool, choosing: bool) -> dict[str, Any]:
-    """Arguments of ``vllm.LLM``. ``--engine`` wins. Raises InputError for an argument that the comparison rests on."""
-    given = parse_engine_options(options.engine)
-    for name in FIXED:
-        if name in given:
-            raise InputError("is set by the command itself", "leave it out", field=f"--engine {name}")
-    memory = {} if on_cpu else {"gpu_memory_utilization": options.memory}
-    carrying = {"kv_transfer_config": TRANSFER, "async_scheduling": False} if choosing else {}
-    fixed = {
-        "model": str(options.model),
-        "dtype": options.dtype,
-        "max_model_len": options.prompt_tokens + options.new_tokens,
-        "skip_tokenizer_init": True,
-    }
-    return {**fixed, **memory, **carrying, **given}
-
-
 def roll_out(options: argparse.Namespace, choosing: bool) -> list[EngineRollout]:
-    """Sample, with the engine's choices if the engine makes any."""
+    """Sample, with the engine's choices if the engine makes any. Raises InputError and CommandFailed as ``started``."""
     from judgerlvr.cluster.environment import prepare_environment
 
     on_cpu = prepare_environment()
-    from vllm import LLM, SamplingParams, TokensPrompt
+    from vllm import SamplingParams, TokensPrompt
 
-    llm = LLM(**engine_settings(options, on_cpu, choosing))
+    llm = started(engine_settings(options, on_cpu, choosing), choosing)
     vocabulary = llm.llm_engine.model_config.get_vocab_size()
     draw = torch.Generator().manual_seed(options.seed)
     prompts = torch.randint(vocabulary, (options.prompts, options.prompt_tokens), generator=draw).tolist()
@@ -186,16 +165,17 @@ def mismatch(rollout: Tensor, log_probs: Tensor, how: str) -> dict[str, float]:
 
     The estimate of KL is r - 1 - log r with r = trainer / rollout. No token makes this estimate negative.
     """
-    log_ratio = log_probs - rollout
-    kl = (log_ratio.exp() - 1 - log_ratio).mean().item()
+    # A ratio near 1 loses all digits of the estimate in float32.
+    log_ratio = log_probs.double() - rollout.double()
+    kl = (log_ratio.expm1() - log_ratio).mean().item()
     return {f"gap{how}": log_ratio.abs().mean().item(), f"KL{how}": kl}
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the comparison.
 
-    Raises InputError as ``read_model_config``, ``engine_settings`` and ``check_tokens``, and for weight files that do
-    not fit config.json.
+    Raises InputError as ``read_model_config``, ``engine_settings``, ``check_tokens`` and ``started``, and for weight
+    files that do not fit config.json. Raises CommandFailed as ``started``.
     """
     config = read_model_config(options.model)
     # Whether the model has layers that select.

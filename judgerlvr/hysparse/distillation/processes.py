@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TypeVar
 
-from rewards.errors import BAD_INPUT, InputError
+from rewards.errors import BAD_INPUT, ENDING, InputError
 
 Found = TypeVar("Found")
 # Number and count of processes on all machines, and on this one.
@@ -47,6 +49,24 @@ def printed_once() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def ended_without_a_word() -> Iterator[None]:
+    """Let a signal end a later process at once within the block. The first process tells of the signal, or the reason
+    for which torchrun sends one.
+    """
+    # A handler in Python would print a line if the signal came before the wait for the end.
+    later = threading.current_thread() is threading.main_thread() and not is_first()
+    heard = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING) if later}
+    heard = {number: handler for number, handler in heard.items() if callable(handler)}
+    for number in heard:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
+
+
 def same(work: Callable[[], Found]) -> Found:
     """Work on the command line alone, which ends alike in every process. The first process tells an error.
 
@@ -76,13 +96,20 @@ def agree(work: Callable[[], Found]) -> Found:
         found.append(work())
     except InputError as error:
         problem = error
-    failed = gather_object([problem is not None])
-    if not any(failed):
-        return found[0]
-    alone = len(failed) == 1
-    if problem is not None and (alone or failed.index(True) == _number()):
+    try:
+        failed = gather_object([problem is not None])
+        if not any(failed):
+            return found[0]
+        telling = problem is not None and (len(failed) == 1 or failed.index(True) == _number())
+        if not telling:
+            _wait_for_the_end()
+    except KeyboardInterrupt:
+        # Another process may have told its reason and ended, and torchrun ends this one.
+        if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+            raise
+        raise SystemExit(BAD_INPUT) from None
+    if problem is not None and telling:
         raise problem
-    _wait_for_the_end()
     raise SystemExit(BAD_INPUT)
 
 

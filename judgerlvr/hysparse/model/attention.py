@@ -113,8 +113,8 @@ def rotate(heads: Tensor, step: Step, dims: int) -> Tensor:
 
 
 def summed_in_float32(k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """K and V for the sparse layers. In training both are float32, because every sparse layer adds to one gradient."""
-    if k.requires_grad and k.dtype.itemsize < torch.float32.itemsize:
+    """K and V for the sparse layers. If one learns, both are float32, because all sparse layers add to one gradient."""
+    if (k.requires_grad or v.requires_grad) and k.dtype.itemsize < torch.float32.itemsize:
         return k.float(), v.float()
     return k, v
 

@@ -18,6 +18,7 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import (
     Qwen3MoeTopKRouter,
     load_balancing_loss_func,
 )
+from transformers.utils import logging
 from transformers.utils.generic import can_return_tuple, merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
@@ -26,6 +27,7 @@ from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.experts import ChosenExperts, SparseMoeBlock
 from judgerlvr.hysparse.ops.segments import segments_of
 
+logger = logging.get_logger(__name__)
 SINKS = ["sinks", "sinks_sparse", "sinks_swa"]
 
 
@@ -170,6 +172,8 @@ class HySparseModel(HySparsePreTrainedModel):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         hidden = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         cache = self._cache(use_cache, past_key_values)
+        if past_key_values is not None and cache is None and attention_mask is not None:
+            attention_mask = attention_mask[:, -hidden.shape[1] :]
         step = self._step(hidden, cache, position_ids, attention_mask, cu_seqlens)
         self._check_indices(block_indices, expert_indices, hidden)
         selecting = self._selecting_layers(block_indices, output_blocks)
@@ -186,7 +190,10 @@ class HySparseModel(HySparsePreTrainedModel):
     def _cache(self, use_cache: bool | None, given: Cache | None) -> Cache | None:
         if given is not None and not isinstance(given, DynamicCache):
             raise ValueError(f"HySparse keeps its KV in a DynamicCache, not in a {type(given).__name__}; give no cache")
-        if self.gradient_checkpointing and self.training:
+        # Without gradients no layer runs twice, so that ``generate()`` may keep its cache while training.
+        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+            if given is not None:
+                logger.warning_once("HySparse: gradient checkpointing uses no cache, so the given cache is unused")
             return None
         return DynamicCache(config=self.config) if use_cache and given is None else given
 

@@ -17,7 +17,7 @@ from judgerlvr.hysparse.model.presets import INFERRED, PRESETS, preset
 from rewards.errors import InputError, reading
 from rewards.wording import counted
 
-MIB = 2**20
+KIB, MIB = 2**10, 2**20
 # Bytes of an element of the KV cache. Scales of an 8-bit cache are not counted.
 KV_BYTES = {"bf16": 2, "fp8": 1}
 # A query-key pair costs a multiply and an add for each dimension of its key and of its value.
@@ -141,10 +141,11 @@ def report(config: HySparseConfig, context: int, batch: int, kv: str = "bf16") -
         lines.append(f"assumed: {name} = {shown.get(name) or getattr(config, name)}{why}")
     rows = arrangements(config, context, batch, kv)
     ours = rows[own_name(config)]
-    lines.append(f"{'':16}{'KV MiB':>12}{'x':>7}{'prefill TFLOP':>16}{'x':>7}{'decode GFLOP':>15}{'x':>7}")
+    unit, name_of_unit = (MIB, "KV MiB") if ours.kv_bytes >= MIB else (KIB, "KV KiB")
+    lines.append(f"{'':16}{name_of_unit:>12}{'x':>7}{'prefill TFLOP':>16}{'x':>7}{'decode GFLOP':>15}{'x':>7}")
     for name, row in rows.items():
         lines.append(
-            f"{name:16}{row.kv_bytes / MIB:12,.1f}{row.kv_bytes / ours.kv_bytes:7.2f}"
+            f"{name:16}{row.kv_bytes / unit:12,.1f}{row.kv_bytes / ours.kv_bytes:7.2f}"
             f"{row.prefill_flops / 1e12:16,.2f}{row.prefill_flops / ours.prefill_flops:7.2f}"
             f"{row.decode_flops / 1e9:15,.3f}{row.decode_flops / ours.decode_flops:7.2f}"
         )

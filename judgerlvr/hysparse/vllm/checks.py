@@ -120,6 +120,11 @@ def _check_parallel(parallel: Any, config: Any) -> None:
             f"HySparse: tensor_parallel_size {ranks} splits the query heads of a KV head, whose selection is their "
             f"joint maximum; set tensor_parallel_size to at most {config.num_key_value_heads}"
         )
+    if len(config.expert_layers) < config.num_hidden_layers and config.intermediate_size % ranks:
+        raise ValueError(
+            f"HySparse: tensor_parallel_size {ranks} does not divide intermediate_size {config.intermediate_size}; set "
+            "tensor_parallel_size to a divisor"
+        )
     if config.lenders and parallel.pipeline_parallel_size > 1:
         raise ValueError(
             "HySparse: full layers of the cross-decoder read the input of layers of the self-decoder, which is not "
