@@ -1,6 +1,6 @@
 """Gains in solving accuracy at the hand-over, on made curves and on the page."""
 
-import json
+from pathlib import Path
 
 import pytest
 
@@ -22,16 +22,14 @@ def curve(accuracies, rechecks):
 
 
 @pytest.fixture
-def made(tmp_path, monkeypatch):
+def made(monkeypatch):
     """One run that gained .2 while it judged and left, and one that lost .1 and stayed."""
     runs = [
         {"rate": 1e-4, "seed": seed, "curve": curve(*one)}
         for seed, one in enumerate([((0.1, 0.2, 0.3, 0.9, 0.9), 0.0), ((0.1, 0.2, 0.0, 0.5, 0.5), 7.0)])
     ]
     octet = {"cell": "chain-92-05-fresh-9", "arm": {"name": "judge-most"}, "complete": True, "runs": runs}
-    rest = {"settings": {}, "arms": [], "candidate_tokens": 1.0, "seconds": 1.0}
-    (tmp_path / "octet-judge-most.json").write_text(json.dumps(octet | rest))
-    monkeypatch.setattr(dose, "RESULTS", tmp_path)
+    monkeypatch.setattr(dose, "judged", lambda: [(Path("octet-judge-most.json"), octet)])
 
 
 def test_a_gain_is_read_at_the_end_of_judging(made):

@@ -8,7 +8,7 @@ from benchmarks.lab import coverage, spent
 from benchmarks.lab.page import POOL, results
 from judgerlvr.config.load import ROOT
 
-BASE = {"accuracy": 0.1, "tokens": 49.0, "greedy_accuracy": 0.2, "greedy_tokens": 40.0}
+BASE = {"accuracy": 0.1, "tokens": 49.0, "entropy": 0.5, "greedy_accuracy": 0.2, "greedy_tokens": 40.0}
 
 
 def page(name="docs/when-it-pays.md"):
