@@ -52,8 +52,10 @@ def test_the_second_process_is_silent_when_torchrun_ends_it(second):
 
 
 # A process that gets a signal before it waits for its end, and one that gets the signal before it finds its fault.
+# SIGINT acts as in a shell, where a test run in the background would hand down that it is ignored.
 SIGNALLED = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from judgerlvr.hysparse import distill
 from judgerlvr.hysparse.distillation import processes
 owner, name = {"wait": (processes, "_wait_for_the_end"), "start": (distill.OneLineParser, "parse_args")}[sys.argv[1]]

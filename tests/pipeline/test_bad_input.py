@@ -233,8 +233,14 @@ def test_resume_of_nothing(capsys):
 
 
 def test_resume_of_a_folder_that_is_no_run_leaves_nothing(capsys, tmp_path):
-    assert "no run to resume" in refused(capsys, stage1, "--resume", "")
+    assert "no run to resume" in refused(capsys, stage1, "--resume", ".")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_resume_of_no_path(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        stage1(["--resume", ""])
+    assert "an empty path" in capsys.readouterr().err
 
 
 def test_resume_with_the_other_stage(capsys, tmp_path):
