@@ -111,7 +111,7 @@ def unlisted_table() -> list[str]:
     for file, octet in every.items():
         at = record_of(file), octet["cell"], octet["arm"]["name"]
         if not octet["complete"]:
-            rows.append((*at, f"cut after step {octet['runs'][0]['curve'][-1]['step']}, {octet['seconds']:,.0f} s"))
+            rows.append((*at, f"cut after step {octet['last_step']}, {octet['seconds']:,.0f} s"))
         elif len([other for other in every if other.parent == file.parent]) == 1 and not _is_control(octet):
             rows.append((*at, "complete, no other arm beside"))
     trained = {file.parent for file in every} | {coverage.RESULTS / one.record / one.cell for one in CUT}

@@ -21,7 +21,7 @@ from judgerlvr.diagnosis.draws import Question
 from judgerlvr.evaluation.command import read_options
 from judgerlvr.experiments.commands import call
 from judgerlvr.experiments.spent import spent_by
-from judgerlvr.models.places import check_apart
+from judgerlvr.models.places import check_output_apart
 from judgerlvr.pipeline.checks import check_start
 from judgerlvr.pipeline.requests import unchecked_request
 from judgerlvr.runs.metrics import GROUPS, METRICS, merge_steps, read_metrics
@@ -116,7 +116,7 @@ def plan_judging(options: argparse.Namespace, question: Question, folder: Path) 
     for name in (RUN, POLICY, CANDIDATES, AFTER):
         if (folder / name).exists():
             raise InputError("exists", "remove it, or give another --out", file=folder / name)
-    check_apart(folder, options.judge_candidates)
+    check_output_apart(folder, options.judge_candidates)
     given = tuple(path.absolute() for path in options.judge_candidates)
     own = [(folder / CANDIDATES).absolute()]
     words = (*options.judge_set, *_decided(options, folder, given or own))

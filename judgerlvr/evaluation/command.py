@@ -33,7 +33,7 @@ from judgerlvr.evaluation.table import format_summary
 from judgerlvr.models.directory import check_model
 from judgerlvr.models.finite import check_finite
 from judgerlvr.models.hub import model_directory
-from judgerlvr.models.places import check_apart
+from judgerlvr.models.places import check_output_apart
 from judgerlvr.models.prompt_tokens import template_opens_thinking
 from judgerlvr.runs.folder import check_writable
 from judgerlvr.runs.policy_card import CARD, check_against, read_card
@@ -55,7 +55,7 @@ def check_arguments(options: argparse.Namespace) -> None:
         raise InputError("is a file", "give a folder for --out", file=options.out)
     if options.out:
         check_writable(options.out, "give another --out")
-        check_apart(options.out, read_folders(options))
+        check_output_apart(options.out, read_folders(options))
 
 
 def read_folders(options: argparse.Namespace) -> list[Path]:

@@ -21,7 +21,7 @@ from judgerlvr.experiments.room import room_here
 from judgerlvr.experiments.schedule import carry_out
 from judgerlvr.models.directory import check_model, pick_device
 from judgerlvr.models.finite import check_finite
-from judgerlvr.models.places import check_apart
+from judgerlvr.models.places import check_output_apart
 from rewards.errors import InputError, reading
 
 
@@ -42,7 +42,7 @@ def run_experiment(plan: Plan, out: Path, restarts: int = 0, at_once: int = 1) -
         # Before the folder is taken: no stage has begun, so that a wrong model is bad input.
         check_model(policy, 1, config.model.trust_remote_code)
         check_finite(policy)
-    check_apart(out, policies)
+    check_output_apart(out, policies)
     check_plan(plan, out)
     arms = arms_at_once(at_once, plan, out, device, address)
     runs = seeds_of(plan, out, room_here(device, address, policies), Restarts(call, restarts))

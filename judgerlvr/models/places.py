@@ -19,7 +19,7 @@ def standing(out: Path, folder: Path) -> str | None:
     return "holds" if place in read.parents else None
 
 
-def check_apart(out: Path, read: Iterable[Path]) -> None:
+def check_output_apart(out: Path, read: Iterable[Path]) -> None:
     """Raise InputError if ``out`` is, lies in or holds a folder that is read. Files and absent paths are left out."""
     for folder in read:
         if folder.is_dir() and (how := standing(out, folder)):

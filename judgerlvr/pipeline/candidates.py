@@ -20,7 +20,7 @@ from judgerlvr.evaluation.options import BOUNDS
 from judgerlvr.models.directory import check_model, pick_device
 from judgerlvr.models.finite import check_finite
 from judgerlvr.models.hub import model_directory
-from judgerlvr.models.places import check_apart
+from judgerlvr.models.places import check_output_apart
 from judgerlvr.pipeline.problems import ProblemSets
 from judgerlvr.runs.console import quiet
 from judgerlvr.runs.files import write_atomically
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace, open_engines: OpenEngines = ray_engines) ->
     if options.round is not None and options.round < 1:
         raise InputError(f"--round is {options.round}", "give a number of samples from 1 on")
     settings = engine_settings(config, options.engines)
-    check_apart(options.out, [*(job.model for job in jobs), *map(Path, options.data)])
+    check_output_apart(options.out, [*(job.model for job in jobs), *map(Path, options.data)])
     for job in jobs:
         check_model(job.model, job.decoding.max_tokens, config.model.trust_remote_code)
         check_finite(job.model)

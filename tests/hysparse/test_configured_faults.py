@@ -10,7 +10,7 @@ from huggingface_hub.errors import StrictDataclassFieldValidationError
 from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
 
 from judgerlvr.hysparse.conversion.conversion import read_model
-from judgerlvr.hysparse.conversion.writable import check_writable
+from judgerlvr.hysparse.conversion.storable import check_storable
 from judgerlvr.hysparse.convert import main as run_convert
 from judgerlvr.hysparse.distill import main as run_distill
 from judgerlvr.hysparse.model.config import HySparseConfig
@@ -83,7 +83,7 @@ def test_what_could_not_be_stored_at_the_end_is_refused(fault, word, tmp_path):
     with pytest.raises(ValueError, match=fault):
         HySparseForCausalLM(config).save_pretrained(tmp_path / "model")
     with pytest.raises(InputError, match=word):
-        check_writable(config, tmp_path)
+        check_storable(config, tmp_path)
 
 
 def test_a_students_source_without_a_context_is_refused(source, answer, tmp_path, monkeypatch):

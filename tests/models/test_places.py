@@ -7,7 +7,7 @@ import pytest
 
 from judgerlvr import benchmark, diagnose, evaluate, experiment, sample_candidates
 from judgerlvr.__main__ import COMMANDS, main
-from judgerlvr.models.places import check_apart, standing
+from judgerlvr.models.places import check_output_apart, standing
 from judgerlvr.tinyworld.making.checkpoint import base_path
 from judgerlvr.tinyworld.problems import generate_problems, write_problems
 from rewards.errors import BAD_INPUT, InputError
@@ -48,10 +48,10 @@ def test_how_a_place_stands_to_a_folder(places, name):
 @pytest.mark.parametrize("name", STANDING)
 def test_only_a_place_apart_is_taken(places, name):
     if STANDING[name] is None:
-        check_apart(places / name, [places / "models" / "model", places / "sets" / "data" / "train.jsonl"])
+        check_output_apart(places / name, [places / "models" / "model", places / "sets" / "data" / "train.jsonl"])
     else:
         with pytest.raises(InputError, match=STANDING[name]):
-            check_apart(places / name, [places / "models" / "model"])
+            check_output_apart(places / name, [places / "models" / "model"])
 
 
 def diagnosing(places, out):

@@ -24,7 +24,7 @@ from judgerlvr.evaluation.tasks.files import NoAccess, TaskData
 from judgerlvr.models.directory import pick_device
 from judgerlvr.models.hub import model_directory
 from judgerlvr.models.identity import model_hash
-from judgerlvr.models.places import check_apart
+from judgerlvr.models.places import check_output_apart
 from judgerlvr.sampling.decoding import Decoding
 from judgerlvr.sampling.engines import Engines, EngineSettings
 from rewards.errors import InputError
@@ -39,7 +39,7 @@ def benchmark(options: argparse.Namespace, open_engines: OpenEngines | None = No
     engine = engine_settings(options.engine)
     suite = resolve_path(options.suite)
     folder = options.out or Path("runs/benchmark") / suite.stem
-    check_apart(folder, paths)
+    check_output_apart(folder, paths)
     loaded, not_run = load_entries(read_suite(suite), options.allow_unsandboxed_code)
     jobs = make_jobs(loaded, options)
     hashes = [model_hash(path) for path in paths]

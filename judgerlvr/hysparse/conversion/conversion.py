@@ -18,7 +18,7 @@ from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeRotaryEmbed
 import judgerlvr.hysparse.model.registration  # noqa: F401  (registers the model type)
 from judgerlvr.hysparse.conversion.derived_files import check_copied, check_new, copy_files, folders_above, has_weights
 from judgerlvr.hysparse.conversion.options import DEFAULT_RATIO, InitialValues
-from judgerlvr.hysparse.conversion.writable import REMEDY, check_writable
+from judgerlvr.hysparse.conversion.storable import REMEDY, check_storable
 from judgerlvr.hysparse.model.attention import SparseAttention
 from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.model.layout import beyond_kernels, layer_types, with_full
@@ -230,7 +230,7 @@ def target_config(options: argparse.Namespace) -> HySparseConfig:
     check_kernels(config)
     check_stored(options.source)
     name_dtype(config, options.source)
-    check_writable(config, options.source)
+    check_storable(config, options.source)
     return config
 
 

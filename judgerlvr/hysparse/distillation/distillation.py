@@ -33,8 +33,8 @@ from judgerlvr.hysparse.conversion.model_limits import check_texts, reach_notes
 from judgerlvr.hysparse.conversion.options import SHAPE, given
 from judgerlvr.hysparse.conversion.source_tokenizer import read_tokenizer
 from judgerlvr.hysparse.conversion.spent import spending
+from judgerlvr.hysparse.conversion.storable import check_context, check_storable
 from judgerlvr.hysparse.conversion.texts import Packed, read_texts, split_texts
-from judgerlvr.hysparse.conversion.writable import check_context, check_writable
 from judgerlvr.hysparse.distillation.checkpoints import (
     CHECKPOINTS,
     Sealing,
@@ -167,7 +167,7 @@ def student_config(options: argparse.Namespace) -> HySparseConfig:
     """Configuration of the model in ``--student``. No weight is read.
 
     Raises InputError for another family, another size than the source's, options of a conversion, weight files of
-    either that hold other tensors than their configuration asks for, and what ``check_writable`` refuses.
+    either that hold other tensors than their configuration asks for, and what ``check_storable`` refuses.
     """
     if shaped := given(options, SHAPE):
         raise InputError(f"{shaped[0]} is for a conversion", "leave it out: the student has its own", options.student)
@@ -182,7 +182,7 @@ def student_config(options: argparse.Namespace) -> HySparseConfig:
             problem = f"{name} is {getattr(config, name)}, and {getattr(source, name, None)} in the source"
             raise InputError(problem, "give the source that the student was made from", options.student)
     check_kernels(config)
-    check_writable(config, options.student)
+    check_storable(config, options.student)
     check_context(source, options.source)
     return config
 

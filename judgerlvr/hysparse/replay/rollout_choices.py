@@ -46,7 +46,7 @@ def carried_sizes(config: HySparseConfig) -> CarriedSizes:
     )
 
 
-class Values:
+class CarriedChoices:
     """Choices of a sequence of ``computed`` rows that are filled in place, because long sequences carry many bytes.
 
     ``crowded`` [crowded rows, layers, kv_heads, count] and ``experts`` [computed, MoE layers, top_k] are parts of one
@@ -68,8 +68,8 @@ class Values:
 def to_parameters(
     crowded: NDArray[np.int16], computed: int, experts: NDArray[np.int16] | None = None
 ) -> dict[str, Any]:
-    """The ``parameters`` of ``Values`` with these parts."""
-    values = Values(computed, crowded.shape, (0,) if experts is None else experts.shape)
+    """The ``parameters`` of ``CarriedChoices`` with these parts."""
+    values = CarriedChoices(computed, crowded.shape, (0,) if experts is None else experts.shape)
     values.crowded[...] = crowded
     if experts is not None:
         values.experts[...] = experts

@@ -19,7 +19,7 @@ from vllm.distributed.kv_transfer.kv_connector.v1.base import (
 )
 from vllm.forward_context import get_forward_context
 
-from judgerlvr.hysparse.replay.rollout_choices import KEY, Values, carried_sizes
+from judgerlvr.hysparse.replay.rollout_choices import KEY, CarriedChoices, carried_sizes
 from judgerlvr.hysparse.vllm.checks import check_carried, check_routers
 from judgerlvr.hysparse.vllm.choice_store import IndexStore, slots_of
 from judgerlvr.hysparse.vllm.compat import routing_capture
@@ -96,7 +96,7 @@ class BlockIndexConnector(KVConnectorBase_V1, SupportsHMA):
         pages = dict(zip(self.groups, self.pages, strict=True))
         slots = {group: slots_of(block_ids[group], page, tokens) for group, page in pages.items()}
         shape = (max(0, tokens - self.uncrowded), len(self.groups), *self.store.rows.shape[2:])
-        values = Values(tokens, shape, (0,) if self.experts is None else (tokens, *self.experts.rows.shape[2:]))
+        values = CarriedChoices(tokens, shape, (0,) if self.experts is None else (tokens, *self.experts.rows.shape[2:]))
         # Rows before the first crowded row choose every block that they see, so the trainer knows their choices.
         for layer, group in enumerate(self.groups):
             self.store.read_into(values.crowded[:, layer], layer, slots[group][self.uncrowded :])

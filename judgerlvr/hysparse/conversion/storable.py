@@ -18,7 +18,7 @@ from rewards.errors import reading
 REMEDY = "give the config.json that belongs to the weights"
 
 
-def check_writable(config: HySparseConfig, directory: Path) -> None:
+def check_storable(config: HySparseConfig, directory: Path) -> None:
     """Make the model of ``config`` without weights, and store both of its configurations in a folder of a moment.
 
     ``directory`` is the model that ``config`` comes from. Raises InputError for a configuration whose model cannot be
