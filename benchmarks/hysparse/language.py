@@ -1,6 +1,6 @@
 """Train `small` HySparse on Python sources for some minutes, and store its selections for the kernel benchmark.
 
-    python -m benchmarks.hysparse.language OUT_DIR [--seconds 150]
+    python -m benchmarks.hysparse.language OUT_DIR [--seconds 150] [--overlap 1] [--moments 30 60 90]
 
 The cost of kernels over selected blocks depends on how much neighbouring queries agree, and only a trained model can
 tell. The text is present in every Python installation: the sources of the standard library and of the packages, as
@@ -19,6 +19,7 @@ import sysconfig
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ from torch.nn import functional
 from benchmarks.hysparse.kernels.case import DEVICE
 from benchmarks.hysparse.kernels.index_files import alternating, write_small
 from benchmarks.hysparse.kernels.indices import jaccard
+from benchmarks.hysparse.kernels.overlap import overlap
 from benchmarks.hysparse.kernels.table import heading
+from benchmarks.hysparse.overlap_loss import OverlapLoss
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.model.presets import LONG_ROPE, preset
 
@@ -49,6 +52,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--contexts", type=int, nargs="*", default=[32_768, 65_536, 131_072], help="contexts of stored indices"
     )
+    parser.add_argument("--moments", type=float, nargs="*", default=[], help="seconds after which choices are stored")
+    parser.add_argument("--overlap", type=float, default=0.0, help="weight of the loss of overlap_loss.py")
+    parser.add_argument("--pairs", type=int, default=128, help="neighbouring queries of that loss, a layer and row")
     parser.add_argument("--layers", type=int, default=13)
     parser.add_argument("--hidden", type=int, default=768)
     return parser.parse_args()
@@ -94,25 +100,50 @@ def by_position(model: HySparseForCausalLM, text: np.ndarray, options: argparse.
     return {f"{low}-{high}": mean[low:high].mean().item() for low, high in itertools.pairwise(edges)}
 
 
+class Clock:
+    """Seconds of training, without what ``paused`` works took."""
+
+    def __init__(self) -> None:
+        self.begun = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.begun
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        since = time.perf_counter()
+        yield
+        self.begun += time.perf_counter() - since
+
+
 def train(
     model: HySparseForCausalLM, text: np.ndarray, heldout: np.ndarray, options: argparse.Namespace
-) -> list[dict[str, Any]]:
-    """Adam with a rate that falls to a tenth when the time is up. Evaluates every tenth of the time."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Adam with a rate that falls to a tenth when the time is up. Evaluates every tenth of the time.
+
+    Returns the curve of held-out losses, and the records of the choices at --moments.
+    """
     optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.95), weight_decay=0.1, fused=DEVICE == "cuda")
-    curve: list[dict[str, Any]] = []
-    begun, due = time.perf_counter(), 0.0
+    curve, stored, left = list[dict[str, Any]](), list[dict[str, Any]](), sorted(options.moments)
+    alike = OverlapLoss(model, options.pairs) if options.overlap else None
+    clock, due = Clock(), 0.0
     for step, rows in enumerate(rows_of(text, options.length, options.rows, seed=0)):
-        past = (time.perf_counter() - begun) / options.seconds
+        past = clock.seconds / options.seconds
+        if left and clock.seconds >= left[0]:
+            with clock.paused():
+                stored += store_small(model, heldout, options, clock.seconds, f"-{left.pop(0):.0f}")
         if past >= due or past >= 1:
             curve.append({"step": step, "tokens": step * rows[:, 1:].numel(), **by_position(model, heldout, options)})
             print(curve[-1], flush=True)
             due = past + 0.1
         if past >= 1:
-            return curve
+            return curve, stored
         for group in optimiser.param_groups:
             group["lr"] = options.lr * min(1.0, (step + 1) / 50) * (1 - 0.9 * past)
         optimiser.zero_grad()
-        losses(model, rows).mean().backward()
+        loss = losses(model, rows).mean()
+        (loss + options.overlap * alike.take() if alike else loss).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
     raise AssertionError("batches are endless")
@@ -128,22 +159,41 @@ def choose(model: HySparseForCausalLM, text: np.ndarray, context: int) -> Tensor
     return chosen.to(torch.int16).cpu()
 
 
-def store_indices(model: HySparseForCausalLM, text: np.ndarray, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Write the files of choices over held-out bytes. Returns neighbouring queries' overlap by context."""
-    block, seconds = model.config.select_block, {"training seconds": options.seconds, "model": "language"}
+def store_small(
+    model: HySparseForCausalLM, text: np.ndarray, options: argparse.Namespace, seconds: float, ending: str = ""
+) -> list[dict[str, Any]]:
+    """Write a small file of choices over held-out bytes for each context.
+
+    Returns the overlap of neighbouring queries by context: of each layer, and of the heads that the file holds.
+    """
+    block, told = model.config.select_block, {"training seconds": seconds, "model": "language"}
     records = []
     for context in sorted(options.contexts):
         chosen = choose(model, text, context)
-        indices = alternating(chosen)
-        torch.save({"indices": indices, "block": block, "told": seconds}, options.out / f"indices-{context}.pt")
-        overlaps = [jaccard(layer, block) for layer in chosen]
-        records.append({"context": context, "shape": list(indices.shape), "jaccard of layers": overlaps})
-        print(records[-1], flush=True)
-    if records:
-        records[-1]["heads in the small file"] = write_small(
-            options.out / f"language-{context}.zip", indices, block, seconds
+        path, indices = options.out / f"language-{context}{ending}.zip", alternating(chosen)
+        heads = write_small(path, indices, block, told | {"weight of overlap": options.overlap})
+        alike, union = overlap(indices[:, :heads], block)
+        records.append(
+            {
+                "context": context,
+                "file": path.name,
+                "training seconds": seconds,
+                "heads": heads,
+                "jaccard": alike,
+                "union of 16 queries": union,
+                "jaccard of layers": [jaccard(layer, block) for layer in chosen],
+            }
         )
+        print(records[-1], flush=True)
     return records
+
+
+def store_whole(model: HySparseForCausalLM, text: np.ndarray, options: argparse.Namespace) -> None:
+    """Write all heads of the choices over held-out bytes for each context."""
+    told = {"training seconds": options.seconds, "model": "language"}
+    for context in options.contexts:
+        indices, block = alternating(choose(model, text, context)), model.config.select_block
+        torch.save({"indices": indices, "block": block, "told": told}, options.out / f"indices-{context}.pt")
 
 
 def main() -> int:
@@ -156,10 +206,11 @@ def main() -> int:
     print(f"{model.num_parameters() / 1e6:.1f} M parameters, {len(text) / 1e6:.0f} MB of text", flush=True)
     record: dict[str, Any] = {**heading(), "options": {name: str(value) for name, value in vars(options).items()}}
     record |= {"parameters": model.num_parameters(), "bytes": [len(text), len(heldout)]}
-    record["curve"] = train(model, text, heldout, options)
+    record["curve"], record["moments"] = train(model, text, heldout, options)
     # Rows begin at random places, so a place is read as often as this on average.
     record["passes over the text"] = record["curve"][-1]["tokens"] / len(text)
-    record["indices"] = store_indices(model, heldout, options)
+    record["indices"] = store_small(model, heldout, options, options.seconds)
+    store_whole(model, heldout, options)
     (options.out / "hysparse-language.json").write_text(json.dumps(record, indent=1) + "\n")
     return 0
 
