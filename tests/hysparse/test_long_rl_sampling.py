@@ -1,15 +1,30 @@
 """The pure parts of ``benchmarks.hysparse.long_rl.sampling``: variants, the split of a round, and the table."""
 
+import io
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
+from benchmarks.hysparse.long_rl import sampling, sampling_engine
 from benchmarks.hysparse.long_rl.record import row
-from benchmarks.hysparse.long_rl.sampling import call_of, share
-from benchmarks.hysparse.long_rl.sampling_engine import PROBLEMS, group_of, grouped
+from benchmarks.hysparse.long_rl.sampling import (
+    call_of,
+    main,
+    measure_engine,
+    missing,
+    parse_arguments,
+    results_of,
+    share,
+)
+from benchmarks.hysparse.long_rl.sampling_engine import PROBLEMS, cache_bytes, group_of, grouped
 from benchmarks.hysparse.long_rl.sampling_rounds import HEAD, Event, Part, Result, chunks_of, split, table
-from benchmarks.hysparse.long_rl.sampling_variants import in_turn, variants
+from benchmarks.hysparse.long_rl.sampling_variants import in_turn, numbers, variants, wanted
 from benchmarks.hysparse.long_rl.stages import TRAINING
+from judgerlvr.hysparse.model.config import HySparseConfig
 from judgerlvr.hysparse.ops.dispatch import UNION
 
+RESERVED = 2 * (1 << 18) * 2 * 64 * 2 + 13 * 2**27  # keys and values of 2 heads in half precision, and the rest
 EVENTS = [
     Event(1.0, frozenset(), 80, chunk=True),
     Event(2.0, frozenset({0}), 60),
@@ -17,6 +32,10 @@ EVENTS = [
     Event(2.7, frozenset({0, 1}), 4),
     Event(2.8, frozenset({1}), 0),
 ]
+
+
+def numbered(number):
+    return next(variant for variant in variants(None) if variant.number == number)
 
 
 def test_prefill_ends_with_the_first_token_of_the_last_prompt():
@@ -50,14 +69,116 @@ def test_both_policies_as_in_training_go_first():
 
 
 def test_kv_outer_kernels_differ_from_variant_3_in_the_backend_alone():
-    *_, outer = variants(None)
-    plain = variants(None)[2].engine
+    outer, plain = numbered(7), numbered(3).engine
     assert (outer.engine.policy, outer.engine.connector, outer.engine.asynchronous) == (
         plain.policy,
         plain.connector,
         plain.asynchronous,
     )
     assert outer.engine.backend == "by-overlap"
+
+
+def test_variant_8_differs_from_variant_5_in_the_reserve_alone():
+    assert numbered(8).engine == replace(numbered(5).engine, reserve=True)
+
+
+def test_an_engine_with_the_reserve_has_a_name_of_its_own():
+    assert numbered(8).engine.name == "full-async-reserve"
+
+
+def test_seven_engines_serve_all_variants():
+    assert len({engine.name for engine in in_turn(variants(None))}) == 7
+
+
+@pytest.mark.parametrize("backend", [None, UNION])
+def test_variants_stand_in_the_order_of_their_numbers(backend):
+    found = [variant.number for variant in variants(backend)]
+    assert found == [number for number in numbers() if number != 7 or backend is None]
+
+
+def called(monkeypatch, out, *words):
+    monkeypatch.setattr("sys.argv", ["sampling.py", str(out), *words])
+    return parse_arguments()
+
+
+def with_policies(folder, *names):
+    for name in names:
+        config = HySparseConfig(num_key_value_heads=2, head_dim=64)
+        config.save_pretrained(folder / "policies" / name)
+    return folder
+
+
+def test_the_cache_of_variant_8_has_hysparse_s_reserve_too(monkeypatch, tmp_path):
+    options = called(monkeypatch, with_policies(tmp_path, "hysparse"), "--kv-bytes", "1000")
+    assert cache_bytes(numbered(8).engine, options) == 1000 + RESERVED
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_the_cache_of_other_variants_has_the_bytes_asked_for(monkeypatch, tmp_path, number):
+    assert cache_bytes(numbered(number).engine, called(monkeypatch, tmp_path, "--kv-bytes", "1000")) == 1000
+
+
+def refusal(monkeypatch, capsys, out, *words):
+    called(monkeypatch, out, *words)
+    code, said = main(), capsys.readouterr().err
+    return code, said
+
+
+def test_variant_8_without_hysparse_s_policy_is_refused_by_the_policy_s_name(monkeypatch, capsys, tmp_path):
+    code, said = refusal(monkeypatch, capsys, with_policies(tmp_path, "full"), "--only", "8")
+    assert (code, said.count("\n"), "policies/hysparse holds no policy" in said) == (2, 1, True)
+
+
+def test_variant_5_does_without_hysparse_s_policy(monkeypatch, tmp_path):
+    options = called(monkeypatch, with_policies(tmp_path, "full"), "--only", "5")
+    assert missing(options, in_turn(wanted(options))) == ""
+
+
+def test_numbers_of_no_variant_are_refused_with_the_numbers_there_are(monkeypatch, capsys, tmp_path):
+    assert refusal(monkeypatch, capsys, tmp_path, "--only", "9") == (
+        2,
+        "error: --only 9 names no variant; give numbers from 1 to 8\n",
+    )
+
+
+def test_all_variants_are_the_default(monkeypatch, tmp_path):
+    assert called(monkeypatch, tmp_path).only == list(range(1, 9))
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """Measure variant 8 with an engine and works that only note their calls: the result, and the works' names."""
+
+    def measure_with(*words):
+        seen = list[str]()
+        options = called(monkeypatch, tmp_path, "--only", "8", *words)
+        (tmp_path / "sampling").mkdir()
+        sampler = SimpleNamespace(asynchronous=True, cache=3_000, groups=4)
+        for name, stand_in in {
+            "register_policies": lambda: None,
+            "start": lambda *_: None,
+            "Sampler": lambda *_: sampler,
+            "measure": lambda _sampler, _variant, result, _until: (seen.append("measure"), result.rounds.append({})),
+            "profile": lambda *_: seen.append("profile"),
+        }.items():
+            monkeypatch.setattr(sampling_engine, name, stand_in)
+        monkeypatch.setattr(sampling, "prepare_environment", lambda: None)
+        monkeypatch.setattr(sampling, "write", lambda _: None)
+        monkeypatch.setattr("sys.stdin", io.StringIO("0.0\n"))
+        measure_engine(numbered(8).engine, options)
+        return results_of(options)[0], seen
+
+    return measure_with
+
+
+def test_a_result_records_the_cache_and_its_groups(measured):
+    result = measured()[0]
+    assert (result.cache, result.groups) == (3_000, 4)
+
+
+@pytest.mark.parametrize(("words", "works"), [([], ["measure", "profile"]), (["--no-profile"], ["measure"])])
+def test_no_profile_leaves_out_the_profiled_round(measured, words, works):
+    assert measured(*words)[1] == works
 
 
 def test_an_asked_backend_is_that_of_all_hysparse_engines():
@@ -110,6 +231,13 @@ def test_a_row_shows_the_median_of_its_rounds():
     assert cells[2:4] == ["2.00 9.00 4.00", "4.000"]
 
 
+@pytest.mark.parametrize("rounds", [[], [a_round(2.0)]])
+def test_a_row_shows_the_cache_and_its_groups(rounds):
+    line = shown(Result(1, "one", cache=3_013_265_920, groups=4, rounds=rounds))[2]
+    cells = dict(zip(HEAD, line.strip("| ").split(" | "), strict=False))
+    assert (cells["cache, GB"].strip(), cells["cache groups"].strip()) == ("3.01", "4")
+
+
 def test_a_failed_variant_shows_its_note():
     assert "out of memory" in shown(Result(1, "one", note="out of memory"))[2]
 
@@ -123,6 +251,6 @@ def test_an_engine_names_the_options_of_the_whole_call():
     assert call_of(["sampling.py", "OUT", "--rounds", "2", "--engine", "full-async"]) == "--rounds 2"
 
 
-@pytest.mark.parametrize(("left", "later", "seconds"), [(560, 5, 335), (200, 5, 200 / 6), (60, 0, 60)])
+@pytest.mark.parametrize(("left", "later", "seconds"), [(560, 5, 335), (480, 6, 210), (200, 5, 200 / 6), (60, 0, 60)])
 def test_an_engine_leaves_seconds_to_later_engines(left, later, seconds):
     assert share(left, later) == pytest.approx(seconds)

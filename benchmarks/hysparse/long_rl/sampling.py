@@ -1,6 +1,6 @@
 """Why sampling of a step takes HySparse longer than its twin: the same prompts through vLLM, one cause less at a time.
 
-    python -m benchmarks.hysparse.long_rl.sampling OUT [--tiny] [--seconds 460] [--only 1 3 5]
+    python -m benchmarks.hysparse.long_rl.sampling OUT [--tiny] [--seconds 460] [--only 1 3 5] [--no-profile]
 
 OUT/policies holds the policies that `run.py` made, and the options are those of `run.py`. Each engine has a process of
 its own. All processes import at once and then take the GPU in turn. A round samples the prompts of one step, all fresh,
@@ -25,7 +25,7 @@ from typing import Any
 
 from benchmarks.hysparse.long_rl.options import make_parser, parsed
 from benchmarks.hysparse.long_rl.sampling_rounds import Result, table
-from benchmarks.hysparse.long_rl.sampling_variants import Engine, Variant, in_turn, wanted
+from benchmarks.hysparse.long_rl.sampling_variants import Engine, Variant, in_turn, numbers, wanted
 from judgerlvr.cluster.environment import COMMON, prepare_environment
 from judgerlvr.hysparse.ops.dispatch import BACKEND_VARIABLE, BY_OVERLAP, UNION
 
@@ -36,8 +36,9 @@ SPARE = 30.0  # seconds past its time after which a process is ended
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser((__doc__ or "").split("\n")[0])
     parser.add_argument("--backend", choices=[BY_OVERLAP, UNION], help="kernels of HySparse; none adds variant 7")
-    parser.add_argument("--only", type=int, nargs="+", default=list(range(1, 8)), help="numbers of variants")
+    parser.add_argument("--only", type=int, nargs="+", default=numbers(), help="numbers of variants")
     parser.add_argument("--rounds", type=int, default=3, help="timed, of a variant")
+    parser.add_argument("--no-profile", action="store_true", help="leave out the profiled round")
     parser.add_argument("--interleaved", action="store_true", help="samples of a prompt do not follow each other")
     parser.add_argument("--engine", help="engine that this process measures")
     return parsed(parser)
@@ -69,9 +70,11 @@ def share(left: float, later: int) -> float:
 
 def missing(options: argparse.Namespace, engines: Iterable[Engine]) -> str:
     """What keeps the call from its work, or ""."""
-    folders = [options.out / "policies" / policy for policy in dict.fromkeys(engine.policy for engine in engines)]
+    policies = dict.fromkeys(policy for engine in engines for policy in engine.policies)
+    folders = [options.out / "policies" / policy for policy in policies]
     if not folders:
-        return f"--only {' '.join(map(str, options.only))} names no variant; give numbers from 1 to 7"
+        asked, least, most = " ".join(map(str, options.only)), min(numbers()), max(numbers())
+        return f"--only {asked} names no variant; give numbers from {least} to {most}"
     absent = [folder for folder in folders if not (folder / "config.json").is_file()]
     return f"{absent[0]} holds no policy; train policies with benchmarks.hysparse.long_rl.run" if absent else ""
 
@@ -147,9 +150,10 @@ def measure_engine(engine: Engine, options: argparse.Namespace) -> None:
         sampler = Sampler(start(engine, options), options, spent)
     started = time.time() - begun
     for variant, result in zip(variants_of(engine, options), results, strict=True):
-        for work in (measure, profile):
+        for work in (measure,) if options.no_profile else (measure, profile):
             if not result.note:
                 result.start, result.asynchronous = started, sampler.asynchronous
+                result.cache, result.groups = sampler.cache, sampler.groups
                 with kept(engine, [result], options):
                     work(sampler, variant, result, float(line))
 

@@ -15,9 +15,11 @@ import torch
 
 from benchmarks.hysparse.long_rl.options import rl_task
 from benchmarks.hysparse.long_rl.sampling_rounds import Event, Result, Round, chunks_of, split
-from benchmarks.hysparse.long_rl.sampling_variants import Engine, Variant
+from benchmarks.hysparse.long_rl.sampling_variants import HYSPARSE, Engine, Variant
 from benchmarks.hysparse.long_rl.stages import SLACK
 from benchmarks.hysparse.long_rl.task import HELDOUT, examples
+from judgerlvr.hysparse.model.config import HySparseConfig
+from judgerlvr.hysparse.ops.kernel_shapes import prefill_reserve
 from judgerlvr.hysparse.replay.rollout_choices import KEY, REQUEST, TRANSFER
 
 PROBLEMS = HELDOUT + 3  # seed. Looks, landing and fresh problems have those below
@@ -49,11 +51,26 @@ def register_policies() -> None:
     register()
 
 
+def longest_request(options: argparse.Namespace) -> int:
+    """Tokens of the longest prompt and its response."""
+    return int(options.prompt_tokens[1] + options.links + SLACK)
+
+
+def cache_bytes(engine: Engine, options: argparse.Namespace) -> int:
+    """Bytes of the engine's KV cache. The reserve is that of HySparse's engine on a GPU, for the same requests."""
+    if not engine.reserve:
+        return int(options.kv_bytes)
+    config = HySparseConfig.from_pretrained(options.out / "policies" / HYSPARSE)
+    return int(options.kv_bytes) + prefill_reserve(
+        longest_request(options), config.num_key_value_heads, config.head_dim
+    )
+
+
 def start(engine: Engine, options: argparse.Namespace) -> Any:
     """vLLM with the settings of stage 2."""
     from vllm import LLM
 
-    on_gpu, longest = torch.cuda.is_available(), options.prompt_tokens[1] + options.links + SLACK
+    on_gpu, longest = torch.cuda.is_available(), longest_request(options)
     return LLM(
         model=str(options.out / "policies" / engine.policy),
         dtype="bfloat16" if on_gpu else "float32",
@@ -65,7 +82,7 @@ def start(engine: Engine, options: argparse.Namespace) -> Any:
         enable_prefix_caching=True,
         enforce_eager=not on_gpu,
         async_scheduling=engine.asynchronous,
-        kv_cache_memory_bytes=options.kv_bytes,
+        kv_cache_memory_bytes=cache_bytes(engine, options),
         gpu_memory_utilization=0.3,
         logprobs_mode="processed_logprobs",
         seed=0,
@@ -145,7 +162,10 @@ class Sampler:
     def __init__(self, llm: Any, options: argparse.Namespace, spent: Spent | None) -> None:
         self.engine, self.options, self.spent, self.made = llm.llm_engine, options, spent, 0
         self.asynchronous = bool(self.engine.vllm_config.scheduler_config.async_scheduling)
-        self.planned = Planned(self.engine.engine_core.engine_core.scheduler)
+        self.cache = self.engine.vllm_config.cache_config.kv_cache_memory_bytes
+        scheduler = self.engine.engine_core.engine_core.scheduler
+        self.groups = len(scheduler.kv_cache_config.kv_cache_groups)
+        self.planned = Planned(scheduler)
 
     def add(self, prompts: list[list[int]], asks: bool) -> None:
         """A request for each sample. As in training, each has a seed, and gets scores of its tokens and no text."""

@@ -82,15 +82,17 @@ def chunks_of(events: Sequence[Event]) -> Part:
 class Result:
     """One variant, and the options of the call that timed it.
 
-    ``asynchronous`` is what vLLM did, which refuses on a CPU. ``start`` seconds made the engine, and the first round
-    took ``warming`` seconds. ``gpu`` holds seconds by group of kernels, for prefill and decoding of one profiled round.
-    ``top`` holds, for both, the kernels with most seconds.
+    ``asynchronous`` is what vLLM did, which refuses on a CPU. The engine had ``cache`` bytes in ``groups`` of layers.
+    ``start`` seconds made the engine, and the first round took ``warming`` seconds. ``gpu`` holds seconds by group of
+    kernels, for prefill and decoding of one profiled round. ``top`` holds, for both, the kernels with most seconds.
     """
 
     number: int
     name: str
     call: str = ""
     asynchronous: bool | None = None
+    cache: int | None = None
+    groups: int | None = None
     start: float | None = None
     warming: float | None = None
     rounds: list[dict[str, Any]] = field(default_factory=list)
@@ -119,6 +121,8 @@ HEAD = [
     "of that waiting for the GPU, s",
     "in request_finished_all_groups, s",
     "choices, MiB",
+    "cache, GB",
+    "cache groups",
     "engine's start, s",
     "first round, s",
     "options",
@@ -145,7 +149,9 @@ def ruler(head: Sequence[str]) -> str:
 
 
 def cells(result: Result) -> list[str]:
-    ends = [shown(result.start, 1), shown(result.warming, 2), result.call, result.note.replace("|", "/")]
+    cache = None if result.cache is None else result.cache / 1e9
+    ends = [shown(cache, 2), shown(result.groups, 0), shown(result.start, 1), shown(result.warming, 2)]
+    ends += [result.call, result.note.replace("|", "/")]
     if not result.rounds:
         return [*[""] * (len(HEAD) - 1 - len(ends)), *ends]
     runs = {True: "yes", False: "no", None: ""}[result.asynchronous]
