@@ -44,7 +44,7 @@ ENGINE = {
     "max_num_batched_tokens": 512,
     "max_num_seqs": 8,
     "kv_cache_memory_bytes": 1 << 30,
-    "gpu_memory_utilization": 0.5,
+    "gpu_memory_utilization": 0.1,
     "seed": 0,
 }
 SIZES = {"cudagraph_capture_sizes": [1, 2, 4, 8]}
