@@ -19,7 +19,7 @@ from judgerlvr.hysparse.ops.segments import Segments, from_lengths, from_mask, w
 from judgerlvr.hysparse.ops.triton import attention, overlap  # noqa: E402
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions  # noqa: E402
 from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions, Buffers  # noqa: E402
-from judgerlvr.hysparse.ops.triton.ordered_lists import ordered_lists  # noqa: E402
+from judgerlvr.hysparse.ops.triton.ordered_lists import OrderedLists, ordered_lists  # noqa: E402
 from judgerlvr.hysparse.ops.triton.overlap import ByOverlap, SharedChoice  # noqa: E402
 from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists  # noqa: E402
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles  # noqa: E402
@@ -39,6 +39,7 @@ OUTER = OuterOptions(rows=16, task=24, span=32, programs=2, merged=16)
 SMALL = BackwardOptions(rows=16, task=5, span=32, programs=2, merged=16, megabytes=0)
 ALWAYS = ByOverlap(OUTER, SMALL, spread=0.0, queries=0)
 NEVER = dataclasses.replace(ALWAYS, spread=99.0)
+UNION = dataclasses.replace(NEVER, backward_spread=99.0)
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +114,16 @@ def test_gradients_behind_union_tiles():
     *case, indices = drawn(SEGMENTS["packed"], 4, 1, 16)
     got = gradients(through(NEVER, indices, segments, 4), *case)
     torch.testing.assert_close(got, gradients(expected(indices, segments), *case), **CLOSE)
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_neighbours_that_agree_keep_union_tiles_in_both_passes(name):
+    segments = on_device(SEGMENTS[name])
+    *case, indices = drawn(SEGMENTS[name], 4, 2, 16)
+    tiles = attention.share(indices, segments, BLOCK, 2)
+    wanted = gradients(lambda q, k, v, s: attention.sparse_attention(q, k, v, tiles, segments, BLOCK, s), *case)
+    got = gradients(through(UNION, indices, segments, 2), *case)
+    assert all(torch.equal(first, second) for first, second in zip(got, wanted, strict=True))
 
 
 def test_float32_keys_of_half_precision_queries_get_float32_gradients(monkeypatch):
@@ -201,6 +212,22 @@ def test_overlap_decides(spread, taken):
     segments, indices = on_device(whole(1, 48)), torch.tensor([[0, 1], [1, 2]], dtype=torch.int32, device=DEVICE)
     choices = indices.repeat(24, 1)[None, None].contiguous()
     assert isinstance(form(choices, segments, spread=spread), taken)
+
+
+@pytest.mark.parametrize(("spread", "taken"), [(1.4, OrderedLists), (1.6, UnionTiles)])
+def test_overlap_decides_the_backward_pass(spread, taken):
+    segments, indices = on_device(whole(1, 48)), torch.tensor([[0, 1], [1, 2]], dtype=torch.int32, device=DEVICE)
+    choices = indices.repeat(24, 1)[None, None].contiguous()
+    shared = dataclasses.replace(NEVER, backward_spread=spread).share(choices, segments, BLOCK, 4)
+    assert isinstance(shared.backward_form(torch.zeros(1, 4, 48, 16)), taken)
+
+
+def test_a_backward_pass_behind_reader_lists_is_never_of_union_tiles():
+    """No union tiles are kept there."""
+    segments = on_device(SEGMENTS["packed"])
+    indices = drawn(SEGMENTS["packed"], 4, 1, 16)[-1]
+    shared = dataclasses.replace(ALWAYS, backward_spread=99.0).share(indices, segments, BLOCK, 4)
+    assert isinstance(shared.backward_form(torch.zeros(1, 4, 53, 16)), OrderedLists)
 
 
 @pytest.mark.parametrize(

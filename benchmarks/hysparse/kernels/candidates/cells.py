@@ -20,7 +20,7 @@ from benchmarks.hysparse.kernels.libraries import SDPA, baselines, fa3, sdpa, to
 from benchmarks.hysparse.kernels.table import Row, Work
 from judgerlvr.hysparse.ops.triton import attention
 from judgerlvr.hysparse.ops.triton.overlap import SharedChoice
-from judgerlvr.hysparse.ops.triton.union_tiles import block_readers, mean_union
+from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles, block_readers, mean_union
 
 SOURCES = ("popular", "overlap 0.9", "independent")
 BLOCK = "block of 1 + 3 layers"
@@ -168,11 +168,12 @@ class Measured:
 
     def readers(self, shared: Any) -> None:
         """What the backward passes of all layers share."""
-        chosen = isinstance(shared, SharedChoice)
+        q = self.case.inputs[0]
+        form = shared.backward_form(q) if isinstance(shared, SharedChoice) else shared
         call: Callable[[], object] = (
-            functools.partial(shared.new_readers, self.case.inputs[0])
-            if chosen
-            else functools.partial(block_readers, shared)
+            functools.partial(block_readers, form)
+            if isinstance(form, UnionTiles)
+            else functools.partial(shared.new_readers, q)
         )
         work = Work(bytes=4.0 * self.indices.numel())
         self.case.table.measure(self.row(f"prepare backward {self.label}"), work, lambda: call)

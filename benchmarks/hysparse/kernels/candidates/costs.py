@@ -87,7 +87,10 @@ def backward_cost(case: Case, shared: Any, layers: SparseKernels) -> Cost:
         return union_backward(shared, sizes)
     if not shared.serves(q):
         return union_backward(shared.union, sizes)
-    return outer_backward(shared.readers(q), layers.chooser.backward if isinstance(layers, Layers) else BACKWARD, sizes)
+    form = shared.backward_form(q)
+    if isinstance(form, UnionTiles):
+        return union_backward(form, sizes)
+    return outer_backward(form, layers.chooser.backward if isinstance(layers, Layers) else BACKWARD, sizes)
 
 
 def union_forward(union: UnionTiles, sizes: Sizes) -> Cost:

@@ -20,9 +20,10 @@ from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Spread and queries from which the KV-outer kernels are taken, as ``ByOverlap`` has them."""
+    """Spreads and queries from which the KV-outer kernels are taken, as ``ByOverlap`` has them."""
 
     spread: float = ByOverlap().spread
+    backward_spread: float = ByOverlap().backward_spread
     queries: int = ByOverlap().queries
 
 
@@ -75,7 +76,7 @@ EVERY = (
     Kind(
         "chosen",
         (Thresholds(),),
-        lambda options, backward: Layers(ByOverlap(OUTER, backward, options.spread, options.queries)),
+        lambda options, backward: Layers(ByOverlap(OUTER, backward, **dataclasses.asdict(options))),
     ),
 )
 KINDS = {kind.name: kind for kind in EVERY}

@@ -1,13 +1,14 @@
 """The kernels of sparse layers chosen by how much the choices of neighbouring queries overlap.
 
 Union tiles are the fastest where neighbours agree. Where neighbours differ, the KV-outer forward pass is faster. The
-KV-outer backward pass was faster in both cases.
+KV-outer backward pass is faster already where neighbours differ a little.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions, kv_
 from judgerlvr.hysparse.ops.triton.ordered_lists import OrderedLists, ordered_lists
 from judgerlvr.hysparse.ops.triton.reader_lists import ReaderLists, reader_lists
 from judgerlvr.hysparse.ops.triton.selection import share
-from judgerlvr.hysparse.ops.triton.union_attention import union_forward
+from judgerlvr.hysparse.ops.triton.union_attention import union_backward, union_forward
 from judgerlvr.hysparse.ops.triton.union_tiles import UnionTiles, mean_union
 
 # Tests compile half precision alone.
@@ -39,8 +40,9 @@ class ByOverlap:
     ``spread`` is the least mean union of a tile over the blocks of one query from which the KV-outer forward pass is
     taken. The spread is 1 if all queries of a tile agree. On an H200 the two forward passes take equal time at unions
     of 51 and 54 blocks of 16 queries, at 32k and 128k tokens and 16 blocks a query. The crossing is interpolated
-    between two measured unions, with a third of the preparation. Shapes other than group 4, head dim 128 and blocks of
-    64 were not timed. Rows below ``queries`` keep union tiles.
+    between two measured unions, with a third of the preparation. The backward pass is KV-outer from ``backward_spread``
+    on. The two backward passes take equal time at unions of 22 to 23 blocks, interpolated likewise. Shapes other than
+    group 4, head dim 128 and blocks of 64 were not timed. Rows below ``queries`` keep union tiles.
 
     The choice reads one number back from the device, and each set of lists reads another.
     """
@@ -48,6 +50,7 @@ class ByOverlap:
     forward: OuterOptions = field(default_factory=OuterOptions)
     backward: BackwardOptions = field(default_factory=BackwardOptions)
     spread: float = 3.2
+    backward_spread: float = 1.4
     queries: int = OUTER_QUERIES
 
     def share(self, indices: Tensor, segments: Segments, block: int, group: int) -> UnionTiles | SharedChoice:
@@ -68,7 +71,7 @@ class SharedChoice:
 
     def __init__(self, indices: Tensor, segments: Segments, block: int, group: int, kernels: ByOverlap) -> None:
         self.indices, self.segments, self.block, self.group = indices, segments, block, group
-        self.kernels = kernels
+        self.kernels, self.spread = kernels, inf
         self._form: UnionTiles | ReaderLists | None = None
         self._readers: OrderedLists | None = None
 
@@ -100,13 +103,17 @@ class SharedChoice:
 
     def new_form(self, q: Tensor) -> UnionTiles | ReaderLists:
         union = share(self.indices, self.segments, self.block, self.group)
-        if mean_union(union) < self.kernels.spread * self.indices.shape[3]:
+        self.spread = mean_union(union) / self.indices.shape[3]
+        if self.spread < self.kernels.spread:
             return union
         options = self.kernels.forward
         return reader_lists(self.indices, self.segments, self.block, self.span(q, options.span), options.task)
 
-    def readers(self, q: Tensor) -> OrderedLists:
-        """What the backward passes read."""
+    def backward_form(self, q: Tensor) -> UnionTiles | OrderedLists:
+        """What the backward passes read: union tiles where neighbours agree nearly always, else ordered lists."""
+        form = self.form(q)
+        if isinstance(form, UnionTiles) and self.spread < self.kernels.backward_spread:
+            return form
         if self._readers is None:
             self._readers = self.new_readers(q)
         return self._readers
@@ -137,7 +144,9 @@ class ChosenAttention(torch.autograd.Function):
         q, k, v, sinks, out, lse = ctx.saved_tensors
         choice, grad_out = ctx.choice, grad_out.contiguous()
         delta, (narrow_k, narrow_v) = delta_of(out, grad_out), (tensor.to(q.dtype) for tensor in (k, v))
-        grad_q, grad_k, grad_v = kv_outer_backward(
-            q, narrow_k, narrow_v, lse, delta, grad_out, choice.readers(q), ctx.segments, choice.kernels.backward
-        )
+        form, operands = choice.backward_form(q), (q, narrow_k, narrow_v, lse, delta, grad_out)
+        if isinstance(form, UnionTiles):
+            grad_q, grad_k, grad_v = union_backward(*operands, form, ctx.segments)
+        else:
+            grad_q, grad_k, grad_v = kv_outer_backward(*operands, form, ctx.segments, choice.kernels.backward)
         return grad_q, grad_k.to(k.dtype), grad_v.to(v.dtype), sink_gradient(sinks, lse, delta), None, None

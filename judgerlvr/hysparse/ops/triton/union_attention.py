@@ -23,35 +23,16 @@ class UnionAttention(torch.autograd.Function):
     ) -> Tensor:
         out, lse = union_forward(q, k.to(q.dtype), v.to(q.dtype), sinks, union, segments)
         ctx.save_for_backward(q, k, v, sinks, out, lse)
-        ctx.union, ctx.sizes = union, sizes_of(q, k, union, segments)
+        ctx.union, ctx.segments = union, segments
         return out
 
     @staticmethod
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, sinks, out, lse = ctx.saved_tensors
-        union, scale = ctx.union, q.shape[-1] ** -0.5
-        wide, k, v = k.dtype, k.to(q.dtype), v.to(q.dtype)
         grad_out = grad_out.contiguous()
-        delta = delta_of(out, grad_out)
-        options = {"WIDTH": union.width, "BLOCK": union.block, **shape_of(q, k)}
-        grad_q = torch.empty_like(q)
-        grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)
-        tiles, pairs = union.begin.shape[2], k.shape[0] * k.shape[1]
-        queries_of, grads_of, query_grads_of = (
-            tiles_of(tensor, q.shape[1] // k.shape[1], union.width) for tensor in (q, grad_out, grad_q)
-        )
-        keys_of, values_of = (rows_of(tensor, union.block) for tensor in (k, v))
-        sparse.sparse_backward_q_kernel[(tiles, pairs)](
-            queries_of, keys_of, values_of, union.begin, union.bits, union.count, lse, delta, grads_of, query_grads_of,
-            *ctx.sizes, scale, **options, **launch_options("sparse_backward_q", q, k, union),
-        )  # fmt: skip
-        readers = union.readers
-        sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
-            queries_of, keys_of, values_of, union.begin, union.bits, readers.order, readers.entry, readers.low,
-            readers.high, lse, delta, grads_of, grad_k, grad_v, *ctx.sizes, tiles, scale, **options,
-            **launch_options("sparse_backward_kv", q, k, union),
-        )  # fmt: skip
-        return grad_q, grad_k.to(wide), grad_v.to(wide), sink_gradient(sinks, lse, delta), None, None
+        delta, (narrow_k, narrow_v) = delta_of(out, grad_out), (tensor.to(q.dtype) for tensor in (k, v))
+        grad_q, grad_k, grad_v = union_backward(q, narrow_k, narrow_v, lse, delta, grad_out, ctx.union, ctx.segments)
+        return grad_q, grad_k.to(k.dtype), grad_v.to(v.dtype), sink_gradient(sinks, lse, delta), None, None
 
 
 def union_forward(
@@ -67,6 +48,39 @@ def union_forward(
         **launch_options("sparse_forward", q, k, union),
     )  # fmt: skip
     return out, lse
+
+
+def union_backward(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    lse: Tensor,
+    delta: Tensor,
+    grad_out: Tensor,
+    union: UnionTiles,
+    segments: Segments,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of q like q, and of k and v in float32."""
+    options = {"WIDTH": union.width, "BLOCK": union.block, **shape_of(q, k)}
+    sizes, scale = sizes_of(q, k, union, segments), q.shape[-1] ** -0.5
+    grad_q = torch.empty_like(q)
+    grad_k, grad_v = torch.empty_like(k, dtype=torch.float32), torch.empty_like(v, dtype=torch.float32)
+    tiles, pairs = union.begin.shape[2], k.shape[0] * k.shape[1]
+    queries_of, grads_of, query_grads_of = (
+        tiles_of(tensor, q.shape[1] // k.shape[1], union.width) for tensor in (q, grad_out, grad_q)
+    )
+    keys_of, values_of = (rows_of(tensor, union.block) for tensor in (k, v))
+    sparse.sparse_backward_q_kernel[(tiles, pairs)](
+        queries_of, keys_of, values_of, union.begin, union.bits, union.count, lse, delta, grads_of, query_grads_of,
+        *sizes, scale, **options, **launch_options("sparse_backward_q", q, k, union),
+    )  # fmt: skip
+    readers = union.readers
+    sparse.sparse_backward_kv_kernel[(readers.low.shape[2], pairs)](
+        queries_of, keys_of, values_of, union.begin, union.bits, readers.order, readers.entry, readers.low,
+        readers.high, lse, delta, grads_of, grad_k, grad_v, *sizes, tiles, scale, **options,
+        **launch_options("sparse_backward_kv", q, k, union),
+    )  # fmt: skip
+    return grad_q, grad_k, grad_v
 
 
 def sizes_of(q: Tensor, k: Tensor, union: UnionTiles, segments: Segments) -> tuple[int, ...]:
