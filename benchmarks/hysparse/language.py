@@ -52,7 +52,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--contexts", type=int, nargs="*", default=[32_768, 65_536, 131_072], help="contexts of stored indices"
     )
-    parser.add_argument("--moments", type=float, nargs="*", default=[], help="seconds after which choices are stored")
+    parser.add_argument(
+        "--moments",
+        type=float,
+        nargs="*",
+        default=[],
+        help="seconds of training after which choices are stored; the first step compiles",
+    )
     parser.add_argument("--overlap", type=float, default=0.0, help="weight of the loss of overlap_loss.py")
     parser.add_argument("--pairs", type=int, default=128, help="neighbouring queries of that loss, a layer and row")
     parser.add_argument("--layers", type=int, default=13)
@@ -132,7 +138,8 @@ def train(
         past = clock.seconds / options.seconds
         if left and clock.seconds >= left[0]:
             with clock.paused():
-                stored += store_small(model, heldout, options, clock.seconds, f"-{left.pop(0):.0f}")
+                told = {"training seconds": clock.seconds, "training steps": step}
+                stored += store_small(model, heldout, options, told, f"-{left.pop(0):.0f}")
         if past >= due or past >= 1:
             curve.append({"step": step, "tokens": step * rows[:, 1:].numel(), **by_position(model, heldout, options)})
             print(curve[-1], flush=True)
@@ -160,24 +167,24 @@ def choose(model: HySparseForCausalLM, text: np.ndarray, context: int) -> Tensor
 
 
 def store_small(
-    model: HySparseForCausalLM, text: np.ndarray, options: argparse.Namespace, seconds: float, ending: str = ""
+    model: HySparseForCausalLM, text: np.ndarray, options: argparse.Namespace, told: dict[str, Any], ending: str = ""
 ) -> list[dict[str, Any]]:
-    """Write a small file of choices over held-out bytes for each context.
+    """Write a small file of choices over held-out bytes for each context. ``told`` says how far the model is trained.
 
     Returns the overlap of neighbouring queries by context: of each layer, and of the heads that the file holds.
     """
-    block, told = model.config.select_block, {"training seconds": seconds, "model": "language"}
-    records = []
+    block, records = model.config.select_block, []
+    told = {"model": "language", "weight of overlap": options.overlap, **told}
     for context in sorted(options.contexts):
         chosen = choose(model, text, context)
         path, indices = options.out / f"language-{context}{ending}.zip", alternating(chosen)
-        heads = write_small(path, indices, block, told | {"weight of overlap": options.overlap})
+        heads = write_small(path, indices, block, told)
         alike, union = overlap(indices[:, :heads], block)
         records.append(
             {
                 "context": context,
                 "file": path.name,
-                "training seconds": seconds,
+                **told,
                 "heads": heads,
                 "jaccard": alike,
                 "union of 16 queries": union,
@@ -209,7 +216,8 @@ def main() -> int:
     record["curve"], record["moments"] = train(model, text, heldout, options)
     # Rows begin at random places, so a place is read as often as this on average.
     record["passes over the text"] = record["curve"][-1]["tokens"] / len(text)
-    record["indices"] = store_small(model, heldout, options, options.seconds)
+    told = {"training seconds": options.seconds, "training steps": record["curve"][-1]["step"]}
+    record["indices"] = store_small(model, heldout, options, told)
     store_whole(model, heldout, options)
     (options.out / "hysparse-language.json").write_text(json.dumps(record, indent=1) + "\n")
     return 0

@@ -17,7 +17,7 @@ from benchmarks.hysparse.kernels.index_files import (
     stored,
     write_small,
 )
-from benchmarks.hysparse.kernels.indices import popular
+from benchmarks.hysparse.kernels.indices import jaccard, popular
 from judgerlvr.hysparse.model.modeling import HySparseForCausalLM
 from judgerlvr.hysparse.model.presets import LONG_ROPE, preset
 
@@ -127,13 +127,17 @@ def test_files_of_one_name_are_refused(tmp_path, small):
     assert "another file is called language-150 too" in refusals([small, other], BLOCK, COUNT)[0]
 
 
-@pytest.fixture(scope="module")
-def model():
+def made_model():
     torch.manual_seed(0)
     sizes = {"num_hidden_layers": 4, "sparse_ratio": 1, "hidden_size": 64, "num_attention_heads": 4, "head_dim": 16}
     sizes |= {"num_key_value_heads": 2, "intermediate_size": 64, "select_block": BLOCK, "select_tokens": BLOCK * COUNT}
     config = preset("small", **sizes, vocab_size=256, rope_parameters=LONG_ROPE, qk_norm=True)
-    return HySparseForCausalLM(config).to(language.DEVICE).eval()
+    return HySparseForCausalLM(config).to(language.DEVICE)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return made_model().eval()
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +150,40 @@ def test_a_prefix_of_a_text_makes_the_same_choices(model, text):
     assert torch.equal(long[..., :250, :], short)
 
 
-def test_the_language_model_stores_a_small_file(tmp_path, model, text):
-    options = argparse.Namespace(out=tmp_path, seconds=7.0, contexts=[400, 250])
-    records = language.store_indices(model, text, options)
-    assert [record["context"] for record in records] == [250, 400]
-    whole = alternating(language.choose(model, text, 400))
-    assert torch.equal(read(tmp_path / "language-400.zip")[0], whole)
+TOLD = {"training seconds": 7.0, "training steps": 3}
+
+
+def store(folder, model, text, ending=""):
+    options = argparse.Namespace(out=folder, overlap=0.5, contexts=[400, 250])
+    return language.store_small(model, text, options, TOLD, ending)
+
+
+def test_the_language_model_stores_a_small_file_for_each_context(tmp_path, model, text):
+    records = store(tmp_path, model, text, "-7")
+    assert [record["file"] for record in records] == ["language-250-7.zip", "language-400-7.zip"]
+    for context in (250, 400):
+        whole = alternating(language.choose(model, text, context))
+        assert torch.equal(read(tmp_path / f"language-{context}-7.zip")[0], whole)
+
+
+def test_the_small_file_says_how_far_the_model_is_trained(tmp_path, model, text):
+    store(tmp_path, model, text)
+    about = read(tmp_path / "language-250.zip")[1]
+    assert TOLD.items() <= about.items() and about["weight of overlap"] == 0.5
+
+
+def test_the_record_has_the_overlap_of_the_heads_in_the_file(tmp_path, model, text, monkeypatch):
+    """A file for one head alone, whose overlap differs from that of all heads."""
+    monkeypatch.setattr(language, "write_small", lambda *_: 1)
+    one, many = store(tmp_path, model, text)[0], alternating(language.choose(model, text, 250))
+    block = model.config.select_block
+    assert one["jaccard"] == jaccard(many[:, :1], block) != jaccard(many, block)
+
+
+def test_training_stores_choices_at_its_moments(tmp_path, text):
+    options = argparse.Namespace(
+        out=tmp_path, length=200, rows=1, lr=1e-3, seconds=0.5, moments=[0.2], contexts=[250], overlap=1.0, pairs=4
+    )
+    curve, stored = language.train(made_model(), text, text, options)
+    assert [record["file"] for record in stored] == ["language-250-0.zip"]
+    assert 0 < stored[0]["training steps"] <= curve[-1]["step"]
