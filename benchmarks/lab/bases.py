@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.lab.cells import FRESH
+from benchmarks.lab.cells import setting_of
 from benchmarks.lab.checks import Point, mean_point
 from benchmarks.lab.page import POOL, labels, results
 from benchmarks.lab.tables import markdown_table, printer
@@ -38,7 +38,7 @@ def _figures(base: Point) -> tuple[str, ...]:
 
 def sentences() -> list[str]:
     """The two measures that differ, for the page of the diagnosis."""
-    chains, twins = ([at for at in bases() if at[0][1].partition(FRESH)[0] == world] for world in WORLDS)
+    chains, twins = ([at for at in bases() if setting_of(at[0][1]) == world] for world in WORLDS)
     chain, twin = (f"in {_counted({cell for (_, cell), _ in group})}" for group in (chains, twins))
     mixed = [_range([base["mixed_groups"] for _, base in group], ".3f") for group in (chains, twins)]
     gain = [_range([premium(base) for _, base in group], "+.3f") for group in (chains, twins)]

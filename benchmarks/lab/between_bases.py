@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass
 
-from benchmarks.lab.cells import FRESH
+from benchmarks.lab.cells import FRESH, setting_of
 from benchmarks.lab.map import MAIN_ARMS, percent, points
 from benchmarks.lab.page import POOL, results
 from benchmarks.lab.pairs import accuracy_difference, end, paired_curves
@@ -52,7 +52,7 @@ def differences() -> dict[Group, list[Difference]]:
         for name in cell.octets:
             if record != POOL and name in MAIN_ARMS and "vanilla" in cell.octets:
                 pairs = paired_curves(cell.octets[name], cell.octets["vanilla"])
-                group = found[cell.name.partition(FRESH)[0], name]
+                group = found[setting_of(cell.name), name]
                 group += [
                     Difference(
                         cell.name,

@@ -37,6 +37,7 @@ class Cell:
 
 STEPS = 120
 FRESH = "-fresh-"  # stands in the name of an instance, between the cell and the number
+RECIPES = "-recipes"  # stands behind the cell in the name of an instance for our own recipes
 CONTROLS = "-controls"  # ends the name of a cell that starts from another cell's base
 # Shares of unreliable facts by the accuracy of the base in percent, and the range that the base's check demands.
 # The traces' own accuracy is .10, .15 and .39 with rechecks and .06, .11 and .37 without (8,000 traces of seed 0).
@@ -98,7 +99,17 @@ def registered_cells() -> list[Cell]:
 
 
 # The base of instance 20 failed a check. The first of these whose base passes is trained on.
-RECIPES_INSTANCES = {"chain-92-05-recipes": 21, "chain-92-05-recipes-22": 22}
+RECIPES_INSTANCES = {f"chain-92-05{RECIPES}": 21, f"chain-92-05{RECIPES}-22": 22}
+
+
+def setting_of(name: str) -> str:
+    """The cell of an instance's name. All instances of a cell have its world and its start."""
+    return name.partition(FRESH)[0].partition(RECIPES)[0]
+
+
+def instance_of(name: str) -> int:
+    """The number in an instance's name, or of its recipes. The first instance has no number, and gets 0."""
+    return RECIPES_INSTANCES.get(name) or int(name.partition(FRESH)[2] or 0)
 
 
 def recipe_cells() -> list[Cell]:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lab.cells import CONTROLS, DEMO, FRESH, chain_cells, demo_cell, gate_cells
+from benchmarks.lab.cells import CONTROLS, DEMO, chain_cells, demo_cell, gate_cells, setting_of
 from benchmarks.lab.command import read_object
 from benchmarks.lab.map import failed_checks_of_base
 from benchmarks.lab.measured import RESULTS
@@ -63,7 +63,7 @@ def state(cell: str) -> str:
 
 
 def is_of(name: str, cell: str) -> bool:
-    return name.partition(FRESH)[0].removesuffix(CONTROLS) == cell
+    return setting_of(name).removesuffix(CONTROLS) == cell
 
 
 def table() -> list[str]:

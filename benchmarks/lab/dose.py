@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.lab.cells import FRESH
+from benchmarks.lab.cells import setting_of
 from benchmarks.lab.checks import FEWEST, LAST, end_of_judging, learnt, mean_point
 from benchmarks.lab.command import BadInput, Parser, one_line, read_object, writable_file
 from benchmarks.lab.map import MAIN_ARMS, OCTET
@@ -51,7 +51,7 @@ class Dose:
 def doses(cell: str = CELL) -> Iterator[Dose]:
     """Each complete judge-first run of every committed record of a cell and its instances."""
     for file, octet in judged():
-        if octet["cell"].partition(FRESH)[0] == cell:
+        if setting_of(octet["cell"]) == cell:
             yield from (_dose(file, octet["arm"]["name"], run) for run in octet["runs"])
 
 
@@ -69,8 +69,11 @@ def _dose(file: Path, arm: str, run: dict[str, Any]) -> Dose:
     if at is None:
         raise BadInput(f"{file}: no stage of judging hands over to solving in a run of {arm}: copy the file anew")
     end = mean_point(curve[-LAST:])
-    record = file.relative_to(RESULTS).parts[0]
-    return Dose(record, arm, run["rate"], learnt(curve[at]), end["accuracy"], end["tokens"], end["rechecks"])
+    return Dose(record_of(file), arm, run["rate"], learnt(curve[at]), end["accuracy"], end["tokens"], end["rechecks"])
+
+
+def record_of(file: Path) -> str:
+    return file.relative_to(RESULTS).parts[0]
 
 
 def table(runs: Sequence[Dose]) -> list[str]:
@@ -122,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = made.parse_args(arguments)
     runs = list(doses(options.cell))
     if not runs:
-        known = sorted({octet["cell"].partition(FRESH)[0] for _, octet in judged()})
+        known = sorted({setting_of(octet["cell"]) for _, octet in judged()})
         raise BadInput(f"--cell: no judge-first run of {options.cell!r} is committed, only of {', '.join(known)}")
     if options.plot:
         plot(runs, options.cell, writable_file(options.plot, PLOTS))

@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.lab import coverage
 from benchmarks.lab.cells import CONTROLS
 from benchmarks.lab.command import read_object
+from benchmarks.lab.dose import record_of
 from benchmarks.lab.map import failed_checks_of_base
 from benchmarks.lab.tables import markdown_table, printer
 
@@ -71,10 +72,6 @@ CUT = (
 )
 
 
-def record_of(file: Path) -> str:
-    return file.relative_to(coverage.RESULTS).parts[0]
-
-
 def measured_bases() -> dict[Path, dict[str, Any]]:
     """Each ``checks.json``. Folders of one base are all in here."""
     return {file: read_object(file, "cell", "base") for file in sorted(coverage.RESULTS.rglob("checks.json"))}
@@ -118,7 +115,8 @@ def unlisted_table() -> list[str]:
     for file, checks in measured_bases().items():
         if file.parent not in trained:
             failed = ", ".join(failed_checks_of_base(file))
-            rows.append((record_of(file), checks["cell"], "none", f"the base failed: {failed}"))
+            what = f"the base failed: {failed}" if failed else "the base passed, no arm was trained"
+            rows.append((record_of(file), checks["cell"], "none", what))
     return markdown_table(UNLISTED_HEAD, sorted(rows, key=lambda row: row[0]))
 
 

@@ -25,6 +25,7 @@ GOAL = 42  # percent fewer tokens
 LINES = {
     "i12": ("2026-11-30-h200-tenth", "chain-92-05-fresh-12", "judge-most"),
     "i10": ("2026-11-30-h200-ninth", "chain-92-05-fresh-10", "judge-most"),
+    "i21": ("2026-12-01-h200-eleventh", "chain-92-05-recipes", "judge-most"),
     "i8": ("2026-11-30-h200-eighth", "chain-92-05-fresh-8", "judge-until"),
     "i6": ("2026-11-30-h200-seventh", "chain-92-05-fresh-6", "judge-20"),
     "i1+2": (POOL, "chain-92-05-fresh-2", "judge-20"),
@@ -245,7 +246,7 @@ def low_of_wins():
 def base_steps():
     """Steps of the bases of later instances and of the gate world, and of all others."""
     cells = [cell for record, cell in results() if record != POOL]
-    later = {*(f"{dose.CELL}-fresh-{number}" for number in (6, 8, 10, 12)), "gate-a-05"}
+    later = {*(f"{dose.CELL}-fresh-{number}" for number in (6, 8, 10, 12)), LINES["i21"][1], "gate-a-05"}
     kinds = [
         {c.octets["vanilla"]["settings"]["sft"]["steps"] for c in cells if (c.name in later) is kind}
         for kind in (True, False)
@@ -255,13 +256,13 @@ def base_steps():
 
 
 @cache
-def over_bases(arm):
-    group = between_bases.differences()[dose.CELL, arm]
+def over_bases(arm, registered=False):
+    group = [one for one in between_bases.differences()[dose.CELL, arm] if one.fresh or not registered]
     return group, between_bases.over_bases(group, "accuracy")
 
 
-def bases(arm):
-    return len({one.base for one in over_bases(arm)[0]})
+def bases(arm, registered=False):
+    return len({one.base for one in over_bases(arm, registered)[0]})
 
 
 def needed():
@@ -295,6 +296,10 @@ ALONE = {
     "over-bases": lambda: plain(in_points(over_bases("judge-most")[1])),
     "over-bases-points": lambda: plain(in_points(over_bases("judge-most")[1]), " points"),
     "over-bases-20": lambda: plain(in_points(over_bases("judge-20")[1])),
+    "registered-bases": lambda: plain(in_points(over_bases("judge-most", registered=True)[1])),
+    "registered-bases-20": lambda: plain(in_points(over_bases("judge-20", registered=True)[1])),
+    "registered": lambda: word(bases("judge-most", registered=True)),
+    "registered-20": lambda: word(bases("judge-20", registered=True)),
     "bases": lambda: word(bases("judge-most")),
     "bases-20": lambda: word(bases("judge-20")),
     "taught-95": lambda: word(sum(run.learnt >= 0.25 for run in dose.doses("chain-95-05"))),

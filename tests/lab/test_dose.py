@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.lab import dose, handover, pages
-from benchmarks.lab.cells import FRESH
+from benchmarks.lab.cells import setting_of
 from benchmarks.lab.checks import LAST
 from judgerlvr.config.load import ROOT
 
@@ -16,7 +16,7 @@ def page(name="docs/when-it-pays.md"):
 
 
 def cells():
-    return sorted({octet["cell"].partition(FRESH)[0] for _, octet in dose.judged()})
+    return sorted({setting_of(octet["cell"]) for _, octet in dose.judged()})
 
 
 def taught(cell):

@@ -1,7 +1,5 @@
 """Gains in solving accuracy at the hand-over, on made curves and on the page."""
 
-from pathlib import Path
-
 import pytest
 
 from benchmarks.lab import dose, handover
@@ -29,21 +27,32 @@ def made(monkeypatch):
         for seed, one in enumerate([((0.1, 0.2, 0.3, 0.9, 0.9), 0.0), ((0.1, 0.2, 0.0, 0.5, 0.5), 7.0)])
     ]
     octet = {"cell": "chain-92-05-fresh-9", "arm": {"name": "judge-most"}, "complete": True, "runs": runs}
-    monkeypatch.setattr(dose, "judged", lambda: [(Path("octet-judge-most.json"), octet)])
+    files = [dose.RESULTS / record / "octet-judge-most.json" for record in ("2026-11-30-made", "2026-12-01-made")]
+    monkeypatch.setattr(dose, "judged", lambda: [(files[0], octet), (files[1], octet | {"runs": runs[1:]})])
 
 
 def test_a_gain_is_read_at_the_end_of_judging(made):
-    assert handover.table()[2:] == ["| 9 | judge-most | +0.200 | -0.100 |"]
+    assert handover.table()[2:] == ["| 9 | judge-most | +0.200 | -0.100, -0.100 |"]
 
 
 def test_runs_are_counted_by_the_bound(made):
     assert handover.sentence() == (
-        "Of all 2 judge-first runs of chain-92-05, 1 of 1 with a gain of 0.13 and more left, and 0 of 1 with less."
+        "Of all 3 judge-first runs of chain-92-05, 1 of 1 with a gain of 0.13 and more left, and 0 of 2 with less."
+    )
+
+
+def test_runs_after_the_bound_are_counted_apart(made):
+    assert (
+        handover.later_sentence() == "Of the 1 runs that came later, 0 of 0 with that gain left, and 0 of 1 with less."
     )
 
 
 def test_the_page_counts_the_runs():
     assert handover.sentence() in page()
+
+
+def test_the_page_counts_the_runs_after_the_bound():
+    assert handover.later_sentence() in page()
 
 
 def test_the_page_says_which_figure_sorts_the_runs_less_cleanly():

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.lab import between_bases
 from judgerlvr.config.load import ROOT
-from tests.lab.headlines import LINES, WORDS, by_two_tests, filled
+from tests.lab.headlines import LINES, WORDS, Line, by_two_tests, filled, over_bases
 
 README, PAGE = "README.md", "docs/when-it-pays.md"
 LAB = "benchmarks/lab/README.md"
@@ -26,7 +26,7 @@ TIED = {
         "judging until {rule} runs had learnt enough won {won} of its registered runs",
         "The second is quoted: {i12 points} and {i12 tokens} at equal steps, over pairs of one base, with {i12"
         " front} length",
-        "Over {won} bases the points are {over-bases}.",
+        "Over {bases} bases, the third unregistered, the points are {over-bases}.",
         "among the responses that end {i12 ended-tokens}.",
         "- On other facts of the same world {i6 steps} steps of judging are a registered {i6 outcome}.",
         "Judging until all {i8 runs} had learnt enough has {i8 none}, because {i8 failed} checks failed.",
@@ -41,6 +41,8 @@ TIED = {
         " registered runs.",
         "The second, instance 12, is quoted: **{i12 points} and {i12 tokens} at equal steps**. {i12 Front}"
         " mixture of length",
+        "repeats the gain:** {i21 points} and {i21 tokens} at equal steps. Over the {bases} bases judge-most has"
+        " {over-bases-points}.",
         "- **The goal of -42 % tokens is missed**, by {i12 missed} percentage points among the responses that end.",
         "judging until {rule} runs had learnt enough | stops paying once values are mostly right | {i12"
         " points}, {i12 pairs},"
@@ -48,6 +50,9 @@ TIED = {
         " ended-change} |",
         "| chain-92-05, instance 10, the run that found the effect | the same | {i10 points}, {i10 pairs},"
         " **a registered {i10 outcome}** | {i10 end}, {i10 change} |",
+        "| chain-92-05, instance 21, judging until {rule} runs had learnt enough | the same | {i21 points},"
+        " {i21 pairs}, unregistered, {i21 outcome} | {i21 end}, {i21 change}. Of responses that end: {i21"
+        " ended-change} |",
         "| chain-92-05, instances 1 and 2, {i1+2 steps} steps of judging | the same | {i1+2 points}, {i1+2 pairs},"
         " **{i1+2 none}** | {i1+2 end}, {i1+2 change} |",
         "| chain-92-05, instance 6, {i6 steps} steps | the same | {i6 points}, {i6 pairs}, a registered {i6 outcome} |"
@@ -75,6 +80,8 @@ TIED = {
         "Over all {lines} lines of this page both hold by t",
         "judge-most has {over-bases-points} over {bases} bases, and judge-20 in chain-92-05 {over-bases-20}"
         " over {bases-20}.",
+        "Over the registered bases both hold zero: {registered-bases} over {registered}, and {registered-bases-20} over"
+        " {registered-20}.",
     ],
     "statements": [
         "instance 12 is quoted: {i12 matched} at matched accuracy, registered. Instance 10 found the effect:"
@@ -105,14 +112,14 @@ TIED = {
         "In chain-92-15 {c15-low left} of {c15-low of-best} runs with this penalty left the habit at 1e-4, and in"
         " instances 10 and 12 {low-of-wins}.",
         "In the tenth record {c15-again vanilla-left} vanilla runs of chain-92-15 at 1e-4 left the habit alone.",
-        "The rule took {i10 steps} steps of {i10 all-steps} in instance 10 and {i12 steps} in instance 12, at"
+        "The rule took {i10 steps} steps of {i10 all-steps} in instances 10 and 21 and {i12 steps} in instance 12, at"
         " the rate 1e-4.",
     ],
     "conditions": [
         "{failed-40} bases of chain-92-40 failed a check each",
         "judge-first is furthest behind at step {gate-worst-step}, by {gate-worst}, and ends at {gate-ends}.",
         "{demo-checks} checks fail for every base of this world",
-        "of instances 6, 8, 10 and 12 and of gate-a-05 have {base-steps}.",
+        "of instances 6, 8, 10, 12 and 21 and of gate-a-05 have {base-steps}.",
         "Each registered run has {i12 runs} pairs and {i12 arms} arms, on a single base.",
         "**The map has {cells-run} cells in place of the 12 that were planned for ten GPU half-hours.**",
     ],
@@ -133,6 +140,7 @@ ELSEWHERE = {
         "Of the # pairs of both wins # gained # to # points, and # gained nothing",
         "\\*\\*Two conditions",
         "into two clusters",
+        "as far as eight pairs can tell",
     ],
     "statements": ["By the product's own engine in the .*? less shuffled # points \\[#, #\\]"],  # as above
     "recommended": [
@@ -142,6 +150,7 @@ ELSEWHERE = {
         "has both arms",
         "The gain in this .*? a test compares",  # the table, test_page.py
         "Of all # judge-first runs of chain-92-05, # of # with a gain of # and more left, and # of # with less",
+        "at # of these\\. Of the # runs that came later, # of # with that gain left, and # of # with less",
         "the # runs that had learnt # gained # to #, and none left",  # test_dose.py
     ],
     "conditions": [
@@ -201,11 +210,17 @@ def test_no_figure_is_left_untied(name):
     assert left == []
 
 
-def test_no_interval_over_bases_lies_above_zero():
+def test_intervals_over_bases_lie_above_zero_with_the_unregistered_bases_alone():
     """Points of each line of the table over bases."""
-    lows = [between_bases.over_bases(group, "accuracy").low for group in between_bases.differences().values()]
-    assert max(lows) <= 0
-    assert "No interval of points over bases lies above zero." in text_of("answer")
+    every = {name: between_bases.over_bases(group, "accuracy") for name, group in between_bases.differences().items()}
+    above = {name for name, one in every.items() if one.low > 0}
+    assert above == {("chain-92-05", "judge-most"), ("chain-92-05", "judge-20")}
+    assert max(over_bases(arm, registered=True)[1].low for _, arm in above) < 0
+    assert "Both lie above zero with the unregistered bases alone." in text_of("answer")
+
+
+def test_instance_21_took_as_many_steps_as_instance_10():
+    assert Line("i21").figure("steps") == Line("i10").figure("steps")
 
 
 @pytest.mark.parametrize("name", ["i10", "i12"])

@@ -12,7 +12,7 @@ from benchmarks.lab.pairs import end
 from judgerlvr.config.load import ROOT
 
 TURNS = "chain-92-05-fresh-"
-LATER = {f"2026-11-30-h200-{record}" for record in ("eighth", "ninth", "tenth")}
+LATER = {*(f"2026-11-30-h200-{record}" for record in ("eighth", "ninth", "tenth")), "2026-12-01-h200-eleventh"}
 UNJUDGED = ("vanilla", "penalty-high", "penalty-low")
 # Record, first cell of the row on its page, octet. A row has the ranges of accuracy and tokens over all runs.
 RANGES = [

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.lab import coverage, spent
+from benchmarks.lab import coverage, dose, spent
 from benchmarks.lab.page import POOL, results
 from judgerlvr.config.load import ROOT
 
@@ -29,7 +29,8 @@ def octet(folder, arm, seconds=10.0, complete=True):
 
 @pytest.fixture
 def records(tmp_path, monkeypatch):
-    monkeypatch.setattr(coverage, "RESULTS", tmp_path)
+    for module in (coverage, dose):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
     monkeypatch.setattr(spent, "CUT", ())
     return tmp_path
 

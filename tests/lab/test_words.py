@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.lab import bases, coverage
 from benchmarks.lab.arms import StepKind, control_arms, dose_arms, main_arms, most_arms
-from benchmarks.lab.cells import DEMO, FRESH, STEPS, chain_cell, demo_cell
+from benchmarks.lab.cells import DEMO, STEPS, chain_cell, demo_cell, setting_of
 from benchmarks.lab.page import table
 from judgerlvr.config.load import ROOT
 
@@ -33,7 +33,7 @@ def test_each_arm_of_the_table_has_its_meaning(compared):
 
 def test_each_part_of_the_name_of_a_cell_has_its_meaning(compared):
     """The name of a gate cell begins with two words."""
-    names = {name.partition(FRESH)[0] for name in column("cell", compared)} | set(coverage.planned())
+    names = {setting_of(name) for name in column("cell", compared)} | set(coverage.planned())
     parts = {part for name in names for part in re.sub("^gate-", "gate_", name).split("-")}
     assert {part.replace("_", "-") for part in parts} <= set(MEANINGS)
     assert "fresh-8" in MEANINGS["instance"]
@@ -86,7 +86,7 @@ def test_how_often_measured_bases_are_right():
     rows = [row for line in bases.table()[2:] if (row := line.strip("| ").split(" | "))[1] != DEMO]
     right = {start: [] for start in ("05", "15")}
     for _, cell, accuracy, *_ in rows:
-        right[cell.partition(FRESH)[0][-2:]].append(round(100 * float(accuracy)))
+        right[setting_of(cell)[-2:]].append(round(100 * float(accuracy)))
     told = f"{min(right['05'])} to {max(right['05'])} % for `05`, and {right['15'][0]} % for `15`"
     assert (len(set(right["15"])), told in MEANINGS["05"]) == (1, True)
 
