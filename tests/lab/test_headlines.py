@@ -210,13 +210,13 @@ def test_no_figure_is_left_untied(name):
     assert left == []
 
 
-def test_intervals_over_bases_lie_above_zero_with_the_unregistered_bases_alone():
+def test_intervals_over_bases_lie_above_zero_only_with_unregistered_bases():
     """Points of each line of the table over bases."""
     every = {name: between_bases.over_bases(group, "accuracy") for name, group in between_bases.differences().items()}
     above = {name for name, one in every.items() if one.low > 0}
     assert above == {("chain-92-05", "judge-most"), ("chain-92-05", "judge-20")}
     assert max(over_bases(arm, registered=True)[1].low for _, arm in above) < 0
-    assert "Both lie above zero with the unregistered bases alone." in text_of("answer")
+    assert "Both lie above zero only because unregistered bases count." in text_of("answer")
 
 
 def test_instance_21_took_as_many_steps_as_instance_10():

@@ -31,6 +31,7 @@ RANGES = [
         )
         for arm in arms
     ),
+    *(("2026-12-01-h200-eleventh", arm, f"chain-92-05-recipes/octet-{arm}") for arm in ("vanilla", "penalty-low")),
 ]
 
 
