@@ -151,6 +151,7 @@ ELSEWHERE = {
         "The gain in this .*? a test compares",  # the table, test_page.py
         "Of all # judge-first runs of chain-92-05, # of # with a gain of # and more left, and # of # with less",
         "at # of these\\. Of the # runs that came later, # of # with that gain left, and # of # with less",
+        "which the table leaves out, # of # and # of # left",  # test_recipes_record.py
         "the # runs that had learnt # gained # to #, and none left",  # test_dose.py
     ],
     "conditions": [

@@ -2,12 +2,13 @@
 
 import pytest
 
-from benchmarks.lab import contrasts
+from benchmarks.lab import contrasts, handover
 from benchmarks.lab.checks import FEWEST, LAST, end_of_judging, learnt, mean_point
 from benchmarks.lab.ends import log_ratio, tokens_that_end
 from benchmarks.lab.map import percent, points, read_cell, rows_of
 from benchmarks.lab.measured import RESULTS
-from benchmarks.lab.pairs import end, paired_curves
+from benchmarks.lab.pairs import accuracy_difference, end, paired_curves
+from benchmarks.lab.statistics import estimate
 from judgerlvr.config.load import ROOT
 from tests.lab.headlines import LIMIT, lines, plain
 
@@ -123,6 +124,36 @@ def test_the_docs_say_where_the_bound_failed(cell):
     assert (
         "With new or harder candidates, which the table leaves out, the bound failed in three of 16 runs there." in text
     )
+
+
+def test_gains_at_the_hand_over_are_counted_with_the_recipes_too(cell):
+    above, below = [], []
+    for arm in ("judge-20", "judge-most", "judge-fresh", "judge-hard"):
+        for run in cell.octets[arm]["runs"]:
+            gain = run["curve"][end_of_judging(run["curve"])]["accuracy"] - run["curve"][0]["accuracy"]
+            (above if gain >= handover.BOUND else below).append(left(run))
+    told = [f"{sum(side)} of {len(side)}" for side in (above, below)]
+    assert f"which the table leaves out, {told[0]} and {told[1]} left." in " ".join(when_it_pays().split())
+    assert f"With judge-fresh and judge-hard beside: {told[0]}, and {told[1]}." in page()
+
+
+def less_penalty(cell, recipe):
+    pairs = paired_curves(cell.octets[recipe], cell.octets["penalty-low"])
+    return plain(points(estimate([accuracy_difference(*pair) for pair in pairs])))
+
+
+def test_recipes_less_the_penalty_are_told(cell):
+    each = [less_penalty(cell, recipe) for recipe in RECIPES]
+    told = ", ".join(f"{recipe} {one}" for recipe, one in zip(RECIPES, each, strict=True))
+    assert f"Less penalty-low: {told.replace(' [', ' points [', 1)}." in page()
+    assert "judge-most gained more than penalty-low, and the intervals of the other recipes less" in when_it_pays()
+    assert [float(one.split("[")[1].split(",")[0]) > 0 for one in each] == [True, False, False, False]
+
+
+def test_the_pools_of_the_processes_are_told(cell):
+    pairs = {octet["pairs"] + octet["settings"]["rl"]["heldout_pairs"] for octet in cell.octets.values()}
+    told = " and ".join(f"{count:,}" for count in sorted(pairs))
+    assert f"of {told} pairs" in when_it_pays() and f"of {told} pairs" in page()
 
 
 def test_the_first_hand_over_of_judge_blocks_is_told(cell):
