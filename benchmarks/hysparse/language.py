@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import sysconfig
 import time
 import zlib
@@ -41,7 +42,7 @@ HELD_OUT = 20  # one file in so many
 END = 0  # byte between files
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--seconds", type=float, default=150, help="seconds of training")
@@ -63,7 +64,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=128, help="neighbouring queries of that loss, a layer and row")
     parser.add_argument("--layers", type=int, default=13)
     parser.add_argument("--hidden", type=int, default=768)
-    return parser.parse_args()
+    options = parser.parse_args(arguments)
+    crowded = preset("small").select_tokens
+    if not 0 < options.seconds < math.inf:
+        parser.error(f"--seconds {options.seconds} is no time; give seconds above 0")
+    if late := [moment for moment in options.moments if not 0 <= moment < options.seconds]:
+        parser.error(f"--moments {late[0]} lies outside the {options.seconds} seconds of training")
+    if options.overlap and options.length <= crowded + 1:
+        parser.error(f"--overlap needs crowded queries; give a --length above {crowded + 1}")
+    return options
 
 
 def texts(most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -133,11 +133,27 @@ def test_choices_as_the_goals_name_have_the_overlap_of_the_goals():
 
 
 def test_the_choices_of_a_single_step_are_told():
-    """A moment whose choices stand before the first point behind step 1 has made one step."""
+    """The first look past 20 s came late by more than two steps, so the first step was still under way."""
     record = json.loads((SECOND / "training-language.json").read_text())
-    losses = [point["step"] for point in record["curve"]]
-    assert losses[:3] == [0, 1, 20] and record["moments"][1]["file"] == "language-65536-20.zip"
-    assert "**At 64k they are of a model after a single step.**" in (ROOT / "docs" / "hysparse.md").read_text()
+    moment, steps = record["moments"][1], record["curve"][-1]["step"]
+    each = (float(record["options"]["seconds"]) - moment["training seconds"]) / (steps - 1)
+    assert moment["file"] == "language-65536-20.zip" and moment["training seconds"] - 20 > 2 * each
+    assert (
+        "**At 64k they are of a model after a single step** [inferred]." in (ROOT / "docs" / "hysparse.md").read_text()
+    )
+
+
+def test_the_steps_of_the_choices_at_32k_are_bounded_by_the_curve():
+    """The second point follows the first step, and later points lie a tenth of the seconds apart at least."""
+    record = json.loads((SECOND / "training-language.json").read_text())
+    moment = next(one for one in record["moments"] if one["file"] == "language-32768-95.zip")
+    apart, losses = float(record["options"]["seconds"]) / 10, [point["4096-16384"] for point in record["curve"]]
+    first = record["moments"][0]["training seconds"]
+    latest = next(n for n in range(len(losses)) if first + (n - 1) * apart > moment["training seconds"])
+    steps = [record["curve"][n]["step"] for n in (latest - 1, latest)]
+    told = f"some {steps[0]} to {steps[1]} steps [inferred from the curve], held-out loss "
+    told += f"{losses[latest]:.2f} to {losses[latest - 1]:.2f}"
+    assert told in (SECOND / "README.md").read_text()
 
 
 @pytest.mark.parametrize("source", ["as the goals name", "trained 140 s", "trained to overlap"])

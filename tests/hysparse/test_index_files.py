@@ -180,6 +180,21 @@ def test_the_record_has_the_overlap_of_the_heads_in_the_file(tmp_path, model, te
     assert one["jaccard"] == jaccard(many[:, :1], block) != jaccard(many, block)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--seconds 0", "--seconds 0.0 is no time"),
+        ("--seconds nan", "--seconds nan is no time"),
+        ("--seconds 10 --moments 20", "--moments 20.0 lies outside"),
+        ("--overlap 1 --length 512", "give a --length above 1025"),
+    ],
+)
+def test_options_that_could_not_train_are_refused(tmp_path, capsys, words, told):
+    with pytest.raises(SystemExit, match="2"):
+        language.parse_arguments([str(tmp_path), *words.split()])
+    assert told in capsys.readouterr().err
+
+
 def test_training_stores_choices_at_its_moments(tmp_path, text):
     options = argparse.Namespace(
         out=tmp_path, length=200, rows=1, lr=1e-3, seconds=0.5, moments=[0.2], contexts=[250], overlap=1.0, pairs=4

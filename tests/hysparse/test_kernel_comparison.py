@@ -16,14 +16,16 @@ if DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("no GPU, and TRITON_INTERPRET is not 1", allow_module_level=True)
 
 from benchmarks.hysparse.kernels.candidates import processes  # noqa: E402
+from benchmarks.hysparse.kernels.candidates.cells import Measured  # noqa: E402
 from benchmarks.hysparse.kernels.candidates.costs import Cost, backward_cost, forward_cost  # noqa: E402
-from benchmarks.hysparse.kernels.candidates.kinds import KINDS, outer, read_options, told  # noqa: E402
+from benchmarks.hysparse.kernels.candidates.kinds import KINDS, Layers, outer, read_options, told  # noqa: E402
 from benchmarks.hysparse.kernels.case import Case  # noqa: E402
 from benchmarks.hysparse.kernels.indices import popular  # noqa: E402
 from benchmarks.hysparse.kernels.table import Row, Table  # noqa: E402
 from judgerlvr.hysparse.ops.triton import attention  # noqa: E402
 from judgerlvr.hysparse.ops.triton.kv_outer import OuterOptions  # noqa: E402
 from judgerlvr.hysparse.ops.triton.kv_outer_backward import BackwardOptions  # noqa: E402
+from judgerlvr.hysparse.ops.triton.overlap import ByOverlap  # noqa: E402
 
 BLOCK, COUNT = 16, 3
 
@@ -198,3 +200,29 @@ def test_rows_of_a_process_keep_their_figures(tmp_path):
     one.add(Row(1, 1, "outer", "trained", ms=2.0, union=90.0, executed=3e9, moved=5e6))
     processes.adopt(whole, "outer", one.out, "")
     assert whole.rows == one.rows
+
+
+def choosing(case, indices, backward_spread):
+    """A choice whose forward pass is union tiles', at any overlap."""
+    kernels = ByOverlap(OuterOptions(**SIZES), BackwardOptions(**SIZES), 99.0, backward_spread, queries=0)
+    return Layers(kernels), kernels.share(indices, case.segments, BLOCK, GROUP)
+
+
+def test_a_choice_of_union_tiles_in_both_passes_costs_what_union_tiles_cost(case, indices):
+    layers, shared = choosing(case, indices, 99.0)
+    union = attention.share(indices, case.segments, BLOCK, GROUP)
+    assert backward_cost(case, shared, layers) == backward_cost(case, union, attention)
+
+
+def test_a_choice_with_a_kv_outer_backward_pass_costs_what_that_pass_costs(case, indices):
+    layers, shared = choosing(case, indices, 0.0)
+    assert backward_cost(case, shared, layers) == backward_cost(case, *reversed(outer_layers(case, indices)))
+
+
+@pytest.mark.parametrize(("backward_spread", "made"), [(99.0, "BlockReaders"), (0.0, "OrderedLists")])
+def test_what_is_prepared_for_the_backward_pass_is_what_the_pass_reads(case, indices, backward_spread, made):
+    layers, shared = choosing(case, indices, backward_spread)
+    calls = []
+    case.table.measure = lambda row, work, make: calls.append(make())
+    Measured(case, "drawn", "chosen", layers, indices, 1.0).readers(shared)
+    assert type(calls[0]()).__name__ == made

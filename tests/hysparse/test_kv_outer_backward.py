@@ -8,6 +8,7 @@ import os
 
 import pytest
 import torch
+import torch.utils.checkpoint
 
 pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -124,6 +125,29 @@ def test_neighbours_that_agree_keep_union_tiles_in_both_passes(name):
     wanted = gradients(lambda q, k, v, s: attention.sparse_attention(q, k, v, tiles, segments, BLOCK, s), *case)
     got = gradients(through(UNION, indices, segments, 2), *case)
     assert all(torch.equal(first, second) for first, second in zip(got, wanted, strict=True))
+
+
+def test_layers_under_checkpointing_share_the_union_tiles_of_both_passes(monkeypatch):
+    """Two layers of one choice, each run again for its gradients."""
+    made = []
+    monkeypatch.setattr(overlap, "share", lambda *given: made.append(attention.share(*given)) or made[-1])
+    segments = on_device(SEGMENTS["packed"])
+    *case, indices = drawn(SEGMENTS["packed"], 4, 2, 16)
+    shared = UNION.share(indices, segments, BLOCK, 2)
+
+    def layers(layer):
+        def both(q, k, v, s):
+            return layer(layer(q, k, v, s), k, v, s)
+
+        return both
+
+    def plain(q, k, v, s):
+        return attention.sparse_attention(q, k, v, shared, segments, BLOCK, s)
+
+    again = layers(lambda *given: torch.utils.checkpoint.checkpoint(plain, *given, use_reentrant=False))
+    got, wanted = gradients(again, *case), gradients(layers(expected(indices, segments)), *case)
+    torch.testing.assert_close(got, wanted, **CLOSE)
+    assert len(made) == 1
 
 
 def test_float32_keys_of_half_precision_queries_get_float32_gradients(monkeypatch):

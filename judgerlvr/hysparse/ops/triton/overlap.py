@@ -37,12 +37,13 @@ ADDRESSES = 2**31
 class ByOverlap:
     """Kernels of sparse layers that choose once for all sparse layers after a full layer.
 
-    ``spread`` is the least mean union of a tile over the blocks of one query from which the KV-outer forward pass is
-    taken. The spread is 1 if all queries of a tile agree. On an H200 the two forward passes take equal time at unions
-    of 51 and 54 blocks of 16 queries, at 32k and 128k tokens and 16 blocks a query. The crossing is interpolated
-    between two measured unions, with a third of the preparation. The backward pass is KV-outer from ``backward_spread``
-    on. The two backward passes take equal time at unions of 22 to 23 blocks, interpolated likewise. Shapes other than
-    group 4, head dim 128 and blocks of 64 were not timed. Rows below ``queries`` keep union tiles.
+    ``spread`` is the least mean union of a tile over the blocks of one query from which the KV-outer forward pass
+    is taken. The spread is 1 if all queries of a tile agree and choose as many blocks as they may. On an H200 the
+    two forward passes take equal time at unions of 51 and 54 blocks of 16 queries, at 32k and 128k tokens and 16
+    blocks a query. The crossing is interpolated between two measured unions, with a third of the preparation. The
+    backward pass is KV-outer from ``backward_spread`` on. The two backward passes take equal time at unions of 22
+    to 23 blocks, interpolated likewise. Shapes other than group 4, head dim 128 and blocks of 64 were not timed.
+    Rows below ``queries`` keep union tiles.
 
     The choice reads one number back from the device, and each set of lists reads another.
     """
