@@ -1,19 +1,32 @@
 """verl's agent-loop worker with fewer calls: what samples write and what is graded is the same, in fewer pieces."""
 
+import ast
 import asyncio
 import inspect
+import textwrap
 from types import SimpleNamespace
 
 import pytest
+import ray
 import torch
 from verl.experimental.agent_loop import agent_loop
 from verl.experimental.reward_loop.reward_loop import RewardLoopWorker
 from verl.trainer.ppo.v1 import agent_loop_tq
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from verl.workers.rollout.llm_server import LLMServerClient, LLMServerManager
 
+from judgerlvr.engine.in_training import block_metrics, mismatch, rollouts
 from judgerlvr.engine.private import agent_workers
-from judgerlvr.engine.private.agent_workers import LeanWorker, OneServerClient, QueueWriter, Together, graded_batch
+from judgerlvr.engine.private.agent_workers import (
+    UNREAD,
+    LeanWorker,
+    OneServerClient,
+    QueueWriter,
+    Together,
+    gather_writes,
+    graded_batch,
+)
 
 SAMPLES = [([1, 2, 3], [4, 5]), ([6], [7, 8, 9, 10]), ([11, 12], [13])]
 
@@ -99,6 +112,46 @@ def test_samples_with_other_columns_are_put_apart():
     put = puts_of([{"a": torch.ones(1)}, {"a": torch.ones(1), "b": torch.ones(2)}, {"a": torch.ones(1)}])
     assert [call["keys"] for call in put] == [["k0", "k2"], ["k1"]]
     assert set(put[1]["fields"].keys()) == {"a", "b"}
+
+
+def test_a_column_that_nothing_reads_is_not_put():
+    put = puts_of([{"a": torch.ones(1), "raw_prompt": [{"role": "user"}], "metrics": {}}])
+    assert set(put[0]["fields"].keys()) == {"a"}
+
+
+def asked_columns(function):
+    """Columns that a function of verl's trainer names in a list, to get from the queue."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    lists = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign | ast.keyword)]
+    constants = [entry for found in lists if isinstance(found, ast.List) for entry in found.elts]
+    return {entry.value for entry in constants if isinstance(entry, ast.Constant)}
+
+
+def test_verls_trainer_asks_for_no_column_that_is_left_out():
+    # The only one that asks for such a column grades with a reward model, which no stage has.
+    methods = [method for name, method in vars(PPOTrainer).items() if inspect.isfunction(method)]
+    asked = {
+        column
+        for method in methods
+        if method.__name__ != "_compute_reward_colocate"
+        for column in asked_columns(method)
+    }
+    assert {"uid", "num_turns", "reward_model", "data_source", "extra_fields", "rm_scores"} <= asked
+    assert not asked & UNREAD
+
+
+def test_the_stages_ask_for_no_column_that_is_left_out():
+    asked = [*rollouts.FIELDS, *mismatch.FIELDS, mismatch.OWN, *block_metrics.FIELDS]
+    assert not UNREAD.intersection(asked)
+
+
+def test_a_worker_as_ray_sends_it_gathers_its_writes():
+    """Ray sends methods by value, with copies of the names of verl's module."""
+    sent = ray.cloudpickle.dumps(ray.remote(LeanWorker).__ray_metadata__.modified_class)
+    worker = ray.cloudpickle.loads(sent)
+    gather_writes(worker)
+    names = inspect.unwrap(worker._agent_loop_postprocess).__globals__
+    assert isinstance(names["tq"], QueueWriter) and names["list_of_dict_to_tensordict"] is list
 
 
 def read_as_a_reward_manager(item):

@@ -28,6 +28,7 @@ from judgerlvr.engine.in_training.stopping import StopRules
 from judgerlvr.engine.measured_steps import BYPASS, measures
 from judgerlvr.engine.private.balancing import SameUpdates
 from judgerlvr.engine.private.separate_trainer import OneSync
+from judgerlvr.engine.private.tensor_columns import TensorColumns
 from judgerlvr.engine.private.validation import ValidationFigures
 from judgerlvr.engine.worker_reports import check_reports, forget_reports
 from judgerlvr.hysparse.model.config import HySparseConfig
@@ -51,7 +52,7 @@ from rewards.wording import counted
 WAIT_SECONDS = 1.0
 
 
-class StageHooks(SameUpdates, ValidationFigures, PPOTrainer):
+class StageHooks(SameUpdates, TensorColumns, ValidationFigures, PPOTrainer):
     """Adds nothing to the algorithm. Overrides are verl's ``on_*`` hooks, and ``step`` to measure its batch."""
 
     def __init__(self, config: DictConfig, stage: Stage) -> None:

@@ -7,6 +7,7 @@ each sample. On two CPU cores these four took 20 ms a sample, more than the tiny
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -28,6 +29,11 @@ SEEDS = 2**31  # vLLM takes smaller ones
 # Samples that end within this time go into one call.
 GATHER_SECONDS = 0.05
 ABORTED = ("aborted", "abort")
+# Columns of a sample that no later part of a step reads. Each costs a put and a get as much as a column that is read.
+UNREAD = {
+    *("prompt", "raw_prompt", "ability", "index", "session_id", "global_steps", "metrics", "dummy_tensor"),
+    *("tools_kwargs", "interaction_kwargs", "multi_modal_inputs", "mm_processor_kwargs", "mm_processor_output"),
+}
 QUEUED_AGAIN = 0.1  # seconds until an interrupted request queues again, behind the server's closed gate
 
 Item = TypeVar("Item")
@@ -86,20 +92,26 @@ class QueueWriter:
     async def _put(self, partition: str, items: list[tuple[str, dict[str, Any], dict[str, Any]]]) -> list[None]:
         # A put has one set of columns.
         groups: dict[frozenset[str], list[tuple[str, dict[str, Any], dict[str, Any]]]] = {}
-        for item in items:
-            groups.setdefault(frozenset(item[1]), []).append(item)
+        for key, columns, tag in items:
+            read = {name: value for name, value in columns.items() if name not in UNREAD}
+            groups.setdefault(frozenset(read), []).append((key, read, tag))
         for group in groups.values():
             keys, fields, tags = (list(part) for part in zip(*group, strict=True))
             await self.queue.async_kv_batch_put(keys=keys, fields=self.join(fields), tags=tags, partition_id=partition)
         return [None] * len(items)
 
 
-def gather_writes() -> None:
-    """Let verl's worker in this process write through a ``QueueWriter``."""
-    if not isinstance(agent_loop_tq.tq, QueueWriter):
-        agent_loop_tq.tq = QueueWriter(agent_loop_tq.tq, agent_loop_tq.list_of_dict_to_tensordict)
+def gather_writes(worker: type) -> None:
+    """Let a worker's class write through a ``QueueWriter``.
+
+    Ray sends the methods of an actor's class by value, each with a copy of the names of its module. So the names that
+    the method itself sees are replaced, and not those of verl's module.
+    """
+    names = inspect.unwrap(worker._agent_loop_postprocess).__globals__  # type: ignore[attr-defined]
+    if not isinstance(names["tq"], QueueWriter):
+        names["tq"] = QueueWriter(names["tq"], names["list_of_dict_to_tensordict"])
         # The fields of a sample stay a dict until the samples of a put are joined.
-        agent_loop_tq.list_of_dict_to_tensordict = list
+        names["list_of_dict_to_tensordict"] = list
 
 
 # Ray wraps the class, and a wrapped class has no subclasses.
@@ -111,7 +123,7 @@ class LeanWorker(Worker):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         own_queue()
-        gather_writes()
+        gather_writes(type(self))
         super().__init__(*arguments, **named)
         self.loops: dict[str, Any] = {}
         self.grade = Together(self._grade)
