@@ -7,6 +7,7 @@ figure of ``ALONE``, which belongs to no comparison.
 import math
 import re
 from functools import cache
+from statistics import mean
 
 from benchmarks.lab import between_bases, contrasts, coverage, dose, equal_tokens, sign_flips
 from benchmarks.lab.cells import DEMO_SHARPENS
@@ -236,6 +237,29 @@ def labels_each():
     )
 
 
+@cache
+def ends_at(arm, rate):
+    """End accuracies of an arm on instance 0 at a rate, over all records."""
+    found = [
+        cell.octets[arm]
+        for record, cell in results()
+        if record != POOL and cell.name == dose.CELL and arm in cell.octets
+    ]
+    return [end(run["curve"], "accuracy") for octet in found for run in at_rate(octet, rate)]
+
+
+def rates(arm):
+    runs = [(ends_at(arm, rate), text) for rate, text in ((5e-5, " at 5e-5"), (1e-4, " at 1e-4"))]
+    (slow, at_slow), (fast, at_fast) = [(f"{mean(ends):.3f} over {len(ends)}", at) for ends, at in runs]
+    if arm != "vanilla":
+        return f"{slow} and {fast}"
+    return f"{slow} runs{at_slow} and at {fast}{at_fast}"
+
+
+def rates_lost():
+    return f"{100 * (mean(ends_at('vanilla', 5e-5)) - mean(ends_at('vanilla', 1e-4))):.1f} points"
+
+
 def low_of_wins():
     runs = [run for name in ("i10", "i12") for run in lines()[LINES[name]][0].octets["penalty-low"]["runs"]]
     left = sum(end(run["curve"], "rechecks") < FEWEST for run in runs)
@@ -298,6 +322,10 @@ ALONE = {
     "over-bases-20": lambda: plain(in_points(over_bases("judge-20")[1])),
     "registered-bases": lambda: plain(in_points(over_bases("judge-most", registered=True)[1])),
     "registered-bases-20": lambda: plain(in_points(over_bases("judge-20", registered=True)[1])),
+    "registered-bases-bounds": lambda: ALONE["registered-bases"]().partition(" ")[2],
+    "rates-vanilla": lambda: rates("vanilla"),
+    "rates-judge": lambda: rates("judge-20"),
+    "rates-lost": rates_lost,
     "registered": lambda: word(bases("judge-most", registered=True)),
     "registered-20": lambda: word(bases("judge-20", registered=True)),
     "bases": lambda: word(bases("judge-most")),

@@ -1,12 +1,15 @@
 """Each figure of the headline texts is tied to its record, cell, arm and measure, and no figure is left untied."""
 
 import re
+from statistics import mean
 
 import pytest
 
-from benchmarks.lab import between_bases
+from benchmarks.lab import between_bases, dose
+from benchmarks.lab.page import results
+from benchmarks.lab.pairs import at_rate, end
 from judgerlvr.config.load import ROOT
-from tests.lab.headlines import LINES, WORDS, Line, by_two_tests, filled, over_bases
+from tests.lab.headlines import LINES, WORDS, Line, by_two_tests, ends_at, filled, over_bases
 
 README, PAGE = "README.md", "docs/when-it-pays.md"
 LAB = "benchmarks/lab/README.md"
@@ -27,6 +30,9 @@ TIED = {
         "The second is quoted: {i12 points} and {i12 tokens} at equal steps, over pairs of one base, with {i12"
         " front} length",
         "Over {bases} bases, the third unregistered, the points are {over-bases}.",
+        "Over the {registered} registered bases the interval holds zero: {registered-bases-bounds}.",
+        "judging first shows no gain: {twin points}, by the registered correction undecided.",
+        "With the candidates' tokens counted whole it is {twin whole}.",
         "among the responses that end {i12 ended-tokens}.",
         "- On other facts of the same world {i6 steps} steps of judging are a registered {i6 outcome}.",
         "Judging until all {i8 runs} had learnt enough has {i8 none}, because {i8 failed} checks failed.",
@@ -117,6 +123,8 @@ TIED = {
     ],
     "conditions": [
         "{failed-40} bases of chain-92-40 failed a check each",
+        "Vanilla ended at {rates-vanilla}, and judge-20 at {rates-judge}. So vanilla was given the rate that suits"
+        " judge-20, by {rates-lost}.",
         "judge-first is furthest behind at step {gate-worst-step}, by {gate-worst}, and ends at {gate-ends}.",
         "{demo-checks} checks fail for every base of this world",
         "of instances 6, 8, 10, 12 and 21 and of gate-a-05 have {base-steps}.",
@@ -142,7 +150,10 @@ ELSEWHERE = {
         "into two clusters",
         "as far as eight pairs can tell",
     ],
-    "statements": ["By the product's own engine in the .*? less shuffled # points \\[#, #\\]"],  # as above
+    "statements": [
+        "By the product's own engine in the .*? less shuffled # points \\[#, #\\]",  # as above
+        "By the product's own engine in the .*? less `overlong: penalty` # points \\[#, #\\] and # % tokens \\[#, #\\]",
+    ],
     "recommended": [
         "Twenty steps were enough in # of # runs .*? enough in # of #",  # test_record_pages.py and test_dose.py
         "the two arms end alike",
@@ -158,6 +169,8 @@ ELSEWHERE = {
         "Of # planned cells # have run and # have not",  # test_page.py
         "lost by 14 and 23 points at 80 equal steps",  # of the prototype, without a record
         "policy of 3.4 M parameters",
+        "no arm of .{0,12} had ended less accurate at .{0,6} than at",  # a registration, and contradicted
+        "truncated no response in the three records of an H200",  # test_the_first_registration_is_wrong_of_vanilla
         "a win for the four instances",
         "Two measures of the twin differ",
         "Planned were 48 pairs and five arms",  # of the issue, as the next
@@ -229,3 +242,11 @@ def test_a_win_holds_by_t_and_not_by_sign_flips_with_holm(name):
     t, t_holm, flip, flip_holm = by_two_tests()[LINES[name]]
     assert max(t, t_holm, flip) < 0.05 < flip_holm
     assert "by sign-flip and Holm neither is a win" in text_of("answer")
+
+
+def test_the_first_registration_is_wrong_of_vanilla():
+    """At the slower rate vanilla is no less accurate, and truncates nothing in the records of an H200."""
+    assert mean(ends_at("vanilla", 5e-5)) > mean(ends_at("vanilla", 1e-4))
+    octets = [cell.octets["vanilla"] for record, cell in results() if cell.name == dose.CELL and "h200" in record]
+    cut = [end(run["curve"], "truncated") for octet in octets for run in at_rate(octet, 5e-5)]
+    assert len(octets) == 3 and max(cut) < 0.0005

@@ -180,6 +180,15 @@ def test_a_page_tells_what_labels_do(name):
     assert re.search(rf"JudgeRLVR less shuffled(:| is)? {value} points \[{low}, {high}\]", text)
 
 
+def test_the_statements_tell_what_a_penalty_does_in_this_world():
+    line = next(line for line in page.comparisons(SEEDS, page.ARMS) if line.startswith("| JudgeRLVR less penalty |"))
+    cells = [cell.strip() for cell in line.replace("+", "").strip("| ").split("|")]
+    (points, *bounds), (tokens, *others) = cells[3].split(" ", 1), cells[5].split(" ", 1)
+    text = (ROOT / "docs/when-it-pays.md").read_text().replace("+", "")
+    told = f"JudgeRLVR less `overlong: penalty` {points} points {bounds[0]} and {tokens} % tokens {others[0]}"
+    assert told in text
+
+
 def mean(policy, field):
     return f"{100 * sum(getattr(seed.figures[policy], field) for seed in SEEDS) / len(SEEDS):.1f} %"
 
