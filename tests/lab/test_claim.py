@@ -44,6 +44,18 @@ def test_each_setting_of_the_base_or_the_runs_is_compared(other):
     assert differences(stored, OTHERS[other]) == [other]
 
 
+def test_a_stored_field_that_the_cell_does_not_know_is_another():
+    stored = json.loads(json.dumps(describe(CELL)))
+    stored["settings"]["world"]["tilt"] = 1
+    assert differences(stored, CELL) == ["world.tilt"]
+
+
+def test_a_stored_list_that_is_longer_is_another():
+    stored = json.loads(json.dumps(describe(CELL)))
+    stored["settings"]["rates"].append(3e-4)
+    assert differences(stored, CELL) == [f"rates.{len(CELL.rates)}"]
+
+
 def test_a_claim_keeps_another_cell_out(tmp_path):
     claimed(tmp_path, CELL)
     with pytest.raises(BadInput, match=r"other world\.seed: name another folder"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.lab import bases, coverage, dose, pages
+from benchmarks.lab.command import BadInput
 from benchmarks.lab.ends import log_ratio, tokens_that_end
 from benchmarks.lab.measured import RESULTS
 from benchmarks.lab.page import results
@@ -41,6 +42,49 @@ def test_the_tables_are_computed_from_the_records(tables, name):
 def test_a_table_is_put_in_the_place_of_the_old_one():
     text = "a\n| x |\n| --- |\n| old |\n\n| x |\n| second |\nb"
     assert pages.refreshed(text, [["| x |", "| new |"], ["| x |"]]) == "a\n| x |\n| new |\n\n| x |\nb"
+
+
+def test_a_page_without_the_table_is_told():
+    with pytest.raises(BadInput, match="no table that begins"):
+        pages.refreshed("| x |\n", [["| x |"], ["| x |"]])
+
+
+HEADS = {
+    "when-it-pays.md": [
+        *["facts learnt at the hand-over, runs, left the rechecks"] * 3,
+        "record, cell, arm, pairs, tokens at equal steps",
+        "record, cell, contrast",
+        "world, arm, bases",
+        "instance, arm, runs that left the rechecks",
+        "record, cell, arm, pairs, points",
+    ],
+    "when-it-pays-tables.md": [
+        "record, cell, arm, pairs, greedy: points",
+        "record, cell, arm, runs, base",
+        "record, cell, arm, pairs, sampled M, candidates M",
+        "record, cell, arm, pairs, t, t, by Holm",
+        "cell, octets, their seconds",
+        "record, cell, vanilla, GPU s",
+        "record, cell, arm, what there is",
+    ],
+    "diagnosis.md": ["record, cell, pass@1"],
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_no_table_is_left_to_grow_old(tables, name):
+    """A table that ``pages`` no longer knew would grow old in silence."""
+    computed = [", ".join(table[0].strip("| ").split(" | ")) for table in tables[name]]
+    assert len(computed) == len(HEADS[name])
+    assert [one.startswith(head) for one, head in zip(computed, HEADS[name], strict=True)] == [True] * len(computed)
+
+
+def test_the_command_writes_a_table_that_has_grown_old(tmp_path, monkeypatch):
+    (tmp_path / "a.md").write_text("before\n| x |\n| old |\nafter\n")
+    monkeypatch.setattr(pages, "DOCS", tmp_path)
+    monkeypatch.setattr(pages, "TABLES", {"a.md": (lambda: ["| x |", "| new |"],)})
+    assert pages.main([]) == 0
+    assert (tmp_path / "a.md").read_text() == "before\n| x |\n| new |\nafter\n"
 
 
 def intervals(text):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.lab.map import tokens_of_front
-from benchmarks.lab.pairs import View, best_rate, shortening, tokens_at
+from benchmarks.lab.pairs import View, best_rate, penalty_front, shortening, tokens_at
 from benchmarks.lab.statistics import (
     Comparison,
     Estimate,
@@ -168,3 +168,28 @@ def test_nothing_wins_before_a_penalty_arm_has_run():
 def test_a_win_may_also_need_the_accuracy_at_matched_entropy(at_entropy, expected):
     gain = estimate([0.3, 0.31, 0.32, 0.33])
     assert outcome(Comparison(gain, gain, 0.9, 40.0, math.inf, estimate(at_entropy)), 0.0, 1.0) is expected
+
+
+@pytest.mark.parametrize(
+    ("points", "tokens", "expected"),
+    [
+        (0.0149, math.log(1.069), Outcome.TIE),
+        (0.0151, math.log(1.069), Outcome.UNDECIDED),
+        (0.0149, math.log(1.071), Outcome.UNDECIDED),
+    ],
+)
+def test_a_tie_is_within_1_5_points_and_7_percent(points, tokens, expected):
+    assert outcomes([Comparison(around(0.0, points, 0.5), around(0.0, tokens, 0.5), 0.7, 50.0, 49.0)]) == [expected]
+
+
+def test_a_loss_needs_the_two_sided_p_value():
+    """A p value of .03 below zero is .06 on both sides."""
+    behind = Comparison(around(-0.05, 0.02, 0.03), around(0.4, 0.1), 0.7, 50.0, 60.0)
+    assert behind.p_loss == pytest.approx(0.06)
+    assert outcomes([behind]) == [Outcome.UNDECIDED]
+
+
+def test_the_front_has_the_rate_that_is_less_accurate_and_shorter():
+    runs = [(1e-4, 0.8, 60.0), (5e-5, 0.6, 40.0)]
+    octet = {"runs": [{"rate": rate, "seed": 1, "curve": curve((a, t))} for rate, a, t in runs]}
+    assert sorted(penalty_front({"vanilla": octet, "judge-20": octet})) == [(0.6, 40.0), (0.8, 60.0)]
