@@ -182,6 +182,38 @@ def test_a_tie_is_within_1_5_points_and_7_percent(points, tokens, expected):
     assert outcomes([Comparison(around(0.0, points, 0.5), around(0.0, tokens, 0.5), 0.7, 50.0, 49.0)]) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("points", "tokens", "expected"),
+    [
+        (-0.0149, math.log(1 / 1.069), Outcome.TIE),
+        (-0.0151, math.log(1 / 1.069), Outcome.UNDECIDED),
+        (-0.0149, math.log(1 / 1.071), Outcome.UNDECIDED),
+    ],
+)
+def test_a_tie_is_bounded_below_too(points, tokens, expected):
+    """The upper bounds are .01 above zero, well within both margins."""
+    accuracy, shortening = (Estimate((low + 0.01) / 2, low, 0.01, 0.5, 0.5, 4) for low in (points, tokens))
+    assert outcomes([Comparison(accuracy, shortening, 0.7, 50.0, 49.0)]) == [expected]
+
+
+def loss_of_three_pairs():
+    """Student's t is -sqrt(27). With two degrees of freedom p is 1 - sqrt(27 / 29) on both sides, which is .0351."""
+    return Comparison(estimate([-0.02, -0.03, -0.04]), around(0.4, 0.1), 0.7, 50.0, 60.0)
+
+
+def test_the_p_value_of_a_loss_is_worked_out_by_hand():
+    assert loss_of_three_pairs().p_loss == pytest.approx(0.0351, abs=1e-5)
+
+
+def test_a_loss_between_3_and_5_percent_is_a_loss():
+    assert outcomes([loss_of_three_pairs()]) == [Outcome.LOSS]
+
+
+def test_holm_over_two_cells_denies_a_narrow_loss():
+    """Holm makes .0702 of the two-sided value, and would make .0351 of the one-sided value."""
+    assert outcomes([loss_of_three_pairs()] * 2) == [Outcome.UNDECIDED] * 2
+
+
 def test_a_loss_needs_the_two_sided_p_value():
     """A p value of .03 below zero is .06 on both sides."""
     behind = Comparison(around(-0.05, 0.02, 0.03), around(0.4, 0.1), 0.7, 50.0, 60.0)
